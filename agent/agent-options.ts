@@ -132,16 +132,16 @@ function enteredFacts({ model, swVersion, region }: VehicleFacts): VehicleFacts 
 export function completeOptions(options: FleetFlagAgentOptions): CompleteAgentOptions {
   const { url, tokenFile, databaseFile, flagsFile = null, vin = null } = options;
   if (flagsFile === null && (url === undefined || tokenFile === undefined || databaseFile === undefined)) {
-    throw badInput('url', 'An agent needs url, tokenFile and databaseFile, or a flagsFile alone.');
+    throw badInput('url', 'An agent requires url, tokenFile and databaseFile, or a flagsFile alone.');
   }
   if (flagsFile !== null && url !== undefined && options.allowOverrides !== true) {
     throw badInput(
       'flagsFile',
-      'A flagsFile beside a url would put values in the place of the control plane’s, kill switches too; set allowOverrides if that is meant.',
+      'With url set, a flagsFile replaces values of the control plane, kill switches included; set allowOverrides to allow this.',
     );
   }
   if (vin !== null && !VIN_PATTERN.test(vin))
-    throw badInput('vin', 'A VIN has 17 digits and capitals without I, O and Q.');
+    throw badInput('vin', 'A VIN must have 17 characters: digits and capital letters except I, O and Q.');
   return {
     url: '',
     tokenFile: '',

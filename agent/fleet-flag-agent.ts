@@ -152,11 +152,11 @@ export class FleetFlagAgent {
     if (fault !== null) throw badInput('databaseFile', fault);
     const identity = await readVehicleCredential(tokenFile).then(
       ({ identity, openFault }) => {
-        if (openFault !== null) log('warn', `the vehicle token: ${openFault}`);
+        if (openFault !== null) log('warn', `vehicle token file: ${openFault}`);
         return identity;
       },
       (error: unknown) => {
-        log('error', `no vehicle token: ${describeError(error)}`);
+        log('error', `cannot read the vehicle token: ${describeError(error)}`);
         return null;
       },
     );
@@ -260,7 +260,7 @@ export class FleetFlagAgent {
   track(metric: string, value: number, options: TrackOptions): void {
     // Programs in JavaScript may leave out arguments that TypeScript requires.
     if (typeof membersOf(options).flagKey !== 'string')
-      throw badInput('flagKey', 'A measurement needs the flag that it is about: track(metric, value, { flagKey }).');
+      throw badInput('flagKey', 'A measurement requires the flag that it is about: track(metric, value, { flagKey }).');
     if (this.#isClosed) throw closed();
     if (!this.#isReady) throw new FleetFlagError('SERVICE_UNAVAILABLE', NOT_READY_MESSAGE);
     const evaluated = this.#evaluator.evaluate(options.flagKey);
@@ -400,9 +400,7 @@ export class FleetFlagAgent {
     const own: VehicleIdentity | undefined = this.#state?.identity;
     const { identity } = credential;
     if (own !== undefined && (own.vin !== identity.vin || own.environment !== identity.environment)) {
-      throw new Error(
-        `the token is now for ${identity.vin} in ${identity.environment}; restart the agent to become that vehicle`,
-      );
+      throw new Error(`the token is now for ${identity.vin} in ${identity.environment}; restart the agent to use it`);
     }
     if (own === undefined) {
       const loaded = await this.#store.load(identity, this.#keys);
@@ -415,7 +413,7 @@ export class FleetFlagAgent {
       const address = keySetAddress(this.#options.url);
       this.#keys = await fetchPinnedKeys(address, this.#options.timings.openMs, this.#route);
       const names = this.#keys.keys.map(({ kid }) => kid).join(', ');
-      this.#options.log('warn', `trusting the keys that ${address} serves, from now on: ${names}`);
+      this.#options.log('warn', `no keys are pinned; trusting those that ${address} serves from now on: ${names}`);
     }
     return credential;
   };
@@ -504,7 +502,7 @@ export class FleetFlagAgent {
     for (const { fact, own, registered: there } of this.#facts.differences()) {
       this.#options.log(
         'warn',
-        `${fact} is ${JSON.stringify(own)} by this vehicle's settings, which count here, and ${JSON.stringify(there)} as registered`,
+        `${fact} is ${JSON.stringify(own)} in this vehicle's settings but ${JSON.stringify(there)} in the registry; using the settings`,
       );
     }
     await this.#store.saveFacts();
@@ -549,10 +547,7 @@ export class FleetFlagAgent {
     const news = unfit.filter((flag) => !this.#unfitOverrides.includes(flag));
     this.#unfitOverrides = unfit;
     if (news.length > 0)
-      this.#options.log(
-        'error',
-        `overrides of the file of flags are of another type than their flags, and do not hold: ${news.join(', ')}`,
-      );
+      this.#options.log('error', `ignoring overrides whose type is not that of their flag: ${news.join(', ')}`);
   }
 
   #setInTouch(inTouch: boolean): void {
@@ -569,7 +564,7 @@ export class FleetFlagAgent {
 }
 
 function closed(): FleetFlagError {
-  return new FleetFlagError('SERVICE_UNAVAILABLE', 'This agent is closed, for good: make another one.');
+  return new FleetFlagError('SERVICE_UNAVAILABLE', 'This agent has been closed; create a new one.');
 }
 
 /** Gives the name that another agent sees when it finds this agent's database locked. */

@@ -39,7 +39,7 @@ export function createLog(format: LogFormat): Log {
             ...Object.entries(fields).map(([name, value]) => `${name}=${String(value)}`),
           ].join(' ');
     const lost = stderr.write(`${line}\n`) ? stderr.takeUntold() : 0;
-    if (lost > 0) log('warn', 'log lines were lost: what stderr is written to was full, or nobody read it', { lost });
+    if (lost > 0) log('warn', 'log lines were lost: the disk or pipe behind stderr was full', { lost });
   };
   return log;
 }

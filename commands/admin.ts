@@ -42,7 +42,7 @@ try {
   if (command === undefined) {
     const nearest = nearestName(name, COMMANDS.keys());
     throw new UsageError(
-      `${name === '' ? '' : `There is no command ${name}.${nearest === null ? '' : ` Did you mean ${nearest}?`}\n\n`}${usage}`,
+      `${name === '' ? '' : `Unknown command ${name}.${nearest === null ? '' : ` Did you mean ${nearest}?`}\n\n`}${usage}`,
     );
   }
   process.exitCode = await command.run(args, readConfiguration(), { out: console.log, err: console.error });

@@ -39,9 +39,9 @@ export function readPlainArguments(
   const rest = args.filter((arg) => !arg.startsWith('-'));
   const fault =
     unknown !== undefined
-      ? `There is no option ${unknown}.${suggestOption(unknown, usage)}`
+      ? `Unknown option ${unknown}.${suggestOption(unknown, usage)}`
       : rest.length > most
-        ? `"${rest[most]}" belongs to nothing.`
+        ? `Unexpected argument "${rest[most]}".`
         : null;
   if (fault !== null) {
     complain(`${fault}\n\n${usage}`);

@@ -18,7 +18,7 @@ const USAGE = `Usage: npm run demo [-- --once]
   --once    ends after the show instead of staying up
   --help, --version
 
-PORT and HOST are respected (PORT=0 picks a free port); everything else is the demo's own.`;
+The demo uses PORT and HOST (PORT=0 picks a free port) and no other setting.`;
 
 /** The exit code that shells give for a program that a signal has ended. */
 const INTERRUPTED = 130;

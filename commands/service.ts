@@ -37,7 +37,7 @@ function publicKeysOf(flagsUrl: string): () => Promise<unknown> {
       if (known === undefined)
         throw new FleetFlagError(
           'SERVICE_UNAVAILABLE',
-          'The public keys cannot be read at present; try again.',
+          'The public keys cannot be read at the moment; try again.',
           { retryAfter: 1 },
           { cause: error },
         );
@@ -126,6 +126,6 @@ else if (subgraph !== undefined)
     startSubgraphService(subgraph, configuration, logger),
   );
 else {
-  complain(`${role === undefined ? 'A role is missing.' : `There is no role "${role}".`}\n\n${USAGE}`);
+  complain(`${role === undefined ? 'A role is missing.' : `Unknown role "${role}".`}\n\n${USAGE}`);
   process.exitCode = 2;
 }

@@ -260,7 +260,7 @@ describe('an answer', () => {
   test('says that a subgraph is away with null in its place and SERVICE_UNAVAILABLE', async () => {
     gateway.answer = () =>
       Promise.reject(
-        new FleetFlagError('SERVICE_UNAVAILABLE', 'A part of the service does not answer; try again.', {
+        new FleetFlagError('SERVICE_UNAVAILABLE', 'A part of the service is not answering; try again.', {
           retryAfter: 1,
         }),
       );

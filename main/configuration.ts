@@ -188,7 +188,7 @@ export function readConfiguration(
   const oneOf = <T extends string>(name: string, allowed: readonly T[], fallback: T): T => {
     const value = text(name) ?? fallback;
     const found = allowed.find((candidate) => candidate === value);
-    if (found === undefined) faults.push(`${name} is ${JSON.stringify(value)}; it takes ${allowed.join(', ')}.`);
+    if (found === undefined) faults.push(`${name} is ${JSON.stringify(value)}; it must be one of ${allowed.join(', ')}.`);
     return found ?? fallback;
   };
   const url = (name: string, protocols: readonly string[]): string | null => {
@@ -196,7 +196,7 @@ export function readConfiguration(
     if (value === null) return null;
     // The value may contain a password, so the message never repeats it.
     if (!URL.canParse(value) || !protocols.includes(new URL(value).protocol)) {
-      faults.push(`${name} is not a URL beginning with ${protocols.map((protocol) => `${protocol}//`).join(' or ')}.`);
+      faults.push(`${name} must be a URL that begins with ${protocols.map((protocol) => `${protocol}//`).join(' or ')}.`);
     }
     return value;
   };
@@ -207,29 +207,29 @@ export function readConfiguration(
   const port = Number(portText);
   // Number() also accepts blanks, exponents and hexadecimal, which nobody means as a port.
   if (!/^\d+$/.test(portText) || port > 65_535)
-    faults.push(`PORT is ${JSON.stringify(environment['PORT'])}; it takes a number from 0 to 65535.`);
+    faults.push(`PORT is ${JSON.stringify(environment['PORT'])}; it must be a number from 0 to 65535.`);
 
   const adminEmail = text('FLEETFLAG_ADMIN_EMAIL') ?? 'admin@fleetflag.local';
   if (!isEmailAddress(adminEmail)) faults.push(`FLEETFLAG_ADMIN_EMAIL is not an e-mail address. ${EMAIL_FORM}`);
   const adminPassword = text('FLEETFLAG_ADMIN_PASSWORD');
   if (adminPassword !== null && adminPassword.length < 12)
-    faults.push('FLEETFLAG_ADMIN_PASSWORD is shorter than 12 characters.');
+    faults.push('FLEETFLAG_ADMIN_PASSWORD must have at least 12 characters.');
 
   const graceText = text('FLEETFLAG_PRESENCE_GRACE_SECONDS') ?? '30';
   const presenceGraceSeconds = Number(graceText);
   if (!/^\d+$/.test(graceText) || presenceGraceSeconds < 1 || presenceGraceSeconds > 3_600) {
     faults.push(
-      `FLEETFLAG_PRESENCE_GRACE_SECONDS is ${JSON.stringify(graceText)}; it takes a number of seconds from 1 to 3600.`,
+      `FLEETFLAG_PRESENCE_GRACE_SECONDS is ${JSON.stringify(graceText)}; it must be a number of seconds from 1 to 3600.`,
     );
   }
 
   const internalSecret = text('FLEETFLAG_INTERNAL_SECRET');
   if (internalSecret !== null && internalSecret.length < 32)
-    faults.push('FLEETFLAG_INTERNAL_SECRET is shorter than 32 characters.');
+    faults.push('FLEETFLAG_INTERNAL_SECRET must have at least 32 characters.');
 
   const metricsToken = text('FLEETFLAG_METRICS_TOKEN');
   if (metricsToken !== null && !/^\S{16,}$/.test(metricsToken))
-    faults.push('FLEETFLAG_METRICS_TOKEN is shorter than 16 characters, or has blanks.');
+    faults.push('FLEETFLAG_METRICS_TOKEN must have at least 16 characters and no spaces.');
 
   const isKeyText = (value: string) => /^\s*(\{|-----BEGIN)/.test(value);
   let signingKey = text('FLEETFLAG_SIGNING_KEY');
@@ -274,14 +274,14 @@ export function readConfiguration(
   const sentinels = list('REDIS_SENTINELS').map(readAddress);
   const sentinelName = text('REDIS_SENTINEL_NAME');
   const redisPassword = text('REDIS_PASSWORD');
-  if (sentinels.includes(null)) faults.push('REDIS_SENTINELS is not a list of host:port, separated by commas.');
+  if (sentinels.includes(null)) faults.push('REDIS_SENTINELS must be a list of host:port, separated by commas.');
   if (sentinels.length > 0 && sentinelName === null)
-    faults.push('REDIS_SENTINEL_NAME is not set; REDIS_SENTINELS needs it.');
+    faults.push('REDIS_SENTINEL_NAME is not set; REDIS_SENTINELS requires it.');
   if (sentinels.length > 0 && redisUrl !== null)
-    faults.push('REDIS_URL and REDIS_SENTINELS are both set; one of them names the server.');
+    faults.push('REDIS_URL and REDIS_SENTINELS are both set; set only one of them.');
   if (sentinels.length === 0 && redisPassword !== null)
     faults.push(
-      'REDIS_PASSWORD is set without REDIS_SENTINELS; the password of one server stands in REDIS_URL (redis://:password@host).',
+      'REDIS_PASSWORD is set without REDIS_SENTINELS; put the password of a single server into REDIS_URL (redis://:password@host).',
     );
   const redis =
     sentinels.length > 0
@@ -299,7 +299,7 @@ export function readConfiguration(
       ...(role !== 'gateway' && { DATABASE_URL: databaseUrl }),
     };
     for (const [name, value] of Object.entries(required)) {
-      if (value === null) faults.push(`${name} is not set; a service of its own (${role}) needs it.`);
+      if (value === null) faults.push(`${name} is not set; a service that runs alone (${role}) requires it.`);
     }
   }
 
@@ -311,13 +311,13 @@ export function readConfiguration(
   const trustedProxies = list('FLEETFLAG_TRUSTED_PROXIES');
   if (!trustedProxies.every(isAddressRange))
     faults.push(
-      'FLEETFLAG_TRUSTED_PROXIES is not a list of addresses and CIDR ranges, separated by commas; a range of all addresses trusts everybody and is not taken.',
+      'FLEETFLAG_TRUSTED_PROXIES must be a list of addresses and CIDR ranges, separated by commas; a range of all addresses would trust everybody and is refused.',
     );
 
   const origins = list('FLEETFLAG_ALLOWED_ORIGINS').map(readOrigin);
   if (origins.includes(null))
     faults.push(
-      'FLEETFLAG_ALLOWED_ORIGINS is not a list of origins, separated by commas: each http:// or https:// with a host, perhaps a port, and nothing after it. "*" is not taken.',
+      'FLEETFLAG_ALLOWED_ORIGINS must be a list of origins, separated by commas: each http:// or https:// with a host, perhaps a port, and nothing after it. "*" is refused.',
     );
   for (const name of Object.keys(environment).filter((name) => isUnknown(name, environment[name]))) {
     const known = Object.keys(SETTINGS).flatMap((setting) =>
@@ -325,7 +325,7 @@ export function readConfiguration(
     );
     const nearest = nearestName(name.slice(PREFIX.length), known);
     faults.push(
-      `${name} is no setting${nearest === null ? '' : `; the nearest is ${PREFIX}${nearest}`}. All settings: docs/operations/configuration.md.`,
+      `${name} is not a setting${nearest === null ? '' : `; did you mean ${PREFIX}${nearest}?`}. All settings: docs/operations/configuration.md.`,
     );
   }
 

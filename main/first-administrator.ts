@@ -49,7 +49,7 @@ async function keepPassword(dataDir: string, email: string, password: string, lo
   } catch (error) {
     logger.error(
       { err: error },
-      `The password of ${email} could be neither printed nor kept. Get another one with: npm run admin -- reset-password --email ${email}`,
+      `The password of ${email} could be neither printed nor written to a file. Make a new one with: npm run admin -- reset-password --email ${email}`,
     );
   }
 }

@@ -40,12 +40,12 @@ export class LastHandler {
     const count = (this.#counts[kind] += 1);
     const fields = { err: error instanceof Error ? error : new Error(String(error)), kind, count };
     const { log, end } = this.options;
-    if (mayGoOn(kind, error)) return log.error(fields, 'A failure that nothing handles; the process goes on');
+    if (mayGoOn(kind, error)) return log.error(fields, 'Unhandled failure; the process goes on');
     log.fatal(
       fields,
       this.#ending
-        ? 'Another exception that nothing catches; the process is ending'
-        : 'An exception that nothing catches; the process ends in order',
+        ? 'Another uncaught exception; the process is stopping already'
+        : 'Uncaught exception; the process shuts down in order',
     );
     if (this.#ending) return;
     this.#ending = true;

@@ -28,7 +28,7 @@ export async function readSecretFile(path: string): Promise<string | null> {
     if (code === 'ENOENT') return null;
     if (code === 'ENOTDIR')
       throw new Error(
-        `${dirname(path)} is no folder: FleetFlag keeps ${basename(path)} there. Move it away, or name another data folder (FLEETFLAG_DATA_DIR).`,
+        `${dirname(path)} is not a folder: FleetFlag keeps ${basename(path)} there. Move it away, or name another data folder (FLEETFLAG_DATA_DIR).`,
       );
     throw error;
   }
@@ -36,7 +36,7 @@ export async function readSecretFile(path: string): Promise<string | null> {
   const text = bytes.toString();
   const empty = emptySecretFault(path, text);
   const fault =
-    empty === null ? openSecretFault(path, mode) : `${empty}. Restore it from a backup; deleted, it counts as lost`;
+    empty === null ? openSecretFault(path, mode) : `${empty}. Restore it from a backup; a deleted file counts as lost`;
   if (fault !== null) throw new Error(`${fault}.`);
   return text.trim();
 }
@@ -90,7 +90,7 @@ export async function internalSecret(
   });
   if (secret.length < 32)
     throw new Error(
-      `${join(dataDir, INTERNAL_SECRET)} is damaged: it holds fewer than 32 characters. Restore it, or delete it; vehicle tokens issued under it then end.`,
+      `${join(dataDir, INTERNAL_SECRET)} is damaged: it holds fewer than 32 characters. Restore it, or delete it, which revokes all vehicle tokens issued under it.`,
     );
   return secret;
 }
@@ -105,8 +105,8 @@ export function startingSecret(given: string | null, dataDir: string, prisma: Pr
       return;
     const path = join(dataDir, INTERNAL_SECRET);
     throw new Error(
-      `The internal secret is lost: ${path} is missing, and vehicle tokens were issued under it. Under a new one every vehicle is refused until it has a new token. ` +
-        `Put the file back from a backup, or give the secret in FLEETFLAG_INTERNAL_SECRET. Where it is lost for good, make a new one (umask 077; openssl rand -base64 32 > ${path}), start, and issue new tokens (issueVehicleToken).`,
+      `The internal secret is lost: ${path} is missing, and vehicle tokens were issued under it. With a new secret every vehicle is refused until it has a new token. ` +
+        `Restore the file from a backup, or set the secret in FLEETFLAG_INTERNAL_SECRET. If it is lost for good, make a new one (umask 077; openssl rand -base64 32 > ${path}), start, and issue new tokens (issueVehicleToken).`,
     );
   });
 }
@@ -118,7 +118,7 @@ export function startingSecret(given: string | null, dataDir: string, prisma: Pr
 export function presentSecret(given: string | null, dataDir: string): Promise<string> {
   return internalSecret(given, dataDir, async () => {
     throw new Error(
-      `There is no internal secret: FLEETFLAG_INTERNAL_SECRET is not set, and ${dataDir} holds none. Give this command the settings of the control plane.`,
+      `There is no internal secret: FLEETFLAG_INTERNAL_SECRET is not set, and ${dataDir} holds none. Run this command with the settings of the control plane.`,
     );
   });
 }

@@ -63,7 +63,7 @@ export async function openMetrics(
     onSetAside: (keptAs, err) =>
       logger.error(
         { err, keptAs },
-        'The folder of the measurements cannot be read: it is kept under another name, and measurements begin anew. Flags are not concerned',
+        'Cannot read the folder of the embedded metrics store; keeping it under another name and starting an empty one. Flags are not affected',
       ),
   });
   lifecycle.onClose(() => metrics.close());
@@ -72,10 +72,10 @@ export async function openMetrics(
   const asked = metrics.ping().catch((err: unknown) => {
     logger.warn(
       { err },
-      'The metrics store does not answer. Until it does, metrics and results are refused, and vehicles keep their measurements',
+      'The metrics store does not answer; refusing metrics and results until it does, while vehicles keep their measurements',
     );
   });
-  unattended(asked, 'Asking the metrics store');
+  unattended(asked, 'Polling the metrics store');
   return metrics;
 }
 

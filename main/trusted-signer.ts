@@ -6,9 +6,9 @@ import type { Configuration } from './configuration.ts';
 import { openSigner, signingKeyPath } from './signing-keys.ts';
 
 const CONSEQUENCE =
-  'Vehicles that pin the key believe nothing that another one signs: neither a change nor a kill switch would reach them.';
+  'Vehicles that pin the key refuse everything that another key signs: neither a change nor a kill switch would reach them.';
 const REPLACE =
-  'Where it is lost for good: npm run admin -- rotate-signing-key --replace-lost signs everything anew, and every vehicle has to be given the new key set (--keys) before it hears of any change (docs/operations/key-rotation.md, "A key that is lost").';
+  'If it is lost for good: npm run admin -- rotate-signing-key --replace-lost signs everything again, and every vehicle needs the new key set (--keys) before any change reaches it (docs/operations/key-rotation.md, "A key that is lost").';
 
 /**
  * Opens the signer of a control plane that starts. Creates a key only when nothing is signed yet.
@@ -20,14 +20,14 @@ export async function startingSigner(prisma: PrismaClient, settings: Configurati
   const signer = await openSigner(settings, () => {
     if (signed.length === 0) return;
     throw new Error(
-      `The signing key is lost: ${signingKeyPath(settings.dataDir)} is missing, and ${describe(signed)}. ${CONSEQUENCE} Put the file back from a backup, or name the key in FLEETFLAG_SIGNING_KEY. ${REPLACE}`,
+      `The signing key is lost: ${signingKeyPath(settings.dataDir)} is missing, and ${describe(signed)}. ${CONSEQUENCE} Restore the file from a backup, or set the key in FLEETFLAG_SIGNING_KEY. ${REPLACE}`,
     );
   });
   if (signed.length > 0 && !hasSigned(signer, signed)) {
     const { signingKey, dataDir } = settings;
     throw new Error(
       `The signing key (${signer.kid}, of ${signingKey === null ? signingKeyPath(dataDir) : 'FLEETFLAG_SIGNING_KEY'}) is not the one of this database: ${describe(signed)}. ${CONSEQUENCE} ` +
-        `Give the key that has signed, or name it in FLEETFLAG_PREVIOUS_SIGNING_KEYS where it has been changed. ${REPLACE}`,
+        `Set the key that has signed, or add it to FLEETFLAG_PREVIOUS_SIGNING_KEYS if the signing key has been rotated. ${REPLACE}`,
     );
   }
   return signer;
@@ -44,7 +44,7 @@ export async function presentSigner(prisma: PrismaClient, settings: Configuratio
   const signed = await countSignatures(prisma);
   if (signed.length > 0 && !hasSigned(signer, signed)) {
     throw new Error(
-      `The key of these settings (${signer.kid}) has signed nothing in this database, nor has one that is valid beside it. Give this command the settings of the control plane; where the key has been changed, name the former one in FLEETFLAG_PREVIOUS_SIGNING_KEYS.`,
+      `The key of these settings (${signer.kid}) has signed nothing in this database, and neither has another valid key. Run this command with the settings of the control plane; if the signing key has been rotated, add the former one to FLEETFLAG_PREVIOUS_SIGNING_KEYS.`,
     );
   }
   return signer;
@@ -54,7 +54,7 @@ export async function presentSigner(prisma: PrismaClient, settings: Configuratio
 export function openPresentSigner(settings: Configuration): Promise<Signer> {
   return openSigner(settings, () => {
     throw new Error(
-      `There is no signing key: FLEETFLAG_SIGNING_KEY is not set, and ${settings.dataDir} holds none. Give this command the settings of the control plane.`,
+      `There is no signing key: FLEETFLAG_SIGNING_KEY is not set, and ${settings.dataDir} holds none. Run this command with the settings of the control plane.`,
     );
   });
 }

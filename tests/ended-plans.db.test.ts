@@ -201,7 +201,7 @@ test('a step is not applied in the name of somebody who lost the right past ever
   expect(await rollouts.after(HOUR)).toBe(0);
   expect(await rollouts.shown(target)).toMatchObject({
     status: 'PAUSED',
-    pausedReason: 'Who scheduled it may not do this any more',
+    pausedReason: 'The user who scheduled it may no longer do this',
   });
 });
 

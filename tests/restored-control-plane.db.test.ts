@@ -132,8 +132,8 @@ test('a vehicle that is ahead of a restored control plane says so, and believes 
     ),
   ).toBe(0);
   expect(said).toEqual([
-    `Vehicles of production have reported revision ${ahead}: it went beyond that, and not only beyond 0.`,
-    `production: from revision ${ahead - 1} to ${ahead + 1}; 1 flags signed anew.`,
+    `Vehicles of production have reported revision ${ahead}: its revision was raised above that, not only above 0.`,
+    `production: from revision ${ahead - 1} to ${ahead + 1}; 1 flags signed again.`,
   ]);
 
   await eventually(() => !agent.booleanValue('lane_keep', true), 'the kill switch acts');

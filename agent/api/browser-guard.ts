@@ -33,17 +33,21 @@ export class BrowserGuard {
     // A page can point a name of its own at 127.0.0.1 (DNS rebinding); its requests carry that name.
     if (isLoopback(request.socket.localAddress?.replace(/^::ffff:/, '') ?? '') && !isLoopback(hostName(host))) {
       return forbidden(
-        `This agent answers to loopback names such as localhost:7788, not to ${JSON.stringify(host ?? '')}.`,
+        `Call this agent by a loopback name such as localhost:7788, not as ${JSON.stringify(host ?? '')}.`,
       );
     }
     if (origin === undefined) {
       return site === 'cross-site'
-        ? forbidden('Pages of other sites may not ask this agent without CORS (Sec-Fetch-Site: cross-site).')
+        ? forbidden(
+            'Pages of other sites may call this agent only with CORS (this request has Sec-Fetch-Site: cross-site and no Origin).',
+          )
         : null;
     }
     return this.#allowedOrigins.has(origin)
       ? null
-      : forbidden(`Pages of ${origin} may not ask this agent; --allow-origin lets a head unit's own pages in.`);
+      : forbidden(
+          `Pages of ${origin} may not call this agent; start it with --allow-origin to allow the head unit's own pages.`,
+        );
   }
 
   /** Gives the headers by which the page may read the answer, and a cache does not give it to another page. */

@@ -48,7 +48,7 @@ export function evaluationDetails<T extends JsonValue>(
   if (evaluated === undefined)
     return failed(
       'FLAG_NOT_FOUND',
-      typeof flagKey === 'string' ? `There is no flag ${JSON.stringify(flagKey)}.` : 'A flag key is text.',
+      typeof flagKey === 'string' ? `There is no flag ${JSON.stringify(flagKey)}.` : 'A flag key must be a string.',
     );
   const { definition, evaluation } = evaluated;
   if (!fits(evaluated))
@@ -64,7 +64,7 @@ export function evaluationDetails<T extends JsonValue>(
 }
 
 /** The message of an evaluation by an agent that is not ready. */
-export const NOT_READY_MESSAGE = 'The agent has no flags: it has not synced yet, or it is closed.';
+export const NOT_READY_MESSAGE = 'The agent has no flags: it has not synced yet, or it has been closed.';
 
 /**
  * Gives the metadata of a value: `revision` and `environment` of the definition, and `ruleId` where a rule decided. The

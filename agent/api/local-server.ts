@@ -77,7 +77,7 @@ export class LocalServer {
     const { headersMs, requestMs, lookMs } = options.times ?? TIMES;
     const timers = { headersTimeout: headersMs, requestTimeout: requestMs, connectionsCheckingInterval: lookMs };
     this.#server = createServer(timers, (request, response) =>
-      unattended(this.#answer(request, response), 'Answering a program'),
+      unattended(this.#answer(request, response), 'Answering a local request'),
     );
     const limits = options.eventStreams ?? EVENT_STREAM_LIMITS;
     this.#eventStreams = new EventStreams(options.agent, limits);
@@ -137,7 +137,7 @@ export class LocalServer {
     const refusal = this.#guard.refusal(request);
     if (refusal !== null) return refused(refusal);
     const route = this.#find((request.url ?? '').split('?', 1)[0]!);
-    if (route === null) return failure(404, 'GENERAL', 'There is nothing at this path.');
+    if (route === null) return failure(404, 'GENERAL', 'This path does not exist.');
     if (request.method === 'OPTIONS') {
       return {
         status: 204,
@@ -200,7 +200,7 @@ function readBody(request: IncomingMessage): Promise<string> {
     };
     request.on('data', take);
     request.once('end', () => resolve(Buffer.concat(chunks).toString('utf8')));
-    request.once('close', () => reject(new Error('The client has gone.')));
+    request.once('close', () => reject(new Error('The client has disconnected.')));
   });
 }
 

@@ -23,8 +23,8 @@ export function track(tracker: Tracker, body: string): OfrepAnswer {
   }
   if (!isJsonObject(request)) return refused(400, 'PARSE_ERROR', 'The body must be an object.');
   const { metric, value, flagKey, tags = null } = request;
-  if (typeof value !== 'number') return refused(400, 'BAD_USER_INPUT', 'A value is a finite number.', 'value');
-  if (typeof flagKey !== 'string') return refused(400, 'BAD_USER_INPUT', 'A flag key is text.', 'flagKey');
+  if (typeof value !== 'number') return refused(400, 'BAD_USER_INPUT', 'A value must be a finite number.', 'value');
+  if (typeof flagKey !== 'string') return refused(400, 'BAD_USER_INPUT', 'A flag key must be a string.', 'flagKey');
   try {
     tracker.track(metric, value, { flagKey, tags: tags ?? undefined });
   } catch (error) {

@@ -125,7 +125,7 @@ test('one message names every fault', async () => {
     'stray',
   ]);
   expect(faults).toEqual([
-    'there is no option --tokenfile; did you mean --token-file?',
+    'unknown option --tokenfile; did you mean --token-file?',
     expect.stringContaining('"x"'),
     expect.stringContaining('"stray"'),
     expect.stringContaining('--url must be a ws://'),
@@ -162,8 +162,8 @@ test('an unknown variable of the agent is named with the nearest known one, and 
       FLEETFLAG_DATA_DIR: '/x',
     }),
   ).toEqual([
-    'there is no setting FLEETFLAG_AGENT_LISTNE; did you mean FLEETFLAG_AGENT_LISTEN?',
-    'there is no setting FLEETFLAG_AGENT_QQ',
+    'unknown setting FLEETFLAG_AGENT_LISTNE; did you mean FLEETFLAG_AGENT_LISTEN?',
+    'unknown setting FLEETFLAG_AGENT_QQ',
   ]);
 });
 
@@ -174,7 +174,7 @@ test('an empty file of keys is refused, and one that everybody can change causes
   await copyFile(keysFile, path);
   await chmod(path, 0o646);
   expect((await readConfiguration([...REQUIRED, '--keys', path], {})).warnings).toEqual([
-    `--keys ${path} can be changed by everybody on this machine: chmod 644 ${path}`,
+    `--keys ${path} can be changed by every user of this machine; run: chmod 644 ${path}`,
   ]);
   expect((await readConfiguration([...REQUIRED, '--keys', keysFile], {})).warnings).toEqual([]);
 });
@@ -207,10 +207,10 @@ test('a switch is on or off in both forms alike, and any other value is refused 
       fc.pre(!['true', '1', 'false', '0'].includes(text));
       const variable = `FLEETFLAG_AGENT_${name.toUpperCase().replace('-', '_')}`;
       expect(await faultsOf([...REQUIRED, `--${name}=${text}`])).toEqual([
-        `--${name} takes true or false (1 or 0), not "${text}"`,
+        `--${name} must be true or false (1 or 0), not "${text}"`,
       ]);
       expect(await faultsOf(REQUIRED, { [variable]: text })).toEqual([
-        `${variable} takes true or false (1 or 0), not "${text}"`,
+        `${variable} must be true or false (1 or 0), not "${text}"`,
       ]);
     }),
     { numRuns: 30 },
@@ -220,7 +220,7 @@ test('a switch is on or off in both forms alike, and any other value is refused 
 test.each(['model', 'sw-version', 'region', 'vin', 'listen', 'allow-origin', 'proxy'])(
   'a blank --%s is refused as empty',
   async (name) => {
-    expect(await faultsOf([...REQUIRED, `--${name}`, ' \t'])).toEqual([`--${name} needs a value`]);
+    expect(await faultsOf([...REQUIRED, `--${name}`, ' \t'])).toEqual([`--${name} requires a value`]);
     const variable = `FLEETFLAG_AGENT_${name.toUpperCase().replace('-', '_')}`;
     expect(await faultsOf(REQUIRED, { [variable]: '  ' })).toContain(`${variable} is blank`);
   },
@@ -251,7 +251,7 @@ test('a key set without an Ed25519 key is refused', async () => {
 });
 
 test.each([
-  ['nothing of PEM', 'certificate', 'no "-----BEGIN CERTIFICATE-----" in it'],
+  ['nothing of PEM', 'certificate', 'no "-----BEGIN CERTIFICATE-----" found'],
   ['a broken certificate', '-----BEGIN CERTIFICATE-----\nTUlJQg==\n-----END CERTIFICATE-----', 'holds no certificates'],
 ])('a file of authorities with %s is refused', async (_what, text, fault) => {
   const path = join(folder, 'broken.pem');
@@ -340,7 +340,7 @@ test('a file of flags replaces a control plane, and is allowed beside one only b
     ['proxy', 'http://proxy:1'],
   ] as const) {
     expect(await faultsOf(['--flags', 'flags.yaml', `--${name}`, text])).toEqual([
-      `--${name} says nothing with --flags alone; add --url, or leave it out`,
+      `--${name} has no effect with --flags alone; add --url, or remove it`,
     ]);
   }
   expect(await faultsOf(['--flags', 'flags.yaml', '--vin', 'short'])).toEqual([expect.stringContaining('--vin')]);

@@ -87,16 +87,16 @@ const NAMES: readonly string[] = [...OPTIONS, ...LISTS, ...SWITCHES];
 export const USAGE = `Usage: fleetflag-agent --url ws://host:4000/graphql --token-file FILE --db FILE [options]
   --listen HOST:PORT      serve OFREP and status over HTTP (127.0.0.1:7788)
   --allow-remote          let --listen name an address that other machines reach
-  --allow-origin ORIGIN   lets pages of http://HOST:PORT ask it; may be given several times
-  --keys FILE             JWK set of the keys to trust; absent: those of the first contact (development)
-  --ca FILE               certificates (PEM) of the only authorities to trust with wss://; absent: the public ones
-  --proxy URL             http://[user:password@]host:port of an HTTP proxy; absent: as HTTPS_PROXY, HTTP_PROXY and NO_PROXY say
+  --allow-origin ORIGIN   lets pages of http://HOST:PORT call it; may be given several times
+  --keys FILE             JWK set of the keys to trust; default: those of the first contact (development)
+  --ca FILE               certificates (PEM) of the only authorities to trust with wss://; default: the public ones
+  --proxy URL             http://[user:password@]host:port of an HTTP proxy; default: from HTTPS_PROXY, HTTP_PROXY and NO_PROXY
   --model, --sw-version, --region TEXT   the vehicle's own facts
   --flags FILE            flags and overrides from a file, for tests: instead of --url, --token-file and --db
-  --vin VIN               whose, with --flags alone
-  --allow-overrides       lets --flags stand beside --url
+  --vin VIN               the vehicle that flags are evaluated for, with --flags alone
+  --allow-overrides       allows --flags together with --url
   --resync-minutes N      between syncs of an idle connection (10)
-  --metrics-seconds N     between sendings of measurements (60)
+  --metrics-seconds N     between two reports of measurements (60)
   --log-format plain|json
   --help, --version
 Each option is also read from the environment: FLEETFLAG_AGENT_TOKEN_FILE for --token-file.`;
@@ -142,7 +142,7 @@ export async function readConfiguration(
   const databaseFile = required('db');
   for (const option of alone ? OF_A_CONTROL_PLANE : []) {
     if (value(option) !== undefined)
-      faults.push(`--${option} says nothing with --flags alone; add --url, or leave it out`);
+      faults.push(`--${option} has no effect with --flags alone; add --url, or remove it`);
   }
   for (const option of FILES) {
     const path = value(option);
@@ -154,13 +154,13 @@ export async function readConfiguration(
   const allowOverrides = isOn('allow-overrides');
   if (flagsFile !== null && !alone && !allowOverrides)
     faults.push(
-      '--flags beside --url would put values in the place of the control plane’s, kill switches too; add --allow-overrides if that is meant',
+      'with --url, --flags replaces values of the control plane, kill switches included; add --allow-overrides to allow this',
     );
   const vin = value('vin') ?? null;
   if (vin !== null && !VIN_PATTERN.test(vin))
-    faults.push(`--vin must have 17 digits and capitals without I, O and Q, not "${vin}"`);
+    faults.push(`--vin must have 17 digits and capital letters except I, O and Q, not "${vin}"`);
   if (vin !== null && !alone)
-    faults.push('--vin belongs to --flags without --url: the token says whose flags they are');
+    faults.push('--vin works only with --flags and without --url, where the token names the vehicle');
   const listen = readListen(value('listen'), allowRemote, faults);
   const allowedOrigins = given.lists.get('allow-origin') ?? splitList(environment[variableName('allow-origin')]);
   for (const origin of allowedOrigins)
@@ -187,7 +187,7 @@ export async function readConfiguration(
   const known = NAMES.map(variableName);
   for (const name of Object.keys(environment).filter((name) => name.startsWith(prefix) && !known.includes(name))) {
     const nearest = nearestName(name.slice(prefix.length), NAMES);
-    faults.push(`there is no setting ${name}${suggestion(nearest === null ? null : variableName(nearest))}`);
+    faults.push(`unknown setting ${name}${suggestion(nearest === null ? null : variableName(nearest))}`);
   }
 
   if (faults.length > 0) throw new ConfigurationError(faults);
@@ -228,13 +228,13 @@ function readArguments(
   const lists = new Map<string, string[]>();
   const switches = new Map<Switch, boolean>();
   for (const token of tokens) {
-    if (token.kind === 'positional') faults.push(`"${token.value}" belongs to no option`);
+    if (token.kind === 'positional') faults.push(`unexpected argument "${token.value}"`);
     if (token.kind !== 'option') continue;
     if (isOneOf(SWITCHES, token.name))
       switches.set(token.name, token.value === undefined || readSwitch(`--${token.name}`, token.value, faults));
     else if (!isOneOf(OPTIONS, token.name) && !isOneOf(LISTS, token.name))
-      faults.push(`there is no option ${token.rawName}${suggestion(nearestName(token.name, NAMES), '--')}`);
-    else if (token.value === undefined || token.value.trim() === '') faults.push(`--${token.name} needs a value`);
+      faults.push(`unknown option ${token.rawName}${suggestion(nearestName(token.name, NAMES), '--')}`);
+    else if (token.value === undefined || token.value.trim() === '') faults.push(`--${token.name} requires a value`);
     else if (isOneOf(LISTS, token.name)) lists.set(token.name, [...(lists.get(token.name) ?? []), token.value]);
     else values.set(token.name, token.value);
   }
@@ -245,7 +245,7 @@ function readArguments(
  * Reads whether a switch is on. Any other word is a fault: a switch must never count as the opposite of its meaning.
  */
 function readSwitch(name: string, text: string, faults: string[]): boolean {
-  if (!['true', '1', 'false', '0'].includes(text)) faults.push(`${name} takes true or false (1 or 0), not "${text}"`);
+  if (!['true', '1', 'false', '0'].includes(text)) faults.push(`${name} must be true or false (1 or 0), not "${text}"`);
   return text === 'true' || text === '1';
 }
 
@@ -270,6 +270,6 @@ function readListen(text: string | undefined, allowRemote: boolean, faults: stri
   }
   const host = (match[1] ?? '127.0.0.1').replace(/^\[(.*)\]$/, '$1');
   if (!isLoopback(host) && !allowRemote)
-    faults.push(`--listen ${text} would be reachable from outside; add --allow-remote if that is meant`);
+    faults.push(`--listen ${text} can be reached from other machines; add --allow-remote to allow this`);
   return { host, port };
 }

@@ -19,7 +19,7 @@ export async function readKeys(
     if (empty !== null) throw new Error(empty);
     // Everybody may read public keys, but a user who can change them decides whom the vehicle trusts.
     if ((mode & 0o002) !== 0)
-      warnings.push(`--keys ${path} can be changed by everybody on this machine: chmod 644 ${path}`);
+      warnings.push(`--keys ${path} can be changed by every user of this machine; run: chmod 644 ${path}`);
     return await PinnedKeys.parse(JSON.parse(text));
   } catch (error) {
     faults.push(`--keys ${path} is not a JWK set: ${describeError(error)}`);
@@ -36,7 +36,7 @@ export async function readAuthorities(path: string | undefined, faults: string[]
   try {
     const text = (await readRegularFile(path)).bytes.toString('utf8');
     const certificates = text.match(/-----BEGIN CERTIFICATE-----.*?-----END CERTIFICATE-----/gs) ?? [];
-    if (certificates.length === 0) throw new Error('no "-----BEGIN CERTIFICATE-----" in it');
+    if (certificates.length === 0) throw new Error('no "-----BEGIN CERTIFICATE-----" found');
     for (const certificate of certificates) void new X509Certificate(certificate);
     return certificates.join('\n');
   } catch (error) {

@@ -81,7 +81,7 @@ test('the process says when it is ready, trusts the first keys for good, and sto
   await eventually(() => agent.output().includes('\n'), 'it is ready');
   expect(agent.output()).toBe('FleetFlag agent ready: revision 1, 1 flags\n');
   expect(agent.log()).toContain('synced to revision 1');
-  expect(agent.log()).toContain(`trusting the keys`);
+  expect(agent.log()).toContain(`trusting those that`);
   expect(await statusOf(agent)).toMatchObject({ vin: TEST_VIN, connected: true, revision: 1 });
   await plane.put('b');
   await eventually(() => agent.log().includes('changed b at revision 2'), 'the change is logged');

@@ -65,7 +65,7 @@ async function run(): Promise<void> {
     clearInterval(alive);
     // A disk that does not answer blocks a thread, and with it every regular end, even that of process.exit.
     setTimeout(() => {
-      log('error', `the end takes more than ${ENDING_MS / 1000} s; ending at once`);
+      log('error', `stopping has taken more than ${ENDING_MS / 1000} s; killing this process`);
       process.kill(process.pid, 'SIGKILL');
     }, ENDING_MS).unref();
     await server?.close();
@@ -80,7 +80,7 @@ async function run(): Promise<void> {
       const goesOn = mayGoOn(kind, error);
       log(
         'error',
-        `a failure that nothing handles (${kind}), ${goesOn ? 'going on' : 'ending'}: ${describeError(error)}`,
+        `unhandled failure (${kind}); ${goesOn ? 'the agent goes on' : 'the agent stops'}: ${describeError(error)}`,
       );
       if (goesOn) return;
       // The supervisor of the process (systemd, a container engine) restarts it.
@@ -92,7 +92,7 @@ async function run(): Promise<void> {
     const { evaluatedRevision, flags } = agent.status();
     stdout.write(`FleetFlag agent ready: revision ${evaluatedRevision}, ${flags} flags\n`);
   });
-  unattended(told, 'Telling that the agent is ready');
+  unattended(told, 'Printing that the agent is ready');
   try {
     await agent.start();
   } catch (error) {

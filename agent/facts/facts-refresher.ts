@@ -66,7 +66,7 @@ export class FactsRefresher {
       const fault = describeError(error);
       // The same fault is logged once: an older control plane does not know this query, and would fail every time.
       if (!this.#wait.ended && fault !== this.#fault)
-        log('info', `the registered facts of this vehicle are not known: ${fault}`);
+        log('info', `cannot read the facts registered for this vehicle; asking again later: ${fault}`);
       this.#fault = fault;
       return retryAfterMs(error, random) ?? intervalMs();
     }

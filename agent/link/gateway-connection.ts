@@ -67,7 +67,7 @@ export class GatewayConnection {
   /** Gives a hint for faults of certificates that a wrong clock of the vehicle may cause; empty for other faults. */
   #clockHint(fault: string): string {
     if (!/certificate (is not yet valid|has expired)/i.test(fault)) return '';
-    return `; this vehicle's clock says ${new Date(this.#options.now()).toISOString()}. If that is wrong, flags go on by their age, and the connection comes by itself once the clock is right`;
+    return `; this vehicle's clock says ${new Date(this.#options.now()).toISOString()}. If that is wrong, set the clock: the agent then connects by itself, and evaluates stored flags until then`;
   }
 
   /** Opens a link and uses it until it ends. Resolves to the milliseconds to wait before the next; never rejects. */

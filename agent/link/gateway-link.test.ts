@@ -104,7 +104,7 @@ describe('a link to a gateway', () => {
     const link = new GatewayLink(url, 'token', { ...PATIENT, requestMs: 20 }, DIRECT);
     await link.acknowledged;
     await expect(link.request('query Sync { a }', {})).rejects.toThrow('not answered in time');
-    expect((await link.ended).reason).toBe('a query was not answered');
+    expect((await link.ended).reason).toBe('a query was not answered in time');
   });
 
   test('whose answer trickles in without end ends all the same', async () => {
@@ -124,7 +124,7 @@ describe('a link to a gateway', () => {
     clearInterval(trickle);
     // Not at once: it may be an answer.
     expect(performance.now() - from).toBeGreaterThan(200);
-    expect((await link.ended).reason).toBe('a query was not answered');
+    expect((await link.ended).reason).toBe('a query was not answered in time');
   });
 
   test('that sends other things than the answer ends', async () => {

@@ -212,7 +212,7 @@ export class GatewayLink {
             // Bytes after the last complete message belong to one that is arriving. Pongs alone do not count.
             if (this.#bytesRead > Math.max(before, this.#bytesOfMessages) && performance.now() < latest)
               return awaitAnswer();
-            this.terminate('a query was not answered');
+            this.terminate('a query was not answered in time');
             reject(new Error('not answered in time'));
           }, this.#timings.requestMs).unref();
         };

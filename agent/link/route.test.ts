@@ -70,7 +70,7 @@ describe('with wss', () => {
     const agent = await start({ url: secureUrl(), ca, keys: null });
     await inSync(agent);
     expect(agent.status().pinnedKeys).toEqual([plane.key.kid]);
-    await logged(`trusting the keys that https://localhost:${front.port}/.well-known/jwks.json serves`);
+    await logged(`trusting those that https://localhost:${front.port}/.well-known/jwks.json serves`);
   });
 
   const hour = 3_600_000;
@@ -137,7 +137,7 @@ describe('with wss', () => {
 
   test('a server that does not speak TLS is refused', async () => {
     await start({ url: `wss://localhost:${planePort()}/graphql`, ca });
-    await logged(`no TLS with localhost:${planePort()}`);
+    await logged(`the TLS handshake with localhost:${planePort()} failed`);
   });
 });
 
@@ -172,7 +172,7 @@ describe('through a proxy', () => {
     const agent = await start({ url: plane.url, proxy: `http://car:${encodeURIComponent(SECRET)}@${proxy.host}` });
     await inSync(agent);
     await proxy.close();
-    await logged(`the proxy ${proxy.host} cannot be used`);
+    await logged(`cannot connect through the proxy ${proxy.host}`);
     expect(log.join('\n')).not.toMatch(/pass|car:|Basic/);
     expect(JSON.stringify(agent.status())).not.toMatch(/pass/);
   });
@@ -180,7 +180,9 @@ describe('through a proxy', () => {
   test('a proxy that wants another password is logged, and works once the password is right', async () => {
     proxy.wants = `car:${SECRET}`;
     const agent = await start({ url: plane.url, proxy: `http://car:old@${proxy.host}` });
-    await logged(`the proxy ${proxy.host} refuses 127.0.0.1:${planePort()}: 407 Proxy Authentication Required`);
+    await logged(
+      `the proxy ${proxy.host} refused to connect to 127.0.0.1:${planePort()}: 407 Proxy Authentication Required`,
+    );
     expect(log.join('\n')).not.toContain('old');
     proxy.wants = null;
     await inSync(agent);
@@ -189,7 +191,7 @@ describe('through a proxy', () => {
   test('a proxy that is down, that does not answer, or that cannot reach the gateway is tried again', async () => {
     await proxy.close();
     const agent = await start({ url: plane.url, proxy: `http://${proxy.host}`, timings: { openMs: 300 } });
-    await logged(/the proxy .* cannot be used \(.*ECONNREFUSED/);
+    await logged(/cannot connect through the proxy .* \(.*ECONNREFUSED/);
     proxy.answering = false;
     await proxy.listen();
     await eventually(() => proxy.asked.length >= 2, 'it is asked again and again');

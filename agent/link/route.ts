@@ -78,12 +78,12 @@ export class Route {
         asked.once('connect', (...answered) => resolve(answered)).once('error', reject),
       );
     } catch (error) {
-      throw new Error(`the proxy ${proxy.host} cannot be used`, { cause: error });
+      throw new Error(`cannot connect through the proxy ${proxy.host}`, { cause: error });
     }
     if (answer.statusCode !== 200) {
       socket.destroy();
       throw new Error(
-        `the proxy ${proxy.host} refuses ${target}: ${answer.statusCode} ${answer.statusMessage ?? ''}`.trim(),
+        `the proxy ${proxy.host} refused to connect to ${target}: ${answer.statusCode} ${answer.statusMessage ?? ''}`.trim(),
       );
     }
     if (head.length > 0) socket.unshift(head);
@@ -107,7 +107,9 @@ export class Route {
       // `authorizationError` is only about the chain; a wrong name shows in the code of the error.
       const certificate = Boolean(socket.authorizationError) || errorCode(error) === 'ERR_TLS_CERT_ALTNAME_INVALID';
       throw new Error(
-        certificate ? `the certificate of ${host}:${port} is not trusted` : `no TLS with ${host}:${port}`,
+        certificate
+          ? `the certificate of ${host}:${port} is not trusted`
+          : `the TLS handshake with ${host}:${port} failed`,
         { cause: error },
       );
     }

@@ -84,7 +84,7 @@ export class FlagsFileReader {
   #refuse(error: unknown): void {
     const fault = describeError(error);
     if (fault !== this.#status.fault)
-      this.#options.log('error', `the file of flags cannot be used; what was read before still holds: ${fault}`);
+      this.#options.log('error', `cannot use the file of flags; keeping what was read before: ${fault}`);
     this.#status = { ...this.#status, fault };
     this.#text = null;
   }
@@ -115,7 +115,7 @@ export class FlagsFileReader {
     const found = `${this.#path} (flags: ${flags.length}; overrides: ${[...overrides.keys()].join(', ') || 'none'})`;
     this.#options.log(
       'warn',
-      `FLAGS FROM A FILE, for tests and never for a vehicle on the road: ${found}. No kill switch reaches them.`,
+      `USING FLAGS FROM A FILE, for tests and never for a vehicle on the road: ${found}. Kill switches do not reach them.`,
     );
     this.#flags = localFlags(flags, overrides, revision, this.#flags);
     this.#options.use(this.#flags);

@@ -86,7 +86,7 @@ describe('a file of flags alone', () => {
       localFlags: { file, revision: 1, flags: 2, overrides: ['limit', 'drive_mode', 'zones'], fault: null },
     });
     expect(log).toEqual([
-      expect.stringMatching(/^warn FLAGS FROM A FILE, for tests .*flags\.yaml .*limit, drive_mode, zones/),
+      expect.stringMatching(/^warn USING FLAGS FROM A FILE, for tests .*flags\.yaml .*limit, drive_mode, zones/),
     ]);
   });
 
@@ -128,7 +128,7 @@ describe('a file of flags alone', () => {
       else await writeFile(file, text);
       await eventually(() => agent.status().localFlags!.fault?.includes(fault) === true, 'the fault is told');
       expect(log).toContainEqual(
-        expect.stringMatching(/^error the file of flags cannot be used; what was read before still holds: /),
+        expect.stringMatching(/^error cannot use the file of flags; keeping what was read before: /),
       );
       expect(agent.numberValue('limit', 0)).toBe(80);
       await writeFile(file, FLAGS.replace('defaultValue: 80', 'defaultValue: 70'));
@@ -220,8 +220,8 @@ describe('a file of flags beside a control plane', () => {
       unfitOverrides: ['limit'],
       fault: null,
     });
-    expect(lines.filter((line) => line.includes('do not hold'))).toEqual([
-      expect.stringContaining('do not hold: limit (number)'),
+    expect(lines.filter((line) => line.includes('ignoring overrides'))).toEqual([
+      expect.stringContaining('ignoring overrides whose type is not that of their flag: limit (number)'),
     ]);
     agent.track('m', 1, { flagKey: 'lane_keep' });
     expect(agent.booleanValue('seat_heat', false)).toBe(true);

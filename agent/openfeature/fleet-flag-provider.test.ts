@@ -210,7 +210,7 @@ test('without flags in time it is in ERROR with PROVIDER_NOT_READY, and READY on
   await expect(provide(await vehicle.start(), { initializeTimeoutMs: 10 })).rejects.toMatchObject({
     code: 'PROVIDER_NOT_READY',
   });
-  expect(await failed).toMatchObject({ message: 'The agent has had no flags within 10 ms.' });
+  expect(await failed).toMatchObject({ message: 'The agent got no flags within 10 ms.' });
   expect(client.providerStatus).toBe(ProviderStatus.ERROR);
   expect(await client.getBooleanDetails('a', false)).toMatchObject({ value: false, errorCode: 'PROVIDER_NOT_READY' });
   await plane.listen();

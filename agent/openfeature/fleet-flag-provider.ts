@@ -76,7 +76,7 @@ export class FleetFlagProvider implements Provider {
     this.#open = true;
     if (this.#agent.isClosed) throw new ProviderNotReadyError(CLOSED);
     const ready = this.#agent.ready().then(() => true);
-    const message = `The agent has had no flags within ${this.#initializeTimeoutMs} ms.`;
+    const message = `The agent got no flags within ${this.#initializeTimeoutMs} ms.`;
     const isReady = await withTimeout(this.#initializeTimeoutMs, message, () => ready).catch((error: unknown) => {
       if (error instanceof TimeoutError) return false;
       throw error;
@@ -151,7 +151,7 @@ export class FleetFlagProvider implements Provider {
     if (typeof flagKey !== 'string')
       throw new FleetFlagError(
         'BAD_USER_INPUT',
-        `Tracking ${JSON.stringify(metric)} needs the flag that it is about as flagKey in its details.`,
+        `Tracking ${JSON.stringify(metric)} requires flagKey in its details: the flag that it is about.`,
         { field: 'flagKey' },
       );
     const tags = Object.entries(others).flatMap(([name, tag]) =>
@@ -205,7 +205,7 @@ export class FleetFlagProvider implements Provider {
     if (!inTouch) return this.#staleIn(this.#staleAfterMs);
     if (!this.#stale) return;
     this.#stale = false;
-    this.events.emit(ProviderEvents.Ready, { message: 'The control plane is in touch again.' });
+    this.events.emit(ProviderEvents.Ready, { message: 'Connected to the control plane again.' });
   }
 
   #agentClosed(): void {
@@ -217,7 +217,9 @@ export class FleetFlagProvider implements Provider {
     if (this.#stale) return;
     this.#staleTimer = setTimeout(() => {
       this.#stale = true;
-      this.events.emit(ProviderEvents.Stale, { message: 'The control plane is out of touch.' });
+      this.events.emit(ProviderEvents.Stale, {
+        message: 'No contact with the control plane; flags may be out of date.',
+      });
     }, timerDelay(milliseconds)).unref();
   }
 
@@ -233,7 +235,7 @@ export class FleetFlagProvider implements Provider {
   }
 }
 
-const CLOSED = 'The agent is closed: nothing changes any more. Start another one, and give it a provider.';
+const CLOSED = 'The agent has been closed; flags no longer change. Start a new agent and a provider for it.';
 
 /**
  * Gives the context as OFREP would carry it. Dates become ISO 8601 text, and members that JSON cannot hold are left

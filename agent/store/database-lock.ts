@@ -45,7 +45,10 @@ export class DatabaseLock {
     } catch (error) {
       await folder?.close();
       if (error instanceof FleetFlagError) throw error;
-      log('warn', `no lock can be taken on ${file}, so nothing keeps a second agent from it: ${describeError(error)}`);
+      log(
+        'warn',
+        `cannot lock the database ${file}; going on without a lock, so a second agent could use it as well: ${describeError(error)}`,
+      );
       return null;
     }
   }
@@ -70,7 +73,7 @@ async function takeSocket(path: string, file: string, owner: string): Promise<Se
     await refuseWhileOwned(path, file);
     await removeDead(path, `${path}.takeover`, owner);
   }
-  throw new Error('others take it at the same time, again and again');
+  throw new Error('other agents keep taking the lock at the same time');
 }
 
 /**
@@ -118,7 +121,7 @@ async function refuseWhileOwned(path: string, file: string): Promise<void> {
 function refuse(file: string, owner: string): never {
   throw new FleetFlagError(
     'CONFLICT',
-    `The database ${file} is in use by ${owner}. Stop that agent, or give this one a database of its own.`,
+    `The database ${file} is in use by ${owner}. Stop that agent, or give this one another database file.`,
   );
 }
 
@@ -135,7 +138,7 @@ function ownerOf(path: string): Promise<string | null> {
       resolve(owner);
     };
     const silent = () =>
-      settle(answer.trim().slice(0, MAX_ANSWER_LENGTH) || 'another agent, which does not say who it is');
+      settle(answer.trim().slice(0, MAX_ANSWER_LENGTH) || 'another agent, which does not identify itself');
     socket.setTimeout(ANSWER_MS, silent);
     socket.on('data', (data) => {
       answer += data.toString();

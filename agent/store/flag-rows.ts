@@ -92,7 +92,7 @@ export async function readFlagRow(
     const { revision, jws } = membersOf(stored);
     if (typeof revision !== 'number' || typeof jws !== 'string') throw new Error('no signature');
     const { signed } = await verifyFlag({ key, revision, removed: false, jws }, environment, keys);
-    if (signed === null) throw new Error('a tombstone');
+    if (signed === null) throw new Error('it is a tombstone');
     return signed;
   };
   const held = await verify(metadata);

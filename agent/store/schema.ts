@@ -73,7 +73,7 @@ export function structureFault(database: Database): string | null {
   if (check !== 'ok') return `integrity check: ${String(check)}`;
   for (const [table, expected] of Object.entries(COLUMNS)) {
     const columns = (database.exec(`PRAGMA table_info(${table})`)[0]?.values ?? []).map((row) => row[1]).join(',');
-    if (columns !== expected) return `table ${table} has not the expected columns`;
+    if (columns !== expected) return `table ${table} does not have the expected columns`;
   }
   return null;
 }

@@ -93,7 +93,7 @@ export async function readHeader(database: Database): Promise<StoredHeader> {
   const values = stateValues(database);
   const environment = ENVIRONMENTS.find((name) => name === values.get('environment'));
   const vin = values.get('vin');
-  if (environment === undefined || !vin) throw new Error('it does not say whose it is');
+  if (environment === undefined || !vin) throw new Error('it does not name its vehicle and environment');
   const pinned = values.get('pinned_keys');
   return { identity: { vin, environment }, pinnedKeys: pinned ? await PinnedKeys.parse(JSON.parse(pinned)) : null };
 }
@@ -125,7 +125,8 @@ export async function readState(
     }
   }
   // The stored keys may be the damaged part. With them, nothing would ever verify again.
-  if (flags.size === 0 && proof === null && (stored.length > 0 || !intact)) throw new Error('nothing in it verifies');
+  if (flags.size === 0 && proof === null && (stored.length > 0 || !intact))
+    throw new Error('no signature in it verifies');
   const proven = Math.max(proof?.revision ?? 0, ...[...flags.values()].map(({ held }) => held.revision));
   const read: VehicleState = {
     identity,
@@ -142,7 +143,7 @@ export async function readState(
       ? intact && flags.size === stored.length
       : proof.revision === read.revision && isSetOf(proof, heldSet(read));
   if (read.complete && !whole && flags.size === stored.length)
-    refuse(new Refusal('stored-flag', `the set of revision ${read.revision}`));
+    refuse(new Refusal('stored-flag', `the stored flags of revision ${read.revision}`));
   return { state: { ...read, complete: read.complete && whole }, time: intact ? readTime(values) : null };
 }
 

@@ -130,7 +130,7 @@ export class VehicleStore {
         if (loaded !== null) return loaded;
       } catch (error) {
         if (generation === 'current') this.#presentIsGood = false;
-        this.#fault(`the ${generation} database cannot be used: ${describeError(error)}`);
+        this.#fault(`cannot use the ${generation} database: ${describeError(error)}`);
       }
     }
     return identity === null ? null : { state: emptyState(identity), keys: configuredKeys };
@@ -150,10 +150,10 @@ export class VehicleStore {
         identity !== null &&
         (header.identity.vin !== identity.vin || header.identity.environment !== identity.environment)
       ) {
-        throw new Error(`it belongs to ${header.identity.vin} in ${header.identity.environment}`);
+        throw new Error(`it is the database of ${header.identity.vin} in ${header.identity.environment}`);
       }
       const keys = configuredKeys ?? header.pinnedKeys;
-      if (keys === null) throw new Error('it pins no keys');
+      if (keys === null) throw new Error('it has no pinned keys');
       const faultsBefore = this.#faults.length;
       const refuse = (refusal: Refusal) => {
         this.#options.refuse(refusal);
@@ -209,7 +209,9 @@ export class VehicleStore {
       // Entries that were written after the lost ones must not be taken for their successors.
       this.#entry = later.entry + (lost ? ENTRY_GAP : 0);
     } catch (error) {
-      this.#fault(`the metrics queue in the ${generation} database cannot be used: ${describeError(error)}`);
+      this.#fault(
+        `cannot use the metrics queue in the ${generation} database; its measurements are lost: ${describeError(error)}`,
+      );
     }
   }
 
@@ -268,7 +270,7 @@ export class VehicleStore {
     } catch (error) {
       const fault = describeError(error);
       if (fault !== this.#writeFault)
-        this.#options.log('error', `the database cannot be written, going on from memory: ${fault}`);
+        this.#options.log('error', `cannot write the database; going on from memory and trying again: ${fault}`);
       this.#writeFault = fault;
       if (!this.#closed)
         this.#retry = setTimeout(
@@ -295,7 +297,12 @@ export class VehicleStore {
     // Where the old journal cannot be renamed, the next save writes the database instead of appending.
     await this.#journal
       .rotate()
-      .catch((error: unknown) => this.#options.log('warn', `the journal stays: ${describeError(error)}`));
+      .catch((error: unknown) =>
+        this.#options.log(
+          'warn',
+          `cannot start a new metrics journal; writing the whole database instead: ${describeError(error)}`,
+        ),
+      );
     this.#presentIsGood = true;
     this.#onDisk = saved;
     this.#bytes = bytes.byteLength;

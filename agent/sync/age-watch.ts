@@ -75,7 +75,7 @@ export class AgeWatch {
       refuse(
         new Refusal(
           'proof-out-of-time',
-          `a proof of ${isoTime(proof.issuedAt)}, where this vehicle has ${isoTime(ageingClock.seconds())},`,
+          `a proof of ${isoTime(proof.issuedAt)}, while this vehicle's clock says ${isoTime(ageingClock.seconds())},`,
         ),
       );
     if (freshness.due) sync();

@@ -9,7 +9,7 @@ export function describeChanges(before: VehicleState, next: VehicleState): strin
     const known = before.flags.get(key);
     if (known?.held.jws !== held.jws) lines.push(`changed ${key} at revision ${held.revision}`);
     if (ahead !== null && known?.ahead?.jws !== ahead.jws)
-      lines.push(`stopped ${key} at revision ${ahead.revision}, before the rest of that revision is here`);
+      lines.push(`stopped ${key} at revision ${ahead.revision}, before the rest of that revision has arrived`);
   }
   for (const key of before.flags.keys())
     if (!next.flags.has(key)) lines.push(`removed ${key} by revision ${next.revision}`);

@@ -193,7 +193,7 @@ export class SyncSession {
     if (last?.outcome !== 'ahead') return;
     if (this.#retrying) return this.#sync.bringForward(backoff.next());
     const gap = this.#staged.hasGapBeyond(state.revision);
-    if (gap) log('info', `changes after revision ${state.revision} are missing; syncing`);
+    if (gap) log('info', `missed changes after revision ${state.revision}; syncing`);
     this.#sync.bringForward(gap ? 0 : aheadMs);
   }
 

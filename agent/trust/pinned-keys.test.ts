@@ -60,7 +60,9 @@ test('an error status, a too long answer and a timeout are failures', async () =
     '/silence': () => undefined,
   };
   const base = new URL(await serve((request, response) => answers[request.url!]!(request, response)));
-  await expect(fetchPinnedKeys(new URL('/status', base).href, 5000, DIRECT)).rejects.toThrow('answered 503');
-  await expect(fetchPinnedKeys(new URL('/long', base).href, 5000, DIRECT)).rejects.toThrow('too much');
+  await expect(fetchPinnedKeys(new URL('/status', base).href, 5000, DIRECT)).rejects.toThrow(
+    'answered with status 503',
+  );
+  await expect(fetchPinnedKeys(new URL('/long', base).href, 5000, DIRECT)).rejects.toThrow('too large');
   await expect(fetchPinnedKeys(new URL('/silence', base).href, 20, DIRECT)).rejects.toThrow('within 20 ms');
 });

@@ -85,14 +85,14 @@ export async function fetchPinnedKeys(address: string, timeoutMs: number, route:
       (response) => {
         if (response.statusCode !== 200) {
           request.destroy();
-          reject(new Error(`${address} answered ${response.statusCode ?? 'nothing'}`));
+          reject(new Error(`${address} answered with status ${response.statusCode ?? 'unknown'}`));
           return;
         }
         let text = '';
         response.setEncoding('utf8');
         response.on('data', (chunk: string) => {
           text += chunk;
-          if (text.length > MAX_KEY_SET_BYTES) request.destroy(new Error(`${address} answered too much`));
+          if (text.length > MAX_KEY_SET_BYTES) request.destroy(new Error(`the answer of ${address} is too large`));
         });
         response.on('end', () => resolve(text));
         response.on('error', failed);

@@ -3,25 +3,25 @@
  */
 
 export const REFUSAL_REASONS = {
-  malformed: 'what arrived does not have the expected form',
-  'unknown-key': 'signed under a key that is not pinned',
-  signature: 'the signature does not match',
-  'wrong-type': 'signed for another purpose',
-  'wrong-environment': 'made for another environment',
-  'wrong-vehicle': 'made for another vehicle',
-  'wrong-question': 'an answer to another question than this one: a replay',
-  'wrong-flag': 'the envelope names another flag or revision than what is signed',
-  'revision-below-own': 'older than what this vehicle already has: a restored server, or an attack',
+  malformed: 'it does not have the expected form',
+  'unknown-key': 'it is signed with a key that is not pinned',
+  signature: 'its signature does not match',
+  'wrong-type': 'it is signed for another purpose',
+  'wrong-environment': 'it is for another environment',
+  'wrong-vehicle': 'it is for another vehicle',
+  'wrong-question': 'it answers another request than this one: a replay',
+  'wrong-flag': 'the flag or revision beside the signature is not the signed one',
+  'revision-below-own': 'its revision is older than what this vehicle already has: a restored backup, or an attack',
   incomplete:
-    'what arrived, or what is held, is not the set of flags that the control plane has signed: something was left out or added on the way',
+    'the flags of this vehicle are not the set that the control plane has signed: some were left out or added on the way',
   'not-servable':
-    'its signature is right, but this version of the agent cannot serve it; what was there before goes on',
-  'proof-not-newer': 'a proof that is older than the last one',
+    'its signature is right, but this version of the agent cannot evaluate it; the previous definition stays in use',
+  'proof-not-newer': 'it is older than the last proof',
   'no-fresh-proof':
-    'the answer proves nothing of now: the control plane cannot read its database, its clock was set back, or an old answer came again',
+    'it does not prove the current state: the control plane cannot read its database, its clock was set back, or an old answer was replayed',
   'proof-out-of-time':
-    "a proof from a time that is more than a day from this vehicle's: one of the two clocks is wrong, or it is a replay",
-  'stored-flag': 'a flag in the file that no longer verifies, or is missing',
+    "its time is more than a day from this vehicle's clock: one of the two clocks is wrong, or it is a replay",
+  'stored-flag': 'it is missing in the stored database, or no longer verifies',
 } as const;
 export type RefusalReason = keyof typeof REFUSAL_REASONS;
 

@@ -23,15 +23,18 @@ export function readDefinition(
   const definition = flag as FlagDefinition;
   const { unreadableRules } = compileFlag(definition);
   const unread =
-    settled || unreadableRules.length === 0 ? null : `its rules ${unreadableRules.join(', ')} are not understood`;
+    settled || unreadableRules.length === 0
+      ? null
+      : `this version of the agent does not understand its rules ${unreadableRules.join(', ')}`;
   return { definition, fault: unread, settled };
 }
 
 /** Says which member that evaluation needs is missing or wrong; null for none. Unknown members are accepted. */
 function formFault(flag: Members, key: string, environment: Environment): string | null {
   if (flag.key !== key || flag.environment !== environment) return 'it names another flag';
-  if (typeof flag.enabled !== 'boolean' || !Array.isArray(flag.rules)) return 'it has not the form of a definition';
-  if (!isOneOf(FLAG_TYPES, flag.type)) return `its type ${JSON.stringify(flag.type)} is not known`;
+  if (typeof flag.enabled !== 'boolean' || !Array.isArray(flag.rules))
+    return 'it does not have the form of a flag definition';
+  if (!isOneOf(FLAG_TYPES, flag.type)) return `its type ${JSON.stringify(flag.type)} is unknown`;
   const fits = flag.defaultValue !== undefined && fitsFlagType(flag.type, flag.defaultValue);
   return fits ? null : 'its default value does not fit its type';
 }

@@ -44,7 +44,7 @@ export async function verifyFlag(
   if (payload.key !== key || payload.revision !== revision || payload.removed !== envelope.removed)
     throw new Refusal('wrong-flag', subject);
   if (payload.removed) return { key, revision, signed: null };
-  const version = payload.v === 1 ? null : `it has the form of version ${String(payload.v)}`;
+  const version = payload.v === 1 ? null : `its format version ${String(payload.v)} is unknown`;
   return {
     key,
     revision,

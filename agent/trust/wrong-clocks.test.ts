@@ -135,7 +135,7 @@ describeUnless(NO_FAKETIME)('a vehicle whose clock is wrong', () => {
       const agent = command.start(vehicle, wrongBy(-50 * YEAR), secure);
       await eventually(async () => (await agent.status()).connectionFault !== null, 'it says why');
       const fault =
-        /certificate is not yet valid.*; this vehicle's clock says 19\d\d-.*If that is wrong, flags go on by their age/;
+        /certificate is not yet valid.*; this vehicle's clock says 19\d\d-.*If that is wrong, set the clock/;
       expect((await agent.status()).connectionFault).toMatch(fault);
       expect(agent.log).toMatch(fault);
       expect(await agent.evaluate('a')).toMatchObject(FRESH);

@@ -59,7 +59,7 @@ export const createUserCommand: AdminCommand = async (args, configuration, outpu
       },
     });
     const role = ROLES.find((known) => known === values.role?.toUpperCase());
-    if (role === undefined) throw new Error(`--role takes ${ROLES.join(', ')}.`);
+    if (role === undefined) throw new Error(`--role must be one of ${ROLES.join(', ')}.`);
     return {
       email: required(values, 'email'),
       name: required(values, 'name'),

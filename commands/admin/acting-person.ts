@@ -28,7 +28,7 @@ export async function actingPerson(prisma: PrismaClient, email: string | undefin
 async function named(prisma: PrismaClient, email: string): Promise<{ id: string; role: 'ADMIN' | 'WRITE' }> {
   const user = (await findAccount(prisma, normalizedEmail(email)))?.user;
   if (user === undefined || !user.isActive)
-    throw new UsageError(`--as ${email}: there is no active user of this e-mail.`);
+    throw new UsageError(`--as ${email}: there is no active user with this e-mail.`);
   const { id, role } = user;
   if (role !== 'ADMIN' && role !== 'WRITE')
     throw new UsageError(`--as ${email}: the role ${role} may not change flags.`);
@@ -43,7 +43,7 @@ async function onlyAdministrator(prisma: PrismaClient): Promise<{ id: string; ro
   });
   if (first === undefined || second !== undefined) {
     throw new UsageError(
-      `Say with --as EMAIL who does this: there ${first === undefined ? 'is no active administrator' : 'are several administrators'}.`,
+      `Name the user who does this with --as EMAIL: there ${first === undefined ? 'is no active administrator' : 'are several administrators'}.`,
     );
   }
   return { id: first.id, role: 'ADMIN' };

@@ -144,9 +144,9 @@ test("an environment's revision is raised above those that its vehicles have rep
   const lift = (...args: string[]) => run(advanceRevisionCommand, ['--environment', 'staging', ...args]);
   expect(await lift('--beyond', '400', '--reason', 'restored', '--as', admin.email)).toEqual({
     code: 0,
-    out: [`staging: from revision ${revision} to ${500 + living}; ${living} flags signed anew.`],
+    out: [`staging: from revision ${revision} to ${500 + living}; ${living} flags signed again.`],
     err: [
-      'Vehicles of staging have reported revision 500: it went beyond that, and not only beyond 400.',
+      'Vehicles of staging have reported revision 500: its revision was raised above that, not only above 400.',
       expect.stringMatching(/^1 vehicles report a revision that no environment can have/),
       expect.stringMatching(
         new RegExp(
@@ -156,7 +156,7 @@ test("an environment's revision is raised above those that its vehicles have rep
     ],
   });
   expect((await lift('--beyond', '0', '--reason', 'again')).err[0]).toBe(
-    `staging stood at revision ${500 + living} already: it went beyond that, and not only beyond 0.`,
+    `staging was at revision ${500 + living} already: its revision was raised above that, not only above 0.`,
   );
   expect(await prisma().auditLog.findFirst({ where: { action: 'ADVANCE_REVISION' } })).toMatchObject({
     userId: admin.id,
@@ -194,7 +194,7 @@ test('a file that is missing, is no text, or has a folder in its place is report
   await writeFile(binary, Buffer.from([0xff, 0xfe, 0]));
   expect(await run(importCommand, ['--environment', 'staging', '--file', binary])).toMatchObject({
     code: 1,
-    err: ['The file is not UTF-8 text.', 'Nothing was changed: 1 faults.'],
+    err: ['The file must be UTF-8 text.', 'Nothing was changed: 1 faults.'],
   });
   await expect(run(exportCommand, ['--environment', 'staging', '--file', folder])).rejects.toThrow();
 });

@@ -30,7 +30,7 @@ export async function withAdminDatabase<T>(
     if (url === null) {
       if (!hasEmbeddedPostgres(dataDir))
         throw new Error(
-          `${dataDir} holds no data of FleetFlag, and DATABASE_URL is not set. Nothing was made: give this command the settings of the control plane (FLEETFLAG_DATA_DIR or DATABASE_URL), or start it first.`,
+          `${dataDir} holds no data of FleetFlag, and DATABASE_URL is not set. Nothing was created: run this command with the settings of the control plane (FLEETFLAG_DATA_DIR or DATABASE_URL), or start the control plane first.`,
         );
       const server = await startEmbeddedPostgres({ dataDir, log: err });
       lifecycle.onClose(() => server.stop());

@@ -12,9 +12,9 @@ import { readEnvironment } from './environment-option.ts';
 
 /** The help text of `advance-revision`. */
 export const ADVANCE_USAGE = `npm run admin -- advance-revision --environment development|staging|production --beyond N --reason TEXT [--as EMAIL]
-    After a backup was restored: lifts the environment's revision above N, above what vehicles have reported and above its
-    own, and signs every flag that lives there anew, so that vehicles believe the control plane again. Pull the kill switches again
-    that were pulled after the backup, before: vehicles get the flags as they stand.`;
+    After a backup was restored: raises the environment's revision above N, above what vehicles have reported and above its
+    own, and signs every flag in it again, so that vehicles accept the control plane again. First pull the kill switches again
+    that were pulled after the backup: vehicles get the flags as they are.`;
 
 /** Exit codes: 0 done, 1 failed, 2 wrong usage. */
 export const advanceRevisionCommand: AdminCommand = async (args, configuration, output) => {
@@ -29,9 +29,9 @@ export const advanceRevisionCommand: AdminCommand = async (args, configuration, 
       },
     });
     if (values.beyond === undefined || !/^\d{1,10}$/.test(values.beyond))
-      throw new Error('--beyond takes a revision: a whole number, 0 or more.');
+      throw new Error('--beyond must be a revision: a whole number, 0 or more.');
     if (values.reason === undefined || values.reason.trim() === '')
-      throw new Error('--reason takes a text: the trail keeps it.');
+      throw new Error('--reason must be a text for the audit log.');
     return {
       environment: readEnvironment(values.environment),
       beyond: Number(values.beyond),
@@ -47,26 +47,26 @@ export const advanceRevisionCommand: AdminCommand = async (args, configuration, 
     await withBus(configuration, logger, (bus) =>
       bus
         .publish(FLAGS_CHANGED, environment)
-        .catch((error: unknown) => logger.warn({ err: error }, 'A change was not announced')),
+        .catch((error: unknown) => logger.warn({ err: error }, 'Cannot announce a change; other processes find it by polling, about a second later')),
     );
     return result;
   });
   const { from, to, reported, unbelieved, flags, serving } = advanced;
   if (reported > Math.max(beyond, from))
     output.err(
-      `Vehicles of ${environment} have reported revision ${reported}: it went beyond that, and not only beyond ${beyond}.`,
+      `Vehicles of ${environment} have reported revision ${reported}: its revision was raised above that, not only above ${beyond}.`,
     );
   else if (from > beyond)
-    output.err(`${environment} stood at revision ${from} already: it went beyond that, and not only beyond ${beyond}.`);
+    output.err(`${environment} was at revision ${from} already: its revision was raised above that, not only above ${beyond}.`);
   if (unbelieved > 0)
     output.err(
-      `${unbelieved} vehicles report a revision that no environment can have, or one far above this one's and above --beyond, and were not believed: look at them (vehicles, appliedRevision).`,
+      `${unbelieved} vehicles report a revision that no environment can have, or one far above this one's and above --beyond, and were ignored: check them (vehicles, appliedRevision).`,
     );
   if (serving.length > 0) {
     output.err(
-      `${serving.length} of the ${flags} flags are enabled and not killed, and vehicles serve them now: ${serving.join(', ')}. A kill switch that was pulled after the backup is lost with the restore: where one of these should be killed, pull it at once.`,
+      `${serving.length} of the ${flags} flags are enabled and not killed, and vehicles serve them now: ${serving.join(', ')}. A kill switch that was pulled after the backup is lost: if one of these flags should be killed, pull its kill switch now.`,
     );
   }
-  output.out(`${environment}: from revision ${from} to ${to}; ${flags} flags signed anew.`);
+  output.out(`${environment}: from revision ${from} to ${to}; ${flags} flags signed again.`);
   return 0;
 };

@@ -45,17 +45,17 @@ function read(args: readonly string[]): Wanted {
   });
   const { name, role: givenRole, 'rate-limit': rateLimit, expires, operation, revoke, list } = values;
   if ([name, revoke, list].filter((value) => value !== undefined).length !== 1)
-    throw new Error('One of --name, --list and --revoke is needed.');
+    throw new Error('One of --name, --list and --revoke is required.');
   if (name === undefined && [givenRole, rateLimit, expires, operation].some((value) => value !== undefined))
-    throw new Error('--role, --rate-limit, --expires and --operation go with --name.');
+    throw new Error('--role, --rate-limit, --expires and --operation require --name.');
   if (revoke !== undefined) return { do: 'revoke', which: revoke };
   if (name === undefined) return { do: 'list' };
   const role = ROLES.find((known) => known === givenRole?.toUpperCase());
-  if (role === undefined) throw new Error('--role takes READ, WRITE or ADMIN.');
-  if (rateLimit !== undefined && !/^\d{1,7}$/.test(rateLimit)) throw new Error('--rate-limit takes a whole number.');
+  if (role === undefined) throw new Error('--role must be READ, WRITE or ADMIN.');
+  if (rateLimit !== undefined && !/^\d{1,7}$/.test(rateLimit)) throw new Error('--rate-limit must be a whole number.');
   const expiresAt = expires === undefined ? null : new Date(expires);
   if (expires !== undefined && (!ISO_TIME.test(expires) || Number.isNaN(expiresAt?.getTime())))
-    throw new Error('--expires takes a time such as 2030-12-31T23:59:59Z.');
+    throw new Error('--expires must be a time such as 2030-12-31T23:59:59Z.');
   return {
     do: 'create',
     name,

@@ -13,7 +13,7 @@ import { refuseExisting, writeWhole } from './whole-file.ts';
 
 /** The help text of `audit-export`. */
 export const AUDIT_EXPORT_USAGE = `npm run admin -- audit-export --from TIME --to TIME [--out FILE.jsonl] [--force]
-    Writes the audit trail from (inclusive) one time to (exclusive) another, both ISO 8601 such as 2026-01-01T00:00:00Z,
+    Writes the audit log from (inclusive) one time to (exclusive) another, both ISO 8601 such as 2026-01-01T00:00:00Z,
     to the file, or to the output (then: npm run --silent admin -- audit-export …). --force replaces a file.`;
 
 /** The most rows held at once. */
@@ -27,7 +27,7 @@ const ISO_TIME = /^\d{4}-\d\d-\d\d(T\d\d:\d\d(:\d\d(\.\d{1,3})?)?(Z|[+-]\d\d:\d\
 function readTime(option: string, text: string | undefined): Date {
   const time = new Date(text ?? '');
   if (text === undefined || !ISO_TIME.test(text) || Number.isNaN(time.getTime()) || time.getTime() < 0) {
-    throw new Error(`--${option} takes a time from 1970 on in ISO 8601 with its zone, or a date (UTC).`);
+    throw new Error(`--${option} must be a time in ISO 8601 with its zone, or a date (UTC), from 1970 on.`);
   }
   return time;
 }
@@ -76,7 +76,7 @@ export const auditExportCommand: AdminCommand = async (args, configuration, outp
     } as const;
     const { values } = parseArgs({ args: [...args], options });
     const period = { from: readTime('from', values.from), to: readTime('to', values.to) };
-    if (period.from > period.to) throw new Error('--to is before --from.');
+    if (period.from > period.to) throw new Error('--to must not be before --from.');
     return { ...period, out: values.out, force: values.force };
   });
   if (out !== undefined && !force) await refuseExisting(out);

@@ -27,7 +27,7 @@ export function readArguments<T>(usage: string, read: () => T): T {
   } catch (error) {
     const message = errorMessage(error);
     const unknown = /^Unknown option '(--?[^ ']+)/.exec(message)?.[1];
-    const said = unknown === undefined ? message : `There is no option ${unknown}.${suggestOption(unknown, usage)}`;
+    const said = unknown === undefined ? message : `Unknown option ${unknown}.${suggestOption(unknown, usage)}`;
     throw new UsageError(`${said}\n\n${usage}`, { cause: error });
   }
 }

@@ -26,7 +26,7 @@ import { readEnvironment } from './environment-option.ts';
 
 /** The help text of `import`. */
 export const IMPORT_USAGE = `npm run admin -- import --environment development|staging|production --file FLAGS.yaml [--apply] [--as EMAIL] [--archive-missing]
-    Shows what would change; with --apply changes it, in the name of --as (role WRITE or ADMIN; else the only administrator).
+    Shows what would change; with --apply changes it, as the user --as (role WRITE or ADMIN; default: the only administrator).
     --archive-missing also archives the flags that the file lacks. Exit code 3: a dry run found differences.`;
 
 /** The exit code of a dry run that found differences. */
@@ -60,7 +60,7 @@ export const importCommand: AdminCommand = async (args, configuration, output) =
   });
 
   const bytes = await readFile(options.file);
-  if (!isUtf8(bytes)) return refuse([{ path: '', message: 'The file is not UTF-8 text.' }], output);
+  if (!isUtf8(bytes)) return refuse([{ path: '', message: 'The file must be UTF-8 text.' }], output);
   const read = parseEnvironmentFile(bytes.toString('utf8'));
   if (read.faults.length > 0) return refuse(read.faults, output);
   return withAdminDatabase(configuration, output, async (prisma) => {
@@ -69,11 +69,11 @@ export const importCommand: AdminCommand = async (args, configuration, output) =
       for (const line of describe(difference, options.archiveMissing)) output.out(line);
     if (plan.faults.length > 0) return refuse(plan.faults, output);
     if (plan.differences.length === 0) {
-      output.out('Nothing differs.');
+      output.out('No differences.');
       return 0;
     }
     if (options.apply) return apply(prisma, configuration, plan, options, output);
-    output.out(`${plan.differences.length} flags differ. Nothing was changed; --apply does it.`);
+    output.out(`${plan.differences.length} flags differ. Nothing was changed; run again with --apply to change them.`);
     return DIFFERS;
   });
 };
@@ -97,7 +97,7 @@ function describe(difference: FlagDifference, archiveMissing: boolean): string[]
       return [
         archiveMissing
           ? `- ${key}: not in the file, to be archived`
-          : `  ${key}: only here, left alone (--archive-missing archives it)`,
+          : `  ${key}: only here, kept (--archive-missing archives it)`,
       ];
   }
 }
@@ -119,7 +119,7 @@ async function apply(
       if (outcome.done === 'failed') failed += 1;
       (outcome.done === 'failed' ? output.err : output.out)(tell(outcome));
     }
-    if (failed > 0) output.err(`${failed} flags were left as they were.`);
+    if (failed > 0) output.err(`${failed} flags were not changed.`);
     return failed > 0 ? 1 : 0;
   });
 }
@@ -127,5 +127,5 @@ async function apply(
 function tell({ key, done, waits, message }: ImportOutcome): string {
   if (done === 'failed') return `${key}: failed: ${message}`;
   if (!waits) return `${key}: ${done}`;
-  return done === 'created' ? `${key}: a draft, which waits for approval` : `${key}: waits for approval`;
+  return done === 'created' ? `${key}: a draft that waits for approval` : `${key}: waits for approval`;
 }

@@ -22,7 +22,7 @@ import { readEnvironment } from './environment-option.ts';
 
 /** The help text of `resign-definitions`. */
 export const RESIGN_USAGE = `npm run admin -- resign-definitions [--environment development|staging|production] [--as EMAIL]
-    Signs anew, each with a new revision, what another key than the present one has signed; in all environments unless one is named.`;
+    Signs again, each with a new revision, the flags that another key than the current one has signed; in all environments unless one is named.`;
 
 /** Exit codes: 0 done, 1 failed, 2 wrong usage. */
 export const resignDefinitionsCommand: AdminCommand = async (args, configuration, output) => {
@@ -64,10 +64,10 @@ export async function resignEnvironments(
       if (count > 0)
         await bus
           .publish(FLAGS_CHANGED, environment)
-          .catch((error: unknown) => logger.warn({ err: error }, 'A change was not announced'));
+          .catch((error: unknown) => logger.warn({ err: error }, 'Cannot announce a change; other processes find it by polling, about a second later'));
       const revision = (await currentPositions(prisma)).positions.get(environment)?.revision ?? 0;
       output.out(
-        `${environment}: ${count} signed with ${signer.kid}; vehicles hold nothing older from revision ${revision} on`,
+        `${environment}: ${count} signed with ${signer.kid}; vehicles at revision ${revision} or above hold nothing that a former key has signed`,
       );
     }
   });

@@ -25,9 +25,9 @@ import { resignEnvironments } from './resign-definitions.ts';
 
 /** The help text of `rotate-signing-key`. */
 export const ROTATE_USAGE = `npm run admin -- rotate-signing-key [--prepare | --finish | --replace-lost [--as EMAIL]]
-    --prepare makes the next key and prints the key set to give to the vehicles; without an option the next key becomes
-    the one that signs; --finish makes the former ones invalid. --replace-lost goes on where the key that has signed is
-    lost for good: everything is signed anew, and vehicles that pin the lost key believe nothing of it until they have
+    --prepare makes the next key and prints the key set for the vehicles; without an option the next key becomes
+    the signing key; --finish makes the former ones invalid. --replace-lost is for a signing key that is
+    lost for good: everything is signed again, and vehicles that pin the lost key refuse it until they have
     the new key set. Each takes effect when the control plane starts next.`;
 
 /** Exit codes: 0 done, 1 failed or refused, 2 wrong usage. */
@@ -44,15 +44,15 @@ export const rotateSigningKeyCommand: AdminCommand = async (args, configuration,
       options: { prepare: flag, finish: flag, 'replace-lost': flag, as: { type: 'string' } },
     });
     if ([values.prepare, values.finish, values['replace-lost']].filter(Boolean).length > 1)
-      throw new Error('--prepare, --finish and --replace-lost are ways and steps of their own: one of them.');
-    if (values.as !== undefined && !values['replace-lost']) throw new Error('--as goes with --replace-lost.');
+      throw new Error('Use only one of --prepare, --finish and --replace-lost at a time.');
+    if (values.as !== undefined && !values['replace-lost']) throw new Error('--as requires --replace-lost.');
     return values;
   });
   if (replaceLost) return replaceLostKey(configuration, output, email);
   const { dataDir } = configuration;
   if (configuration.signingKey !== null) {
     output.err(
-      'The signing key is that of FLEETFLAG_SIGNING_KEY; it is changed there (docs/operations/key-rotation.md, "A key of your own").',
+      'The signing key is set in FLEETFLAG_SIGNING_KEY; change it there (docs/operations/key-rotation.md, "A key of your own").',
     );
     return 1;
   }
@@ -81,7 +81,7 @@ async function removeFormer(configuration: Configuration, output: Output): Promi
     ({ kid }) => kid !== null && former.has(kid),
   );
   for (const { environment, kid, count } of left)
-    output.err(`${environment}: ${count} definitions are still signed with ${kid}.`);
+    output.err(`${environment}: ${count} flag definitions are still signed with ${kid}.`);
   if (left.length > 0) {
     output.err('Nothing was removed. First: npm run admin -- resign-definitions');
     return 1;
@@ -108,7 +108,7 @@ async function replaceLostKey(
     const signer = isMissing ? await openNextSigner(configuration) : await openSigner(configuration);
     if (!isMissing && hasSigned(signer, signed)) {
       output.err(
-        `Nothing is lost: ${signer.kid} has signed flags of this database. To change it for another: npm run admin -- rotate-signing-key`,
+        `Nothing is lost: ${signer.kid} has signed flags of this database. To replace it: npm run admin -- rotate-signing-key`,
       );
       return 1;
     }
@@ -124,7 +124,7 @@ async function replaceLostKey(
     // Last, so that no control plane starts with a key that has signed only a part.
     if (isMissing) await adoptNextKey(dataDir);
     output.out(
-      `Everything is signed with ${signer.kid}. Vehicles that pin the lost key keep what they have and believe nothing new, kill switches included, until they are given this key set (--keys):`,
+      `Everything is signed with ${signer.kid}. Vehicles that pin the lost key keep what they have and refuse everything new, kill switches included, until they get this key set (--keys):`,
     );
     output.out(JSON.stringify(signer.publicKeys, null, 2));
     return 0;

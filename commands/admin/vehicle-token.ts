@@ -14,8 +14,8 @@ import { operatorOnServer } from './operator.ts';
 /** The help text of `vehicle-token`. */
 export const VEHICLE_TOKEN_USAGE = `npm run admin -- vehicle-token --vin VIN [--environment development|staging|production] [--days DAYS]
 npm run admin -- vehicle-token --revoke VIN
-    Prints a token for the agent of a registered vehicle; production and 365 days unless said otherwise. --revoke ends
-    all tokens of the vehicle; gateways that run refuse them within 5 s.`;
+    Prints a token for the agent of a registered vehicle; default: production, 365 days. --revoke revokes
+    all tokens of the vehicle; running gateways refuse them within 5 s.`;
 
 /** Exit codes: 0 done, 1 failed, 2 wrong usage. */
 export const vehicleTokenCommand: AdminCommand = async (args, configuration, output) => {
@@ -32,8 +32,8 @@ export const vehicleTokenCommand: AdminCommand = async (args, configuration, out
     const vin = values.vin ?? values.revoke;
     if (vin === undefined) throw new Error('--vin is missing.');
     if (values.vin !== undefined && values.revoke !== undefined)
-      throw new Error('--vin issues a token and --revoke ends all: one of them.');
-    if (!/^\d{1,4}$/.test(values.days)) throw new Error('--days takes a number from 1 to 3650.');
+      throw new Error('--vin issues a token and --revoke revokes all: use only one of them.');
+    if (!/^\d{1,4}$/.test(values.days)) throw new Error('--days must be a whole number from 1 to 3650.');
     return {
       vin,
       revoke: values.revoke !== undefined,

@@ -10,7 +10,7 @@ export async function refuseExisting(path: string): Promise<void> {
       () => false,
     )
   )
-    throw new Error(`${path} exists already; it is replaced with --force.`);
+    throw new Error(`${path} exists already; add --force to replace it.`);
 }
 
 /**

@@ -66,7 +66,7 @@ export async function answerIntrospection(
   if (!asksUnplanned(document)) return null;
   return {
     errors: [
-      new GraphQLError(`Ask for ${[...UNPLANNED].join(', ')} in an operation that asks about the schema alone.`, {
+      new GraphQLError(`Select ${[...UNPLANNED].join(', ')} only in an operation that queries nothing but the schema.`, {
         extensions: { code: 'BAD_USER_INPUT' },
       }),
     ],

@@ -40,7 +40,7 @@ const PING_INTERVAL = 10_000;
 const unavailable = (cause?: unknown) =>
   new FleetFlagError(
     'SERVICE_UNAVAILABLE',
-    'A part of the service does not answer; try again.',
+    'A part of the service is not answering; try again.',
     { retryAfter: 1 },
     { cause },
   );

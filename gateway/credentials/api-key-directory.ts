@@ -106,7 +106,7 @@ export class ApiKeyDirectory {
     if (!data || errors !== undefined)
       throw new FleetFlagError(
         'SERVICE_UNAVAILABLE',
-        'API keys cannot be looked up; try again.',
+        'API keys cannot be checked at the moment; try again.',
         { retryAfter: 1 },
         { cause: errors },
       );

@@ -88,37 +88,37 @@ describe('the caller', () => {
   });
 
   test.each<[string, Credentials | (() => Promise<Credentials>), string]>([
-    ['an API key as Bearer', { authorization: `Bearer ${KEY}` }, 'This is an API key: it belongs in x-api-key.'],
+    ['an API key as Bearer', { authorization: `Bearer ${KEY}` }, 'This is an API key: send it in the header x-api-key.'],
     [
       'an API key as Bearer that is not known',
       { authorization: `Bearer ${newApiKey()}` },
-      'This is an API key: it belongs in x-api-key.',
+      'This is an API key: send it in the header x-api-key.',
     ],
-    ['an API key as authorization', { authorization: KEY }, 'This is an API key: it belongs in x-api-key.'],
+    ['an API key as authorization', { authorization: KEY }, 'This is an API key: send it in the header x-api-key.'],
     [
       'a session as authorization alone',
       { authorization: SESSION },
-      'This is a session token: it belongs in authorization, as Bearer <token>.',
+      'This is a session token: send it in the header authorization, as Bearer <token>.',
     ],
     [
       'a session as a key',
       { apiKey: SESSION },
-      'This is a session token: it belongs in authorization, as Bearer <token>.',
+      'This is a session token: send it in the header authorization, as Bearer <token>.',
     ],
     [
       "a vehicle's token as a key",
       async () => ({ apiKey: await tokens.issue(VIN, 'staging', EXPIRES) }),
-      "This is a vehicle's token: it belongs in authorization, as Bearer <token>.",
+      "This is a vehicle token: send it in the header authorization, as Bearer <token>.",
     ],
     [
       'a session beside a key',
       { authorization: `Bearer ${SESSION}`, apiKey: KEY },
-      'Send either authorization or x-api-key: these are two callers.',
+      'Send either authorization or x-api-key, not both: they name two callers.',
     ],
     [
       'a session beside a key that is not known',
       { authorization: `Bearer ${SESSION}`, apiKey: 'unknown' },
-      'Send either authorization or x-api-key: these are two callers.',
+      'Send either authorization or x-api-key, not both: they name two callers.',
     ],
   ])(
     'is told where a misplaced credential belongs, and nothing is looked up: %s',

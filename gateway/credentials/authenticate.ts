@@ -53,11 +53,11 @@ const isVehicleToken = (text: string) => /^eyJ[\w-]*\.[\w-]*\.[\w-]*$/.test(text
  * so nothing is looked up.
  */
 function misplaced(credential: string): FleetFlagError {
-  if (looksLikeApiKey(credential)) return refused('This is an API key: it belongs in x-api-key.');
+  if (looksLikeApiKey(credential)) return refused('This is an API key: send it in the header x-api-key.');
   if (isSessionToken(credential))
-    return refused('This is a session token: it belongs in authorization, as Bearer <token>.');
+    return refused('This is a session token: send it in the header authorization, as Bearer <token>.');
   return isVehicleToken(credential)
-    ? refused("This is a vehicle's token: it belongs in authorization, as Bearer <token>.")
+    ? refused("This is a vehicle token: send it in the header authorization, as Bearer <token>.")
     : refused();
 }
 
@@ -98,7 +98,7 @@ export async function authenticate(
 ): Promise<Authenticated> {
   if (apiKey !== undefined) {
     // With two credentials, the choice of a caller would be a guess.
-    if (authorization !== undefined) throw refused('Send either authorization or x-api-key: these are two callers.');
+    if (authorization !== undefined) throw refused('Send either authorization or x-api-key, not both: they name two callers.');
     return keyCaller(apiKey, address, sources);
   }
   if (authorization === undefined) return { caller: { kind: 'anonymous' }, expiresAt: null, credential: null };

@@ -68,7 +68,7 @@ export function keepRechecking(credentials: CredentialsInUse): () => void {
     await recheckCredentials(credentials);
     return INTERVAL;
   });
-  const what = 'Asking whether the credentials in use are still good';
+  const what = 'Checking the credentials of open connections';
   unattended(poller.start(INTERVAL), what);
   return () => unattended(poller.close(), what);
 }

@@ -81,7 +81,7 @@ export function followEndedCredentials(
     over.signal.addEventListener('abort', stop, { once: true });
     try {
       for await (const { data, errors } of stream) {
-        if (!data || errors !== undefined) throw new Error('The audit subgraph refuses to tell.', { cause: errors });
+        if (!data || errors !== undefined) throw new Error('The audit subgraph refused to stream revoked credentials.', { cause: errors });
         const ended = data['endedCredentials'] as EndedCredential;
         after = ended.position;
         backoff.reset();
@@ -102,14 +102,14 @@ export function followEndedCredentials(
     }
     if (over.signal.aborted) return null;
     if (backoff.failures === 0)
-      logger.warn({ err: cause }, 'Credentials that end are not told; those in use are asked for until they are');
+      logger.warn({ err: cause }, 'Lost the stream of revoked credentials; polling open connections until it is back');
     return backoff.next();
   }
 
   const poller = new Poller(follow);
-  unattended(poller.start(), 'Following the credentials that end');
+  unattended(poller.start(), 'Streaming revoked credentials');
   return () => {
     over.abort();
-    unattended(poller.close(), 'Following the credentials that end');
+    unattended(poller.close(), 'Streaming revoked credentials');
   };
 }

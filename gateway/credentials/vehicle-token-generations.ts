@@ -59,7 +59,7 @@ export function generationsReader(vehicles: SubgraphConnection): ReadGenerations
     });
     const page = data?.['vehicleTokenGenerations'] as
       readonly { vin: string; generation: number; raisedAt: string | Date }[] | undefined;
-    if (page === undefined) throw new Error(errors?.[0]?.message ?? 'The vehicles subgraph gives no generations.');
+    if (page === undefined) throw new Error(errors?.[0]?.message ?? 'The vehicles subgraph returned no token generations.');
     return page.map(({ vin, generation, raisedAt }) => ({ vin, generation, raisedAt: new Date(raisedAt).getTime() }));
   };
 }
@@ -138,13 +138,13 @@ export class VehicleTokenGenerations {
         [since, after] = [last.raisedAt, last.vin];
         this.#newest = Math.max(this.#newest, since);
       }
-      if (this.#failing) logger.info({}, 'Revoked vehicle tokens are known again');
+      if (this.#failing) logger.info({}, 'Can read revoked vehicle tokens again');
       this.#failing = false;
     } catch (error) {
       if (!this.#failing)
         logger.warn(
           { err: error },
-          'Revoked vehicle tokens cannot be read; those that are not known yet are still accepted',
+          'Cannot read revoked vehicle tokens; accepting tokens revoked since the last read, and trying again every 4 s',
         );
       this.#failing = true;
     }

@@ -20,7 +20,7 @@ beforeAll(async () => {
   gateway.answer = async () => ({ data: { flag: { key: 'eco', id: 'f1', __typename: 'Flag' } } });
   gateway.answerGateway = async ({ query, variables }) => {
     if (auditAway)
-      throw new FleetFlagError('SERVICE_UNAVAILABLE', 'A part of the service does not answer; try again.', {
+      throw new FleetFlagError('SERVICE_UNAVAILABLE', 'A part of the service is not answering; try again.', {
         retryAfter: 1,
       });
     if (query.includes('persistedOperation'))

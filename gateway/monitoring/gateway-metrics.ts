@@ -24,7 +24,7 @@ export interface SocketFigures {
 
 export class GatewayMetrics {
   readonly #registry = new Registry();
-  readonly #requests = this.#counter('http_requests_total', 'HTTP requests that were answered, by route and status.', [
+  readonly #requests = this.#counter('http_requests_total', 'HTTP requests answered, by route and status.', [
     'route',
     'status',
   ]);
@@ -73,7 +73,7 @@ export class GatewayMetrics {
 
     this.#gauge(
       'sockets',
-      'Open websockets, by who opened them; unknown: connection_init has not come yet.',
+      'Open websockets, by kind of caller; unknown: connection_init has not arrived yet.',
       ['caller'],
       (it) => {
         const open: Record<string, number> = { vehicle: 0, user: 0, apiKey: 0 };
@@ -89,13 +89,13 @@ export class GatewayMetrics {
     gauge('socket_operations', 'Operations open on all websockets.', ({ operations }) => operations);
     gauge(
       'distinct_subscriptions',
-      'Subscriptions that differ: each event is run once for each of these.',
+      'Distinct subscriptions: each event is executed once for each of these.',
       ({ distinctOperations }) => distinctOperations,
     );
     gauge('upstreams', 'Streams from subgraphs.', ({ upstreams }) => upstreams);
-    total('upstreams_lost_total', 'Streams from subgraphs that broke off.', ({ upstreamsLost }) => upstreamsLost);
+    total('upstreams_lost_total', 'Streams from subgraphs that were lost.', ({ upstreamsLost }) => upstreamsLost);
     total('upstream_events_total', 'Events that came from subgraphs.', ({ upstreamEvents }) => upstreamEvents);
-    total('event_executions_total', 'Times that an event was made into an answer.', ({ executions }) => executions);
+    total('event_executions_total', 'Executions of an event for a distinct subscription.', ({ executions }) => executions);
     total('frames_sent_total', 'Frames sent to websockets.', ({ framesSent }) => framesSent);
     total('frame_bytes_sent_total', 'Bytes of those frames.', ({ bytesSent }) => bytesSent);
     total(
@@ -119,13 +119,13 @@ export class GatewayMetrics {
   watchProcess(unforeseen: () => Readonly<Record<string, number>>, lostLogLines: () => number): void {
     this.#total(
       'log_lines_lost_total',
-      'Lines of the log that could not be written: a full disk, or nobody who reads.',
+      'Log lines that could not be written, because the disk or pipe was full.',
       [],
       (it) => it.inc(lostLogLines()),
     );
     this.#total(
       'unforeseen_failures_total',
-      'Rejections that nobody handled and exceptions that nobody caught, in this process.',
+      'Unhandled rejections and uncaught exceptions in this process.',
       ['kind'],
       (it) => {
         for (const [kind, count] of Object.entries(unforeseen())) it.inc({ kind }, count);

@@ -34,21 +34,21 @@ export async function checkScrape(
 ): Promise<void> {
   if (token === null) {
     if (PASSED_ON.some((name) => request.headers[name] !== undefined) || address === null || !isLoopback(address)) {
-      throw new FleetFlagError('FORBIDDEN', 'Without FLEETFLAG_METRICS_TOKEN the metrics are for this machine alone.');
+      throw new FleetFlagError('FORBIDDEN', 'Without FLEETFLAG_METRICS_TOKEN, metrics can be read only from this machine.');
     }
     if (!namesThisMachine(request)) {
       throw new FleetFlagError(
         'FORBIDDEN',
-        'Without FLEETFLAG_METRICS_TOKEN the metrics are asked for under localhost, an address or the name of this machine.',
+        'Without FLEETFLAG_METRICS_TOKEN, metrics can be read only under localhost, an IP address or the name of this machine.',
       );
     }
     return;
   }
   const [, shown] = /^Bearer +(\S+) *$/i.exec(request.headers.authorization ?? '') ?? [];
   if (shown === undefined)
-    throw new FleetFlagError('UNAUTHENTICATED', 'The metrics need a token: Authorization: Bearer ….');
+    throw new FleetFlagError('UNAUTHENTICATED', 'Metrics require a token: send Authorization: Bearer ….');
   const found = await failures.lookUp(address, `metrics:${shown}`, async () => (isSame(shown, token) ? true : null));
-  if (found === null) throw new FleetFlagError('UNAUTHENTICATED', 'This is not the token of the metrics.');
+  if (found === null) throw new FleetFlagError('UNAUTHENTICATED', 'The metrics token is wrong: send the value of FLEETFLAG_METRICS_TOKEN.');
 }
 
 const digest = (text: string) => createHash('sha256').update(text).digest();

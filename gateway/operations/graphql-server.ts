@@ -92,7 +92,7 @@ function plugin({ pipeline, logger, metrics }: GraphqlServerOptions): ApolloServ
           const permitted = pipeline.permit(checked.operation, request.variables ?? {}, caller);
           if (permitted.operation.operation === OperationTypeNode.SUBSCRIPTION) {
             throw new GraphQLError(
-              'Subscriptions run over a websocket at this address (subprotocol graphql-transport-ws).',
+              'Send subscriptions over a websocket to this address (subprotocol graphql-transport-ws).',
               { extensions: { code: 'BAD_USER_INPUT' } },
             );
           }
@@ -124,7 +124,7 @@ function plugin({ pipeline, logger, metrics }: GraphqlServerOptions): ApolloServ
             return;
           }
           if (found === incomplete)
-            logger.error({ err: incomplete[0], requestId: origin.requestId }, 'A subgraph left out what it must give');
+            logger.error({ err: incomplete[0], requestId: origin.requestId }, 'A subgraph returned null for a field that must not be null');
           singleResult.errors = found.flatMap((error) => answersTo(asError(error), origin.requestId, document));
           const [first] = singleResult.errors;
           ran(operation?.operation, first?.extensions?.['code']);

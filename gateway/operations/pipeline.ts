@@ -201,7 +201,7 @@ export function operationOf(prepared: PreparedDocument, operationName: string | 
       'operationName',
       operationName
         ? `The document has no operation ${JSON.stringify(operationName)}.`
-        : 'The document has several operations: name the one that is meant.',
+        : 'The document has several operations: name one in operationName.',
     );
   return { document, operation, hash };
 }

@@ -65,7 +65,7 @@ export function reportsTo(vehicles: SubgraphConnection): SendReport {
     });
     const stored = data?.['reportPresence'];
     if (typeof stored !== 'boolean')
-      throw new Error(errors?.[0]?.message ?? 'The vehicles subgraph does not say whether it has stored the report.');
+      throw new Error(errors?.[0]?.message ?? 'The vehicles subgraph did not confirm that it has stored the report.');
     return stored;
   };
 }
@@ -121,7 +121,7 @@ export class PresenceReporter {
       if (await this.send({ gateway: this.#gateway, sequence, since: this.#stored, ...news, leaving: false }))
         this.#stored = sequence;
       else this.#beginAnew();
-      if (this.#failures > 0) this.logger.info({}, 'The connected vehicles can be reported again');
+      if (this.#failures > 0) this.logger.info({}, 'Can report connected vehicles again');
       this.#failures = 0;
       return news.opened.length + news.closed.length === batch ? 0 : interval;
     } catch (error) {
@@ -130,7 +130,7 @@ export class PresenceReporter {
       if (this.#failures === 1)
         this.logger.warn(
           { err: error },
-          'The connected vehicles could not be reported; it is tried again until they can',
+          'Cannot report connected vehicles to the vehicles subgraph; trying again until it answers',
         );
       return backoffMs(this.#failures, { baseMs: retry, capMs: renewal / 2 });
     }

@@ -73,7 +73,7 @@ export class DistinctOperation {
     this.received += 1;
     if (this.events.length >= this.options.limits.maxQueuedEvents) return this.options.overflow();
     this.events.push({ sequence: this.received, event });
-    unattended(this.executeAll(), 'Executing the events of a subscription');
+    unattended(this.executeAll(), 'Executing events of a subscription');
   }
 
   /** Ends the operation for all members, after their pending results were sent. */
@@ -103,10 +103,10 @@ export class DistinctOperation {
       this.results.push({ sequence: next.sequence, payload });
       this.resultBytes += payload.length;
       if (this.resultBytes >= this.options.limits.batchBytes)
-        unattended(this.flush(), 'Sending the frames of a subscription');
+        unattended(this.flush(), 'Sending frames of a subscription');
       else
         this.flushTimer ??= setTimeout(
-          () => unattended(this.flush(), 'Sending the frames of a subscription'),
+          () => unattended(this.flush(), 'Sending frames of a subscription'),
           this.options.limits.flushWindow,
         );
     }

@@ -91,7 +91,7 @@ export async function executeEvent(execution: EventExecution, services: Executio
   try {
     return Buffer.from(JSON.stringify(await resultOf(execution, services)));
   } catch (error) {
-    services.logger.error({ err: error }, 'An event could not be executed.');
+    services.logger.error({ err: error }, 'Cannot execute an event of a subscription; its clients get the error');
     return Buffer.from(JSON.stringify({ errors: [services.maskError(error)], data: null }));
   }
 }

@@ -145,7 +145,7 @@ export class SharedOperations {
       overflow: () => {
         this.options.logger.warn(
           { subgraph: plan.subgraph },
-          'Events come faster than they can be executed: the clients must resync.',
+          'Events arrive faster than they can be executed; closing the sockets of this subscription, whose clients must resync',
         );
         if (shared.operations.get(operationKey) === operation) shared.operations.delete(operationKey);
         const members = operation.dissolve();
@@ -162,7 +162,7 @@ export class SharedOperations {
     if (this.upstreams.get(shared.key) === shared) this.upstreams.delete(shared.key);
     if (end.kind === 'lost') {
       this.totals.upstreamsLost += 1;
-      this.options.logger.warn({ subgraph, err: end.cause }, 'An upstream subscription was lost.');
+      this.options.logger.warn({ subgraph, err: end.cause }, 'Lost the stream of a subgraph; closing the sockets that used it, whose clients reconnect');
       this.options.interrupted([...shared.operations.values()].flatMap((operation) => operation.dissolve()));
       return;
     }

@@ -77,7 +77,7 @@ export class SubscriptionPlanner {
     }
     const { primary, rest } = node;
     const subgraph = SUBGRAPH_NAMES.find((name) => name === primary.serviceName);
-    if (subgraph === undefined) throw new Error(`The plan names a subgraph that there is not: ${primary.serviceName}`);
+    if (subgraph === undefined) throw new Error(`The query plan names an unknown subgraph: ${primary.serviceName}`);
     const event: FetchNode = { ...primary, serviceName: EVENT_SERVICE };
     return {
       subgraph,

@@ -90,7 +90,7 @@ export class Upstream {
       () =>
         this.end({
           kind: 'lost',
-          cause: new FleetFlagError('SERVICE_UNAVAILABLE', 'The upstream was not established in time.'),
+          cause: new FleetFlagError('SERVICE_UNAVAILABLE', 'The subgraph did not start the subscription in time.'),
         }),
       this.times.establishmentTimeout,
     );

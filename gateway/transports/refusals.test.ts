@@ -61,7 +61,7 @@ interface Refused {
 const CHANGES = 'subscription Changes($e: Environment = STAGING) { flagChanges(environment: $e) { revision } }';
 const FLAGS_OF_PAGES =
   'query ($n: Int) { flags(first: $n) { nodes { history(first: 100) { nodes { user { name } } } } } }';
-const away = new FleetFlagError('SERVICE_UNAVAILABLE', 'A part of the service does not answer; try again.', {
+const away = new FleetFlagError('SERVICE_UNAVAILABLE', 'A part of the service is not answering; try again.', {
   retryAfter: 1,
 });
 

@@ -74,7 +74,7 @@ function viewer(caller: Caller): Viewer {
       return { kind: 'VEHICLE', vin: caller.vin, environment: caller.environment };
     case 'anonymous':
     case 'gateway':
-      throw new Error(`me was resolved for ${caller.kind}: the permission table lets none through`);
+      throw new Error(`me was resolved for the caller kind ${caller.kind}, which the permission table should have refused`);
   }
 }
 

@@ -82,7 +82,7 @@ function readContext({ attributes = null, ...context }: ContextInput): Evaluatio
     throw badInput('context.vin', 'A VIN must have 17 characters: digits and capital letters except I, O and Q.');
   checkJson(attributes, 'context.attributes');
   if (attributes !== null && !isJsonObject(attributes))
-    throw badInput('context.attributes', 'attributes is a JSON object.');
+    throw badInput('context.attributes', 'attributes must be a JSON object.');
   return { ...context, attributes, model: enteredName(context.model), region: enteredName(context.region) };
 }
 
@@ -125,7 +125,7 @@ async function findNode(given: string, services: FlagsServices): Promise<Node | 
 }
 
 function ruleId(id: string): string {
-  if (!isUuid(id)) throw new FleetFlagError('NOT_FOUND', 'There is no such rule.', { field: 'id' });
+  if (!isUuid(id)) throw new FleetFlagError('NOT_FOUND', 'This rule does not exist.', { field: 'id' });
   return id;
 }
 

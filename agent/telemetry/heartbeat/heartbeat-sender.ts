@@ -114,7 +114,8 @@ export class HeartbeatSender {
       this.#proofFault = null;
     } catch (error) {
       const fault = describeError(error);
-      if (!this.#wait.ended && fault !== this.#proofFault) log('warn', `no proof came with a heartbeat: ${fault}`);
+      if (!this.#wait.ended && fault !== this.#proofFault)
+        log('warn', `cannot get the current proof; asking again with the next heartbeat: ${fault}`);
       this.#proofFault = fault;
     }
   }
@@ -155,7 +156,8 @@ export class HeartbeatSender {
         return 0;
       }
       // The same fault is logged once, and not every minute.
-      if (!this.#wait.ended && fault !== this.#fault) log('warn', `a heartbeat was not taken: ${fault}`);
+      if (!this.#wait.ended && fault !== this.#fault)
+        log('warn', `the control plane did not accept a heartbeat; sending another later: ${fault}`);
       this.#fault = fault;
       wait = Math.min(wait, retryAfterMs(error, random) ?? wait);
     }

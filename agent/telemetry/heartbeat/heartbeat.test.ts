@@ -80,7 +80,9 @@ describe('an agent', () => {
     await plane.put('off');
     await eventually(() => agent.status().revision === 2, 'the change is there');
     expect(plane.tokens).toHaveLength(1);
-    expect(lines.filter((line) => line.includes('heartbeat'))).toEqual(['warn a heartbeat was not taken: No.']);
+    expect(lines.filter((line) => line.includes('heartbeat'))).toEqual([
+      'warn the control plane did not accept a heartbeat; sending another later: No.',
+    ]);
   });
 });
 

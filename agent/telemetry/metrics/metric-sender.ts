@@ -79,7 +79,8 @@ export class MetricSender {
       backoff.reset();
       return queue.rows.length > 0 ? 0 : sendDelay();
     } catch (error) {
-      if (!this.#wait.ended) log('warn', `measurements were not taken: ${describeError(error)}`);
+      if (!this.#wait.ended)
+        log('warn', `cannot report measurements; keeping them and trying again: ${describeError(error)}`);
       return this.#afterRefusal(error);
     }
   }

@@ -20,11 +20,11 @@ import { measureOperation, type OperationSize } from './measure-operation.ts';
 import { OPERATION_LIMITS, type OperationLimit } from './operation-limits.ts';
 
 const STRUCTURE = {
-  depth: (limit) => `The operation nests fields more than ${limit} deep.`,
+  depth: (limit) => `The operation nests fields more than ${limit} levels deep.`,
   aliases: (limit) => `The operation has more than ${limit} aliases.`,
   rootFields: (limit) => `The operation has more than ${limit} fields at its root.`,
   fields: (limit) =>
-    `The operation has more than ${limit} fields, those of fragments counted wherever they are spread.`,
+    `The operation has more than ${limit} fields; those of a fragment count each time that it is spread.`,
 } as const satisfies Partial<Record<OperationLimit, (limit: number) => string>>;
 
 const exceeded = (limit: OperationLimit, message: string) =>
@@ -98,7 +98,7 @@ export function refuseCost(
   const { cost } = measureOperation(schema, operation.document, operation.operation, operation.variables);
   const limit = OPERATION_LIMITS.cost;
   if (cost > limit)
-    throw asGraphQLError(exceeded('cost', `The answer could hold more than ${limit} objects: ask for smaller pages.`));
+    throw asGraphQLError(exceeded('cost', `The answer could have more than ${limit} objects: request smaller pages.`));
   return cost;
 }
 
@@ -150,7 +150,7 @@ export function checkOperation(
   const operation = getOperationAST(document, options.operationName);
   if (operation == null)
     return [
-      new GraphQLError('The document has not exactly one operation of this name.', {
+      new GraphQLError('The document must have exactly one operation of this name.', {
         extensions: { code: 'BAD_USER_INPUT', field: 'operationName' },
       }),
     ];

@@ -28,7 +28,7 @@ export async function countOperation(caller: Caller, limiter: RateLimiter): Prom
     ? null
     : new FleetFlagError(
         'RATE_LIMITED',
-        `This key may run ${limit} operations a minute; try again in ${resetSeconds} seconds.`,
+        `This API key may run ${limit} operations a minute; try again in ${resetSeconds} s.`,
         { limit, retryAfter: resetSeconds },
       );
   return { limit, remaining, windowSeconds: WINDOW, resetSeconds, refusal };

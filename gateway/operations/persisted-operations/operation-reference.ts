@@ -43,21 +43,21 @@ export function referenceIn({ id, documentId, extensions }: NamingRequest): Oper
     return persistedQuery === undefined || persistedQuery === null ? null : apolloReference(persistedQuery);
   const [field, value] = named;
   if (typeof value !== 'string' || !ID.test(value))
-    throw badInput(field, 'An id has 1 to 128 printable ASCII characters and no space.');
+    throw badInput(field, 'An id must have 1 to 128 printable ASCII characters and no space.');
   if (persistedQuery !== undefined || other !== undefined)
-    throw badInput(field, 'Name the operation once: by id, by documentId or by extensions.persistedQuery.');
+    throw badInput(field, 'Name the operation only once: by id, by documentId or by extensions.persistedQuery.');
   const digits = value.startsWith(PREFIX) ? value.slice(PREFIX.length) : value;
   if (SHA256.test(digits)) return { sha256: digits.toLowerCase(), field };
-  if (digits !== value) throw badInput(field, 'After sha256: come 64 hexadecimal digits.');
+  if (digits !== value) throw badInput(field, 'Expected 64 hexadecimal digits after sha256:.');
   return { id: value, field };
 }
 
 /** https://www.apollographql.com/docs/apollo-server/performance/apq#verify */
 function apolloReference(persistedQuery: unknown): OperationReference {
   const { version, sha256Hash } = membersOf(persistedQuery);
-  if (version !== 1) throw badInput('extensions.persistedQuery.version', 'The version is 1.');
+  if (version !== 1) throw badInput('extensions.persistedQuery.version', 'Expected version 1.');
   const field = 'extensions.persistedQuery.sha256Hash';
   if (typeof sha256Hash !== 'string' || !SHA256.test(sha256Hash))
-    throw badInput(field, 'A SHA-256 has 64 hexadecimal digits.');
+    throw badInput(field, 'A SHA-256 must have 64 hexadecimal digits.');
   return { sha256: sha256Hash.toLowerCase(), field };
 }

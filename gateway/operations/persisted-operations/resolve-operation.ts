@@ -23,9 +23,9 @@ const required = (message: string) => new FleetFlagError('PERSISTED_QUERY_REQUIR
  */
 function hashedText(query: string, reference: OperationReference): OperationText {
   const { field } = reference;
-  if ('id' in reference) throw badInput(field, 'Give the id or the text of an operation, not both.');
+  if ('id' in reference) throw badInput(field, 'Send the id or the text of an operation, not both.');
   const sha256 = sha256Of(query);
-  if (sha256 !== reference.sha256) throw badInput(field, "This is not the text's SHA-256.");
+  if (sha256 !== reference.sha256) throw badInput(field, "This is not the SHA-256 of the text that was sent.");
   return { sha256, body: query };
 }
 
@@ -49,7 +49,7 @@ export function resolveOperation(
   if (caller.kind === 'apiKey' && hasText) return registeredText(request, caller, sources);
   const reference = referenceIn(request);
   if (reference === null) {
-    if (caller.kind === 'apiKey') throw required('An API key may run registered operations only: send the id of one.');
+    if (caller.kind === 'apiKey') throw required('An API key may run only registered operations: send the id of one.');
     return null;
   }
   if (caller.kind === 'anonymous') throw new FleetFlagError('UNAUTHENTICATED', 'Sign in to run persisted operations.');
@@ -86,7 +86,7 @@ async function ofKey(
   if (field !== null)
     throw new FleetFlagError(
       'FORBIDDEN',
-      `This operation reads ${field}, which is personal data: a key runs it only where it is bound to that key.`,
+      `This operation reads ${field}, which is personal data: an API key may run it only if the operation is bound to that key.`,
     );
   return operation;
 }
@@ -99,11 +99,11 @@ function registeredText(
 ): Promise<OperationText> {
   const reference = typeof query === 'string' ? referenceIn(naming) : null;
   if (typeof query !== 'string' || reference === null || 'id' in reference || sha256Of(query) !== reference.sha256) {
-    throw required('An API key may run registered operations only: send the id, without a text.');
+    throw required('An API key may run only registered operations: send the id without a text.');
   }
   return ofKey(reference, caller, sources).then((operation) => {
     if (operation === null)
-      throw required('An API key may run registered operations only, and this text is not registered.');
+      throw required('An API key may run only registered operations, and this text is not registered.');
     return operation;
   });
 }

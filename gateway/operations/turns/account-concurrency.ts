@@ -52,7 +52,7 @@ export class AccountConcurrency {
     () =>
       new FleetFlagError(
         'SERVICE_UNAVAILABLE',
-        'Large operations of others run, and this one has waited too long; a retry is safe, and smaller pages go on their own way.',
+        'This operation has waited too long for large operations of other accounts; a retry is safe, and smaller pages do not wait for those.',
         { retryAfter: RETRY_AFTER },
       ),
   );
@@ -90,7 +90,7 @@ export class AccountConcurrency {
     const key = `${kind} of ${account}`;
     let turns = this.#accounts.get(key);
     if (turns === undefined) {
-      const message = `This account has ${limits.running} such operations running and others waiting; try again in ${RETRY_AFTER} seconds.`;
+      const message = `This account already has ${limits.running} such operations running and others waiting; try again in ${RETRY_AFTER} s.`;
       this.#accounts.set(
         key,
         (turns = new BoundedSemaphore(

@@ -10,7 +10,7 @@ const file = (name: string) => readFileSync(new URL(name, import.meta.url), 'utf
 /** The page's options are JSON; what has to be a function in the page is put in place of this word. */
 const CONNECTION_PARAMS = 'FLEETFLAG_CONNECTION_PARAMS';
 
-const DEFAULT_QUERY = `# Sign in above, then run this. Ctrl-Space completes, the book at the left explains.
+const DEFAULT_QUERY = `# Sign in above, then run this. Ctrl-Space completes; the book icon on the left opens the documentation.
 query Flags {
   flags {
     totalCount
@@ -32,7 +32,7 @@ const BAR = `<header id="fleetflag-bar">
     <input id="fleetflag-password" type="password" placeholder="Password" aria-label="Password" autocomplete="current-password" required>
     <button type="submit">Sign in</button>
   </form>
-  <div id="fleetflag-in" hidden><span id="fleetflag-who"></span><button id="fleetflag-leave" type="button">Leave</button></div>
+  <div id="fleetflag-in" hidden><span id="fleetflag-who"></span><button id="fleetflag-leave" type="button">Sign out</button></div>
 </header>`;
 
 /**

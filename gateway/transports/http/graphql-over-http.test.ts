@@ -199,7 +199,7 @@ describe('a body', () => {
       );
       expect([status, JSON.parse(text)]).toMatchObject([
         400,
-        { errors: [{ message: 'The body is not UTF-8.', extensions: { code: 'BAD_USER_INPUT' } }] },
+        { errors: [{ message: 'The body must be UTF-8.', extensions: { code: 'BAD_USER_INPUT' } }] },
       ]);
     }
     expect(gateway.asked).toEqual([]);

@@ -60,7 +60,7 @@ let app: FastifyInstance;
 function answer(name: SubgraphName, { query, variables = {} }: SubgraphRequest): SubgraphResponse {
   if (name === 'audit' && query.includes('persistedOperation')) {
     if (registryAway)
-      throw new FleetFlagError('SERVICE_UNAVAILABLE', 'A part of the service does not answer; try again.');
+      throw new FleetFlagError('SERVICE_UNAVAILABLE', 'A part of the service is not answering; try again.');
     const found = Object.entries(OPERATIONS).find(
       ([id, body]) => id === variables['id'] || sha256(body) === variables['sha256'],
     );
@@ -71,7 +71,7 @@ function answer(name: SubgraphName, { query, variables = {} }: SubgraphRequest):
       },
     };
   }
-  if (flagsAway) throw new FleetFlagError('SERVICE_UNAVAILABLE', 'A part of the service does not answer; try again.');
+  if (flagsAway) throw new FleetFlagError('SERVICE_UNAVAILABLE', 'A part of the service is not answering; try again.');
   if (query.includes('environmentRevisions'))
     return {
       data: { environmentRevisions: [{ environment: 'STAGING', revision, changedAt: '2026-11-24T00:00:00.000Z' }] },

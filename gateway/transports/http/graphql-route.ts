@@ -120,7 +120,7 @@ export function addGraphqlRoute(
           reply,
           new FleetFlagError(
             'BAD_USER_INPUT',
-            'Answers are application/graphql-response+json or application/json: accept one of them.',
+            'Answers are application/graphql-response+json or application/json: name one of them in Accept.',
           ),
           406,
         );

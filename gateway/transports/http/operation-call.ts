@@ -22,7 +22,7 @@ function jsonIn(params: URLSearchParams, name: string): unknown {
   try {
     return JSON.parse(text);
   } catch {
-    throw badInput(name, `The search parameter ${name} is JSON.`);
+    throw badInput(name, `The query parameter ${name} must be JSON.`);
   }
 }
 
@@ -48,7 +48,7 @@ export class OperationCall {
   #readNaming(): NamingRequest {
     if (this.request.method !== 'GET') return isRecord(this.#body) ? this.#body : {};
     for (const name of ['query', ...NAMING_MEMBERS]) {
-      if (this.#params.getAll(name).length > 1) throw badInput(name, `The search parameter ${name} is given twice.`);
+      if (this.#params.getAll(name).length > 1) throw badInput(name, `The query parameter ${name} must be sent only once.`);
     }
     return {
       query: this.#params.get('query'),

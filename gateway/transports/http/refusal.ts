@@ -47,14 +47,14 @@ export function refuseAsHttpSays(app: FastifyInstance): void {
       return refuse(
         request,
         reply,
-        new FleetFlagError('NOT_FOUND', `There is nothing at ${method} ${url.slice(0, 200)}.`),
+        new FleetFlagError('NOT_FOUND', `The path of ${method} ${url.slice(0, 200)} does not exist.`),
       );
     const allowed = [...methods].join(', ');
     reply.header('allow', allowed);
     return refuse(
       request,
       reply,
-      new FleetFlagError('BAD_USER_INPUT', `${path} takes ${allowed}, not ${method}.`),
+      new FleetFlagError('BAD_USER_INPUT', `${path} accepts ${allowed}, not ${method}.`),
       405,
     );
   };

@@ -25,7 +25,7 @@ export function readPlainBodies(app: FastifyInstance): void {
       reply,
       new FleetFlagError(
         'BAD_USER_INPUT',
-        `The body comes with Content-Encoding ${JSON.stringify(encoding.slice(0, 100))}: send it as it is, without one.`,
+        `The body has Content-Encoding ${JSON.stringify(encoding.slice(0, 100))}: send it uncompressed, without that header.`,
       ),
       415,
     );
@@ -33,7 +33,7 @@ export function readPlainBodies(app: FastifyInstance): void {
   const parseJson = app.getDefaultJsonParser('ignore', 'ignore');
   app.removeContentTypeParser('application/json');
   app.addContentTypeParser<Buffer>('application/json', { parseAs: 'buffer' }, (request, body, done) => {
-    if (!isUtf8(body)) return done(new FleetFlagError('BAD_USER_INPUT', 'The body is not UTF-8.'));
+    if (!isUtf8(body)) return done(new FleetFlagError('BAD_USER_INPUT', 'The body must be UTF-8.'));
     return parseJson(request, body.toString('utf8'), done);
   });
 }
@@ -42,10 +42,10 @@ function refusalOfBytes(code: string | undefined): [number, FleetFlagError] {
   if (code === 'ERR_HTTP_REQUEST_TIMEOUT')
     return [408, new FleetFlagError('BAD_USER_INPUT', 'The request did not arrive in time.')];
   if (code === 'HPE_HEADER_OVERFLOW')
-    return [431, new FleetFlagError('LIMIT_EXCEEDED', 'The header fields are larger than a request may have.')];
+    return [431, new FleetFlagError('LIMIT_EXCEEDED', 'The header fields of the request are too large.')];
   return [
     ERROR_CATALOGUE.BAD_USER_INPUT.httpStatus,
-    new FleetFlagError('BAD_USER_INPUT', 'What was sent is no valid HTTP request.'),
+    new FleetFlagError('BAD_USER_INPUT', 'This is not a valid HTTP request.'),
   ];
 }
 

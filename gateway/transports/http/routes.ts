@@ -110,7 +110,7 @@ export function createRoutes({
     const missing = Object.entries(await readiness()).flatMap(([part, answers]) => (answers ? [] : [part]));
     // Which part it is concerns operators, not who asks from outside; and it is asked every few seconds.
     if (missing.join() !== missingBefore.join())
-      logger.warn({ missing }, missing.length > 0 ? 'Not ready: parts do not answer' : 'Ready again');
+      logger.warn({ missing }, missing.length > 0 ? 'Not ready: the parts in "missing" do not answer' : 'Ready again');
     missingBefore = missing;
     return reply.status(missing.length === 0 ? 200 : 503).send({ status: missing.length === 0 ? 'ok' : 'unavailable' });
   });

@@ -138,7 +138,7 @@ export class ClientConnection {
     if (!this.open || !this.withinRate()) return;
     let message: Message;
     try {
-      if (isBinary) throw new Error('Messages are text.');
+      if (isBinary) throw new Error('Messages must be text frames.');
       message = readMessage((data as Buffer).toString());
     } catch {
       return this.close(CloseCode.BadRequest, 'Invalid message received');
@@ -183,7 +183,7 @@ export class ClientConnection {
             CloseCode.Forbidden,
             Buffer.from(`Forbidden: ${error.message}`).subarray(0, 120).toString(),
           );
-        if (!(error instanceof FleetFlagError)) this.host.failed(error, 'A caller could not be authenticated.');
+        if (!(error instanceof FleetFlagError)) this.host.failed(error, 'Cannot authenticate a websocket; closing it so that the client tries again later');
         this.close(TRY_AGAIN_LATER, 'Try again later');
       },
     );

@@ -67,7 +67,7 @@ export class OperationQueue {
    */
   take(turn: OperationPriority): Promise<void> {
     if (turn === 'later' && this.#later.size >= this.maxLater) {
-      throw new FleetFlagError('SERVICE_UNAVAILABLE', 'Too many operations wait for their turn; a retry is safe.', {
+      throw new FleetFlagError('SERVICE_UNAVAILABLE', 'Too many operations are waiting on this socket; a retry is safe.', {
         retryAfter: RETRY_AFTER,
       });
     }
@@ -94,7 +94,7 @@ export class OperationQueue {
         this.#held = false;
         this.#start();
       });
-      unattended(resumed, 'Going on after a kill switch');
+      unattended(resumed, 'Continuing after a kill switch');
     }
     return undefined;
   }

@@ -173,7 +173,7 @@ function hold(connection: ClientConnection, until: Promise<void>): void {
   connection.pending.add(until);
   unattended(
     until.then(() => connection.pending.delete(until)),
-    'Waiting for a subscription to stand',
+    'Waiting for a subscription to start',
   );
 }
 

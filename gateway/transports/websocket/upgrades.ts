@@ -29,13 +29,13 @@ export function serveUpgrades(
       refusedPages.add(origin);
       logger.warn(
         { origin, host },
-        'A page of another origin was refused a websocket; FLEETFLAG_ALLOWED_ORIGINS names the origins that may',
+        'Refused a websocket to a page of another origin; to allow it, add the origin to FLEETFLAG_ALLOWED_ORIGINS',
       );
     }
     refuseUpgrade(
       socket,
       '403 Forbidden',
-      'Pages of this origin may not call the gateway: FLEETFLAG_ALLOWED_ORIGINS does not name it.',
+      'Pages of this origin may not call the gateway: it is not in FLEETFLAG_ALLOWED_ORIGINS.',
     );
   });
 }

@@ -15,7 +15,7 @@ const MAX_LABEL = 100;
 /** Requires 12 to 1,000 characters. Throws BAD_USER_INPUT at `path`. */
 export function checkPassword(password: string, path: string): void {
   if (password.length < MIN_PASSWORD || password.length > MAX_PASSWORD)
-    throw badInput(path, `A password has ${MIN_PASSWORD} to ${MAX_PASSWORD} characters.`);
+    throw badInput(path, `A password must have ${MIN_PASSWORD} to ${MAX_PASSWORD} characters.`);
 }
 
 const label = (text: string, what: string, path: string) =>
@@ -39,7 +39,7 @@ export function readCreateUser(input: CreateUserInput): Pick<User, 'email' | 'na
  */
 export function readUpdateUser(input: UpdateUserInput): Partial<AccountDetails> {
   for (const field of ['name', 'role', 'isActive'] as const) {
-    if (input[field] === null) throw badInput(`input.${field}`, `${field} cannot be null; leave it out to keep it.`);
+    if (input[field] === null) throw badInput(`input.${field}`, `${field} must not be null; omit it to keep the current value.`);
   }
   return {
     ...(typeof input.name === 'string' && { name: label(input.name, 'name', 'input.name') }),

@@ -61,7 +61,7 @@ export class Accounts {
       });
     } catch (error) {
       if (!violatesUnique(error)) throw error;
-      throw new FleetFlagError('CONFLICT', `${account.email} has an account already.`, { field: 'input.email' });
+      throw new FleetFlagError('CONFLICT', `The e-mail ${account.email} already has an account; use another one.`, { field: 'input.email' });
     }
   }
 
@@ -85,7 +85,7 @@ export class Accounts {
 
       const after = await updateUser(tx, id, wanted);
       if (isAdministrator(before) && !isAdministrator(after) && !(await hasOtherActiveAdministrator(tx, id))) {
-        throw new FleetFlagError('CONFLICT', 'This is the last active administrator: make another one first.', {
+        throw new FleetFlagError('CONFLICT', 'This is the last active administrator; create another one first.', {
           field: after.isActive ? 'input.role' : 'input.isActive',
         });
       }
@@ -116,7 +116,7 @@ export class Accounts {
     const passwordHash = await this.passwords.hash(password);
     return this.prisma.$transaction(async (tx) => {
       const account = await findAccount(tx, normalizedEmail(email));
-      if (account === null) throw new FleetFlagError('NOT_FOUND', `${email} has no account.`, { field: 'email' });
+      if (account === null) throw new FleetFlagError('NOT_FOUND', `No account has the e-mail ${email}.`, { field: 'email' });
       const { id } = account.user;
       await updatePassword(tx, id, passwordHash);
       await this.sessions.endSessionsOf(id);
@@ -135,7 +135,7 @@ const namesOf = ({ cancelledChangeRequests, pausedRollouts }: EndedPlans): JsonO
   ...(pausedRollouts.length > 0 && { pausedRollouts: [...pausedRollouts] }),
 });
 
-const unknownId = () => new FleetFlagError('NOT_FOUND', 'There is no such user.', { field: 'id' });
+const unknownId = () => new FleetFlagError('NOT_FOUND', 'This user does not exist.', { field: 'id' });
 
 const isAdministrator = ({ role, isActive }: User) => role === 'ADMIN' && isActive;
 
@@ -147,5 +147,5 @@ async function checkStillAdministrator(tx: Transaction, { caller }: CallerIdenti
   if (caller.kind !== 'user' || caller.userId === null) return;
   const account = await findAccountById(tx, caller.userId);
   if (account === null || !isAdministrator(account.user))
-    throw new FleetFlagError('FORBIDDEN', 'Only an administrator changes accounts.');
+    throw new FleetFlagError('FORBIDDEN', 'Only an administrator may change accounts.');
 }

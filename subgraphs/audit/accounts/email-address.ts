@@ -9,7 +9,7 @@ export const MAX_EMAIL = 255;
 
 /** The form of an e-mail address, for error messages. */
 export const EMAIL_FORM =
-  "An e-mail address here is ASCII: letters, digits and .!#$%&'*+/=?^_`{|}~- before the @, and a domain in its ASCII form (xn--… for one of other letters).";
+  "An e-mail address must be ASCII: letters, digits and .!#$%&'*+/=?^_`{|}~- before the @, and a domain in its ASCII form (xn--… for other scripts).";
 
 /** RFC 5321, section 4.1.2: a Dot-string of atoms (RFC 5322, section 3.2.3), and a domain of labels of at most 63. */
 const LOCAL = /^(?=.{1,64}$)[a-z0-9!#$%&'*+/=?^_`{|}~-]+(?:\.[a-z0-9!#$%&'*+/=?^_`{|}~-]+)*$/i;

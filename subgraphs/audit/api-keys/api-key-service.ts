@@ -51,7 +51,7 @@ export class ApiKeyService {
    * @throws NOT_FOUND
    */
   async revoke(identity: CallerIdentity, id: string): Promise<ApiKey> {
-    const unknown = new FleetFlagError('NOT_FOUND', 'There is no such API key.', { field: 'id' });
+    const unknown = new FleetFlagError('NOT_FOUND', 'This API key does not exist.', { field: 'id' });
     if (!isUuid(id)) throw unknown;
     return this.prisma.$transaction(async (tx) => {
       const revoked = await deactivateApiKey(tx, id);

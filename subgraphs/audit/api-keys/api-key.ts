@@ -42,11 +42,11 @@ export function readApiKeyInput(
   if (role === 'SAFETY')
     throw badInput(
       'input.role',
-      'SAFETY is for people: approving is not for a program. A key takes READ, WRITE or ADMIN.',
+      'An API key must have the role READ, WRITE or ADMIN; SAFETY is for people, because only people may approve changes.',
     );
   if (!Number.isInteger(rateLimitPerMin) || rateLimitPerMin < 1 || rateLimitPerMin > MAX_RATE_LIMIT) {
-    throw badInput('input.rateLimitPerMin', `rateLimitPerMin takes 1 to ${MAX_RATE_LIMIT}.`);
+    throw badInput('input.rateLimitPerMin', `rateLimitPerMin must be from 1 to ${MAX_RATE_LIMIT}.`);
   }
-  if (expiresAt !== null && expiresAt <= now) throw badInput('input.expiresAt', 'expiresAt is not in the future.');
+  if (expiresAt !== null && expiresAt <= now) throw badInput('input.expiresAt', 'expiresAt must be in the future.');
   return { name, role, rateLimitPerMin, expiresAt };
 }

@@ -123,14 +123,14 @@ async function slowQueriesOrWhy(db: Db): Promise<{ slowQueries: SlowQuery[]; not
     SELECT EXISTS (SELECT FROM pg_extension WHERE extname = 'pg_stat_statements') AS installed,
            COALESCE(has_table_privilege(to_regclass('pg_stat_statements'), 'SELECT'), false) AS readable,
            pg_has_role('pg_read_all_stats', 'USAGE') AS all`;
-  const unknown = (why: string) => ({ slowQueries: [], notes: [`Slow queries are not known: ${why}.`] });
+  const unknown = (why: string) => ({ slowQueries: [], notes: [`Slow queries cannot be read: ${why}.`] });
   if (found?.installed !== true)
     return unknown('the extension pg_stat_statements is not installed in this database (docs/operations/audit.md)');
-  if (!found.readable) return unknown('the account of FleetFlag may not read pg_stat_statements');
+  if (!found.readable) return unknown('the database account of FleetFlag may not read pg_stat_statements');
   try {
     const notes = found.all
       ? []
-      : ["Slow queries of other accounts are not known: grant pg_read_all_stats to FleetFlag's."];
+      : ["Slow queries of other database accounts cannot be read: grant pg_read_all_stats to FleetFlag's account."];
     return { slowQueries: await slowQueries(db), notes };
   } catch (error) {
     if (!/shared_preload_libraries/.test(errorMessage(error))) throw error;

@@ -39,7 +39,7 @@ export class AuditLogFeed {
       readHead: () => headPosition(prisma),
       catchUp: (head) => this.#catchUp(head),
       logger,
-      failure: 'The trail cannot be read; it is tried again until it can',
+      failure: 'Cannot read the audit log for streams; trying again until it can be read',
     });
   }
 

@@ -52,7 +52,7 @@ async function unlinked(db: Db, last: { place: ChainPlace; id: string | null }, 
     const second = (await rowsAt(db, row.position + 1)).some(({ previousHash }) => previousHash === row.hash);
     return {
       id: second ? last.id : row.id,
-      fault: `There are two rows at position ${row.position}: this one was put in.`,
+      fault: `There are two rows at position ${row.position}: this one was inserted afterwards.`,
     };
   }
   const inserted = (await rowsAt(db, row.position)).length > 1;
@@ -89,7 +89,7 @@ async function check(db: Db, { from, to }: Period): Promise<{ integrity: AuditIn
   if (stray !== undefined)
     return broken({
       id: stray.id,
-      fault: `The row at position ${stray.position} belongs to what was detached: it was put in.`,
+      fault: `The row at position ${stray.position} belongs to a detached partition: it was inserted afterwards.`,
     });
   for (
     let page = await chainRows(db, place, until, PAGE);
@@ -137,7 +137,7 @@ async function check(db: Db, { from, to }: Period): Promise<{ integrity: AuditIn
     const [beyond] = await chainRows(db, { position: head.position, id: null }, highest, 1);
     return broken({
       id: beyond?.id ?? null,
-      fault: `The row at position ${highest} is beyond the end of the chain: it was put in.`,
+      fault: `The row at position ${highest} is beyond the end of the chain: it was inserted afterwards.`,
     });
   }
   return { integrity: { intact: true, checked, firstBrokenId: null, fault: null, headHash }, start: start.position };
@@ -172,12 +172,12 @@ export class IntegrityChecks {
       ['from', from],
       ['to', to],
     ] as const) {
-      if (time !== null && time.getTime() < 0) throw badInput(field, 'The trail does not go back beyond 1970.');
+      if (time !== null && time.getTime() < 0) throw badInput(field, 'The audit log does not go back before 1970; choose a later time.');
     }
-    if (from !== null && to !== null && from > to) throw badInput('to', 'to is before from.');
+    if (from !== null && to !== null && from > to) throw badInput('to', 'to must not be before from.');
     const key = JSON.stringify([from, to]);
     if (this.#running !== undefined && this.#running.key !== key) {
-      throw new FleetFlagError('RATE_LIMITED', 'Another period of the trail is being checked.', {
+      throw new FleetFlagError('RATE_LIMITED', 'Another period of the audit log is being checked; try again when that is done.', {
         retryAfter: RETRY_AFTER,
       });
     }

@@ -41,11 +41,11 @@ export class PartitionJob {
   async #poll(): Promise<number> {
     try {
       const { created, detached } = await maintainAuditPartitions(this.prisma, this.clock?.() ?? null);
-      if (created > 0) this.logger.info({ created }, 'Partitions of the audit trail were created');
+      if (created > 0) this.logger.info({ created }, 'Created partitions of the audit log');
       if (detached.length > 0)
-        this.logger.warn({ detached }, 'Partitions of the audit trail were detached: archive these tables');
+        this.logger.warn({ detached }, 'Detached expired partitions of the audit log; archive these tables');
     } catch (error) {
-      this.logger.error({ err: error }, 'Partitions of the audit trail could not be maintained');
+      this.logger.error({ err: error }, 'Cannot create or detach partitions of the audit log; trying again at the next run');
       return AFTER_FAILURE;
     }
     return DAY;

@@ -40,7 +40,7 @@ export class PersistedOperationService {
     if (apiKeys?.length === 0)
       throw badInput(
         'apiKeys',
-        'Name at least one key, or leave apiKeys out: then every key may run what is not bound.',
+        'Name at least one API key, or omit apiKeys so that every key may run the operations.',
       );
     const operations = await readManifest(manifest, this.check);
     const { caller } = identity;
@@ -53,7 +53,7 @@ export class PersistedOperationService {
       const result = operations.map(({ id, body }, index) => {
         const present = registered.get(id);
         if (present?.body === body) return present;
-        throw new FleetFlagError('CONFLICT', `${id} is registered with another body. Give the new one another id.`, {
+        throw new FleetFlagError('CONFLICT', `${id} is already registered with another body; choose another id.`, {
           field: idField(manifest, index, id),
         });
       });
@@ -85,7 +85,7 @@ export class PersistedOperationService {
     const known = new Set((await findApiKeys(tx, apiKeys.filter(isUuid))).map(({ id }) => id));
     const unknown = apiKeys.findIndex((id) => !known.has(id.toLowerCase()));
     if (unknown >= 0)
-      throw new FleetFlagError('NOT_FOUND', 'There is no such API key.', { field: `apiKeys.${unknown}` });
+      throw new FleetFlagError('NOT_FOUND', 'This API key does not exist.', { field: `apiKeys.${unknown}` });
     return bindOperations(
       tx,
       ids,
@@ -101,7 +101,7 @@ export class PersistedOperationService {
   /** Gives the operation with this id or, without an id, this SHA-256; null when there is none. */
   async find(id: string | null, sha256: string | null): Promise<BoundOperation | null> {
     if (id !== null) return findOperation(this.prisma, { id });
-    if (sha256 === null) throw badInput('id', 'Give an id or a SHA-256.');
+    if (sha256 === null) throw badInput('id', 'Expected an id or a SHA-256.');
     return findOperation(this.prisma, { sha256 });
   }
 

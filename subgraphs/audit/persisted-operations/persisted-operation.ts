@@ -61,7 +61,7 @@ function operationIn(body: string): { type: OperationKind; name: string | null }
 }
 
 function textOf(value: unknown, path: string): string {
-  if (typeof value !== 'string') throw badInput(path, 'This is a text.');
+  if (typeof value !== 'string') throw badInput(path, 'Expected a string.');
   checkText(value, path);
   return value;
 }
@@ -80,9 +80,9 @@ function readText(
   check: CheckOperation,
   at: TextPlaces,
 ): Omit<ManifestOperation, 'name'> & { readonly name: string | null } {
-  if (!ID.test(id)) throw badInput(at.id, 'An id has 1 to 128 printable ASCII characters and no space.');
+  if (!ID.test(id)) throw badInput(at.id, 'An id must have 1 to 128 printable ASCII characters and no space.');
   if (Buffer.byteLength(body) > MAX_BODY_BYTES) {
-    throw new FleetFlagError('LIMIT_EXCEEDED', `A body takes at most ${MAX_BODY_BYTES} bytes.`, {
+    throw new FleetFlagError('LIMIT_EXCEEDED', `A body may have at most ${MAX_BODY_BYTES} bytes.`, {
       field: at.body,
       limit: MAX_BODY_BYTES,
     });
@@ -94,21 +94,21 @@ function readText(
       : new FleetFlagError('LIMIT_EXCEEDED', fault.message, { field: at.body, limit: fault.limit });
   }
   const operation = operationIn(body);
-  if (operation === null) throw badInput(at.body, 'A body has exactly one operation, and its fragments.');
+  if (operation === null) throw badInput(at.body, 'A body must have exactly one operation, with its fragments.');
   const sha256 = sha256Of(body);
   // Callers name operations by id or by SHA-256, so an id that looks like another operation's SHA-256 must not lead
   // elsewhere.
   if (LOOKS_LIKE_SHA256.test(id) && id.replace('sha256:', '') !== sha256)
-    throw badInput(at.id, `An id that looks like a SHA-256 is the body's, in small letters: ${sha256}.`);
+    throw badInput(at.id, `An id that looks like a SHA-256 must be the body's own, in lower case: ${sha256}.`);
   return { id, sha256, body, ...operation };
 }
 
 /** Reads an entry of Apollo's manifest, which gives type and name as well. */
 function readEntry(entry: unknown, path: string, check: CheckOperation): ManifestOperation {
-  if (!isJsonObject(entry)) throw badInput(path, 'An operation is an object with id, name, type and body.');
+  if (!isJsonObject(entry)) throw badInput(path, 'An operation must be an object with id, name, type and body.');
   const id = textOf(entry['id'], `${path}.id`);
   const name = textOf(entry['name'], `${path}.name`);
-  if (name.length > MAX_NAME) throw badInput(`${path}.name`, `A name has at most ${MAX_NAME} characters.`);
+  if (name.length > MAX_NAME) throw badInput(`${path}.name`, `A name must have at most ${MAX_NAME} characters.`);
   const type = textOf(entry['type'], `${path}.type`);
   const operation = readText(id, textOf(entry['body'], `${path}.body`), check, {
     id: `${path}.id`,
@@ -117,9 +117,9 @@ function readEntry(entry: unknown, path: string, check: CheckOperation): Manifes
   if (operation.name !== name)
     throw badInput(
       `${path}.name`,
-      `The body's operation is called ${operation.name ?? 'nothing'}, not ${JSON.stringify(name)}.`,
+      `The name ${JSON.stringify(name)} does not match the body's operation, which ${operation.name === null ? 'has no name' : `is called ${operation.name}`}.`,
     );
-  if (operation.type !== type) throw badInput(`${path}.type`, `The body's operation is a ${operation.type}.`);
+  if (operation.type !== type) throw badInput(`${path}.type`, `The type does not match the body's operation, which is a ${operation.type}.`);
   return { ...operation, name };
 }
 
@@ -129,7 +129,7 @@ function readPair(id: string, text: unknown, check: CheckOperation): ManifestOpe
   const operation = readText(id, textOf(text, path), check, { id: path, body: path });
   const { name } = operation;
   if (name === null || name.length > MAX_NAME)
-    throw badInput(path, `The operation has a name of 1 to ${MAX_NAME} characters.`);
+    throw badInput(path, `The operation must have a name of 1 to ${MAX_NAME} characters.`);
   return { ...operation, name };
 }
 
@@ -153,12 +153,12 @@ function readersOf(manifest: JsonObject, check: CheckOperation): (() => Manifest
   if (manifest['format'] !== 'apollo-persisted-query-manifest') {
     throw badInput(
       'manifest.format',
-      'The format is "apollo-persisted-query-manifest"; or the manifest is an object of texts by their ids, as Relay and GraphQL Code Generator write it.',
+      'Expected the format "apollo-persisted-query-manifest", or an object of texts by their ids as Relay and GraphQL Code Generator write it.',
     );
   }
-  if (manifest['version'] !== 1) throw badInput('manifest.version', 'The version is 1.');
+  if (manifest['version'] !== 1) throw badInput('manifest.version', 'Expected version 1.');
   const entries: unknown = manifest['operations'];
-  if (!Array.isArray(entries)) throw badInput('manifest.operations', 'operations is a list.');
+  if (!Array.isArray(entries)) throw badInput('manifest.operations', 'operations must be a list.');
   return entries.map((entry, index) => () => readEntry(entry, `manifest.operations.${index}`, check));
 }
 
@@ -174,10 +174,10 @@ function readersOf(manifest: JsonObject, check: CheckOperation): (() => Manifest
  * @throws BAD_USER_INPUT or LIMIT_EXCEEDED at the dotted path of the first fault (`manifest.operations.3.body`)
  */
 export async function readManifest(manifest: unknown, check: CheckOperation): Promise<ManifestOperation[]> {
-  if (!isJsonObject(manifest)) throw badInput('manifest', 'A manifest is an object.');
+  if (!isJsonObject(manifest)) throw badInput('manifest', 'A manifest must be an object.');
   const readers = readersOf(manifest, check);
   if (readers.length > MAX_OPERATIONS) {
-    throw new FleetFlagError('LIMIT_EXCEEDED', `A manifest has at most ${MAX_OPERATIONS} operations.`, {
+    throw new FleetFlagError('LIMIT_EXCEEDED', `A manifest may have at most ${MAX_OPERATIONS} operations.`, {
       field: isMap(manifest) ? 'manifest' : 'manifest.operations',
       limit: MAX_OPERATIONS,
     });
@@ -186,7 +186,7 @@ export async function readManifest(manifest: unknown, check: CheckOperation): Pr
   for (const [index, read] of readers.entries()) {
     const operation = read();
     if (operations.has(operation.id))
-      throw badInput(idField(manifest, index, operation.id), 'The manifest has this id twice.');
+      throw badInput(idField(manifest, index, operation.id), 'This id is in the manifest twice.');
     operations.set(operation.id, operation);
     await nextTurn();
   }

@@ -30,7 +30,7 @@ export class Passwords {
     private readonly nobodys: string,
   ) {
     const refusal = () =>
-      new FleetFlagError('RATE_LIMITED', 'Too many passwords at once; try again in a second.', { retryAfter: 1 });
+      new FleetFlagError('RATE_LIMITED', 'Too many passwords are being checked; try again in 1 s.', { retryAfter: 1 });
     this.#turns = new BoundedSemaphore({ ...limits, waitMs: Infinity }, refusal);
   }
 

@@ -50,7 +50,7 @@ export class SessionEnding {
       }
       return null;
     } catch (error) {
-      this.logger.warn({ err: error }, 'Sessions could not be ended; it is tried again until they are');
+      this.logger.warn({ err: error }, 'Cannot end the sessions of a changed account; trying again until they are ended');
       await this.#stream?.return?.();
       return RETRY;
     }

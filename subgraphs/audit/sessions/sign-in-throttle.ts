@@ -88,7 +88,7 @@ export class SignInThrottle {
   async #count([key, limit]: Counter): Promise<void> {
     const { allowed, resetSeconds } = await this.limiter.consume(key, limit, SIGN_IN_LIMITS.windowSeconds);
     if (!allowed)
-      throw new FleetFlagError('RATE_LIMITED', `Too many failed sign-ins; try again in ${resetSeconds} seconds.`, {
+      throw new FleetFlagError('RATE_LIMITED', `Too many failed sign-ins; try again in ${resetSeconds} s.`, {
         retryAfter: resetSeconds,
       });
   }

@@ -74,7 +74,7 @@ describe('signing in', () => {
     ];
     for (const { errors } of answers) {
       expect(errors).toEqual([
-        { message: 'E-mail or password is wrong.', path: ['login'], extensions: { code: 'UNAUTHENTICATED' } },
+        { message: 'The e-mail or the password is wrong.', path: ['login'], extensions: { code: 'UNAUTHENTICATED' } },
       ]);
     }
     expect((await trail()).slice(before)).toEqual(
@@ -161,7 +161,7 @@ describe('guessing passwords', () => {
         const { errors } = await guess(` ${email.toUpperCase()}`, address, password);
         expect(errors).toEqual([
           {
-            message: expect.stringMatching(/^Too many failed sign-ins; try again in \d+ seconds\.$/),
+            message: expect.stringMatching(/^Too many failed sign-ins; try again in \d+ s\.$/),
             path: ['login'],
             extensions: { code: 'RATE_LIMITED', retryAfter: expect.any(Number) },
           },

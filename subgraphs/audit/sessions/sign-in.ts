@@ -75,7 +75,7 @@ export class SignInService {
   async logout(identity: CallerIdentity): Promise<true> {
     const { caller } = identity;
     if (caller.kind !== 'user' || caller.userId === null || caller.sessionKey === null)
-      throw new FleetFlagError('FORBIDDEN', 'There is no session to end.');
+      throw new FleetFlagError('FORBIDDEN', 'There is no session to end: this call was not made with a session token.');
     const { userId, sessionKey } = caller;
     if (!(await this.sessions.exists(sessionKey))) throw credentialsEnded();
     await this.prisma.$transaction(async (tx) => {
@@ -96,9 +96,9 @@ export class SignInService {
   async changePassword(identity: CallerIdentity, current: string, next: string): Promise<true> {
     const { caller, origin } = identity;
     if (caller.kind !== 'user' || caller.userId === null)
-      throw new FleetFlagError('FORBIDDEN', 'Only somebody with an account has a password.');
+      throw new FleetFlagError('FORBIDDEN', 'Only a signed-in user may change a password; API keys may not.');
     checkPassword(next, 'new');
-    if (next === current) throw badInput('new', 'This is the same password.');
+    if (next === current) throw badInput('new', 'The new password must differ from the current one.');
     const account = await findAccountById(this.prisma, caller.userId);
     if (account === null || !account.user.isActive) throw credentialsEnded();
     const { id, email } = account.user;
@@ -109,12 +109,12 @@ export class SignInService {
     );
     if (passwordHash === null) {
       await this.#recordFailure(identity, email);
-      throw badInput('current', 'This is not your password.');
+      throw badInput('current', 'The current password is wrong.');
     }
     await attempt.succeeded();
     await this.prisma.$transaction(async (tx) => {
       if (!(await replacePassword(tx, id, account.passwordHash, passwordHash)))
-        throw new FleetFlagError('CONFLICT', 'The account was changed at the same time.');
+        throw new FleetFlagError('CONFLICT', 'The account was changed at the same time; try again.');
       await this.sessions.endSessionsOf(id);
       await appendAudit(tx, identity, { action: 'CHANGE_PASSWORD', after: { id, endsSessions: true } });
     });
@@ -144,7 +144,7 @@ export class SignInService {
 
   async #refuseLogin(identity: CallerIdentity, email: string): Promise<never> {
     await this.#recordFailure(identity, email);
-    throw new FleetFlagError('UNAUTHENTICATED', 'E-mail or password is wrong.');
+    throw new FleetFlagError('UNAUTHENTICATED', 'The e-mail or the password is wrong.');
   }
 
   #recordFailure(identity: CallerIdentity, email: string): Promise<void> {

@@ -86,7 +86,7 @@ export class AuditUnderTest {
 
   async #call<T>(name: string, key: string, call: () => Promise<T>): Promise<T> {
     await this.before(name, key);
-    if (!this.answering) throw new FleetFlagError('SERVICE_UNAVAILABLE', 'The cache does not answer; try again.');
+    if (!this.answering) throw new FleetFlagError('SERVICE_UNAVAILABLE', 'The cache is not answering; try again.');
     return call();
   }
 

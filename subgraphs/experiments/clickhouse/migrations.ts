@@ -52,7 +52,7 @@ export async function deployMetricsMigrations(
   const edited = migrations.filter(({ name, checksum }) => (applied.get(name) ?? checksum) !== checksum);
   if (edited.length > 0) {
     throw new Error(
-      `Applied migrations of the metrics store were changed afterwards: ${edited.map(({ name }) => name).join(', ')}. Restore their up.sql; a change goes into a new migration.`,
+      `Applied migrations of the metrics store were changed afterwards: ${edited.map(({ name }) => name).join(', ')}. Restore their up.sql and put the change into a new migration.`,
     );
   }
   const done: string[] = [];
@@ -89,7 +89,7 @@ export async function rollBackMetricsMigrations(
   const newest = [...(await appliedChecksums(client)).keys()].reverse().slice(0, count);
   for (const name of newest) {
     const script = await readFile(join(folder, name, 'down.sql'), 'utf8').catch(() => {
-      throw new Error(`${name} has no down.sql: it cannot be taken back.`);
+      throw new Error(`${name} has no down.sql: it cannot be rolled back.`);
     });
     await run(client, script);
     await record(client, name, '');

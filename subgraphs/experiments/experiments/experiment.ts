@@ -70,16 +70,16 @@ export function readPlan(input: PlanInput): ExperimentPlan {
     ['startDate', startDate],
     ['endDate', endDate],
   ] as const) {
-    if (date !== null && date.getTime() < 0) throw badInput(`input.${field}`, `${field} is before 1970.`);
+    if (date !== null && date.getTime() < 0) throw badInput(`input.${field}`, `${field} must not be before 1970.`);
   }
-  if (endDate !== null && endDate <= startDate) throw badInput('input.endDate', 'endDate is not after startDate.');
+  if (endDate !== null && endDate <= startDate) throw badInput('input.endDate', 'endDate must be after startDate.');
   if (sampleSize < MIN_SAMPLE)
-    throw badInput('input.sampleSize', `sampleSize is ${sampleSize}; each arm needs ${MIN_SAMPLE} vehicles or more.`);
+    throw badInput('input.sampleSize', `sampleSize is ${sampleSize}; it must be at least ${MIN_SAMPLE} vehicles in each arm.`);
   // The column holds two decimals, so 0.955 would silently become another level.
   if (confidenceLevel <= 0 || confidenceLevel >= 1 || Number(confidenceLevel.toFixed(2)) !== confidenceLevel) {
     throw badInput(
       'input.confidenceLevel',
-      `confidenceLevel is ${confidenceLevel}; it lies between 0 and 1 and has two decimals.`,
+      `confidenceLevel is ${confidenceLevel}; it must be between 0 and 1 with at most two decimals.`,
     );
   }
   return plan;
@@ -94,7 +94,7 @@ export function editPlan(
   input: UpdateExperimentInput,
 ): ExperimentPlan {
   for (const field of ['name', 'startDate', 'sampleSize', 'confidenceLevel', 'primaryMetric'] as const) {
-    if (input[field] === null) throw badInput(`input.${field}`, `${field} cannot be null; leave it out to keep it.`);
+    if (input[field] === null) throw badInput(`input.${field}`, `${field} must not be null; omit it to keep the current value.`);
   }
   const given = Object.fromEntries(Object.entries(input).filter(([, value]) => value !== undefined));
   return readPlan({ name, description, startDate, endDate, sampleSize, confidenceLevel, primaryMetric, ...given });

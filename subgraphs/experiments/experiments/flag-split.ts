@@ -64,10 +64,10 @@ const conflict = (message: string) => new FleetFlagError('CONFLICT', message, { 
 export function treatmentShareOf({ key, archived, enabled, rules }: FlagSplit): number {
   if (archived) throw conflict(`${key} is archived.`);
   if (!enabled) throw conflict(`${key} is not enabled; enable it first.`);
-  if (isKilled(rules)) throw conflict(`${key} is held by a kill switch; release it first.`);
+  if (isKilled(rules)) throw conflict(`The kill switch of ${key} is pulled; release it first.`);
   const [rollout, another] = rules.filter((rule) => rule.enabled && rule.type === 'percentage_rollout');
   if (rollout === undefined)
-    throw conflict(`${key} has no enabled percentage_rollout rule, whose cohort would be the treatment.`);
+    throw conflict(`${key} has no enabled percentage_rollout rule; the treatment arm of an experiment requires one.`);
   // With two cohorts together the planned share would be unknown.
   if (another !== undefined)
     throw conflict(
@@ -75,16 +75,16 @@ export function treatmentShareOf({ key, archived, enabled, rules }: FlagSplit): 
     );
   if (variantOf(rollout) !== 'treatment')
     throw conflict(
-      `The percentage_rollout rule of ${key} serves the variant ${JSON.stringify(variantOf(rollout))}; the arm of an experiment is "treatment".`,
+      `The percentage_rollout rule of ${key} serves the variant ${JSON.stringify(variantOf(rollout))}; an experiment requires the variant "treatment".`,
     );
   const picking = rules.find(picksArm);
   if (picking !== undefined) {
     throw conflict(
-      `A ${picking.type} rule of ${key} serves the variant ${JSON.stringify(picking.variant)}: vehicles that were picked by hand would count in that arm. Name another variant, or disable the rule.`,
+      `A ${picking.type} rule of ${key} serves the variant ${JSON.stringify(picking.variant)}: vehicles that are listed by hand would count in that arm. Choose another variant, or disable the rule.`,
     );
   }
   const { threshold, sticky } = parsePercentageRollout(rollout.conditions, 'conditions');
-  if (!sticky) throw conflict(`The percentage_rollout rule of ${key} is not sticky: vehicles would change their arm.`);
+  if (!sticky) throw conflict(`The percentage_rollout rule of ${key} is not sticky, so vehicles would change their arm; make it sticky first.`);
   if (threshold <= 0 || threshold >= BUCKETS)
     throw conflict(
       `The percentage_rollout rule of ${key} is at ${threshold === 0 ? 0 : 100} %: there is only one arm.`,

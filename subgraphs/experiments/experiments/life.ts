@@ -19,13 +19,13 @@ import { endOf, type ExperimentResults } from './results.ts';
 import { findExperiments, lockExperiment, savePlan, saveProgress, searchExperiments } from './experiment-store.ts';
 import { readReason } from '../../../core/validation/text.ts';
 
-const notFound = () => new FleetFlagError('NOT_FOUND', 'There is no such experiment.', { field: 'id' });
+const notFound = () => new FleetFlagError('NOT_FOUND', 'This experiment does not exist.', { field: 'id' });
 const conflict = (message: string) => new FleetFlagError('CONFLICT', message, { field: 'id' });
 
 /** Refuses a step that the experiment's status does not allow. */
 function checkStatus({ status }: Experiment, ...allowed: readonly ExperimentStatus[]): void {
   if (!allowed.includes(status))
-    throw conflict(`The experiment is ${status}; this is for one that is ${allowed.join(' or ')}.`);
+    throw conflict(`The experiment is ${status}; it must be ${allowed.join(' or ')}.`);
 }
 
 /** Runs the steps of experiments' lifecycle. */
@@ -76,7 +76,7 @@ export class ExperimentLife {
         );
       const startDate = new Date();
       if (before.endDate !== null && before.endDate <= startDate)
-        throw conflict('The planned end of the experiment is past; change it first.');
+        throw conflict('The planned end of the experiment has passed; change it first.');
       const after = await saveProgress(tx, id, { status: 'running', startDate, treatmentShare });
       await appendAudit(tx, identity, {
         action: 'START_EXPERIMENT',

@@ -41,7 +41,7 @@ export class GuardVerdictJob {
 
   /** Starts polling. */
   start(): void {
-    unattended(this.#poller.start(), 'Looking at the guards of rollouts');
+    unattended(this.#poller.start(), 'Checking the guards of rollouts');
   }
 
   /** Stops polling. Waits for a poll in progress. */
@@ -62,7 +62,7 @@ export class GuardVerdictJob {
       const done = await this.#compute(id).catch((err: unknown) => {
         this.logger.warn(
           { err, rollout: id },
-          'The guard of a rollout could not be looked at; the rollout does not go on until it can',
+          'Cannot check the guard of a rollout; holding the rollout at its step until the check succeeds',
         );
         return false;
       });
@@ -118,7 +118,7 @@ export class GuardVerdictJob {
     try {
       await this.refresh();
     } catch (error) {
-      if (!this.#poller.closed) this.logger.warn({ err: error }, 'Guarded rollouts could not be read');
+      if (!this.#poller.closed) this.logger.warn({ err: error }, 'Cannot read guarded rollouts; they hold at their step until the next attempt succeeds');
     }
     return Math.max(this.interval, REST * (performance.now() - begun));
   }

@@ -55,9 +55,9 @@ const clickHouseTime = (date: Date) => date.toISOString().slice(0, 23).replace('
 export function readMetricBatch(vin: string, input: MetricBatchInput, now: number): MetricBatch {
   const { items } = input;
   const batchId = validateBatchId(input.batchId, 'input.batchId');
-  if (items.length === 0) throw badInput('input.items', 'A batch has an item at least.');
+  if (items.length === 0) throw badInput('input.items', 'A batch must have at least one item.');
   if (items.length > MAX_BATCH_ITEMS)
-    throw new FleetFlagError('LIMIT_EXCEEDED', `A batch has at most ${MAX_BATCH_ITEMS} items.`, {
+    throw new FleetFlagError('LIMIT_EXCEEDED', `A batch may have at most ${MAX_BATCH_ITEMS} items.`, {
       field: 'input.items',
       limit: MAX_BATCH_ITEMS,
     });

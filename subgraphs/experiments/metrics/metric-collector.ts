@@ -47,9 +47,9 @@ export const COLLECTOR_LIMITS: CollectorLimits = {
 const BACKOFF: BackoffBounds = { baseMs: 2_000, capMs: 60_000 };
 
 const MESSAGES: Readonly<Record<NotWrittenReason, string>> = {
-  full: 'The metrics store is behind; a retry is safe.',
-  closed: 'Measurements are not taken while this instance stops; try again.',
-  failed: 'The metrics store did not take the measurements; a retry is safe.',
+  full: 'Too many measurements are waiting for the metrics store; a retry is safe.',
+  closed: 'This instance is shutting down and accepts no measurements; try again.',
+  failed: 'The metrics store did not store the measurements; a retry is safe.',
   abandoned: 'The metrics store does not answer; a retry is safe.',
 };
 
@@ -121,7 +121,7 @@ export class MetricCollector {
   #checkVehicle({ vin }: MetricBatch): void {
     const { batchesOfVehicle } = this.limits;
     if (this.#writer.closed || (this.#ofVehicle.get(vin) ?? 0) < batchesOfVehicle) return;
-    throw new FleetFlagError('RATE_LIMITED', 'Wait for the answers to the batches sent before.', {
+    throw new FleetFlagError('RATE_LIMITED', 'Too many batches of this vehicle are in flight; wait for their answers before sending another.', {
       limit: batchesOfVehicle,
       retryAfter: 1,
     });

@@ -43,13 +43,13 @@ export function readPointsQuery({ metric: asked, from, to, interval }: MetricsAr
   const seconds = SECONDS[interval];
   const first = Math.floor(from.getTime() / 1_000 / seconds) * seconds;
   const last = Math.ceil(to.getTime() / 1_000 / seconds) * seconds;
-  if (first < 0) throw badInput('from', 'from is before 1970.');
-  if (last > LAST_SECOND) throw badInput('to', 'to is after 2099.');
-  if (to <= from) throw badInput('to', 'to is not after from.');
+  if (first < 0) throw badInput('from', 'from must not be before 1970.');
+  if (last > LAST_SECOND) throw badInput('to', 'to must not be after 2099.');
+  if (to <= from) throw badInput('to', 'to must be after from.');
   if ((last - first) / seconds > MAX_INTERVALS) {
     throw new FleetFlagError(
       'LIMIT_EXCEEDED',
-      `An answer has at most ${MAX_INTERVALS} intervals: ask for a shorter time or a longer interval.`,
+      `An answer may have at most ${MAX_INTERVALS} intervals: request a shorter period or a longer interval.`,
       { field: 'interval', limit: MAX_INTERVALS },
     );
   }
@@ -73,7 +73,7 @@ export class MetricService {
    */
   async report({ caller }: CallerIdentity, input: MetricBatchInput): Promise<MetricReceipt> {
     if (caller.kind !== 'vehicle' || caller.vin === null)
-      throw new FleetFlagError('FORBIDDEN', 'Vehicles report measurements, each its own.');
+      throw new FleetFlagError('FORBIDDEN', 'Only a vehicle may report measurements, and only its own.');
     const batch = readMetricBatch(caller.vin, input, this.now());
     const { length } = batch.rows;
     const stored = length === 0 || (await this.collector.add(batch)) === 'stored';
@@ -94,7 +94,7 @@ export class MetricService {
       if (found.length > MAX_POINTS)
         throw new FleetFlagError(
           'LIMIT_EXCEEDED',
-          `An answer has at most ${MAX_POINTS} points: ask for a shorter time or a longer interval.`,
+          `An answer may have at most ${MAX_POINTS} points: request a shorter period or a longer interval.`,
           { field: 'interval', limit: MAX_POINTS },
         );
     }

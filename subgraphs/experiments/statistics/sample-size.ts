@@ -36,7 +36,7 @@ const MIN_VEHICLES = 2;
 const MAX_VEHICLES = 2_147_483_647;
 
 function finite(value: number, field: string): number {
-  if (!Number.isFinite(value)) throw badInput(field, `${field} is not a number.`);
+  if (!Number.isFinite(value)) throw badInput(field, `${field} must be a finite number.`);
   return value;
 }
 
@@ -44,10 +44,10 @@ function readLevels(input: SampleSizeInput): { power: number; confidenceLevel: n
   const power = finite(input.power ?? DEFAULT_POWER, 'power');
   // Below one half the formula would give fewer vehicles for a smaller effect.
   if (power < MIN_POWER || power >= 1)
-    throw badInput('power', `power is ${power}; it is at least ${MIN_POWER} and less than 1.`);
+    throw badInput('power', `power is ${power}; it must be at least ${MIN_POWER} and less than 1.`);
   const confidenceLevel = finite(input.confidenceLevel ?? DEFAULT_CONFIDENCE, 'confidenceLevel');
   if (confidenceLevel <= 0 || confidenceLevel >= 1)
-    throw badInput('confidenceLevel', `confidenceLevel is ${confidenceLevel}; it lies between 0 and 1.`);
+    throw badInput('confidenceLevel', `confidenceLevel is ${confidenceLevel}; it must be between 0 and 1.`);
   return { power, confidenceLevel };
 }
 
@@ -55,9 +55,9 @@ function readLevels(input: SampleSizeInput): { power: number; confidenceLevel: n
 function readEffect(input: SampleSizeInput): number {
   const baseline = finite(input.baseline, 'baseline');
   const given = finite(input.minimumDetectableEffect, 'minimumDetectableEffect');
-  if (given === 0) throw badInput('minimumDetectableEffect', 'No number of vehicles finds an effect of 0.');
+  if (given === 0) throw badInput('minimumDetectableEffect', 'The effect must not be 0: no number of vehicles can find it.');
   if (input.relative !== true) return given;
-  if (baseline === 0) throw badInput('baseline', 'A relative effect needs a baseline other than 0.');
+  if (baseline === 0) throw badInput('baseline', 'A relative effect requires a baseline other than 0.');
   return given * Math.abs(baseline);
 }
 
@@ -67,16 +67,16 @@ function noise(input: SampleSizeInput, effect: number): number {
   if (typeof input.standardDeviation === 'number') {
     const standardDeviation = finite(input.standardDeviation, 'standardDeviation');
     if (standardDeviation <= 0)
-      throw badInput('standardDeviation', `standardDeviation is ${standardDeviation}; it is more than 0.`);
+      throw badInput('standardDeviation', `standardDeviation is ${standardDeviation}; it must be above 0.`);
     return 2 * (standardDeviation / effect) ** 2;
   }
   if (baseline <= 0 || baseline >= 1)
-    throw badInput('baseline', `baseline is ${baseline}; without standardDeviation it is a share, between 0 and 1.`);
+    throw badInput('baseline', `baseline is ${baseline}; without standardDeviation it must be a share between 0 and 1.`);
   const changed = baseline + effect;
   if (changed <= 0 || changed >= 1)
     throw badInput(
       'minimumDetectableEffect',
-      `The effect takes the share from ${baseline} to ${changed}, which is not between 0 and 1.`,
+      `The effect changes the share from ${baseline} to ${changed}; it must stay between 0 and 1.`,
     );
   return (baseline * (1 - baseline)) / effect ** 2 + (changed * (1 - changed)) / effect ** 2;
 }
@@ -98,7 +98,7 @@ export function requiredSampleSize(input: SampleSizeInput): number {
   if (vehicles <= MAX_VEHICLES) return Math.max(MIN_VEHICLES, vehicles);
   throw new FleetFlagError(
     'LIMIT_EXCEEDED',
-    `An effect this small needs more than ${MAX_VEHICLES} vehicles in each arm.`,
+    `An effect this small requires more than ${MAX_VEHICLES} vehicles in each arm; choose a larger one.`,
     {
       field: 'minimumDetectableEffect',
       limit: MAX_VEHICLES,

@@ -34,7 +34,7 @@ export function changesInTurn(database: Transactor, limits = CHANGE_TURNS): Tran
   const turns = new BoundedSemaphore(
     limits,
     () =>
-      new FleetFlagError('SERVICE_UNAVAILABLE', 'Too many changes wait for their turn; a retry is safe.', {
+      new FleetFlagError('SERVICE_UNAVAILABLE', 'Too many changes are waiting; a retry is safe.', {
         retryAfter: 2,
       }),
   );
@@ -51,7 +51,7 @@ export function clearedWay(lane: PrismaClient, logger: Logger): Transactor {
       lane.$transaction(async (tx) => {
         const [session] = await tx.$queryRaw<{ pid: number }[]>`SELECT pg_backend_pid() AS pid`;
         const poller = Poller.every(LOOK, () => clearWay(lane, session?.pid ?? 0, logger));
-        const what = 'Clearing the way of a kill switch';
+        const what = 'Ending transactions that block a kill switch';
         unattended(poller.start(PATIENCE), what);
         try {
           return await work(tx);
@@ -78,9 +78,9 @@ async function clearWay(lane: PrismaClient, pid: number, logger: Logger): Promis
     if (ended.length > 0)
       logger.warn(
         { ended },
-        'A kill switch has ended transactions that held what it needs; who began them is told to try again',
+        'Ended transactions that blocked a kill switch; their callers get an error that says to try again',
       );
   } catch (error) {
-    logger.warn({ err: error }, 'What a kill switch waits for could not be looked at');
+    logger.warn({ err: error }, 'Cannot check which transactions block a kill switch; checking again while it waits');
   }
 }

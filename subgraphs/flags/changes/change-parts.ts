@@ -47,5 +47,5 @@ export function checkRight({ caller }: CallerIdentity, action: AuditAction): voi
   // switches.
   const refusal = refusalOf(permissionFor(action), action, caller, {});
   if (refusal !== null)
-    throw new FleetFlagError(refusal.code, `This caller may not ${action}: only pull a kill switch, or release one.`);
+    throw new FleetFlagError(refusal.code, `This caller may not ${action}; it may only pull or release kill switches.`);
 }

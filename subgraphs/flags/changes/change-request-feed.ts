@@ -46,7 +46,7 @@ export class ChangeRequestFeed {
       interval: POLL_INTERVAL,
       readHead: () => this.#readHead(),
       logger,
-      failure: 'Change requests cannot be followed; it is tried again until they can',
+      failure: 'Cannot read change requests for streams; trying again until they can be read',
     });
   }
 

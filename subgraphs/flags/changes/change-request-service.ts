@@ -86,7 +86,7 @@ export class ChangeRequestService {
       const request = await this.#pending(tx, id);
       const isAdministrator = identity.caller.kind === 'user' && identity.caller.role === 'ADMIN';
       if (request.requestedById !== person && !isAdministrator)
-        throw new FleetFlagError('FORBIDDEN', 'Only who asked for a change, or an administrator, may cancel it.');
+        throw new FleetFlagError('FORBIDDEN', 'Only its requester or an administrator may cancel a change request.');
       const decided = await endRequest(tx, this.rollouts, request, {
         status: 'cancelled',
         reviewedById: request.requestedById === person ? null : person,
@@ -110,16 +110,16 @@ export class ChangeRequestService {
 
   async #pending(tx: Transaction, id: string): Promise<ChangeRequest> {
     const request = isUuid(id) ? await lockChangeRequest(tx, id) : null;
-    if (request === null) throw new FleetFlagError('NOT_FOUND', 'There is no such change request.', { field: 'id' });
+    if (request === null) throw new FleetFlagError('NOT_FOUND', 'This change request does not exist.', { field: 'id' });
     if (request.status !== 'pending')
-      throw new FleetFlagError('CONFLICT', `The change request is ${request.status} already.`, { field: 'id' });
+      throw new FleetFlagError('CONFLICT', `The change request is already ${request.status}.`, { field: 'id' });
     return request;
   }
 
   async #toReview(tx: Transaction, id: string, reviewer: string): Promise<ChangeRequest> {
     const request = await this.#pending(tx, id);
     if (request.requestedById === reviewer)
-      throw new FleetFlagError('FORBIDDEN', 'A change is approved or rejected by somebody else than who asked for it.');
+      throw new FleetFlagError('FORBIDDEN', 'You cannot review your own change request.');
     return request;
   }
 
@@ -133,12 +133,12 @@ export class ChangeRequestService {
     const request = await this.#toReview(tx, id, reviewer);
     const reviewerRole = roles.get(reviewer);
     if (reviewerRole === undefined || !REVIEWERS.users.some((role) => role === reviewerRole))
-      throw new FleetFlagError('FORBIDDEN', 'This account may not approve changes any more.');
+      throw new FleetFlagError('FORBIDDEN', 'This account may no longer approve changes.');
     const role = roles.get(request.requestedById);
     if (role === undefined || !mayAskFor(request.action, role)) {
       throw new FleetFlagError(
         'CONFLICT',
-        'Who asked for this change is no longer active, or may not ask for it any more. Reject it; somebody who may can ask anew.',
+        'The requester of this change is inactive or may no longer request it. Reject it; a user who may can request it again.',
         { field: 'id' },
       );
     }

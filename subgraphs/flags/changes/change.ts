@@ -113,7 +113,7 @@ export const TRANSACTION = { maxWait: 5_000, timeout: 10_000 } as const;
 const notFound = (what: FlagEdit['flag']) =>
   'key' in what
     ? new FleetFlagError('NOT_FOUND', `There is no flag ${JSON.stringify(what.key)}.`, { field: what.field ?? 'key' })
-    : new FleetFlagError('NOT_FOUND', 'There is no such rule.', { field: 'id' });
+    : new FleetFlagError('NOT_FOUND', 'This rule does not exist.', { field: 'id' });
 
 /**
  * Gives the person who requests a change that two people must agree on. @throws FORBIDDEN when the caller is not a
@@ -123,7 +123,7 @@ function askingPerson({ caller }: CallerIdentity, { key, safetyLevel }: Flag): s
   if (caller.kind === 'user' && caller.userId !== null) return caller.userId;
   throw new FleetFlagError(
     'FORBIDDEN',
-    `A second person has to agree to this change of ${key} (${safetyLevel}), and only people with an account can ask for that. An API key may pull its kill switch, and nothing else.`,
+    `This change of ${key} (${safetyLevel}) requires the approval of a second person, which only a signed-in user may request. An API key may only pull its kill switch.`,
   );
 }
 
@@ -133,7 +133,7 @@ export function checkCurrent(flag: Flag, expectedRevision: number | null | undef
   if (flag.draft)
     throw new FleetFlagError(
       'CONFLICT',
-      `${key} waits for its first approval and cannot change before it. Cancel its change request, and create it as it should be.`,
+      `${key} is waiting for its first approval and cannot change before. To change it, cancel its change request and create the flag again.`,
     );
   checkRevision(flag, expectedRevision);
   if (flag.archivedAt !== null) throw archived(flag);
@@ -169,10 +169,15 @@ export function createFlagChanges(
     const publish = (channel: string, message: string) =>
       bus
         .publish(channel, message)
-        .catch((error: unknown) => logger.warn({ err: error }, 'A change was not announced'));
+        .catch((error: unknown) =>
+          logger.warn(
+            { err: error },
+            'Cannot announce a change; other processes find it by polling, about a second later',
+          ),
+        );
     for (const environment of new Set(environments))
       unattended(publish(FLAGS_CHANGED, environment), 'Announcing a change');
-    unattended(publish(AUDIT_LOG_APPENDED, ''), 'Announcing an entry of the trail');
+    unattended(publish(AUDIT_LOG_APPENDED, ''), 'Announcing an entry of the audit log');
   };
 
   const write = async (
@@ -284,7 +289,7 @@ export function createFlagChanges(
       const approved = await prisma.$transaction(async (tx): Promise<ChangeRequest | FleetFlagError> => {
         const change = await find(tx);
         const before = await lockFlag(tx, { id: change.flagId });
-        if (before === null) throw new Error(`The flag of change request ${change.id} is gone`);
+        if (before === null) throw new Error(`The flag of change request ${change.id} no longer exists`);
         if (before.archivedAt !== null && !before.draft) {
           // Such requests were created, or about to be approved, while the flag was being archived. Nothing else ends
           // them.

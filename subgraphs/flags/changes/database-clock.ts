@@ -10,6 +10,6 @@ export type Clock = (db: PrismaClient | Transaction) => Promise<Date>;
 /** Gives the database server's time at the moment of the call (not of the transaction's start). */
 export const databaseClock: Clock = async (db) => {
   const [row] = await db.$queryRaw<{ now: Date }[]>`SELECT clock_timestamp() AS now`;
-  if (row === undefined) throw new Error('The database gave no time');
+  if (row === undefined) throw new Error('The database returned no time');
   return row.now;
 };

@@ -14,7 +14,7 @@ import { findRollout, runningRolloutsOf, type Rollout } from '../rollouts/rollou
 import { lockFlags } from '../flags/flag-store.ts';
 
 const whyOf = ({ isActive, role }: ChangedPerson) =>
-  isActive ? `has the role ${role} now, which may not do this` : 'is not active any more';
+  isActive ? `now has the role ${role}, which may not do this` : 'is no longer active';
 
 /**
  * Creates the function that ends them.
@@ -46,7 +46,7 @@ export function planEnding(rollouts: RolloutTransitions): EndPlans {
               changeRequest: id,
               action,
               requestedBy: requestedById,
-              reason: `Who asked for it ${whyOf(person)}`,
+              reason: `The requester ${whyOf(person)}`,
             },
           });
         }
@@ -67,7 +67,7 @@ function cancel(
   return endRequest(tx, rollouts, request, {
     status: 'cancelled',
     reviewedById: by,
-    comment: `Who asked for it ${whyOf(person)}.`,
+    comment: `The requester ${whyOf(person)}.`,
   });
 }
 
@@ -78,7 +78,7 @@ async function pause(
   seen: readonly Rollout[],
 ): Promise<Halt[]> {
   const halts: Halt[] = [];
-  const obstacle = { status: 'paused', reason: `Who scheduled it ${whyOf(person)}` } as const;
+  const obstacle = { status: 'paused', reason: `The user who scheduled it ${whyOf(person)}` } as const;
   for (const { id } of seen) {
     // Read again now that its flag is locked.
     const rollout = await findRollout(tx, { id });

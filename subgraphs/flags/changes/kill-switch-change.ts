@@ -33,6 +33,6 @@ export function withPulled(before: Flag, pulled: readonly Rule[]): Flag {
 export function reasonOf(pulled: readonly Rule[], field: string): string {
   const reasons = pulled.map(({ conditions }) => (isJsonObject(conditions) ? conditions['reason'] : undefined));
   if (!reasons.every((reason) => typeof reason === 'string'))
-    throw badInput(field, 'A kill switch says why it is pulled: give conditions.reason, 1 to 1,000 characters.');
+    throw badInput(field, 'A kill switch requires a reason: set conditions.reason to 1 to 1,000 characters.');
   return reasons.join('; ');
 }

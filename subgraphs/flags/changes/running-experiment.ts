@@ -77,8 +77,8 @@ export async function disturbedExperiment(
   const experiment = await findRunningExperiment(tx, before.id);
   if (experiment === null || !moves || force) return experiment;
   const otherwise = waited
-    ? 'or ask for the change anew with force: true'
-    : 'or send force: true to have it noted in the results';
+    ? 'or request the change again with force: true'
+    : 'or send force: true, which the results then note';
   throw new FleetFlagError(
     'CONFLICT',
     `The ${runs(experiment)} on ${before.key}, and this would move vehicles between its arms. Complete or cancel it first, ${otherwise}.`,

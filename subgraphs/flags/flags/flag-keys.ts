@@ -26,12 +26,12 @@ export async function takenKeys(db: PrismaClient | Transaction, keys: readonly s
 
 /** Explains why a flag with `key` cannot be created. */
 export function takenMessage(key: string, { key: other, environment, archived, draft }: TakenKey): string {
-  const which = other === key ? 'of this key' : `${JSON.stringify(other)}, whose key differs by case alone,`;
+  const which = other === key ? 'of this key' : `${JSON.stringify(other)}, whose key differs only in case,`;
   if (draft)
-    return `A flag ${which} waits for its first approval in ${environment}; have its change request decided first.`;
+    return `A flag ${which} is waiting for its first approval in ${environment}; have its change request approved, rejected or cancelled first.`;
   return archived
-    ? `There was a flag ${which} in ${environment}, which is archived; a key is not used again.`
-    : `There is a flag ${which} in ${environment} already; a key is unique in all environments.`;
+    ? `An archived flag ${which} exists in ${environment}; a key cannot be used again.`
+    : `A flag ${which} already exists in ${environment}; a key must be unique in all environments.`;
 }
 
 /**

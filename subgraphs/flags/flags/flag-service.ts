@@ -70,10 +70,10 @@ export class FlagService {
    */
   async search(search: FlagFilter, page: Page, order: FlagOrder = NEWEST_FIRST): Promise<FlagPage> {
     if (Array.from(search.search ?? '').length > MAX_SEARCH)
-      throw badInput('filter.search', `A search has at most ${MAX_SEARCH} characters.`);
+      throw badInput('filter.search', `A search must have at most ${MAX_SEARCH} characters.`);
     checkText(search.search ?? '', 'filter.search');
     if (Array.from(search.keyPrefix ?? '').length > MAX_KEY)
-      throw badInput('filter.keyPrefix', `A key has at most ${MAX_KEY} characters.`);
+      throw badInput('filter.keyPrefix', `A key must have at most ${MAX_KEY} characters.`);
     checkText(search.keyPrefix ?? '', 'filter.keyPrefix');
     return searchFlags(this.prisma, search, page, order);
   }
@@ -119,7 +119,7 @@ export class FlagService {
     force?: Force,
   ): Promise<FlagChange> {
     for (const field of ['name', 'defaultValue', 'safetyLevel', 'environment'] as const) {
-      if (input[field] === null) throw badInput(`input.${field}`, `${field} cannot be null; leave it out to keep it.`);
+      if (input[field] === null) throw badInput(`input.${field}`, `${field} must not be null; omit it to keep the current value.`);
     }
     const name = input.name === undefined ? undefined : validateFlagName(input.name, 'input.name');
     const description =
@@ -223,7 +223,7 @@ export class FlagService {
         const rule = ruleOf(flag, id);
         for (const field of ['priority', 'enabled', 'conditions'] as const) {
           if (input[field] === null)
-            throw badInput(`input.${field}`, `${field} cannot be null; leave it out to keep it.`);
+            throw badInput(`input.${field}`, `${field} must not be null; omit it to keep the current value.`);
         }
         const given = Object.fromEntries(Object.entries(input).filter(([, value]) => value !== undefined));
         const parts = validateRuleInput(
@@ -308,7 +308,7 @@ export class FlagService {
 
 function ruleOf(flag: Flag, id: string): Rule {
   const rule = flag.rules.find((candidate) => candidate.id === id);
-  if (rule === undefined) throw new FleetFlagError('NOT_FOUND', 'There is no such rule.', { field: 'id' });
+  if (rule === undefined) throw new FleetFlagError('NOT_FOUND', 'This rule does not exist.', { field: 'id' });
   return rule;
 }
 

@@ -122,7 +122,7 @@ export function withContent(flag: Flag, content: JsonObject, at: Date): Flag {
   if (defaultValue === null)
     throw new FleetFlagError(
       'CONFLICT',
-      `The request gives ${flag.key} null as its default value, which no flag may have; reject it.`,
+      `The request sets the default value of ${flag.key} to null, which is not allowed; reject it.`,
       { currentRevision: flag.revision },
     );
   return {

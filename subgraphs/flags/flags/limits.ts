@@ -42,7 +42,7 @@ export async function checkLimits(tx: Transaction, before: Flag | null, after: F
   if (arrives && flags > MAX_FLAGS) {
     throw new FleetFlagError(
       'LIMIT_EXCEEDED',
-      `${after.environment} has ${MAX_FLAGS} flags, and vehicles hold no more; archive one first, or move it to another environment.`,
+      `${after.environment} has ${MAX_FLAGS} flags, the most that vehicles can store; archive one first, or move one to another environment.`,
       {
         limit: MAX_FLAGS,
       },
@@ -51,7 +51,7 @@ export async function checkLimits(tx: Transaction, before: Flag | null, after: F
   if (bytes > MAX_DEFINITION_BYTES) {
     throw new FleetFlagError(
       'LIMIT_EXCEEDED',
-      `The signed definitions of ${after.environment} would take ${bytes} bytes; vehicles hold ${MAX_DEFINITION_BYTES}.`,
+      `The signed definitions of ${after.environment} would have ${bytes} bytes; vehicles can store ${MAX_DEFINITION_BYTES}.`,
       {
         limit: MAX_DEFINITION_BYTES,
       },

@@ -44,7 +44,7 @@ export async function holdActiveRoles(tx: Transaction, ids: readonly string[]): 
  */
 export function personOf({ caller }: CallerIdentity): string {
   if (caller.kind === 'user' && caller.userId !== null) return caller.userId;
-  throw new FleetFlagError('FORBIDDEN', 'This is for people with an account: an API key cannot do it, nor ask for it.');
+  throw new FleetFlagError('FORBIDDEN', 'Only a signed-in user may do this; API keys may not.');
 }
 
 /**
@@ -55,6 +55,6 @@ export async function holdPersonWho(tx: Transaction, identity: CallerIdentity, a
   const id = personOf(identity);
   const role = (await holdActiveRoles(tx, [id])).get(id);
   if (role === undefined || !mayAskFor(action, role))
-    throw new FleetFlagError('FORBIDDEN', 'This account is no longer active, or has no right to this any more.');
+    throw new FleetFlagError('FORBIDDEN', 'This account is no longer active, or may no longer do this.');
   return id;
 }

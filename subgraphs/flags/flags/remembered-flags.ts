@@ -75,9 +75,9 @@ export class RememberedFlags {
   async start(bus: Bus, pollIntervalMs = POLL_INTERVAL_MS): Promise<void> {
     await this.#readOrLog();
     const refresh = () => this.#refreshes.refresh();
-    this.#unsubscribe = await bus.subscribe(FLAGS_CHANGED, () => unattended(refresh(), 'Remembering flags'));
+    this.#unsubscribe = await bus.subscribe(FLAGS_CHANGED, () => unattended(refresh(), 'Refreshing the cached flags'));
     this.#poller = Poller.every(pollIntervalMs, refresh);
-    unattended(this.#poller.start(pollIntervalMs), 'Remembering flags');
+    unattended(this.#poller.start(pollIntervalMs), 'Refreshing the cached flags');
   }
 
   /** Stops following, after a read in progress. */
@@ -177,7 +177,7 @@ export class RememberedFlags {
       if (!this.#failing)
         this.logger.warn(
           { err: error },
-          'Flags cannot be read; who asks for them is answered with those that were read before',
+          'Cannot refresh the cached flags; answering queries with those read before until the database answers',
         );
       this.#failing = true;
     }

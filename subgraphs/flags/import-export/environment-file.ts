@@ -103,7 +103,7 @@ export function printEnvironmentFile(flags: readonly FlagEntry[]): string {
   if (text !== null) return `# ${HEADER}\n${text}`;
   const lost = entries.filter(([key, flag]) => printedExactly({ [key]: flag }) === null).map(([key]) => key);
   throw new Error(
-    `Nothing is written: ${lost.join(', ') || 'these flags together'} could not be read back from YAML as they are.`,
+    `Nothing was written: ${lost.join(', ') || 'these flags together'} would not be the same when read back from YAML.`,
   );
 }
 

@@ -85,21 +85,21 @@ function misfits(present: ReadonlyMap<string, Flag>, entries: readonly FlagEntry
       if (isKilling(rule) && isNew && !saysWhy(rule))
         faults.push({
           path: `flags.${key}.rules.${index}.conditions.reason`,
-          message: 'A kill switch says why it is pulled, in 1 to 1,000 characters.',
+          message: 'A kill switch requires a reason of 1 to 1,000 characters.',
         });
     }
     if (flag === undefined) continue;
     if (flag.type !== type)
       faults.push({
         path: `flags.${key}.type`,
-        message: `The flag is of type ${flag.type}; a flag's type never changes.`,
+        message: `The flag is of type ${flag.type}, and the type of a flag cannot change.`,
       });
     // A file older than the kill must not turn the flag on again for vehicles on the road.
     if (isKilled(flag.rules) && !isKilled(rules)) {
       faults.push({
         path: `flags.${key}.rules`,
         message:
-          "The flag's kill switch is pulled, and no import releases it. Release it first, or take over its rule with a new export.",
+          "The flag's kill switch is pulled, and an import cannot release it. Release it first, or export again so that the file has its rule.",
       });
     }
   }

@@ -134,18 +134,18 @@ export function checkGuardable({ key, revision, rules }: Flag, rule: Rule): void
     new FleetFlagError('CONFLICT', message, { field: 'guard', currentRevision: revision });
   if (variantOf(rule) !== 'treatment')
     throw conflict(
-      `The rule serves the variant ${JSON.stringify(variantOf(rule))}; a guard watches the variant "treatment".`,
+      `The rule serves the variant ${JSON.stringify(variantOf(rule))}; a guard requires the variant "treatment".`,
     );
   if (!parsePercentageRollout(rule.conditions, 'conditions').sticky)
-    throw conflict('The rule is not sticky: vehicles would change their arm at each start.');
+    throw conflict('The rule is not sticky, so vehicles would change their arm at each start; make it sticky first.');
   const picking = rules.find(picksArm);
   if (picking !== undefined)
     throw conflict(
-      `A ${picking.type} rule of ${key} serves the variant ${JSON.stringify(picking.variant)}, whose vehicles could not be told from those of an arm.`,
+      `A ${picking.type} rule of ${key} serves the variant ${JSON.stringify(picking.variant)}, so its vehicles cannot be distinguished from those of an arm; choose another variant, or disable the rule.`,
     );
   const others = rules.filter((other) => other.id !== rule.id && other.enabled && other.type === 'percentage_rollout');
   if (others.length > 0)
     throw conflict(
-      `${key} has another enabled percentage_rollout rule, whose vehicles could not be told from this one's.`,
+      `${key} has another enabled percentage_rollout rule, so their vehicles cannot be distinguished; disable one of them.`,
     );
 }

@@ -55,6 +55,6 @@ export function obstacleTo(rollout: Rollout, flag: Flag, before: Flag = flag): O
   const changed = was === undefined ? [] : changedUnder(was, rule);
   if (changed.length > 0) return paused(`its rule's ${changed.join(', ')} changed by hand`);
   if (rollout.approvedById === null && needsSecondPerson(flag, flag, 'UPDATE_RULE'))
-    return paused('flag raised to ASIL-D: a second person has to agree');
+    return paused('flag raised to ASIL-D: a second person must approve');
   return null;
 }

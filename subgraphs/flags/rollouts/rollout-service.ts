@@ -56,7 +56,7 @@ const conflict = (message: string, flag: Flag) =>
   new FleetFlagError('CONFLICT', message, { currentRevision: flag.revision });
 
 function checkNotKilled(flag: Flag): void {
-  if (isKilled(flag.rules)) throw conflict(`${flag.key} is held by a kill switch; release it first.`, flag);
+  if (isKilled(flag.rules)) throw conflict(`The kill switch of ${flag.key} is pulled; release it first.`, flag);
 }
 
 const statusOf = (rollout: Rollout) => rollout.status.replaceAll('_', ' ');
@@ -103,7 +103,7 @@ export class RolloutService {
       await checkNoRunningExperiment(tx, flag);
       if (guard !== null) checkGuardable(flag, rule);
       if ((await activeRollouts(tx, flag.id)).some((other) => other.ruleId === rule.id))
-        throw conflict('The rule has a rollout already; cancel it first.', flag);
+        throw conflict('The rule already has a rollout; cancel it first.', flag);
 
       const now = await this.transitions.clock(tx);
       const drafts = steps.map((step) => ({ ...step, at: step.at?.getTime() ?? null }));
@@ -182,7 +182,7 @@ export class RolloutService {
         await checkNoRunningExperiment(tx, flag);
         if (needsSecondPerson(flag, flag, 'RESUME_ROLLOUT')) {
           if (request?.status === 'pending')
-            throw conflict('The rollout waits for approval to be resumed already.', flag);
+            throw conflict('The rollout is already waiting for approval to resume.', flag);
           return (await this.#request(tx, identity, flag, rollout, 'RESUME_ROLLOUT')).rollout;
         }
         const resumed = await this.transitions.resume(tx, rollout, person, null);
@@ -229,7 +229,7 @@ export class RolloutService {
     const rule = flag.rules.find((candidate) => candidate.id === ruleId.toLowerCase());
     if (rule === undefined) throw new FleetFlagError('NOT_FOUND', `${flag.key} has no such rule.`, { field: 'ruleId' });
     if (rule.type !== 'percentage_rollout')
-      throw badInput('ruleId', 'Only a percentage_rollout rule has a percentage to raise.');
+      throw badInput('ruleId', 'A rollout requires a percentage_rollout rule.');
     return { flag, rule };
   }
 
@@ -273,7 +273,7 @@ export class RolloutService {
     change: (tx: Transaction, rollout: Rollout, flag: Flag, request: ChangeRequest | null) => Promise<Rollout>,
     first: (tx: Transaction) => Promise<unknown> = async () => undefined,
   ): Promise<Rollout> {
-    const gone = new FleetFlagError('NOT_FOUND', 'There is no such rollout.', { field: 'id' });
+    const gone = new FleetFlagError('NOT_FOUND', 'This rollout does not exist.', { field: 'id' });
     if (!isUuid(id)) throw gone;
     return this.prisma.$transaction(async (tx) => {
       await first(tx);

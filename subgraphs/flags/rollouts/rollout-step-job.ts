@@ -50,7 +50,7 @@ async function personObstacle(tx: Transaction, { scheduledById }: Rollout): Prom
   const role = (await activeRoles(tx, [scheduledById])).get(scheduledById);
   return role !== undefined && mayAskFor('SCHEDULE_ROLLOUT', role)
     ? null
-    : { status: 'paused', reason: 'Who scheduled it may not do this any more' };
+    : { status: 'paused', reason: 'The user who scheduled it may no longer do this' };
 }
 
 /**
@@ -78,7 +78,7 @@ export class RolloutStepJob {
 
   /** Polls at once (steps may have become due while nothing ran), and then whenever a step is due. */
   start(): void {
-    unattended(this.#poller.start(), 'Looking for rollouts that are due');
+    unattended(this.#poller.start(), 'Polling for rollouts that are due');
   }
 
   /** Stops polling. Waits for a step in progress. */
@@ -100,7 +100,7 @@ export class RolloutStepJob {
       for (const due of await dueRollouts(this.prisma, await this.transitions.clock(this.prisma))) {
         // A rollout that fails must not stop the others.
         const done = await this.#applyNext(due).catch((err: unknown) => {
-          this.logger.warn({ err, rollout: due.id }, 'A step of a rollout could not be applied; it is tried again');
+          this.logger.warn({ err, rollout: due.id }, 'Cannot apply a step of a rollout; trying again');
           return false;
         });
         if (done) applied += 1;
@@ -120,7 +120,7 @@ export class RolloutStepJob {
       const next = await nextDueAfter(this.prisma, now);
       if (next !== null) wait = Math.min(wait, next.getTime() - now.getTime() + 1);
     } catch (error) {
-      this.logger.warn({ err: error }, 'Rollouts could not be read');
+      this.logger.warn({ err: error }, 'Cannot read rollouts; steps that are due wait for the next attempt');
     }
     return wait;
   }

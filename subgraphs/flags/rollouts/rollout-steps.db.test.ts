@@ -307,7 +307,7 @@ describe('a change of the flag', () => {
     await rollouts.flags.approve(changeRequest?.id ?? '');
     expect(await rollouts.shown(target)).toMatchObject({
       status: 'PAUSED',
-      pausedReason: 'flag raised to ASIL-D: a second person has to agree',
+      pausedReason: 'flag raised to ASIL-D: a second person must approve',
       nextStepAt: null,
     });
     expect(await rollouts.after(30 * DAY)).toBe(0);

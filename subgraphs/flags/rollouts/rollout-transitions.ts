@@ -152,7 +152,7 @@ export class RolloutTransitions {
     if (times.some((time, index) => time <= (times[index - 1] ?? now.getTime()))) {
       throw new FleetFlagError(
         'CONFLICT',
-        'The times of this rollout have passed while it waited; schedule it again.',
+        'The times of this rollout have passed while it was waiting for approval; schedule it again.',
         { currentRevision: flag.revision },
       );
     }

@@ -73,7 +73,7 @@ export async function advanceRevision(
   { environment, beyond, reason }: AdvanceRevision,
 ): Promise<AdvancedRevision> {
   if (!Number.isSafeInteger(beyond) || beyond < 0 || beyond > MAX_ADVANCE)
-    throw badInput('beyond', `A revision to go beyond is a whole number from 0 to ${MAX_ADVANCE}.`);
+    throw badInput('beyond', `A revision to go beyond must be a whole number from 0 to ${MAX_ADVANCE}.`);
   const said = readReason(reason, 'reason');
   return prisma.$transaction(async (tx) => {
     const flags = await lockLivingFlags(tx, environment);
@@ -127,7 +127,7 @@ async function checkNoneCameOrWent(tx: Transaction, environment: Environment, lo
   if (living.length === ids.size && living.every(({ id }) => ids.has(id))) return;
   throw new FleetFlagError(
     'CONFLICT',
-    `Flags came to ${environment} or left it meanwhile. Nothing was changed: run it again.`,
+    `Flags were moved to or from ${environment} meanwhile. Nothing was changed; run it again.`,
   );
 }
 
@@ -150,8 +150,8 @@ async function reportedRevisions(
   if (far.length > 0 && beyond <= from) {
     throw badInput(
       'beyond',
-      `Vehicles of ${environment} report revisions more than ${MAX_LEAD} above its own, ${from}, and are not believed by themselves: ${far.map(({ vin, revision }) => `${vin} (${revision})`).join(', ')}. ` +
-        `Look at them. Go beyond ${far[0]?.revision} if it is right, or beyond a lower revision above ${from} to leave them behind. Nothing was changed.`,
+      `Vehicles of ${environment} report revisions more than ${MAX_LEAD} above its own, ${from}, and are not believed without confirmation: ${far.map(({ vin, revision }) => `${vin} (${revision})`).join(', ')}. ` +
+        `Nothing was changed. Check them: if ${far[0]?.revision} is right, go beyond it; else go beyond a lower revision above ${from}.`,
     );
   }
   const [row] = await tx.$queryRaw<{ reported: bigint | null; unbelieved: bigint }[]>`

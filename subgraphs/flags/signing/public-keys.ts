@@ -40,9 +40,9 @@ export async function readPublicKeys(text: string): Promise<PublicKey[]> {
     keys = keyObjects(text.trim());
   } catch {
     // Without the cause: its message may quote a part of a private key.
-    throw new Error('This is no Ed25519 key as JWK, JWK set or PEM.');
+    throw new Error('Expected an Ed25519 key as JWK, JWK set or PEM.');
   }
-  if (keys.length === 0) throw new Error('This holds no key.');
+  if (keys.length === 0) throw new Error('It contains no key.');
   return Promise.all(keys.map(publicKeyOf));
 }
 

@@ -36,7 +36,7 @@ export class ComparedClock {
       const seconds = Math.round(difference / 1_000);
       this.logger.warn(
         { seconds },
-        "This machine's clock and the database's differ. Proofs carry the database's time, tokens and sessions end by this one's: set both by NTP",
+        "This machine's clock and the database's differ. Proofs use the database's time, tokens and sessions expire by this machine's: synchronise both with NTP",
       );
       this.#toldAt = this.running();
     }

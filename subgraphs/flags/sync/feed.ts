@@ -58,7 +58,7 @@ export class FlagFeed {
   async start(): Promise<void> {
     for (const [environment, { revision }] of await this.snapshots.refresh()) this.#sent.set(environment, revision);
     this.#unsubscribe = await this.bus.subscribe(FLAGS_CHANGED, () =>
-      unattended(this.refresh(), 'Looking for changes'),
+      unattended(this.refresh(), 'Polling for changes'),
     );
     unattended(this.#poller.start(POLL_INTERVAL), 'Polling for changes');
   }
@@ -90,7 +90,7 @@ export class FlagFeed {
       await this.#sendChanges();
     } catch (error) {
       // The next poll reads again. Nothing is lost, because events are read from the database.
-      this.logger.warn({ err: error }, 'Changes could not be read');
+      this.logger.warn({ err: error }, 'Cannot read changes of flags; vehicles get them when the next attempt succeeds');
     }
   }
 
@@ -117,7 +117,7 @@ export class FlagFeed {
     let previousRevision = since;
     for (const signed of deltas) {
       const flag = flags.get(signed.key);
-      if (flag === undefined) throw new Error(`Flag ${signed.key} of a change is gone`);
+      if (flag === undefined) throw new Error(`Flag ${signed.key} of a change no longer exists`);
       const { revision } = signed;
       const statement = await this.signatures.statement(environment, revision, standing.verifiedAt);
       this.#emitter.emit(environment, {

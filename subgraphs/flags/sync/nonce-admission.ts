@@ -73,7 +73,7 @@ export class NonceAdmission {
         ? before
         : { count: 0, endsAt: now + this.limits.callerWindowSeconds * 1_000 };
     if (window.count >= this.limits.perCaller) {
-      throw refusal('This caller has asked with too many nonces.', (window.endsAt - now) / 1_000);
+      throw refusal('This caller has sent too many nonces; try again later.', (window.endsAt - now) / 1_000);
     }
     this.#takeRoom(now);
     window.count += 1;
@@ -92,7 +92,7 @@ export class NonceAdmission {
     const wait = (this.#lastTurn - now) / 1_000;
     // More callers than can be answered by then: they are spread over the rest, or all of them would return at its end.
     throw refusal(
-      'More vehicles ask with a nonce than can be answered now.',
+      'Too many vehicles are sending nonces; try again later.',
       wait < LONGEST_WAIT ? wait : LONGEST_WAIT * (0.5 + this.random() / 2),
     );
   }

@@ -163,7 +163,7 @@ export class EnvironmentSnapshots {
       const text = await this.options.store.get(storedUnder(environment, position.revision));
       return text === null ? null : readSnapshot(text, environment, position);
     } catch (error) {
-      this.options.logger.debug({ err: error }, 'No stored snapshot could be read');
+      this.options.logger.debug({ err: error }, 'Cannot read the stored snapshot; building one from the database');
       return null;
     }
   }
@@ -191,7 +191,7 @@ export class EnvironmentSnapshots {
       this.#stored.set(environment, key);
       if (former !== undefined && former !== key) await this.options.store.delete(former);
     } catch (error) {
-      this.options.logger.debug({ err: error }, 'A snapshot was not stored');
+      this.options.logger.debug({ err: error }, 'Cannot store a snapshot; keeping it in memory only');
     }
   }
 
@@ -225,7 +225,7 @@ export class EnvironmentSnapshots {
     } catch (cause) {
       throw new FleetFlagError(
         'SERVICE_UNAVAILABLE',
-        'The database is not available, and only it can answer a nonce; a retry is safe.',
+        'The database is not available, and a nonce requires it; a retry is safe.',
         { retryAfter: FRESH_RETRY },
         { cause },
       );

@@ -33,7 +33,7 @@ export interface FlagSync {
 /** Throws BAD_USER_INPUT when `nonce` does not have the form that vehicles use. */
 export function checkNonce(nonce: string): void {
   if (!isNonce(nonce))
-    throw badInput('nonce', 'A nonce is 16 random bytes in base64url: 22 letters, digits, "-" and "_".');
+    throw badInput('nonce', 'A nonce must be 16 random bytes in base64url: 22 letters, digits, "-" and "_".');
 }
 
 /** The use cases of vehicles that sync. */
@@ -87,5 +87,5 @@ export class SyncService {
 }
 
 function checkSince(since: number): void {
-  if (since < 0) throw badInput('since', 'since is a revision: 0 or more.');
+  if (since < 0) throw badInput('since', 'since must be a revision: 0 or more.');
 }

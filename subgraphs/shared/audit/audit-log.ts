@@ -179,7 +179,7 @@ async function makePartition(tx: Transaction, at: Date): Promise<void> {
   }
   throw new FleetFlagError(
     'SERVICE_UNAVAILABLE',
-    'Nothing can be changed at present: the audit trail has no place for this month. A retry is safe.',
+    'Nothing can be changed at the moment: the audit log has no partition for this month. A retry is safe.',
     {},
     { cause },
   );

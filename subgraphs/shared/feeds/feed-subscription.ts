@@ -54,7 +54,7 @@ export class FeedSubscription<Entry> implements FeedStream<Entry> {
   }
 
   get established(): Promise<void> {
-    if (this.#established === undefined) throw new Error('The subscription has not begun');
+    if (this.#established === undefined) throw new Error('The subscription has not started');
     return this.#established;
   }
 

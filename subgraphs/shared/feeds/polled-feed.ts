@@ -63,7 +63,7 @@ export class PolledFeed<Entry> {
   async start(): Promise<void> {
     const { bus, channel } = this.options;
     this.#unsubscribe = await bus.subscribe(channel, () => {
-      if (this.#subscriptions.size > 0) unattended(this.#refreshOrLog(), 'Looking for entries');
+      if (this.#subscriptions.size > 0) unattended(this.#refreshOrLog(), 'Polling for entries');
     });
   }
 

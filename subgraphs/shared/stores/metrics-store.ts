@@ -155,8 +155,8 @@ async function loadEngine(): Promise<{ connect: (path: string) => Connection; dr
 function whyNot(path: string): string {
   const holder = holderOf(path);
   if (holder !== null)
-    return `Process ${holder} has ${path} open, and only one can: stop it, choose another FLEETFLAG_DATA_DIR, or set CLICKHOUSE_URL to a ClickHouse server.`;
-  return `Look at ${path}: it may not be writable, or this process has another one open.`;
+    return `Process ${holder} has ${path} open, and only one process can: stop it, choose another FLEETFLAG_DATA_DIR, or set CLICKHOUSE_URL to a ClickHouse server.`;
+  return `Check ${path}: it may not be writable, or this process may have another one open.`;
 }
 
 function holderOf(path: string): number | null {

@@ -20,7 +20,7 @@ async function answered<T>(command: Promise<T>): Promise<T> {
   } catch (cause) {
     throw new FleetFlagError(
       'SERVICE_UNAVAILABLE',
-      'The cache does not answer; try again.',
+      'The cache is not answering; try again.',
       { retryAfter: 1 },
       { cause },
     );

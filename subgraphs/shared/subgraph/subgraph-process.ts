@@ -43,7 +43,7 @@ type Operation = Pick<SubgraphRequest, 'query' | 'operationName' | 'variables'>;
 
 function readOperation(body: unknown): Operation {
   const { query, operationName, variables } = membersOf(body);
-  if (typeof query !== 'string') throw new FleetFlagError('BAD_USER_INPUT', 'The body is not a GraphQL request.');
+  if (typeof query !== 'string') throw new FleetFlagError('BAD_USER_INPUT', 'The body must be a GraphQL request.');
   return {
     query,
     operationName: typeof operationName === 'string' ? operationName : undefined,

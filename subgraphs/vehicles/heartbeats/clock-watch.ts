@@ -69,7 +69,7 @@ export class ClockWatch {
     if (suspected && at - this.#toldAt >= quiet) {
       this.logger.warn(
         { seconds: Math.round(median), vehicles: alike, of: offsets.length },
-        `The clocks of most vehicles are ${median > 0 ? 'behind' : 'ahead of'} this control plane's by the same: its own clock is probably wrong. Proofs carry the time of the database server: set it by NTP`,
+        `The clocks of most vehicles are ${median > 0 ? 'behind' : 'ahead of'} this control plane's by the same amount: its own clock is probably wrong. Proofs use the time of the database server: synchronise it with NTP`,
       );
       this.#toldAt = at;
     }

@@ -27,8 +27,8 @@ const BACKOFF: BackoffBounds = { baseMs: 5_000, capMs: 60_000 };
 
 const NOT_STORED = 'The heartbeat was not stored; a retry is safe.';
 const MESSAGES: Readonly<Record<NotWrittenReason, string>> = {
-  full: 'The database is behind; a retry is safe.',
-  closed: 'Heartbeats are not taken while this instance stops; try again.',
+  full: 'Too many heartbeats are waiting for the database; a retry is safe.',
+  closed: 'This instance is shutting down and accepts no heartbeats; try again.',
   failed: NOT_STORED,
   abandoned: NOT_STORED,
 };

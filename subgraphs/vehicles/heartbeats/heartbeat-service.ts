@@ -21,7 +21,7 @@ export class HeartbeatService {
    */
   async beat({ caller }: CallerIdentity, input: AgentHeartbeatInput): Promise<boolean> {
     if (caller.kind !== 'vehicle' || caller.vin === null)
-      throw new FleetFlagError('FORBIDDEN', 'Vehicles send heartbeats, each its own.');
+      throw new FleetFlagError('FORBIDDEN', 'Only a vehicle may send heartbeats, and only its own.');
     const heartbeat = readHeartbeat(caller.vin, caller.environment, input);
     const registered = await this.collector.add(heartbeat);
     if (registered) this.clocks.note(heartbeat);

@@ -37,12 +37,12 @@ const REFUSAL_PATTERN = /^[a-z][a-z0-9-]{0,39}$/;
 
 function readRefusals(refusals: readonly string[]): readonly string[] {
   if (refusals.length > MAX_REFUSALS)
-    throw badInput('input.refusals', `A heartbeat names at most ${MAX_REFUSALS} kinds of refusals.`);
+    throw badInput('input.refusals', `A heartbeat may have at most ${MAX_REFUSALS} kinds of refusals.`);
   for (const [index, kind] of refusals.entries()) {
     if (!REFUSAL_PATTERN.test(kind))
       throw badInput(
         `input.refusals.${index}`,
-        'A kind of refusal has 1 to 40 small letters, digits and hyphens, and begins with a letter.',
+        'A kind of refusal must have 1 to 40 lower-case letters, digits and hyphens, and begin with a letter.',
       );
   }
   return [...new Set(refusals)].sort();
@@ -65,7 +65,7 @@ export function readHeartbeat(vin: string, environment: Environment, input: Agen
   if (clockOffsetSeconds !== null && Math.abs(clockOffsetSeconds) > MAX_CLOCK_OFFSET) {
     throw badInput(
       'input.clockOffsetSeconds',
-      `clockOffsetSeconds is ${clockOffsetSeconds}; it is -${MAX_CLOCK_OFFSET} to ${MAX_CLOCK_OFFSET}.`,
+      `clockOffsetSeconds is ${clockOffsetSeconds}; it must be from -${MAX_CLOCK_OFFSET} to ${MAX_CLOCK_OFFSET}.`,
     );
   }
   return {

@@ -27,7 +27,7 @@ export class PresenceSweepJob {
 
   /** Starts sweeping, after gateways have had time to report. */
   start(): void {
-    unattended(this.#poller.start(this.#settleMs), 'The sweep of presence');
+    unattended(this.#poller.start(this.#settleMs), 'Sweeping presence');
   }
 
   /** Stops sweeping. Waits for a sweep in progress. */
@@ -39,14 +39,14 @@ export class PresenceSweepJob {
   async #sweep(): Promise<number> {
     try {
       await this.presence.sweep();
-      if (this.#failing) this.logger.info('Presence is swept again');
+      if (this.#failing) this.logger.info('Can sweep presence again');
       this.#failing = false;
       return this.#intervalMs;
     } catch (error) {
       if (!this.#failing && !this.#poller.closed)
         this.logger.warn(
           { err: error },
-          'Presence could not be swept; vehicles that have gone stay online until it can',
+          'Cannot sweep presence; vehicles that have disconnected stay online until a sweep succeeds',
         );
       this.#failing = true;
       return this.#settleMs;

@@ -47,8 +47,8 @@ export class Presence {
    * @throws BAD_USER_INPUT for a report that no gateway sends
    */
   async report(report: PresenceReport): Promise<boolean> {
-    if (!isUuid(report.gateway)) throw badInput('gateway', 'A gateway is named by a UUID.');
-    if (report.sequence < 1 || report.since < 0) throw badInput('sequence', 'Reports are numbered from 1.');
+    if (!isUuid(report.gateway)) throw badInput('gateway', 'gateway must be a UUID.');
+    if (report.sequence < 1 || report.since < 0) throw badInput('sequence', 'sequence must be 1 or more.');
     const isVin = (vin: string) => VIN_PATTERN.test(vin);
     const opened = report.opened.filter(isVin);
     const closed = report.closed.filter(isVin);

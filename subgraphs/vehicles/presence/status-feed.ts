@@ -44,7 +44,7 @@ export class StatusFeed {
       interval: POLL_INTERVAL,
       readHead: () => statusHead(prisma),
       logger,
-      failure: 'Changed statuses cannot be read; it is tried again until they can',
+      failure: 'Cannot read changed statuses of vehicles for streams; trying again until they can be read',
     });
   }
 

@@ -92,7 +92,7 @@ export class VehicleService {
     });
     return vins.map((vin) => {
       const vehicle = written.get(vin);
-      if (vehicle === undefined) throw new Error(`Vehicle ${vin} was written and is not there`);
+      if (vehicle === undefined) throw new Error(`Vehicle ${vin} was written but cannot be found`);
       return vehicle;
     });
   }
@@ -134,7 +134,7 @@ export class VehicleService {
   ): Promise<IssuedToken> {
     checkVin(vin, 'vin');
     if (expiresInDays < 1 || expiresInDays > MAX_TOKEN_DAYS) {
-      throw badInput('expiresInDays', `expiresInDays is ${expiresInDays}; it takes 1 to ${MAX_TOKEN_DAYS}.`);
+      throw badInput('expiresInDays', `expiresInDays is ${expiresInDays}; it must be from 1 to ${MAX_TOKEN_DAYS}.`);
     }
     // A JWT's times are whole seconds.
     const expiresAt = new Date(Math.floor(Date.now() / 1000) * 1000 + expiresInDays * DAY);

@@ -79,11 +79,11 @@ export function readFact(field: keyof typeof MAX_LENGTHS, text: string, path: st
  * that occurs twice is reported at both places
  */
 export function readRegistrations(input: readonly VehicleRegistration[]): VehicleRegistration[] {
-  if (input.length === 0) throw badInput('input', 'There is no vehicle to register.');
+  if (input.length === 0) throw badInput('input', 'The list of vehicles must not be empty.');
   if (input.length > MAX_BATCH) {
     throw new FleetFlagError(
       'LIMIT_EXCEEDED',
-      `At most ${MAX_BATCH} vehicles are registered at once; these are ${input.length}.`,
+      `At most ${MAX_BATCH} vehicles may be registered at once; found ${input.length}.`,
       { field: 'input', limit: MAX_BATCH },
     );
   }
@@ -111,7 +111,7 @@ export function readRegistrations(input: readonly VehicleRegistration[]): Vehicl
           ] as const
         ).map(([at, other]) => ({
           field: `input.${at}.vin`,
-          message: `This VIN stands in the batch twice, also at input.${other}.vin.`,
+          message: `This VIN is in the batch twice, also at input.${other}.vin.`,
         })),
       );
     const fact = (field: 'model' | 'swVersion' | 'region') =>

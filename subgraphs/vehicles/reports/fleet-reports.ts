@@ -66,7 +66,7 @@ export class FleetReports {
    * @throws BAD_USER_INPUT for a negative revision
    */
   async progress(environment: Environment, revision: number | null): Promise<RolloutProgress> {
-    if (revision !== null && revision < 0) throw badInput('revision', `revision is ${revision}; it is 0 or more.`);
+    if (revision !== null && revision < 0) throw badInput('revision', `revision is ${revision}; it must be 0 or more.`);
     const wanted = revision ?? (await currentRevision(this.prisma, environment));
     // Two index-only counts in one statement, so that the vehicles of one are among those of the other.
     const [row] = await this.prisma.$queryRaw<{ total: bigint; applied: bigint }[]>`

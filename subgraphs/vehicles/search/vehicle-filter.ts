@@ -38,7 +38,7 @@ function readVersions(text: string | null, path: string): ReadFilter['hasVersion
 
 function readSearch(text: string | null, path: string): string | null {
   if (text === null || text.trim() === '') return null;
-  if (text.length > MAX_SEARCH) throw badInput(path, `A search has at most ${MAX_SEARCH} characters.`);
+  if (text.length > MAX_SEARCH) throw badInput(path, `A search must have at most ${MAX_SEARCH} characters.`);
   return text.trim().toUpperCase();
 }
 

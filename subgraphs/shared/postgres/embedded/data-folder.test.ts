@@ -22,8 +22,8 @@ test('a data folder is created with its parents, and an existing one is left as 
 
 test('a data folder that is a file, or below one, is refused by its name, and so is a start on it', async () => {
   for (const [path, reason] of [
-    [file, 'it is no folder'],
-    [join(file, 'below'), 'what is above it is no folder'],
+    [file, 'it is not a folder'],
+    [join(file, 'below'), 'a parent of it is not a folder'],
   ] as const) {
     const message = `The data folder ${path} cannot be used: ${reason}.`;
     expect(() => makeDataFolder(path)).toThrow(message);

@@ -15,12 +15,12 @@ export function makeDataFolder(dataDir: string): void {
     const code = errorCode(error);
     const reason =
       code === 'EEXIST'
-        ? 'it is no folder'
+        ? 'it is not a folder'
         : code === 'ENOTDIR'
-          ? 'what is above it is no folder'
+          ? 'a parent of it is not a folder'
           : errorMessage(error);
     throw new Error(
-      `The data folder ${resolve(dataDir)} cannot be used: ${reason}. Move what is there away, or name another one (FLEETFLAG_DATA_DIR).`,
+      `The data folder ${resolve(dataDir)} cannot be used: ${reason}. Move it away, or set FLEETFLAG_DATA_DIR to another folder.`,
       { cause: error },
     );
   }

@@ -65,7 +65,7 @@ export function findPlace(dataDir: string, account: ServerAccount): ServerPlace 
   const owner = statSync(folder).uid;
   if (owner !== account.uid) {
     throw new Error(
-      `The database in ${folder} belongs to user id ${owner}, and this process would run it as ${account.uid}. ` +
+      `The database in ${folder} belongs to user id ${owner}, but this process would run it as user id ${account.uid}. ` +
         'Start FleetFlag as the user who started it first, choose another data folder, or set DATABASE_URL.',
     );
   }

@@ -213,8 +213,8 @@ async function refusalOf(folder: string): Promise<Error | null> {
 function cannotRun(place: ServerPlace, said: string): Error {
   return new Error(
     `The embedded PostgreSQL cannot run on ${place.folder}. It said (${place.logFile}):\n${said || '(nothing)'}\n` +
-      'Nothing was deleted. Where that tells of missing space, memory or rights, give them and start again. Where the data are damaged, put the folder ' +
-      'back from a backup, or move it away, start on an empty database and restore a dump (docs/operations/restoring.md). DATABASE_URL names a server in its place.',
+      'Nothing was deleted. If space, memory or rights are missing, provide them and start again. If the data are damaged, restore the folder ' +
+      'from a backup, or move it away, start on an empty database and restore a dump (docs/operations/restoring.md). To use a server instead, set DATABASE_URL.',
   );
 }
 

@@ -21,7 +21,7 @@ test('a server that dies is restarted, as often as needed, and each time is repo
   await eventually(() => lines.includes('PostgreSQL answers again'));
   expect(await supervision.end()).toBe(2);
   expect(lines).toEqual([
-    'PostgreSQL has died; it is started again',
+    'PostgreSQL has died; restarting it',
     'PostgreSQL could not be started again, the next attempt is in 0.5 s: The disk is full',
     'PostgreSQL answers again',
   ]);

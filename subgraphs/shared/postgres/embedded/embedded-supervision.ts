@@ -41,7 +41,7 @@ export class Supervision<Server> {
     const { isAlive, log, restart } = this.options;
     if (this.#failures === null) {
       if (isAlive(this.server)) return INTERVAL;
-      log('PostgreSQL has died; it is started again');
+      log('PostgreSQL has died; restarting it');
       this.#failures = 0;
     }
     try {

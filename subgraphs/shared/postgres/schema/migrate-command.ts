@@ -30,9 +30,9 @@ export const MIGRATE_USAGE = `Usage: npm run migrate -- <command>
 
   deploy      apply the pending migrations
   status      show what is applied and what is pending
-  down [n]    take back the newest n migrations (default 1), newest first
+  down [n]    roll back the newest n migrations (default 1), newest first
   down-metrics [n]
-              the same for the metrics store, with all measurements in the tables that go
+              the same for the metrics store, with all measurements in the tables that are dropped
   --help, --version
 
 The database is that of DATABASE_URL, or the embedded PostgreSQL in the data folder where it is not set. The metrics
@@ -53,7 +53,7 @@ export async function runMigrateCommand(
 ): Promise<number> {
   const command = parse(args);
   if (!command) {
-    output.err(args.length === 0 ? MIGRATE_USAGE : `"${args.join(' ')}" is not one of these.\n\n${MIGRATE_USAGE}`);
+    output.err(args.length === 0 ? MIGRATE_USAGE : `Unknown command or argument "${args.join(' ')}".\n\n${MIGRATE_USAGE}`);
     return 2;
   }
   try {
@@ -97,13 +97,13 @@ async function down({ settings, output }: Task, count: number): Promise<number> 
 }
 
 async function downMetrics({ output, metrics }: Task, count: number): Promise<number> {
-  if (metrics === null) throw new Error('No metrics store is named: set CLICKHOUSE_URL.');
+  if (metrics === null) throw new Error('No metrics store is configured: set CLICKHOUSE_URL.');
   return tellTakenBack(output, await metrics((migrations) => migrations.down(count)));
 }
 
 function tellTakenBack({ out }: CommandOutput, names: readonly string[]): number {
-  for (const name of names) out(`took back ${name}`);
-  out(names.length === 0 ? 'Nothing to do: no migration is applied.' : `Migrations taken back: ${names.length}.`);
+  for (const name of names) out(`rolled back ${name}`);
+  out(names.length === 0 ? 'Nothing to do: no migration is applied.' : `Migrations rolled back: ${names.length}.`);
   return 0;
 }
 
@@ -125,7 +125,7 @@ function tellStatus({ out }: CommandOutput, { applied, pending, edited, failed, 
         : '';
   for (const name of applied) out(`applied  ${name}${note(name)}`);
   for (const name of pending)
-    out(`pending  ${name}${failed.includes(name) ? ' (begun and not finished; deploy tries it again)' : ''}`);
+    out(`pending  ${name}${failed.includes(name) ? ' (started but not finished; deploy tries it again)' : ''}`);
   const clean = pending.length === 0 && edited.length === 0 && unknown.length === 0;
   out(`${applied.length} applied, ${pending.length} pending${clean ? ': up to date.' : '.'}`);
   return clean;

@@ -215,8 +215,8 @@ test('the command reports what it did, with exit code 0, 1 when something is pen
   expect(await run(url, 'status')).toMatchObject({ exit: 0, last: `${NAMES.length} applied, 0 pending: up to date.` });
   expect(await run(url, 'down', '2')).toMatchObject({
     exit: 0,
-    first: `took back ${NAMES.at(-1)}`,
-    last: 'Migrations taken back: 2.',
+    first: `rolled back ${NAMES.at(-1)}`,
+    last: 'Migrations rolled back: 2.',
   });
   expect(await run('postgresql://nobody@127.0.0.1:1/none', 'deploy')).toMatchObject({
     exit: 1,

@@ -52,7 +52,7 @@ export async function deployMigrations(options: MigrationOptions): Promise<reado
       });
       if (edited.length > 0) {
         throw new Error(
-          `Applied migrations were changed afterwards: ${edited.join(', ')}. Restore their migration.sql; a change goes into a new migration.`,
+          `Applied migrations were changed afterwards: ${edited.join(', ')}. Restore their migration.sql and put the change into a new migration.`,
         );
       }
       const { appliedMigrationNames } = await engine.applyMigrations({ migrationsList, filters: NO_FILTER });
@@ -98,7 +98,7 @@ export async function rollBackMigrations(options: MigrationOptions, count: numbe
     const done: string[] = [];
     for (const { id, migration_name: name } of newest) {
       const script = await readFile(join(folder, 'migrations', name, 'down.sql'), 'utf8').catch(() => {
-        throw new Error(`${name} has no down.sql: it cannot be taken back.`);
+        throw new Error(`${name} has no down.sql: it cannot be rolled back.`);
       });
       await client.query('BEGIN');
       try {
