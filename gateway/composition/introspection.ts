@@ -66,9 +66,12 @@ export async function answerIntrospection(
   if (!asksUnplanned(document)) return null;
   return {
     errors: [
-      new GraphQLError(`Select ${[...UNPLANNED].join(', ')} only in an operation that queries nothing but the schema.`, {
-        extensions: { code: 'BAD_USER_INPUT' },
-      }),
+      new GraphQLError(
+        `Select ${[...UNPLANNED].join(', ')} only in an operation that queries nothing but the schema.`,
+        {
+          extensions: { code: 'BAD_USER_INPUT' },
+        },
+      ),
     ],
   };
 }

@@ -88,7 +88,11 @@ describe('the caller', () => {
   });
 
   test.each<[string, Credentials | (() => Promise<Credentials>), string]>([
-    ['an API key as Bearer', { authorization: `Bearer ${KEY}` }, 'This is an API key: send it in the header x-api-key.'],
+    [
+      'an API key as Bearer',
+      { authorization: `Bearer ${KEY}` },
+      'This is an API key: send it in the header x-api-key.',
+    ],
     [
       'an API key as Bearer that is not known',
       { authorization: `Bearer ${newApiKey()}` },
@@ -108,7 +112,7 @@ describe('the caller', () => {
     [
       "a vehicle's token as a key",
       async () => ({ apiKey: await tokens.issue(VIN, 'staging', EXPIRES) }),
-      "This is a vehicle token: send it in the header authorization, as Bearer <token>.",
+      'This is a vehicle token: send it in the header authorization, as Bearer <token>.',
     ],
     [
       'a session beside a key',

@@ -57,7 +57,7 @@ function misplaced(credential: string): FleetFlagError {
   if (isSessionToken(credential))
     return refused('This is a session token: send it in the header authorization, as Bearer <token>.');
   return isVehicleToken(credential)
-    ? refused("This is a vehicle token: send it in the header authorization, as Bearer <token>.")
+    ? refused('This is a vehicle token: send it in the header authorization, as Bearer <token>.')
     : refused();
 }
 
@@ -98,7 +98,8 @@ export async function authenticate(
 ): Promise<Authenticated> {
   if (apiKey !== undefined) {
     // With two credentials, the choice of a caller would be a guess.
-    if (authorization !== undefined) throw refused('Send either authorization or x-api-key, not both: they name two callers.');
+    if (authorization !== undefined)
+      throw refused('Send either authorization or x-api-key, not both: they name two callers.');
     return keyCaller(apiKey, address, sources);
   }
   if (authorization === undefined) return { caller: { kind: 'anonymous' }, expiresAt: null, credential: null };

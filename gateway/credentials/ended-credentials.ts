@@ -81,7 +81,8 @@ export function followEndedCredentials(
     over.signal.addEventListener('abort', stop, { once: true });
     try {
       for await (const { data, errors } of stream) {
-        if (!data || errors !== undefined) throw new Error('The audit subgraph refused to stream revoked credentials.', { cause: errors });
+        if (!data || errors !== undefined)
+          throw new Error('The audit subgraph refused to stream revoked credentials.', { cause: errors });
         const ended = data['endedCredentials'] as EndedCredential;
         after = ended.position;
         backoff.reset();

@@ -35,7 +35,9 @@ export class FailedCredentials {
     const mark = createHash('sha256').update(credential).digest('base64url').slice(0, 16);
     if (!this.#good.has(mark) && (this.#failed.get(from)?.size ?? 0) >= MAX_FAILURES) {
       const retryAfter = Math.max(1, Math.ceil(this.#failed.getRemainingTTL(from) / 1_000));
-      throw new FleetFlagError('RATE_LIMITED', 'Too many wrong credentials from this address; try again later.', { retryAfter });
+      throw new FleetFlagError('RATE_LIMITED', 'Too many wrong credentials from this address; try again later.', {
+        retryAfter,
+      });
     }
     const found = await find();
     if (found !== null) this.#good.set(mark, true);

@@ -126,7 +126,10 @@ describe('the generations of the control plane', () => {
     plane.down = false;
     await generations.refresh();
     expect(generations.admits(vin(1), 0)).toBe(false);
-    expect(logged).toEqual([expect.stringMatching(/^warn: .*still accepted$/), expect.stringMatching(/^info: /)]);
+    expect(logged).toEqual([
+      expect.stringMatching(/^warn: .*trying again every 4 s$/),
+      expect.stringMatching(/^info: /),
+    ]);
   });
 });
 
@@ -153,6 +156,6 @@ describe('the reader', () => {
     await expect(
       reading({ data: null, errors: [{ message: 'The database is not available.' }] }).read(0, ''),
     ).rejects.toThrow('The database');
-    await expect(reading({ data: null }).read(0, '')).rejects.toThrow('gives no generations');
+    await expect(reading({ data: null }).read(0, '')).rejects.toThrow('returned no token generations');
   });
 });

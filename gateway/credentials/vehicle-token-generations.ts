@@ -59,7 +59,8 @@ export function generationsReader(vehicles: SubgraphConnection): ReadGenerations
     });
     const page = data?.['vehicleTokenGenerations'] as
       readonly { vin: string; generation: number; raisedAt: string | Date }[] | undefined;
-    if (page === undefined) throw new Error(errors?.[0]?.message ?? 'The vehicles subgraph returned no token generations.');
+    if (page === undefined)
+      throw new Error(errors?.[0]?.message ?? 'The vehicles subgraph returned no token generations.');
     return page.map(({ vin, generation, raisedAt }) => ({ vin, generation, raisedAt: new Date(raisedAt).getTime() }));
   };
 }

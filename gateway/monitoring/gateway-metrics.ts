@@ -95,7 +95,11 @@ export class GatewayMetrics {
     gauge('upstreams', 'Streams from subgraphs.', ({ upstreams }) => upstreams);
     total('upstreams_lost_total', 'Streams from subgraphs that were lost.', ({ upstreamsLost }) => upstreamsLost);
     total('upstream_events_total', 'Events that came from subgraphs.', ({ upstreamEvents }) => upstreamEvents);
-    total('event_executions_total', 'Executions of an event for a distinct subscription.', ({ executions }) => executions);
+    total(
+      'event_executions_total',
+      'Executions of an event for a distinct subscription.',
+      ({ executions }) => executions,
+    );
     total('frames_sent_total', 'Frames sent to websockets.', ({ framesSent }) => framesSent);
     total('frame_bytes_sent_total', 'Bytes of those frames.', ({ bytesSent }) => bytesSent);
     total(

@@ -34,7 +34,10 @@ export async function checkScrape(
 ): Promise<void> {
   if (token === null) {
     if (PASSED_ON.some((name) => request.headers[name] !== undefined) || address === null || !isLoopback(address)) {
-      throw new FleetFlagError('FORBIDDEN', 'Without FLEETFLAG_METRICS_TOKEN, metrics can be read only from this machine.');
+      throw new FleetFlagError(
+        'FORBIDDEN',
+        'Without FLEETFLAG_METRICS_TOKEN, metrics can be read only from this machine.',
+      );
     }
     if (!namesThisMachine(request)) {
       throw new FleetFlagError(
@@ -48,7 +51,11 @@ export async function checkScrape(
   if (shown === undefined)
     throw new FleetFlagError('UNAUTHENTICATED', 'Metrics require a token: send Authorization: Bearer ….');
   const found = await failures.lookUp(address, `metrics:${shown}`, async () => (isSame(shown, token) ? true : null));
-  if (found === null) throw new FleetFlagError('UNAUTHENTICATED', 'The metrics token is wrong: send the value of FLEETFLAG_METRICS_TOKEN.');
+  if (found === null)
+    throw new FleetFlagError(
+      'UNAUTHENTICATED',
+      'The metrics token is wrong: send the value of FLEETFLAG_METRICS_TOKEN.',
+    );
 }
 
 const digest = (text: string) => createHash('sha256').update(text).digest();

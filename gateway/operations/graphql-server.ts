@@ -124,7 +124,10 @@ function plugin({ pipeline, logger, metrics }: GraphqlServerOptions): ApolloServ
             return;
           }
           if (found === incomplete)
-            logger.error({ err: incomplete[0], requestId: origin.requestId }, 'A subgraph returned null for a field that must not be null');
+            logger.error(
+              { err: incomplete[0], requestId: origin.requestId },
+              'A subgraph returned null for a field that must not be null',
+            );
           singleResult.errors = found.flatMap((error) => answersTo(asError(error), origin.requestId, document));
           const [first] = singleResult.errors;
           ran(operation?.operation, first?.extensions?.['code']);

@@ -162,7 +162,10 @@ export class SharedOperations {
     if (this.upstreams.get(shared.key) === shared) this.upstreams.delete(shared.key);
     if (end.kind === 'lost') {
       this.totals.upstreamsLost += 1;
-      this.options.logger.warn({ subgraph, err: end.cause }, 'Lost the stream of a subgraph; closing the sockets that used it, whose clients reconnect');
+      this.options.logger.warn(
+        { subgraph, err: end.cause },
+        'Lost the stream of a subgraph; closing the sockets that used it, whose clients reconnect',
+      );
       this.options.interrupted([...shared.operations.values()].flatMap((operation) => operation.dissolve()));
       return;
     }

@@ -25,7 +25,7 @@ function hashedText(query: string, reference: OperationReference): OperationText
   const { field } = reference;
   if ('id' in reference) throw badInput(field, 'Send the id or the text of an operation, not both.');
   const sha256 = sha256Of(query);
-  if (sha256 !== reference.sha256) throw badInput(field, "This is not the SHA-256 of the text that was sent.");
+  if (sha256 !== reference.sha256) throw badInput(field, 'This is not the SHA-256 of the text that was sent.');
   return { sha256, body: query };
 }
 

@@ -48,7 +48,8 @@ export class OperationCall {
   #readNaming(): NamingRequest {
     if (this.request.method !== 'GET') return isRecord(this.#body) ? this.#body : {};
     for (const name of ['query', ...NAMING_MEMBERS]) {
-      if (this.#params.getAll(name).length > 1) throw badInput(name, `The query parameter ${name} must be sent only once.`);
+      if (this.#params.getAll(name).length > 1)
+        throw badInput(name, `The query parameter ${name} must be sent only once.`);
     }
     return {
       query: this.#params.get('query'),

@@ -183,7 +183,8 @@ export class ClientConnection {
             CloseCode.Forbidden,
             Buffer.from(`Forbidden: ${error.message}`).subarray(0, 120).toString(),
           );
-        if (!(error instanceof FleetFlagError)) this.host.failed(error, 'Cannot authenticate a websocket; closing it so that the client tries again later');
+        if (!(error instanceof FleetFlagError))
+          this.host.failed(error, 'Cannot authenticate a websocket; closing it so that the client tries again later');
         this.close(TRY_AGAIN_LATER, 'Try again later');
       },
     );

@@ -67,9 +67,13 @@ export class OperationQueue {
    */
   take(turn: OperationPriority): Promise<void> {
     if (turn === 'later' && this.#later.size >= this.maxLater) {
-      throw new FleetFlagError('SERVICE_UNAVAILABLE', 'Too many operations are waiting on this socket; a retry is safe.', {
-        retryAfter: RETRY_AFTER,
-      });
+      throw new FleetFlagError(
+        'SERVICE_UNAVAILABLE',
+        'Too many operations are waiting on this socket; a retry is safe.',
+        {
+          retryAfter: RETRY_AFTER,
+        },
+      );
     }
     return new Promise((resolve) => {
       const queue = { first: this.#first, soon: this.#soon, later: this.#later }[turn];

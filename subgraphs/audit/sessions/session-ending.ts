@@ -50,7 +50,10 @@ export class SessionEnding {
       }
       return null;
     } catch (error) {
-      this.logger.warn({ err: error }, 'Cannot end the sessions of a changed account; trying again until they are ended');
+      this.logger.warn(
+        { err: error },
+        'Cannot end the sessions of a changed account; trying again until they are ended',
+      );
       await this.#stream?.return?.();
       return RETRY;
     }

@@ -192,7 +192,9 @@ describe.each(endings)('an account that is %s', (_how, end) => {
     const [login, ending] = await answers;
     expect(ending?.errors).toEqual([]);
     // Either the sign-in came second and was refused, or it came first and its session was ended.
-    expect([[], [expect.objectContaining({ message: 'The e-mail or the password is wrong.' })]]).toContainEqual(login?.errors);
+    expect([[], [expect.objectContaining({ message: 'The e-mail or the password is wrong.' })]]).toContainEqual(
+      login?.errors,
+    );
     expect(audit.kept.some(({ key }) => key.startsWith('session:'))).toBe(true);
     expect(await audit.openSessions()).toEqual([]);
   });

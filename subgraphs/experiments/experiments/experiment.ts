@@ -74,7 +74,10 @@ export function readPlan(input: PlanInput): ExperimentPlan {
   }
   if (endDate !== null && endDate <= startDate) throw badInput('input.endDate', 'endDate must be after startDate.');
   if (sampleSize < MIN_SAMPLE)
-    throw badInput('input.sampleSize', `sampleSize is ${sampleSize}; it must be at least ${MIN_SAMPLE} vehicles in each arm.`);
+    throw badInput(
+      'input.sampleSize',
+      `sampleSize is ${sampleSize}; it must be at least ${MIN_SAMPLE} vehicles in each arm.`,
+    );
   // The column holds two decimals, so 0.955 would silently become another level.
   if (confidenceLevel <= 0 || confidenceLevel >= 1 || Number(confidenceLevel.toFixed(2)) !== confidenceLevel) {
     throw badInput(
@@ -94,7 +97,8 @@ export function editPlan(
   input: UpdateExperimentInput,
 ): ExperimentPlan {
   for (const field of ['name', 'startDate', 'sampleSize', 'confidenceLevel', 'primaryMetric'] as const) {
-    if (input[field] === null) throw badInput(`input.${field}`, `${field} must not be null; omit it to keep the current value.`);
+    if (input[field] === null)
+      throw badInput(`input.${field}`, `${field} must not be null; omit it to keep the current value.`);
   }
   const given = Object.fromEntries(Object.entries(input).filter(([, value]) => value !== undefined));
   return readPlan({ name, description, startDate, endDate, sampleSize, confidenceLevel, primaryMetric, ...given });

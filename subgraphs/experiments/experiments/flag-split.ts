@@ -84,7 +84,10 @@ export function treatmentShareOf({ key, archived, enabled, rules }: FlagSplit): 
     );
   }
   const { threshold, sticky } = parsePercentageRollout(rollout.conditions, 'conditions');
-  if (!sticky) throw conflict(`The percentage_rollout rule of ${key} is not sticky, so vehicles would change their arm; make it sticky first.`);
+  if (!sticky)
+    throw conflict(
+      `The percentage_rollout rule of ${key} is not sticky, so vehicles would change their arm; make it sticky first.`,
+    );
   if (threshold <= 0 || threshold >= BUCKETS)
     throw conflict(
       `The percentage_rollout rule of ${key} is at ${threshold === 0 ? 0 : 100} %: there is only one arm.`,

@@ -121,10 +121,14 @@ export class MetricCollector {
   #checkVehicle({ vin }: MetricBatch): void {
     const { batchesOfVehicle } = this.limits;
     if (this.#writer.closed || (this.#ofVehicle.get(vin) ?? 0) < batchesOfVehicle) return;
-    throw new FleetFlagError('RATE_LIMITED', 'Too many batches of this vehicle are in flight; wait for their answers before sending another.', {
-      limit: batchesOfVehicle,
-      retryAfter: 1,
-    });
+    throw new FleetFlagError(
+      'RATE_LIMITED',
+      'Too many batches of this vehicle are in flight; wait for their answers before sending another.',
+      {
+        limit: batchesOfVehicle,
+        retryAfter: 1,
+      },
+    );
   }
 
   async #store(key: string, batch: MetricBatch): Promise<void> {

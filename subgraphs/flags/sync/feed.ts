@@ -90,7 +90,10 @@ export class FlagFeed {
       await this.#sendChanges();
     } catch (error) {
       // The next poll reads again. Nothing is lost, because events are read from the database.
-      this.logger.warn({ err: error }, 'Cannot read changes of flags; vehicles get them when the next attempt succeeds');
+      this.logger.warn(
+        { err: error },
+        'Cannot read changes of flags; vehicles get them when the next attempt succeeds',
+      );
     }
   }
 
