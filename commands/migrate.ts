@@ -26,7 +26,8 @@ function metricsOf({ databaseUrl, clickhouseUrl, dataDir }: Configuration): With
     const store = await openMetricsStore({
       url: clickhouseUrl,
       path: join(dataDir, 'clickhouse'),
-      onSetAside: (keptAs) => console.error(`Cannot read the folder of the embedded metrics store; it is kept as ${keptAs}.`),
+      onSetAside: (keptAs) =>
+        console.error(`Cannot read the folder of the embedded metrics store; it is kept as ${keptAs}.`),
     });
     try {
       return await use({

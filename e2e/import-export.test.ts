@@ -48,7 +48,7 @@ test('what was exported, edited and imported beside the running control plane is
   expect((await admin(deployment, 'export', '--environment', 'production')).stdout).toBe(exported);
   expect(await admin(deployment, 'import', '--environment', 'production', '--file', file)).toMatchObject({
     code: 0,
-    stdout: 'Nothing differs.\n',
+    stdout: 'No differences.\n',
   });
 
   const edited = `${exported
@@ -64,7 +64,7 @@ test('what was exported, edited and imported beside the running control plane is
   expect(dryRun.stdout).toContain(
     '~ drive_mode\n    enabled: false → true\n    rules.vehicle_whitelist@100: (none) → ',
   );
-  expect(dryRun.stdout).toContain('left_out: only here, left alone');
+  expect(dryRun.stdout).toContain('left_out: only here, kept');
   expect(dryRun.stdout).toContain('+ seat_heating: new (number, Non-Critical, enabled, 0 rules)');
   const sync = async (since = 0) =>
     (

@@ -80,7 +80,7 @@ test('the signing key is changed for another, step by step, while a vehicle driv
   // 3. The former key stays until everything is signed anew.
   const early = await admin(deployment, 'rotate-signing-key', '--finish');
   expect(early.code).toBe(1);
-  expect(early.stderr).toContain(`production: 1 definitions are still signed with ${former[0]}`);
+  expect(early.stderr).toContain(`production: 1 flag definitions are still signed with ${former[0]}`);
   const resigned = await admin(deployment, 'resign-definitions');
   expect(resigned.code).toBe(0);
   const [, revision = ''] =

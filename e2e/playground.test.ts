@@ -50,7 +50,7 @@ inBrowser(
     await page.getByLabel('E-mail').fill(ADMIN.email);
     await page.getByLabel('Password').fill('not the password');
     await page.getByRole('button', { name: 'Sign in' }).click();
-    await page.getByText('E-mail or password is wrong').waitFor();
+    await page.getByText('The e-mail or the password is wrong').waitFor();
     await page.getByLabel('Password').fill(ADMIN.password);
     await page.getByRole('button', { name: 'Sign in' }).click();
     await page.getByText(`${ADMIN.email} · ADMIN`).waitFor();

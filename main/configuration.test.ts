@@ -255,8 +255,8 @@ describe('a setting that is wrong', () => {
     const [fault, ...others] = faults({ [name]: HIDDEN });
     expect([
       others,
-      fault?.startsWith(`${name} is no setting`),
-      /nearest is (\w+)/.exec(fault ?? '')?.[1] ?? null,
+      fault?.startsWith(`${name} is not a setting`),
+      /did you mean (\w+)/.exec(fault ?? '')?.[1] ?? null,
     ]).toEqual([[], true, nearest]);
     expect(fault).not.toContain(HIDDEN);
   });

@@ -188,7 +188,8 @@ export function readConfiguration(
   const oneOf = <T extends string>(name: string, allowed: readonly T[], fallback: T): T => {
     const value = text(name) ?? fallback;
     const found = allowed.find((candidate) => candidate === value);
-    if (found === undefined) faults.push(`${name} is ${JSON.stringify(value)}; it must be one of ${allowed.join(', ')}.`);
+    if (found === undefined)
+      faults.push(`${name} is ${JSON.stringify(value)}; it must be one of ${allowed.join(', ')}.`);
     return found ?? fallback;
   };
   const url = (name: string, protocols: readonly string[]): string | null => {
@@ -196,7 +197,9 @@ export function readConfiguration(
     if (value === null) return null;
     // The value may contain a password, so the message never repeats it.
     if (!URL.canParse(value) || !protocols.includes(new URL(value).protocol)) {
-      faults.push(`${name} must be a URL that begins with ${protocols.map((protocol) => `${protocol}//`).join(' or ')}.`);
+      faults.push(
+        `${name} must be a URL that begins with ${protocols.map((protocol) => `${protocol}//`).join(' or ')}.`,
+      );
     }
     return value;
   };

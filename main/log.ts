@@ -38,8 +38,7 @@ export function createLogger(level: Configuration['logLevel']): Logger {
     {
       write(line: string) {
         const lost = stderr.write(line) ? stderr.takeUntold() : 0;
-        if (lost > 0)
-          logger.warn({ lost }, 'Log lines were lost: the disk or pipe behind stderr was full');
+        if (lost > 0) logger.warn({ lost }, 'Log lines were lost: the disk or pipe behind stderr was full');
       },
     },
   );

@@ -20,7 +20,7 @@ test.each([
     'query A { persistedOperation(id: "x") { body } }',
     /Cannot query field "persistedOperation"/,
   ],
-  ['several operations', 'query A { me { kind } } query B { me { kind } }', /not exactly one operation/],
+  ['several operations', 'query A { me { kind } } query B { me { kind } }', /exactly one operation/],
 ])('has a fault: %s', (_what, body, message) => {
   expect(check(body)[0]).toEqual({ message: expect.stringMatching(message), limit: undefined });
 });

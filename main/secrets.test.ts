@@ -58,7 +58,7 @@ test("a folder in place of the secret's file, and a file in place of the data fo
   const file = join(parent, 'file');
   await writeFile(file, '');
   await expect(internalSecret(null, file)).rejects.toThrow(
-    `${file} is no folder: FleetFlag keeps internal-secret there.`,
+    `${file} is not a folder: FleetFlag keeps internal-secret there.`,
   );
 });
 

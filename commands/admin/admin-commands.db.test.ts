@@ -150,7 +150,7 @@ test("an environment's revision is raised above those that its vehicles have rep
       expect.stringMatching(/^1 vehicles report a revision that no environment can have/),
       expect.stringMatching(
         new RegExp(
-          `^\\d+ of the ${living} flags are enabled and not killed, and vehicles serve them now: .*\\blifted\\b.*pull it at once`,
+          `^\\d+ of the ${living} flags are enabled and not killed, and vehicles serve them now: .*\\blifted\\b.*pull its kill switch now`,
         ),
       ),
     ],
@@ -173,7 +173,7 @@ test("an environment's revision is raised above those that its vehicles have rep
   }
   await expect(lift('--beyond', '9999999999', '--reason', 'r')).rejects.toThrow('0 to 2000000000');
   await expect(run(advanceRevisionCommand, ['--beyond', '1', '--reason', 'r'])).rejects.toThrow(
-    '--environment takes one of',
+    '--environment must be one of',
   );
 });
 
@@ -205,5 +205,5 @@ test('a key given in the settings is not rotated in the data folder', async () =
       code: 1,
       err: [expect.stringContaining('FLEETFLAG_SIGNING_KEY')],
     });
-  await expect(run(rotateSigningKeyCommand, ['--prepare', '--finish'])).rejects.toThrow('one of them');
+  await expect(run(rotateSigningKeyCommand, ['--prepare', '--finish'])).rejects.toThrow('Use only one of');
 });

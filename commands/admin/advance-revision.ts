@@ -47,7 +47,12 @@ export const advanceRevisionCommand: AdminCommand = async (args, configuration, 
     await withBus(configuration, logger, (bus) =>
       bus
         .publish(FLAGS_CHANGED, environment)
-        .catch((error: unknown) => logger.warn({ err: error }, 'Cannot announce a change; other processes find it by polling, about a second later')),
+        .catch((error: unknown) =>
+          logger.warn(
+            { err: error },
+            'Cannot announce a change; other processes find it by polling, about a second later',
+          ),
+        ),
     );
     return result;
   });
@@ -57,7 +62,9 @@ export const advanceRevisionCommand: AdminCommand = async (args, configuration, 
       `Vehicles of ${environment} have reported revision ${reported}: its revision was raised above that, not only above ${beyond}.`,
     );
   else if (from > beyond)
-    output.err(`${environment} was at revision ${from} already: its revision was raised above that, not only above ${beyond}.`);
+    output.err(
+      `${environment} was at revision ${from} already: its revision was raised above that, not only above ${beyond}.`,
+    );
   if (unbelieved > 0)
     output.err(
       `${unbelieved} vehicles report a revision that no environment can have, or one far above this one's and above --beyond, and were ignored: check them (vehicles, appliedRevision).`,

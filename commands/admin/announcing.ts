@@ -13,7 +13,10 @@ export async function withBus<T>({ redis }: Configuration, logger: Logger, use: 
     redis === null
       ? null
       : await openRedis(redis, logger).catch((error: unknown) =>
-          logger.warn({ err: error }, 'Cannot announce changes to running services; they find them by polling, up to a second later'),
+          logger.warn(
+            { err: error },
+            'Cannot announce changes to running services; they find them by polling, up to a second later',
+          ),
         );
   try {
     return await use(cache?.bus ?? createInProcessBus());

@@ -72,9 +72,9 @@ test('two older keys with the same prefix are distinguished by their ids', async
 });
 
 test.each([
-  [[], 'is needed'],
-  [['--name', 'x', '--list'], 'is needed'],
-  [['--list', '--role', 'READ'], 'go with --name'],
+  [[], 'is required'],
+  [['--name', 'x', '--list'], 'is required'],
+  [['--list', '--role', 'READ'], 'require --name'],
   [['--name', 'x'], '--role'],
   [['--name', 'x', '--role', 'READ', '--rate-limit', '-1'], '--rate-limit'],
   [['--name', 'x', '--role', 'READ', '--expires', '2099-12-31'], '--expires'],

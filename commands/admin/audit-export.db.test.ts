@@ -148,10 +148,10 @@ describe('an export', () => {
   });
 
   test.each([
-    [[], '--from takes a time'],
-    [['--from', 'yesterday', '--to', '2026-01-01'], '--from takes a time'],
-    [['--from', '2026-01-01T00:00:00', '--to', '2026-02-01'], '--from takes a time'],
-    [['--from', '2026-02-01', '--to', '2026-01-01'], '--to is before --from'],
+    [[], '--from must be a time'],
+    [['--from', 'yesterday', '--to', '2026-01-01'], '--from must be a time'],
+    [['--from', '2026-01-01T00:00:00', '--to', '2026-02-01'], '--from must be a time'],
+    [['--from', '2026-02-01', '--to', '2026-01-01'], '--to must not be before --from'],
     [['--from', '2026-01-01', '--to', '2026-02-01', '--force=yes'], 'force'],
   ])('called with %j is refused', async (args, message) => {
     await expect(run(args)).rejects.toThrow(message);

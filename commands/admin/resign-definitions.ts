@@ -64,7 +64,12 @@ export async function resignEnvironments(
       if (count > 0)
         await bus
           .publish(FLAGS_CHANGED, environment)
-          .catch((error: unknown) => logger.warn({ err: error }, 'Cannot announce a change; other processes find it by polling, about a second later'));
+          .catch((error: unknown) =>
+            logger.warn(
+              { err: error },
+              'Cannot announce a change; other processes find it by polling, about a second later',
+            ),
+          );
       const revision = (await currentPositions(prisma)).positions.get(environment)?.revision ?? 0;
       output.out(
         `${environment}: ${count} signed with ${signer.kid}; vehicles at revision ${revision} or above hold nothing that a former key has signed`,
