@@ -27,8 +27,12 @@ export async function openPostgres(
     url = server.url;
   }
   const applied = await deployMigrations({ url });
-  if (applied.length > 0) logger.info({ applied }, 'Migrations applied');
-  const database = await openDatabase({ url, onConnectionError: (error) => logger.warn({ err: error }, 'PostgreSQL') });
+  if (applied.length > 0) logger.info({ applied }, 'Applied migrations');
+  const database = await openDatabase({
+    url,
+    onConnectionError: (error) =>
+      logger.warn({ err: error }, 'A connection to PostgreSQL failed; the next query opens another one'),
+  });
   lifecycle.onClose(() => database.close());
   return database;
 }

@@ -102,7 +102,7 @@ describe('who is deactivated', () => {
     expect(await status(others)).toBe('pending');
     expect(await rollouts.shown(plain)).toMatchObject({
       status: 'PAUSED',
-      pausedReason: 'Who scheduled it is not active any more',
+      pausedReason: 'The user who scheduled it is no longer active',
       nextStepAt: null,
     });
     expect(await rollouts.shown(critical)).toMatchObject({ status: 'CANCELLED' });

@@ -49,7 +49,7 @@ export const advanceRevisionCommand: AdminCommand = async (args, configuration, 
         .publish(FLAGS_CHANGED, environment)
         .catch((error: unknown) =>
           logger.warn(
-            { err: error },
+            { err: error, environment },
             'Cannot announce a change; other processes find it by polling, about a second later',
           ),
         ),

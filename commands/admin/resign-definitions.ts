@@ -66,7 +66,7 @@ export async function resignEnvironments(
           .publish(FLAGS_CHANGED, environment)
           .catch((error: unknown) =>
             logger.warn(
-              { err: error },
+              { err: error, environment },
               'Cannot announce a change; other processes find it by polling, about a second later',
             ),
           );

@@ -129,7 +129,7 @@ export class PresenceReporter {
       this.#failures += 1;
       if (this.#failures === 1)
         this.logger.warn(
-          { err: error },
+          { err: error, gateway: this.#gateway },
           'Cannot report connected vehicles to the vehicles subgraph; trying again until it answers',
         );
       return backoffMs(this.#failures, { baseMs: retry, capMs: renewal / 2 });

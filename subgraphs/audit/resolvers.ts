@@ -74,7 +74,9 @@ function viewer(caller: Caller): Viewer {
       return { kind: 'VEHICLE', vin: caller.vin, environment: caller.environment };
     case 'anonymous':
     case 'gateway':
-      throw new Error(`me was resolved for the caller kind ${caller.kind}, which the permission table should have refused`);
+      throw new Error(
+        `me was resolved for the caller kind ${caller.kind}, which the permission table should have refused`,
+      );
   }
 }
 

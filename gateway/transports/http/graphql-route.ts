@@ -137,7 +137,11 @@ export function addGraphqlRoute(
         const operation = await pipeline.name(caller, () => call.naming, counted);
         return await run(request, reply, call, operation, { caller, origin });
       } catch (error) {
-        if (!(error instanceof FleetFlagError)) logger.error({ err: error, requestId: request.id }, 'A request failed');
+        if (!(error instanceof FleetFlagError))
+          logger.error(
+            { err: error, requestId: request.id },
+            'Cannot answer a request; the client gets INTERNAL_SERVER_ERROR',
+          );
         return refuse(request, reply, error);
       }
     },

@@ -93,7 +93,10 @@ export function createRoutes({
           : new FleetFlagError('BAD_USER_INPUT', error.message);
       return refuse(request, reply, refusal, status);
     }
-    logger.error({ err: error, requestId: request.id }, 'A request failed');
+    logger.error(
+      { err: error, requestId: request.id },
+      'Cannot answer a request; the client gets INTERNAL_SERVER_ERROR',
+    );
     return refuse(request, reply, error);
   });
   refuseAsHttpSays(app);

@@ -24,7 +24,10 @@ export function connectionCaller(pipeline: Pick<OperationPipeline, 'caller'>) {
         : inPayload;
     const { caller, expiresAt, credential } = await pipeline.caller(credentials, origin.ipAddress);
     if (caller.kind === 'anonymous')
-      throw new FleetFlagError('UNAUTHENTICATED', 'connection_init has no credentials: send authorization or x-api-key in its payload.');
+      throw new FleetFlagError(
+        'UNAUTHENTICATED',
+        'connection_init has no credentials: send authorization or x-api-key in its payload.',
+      );
     return { caller, ...(expiresAt !== null && { expiresAt }), ...(credential !== null && { credential }) };
   };
 }

@@ -39,7 +39,8 @@ export function readCreateUser(input: CreateUserInput): Pick<User, 'email' | 'na
  */
 export function readUpdateUser(input: UpdateUserInput): Partial<AccountDetails> {
   for (const field of ['name', 'role', 'isActive'] as const) {
-    if (input[field] === null) throw badInput(`input.${field}`, `${field} must not be null; omit it to keep the current value.`);
+    if (input[field] === null)
+      throw badInput(`input.${field}`, `${field} must not be null; omit it to keep the current value.`);
   }
   return {
     ...(typeof input.name === 'string' && { name: label(input.name, 'name', 'input.name') }),

@@ -61,7 +61,9 @@ export class Accounts {
       });
     } catch (error) {
       if (!violatesUnique(error)) throw error;
-      throw new FleetFlagError('CONFLICT', `The e-mail ${account.email} already has an account; use another one.`, { field: 'input.email' });
+      throw new FleetFlagError('CONFLICT', `The e-mail ${account.email} already has an account; use another one.`, {
+        field: 'input.email',
+      });
     }
   }
 
@@ -116,7 +118,8 @@ export class Accounts {
     const passwordHash = await this.passwords.hash(password);
     return this.prisma.$transaction(async (tx) => {
       const account = await findAccount(tx, normalizedEmail(email));
-      if (account === null) throw new FleetFlagError('NOT_FOUND', `No account has the e-mail ${email}.`, { field: 'email' });
+      if (account === null)
+        throw new FleetFlagError('NOT_FOUND', `No account has the e-mail ${email}.`, { field: 'email' });
       const { id } = account.user;
       await updatePassword(tx, id, passwordHash);
       await this.sessions.endSessionsOf(id);

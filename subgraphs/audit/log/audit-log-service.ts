@@ -54,7 +54,8 @@ export class AuditService {
 /** Throws BAD_USER_INPUT at `filter.…` for values that no entry can have. */
 export function checkAuditLogSearch(search: AuditLogSearch): AuditLogSearch {
   const { userId, flagKey, action, from, to } = search;
-  if (typeof userId === 'string' && !isUuid(userId)) throw badInput('filter.userId', 'userId must be the id of a user, a UUID.');
+  if (typeof userId === 'string' && !isUuid(userId))
+    throw badInput('filter.userId', 'userId must be the id of a user, a UUID.');
   if (typeof flagKey === 'string') validateFlagKey(flagKey, 'filter.flagKey');
   if (typeof action === 'string' && !AUDIT_ACTIONS.some((known) => known === action)) {
     throw badInput('filter.action', `action must be one of ${AUDIT_ACTIONS.join(', ')}.`);
@@ -63,7 +64,8 @@ export function checkAuditLogSearch(search: AuditLogSearch): AuditLogSearch {
     ['filter.from', from],
     ['filter.to', to],
   ] as const) {
-    if (time && time.getTime() < 0) throw badInput(field, 'The audit log does not go back before 1970; choose a later time.');
+    if (time && time.getTime() < 0)
+      throw badInput(field, 'The audit log does not go back before 1970; choose a later time.');
   }
   if (from && to && from > to) throw badInput('filter.to', 'to must not be before from.');
   return search;

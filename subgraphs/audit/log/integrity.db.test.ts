@@ -329,7 +329,7 @@ describe('after partitions were detached', () => {
     expect(await check({ from: at(1) })).toMatchObject({ intact: true, checked: 2 + detached.length });
 
     await tamper(insertion(row(12), { createdAt: nextMonth.toISOString() }));
-    expect(await check()).toMatchObject(broken(12, 'belongs to what was detached'));
+    expect(await check()).toMatchObject(broken(12, 'belongs to a detached partition'));
     await tamper(
       `DELETE FROM audit_logs WHERE chain_position = 12`,
       `DELETE FROM audit_logs WHERE chain_position = 13`,

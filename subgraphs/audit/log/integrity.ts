@@ -172,14 +172,19 @@ export class IntegrityChecks {
       ['from', from],
       ['to', to],
     ] as const) {
-      if (time !== null && time.getTime() < 0) throw badInput(field, 'The audit log does not go back before 1970; choose a later time.');
+      if (time !== null && time.getTime() < 0)
+        throw badInput(field, 'The audit log does not go back before 1970; choose a later time.');
     }
     if (from !== null && to !== null && from > to) throw badInput('to', 'to must not be before from.');
     const key = JSON.stringify([from, to]);
     if (this.#running !== undefined && this.#running.key !== key) {
-      throw new FleetFlagError('RATE_LIMITED', 'Another period of the audit log is being checked; try again when that is done.', {
-        retryAfter: RETRY_AFTER,
-      });
+      throw new FleetFlagError(
+        'RATE_LIMITED',
+        'Another period of the audit log is being checked; try again when that is done.',
+        {
+          retryAfter: RETRY_AFTER,
+        },
+      );
     }
     this.#running ??= {
       key,

@@ -45,7 +45,10 @@ export class PartitionJob {
       if (detached.length > 0)
         this.logger.warn({ detached }, 'Detached expired partitions of the audit log; archive these tables');
     } catch (error) {
-      this.logger.error({ err: error }, 'Cannot create or detach partitions of the audit log; trying again at the next run');
+      this.logger.error(
+        { err: error },
+        'Cannot create or detach partitions of the audit log; trying again at the next run',
+      );
       return AFTER_FAILURE;
     }
     return DAY;

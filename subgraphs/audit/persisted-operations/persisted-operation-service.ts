@@ -38,10 +38,7 @@ export class PersistedOperationService {
     apiKeys: readonly string[] | null = null,
   ): Promise<PersistedOperation[]> {
     if (apiKeys?.length === 0)
-      throw badInput(
-        'apiKeys',
-        'Name at least one API key, or omit apiKeys so that every key may run the operations.',
-      );
+      throw badInput('apiKeys', 'Name at least one API key, or omit apiKeys so that every key may run the operations.');
     const operations = await readManifest(manifest, this.check);
     const { caller } = identity;
     return this.prisma.$transaction(async (tx) => {

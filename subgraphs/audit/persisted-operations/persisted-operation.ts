@@ -119,7 +119,8 @@ function readEntry(entry: unknown, path: string, check: CheckOperation): Manifes
       `${path}.name`,
       `The name ${JSON.stringify(name)} does not match the body's operation, which ${operation.name === null ? 'has no name' : `is called ${operation.name}`}.`,
     );
-  if (operation.type !== type) throw badInput(`${path}.type`, `The type does not match the body's operation, which is a ${operation.type}.`);
+  if (operation.type !== type)
+    throw badInput(`${path}.type`, `The type does not match the body's operation, which is a ${operation.type}.`);
   return { ...operation, name };
 }
 

@@ -24,8 +24,7 @@ const conflict = (message: string) => new FleetFlagError('CONFLICT', message, { 
 
 /** Refuses a step that the experiment's status does not allow. */
 function checkStatus({ status }: Experiment, ...allowed: readonly ExperimentStatus[]): void {
-  if (!allowed.includes(status))
-    throw conflict(`The experiment is ${status}; it must be ${allowed.join(' or ')}.`);
+  if (!allowed.includes(status)) throw conflict(`The experiment is ${status}; it must be ${allowed.join(' or ')}.`);
 }
 
 /** Runs the steps of experiments' lifecycle. */

@@ -84,7 +84,11 @@ export class FlagStatisticsJob {
     try {
       await this.refresh();
     } catch (error) {
-      if (!this.#poller.closed) this.logger.warn({ err: error }, "Cannot refresh the statistics of flags; serving the previous ones until the next attempt succeeds");
+      if (!this.#poller.closed)
+        this.logger.warn(
+          { err: error },
+          'Cannot refresh the statistics of flags; serving the previous ones until the next attempt succeeds',
+        );
     }
     return Math.max(this.interval, REST * (performance.now() - begun));
   }

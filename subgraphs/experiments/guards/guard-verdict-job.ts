@@ -118,7 +118,11 @@ export class GuardVerdictJob {
     try {
       await this.refresh();
     } catch (error) {
-      if (!this.#poller.closed) this.logger.warn({ err: error }, 'Cannot read guarded rollouts; they hold at their step until the next attempt succeeds');
+      if (!this.#poller.closed)
+        this.logger.warn(
+          { err: error },
+          'Cannot read guarded rollouts; they hold at their step until the next attempt succeeds',
+        );
     }
     return Math.max(this.interval, REST * (performance.now() - begun));
   }

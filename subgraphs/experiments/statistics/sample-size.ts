@@ -55,7 +55,8 @@ function readLevels(input: SampleSizeInput): { power: number; confidenceLevel: n
 function readEffect(input: SampleSizeInput): number {
   const baseline = finite(input.baseline, 'baseline');
   const given = finite(input.minimumDetectableEffect, 'minimumDetectableEffect');
-  if (given === 0) throw badInput('minimumDetectableEffect', 'The effect must not be 0: no number of vehicles can find it.');
+  if (given === 0)
+    throw badInput('minimumDetectableEffect', 'The effect must not be 0: no number of vehicles can find it.');
   if (input.relative !== true) return given;
   if (baseline === 0) throw badInput('baseline', 'A relative effect requires a baseline other than 0.');
   return given * Math.abs(baseline);
@@ -71,7 +72,10 @@ function noise(input: SampleSizeInput, effect: number): number {
     return 2 * (standardDeviation / effect) ** 2;
   }
   if (baseline <= 0 || baseline >= 1)
-    throw badInput('baseline', `baseline is ${baseline}; without standardDeviation it must be a share between 0 and 1.`);
+    throw badInput(
+      'baseline',
+      `baseline is ${baseline}; without standardDeviation it must be a share between 0 and 1.`,
+    );
   const changed = baseline + effect;
   if (changed <= 0 || changed >= 1)
     throw badInput(

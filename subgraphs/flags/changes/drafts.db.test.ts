@@ -179,7 +179,7 @@ test('cannot be requested by an API key, which gets an error and leaves nothing 
   ];
   for (const answer of answers) {
     expect(refusal(answer)).toEqual({ code: 'FORBIDDEN' });
-    expect(answer.errors[0]?.message).toContain('only people with an account can ask for that');
+    expect(answer.errors[0]?.message).toContain('which only a signed-in user may request');
   }
   expect(await flags.everything()).toEqual(everything);
 });

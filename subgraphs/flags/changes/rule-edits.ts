@@ -21,10 +21,14 @@ export function newRule(id: string, input: RuleInput, flagType: FlagType): Rule 
 export function withRule(flag: Flag, rule: Rule): Flag {
   const others = flag.rules.filter((other) => other.id !== rule.id);
   if (others.some((other) => other.type === rule.type && other.priority === rule.priority)) {
-    throw new FleetFlagError('CONFLICT', `${flag.key} already has a ${rule.type} rule of priority ${rule.priority}; choose another priority.`, {
-      field: 'input.priority',
-      currentRevision: flag.revision,
-    });
+    throw new FleetFlagError(
+      'CONFLICT',
+      `${flag.key} already has a ${rule.type} rule of priority ${rule.priority}; choose another priority.`,
+      {
+        field: 'input.priority',
+        currentRevision: flag.revision,
+      },
+    );
   }
   const rules =
     others.length < flag.rules.length

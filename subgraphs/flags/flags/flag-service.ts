@@ -119,7 +119,8 @@ export class FlagService {
     force?: Force,
   ): Promise<FlagChange> {
     for (const field of ['name', 'defaultValue', 'safetyLevel', 'environment'] as const) {
-      if (input[field] === null) throw badInput(`input.${field}`, `${field} must not be null; omit it to keep the current value.`);
+      if (input[field] === null)
+        throw badInput(`input.${field}`, `${field} must not be null; omit it to keep the current value.`);
     }
     const name = input.name === undefined ? undefined : validateFlagName(input.name, 'input.name');
     const description =

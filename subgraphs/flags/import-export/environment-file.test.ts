@@ -242,7 +242,7 @@ flags:
         entry({ key: 'bad', type: 'json', defaultValue: [lossy] }),
         entry({ key: 'worse', type: 'json', defaultValue: lossy }),
       ]),
-    ).toThrow(/bad, worse could not be read back/);
+    ).toThrow(/bad, worse would not be the same when read back/);
   });
 
   test('has no two keys that differ only by case', () => {

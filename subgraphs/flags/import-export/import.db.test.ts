@@ -206,7 +206,7 @@ test('everything that does not fit the environment is reported with its path, an
   const plan = await planFor('production', file);
   expect(new Map(plan.faults.map(({ path, message }) => [path, message]))).toEqual(
     new Map([
-      [`flags.${there.key}`, expect.stringContaining('in staging already')],
+      [`flags.${there.key}`, expect.stringContaining('already exists in staging')],
       [`flags.${gone.key}`, expect.stringContaining('archived')],
       [`flags.${typed.key}.type`, expect.stringContaining('of type boolean')],
       [`flags.${killed.key}.rules`, expect.stringContaining('kill switch is pulled')],
@@ -247,7 +247,7 @@ test('a new ASIL-D flag is a complete draft, and no vehicle receives it before a
   expect(await flag()).toMatchObject({ draft: true, revision: 0n, enabled: true, rules: [{ type: 'vehicle_target' }] });
   expect(await elsewhere.revision('production')).toBe(revision);
   expect((await planFor('production', file, elsewhere)).faults).toEqual([
-    { path: 'flags.brake_assist', message: expect.stringContaining('waits for its first approval') },
+    { path: 'flags.brake_assist', message: expect.stringContaining('is waiting for its first approval') },
   ]);
 
   expect(await approveAll(elsewhere)).toBe(1);

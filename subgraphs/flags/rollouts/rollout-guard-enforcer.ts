@@ -61,7 +61,7 @@ export class RolloutGuardEnforcer {
     let acted = 0;
     for (const judged of await judgedRollouts(this.prisma)) {
       const done = await this.#act(judged).catch((err: unknown) => {
-        this.logger.error({ err, rollout: judged.id }, "Cannot act on the verdict of a rollout guard; trying again");
+        this.logger.error({ err, rollout: judged.id }, 'Cannot act on the verdict of a rollout guard; trying again');
         return false;
       });
       if (done) acted += 1;

@@ -76,7 +76,9 @@ export async function openRedis(
     ['commands', commands],
     ['subscriber', subscriber],
   ] as const) {
-    connection.on('error', (error: Error) => logger.warn({ err: error, role }, 'Redis'));
+    connection.on('error', (error: Error) =>
+      logger.warn({ err: error, role }, 'A connection to Redis failed; reconnecting'),
+    );
   }
   // Both attempts must settle: one that is still connecting when it is stopped would continue in the background.
   const failure = (await Promise.allSettled([commands.connect(), subscriber.connect()])).find(

@@ -58,8 +58,7 @@ const isGiven = (value: unknown) => value !== null && value !== undefined;
  */
 export function readPage(args: PageArguments, isName: (text: string) => boolean = isUuid): Page {
   const { first, after, last, before } = args;
-  if (isGiven(first) && isGiven(last))
-    throw badInput('last', 'A page must have either first or last, not both.');
+  if (isGiven(first) && isGiven(last)) throw badInput('last', 'A page must have either first or last, not both.');
   const backwards = isGiven(last) || (isGiven(before) && !isGiven(first));
   const [size, cursor, sizeName, cursorName] = backwards
     ? ([last, before, 'last', 'before'] as const)
@@ -67,7 +66,8 @@ export function readPage(args: PageArguments, isName: (text: string) => boolean 
   if (isGiven(backwards ? after : before))
     throw badInput(backwards ? 'after' : 'before', 'Use after only with first, and before only with last.');
   const limit = size ?? DEFAULT_PAGE;
-  if (limit < 1 || limit > MAX_PAGE) throw badInput(sizeName, `${sizeName} is ${limit}; it must be from 1 to ${MAX_PAGE}.`);
+  if (limit < 1 || limit > MAX_PAGE)
+    throw badInput(sizeName, `${sizeName} is ${limit}; it must be from 1 to ${MAX_PAGE}.`);
   if (cursor === null || cursor === undefined) return { limit, cursor: null, backwards };
   const name = Buffer.from(cursor, 'base64url').toString();
   if (!isName(name)) throw badInput(cursorName, `${cursorName} is not a cursor of this list.`);

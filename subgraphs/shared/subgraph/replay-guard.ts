@@ -40,7 +40,10 @@ export function createReplayGuard(
         return !isNew;
       } catch (error) {
         pausedUntil = performance.now() + STORE_PAUSE;
-        logger.warn({ err: error, subgraph }, 'Cannot reach the store of used identity tokens; checking for replays in this process only, and trying again later');
+        logger.warn(
+          { err: error, subgraph },
+          'Cannot reach the store of used identity tokens; checking for replays in this process only, and trying again later',
+        );
         return false;
       }
     },

@@ -94,7 +94,11 @@ export async function serveSubgraph(
               (error.statusCode ?? 500) < 500 ? new FleetFlagError('BAD_USER_INPUT', error.message) : undefined,
           },
     );
-    if (refusal.extensions.code === 'INTERNAL_SERVER_ERROR') logger.error({ err: error }, 'A request failed');
+    if (refusal.extensions.code === 'INTERNAL_SERVER_ERROR')
+      logger.error(
+        { err: error, subgraph: name },
+        'Cannot answer a request of a gateway; it gets INTERNAL_SERVER_ERROR',
+      );
     return reply.status(ERROR_CATALOGUE[refusal.extensions.code].httpStatus).send({ errors: [refusal] });
   });
   app.post('/graphql', async (request) =>

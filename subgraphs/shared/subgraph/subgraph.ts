@@ -144,9 +144,15 @@ export function logFaults(errors: readonly GraphQLError[], requestId: string, lo
     const cause = causeOf(error);
     const { code } = clientError({ ...error.toJSON(), originalError: cause }).extensions;
     if (code === 'INTERNAL_SERVER_ERROR')
-      logger.error({ err: cause ?? error, path: error.path, requestId }, 'A field failed');
+      logger.error(
+        { err: cause ?? error, path: error.path, requestId },
+        'Cannot resolve a field; the client gets INTERNAL_SERVER_ERROR',
+      );
     if (code === 'SERVICE_UNAVAILABLE')
-      logger.warn({ err: cause, path: error.path, requestId }, 'A store is not available');
+      logger.warn(
+        { err: cause, path: error.path, requestId },
+        'Cannot resolve a field: a store is not available; the client gets SERVICE_UNAVAILABLE',
+      );
   }
 }
 

@@ -17,7 +17,9 @@ export function statusAnnouncer(bus: Bus, logger: Logger): AnnounceStatuses {
   return () =>
     void bus
       .publish(STATUSES_CHANGED, '')
-      .catch((error: unknown) => logger.warn({ err: error }, 'Cannot announce changed statuses of vehicles; streams find them by polling'));
+      .catch((error: unknown) =>
+        logger.warn({ err: error }, 'Cannot announce changed statuses of vehicles; streams find them by polling'),
+      );
 }
 
 /**

@@ -22,7 +22,7 @@ test('a server that dies is restarted, as often as needed, and each time is repo
   expect(await supervision.end()).toBe(2);
   expect(lines).toEqual([
     'PostgreSQL has died; restarting it',
-    'PostgreSQL could not be started again, the next attempt is in 0.5 s: The disk is full',
+    'Cannot restart PostgreSQL; retrying in 0.5 s: The disk is full',
     'PostgreSQL answers again',
   ]);
   // Nothing watches any more.

@@ -53,7 +53,9 @@ export async function runMigrateCommand(
 ): Promise<number> {
   const command = parse(args);
   if (!command) {
-    output.err(args.length === 0 ? MIGRATE_USAGE : `Unknown command or argument "${args.join(' ')}".\n\n${MIGRATE_USAGE}`);
+    output.err(
+      args.length === 0 ? MIGRATE_USAGE : `Unknown command or argument "${args.join(' ')}".\n\n${MIGRATE_USAGE}`,
+    );
     return 2;
   }
   try {
