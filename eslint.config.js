@@ -58,6 +58,46 @@ const noPromiseInObject = {
   },
 };
 
+/**
+ * Texts and names that a reader stumbles over, and what to say instead (docs/reference/words.md). Only what is wrong
+ * wherever it stands is in here.
+ */
+const PHRASES = [
+  [/\b(?:is|are) told\b/, 'say what it gets, or who is notified'],
+  [/\bsomebody else than\b/, 'name who may'],
+  [/\bto nobody\b/, 'say who does not get it'],
+  [/\bwho(?:ever)? asks\b/, 'say “the caller” or “the client”'],
+  [/\b(?:audit|the) trail\b/, 'say “audit log”'],
+  [/\bis tried again\b/, 'say who retries, and when'],
+  [/\bnot [a-z ]{0,30}any more\b/, 'say “no longer”'],
+  [/\bThis must\b|\bThis is an? (?:text|list|number|object)\b/, 'say “Expected …”'],
+  [/\bknown are\b/, 'say “expected one of”'],
+  [/; it takes\b|\btakes? (?:one of|from|[0-9])/, 'say “must be”'],
+];
+const NAMES = /^(?:Looks|Repetition|Follower|Seen[A-Z]\w*|\w*Keeper|inTime)$/;
+
+const plainWords = {
+  meta: { type: 'suggestion', schema: [], messages: { words: '“{{found}}”: {{advice}} (docs/reference/words.md).' } },
+  create(context) {
+    const check = (node, text) => {
+      for (const [phrase, advice] of PHRASES) {
+        const found = phrase.exec(text)?.[0];
+        if (found !== undefined) context.report({ node, messageId: 'words', data: { found, advice } });
+      }
+    };
+    return {
+      Literal: (node) => typeof node.value === 'string' && check(node, node.value),
+      TemplateElement: (node) => check(node, node.value.cooked ?? ''),
+      'ClassDeclaration > Identifier.id, FunctionDeclaration > Identifier.id, TSInterfaceDeclaration > Identifier.id'(
+        node,
+      ) {
+        if (NAMES.test(node.name))
+          context.report({ node, messageId: 'words', data: { found: node.name, advice: 'use the word of the field' } });
+      },
+    };
+  },
+};
+
 const TESTS = ['**/*.test.ts', '**/testing/**', 'tests/**', 'e2e/**', 'benchmarks/**'];
 
 /**
@@ -91,7 +131,7 @@ export default tseslint.config(
   {
     files: ['**/*.ts'],
     ignores: TESTS,
-    plugins: { fleetflag: { rules: { 'no-promise-in-object': noPromiseInObject } } },
+    plugins: { fleetflag: { rules: { 'no-promise-in-object': noPromiseInObject, 'plain-words': plainWords } } },
     rules: {
       // Not even with `void`: core/async/unattended.ts names the work to the last handler.
       '@typescript-eslint/no-floating-promises': ['error', { ignoreVoid: false, ignoreIIFE: false }],
@@ -100,6 +140,7 @@ export default tseslint.config(
         { checksConditionals: true, checksSpreads: true, checksVoidReturn: true },
       ],
       'fleetflag/no-promise-in-object': 'error',
+      'fleetflag/plain-words': 'error',
     },
   },
   {
