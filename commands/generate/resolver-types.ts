@@ -33,7 +33,8 @@ function connections(schema: DocumentNode, objects: DomainTypes['objects']): [st
  * Replaces a text that occurs exactly once. Throws otherwise, so that a newer generator with other output is noticed.
  */
 function replaceOnce(text: string, wanted: string, replacement: string): string {
-  if (text.split(wanted).length !== 2) throw new Error(`The output of the generator must have this exactly once: ${wanted}`);
+  if (text.split(wanted).length !== 2)
+    throw new Error(`The output of the generator must have this exactly once: ${wanted}`);
   return text.replace(wanted, () => replacement);
 }
 
