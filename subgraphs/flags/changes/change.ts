@@ -171,7 +171,7 @@ export function createFlagChanges(
         .publish(channel, message)
         .catch((error: unknown) =>
           logger.warn(
-            { err: error },
+            { err: error, channel, environments },
             'Cannot announce a change; other processes find it by polling, about a second later',
           ),
         );

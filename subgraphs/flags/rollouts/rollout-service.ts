@@ -227,7 +227,8 @@ export class RolloutService {
     if (flag === null)
       throw new FleetFlagError('NOT_FOUND', `There is no flag ${JSON.stringify(flagKey)}.`, { field: 'flagKey' });
     const rule = flag.rules.find((candidate) => candidate.id === ruleId.toLowerCase());
-    if (rule === undefined) throw new FleetFlagError('NOT_FOUND', `${flag.key} has no such rule.`, { field: 'ruleId' });
+    if (rule === undefined)
+      throw new FleetFlagError('NOT_FOUND', `This rule does not exist in ${flag.key}.`, { field: 'ruleId' });
     if (rule.type !== 'percentage_rollout') throw badInput('ruleId', 'A rollout requires a percentage_rollout rule.');
     return { flag, rule };
   }

@@ -163,7 +163,10 @@ export class EnvironmentSnapshots {
       const text = await this.options.store.get(storedUnder(environment, position.revision));
       return text === null ? null : readSnapshot(text, environment, position);
     } catch (error) {
-      this.options.logger.debug({ err: error }, 'Cannot read the stored snapshot; building one from the database');
+      this.options.logger.debug(
+        { err: error, environment },
+        'Cannot read the stored snapshot; building one from the database',
+      );
       return null;
     }
   }
@@ -191,7 +194,7 @@ export class EnvironmentSnapshots {
       this.#stored.set(environment, key);
       if (former !== undefined && former !== key) await this.options.store.delete(former);
     } catch (error) {
-      this.options.logger.debug({ err: error }, 'Cannot store a snapshot; keeping it in memory only');
+      this.options.logger.debug({ err: error, environment }, 'Cannot store a snapshot; keeping it in memory only');
     }
   }
 

@@ -50,7 +50,7 @@ export class Supervision<Server> {
       this.#failures += 1;
       const retryMs = backoffMs(this.#failures, RETRY);
       const reason = errorMessage(error);
-      log(`PostgreSQL could not be started again, the next attempt is in ${retryMs / 1000} s: ${reason}`);
+      log(`Cannot restart PostgreSQL; retrying in ${retryMs / 1000} s: ${reason}`);
       return retryMs;
     }
     this.#failures = null;

@@ -107,7 +107,7 @@ export async function rollBackMigrations(options: MigrationOptions, count: numbe
         await client.query('COMMIT');
       } catch (error) {
         await client.query('ROLLBACK').catch(() => {});
-        throw new Error(`${name} could not be taken back: ${errorMessage(error)}`, { cause: error });
+        throw new Error(`${name} could not be rolled back: ${errorMessage(error)}`, { cause: error });
       }
       done.push(name);
     }
