@@ -118,7 +118,7 @@ export function writeSnapshot({ environment, position, entries, floor }: Environ
 }
 
 function isPosition(value: unknown): value is Position {
-  return isObject(value) && typeof value['revision'] === 'number' && typeof value['stamp'] === 'number';
+  return isObject(value) && typeof value['revision'] === 'number' && typeof value['changedAtMs'] === 'number';
 }
 
 function isDelta(value: unknown): value is Delta {
