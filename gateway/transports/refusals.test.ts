@@ -532,7 +532,10 @@ describe('credentials', () => {
   test('that nobody has shown are for signing in over HTTP only: a socket needs some', async () => {
     expect(await error({})).toBeUndefined();
     expect((await overHttp(gateway, {}, { query: FLAG }))?.[0]?.extensions).toEqual({ code: 'UNAUTHENTICATED' });
-    const closed = { code: 4403, reason: 'Forbidden: connection_init carries no credentials.' };
+    const closed = {
+      code: 4403,
+      reason: 'Forbidden: connection_init has no credentials: send authorization or x-api-key in its payload.',
+    };
     expect(await byHeaderAndByPayload({})).toEqual([closed, closed]);
   });
 
