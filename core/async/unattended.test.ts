@@ -15,7 +15,7 @@ function watched(work: Promise<unknown>): { readonly work: Promise<unknown>; rea
 test('a failure of work that nobody waits for is passed on with the name of the work and its cause', async () => {
   const cause = new Error('No such table');
   const { work, caught } = watched(Promise.reject(cause));
-  unattended(work, 'Sweeping presence');
+  unattended(work, 'The sweep of presence');
   expect(await caught()).toMatchObject({
     name: 'UnattendedFailure',
     message: 'The sweep of presence failed in the background.',
@@ -25,6 +25,6 @@ test('a failure of work that nobody waits for is passed on with the name of the 
 
 test('work that succeeds does not reach the last handler', async () => {
   const { work, caught } = watched(Promise.resolve(1));
-  unattended(work, 'Sweeping presence');
+  unattended(work, 'The sweep of presence');
   expect(await caught()).toBe('nothing');
 });

@@ -6,7 +6,7 @@ import { closeSync, constants, fstatSync, openSync, readFileSync, type Stats } f
 import { open, stat, type FileHandle } from 'node:fs/promises';
 
 /** The flag with which opening a pipe does not block. Windows has neither this flag nor such pipes. */
-const AT_ONCE = constants.O_NONBLOCK ?? 0;
+const AT_ONCE = constants.O_NONBLOCK | 0;
 
 /** Says what is at `path` instead of a regular file; null for a regular file, and where nothing can be found. */
 export async function fileKindFault(path: string): Promise<string | null> {

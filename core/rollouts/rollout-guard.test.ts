@@ -56,6 +56,7 @@ describe('readRolloutGuard', () => {
     [{ maxWorsePercent: 10_001 }, 'guard.maxWorsePercent'],
     [{ maxWorsePercent: NaN }, 'guard.maxWorsePercent'],
     [{ maxWorsePercent: null, bound: Infinity }, 'guard.bound'],
+    [{ maxWorsePercent: null, bound: '3' as never }, 'guard.bound'],
     [{ confidenceLevel: 0.49 }, 'guard.confidenceLevel'],
     [{ confidenceLevel: 1 }, 'guard.confidenceLevel'],
     [{ confidenceLevel: 0.95001 }, 'guard.confidenceLevel'],
