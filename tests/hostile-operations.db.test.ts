@@ -1,5 +1,5 @@
 /** The whole public schema against input that nobody means: none is a fault of ours, and none is half done. */
-import { afterAll, beforeAll, expect, test } from '@jest/globals';
+import { afterEach, beforeEach, expect, test } from '@jest/globals';
 import fc from 'fast-check';
 import { ERROR_CATALOGUE } from '../core/errors.ts';
 import { readApiSchema } from '../gateway/composition/supergraph.ts';
@@ -67,7 +67,7 @@ async function admin(query: string): Promise<Answer> {
   return answer;
 }
 
-beforeAll(async () => {
+beforeEach(async () => {
   every = await EveryCaller.start();
   const common = 'safetyLevel: NON_CRITICAL, enabled: true';
   for (const [key, type, value, environment] of [
@@ -166,7 +166,7 @@ beforeAll(async () => {
     },
   );
 });
-afterAll(() => every?.close());
+afterEach(() => every?.close());
 
 /** All that people and vehicles have written, as one text, and how long the trail is. */
 async function state(): Promise<{ readonly content: string; readonly trail: number; readonly revisions: string }> {
@@ -229,7 +229,6 @@ async function somethingHappens(round: number): Promise<void> {
   );
 }
 
-// Last: the presence of its vehicles changes after it, which the test before takes for half a change.
 test(`of ${SUBSCRIPTIONS} subscriptions on every field none is a fault of ours, and none ends a process`, async () => {
   const unforeseen: unknown[] = [];
   const note = (error: unknown) => void unforeseen.push(error);
