@@ -184,16 +184,21 @@ export class RememberedFlags {
   }
 }
 
-/** Gives the result of `read`. When the database does not answer, gives the cached answer instead, if there is one. */
+/**
+ * Gives the result of `read`. When the database does not answer, gives the cached answer instead, if there is one; a
+ * database that is only busy is waited for where there is none.
+ */
 export async function orRemembered<T>(read: () => Promise<T>, remembered: () => T | null): Promise<T> {
+  const reading = read();
   try {
-    return await (remembered() === null ? read() : withTimeout(PATIENCE, 'The database does not answer.', read));
+    return await withTimeout(PATIENCE, 'The database does not answer.', () => reading);
   } catch (error) {
+    const isLate = error instanceof TimeoutError;
     const cause = asServiceError(error);
-    const isAway =
-      error instanceof TimeoutError || (cause instanceof FleetFlagError && cause.code === 'SERVICE_UNAVAILABLE');
+    const isAway = isLate || (cause instanceof FleetFlagError && cause.code === 'SERVICE_UNAVAILABLE');
     const known = isAway ? remembered() : null;
-    if (known === null) throw error;
-    return known;
+    if (known !== null) return known;
+    if (isLate) return reading;
+    throw error;
   }
 }
