@@ -6,9 +6,10 @@
 import type { Logger } from 'pino';
 import { unattended } from '../../../core/async/unattended.ts';
 import type { PrismaClient } from '../../../prisma/generated/client.ts';
-import { Poller } from '../../../core/async/poller.ts';
+import type { Poller } from '../../../core/async/poller.ts';
 import { EvaluationCounts } from './evaluation-counts.ts';
 import type { MetricTables } from '../metrics/metric-store.ts';
+import { storePoller } from '../metrics/store-poller.ts';
 
 /** The least milliseconds between two refreshes. */
 const INTERVAL = 15_000;
@@ -21,15 +22,22 @@ const TIMEOUT = 30_000;
 
 /** Refreshes the statistics periodically. Of all instances, one does so at a time. */
 export class FlagStatisticsJob {
-  readonly #poller = new Poller(() => this.#poll());
+  readonly #poller: Poller;
   readonly #counts: EvaluationCounts;
 
   constructor(
     private readonly prisma: PrismaClient,
     tables: MetricTables,
-    private readonly logger: Logger,
-    private readonly interval = INTERVAL,
+    logger: Logger,
+    intervalMs = INTERVAL,
   ) {
+    this.#poller = storePoller({
+      refresh: () => this.refresh(),
+      intervalMs,
+      rest: REST,
+      logger,
+      failure: 'Cannot refresh the statistics of flags; serving the previous ones until the next attempt succeeds',
+    });
     this.#counts = new EvaluationCounts(tables);
   }
 
@@ -76,20 +84,5 @@ export class FlagStatisticsJob {
       },
       { timeout: TIMEOUT },
     );
-  }
-
-  /** Polls once. Resolves to the milliseconds until the next poll. */
-  async #poll(): Promise<number> {
-    const begun = performance.now();
-    try {
-      await this.refresh();
-    } catch (error) {
-      if (!this.#poller.closed)
-        this.logger.warn(
-          { err: error },
-          'Cannot refresh the statistics of flags; serving the previous ones until the next attempt succeeds',
-        );
-    }
-    return Math.max(this.interval, REST * (performance.now() - begun));
   }
 }

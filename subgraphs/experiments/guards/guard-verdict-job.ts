@@ -7,10 +7,11 @@ import { unattended } from '../../../core/async/unattended.ts';
 import { FleetFlagError } from '../../../core/errors.ts';
 import type { PrismaClient } from '../../../prisma/generated/client.ts';
 import type { MetricsStore } from '../../shared/stores/metrics-store.ts';
-import { Poller } from '../../../core/async/poller.ts';
+import type { Poller } from '../../../core/async/poller.ts';
 import { judge } from './guard-verdict.ts';
 import { dueForVerdict, findWatched, saveVerdict } from './guarded-rollouts.ts';
 import type { MetricTables } from '../metrics/metric-store.ts';
+import { storePoller } from '../metrics/store-poller.ts';
 import type { Measurements } from '../experiments/results.ts';
 
 /** Milliseconds between two verdicts on a rollout. */
@@ -28,7 +29,7 @@ const LAST_ARRIVAL = `SELECT toFloat64(toUnixTimestamp64Milli(max(received_at)))
 
 /** Polls for verdicts that are due and computes them. */
 export class GuardVerdictJob {
-  readonly #poller = new Poller(() => this.#poll());
+  readonly #poller: Poller;
 
   constructor(
     private readonly prisma: PrismaClient,
@@ -37,7 +38,15 @@ export class GuardVerdictJob {
     private readonly measurements: Measurements,
     private readonly logger: Logger,
     private readonly interval = INTERVAL,
-  ) {}
+  ) {
+    this.#poller = storePoller({
+      refresh: () => this.refresh(),
+      intervalMs: interval,
+      rest: REST,
+      logger,
+      failure: 'Cannot read guarded rollouts; they hold at their step until the next attempt succeeds',
+    });
+  }
 
   /** Starts polling. */
   start(): void {
@@ -110,20 +119,5 @@ export class GuardVerdictJob {
         { cause },
       );
     }
-  }
-
-  /** Polls once. Resolves to the milliseconds until the next poll. */
-  async #poll(): Promise<number> {
-    const begun = performance.now();
-    try {
-      await this.refresh();
-    } catch (error) {
-      if (!this.#poller.closed)
-        this.logger.warn(
-          { err: error },
-          'Cannot read guarded rollouts; they hold at their step until the next attempt succeeds',
-        );
-    }
-    return Math.max(this.interval, REST * (performance.now() - begun));
   }
 }
