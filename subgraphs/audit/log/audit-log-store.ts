@@ -1,22 +1,10 @@
 /** Reads of the audit log (subgraphs/shared/audit/audit-log.ts writes it). */
-import type { JsonValue } from '../../../core/model.ts';
 import { Prisma, type PrismaClient } from '../../../prisma/generated/client.ts';
+import type { HashedContent } from '../../shared/audit/audit-log.ts';
 import { pageOf, type Page } from '../../shared/subgraph/pagination.ts';
 
 /** One entry of the audit log. */
-export interface StoredAuditEntry {
-  readonly id: string;
-  /** The entry's position in the chain, from 1. */
-  readonly position: number;
-  readonly userId: string | null;
-  readonly apiKeyId: string | null;
-  readonly flagId: string | null;
-  readonly action: string;
-  readonly beforeValue: JsonValue;
-  readonly afterValue: JsonValue;
-  readonly ipAddress: string | null;
-  readonly userAgent: string | null;
-  readonly requestId: string | null;
+export interface StoredAuditEntry extends Omit<HashedContent, 'createdAt'> {
   readonly createdAt: Date;
   readonly hash: string;
 }

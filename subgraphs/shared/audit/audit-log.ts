@@ -70,6 +70,7 @@ export interface AuditEntry {
 /** The content that a row's hash covers, beside the previous row's hash. Times are ISO 8601 with milliseconds. */
 export interface HashedContent {
   readonly id: string;
+  /** The entry's position in the chain, from 1. */
   readonly position: number;
   readonly userId: string | null;
   readonly apiKeyId: string | null;
