@@ -4,14 +4,12 @@
 import { HeaderMap, type HTTPGraphQLRequest } from '@apollo/server';
 import type { FastifyRequest } from 'fastify';
 import { badInput } from '../../../core/errors.ts';
+import { isObject, membersOf, type Members } from '../../../core/json/json-value.ts';
 import { NAMING_MEMBERS, type NamingRequest } from '../../operations/persisted-operations/operation-reference.ts';
 
-const isRecord = (value: unknown): value is Record<string, unknown> =>
-  typeof value === 'object' && value !== null && !Array.isArray(value);
-
 /** What names the operation has been understood, and Apollo Server has no persisted queries of its own. */
-function withoutName(extensions: unknown): Record<string, unknown> | undefined {
-  if (!isRecord(extensions)) return undefined;
+function withoutName(extensions: unknown): Members | undefined {
+  if (!isObject(extensions)) return undefined;
   const { persistedQuery: _, ...others } = extensions;
   return others;
 }
@@ -46,7 +44,7 @@ export class OperationCall {
   }
 
   #readNaming(): NamingRequest {
-    if (this.request.method !== 'GET') return isRecord(this.#body) ? this.#body : {};
+    if (this.request.method !== 'GET') return membersOf(this.#body);
     for (const name of ['query', ...NAMING_MEMBERS]) {
       if (this.#params.getAll(name).length > 1)
         throw badInput(name, `The query parameter ${name} must be sent only once.`);
@@ -60,9 +58,9 @@ export class OperationCall {
   }
 
   /** The variables of a GET; null when they are not the object that they have to be. */
-  get variables(): Record<string, unknown> | null {
+  get variables(): Members | null {
     const variables = jsonIn(this.#params, 'variables') ?? {};
-    return isRecord(variables) ? variables : null;
+    return isObject(variables) ? variables : null;
   }
 
   /** @param text of the persisted operation that the request names; null where it brings its own */
@@ -75,7 +73,7 @@ export class OperationCall {
     const params = new URLSearchParams(this.#params);
     if (text === null) return { method, headers, search: `?${params}`, body: this.#body };
     if (method !== 'GET') {
-      const { id: _, documentId: __, extensions, ...others } = this.#body as Record<string, unknown>;
+      const { id: _, documentId: __, extensions, ...others } = membersOf(this.#body);
       return {
         method,
         headers,

@@ -2,7 +2,7 @@
  * Credentials that have ended, read from the audit log. Whatever ends a credential writes its entry in the same
  * transaction, so nothing ends unrecorded, and a reader of the log misses none.
  */
-import type { JsonValue } from '../../../core/model.ts';
+import { membersOf } from '../../../core/json/json-value.ts';
 import type { EndedCredential } from '../../../core/credentials/ended-credential.ts';
 import type { PrismaClient } from '../../../prisma/generated/client.ts';
 import { mapStream } from '../../shared/feeds/async-iteration.ts';
@@ -23,10 +23,6 @@ const upTo = (position: number): EndedCredential => ({
   vin: null,
 });
 
-function membersOf(value: JsonValue): Readonly<Record<string, JsonValue>> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value) ? value : {};
-}
-
 /** Gives the credential that an entry of the audit log ended, or null. */
 export function endedBy({
   position,
@@ -34,7 +30,7 @@ export function endedBy({
   afterValue,
 }: Pick<StoredAuditEntry, 'position' | 'action' | 'afterValue'>): EndedCredential | null {
   const after = membersOf(afterValue);
-  const ending = (name: Exclude<keyof EndedCredential, 'position'>, value: JsonValue | undefined) =>
+  const ending = (name: Exclude<keyof EndedCredential, 'position'>, value: unknown) =>
     typeof value === 'string' ? { ...upTo(position), [name]: value } : null;
   switch (action) {
     case 'UPDATE_USER':

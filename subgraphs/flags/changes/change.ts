@@ -6,6 +6,7 @@
 import type { Logger } from 'pino';
 import { unattended } from '../../../core/async/unattended.ts';
 import { FleetFlagError } from '../../../core/errors.ts';
+import { isJsonObject } from '../../../core/json/json-value.ts';
 import { FLAG_KEY_PATTERN, type Environment, type JsonObject, type JsonValue } from '../../../core/model.ts';
 import { needsSecondPerson } from '../../../core/access/safety-policy.ts';
 import { actingUser, type CallerIdentity } from '../../../core/access/caller.ts';
@@ -152,7 +153,7 @@ function checkRevision({ key, revision: currentRevision }: Flag, expectedRevisio
 
 /** Adds the requester and the reviewer to the audit row of an approved change. */
 function withBothPeople(after: JsonValue, request: ChangeRequest, approvedBy: string): JsonObject {
-  const content = typeof after === 'object' && after !== null && !Array.isArray(after) ? after : {};
+  const content = isJsonObject(after) ? after : {};
   return { ...content, changeRequest: { id: request.id, requestedBy: request.requestedById, approvedBy } };
 }
 
