@@ -39,10 +39,13 @@ async function fill(): Promise<void> {
   await plane.put('b', { type: 'string', defaultValue: 'eco' });
   const agent = await vehicle.start();
   await agent.ready();
+  // A proof that comes after the last flag would have the agent write a generation more at its end.
+  plane.onProof = () => new Promise(() => undefined);
   await plane.put('c', { enabled: false });
   await eventually(() => agent.status().revision === 3, 'all is stored');
   await agent.close();
   await plane.stop();
+  plane.onProof = (proof) => proof;
 }
 
 async function open(path = vehicle.databaseFile): Promise<Database> {
