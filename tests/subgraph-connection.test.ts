@@ -68,7 +68,8 @@ describe('a subgraph process that is lost', () => {
     changes = new ScriptedChanges();
     server = await serve(changes);
     proxy = await openProxy({ host: '127.0.0.1', port: server.port });
-    connection = connectRemote({ name: 'flags', url: `http://127.0.0.1:${proxy.port}`, tokens, pingInterval: 100 });
+    // Long enough for a busy machine to answer a ping in.
+    connection = connectRemote({ name: 'flags', url: `http://127.0.0.1:${proxy.port}`, tokens, pingInterval: 500 });
   });
   afterEach(async () => {
     await connection.close();

@@ -7,9 +7,22 @@
  * why the last write failed, empty where it did not.
  */
 import { readFileSync, writeSync } from 'node:fs';
+import { errorCode } from '../../core/caught-error.ts';
 import { FleetFlagAgent } from '../fleet-flag-agent.ts';
 import { nodeFileSystem, type FileSystem } from '../store/durable-file.ts';
 import { PinnedKeys } from '../trust/pinned-keys.ts';
+
+/** Writes to stdout and returns when all of it is there. A pipe that is full for the moment is tried again. */
+function writeWhole(text: string): void {
+  let rest = Buffer.from(text);
+  while (rest.length > 0) {
+    try {
+      rest = rest.subarray(writeSync(1, rest));
+    } catch (error) {
+      if (errorCode(error) !== 'EAGAIN') throw error;
+    }
+  }
+}
 
 export interface VehicleOptions {
   readonly url: string;
@@ -39,7 +52,7 @@ async function drive(place: number, options: VehicleOptions): Promise<void> {
   function say(what: string, value: string): void {
     if (said.get(what) === value) return;
     said.set(what, value);
-    writeSync(1, `${place} ${what} ${value}\n`);
+    writeWhole(`${place} ${what} ${value}\n`);
   }
 
   /** A write holds all that was tracked when it begins. */
