@@ -13,7 +13,7 @@ import { connectionBy, isUuid, readPage } from '../shared/subgraph/pagination.ts
 import type { SubgraphContext } from '../shared/subgraph/subgraph.ts';
 import { withRegisteredFacts, type FactsByVin } from '../shared/between-subgraphs/vehicle-facts.ts';
 import type { EvaluationContext as ContextInput, Resolvers, ResolversParentTypes } from './generated/resolvers.ts';
-import { evaluate } from './sync/evaluation.ts';
+import { evaluate, type Definitions } from './sync/evaluation.ts';
 import type { FlagChangeEvent, FlagFeed } from './sync/feed.ts';
 import type { Flag } from './flags/flag.ts';
 import type { NodeType } from './flags/nodes.ts';
@@ -35,6 +35,8 @@ export interface FlagsServices {
   readonly signer: Signer;
   readonly flags: FlagService;
   readonly snapshots: EnvironmentSnapshots;
+  /** Gives the definitions that vehicles of an environment have, as last read while the database is down. */
+  readonly definitions: (environment: Environment) => Promise<Definitions>;
   readonly sync: SyncService;
   readonly feed: FlagFeed;
   readonly requests: ChangeRequestService;
@@ -89,8 +91,8 @@ function readContext({ attributes = null, ...context }: ContextInput): Evaluatio
 const toEvaluation = (flag: { readonly key: string }, evaluation: Evaluation) => ({ flagKey: flag.key, ...evaluation });
 
 async function evaluateAll(services: FlagsServices, environment: Environment, context: EvaluationContext) {
-  const flags = await services.snapshots.definitions(environment);
-  return flags.map((flag) => toEvaluation(flag.definition, evaluate(flag, context)));
+  const { definitions } = await services.definitions(environment);
+  return definitions.map((flag) => toEvaluation(flag.definition, evaluate(flag, context)));
 }
 
 async function requestById(id: string, services: FlagsServices): Promise<ChangeRequest | null> {

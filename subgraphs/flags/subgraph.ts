@@ -15,12 +15,13 @@ import { FlagFeed } from './sync/feed.ts';
 import { flagLoaders, resolvers, rolloutLoader, type FlagsServices } from './resolvers.ts';
 import { typeOfNode } from './flags/nodes.ts';
 import { PositionSignatures } from './signing/position-signatures.ts';
-import { RememberedFlags } from './flags/remembered-flags.ts';
+import { orRemembered, RememberedFlags } from './flags/remembered-flags.ts';
 import { RememberingFlagService } from './flags/remembering-flag-service.ts';
 import { RolloutStepJob } from './rollouts/rollout-step-job.ts';
 import { RolloutService } from './rollouts/rollout-service.ts';
 import { RolloutTransitions } from './rollouts/rollout-transitions.ts';
 import type { Signer } from './signing/signing.ts';
+import type { Definitions } from './sync/evaluation.ts';
 import { EnvironmentSnapshots } from './sync/snapshots.ts';
 import { SyncService } from './sync/sync.ts';
 
@@ -39,6 +40,9 @@ export interface FlagsOptions {
   /** Whether this instance applies the steps of rollouts as they become due; true by default. */
   readonly appliesRollouts?: boolean;
 }
+
+/** Gives the definitions of the higher revision. */
+const newer = (a: Definitions | null, b: Definitions | null) => ((b?.revision ?? -1) > (a?.revision ?? -1) ? b : a);
 
 /** Starts the subgraph. It follows the environments' revisions and applies rollouts until `close`. */
 export async function startFlags({
@@ -78,6 +82,11 @@ export async function startFlags({
       requestFeed,
       rollouts,
       snapshots,
+      definitions: (environment) =>
+        orRemembered(
+          () => snapshots.definitions(environment),
+          () => newer(remembered.definitions(environment), snapshots.lastDefinitions(environment)),
+        ),
       sync,
       feed,
       rolloutOfRule: rolloutLoader(rollouts),

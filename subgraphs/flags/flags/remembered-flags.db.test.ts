@@ -28,6 +28,8 @@ async function remembering(pollIntervalMs: number): Promise<void> {
   await memory.start(flags.bus, pollIntervalMs);
 }
 const named = (key: string) => memory.named('key', [key])?.[0];
+const evaluated = (key: string) =>
+  memory.definitions('staging')?.definitions.find(({ definition }) => definition.key === key)?.definition.rules;
 const listed = (keyPrefix: string) => memory.page({ keyPrefix }, firstPage(10))?.totalCount;
 
 test('an instance has its own changes in its cache when it answers, before any announcement', async () => {
@@ -40,16 +42,17 @@ test('an instance has its own changes in its cache when it answers, before any a
   const input = { key, name: 'A flag', type: 'boolean', defaultValue: false, environment: 'staging' } as const;
 
   await service.createFlag(identity, { ...input, safetyLevel: 'Non-Critical' });
-  expect([named(key)?.rules, listed(key)]).toEqual([[], 1]);
+  expect([named(key)?.rules, listed(key), evaluated(key)]).toEqual([[], 1, []]);
   await service.killSwitch(identity, key, 'Fault in the field');
-  expect([named(key)?.rules, listed(key)]).toMatchObject([[{ type: 'kill_switch' }], 1]);
+  const killed = [{ type: 'kill_switch' }];
+  expect([named(key)?.rules, listed(key), evaluated(key)]).toMatchObject([killed, 1, killed]);
   await service.updateFlag(identity, key, { environment: 'development' }, null);
   expect([named(key)?.environment, listed(key)]).toEqual(['development', 1]);
   // A further refresh reads the same, and no flag twice.
   await memory.refresh();
   expect([named(key)?.environment, listed(key)]).toEqual(['development', 1]);
   await service.archiveFlag(identity, key, null);
-  expect([named(key), listed(key)]).toEqual([undefined, 0]);
+  expect([named(key), listed(key), evaluated(key)]).toEqual([undefined, 0, undefined]);
 });
 
 test('a draft is not cached', async () => {

@@ -8,6 +8,7 @@ import type { Logger } from 'pino';
 import { unattended } from '../../../core/async/unattended.ts';
 import { FleetFlagError } from '../../../core/errors.ts';
 import { isKilled } from '../../../core/evaluation/evaluate.ts';
+import type { Environment } from '../../../core/model.ts';
 import type { PrismaClient } from '../../../prisma/generated/client.ts';
 import type { Bus } from '../../shared/feeds/bus.ts';
 import { asServiceError } from '../../shared/postgres/service-error.ts';
@@ -16,6 +17,8 @@ import { CoalescedRefresh } from '../../../core/async/coalesce.ts';
 import { Poller } from '../../../core/async/poller.ts';
 import { pageOf, type Page } from '../../shared/subgraph/pagination.ts';
 import { FLAGS_CHANGED, type FlagChange, type FlagChanges } from '../changes/change.ts';
+import { definitionIn } from '../signing/signing.ts';
+import type { Definitions } from '../sync/evaluation.ts';
 import type { Flag } from './flag.ts';
 import type { FlagFilter, FlagOrder } from '../generated/resolvers.ts';
 import { NEWEST_FIRST } from './flag-order.ts';
@@ -126,6 +129,17 @@ export class RememberedFlags {
   named(by: 'id' | 'key', names: readonly string[]): Flag[] | null {
     const found = this.#all().filter((flag) => names.includes(flag[by]));
     return new Set(found.map((flag) => flag[by])).size === new Set(names).size ? found : null;
+  }
+
+  /** Gives the definitions of `environment` as cached, or null when none of it was read. */
+  definitions(environment: Environment): Definitions | null {
+    const read = this.#environments.get(environment);
+    if (read === undefined) return null;
+    const flags = this.#all().filter((flag) => flag.environment === environment);
+    const definitions = flags
+      .sort((a, b) => (a.key < b.key ? -1 : 1))
+      .map(({ signedDefinition: jws }) => ({ definition: definitionIn(jws), jws }));
+    return { revision: Math.max(Number(read.version[0]), ...flags.map(({ revision }) => revision)), definitions };
   }
 
   /** Gives a page as the database would, or null when only the database can. */

@@ -17,6 +17,13 @@ export interface SignedDefinition {
   readonly jws: string;
 }
 
+/** The living flags of an environment, by key, as vehicles have them: whitelists are digests. */
+export interface Definitions {
+  /** The environment's revision that they are known to contain. */
+  readonly revision: number;
+  readonly definitions: readonly SignedDefinition[];
+}
+
 /** Evaluates a flag for `context`. Never throws. */
 export function evaluate({ definition, jws }: SignedDefinition, context: EvaluationContext): Evaluation {
   // Unsigned definitions have no signature to be cached by.

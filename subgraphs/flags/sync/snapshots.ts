@@ -12,7 +12,7 @@ import type { PrismaClient } from '../../../prisma/generated/client.ts';
 import { TimeoutError, withTimeout } from '../../../core/async/timeout.ts';
 import type { KeyValueStore } from '../../shared/stores/key-value-store.ts';
 import { ComparedClock } from './compared-clock.ts';
-import type { SignedDefinition } from './evaluation.ts';
+import type { Definitions, SignedDefinition } from './evaluation.ts';
 import type { Standing } from '../signing/position-signatures.ts';
 import { definitionIn } from '../signing/signing.ts';
 import {
@@ -279,12 +279,23 @@ export class EnvironmentSnapshots {
     return { environment, revision: position.revision, set, deltas: changed, verifiedAt: Math.floor(readAt / 1_000) };
   }
 
-  /**
-   * Gives the definitions that vehicles of `environment` have, by key, under the same conditions as `since`. Whitelists
-   * are digests.
-   */
-  async definitions(environment: Environment): Promise<readonly SignedDefinition[]> {
-    const { deltas } = await this.since(environment, 0);
+  /** Gives the living definitions of `environment` by a read that begins after this call; rejects as `refresh`. */
+  async definitions(environment: Environment): Promise<Definitions> {
+    this.#wanted.add(environment);
+    await this.refresh();
+    const { revision, deltas } = await this.known(environment, 0);
+    return { revision, definitions: this.#parsed(deltas) };
+  }
+
+  /** Gives the living definitions of `environment` as last read, or null when they were never read. */
+  lastDefinitions(environment: Environment): Definitions | null {
+    const snapshot = this.#held.get(environment)?.snapshot;
+    const deltas = snapshot === undefined ? null : entriesSince(snapshot, 0, false);
+    if (snapshot === undefined || deltas === null) return null;
+    return { revision: snapshot.position.revision, definitions: this.#parsed(deltas) };
+  }
+
+  #parsed(deltas: readonly Delta[]): SignedDefinition[] {
     const definitions = deltas.map((delta) => {
       let definition = this.#definitions.get(delta);
       if (definition === undefined) this.#definitions.set(delta, (definition = definitionIn(delta.jws)));
