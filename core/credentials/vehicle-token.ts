@@ -4,12 +4,12 @@
  * vehicle's tokens raises the vehicle's generation, which ends all tokens of earlier generations.
  */
 import { randomUUID } from 'node:crypto';
-import { SignJWT, jwtVerify } from 'jose';
 import { FleetFlagError } from '../errors.ts';
 import { ENVIRONMENTS, VIN_PATTERN, type Environment } from '../model.ts';
 import type { VehicleCaller } from '../access/caller.ts';
+import { isCount, isOneOf } from '../json/json-value.ts';
+import { importKey, signJwt, verifyJwt, type ExpectedClaims } from './hmac-jwt.ts';
 import { deriveKey } from './identity-token.ts';
-import { isCount } from '../json/json-value.ts';
 
 /** The claims of a genuine token. The caller still has to check whether its generation was revoked. */
 export interface VerifiedVehicleToken {
@@ -32,42 +32,48 @@ export interface VehicleTokens {
   verify(token: string): Promise<VerifiedVehicleToken>;
 }
 
+const EXPECTED = {
+  typ: 'fleetflag-vehicle+jwt',
+  issuer: 'fleetflag',
+  audience: 'fleetflag-gateway',
+  required: ['exp', 'sub', 'env'],
+} satisfies ExpectedClaims;
+
 /**
  * Makes the issuer and verifier of vehicle tokens.
  *
  * @param secret `FLEETFLAG_INTERNAL_SECRET`: at least 32 characters
  */
 export function createVehicleTokens(secret: string): VehicleTokens {
-  const key = deriveKey(secret, 'vehicle-token');
+  const key = importKey(deriveKey(secret, 'vehicle-token'));
   return {
-    issue: (vin, environment, expiresAt, generation = 0) =>
-      new SignJWT({ env: environment, gen: generation })
-        .setProtectedHeader({ alg: 'HS256', typ: 'fleetflag-vehicle+jwt' })
-        .setIssuer('fleetflag')
-        .setAudience('fleetflag-gateway')
-        .setSubject(vin)
-        .setJti(randomUUID())
-        .setIssuedAt()
-        .setExpirationTime(expiresAt)
-        .sign(key),
+    async issue(vin, environment, expiresAt, generation = 0) {
+      const claims = {
+        env: environment,
+        gen: generation,
+        iss: EXPECTED.issuer,
+        aud: EXPECTED.audience,
+        sub: vin,
+        jti: randomUUID(),
+        iat: Math.floor(Date.now() / 1_000),
+        exp: Math.floor(expiresAt.getTime() / 1_000),
+      };
+      return signJwt(EXPECTED.typ, claims, key);
+    },
     async verify(token) {
       try {
-        const { payload } = await jwtVerify<{ env: unknown; gen: unknown; sub: string; exp: number }>(token, key, {
-          algorithms: ['HS256'],
-          typ: 'fleetflag-vehicle+jwt',
-          issuer: 'fleetflag',
-          audience: 'fleetflag-gateway',
-          requiredClaims: ['exp', 'sub', 'env'],
-        });
-        const environment = ENVIRONMENTS.find((name) => name === payload.env);
         // The first tokens were issued without a generation.
-        const { sub: vin, gen: generation = 0 } = payload;
-        if (environment === undefined || !VIN_PATTERN.test(vin) || !isCount(generation))
+        const { sub: vin, env: environment, exp, gen: generation = 0 } = verifyJwt(token, key, EXPECTED, Date.now());
+        if (!isOneOf(ENVIRONMENTS, environment) || !isVin(vin) || !isCount(generation))
           throw new Error('malformed claims');
-        return { caller: { kind: 'vehicle', vin, environment }, expiresAt: new Date(payload.exp * 1000), generation };
+        return { caller: { kind: 'vehicle', vin, environment }, expiresAt: new Date(Number(exp) * 1_000), generation };
       } catch (cause) {
         throw new FleetFlagError('UNAUTHENTICATED', 'The vehicle token is not valid.', {}, { cause });
       }
     },
   };
+}
+
+function isVin(value: unknown): value is string {
+  return typeof value === 'string' && VIN_PATTERN.test(value);
 }
