@@ -205,10 +205,7 @@ export function analyse({ arms, treatmentShare, vehiclesInBothArms }: Experiment
     significant,
     decidedBy: plan.running ? 'sequential' : 'fixed-horizon',
     winner: significant ? leader : null,
-    sampleRatioMismatch: sampleRatio(
-      mapArms(vehicles, ({ count }) => count),
-      treatmentShare,
-    ),
+    sampleRatioMismatch: sampleRatio([{ treatmentShare, vehicles: mapArms(vehicles, ({ count }) => count) }]),
     vehiclesInBothArms,
   };
 }

@@ -4,7 +4,7 @@
  */
 import erfc from '@stdlib/math-base-special-erfc';
 import erfcinv from '@stdlib/math-base-special-erfcinv';
-import betainc from '@stdlib/math-base-special-betainc';
+import gammaln from '@stdlib/math-base-special-gammaln';
 import studentCdf from '@stdlib/stats-base-dists-t-cdf';
 import studentQuantile from '@stdlib/stats-base-dists-t-quantile';
 
@@ -23,6 +23,11 @@ export function normalTwoSided(z: number): number {
   return erfc(Math.abs(z) / Math.SQRT2);
 }
 
+/** Gives P(Z ≤ z) for the standard normal distribution. */
+export function normalCumulative(z: number): number {
+  return erfc(-z / Math.SQRT2) / 2;
+}
+
 /**
  * Gives the z ≥ 0 with P(|Z| ≥ z) = `probability`; for a probability above 1 (up to 2) the z < 0 with P(Z ≥ z) =
  * `probability` / 2.
@@ -31,18 +36,48 @@ export function normalCritical(probability: number): number {
   return Math.SQRT2 * erfcinv(probability);
 }
 
+/** The least logarithm for which the ordinary form still has all its digits. */
+const LEAST_EXACT_LOG = -690;
+/** The continued fraction's relative error, and a stand-in for a denominator of 0. */
+const [PRECISION, TINY] = [1e-15, 1e-300];
+/** Beyond it, 1 added to the square changes no digit of a double. */
+const GREAT = 1e9;
+/** Convergence takes about √max(a, b) terms; this is enough for ten thousand million degrees of freedom. */
+const MAX_TERMS = 200_000;
+
 /**
- * Gives P(X ≥ `x`) and P(X ≤ `x`) of a binomial X: `trials`, each with probability `p`. `x` is an integer from 0 to
- * `trials`.
+ * Gives the continued fraction of I_x(a, b), for x < (a + 1)/(a + b + 2). Source: DLMF 8.17.22, evaluated by Lentz's
+ * method.
  */
-export function binomialTails(
-  x: number,
-  trials: number,
-  p: number,
-): { readonly upper: number; readonly lower: number } {
-  // DLMF 8.17.5: P(X ≥ x) = I_p(x, n − x + 1).
-  return {
-    upper: x === 0 ? 1 : betainc(p, x, trials - x + 1, true, false),
-    lower: x === trials ? 1 : betainc(p, x + 1, trials - x, true, true),
-  };
+function betaFraction(x: number, a: number, b: number): number {
+  let c = 1;
+  let d = 1 / (1 - ((a + b) * x) / (a + 1));
+  let value = d;
+  for (let m = 1; m <= MAX_TERMS; m++) {
+    const even = (m * (b - m) * x) / ((a + 2 * m - 1) * (a + 2 * m));
+    d = 1 / (1 + even * d || TINY);
+    c = 1 + even / c || TINY;
+    value *= d * c;
+    const odd = (-(a + m) * (a + b + m) * x) / ((a + 2 * m) * (a + 2 * m + 1));
+    d = 1 / (1 + odd * d || TINY);
+    c = 1 + odd / c || TINY;
+    value *= d * c;
+    if (Math.abs(d * c - 1) < PRECISION) break;
+  }
+  return value;
+}
+
+/**
+ * Gives the natural logarithm of P(|T| ≥ |t|) for Student's t, where the probability itself may be too small for a
+ * double.
+ */
+export function studentLogTwoSided(t: number, df: number): number {
+  const direct = Math.log(studentTwoSided(t, df));
+  if (direct > LEAST_EXACT_LOG) return direct;
+  // P = I_x(df/2, 1/2) with x = df/(df + t²); both logarithms keep their digits when t² is small beside df or great.
+  const [a, b, ratio] = [df / 2, 1 / 2, Math.abs(t) / Math.sqrt(df)];
+  const logX = ratio > GREAT ? -2 * Math.log(ratio) : -Math.log1p(ratio ** 2);
+  const logRest = -Math.log1p(ratio ** -2);
+  const logBeta = gammaln(a) + gammaln(b) - gammaln(a + b);
+  return a * logX + b * logRest - Math.log(a) - logBeta + Math.log(betaFraction(Math.exp(logX), a, b));
 }

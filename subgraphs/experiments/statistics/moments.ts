@@ -41,7 +41,7 @@ export type Missing =
   | 'history-is-constant';
 
 /** Checks whether a statistic could not be computed. */
-export function isMissing<T extends object>(result: T | Missing): result is Missing {
+export function isMissing<T extends object | number>(result: T | Missing): result is Missing {
   return typeof result === 'string';
 }
 

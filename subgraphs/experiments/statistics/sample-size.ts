@@ -4,12 +4,15 @@
  *   continuous:  n = 2 (z_{1−α/2} + z_{power})² σ²/δ² + z²_{1−α/2}/4
  *   binary:      n = (z_{1−α/2} + z_{power})² (p₁(1 − p₁) + p₂(1 − p₂)) / δ²,   p₂ = p₁ + δ
  *
+ * The continuous formula is off by one here and there; from it the smallest n is found whose exact power suffices.
+ *
  * Source: Guenther, "Sample Size Formulas for Normal Theory t Tests", The American Statistician 35 (1981), whose last
  * term makes up for the variance being estimated; Chow, Shao, Wang, "Sample Size Calculations in Clinical Research"
  * (2008), eq. 4.2.2: each arm's own variance, as in Welch's test, not the pooled one of the z-test.
  */
 import { FleetFlagError, badInput } from '../../../core/errors.ts';
 import { normalCritical } from './distributions.ts';
+import { powerOfTest } from './power.ts';
 
 /** The plan of an experiment. */
 export interface SampleSizeInput {
@@ -85,6 +88,16 @@ function noise(input: SampleSizeInput, effect: number): number {
   return (baseline * (1 - baseline)) / effect ** 2 + (changed * (1 - changed)) / effect ** 2;
 }
 
+/** Gives the smallest number of vehicles whose exact power suffices, from one that is nearly it. */
+function exactSize(near: number, effect: number, power: number, alpha: number): number {
+  if (near > MAX_VEHICLES) return near;
+  const suffices = (vehicles: number) => powerOfTest(vehicles, effect, alpha) >= power;
+  let vehicles = Math.max(MIN_VEHICLES, near);
+  while (!suffices(vehicles)) vehicles++;
+  while (vehicles > MIN_VEHICLES && suffices(vehicles - 1)) vehicles--;
+  return vehicles;
+}
+
 /**
  * Gives the number of vehicles needed in each arm, at least 2.
  *
@@ -95,10 +108,11 @@ export function requiredSampleSize(input: SampleSizeInput): number {
   const { power, confidenceLevel } = readLevels(input);
   const effect = readEffect(input);
   const critical = normalCritical(1 - confidenceLevel);
-  const estimatedVariance = typeof input.standardDeviation === 'number' ? critical ** 2 / 4 : 0;
-  const vehicles = Math.ceil(
-    (critical + normalCritical(2 * (1 - power))) ** 2 * noise(input, effect) + estimatedVariance,
-  );
+  const needed = (critical + normalCritical(2 * (1 - power))) ** 2 * noise(input, effect);
+  const vehicles =
+    typeof input.standardDeviation === 'number'
+      ? exactSize(Math.ceil(needed + critical ** 2 / 4), effect / input.standardDeviation, power, 1 - confidenceLevel)
+      : Math.ceil(needed);
   if (vehicles <= MAX_VEHICLES) return Math.max(MIN_VEHICLES, vehicles);
   throw new FleetFlagError(
     'LIMIT_EXCEEDED',

@@ -39,9 +39,6 @@ export interface SequentialTest {
   readonly critical: number | null;
 }
 
-/** Bounds a p-value from below: an underflowed one would give an infinite normal score; this one gives 38. */
-const leastPositive = (p: number) => Math.max(p, Number.MIN_VALUE);
-
 /**
  * Runs the sequential test on a Welch test of the vehicles so far.
  *
@@ -55,7 +52,7 @@ export function sequentialTest(
   const evidence = -Math.log(1 - confidenceLevel);
   const size = (4 * vehicles.control * vehicles.treatment) / (vehicles.control + vehicles.treatment);
   const k = (size / (2 * vehiclesInEachArm)) * (2 * evidence + Math.log1p(2 * evidence));
-  const z = normalCritical(leastPositive(welch.pValue));
+  const z = normalCritical(welch.pValue);
   const pValue = Math.min(1, Math.exp(Math.log1p(k) / 2 - ((z * z) / 2) * (k / (1 + k))));
   const criticalZ = Math.sqrt(2 * ((1 + k) / k) * (evidence + Math.log1p(k) / 2));
   const critical = studentCritical(normalTwoSided(criticalZ), welch.degreesOfFreedom);

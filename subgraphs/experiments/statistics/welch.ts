@@ -8,7 +8,7 @@
  * Source: Welch, "The generalization of 'Student's' problem when several different population variances are involved",
  * Biometrika 34 (1947), 28–35; df: Satterthwaite, Biometrics Bulletin 2 (1946), eq. 17.
  */
-import { studentCritical, studentTwoSided } from './distributions.ts';
+import { studentCritical, studentLogTwoSided, studentTwoSided } from './distributions.ts';
 import { sampleVariance, type Arms, type Missing, type Moments } from './moments.ts';
 
 /** The outcome of Welch's test. */
@@ -19,7 +19,10 @@ export interface WelchTest {
   readonly standardError: number;
   readonly degreesOfFreedom: number;
   readonly t: number;
+  /** Never 0: below the least positive double it is that, and `logPValue` has its digits. */
   readonly pValue: number;
+  /** The natural logarithm of the p-value. */
+  readonly logPValue: number;
 }
 
 /** The interval's ends. */
@@ -61,7 +64,9 @@ export function welchTest({ control, treatment }: Arms<Moments>): WelchTest | Mi
   // Computed by shares, because fourth powers of the errors leave a double's range.
   const share = (ofTreatment / standardError) ** 2;
   const degreesOfFreedom = 1 / (share ** 2 / (treatment.count - 1) + (1 - share) ** 2 / (control.count - 1));
-  return { difference, standardError, degreesOfFreedom, t, pValue: studentTwoSided(t, degreesOfFreedom) };
+  const pValue = Math.max(Number.MIN_VALUE, studentTwoSided(t, degreesOfFreedom));
+  const logPValue = studentLogTwoSided(t, degreesOfFreedom);
+  return { difference, standardError, degreesOfFreedom, t, pValue, logPValue };
 }
 
 /**

@@ -90,9 +90,13 @@ for name, c, t, planned, level in ARMS:
     crit = t_critical(1 - f(level), w["df"])
     size = abs(w["mc"])
     rel = 100 * w["d"] / size
-    rel_se = 100 * mp.sqrt(w["a"] / size**2 + w["mt"] ** 2 * w["b"] / size**4)
-    # Fieller: the ratio is bounded by the data only when the control's own interval leaves out 0.
+    # Fieller: the ratio is bounded by the data only when the control's own interval leaves out 0. The ends are the
+    # changes r at which the test of mT = mC + r |mC| is exactly at its critical value.
     bounded = size > crit * mp.sqrt(w["b"])
+    if bounded:
+        base = w["mc"] / size
+        ends = mp.polyroots([w["mc"] ** 2 - crit**2 * w["b"], -2 * w["mt"] * size, w["mt"] ** 2 - crit**2 * w["a"]], maxsteps=500, extraprec=400)
+        interval = sorted(100 * (mp.re(end) - base) for end in ends)
     sp, sc = sequential(w, c[0], t[0], planned, level)
     if c[2] > 1e-200:
         ref = stats.ttest_ind_from_stats(t[1], math.sqrt(t[2] / (t[0] - 1)), t[0], c[1], math.sqrt(c[2] / (c[0] - 1)), c[0], equal_var=False)
@@ -104,10 +108,10 @@ for name, c, t, planned, level in ARMS:
             difference=num(w["d"]), standardError=num(w["se"]), degreesOfFreedom=num(w["df"]), t=num(w["t"]), pValue=num(w["p"]),
             differenceInterval=[num(w["d"] - crit * w["se"]), num(w["d"] + crit * w["se"])],
             improvementPercent=num(rel) if bounded else None,
-            confidenceInterval=[num(rel - crit * rel_se), num(rel + crit * rel_se)] if bounded else None,
+            confidenceInterval=[num(end) for end in interval] if bounded else None,
             sequentialPValue=num(sp), sequentialCritical=num(sc),
         )))
-write("comparisons.json", "Welch's test, relative improvement with its delta-method interval, sequential p-value and critical value of two arms given by count, mean and sum of squared deviations.", cases)
+write("comparisons.json", "Welch's test, relative improvement with its interval by Fieller, sequential p-value and critical value of two arms given by count, mean and sum of squared deviations.", cases)
 
 RATIOS = [
     ("as planned", 500, 500, "0.5"), ("a usual split", 5021, 4979, "0.5"), ("a mismatch that nobody sees by eye", 821588, 815482, "0.5"),
@@ -117,17 +121,84 @@ RATIOS = [
 ]
 cases = []
 for name, c, t, share in RATIOS:
-    s = f(float(share)); n = c + t; ec, et = n * (1 - s), n * s
-    if min(ec, et) >= 5:
-        chi = (c - ec) ** 2 / ec + (t - et) ** 2 / et
-        p = mp.erfc(mp.sqrt(chi / 2))
-        agree(p, stats.chi2.sf(float(chi), 1), 1e-9)
-    else:
-        pmf = [mp.binomial(n, k) * s**k * (1 - s) ** (n - k) for k in range(n + 1)]
-        p = min(f(1), 2 * min(mp.fsum(pmf[: t + 1]), mp.fsum(pmf[t:])))
-        agree(p, min(1, 2 * min(stats.binom.cdf(t, n, float(s)), stats.binom.sf(t - 1, n, float(s)))), 1e-9)
-    cases.append(dict(name=name, control=c, treatment=t, treatmentShare=float(share), expected=num(p)))
-write("sample-ratios.json", "p-values of the sample-ratio check: chi-square with one degree of freedom, or the doubled smaller tail of the exact binomial test where an arm's expected size is below 5.", cases)
+    s = f(float(share))
+    ratios = [mp.beta(k * s + t, k * (1 - s) + c) / mp.beta(k * s, k * (1 - s)) / (s**t * (1 - s) ** c) for k in (2, 20, 200, 2000)]
+    cases.append(dict(name=name, control=c, treatment=t, treatmentShare=float(share), expected=num(mp.log(mp.fsum(ratios) / 4))))
+write("sample-ratios.json", "Logarithms of the sample ratio's e-value: the mean of four Beta-binomial likelihoods, divided by the plan's.", cases)
+
+TAILS = [("40", "3"), ("1e4", "10"), ("60", "1000.5"), ("45", "5e6"), ("1e9", "70"), ("-300", "250"), ("39", "1e9"), ("1e160", "2")]
+write("far-tails.json", "Logarithms of two-sided tails of Student's t that are too small for a double, or nearly.", [
+    dict(t=float(t), df=float(df), expected=num(mp.log(t_two_sided(f(t), f(df))))) for t, df in TAILS])
+
+DELTAS = [
+    ("of sums, means differ by 71 %", (3407, "1396.87", "52377.9767"), (3461, "2422.7", "134698.29"), None),
+    ("of shares, with the variance of a share", (28, "14", None), (30, "16", None), None),
+]
+cases = []
+for name, c, t, _ in DELTAS:
+    def moments(n, total, squares):
+        m = f(total) / n
+        return n, m, (f(squares) - n * m * m if squares else (n - 1) * m * (1 - m))
+    c, t = moments(*c), moments(*t)
+    w = welch(c, t)
+    se = mp.sqrt(w["a"] / w["mc"] ** 2 + w["mt"] ** 2 * w["b"] / w["mc"] ** 4)
+    dump = lambda arm: dict(count=arm[0], mean=num(arm[1]), m2=num(arm[2]))
+    cases.append(dict(name=name, control=dump(c), treatment=dump(t), welch=num(w["p"]), expected=num(t_two_sided(w["d"] / w["mc"] / se, w["df"]))))
+write("delta-p-values.json", "p-values of a ratio of means of 1 by the delta method, beside Welch's.", cases)
+
+
+def of_events(direction, limit, share, x_t, x_c):
+    """The mean over twelve rate ratios of the likelihood ratios of the events' arms."""
+    def q(ratio): return share * ratio / (share * ratio + 1 - share)
+    ratios = [f("1.15") * (8 / f("1.15")) ** (f(i) / 11) for i in range(12)]
+    each = [q(limit * r if direction == "higher" else limit / r) for r in ratios]
+    return [(one / q(limit)) ** x_t * ((1 - one) / (1 - q(limit))) ** x_c for one in each]
+
+
+EVENTS = [
+    ("12 failures of 12 vehicles, none of 300", "higher", 1, "12/312", 12, 0), ("15 of 465 against none of 55", "higher", 1, "465/520", 15, 0),
+    ("a doubled rate under a limit of 10 %", "higher", "1.1", "0.1", 40, 180), ("a halved rate", "lower", 1, "0.5", 30, 60),
+    ("a rate just at its limit", "lower", "0.9", "0.444", 72, 100), ("no events", "higher", 1, "0.5", 0, 0), ("many events", "higher", "1.25", "0.01", 3000, 200000),
+]
+fraction = lambda text: f(text.split("/")[0]) / f(text.split("/")[1]) if "/" in str(text) else f(text)
+cases = []
+for name, direction, limit, share, x_t, x_c in EVENTS:
+    each = of_events(direction, fraction(str(limit)), fraction(share), x_t, x_c)
+    cases.append(dict(name=name, direction=direction, limit=float(limit), share=num(fraction(share)), treatment=x_t, control=x_c, expected=num(mp.log(mp.fsum(each) / len(each)))))
+write("event-evidence.json", "Logarithms of e-values on the arm of each event.", cases)
+
+STAKES = [f("0.9") / 2**i for i in range(10)]
+
+
+def of_means(direction, s, share, low, high, centre, control, treatment):
+    """The mean over stakes of the products of 1 + stake/worst * phi, phi written as in the paper's inverse weighting."""
+    sign = 1 if direction == "higher" else -1
+    phi = lambda arm, y: sign * ((y - s * centre) / share if arm else -s * (y - centre) / (1 - share))
+    worst = -min(phi(arm, y) for arm in (0, 1) for y in (low, high))
+    return [mp.fprod([1 + stake / worst * phi(0, y) for y in control] + [1 + stake / worst * phi(1, y) for y in treatment]) for stake in STAKES]
+
+
+MEANS = [
+    ("a higher mean", "higher", "1", "0.5", "0", "10", "4", [3, 4, 5, 2, 6], [7, 8, 9, 6, 10]),
+    ("a limit of 20 %", "higher", "1.2", "0.3", "0", "10", "4", [3, 4, 5, 2, 6, 4, 4], [5, 6, 4]),
+    ("a lower mean", "lower", "1", "0.9", "-2", "3", "1", [2, 3, 2.5], [0, -1, -2, 1, 0.5]),
+    ("a limit of -20 %", "lower", "0.8", "0.01", "0", "1", "0.5", [0.5] * 90, [0.1]),
+]
+cases = []
+for name, direction, s, share, low, high, centre, control, treatment in MEANS:
+    each = of_means(direction, *[f(x) for x in (s, share, low, high, centre)], [f(y) for y in control], [f(y) for y in treatment])
+    cases.append(dict(name=name, direction=direction, limit=float(s), share=float(share), range=dict(low=float(low), high=float(high), centre=float(centre)),
+                      control=control, treatment=treatment, expected=num(mp.log(mp.fsum(each) / len(each)))))
+write("mean-evidence.json", "Logarithms of e-values on the difference of two means, by bets within a range.", cases)
+
+BOUNDS = [("above a bound", "higher", "42", "0", [46, 47, 44, 45, 48] * 8), ("below a bound", "lower", "42", "60", [38, 39, 37] * 10), ("at a bound", "higher", "3", "0", [3, 3, 3, 3]), ("shares", "higher", "0.03", "0", [0, 1, 0, 0, 1] * 4)]
+cases = []
+for name, direction, bound, end, treatment in BOUNDS:
+    sign, m = (1 if direction == "higher" else -1), f(bound)
+    worst = sign * (m - f(end))
+    each = [mp.fprod([1 + stake / worst * sign * (f(y) - m) for y in treatment]) for stake in STAKES]
+    cases.append(dict(name=name, direction=direction, bound=float(bound), end=float(end), treatment=treatment, expected=num(mp.log(mp.fsum(each) / len(each)))))
+write("bound-evidence.json", "Logarithms of e-values on one mean against a bound.", cases)
 
 
 def t_power(n, d, alpha):
@@ -144,7 +215,7 @@ def exact_t_size(d, alpha, power):
 
 
 cases = []
-for sd, effect, power, level in [(6, 1, .8, .95), (6, 1, .9, .95), (10, 5, .8, .95), (1, .5, .8, .99), (3, 3, .8, .95), (2.5, -.4, .8, .9), (15, .3, .8, .95), (1, .01, .95, .999), (1, 2.5, .8, .95), (8, 2, .5, .95)]:
+for sd, effect, power, level in [(6, 1, .8, .95), (6, 1, .9, .95), (10, 5, .8, .95), (1, .5, .8, .99), (3, 3, .8, .95), (2.5, -.4, .8, .9), (15, .3, .8, .95), (1, .01, .95, .999), (1, 2.5, .8, .95), (8, 2, .5, .95), *[(1, round(.15 * i, 2), power, level) for i in range(1, 21) for power, level in ((.8, .95), (.9, .99), (.6, .8))]]:
     cases.append(dict(baseline=42, standardDeviation=sd, minimumDetectableEffect=effect, power=power, confidenceLevel=level, expected=exact_t_size(abs(effect) / sd, 1 - level, power)))
 for p1, effect, power, level in [(.1, .02, .8, .95), (.1, -.02, .8, .95), (.5, .01, .9, .95), (.03, .003, .8, .95), (.8, .05, .8, .99), (.0005, .0001, .8, .9), (.2, .3, .95, .95)]:
     p1_, e_ = f(p1), f(effect); p2_ = p1_ + e_
