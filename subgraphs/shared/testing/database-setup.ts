@@ -36,6 +36,6 @@ async function openServer(): Promise<Omit<TestServer, 'template'>> {
   const folder = mkdtempSync(join(tmpdir(), 'fleetflag-test-'));
   // As root, the server runs under another account, which must be able to pass through.
   chmodSync(folder, 0o711);
-  const server = await startEmbeddedPostgres({ dataDir: folder, log: () => {} });
+  const server = await startEmbeddedPostgres({ dataDir: folder, log: () => {}, isDurable: false });
   return { ...server, folder };
 }

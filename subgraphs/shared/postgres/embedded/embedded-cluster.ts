@@ -75,13 +75,17 @@ async function initdb(
 /**
  * Starts the postmaster in a session of its own: Ctrl-C in a terminal signals the whole foreground group, and the
  * server must outlive FleetFlag's own shutdown. Gives its process id; it does not accept connections yet.
+ *
+ * @param isDurable whether what is committed must outlive the machine's power, and not only the server's processes
  */
 export function spawnPostmaster(
   place: ServerPlace,
   account: ServerAccount,
   binaries: ServerBinaries,
   socketFolder: string,
+  isDurable: boolean,
 ): number {
+  const safely = isDurable ? 'on' : 'off';
   const settings = {
     listen_addresses: '',
     unix_socket_directories: socketFolder,
@@ -90,9 +94,9 @@ export function spawnPostmaster(
     max_connections: '100',
     shared_buffers: '64MB',
     max_wal_size: '256MB',
-    fsync: 'on',
+    fsync: safely,
     synchronous_commit: 'on',
-    full_page_writes: 'on',
+    full_page_writes: safely,
     timezone: 'UTC',
     log_timezone: 'UTC',
     log_destination: 'stderr',

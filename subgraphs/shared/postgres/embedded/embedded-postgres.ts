@@ -32,6 +32,11 @@ export interface EmbeddedPostgresOptions {
   readonly dataDir: string;
   /** Receives sentences for the operator. */
   readonly log: (line: string) => void;
+  /**
+   * Whether what is committed must outlive the machine's power; true by default. Tests do without: the disk would be
+   * what they wait for.
+   */
+  readonly isDurable?: boolean;
 }
 
 /** A running embedded server, owned by this process. */
@@ -61,7 +66,11 @@ const PATIENCE = 30_000;
  * platform, or when the server cannot run on its data (the error names the folder, the server's last words and the
  * remedies)
  */
-export async function startEmbeddedPostgres({ dataDir, log }: EmbeddedPostgresOptions): Promise<EmbeddedPostgres> {
+export async function startEmbeddedPostgres({
+  dataDir,
+  log,
+  isDurable = true,
+}: EmbeddedPostgresOptions): Promise<EmbeddedPostgres> {
   const account = serverAccount();
   makeDataFolder(dataDir);
   const lock = takeOwnerLock(
@@ -79,7 +88,7 @@ export async function startEmbeddedPostgres({ dataDir, log }: EmbeddedPostgresOp
       await ensureCluster(place, account, binaries);
       postmaster = await launch(
         place,
-        () => spawnPostmaster(place, account, binaries, socketFolder(place, account)),
+        () => spawnPostmaster(place, account, binaries, socketFolder(place, account), isDurable),
         log,
       );
     }
@@ -92,7 +101,7 @@ export async function startEmbeddedPostgres({ dataDir, log }: EmbeddedPostgresOp
     const { socketFolder: folder } = postmaster;
     const supervision = new Supervision(postmaster, {
       isAlive: ({ pid, identity }) => processIdentity(pid) === identity,
-      restart: () => launch(place, () => spawnPostmaster(place, account, binaries, folder), log),
+      restart: () => launch(place, () => spawnPostmaster(place, account, binaries, folder, isDurable), log),
       log,
     });
     const stop = async () => {
