@@ -10,7 +10,7 @@ import {
 } from '../model.ts';
 import { validateConditions } from '../validation/validate-rule.ts';
 import { signedConditions } from './rules/whitelist-digest.ts';
-import { bucketOf } from './bucket.ts';
+import { bucketing } from './bucket.ts';
 import { compileFlag, evaluateFlag } from './evaluate.ts';
 import { rounds } from '../testing/rounds.ts';
 
@@ -185,6 +185,19 @@ describe('laws of evaluation', () => {
     );
   });
 
+  it('does not depend on what was evaluated before', () => {
+    fc.assert(
+      fc.property(rules, fc.array(fc.oneof(context, json), { minLength: 2, maxLength: 6 }), (rules, contexts) => {
+        const compiled = compileFlag(flag({ rules }));
+        for (const context of [...contexts, ...contexts])
+          expect(evaluateFlag(compiled, context as never)).toEqual(
+            evaluateFlag(compileFlag(flag({ rules })), context as never),
+          );
+      }),
+      RUNS,
+    );
+  });
+
   it('does not depend on the order of the rules in the list', () => {
     const shuffled = rules.chain((rules) =>
       fc.tuple(fc.constant(rules), fc.shuffledSubarray(rules, { minLength: rules.length })),
@@ -284,8 +297,9 @@ describe('cohorts on sequential VINs', () => {
   it('spreads vehicles evenly over the buckets', () => {
     const CELLS = 100;
     const counts = new Array<number>(CELLS).fill(0);
+    const bucketOf = bucketing('adas');
     for (let index = 0; index < FLEET; index++) {
-      const cell = Math.floor((bucketOf('adas', sequentialVin(index)) * CELLS) / 100_000);
+      const cell = Math.floor((bucketOf(sequentialVin(index)) * CELLS) / 100_000);
       counts[cell] = (counts[cell] ?? 0) + 1;
     }
     const expected = FLEET / CELLS;

@@ -2,7 +2,7 @@ import { readFileSync, readdirSync } from 'node:fs';
 import { describe, expect, it } from '@jest/globals';
 import type { Evaluation, EvaluationContext, FlagDefinition, RuleDefinition } from '../model.ts';
 import { signedConditions } from './rules/whitelist-digest.ts';
-import { bucketOf } from './bucket.ts';
+import { bucketing } from './bucket.ts';
 import { compileFlag, evaluateFlag, type EvaluationOptions } from './evaluate.ts';
 
 interface GoldenCase {
@@ -60,6 +60,6 @@ describe('golden bucket vectors', () => {
   const { vectors } = read<{ vectors: { salt: string; vin: string; nonce?: string; bucket: number }[] }>(VECTORS);
 
   it.each(vectors)('$salt, $vin, $nonce: $bucket', ({ salt, vin, nonce, bucket }) => {
-    expect(bucketOf(salt, vin, nonce)).toBe(bucket);
+    expect(bucketing(salt)(vin, nonce)).toBe(bucket);
   });
 });

@@ -1,5 +1,5 @@
 import { describe, expect, it } from '@jest/globals';
-import { isInRange, isPossibleRange, readRange, type VersionRange } from './version-range.ts';
+import { isInRange, isPossibleRange, readRange, versionTest, type VersionRange } from './version-range.ts';
 
 function range(text: string): VersionRange {
   const read = readRange(text);
@@ -102,5 +102,17 @@ describe('isInRange', () => {
 
   it.each([undefined, null, 2.5, ['2.5.0'], {}])('contains no value that is not text: %j', (version) => {
     expect(isInRange(range('*'), version)).toBe(false);
+  });
+});
+
+describe('a test of versions', () => {
+  it('says what isInRange says, at first and again, of more versions than it remembers', () => {
+    const [text, tested] = [range('>=2.5.0 <2.8'), versionTest(range('>=2.5.0 <2.8'))];
+    const versions = [
+      ...Array.from({ length: 120 }, (_, number) => `2.${number % 10}.${number}`),
+      ...['latest', '2.6.0-rc1', `2.6.0-${'a'.repeat(200)}`, '', null, undefined, 2.6, ['2.6.0']],
+    ];
+    for (const version of [...versions, ...versions, ...[...versions].reverse()])
+      expect([version, tested(version)]).toEqual([version, isInRange(text, version)]);
   });
 });

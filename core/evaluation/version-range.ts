@@ -10,6 +10,7 @@
 import {
   BUILD,
   IDENTIFIERS,
+  MAX_VERSION_LENGTH,
   compareVersions,
   fourNumbers,
   readNumbers,
@@ -205,4 +206,25 @@ export function isInRange(range: VersionRange, version: unknown): boolean {
   if (read === null) return false;
   for (const interval of range) if (isWithin(interval, read)) return true;
   return false;
+}
+
+/** Decides whether a version, as a context gives it (any JSON), is in a range. */
+export type VersionTest = (version: unknown) => boolean;
+
+/** How many versions a test remembers. A fleet has few of them and a vehicle has one. */
+const MAX_REMEMBERED = 50;
+
+/** Makes the test that says what `isInRange` says, and remembers it for the versions of late. */
+export function versionTest(range: VersionRange): VersionTest {
+  const answers = new Map<unknown, boolean>();
+  return (version) => {
+    const known = answers.get(version);
+    if (known !== undefined) return known;
+    const answer = isInRange(range, version);
+    // What is too long to be a version would only take memory.
+    if (typeof version !== 'string' || version.length > MAX_VERSION_LENGTH) return answer;
+    if (answers.size >= MAX_REMEMBERED) answers.clear();
+    answers.set(version, answer);
+    return answer;
+  };
 }

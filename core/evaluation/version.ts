@@ -5,7 +5,7 @@
  */
 
 /** Longer than any real version. It bounds what a context can make a process parse and remember. */
-const MAX_VERSION_LENGTH = 100;
+export const MAX_VERSION_LENGTH = 100;
 
 /** The four numbers of a version. */
 export type Numbers = readonly [number, number, number, number];

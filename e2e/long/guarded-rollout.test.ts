@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
-import { BUCKETS, bucketOf } from '../../core/evaluation/bucket.ts';
+import { BUCKETS, bucketing } from '../../core/evaluation/bucket.ts';
 import { Api } from '../harness/api.ts';
 import { Deployment } from '../harness/deployment.ts';
 import { Fleet } from '../harness/fleet.ts';
@@ -27,7 +27,8 @@ type Arms = Record<'treatment' | 'control', string[]>;
 
 /** Vehicles that a rollout of the flag at 50 % gives the feature to, and others. */
 function armsOf(key: string, vins: readonly string[]): Arms {
-  const treated = (vin: string) => bucketOf(key, vin) < BUCKETS / 2;
+  const bucketOf = bucketing(key);
+  const treated = (vin: string) => bucketOf(vin) < BUCKETS / 2;
   return { treatment: vins.filter(treated), control: vins.filter((vin) => !treated(vin)) };
 }
 

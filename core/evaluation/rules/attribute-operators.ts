@@ -5,7 +5,6 @@
  * units. An object satisfies no operator. A list satisfies only `contains`, which finds text in it.
  */
 import { badInput } from '../../errors.ts';
-import { isInRange } from '../version-range.ts';
 import type { JsonValue } from '../../model.ts';
 import { readList, readNonBlank, readVersionRange } from './condition-fields.ts';
 
@@ -87,7 +86,7 @@ const COMPILERS: Readonly<Record<string, OperatorCompiler>> = {
   ),
   starts_with: anyOf(readNonBlank, (value, part) => typeof value === 'string' && value.startsWith(part)),
   ends_with: anyOf(readNonBlank, (value, part) => typeof value === 'string' && value.endsWith(part)),
-  semver: anyOf(readVersionRange, (value, range) => isInRange(range, value)),
+  semver: anyOf(readVersionRange, (value, isInRange) => isInRange(value)),
 };
 
 /** The names of all operators. */

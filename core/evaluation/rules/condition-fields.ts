@@ -3,7 +3,7 @@
  * dotted path.
  */
 import { FleetFlagError, badInput } from '../../errors.ts';
-import { isPossibleRange, readRange, type VersionRange } from '../version-range.ts';
+import { isPossibleRange, readRange, versionTest, type VersionTest } from '../version-range.ts';
 import type { EvaluationContext, JsonObject } from '../../model.ts';
 import { isJsonObject } from '../../json/json-value.ts';
 
@@ -86,11 +86,11 @@ export function readNames(value: unknown, path: string): Set<string> {
   return readList(value, path, (item, at) => readNonBlank(item, at).trim());
 }
 
-/** Reads an npm-style range that some version can be in. */
-export function readVersionRange(value: unknown, path: string): VersionRange {
+/** Reads an npm-style range that some version can be in; gives the test of versions. */
+export function readVersionRange(value: unknown, path: string): VersionTest {
   const range = typeof value === 'string' ? readRange(value) : null;
   if (range === null)
     throw badInput(path, 'Expected a version range such as ">=2.5.0 <3"; no alternative beside "||" may be blank.');
   if (!isPossibleRange(range)) throw badInput(path, 'No version can match this range.');
-  return range;
+  return versionTest(range);
 }

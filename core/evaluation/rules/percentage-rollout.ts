@@ -5,7 +5,7 @@
  * as in vehicle_target. No context VIN: does not match." (design.md)
  */
 import { badInput } from '../../errors.ts';
-import { BUCKETS, bucketOf } from '../bucket.ts';
+import { BUCKETS, bucketing } from '../bucket.ts';
 import { readBoolean, readNonBlank, readObject, readOptional, readRequired, type Matcher } from './condition-fields.ts';
 import { TARGET_KEYS, isTargeted, readTarget, type VehicleTarget } from './vehicle-target.ts';
 
@@ -53,10 +53,10 @@ export function parsePercentageRollout(conditions: unknown, path: string): Perce
  */
 export function compilePercentageRollout(rollout: PercentageRollout, flagKey: string): Matcher {
   const { threshold, sticky, target } = rollout;
-  const salt = rollout.salt ?? flagKey;
+  const bucketOf = bucketing(rollout.salt ?? flagKey);
   return (context, nonce) => {
     const { vin } = context;
     if (typeof vin !== 'string' || vin === '' || !isTargeted(target, context)) return false;
-    return bucketOf(salt, vin, sticky ? '' : nonce) < threshold;
+    return bucketOf(vin, sticky ? '' : nonce) < threshold;
   };
 }

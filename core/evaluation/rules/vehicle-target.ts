@@ -3,7 +3,7 @@
  * such as `2.5` or `v2.5.0-rc1` are read sensibly; an unreadable version matches nothing." (design.md)
  */
 import { badInput } from '../../errors.ts';
-import { isInRange, type VersionRange } from '../version-range.ts';
+import type { VersionTest } from '../version-range.ts';
 import type { EvaluationContext, JsonObject, JsonValue } from '../../model.ts';
 import { readNames, readObject, readOptional, readVersionRange, type Matcher } from './condition-fields.ts';
 import { checkSeen } from '../../validation/text.ts';
@@ -16,7 +16,7 @@ export const TARGET_KEYS = ['models', 'sw_version', 'regions'] as const;
  */
 export interface VehicleTarget {
   readonly models: ReadonlySet<string> | undefined;
-  readonly swVersion: VersionRange | undefined;
+  readonly swVersion: VersionTest | undefined;
   readonly regions: ReadonlySet<string> | undefined;
 }
 
@@ -77,7 +77,7 @@ export function isTargeted(target: VehicleTarget, context: EvaluationContext): b
   return (
     isAmong(target.models, context.model) &&
     isAmong(target.regions, context.region) &&
-    (target.swVersion === undefined || isInRange(target.swVersion, context.swVersion))
+    (target.swVersion === undefined || target.swVersion(context.swVersion))
   );
 }
 

@@ -1,6 +1,5 @@
 /** The filters of a list of vehicles. */
 import { badInput } from '../../../core/errors.ts';
-import { isInRange } from '../../../core/evaluation/version-range.ts';
 import { readVersionRange } from '../../../core/evaluation/rules/condition-fields.ts';
 import { checkText } from '../../../core/json/json-value.ts';
 import type { VehicleFilter } from '../generated/resolvers.ts';
@@ -31,9 +30,7 @@ export function readText(text: string | null | undefined, path: string): string 
 }
 
 function readVersions(text: string | null, path: string): ReadFilter['hasVersion'] {
-  if (text === null) return null;
-  const range = readVersionRange(text, path);
-  return (swVersion) => isInRange(range, swVersion);
+  return text === null ? null : readVersionRange(text, path);
 }
 
 function readSearch(text: string | null, path: string): string | null {
