@@ -1,12 +1,15 @@
 /**
- * `npm run bench [-- NAME]`: runs one benchmark, or all of them one after another. Each compares FleetFlag with the
- * usual alternative, in one run on one machine: read the ratios, not the absolute numbers.
+ * `npm run bench [-- NAME] [--quick]`: runs one benchmark, or all of them one after another. Each compares FleetFlag
+ * with the usual alternative, in one run on one machine: read the ratios, not the absolute numbers.
  */
 
+import { buildCommands } from '../commands/build.ts';
 import { readPlainArguments } from '../commands/command-line.ts';
+import type { BenchmarkOptions } from './harness/options.ts';
 
 /** Each module's `run` prints its table and leaves nothing behind. */
-const BENCHMARKS: Readonly<Record<string, () => Promise<{ run: () => Promise<void> }>>> = {
+const BENCHMARKS: Readonly<Record<string, () => Promise<{ run: (options: BenchmarkOptions) => Promise<void> }>>> = {
+  reads: () => import('./reads.ts'),
   audience: () => import('./audience.ts'),
   agent: () => import('./agent.ts'),
   'event-streams': () => import('./event-streams.ts'),
@@ -17,17 +20,25 @@ const BENCHMARKS: Readonly<Record<string, () => Promise<{ run: () => Promise<voi
   sync: () => import('./sync.ts'),
 };
 
-const [name] = readPlainArguments(
-  `Usage: npm run bench [-- NAME]\n\nNAME is one of ${Object.keys(BENCHMARKS).join(', ')}; all of them where none is named.\n\n  --help, --version`,
-  { most: 1 },
+const args = readPlainArguments(
+  `Usage: npm run bench [-- NAME] [--quick]
+
+NAME is one of ${Object.keys(BENCHMARKS).join(', ')}; all of them where none is named.
+
+  --quick  fewer and shorter rounds
+  --help, --version`,
+  { known: ['--quick'], most: 1 },
 );
+const name = args.find((arg) => !arg.startsWith('-'));
 if (name !== undefined && !Object.hasOwn(BENCHMARKS, name)) {
   console.error(`There is no benchmark "${name}". There are: ${Object.keys(BENCHMARKS).join(', ')}.`);
   process.exitCode = 2;
 } else {
+  // The benchmarks start the commands as they are deployed.
+  await buildCommands();
   for (const [key, load] of Object.entries(BENCHMARKS)) {
     if (name !== undefined && name !== key) continue;
     const { run } = await load();
-    await run();
+    await run({ quick: args.includes('--quick') });
   }
 }
