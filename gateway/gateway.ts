@@ -22,7 +22,7 @@ import { OperationPipeline } from './operations/pipeline.ts';
 import { answerTo } from './operations/refusals/error-answer.ts';
 import { AccountConcurrency } from './operations/turns/account-concurrency.ts';
 import { RightOfWay } from './operations/turns/right-of-way.ts';
-import { GatewayMetrics } from './monitoring/gateway-metrics.ts';
+import { GatewayMetrics, type MetricFigures } from './monitoring/gateway-metrics.ts';
 import { readinessOf, type Readiness } from './monitoring/readiness.ts';
 import { checkScrape } from './monitoring/scrape-access.ts';
 import { presenceOf } from './presence/connected-vehicles.ts';
@@ -65,12 +65,16 @@ export interface GatewayOptions {
   readonly requestTimes?: RequestTimes;
   /** How many lines of the process's log could not be written, for `/metrics`. */
   readonly lostLogLines?: () => number;
+  /** The figures of the other gateways on this port; `/metrics` then tells the sums over all of them. */
+  readonly figuresOfOthers?: () => Promise<readonly unknown[]>;
 }
 
 export interface Gateway {
   /** The port that it listens on. */
   readonly port: number;
   counters(): SubscriptionCounters;
+  /** The figures of this process, of which `/metrics` tells. */
+  figures(): Promise<MetricFigures>;
   /** Takes no more requests, ends websockets with 1012 over `spread` milliseconds, and waits for what is under way. */
   close(spread?: number): Promise<void>;
 }
@@ -146,6 +150,7 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
   });
   metrics.watch(subscriptions);
   metrics.watchProcess(options.unforeseen ?? (() => ({})), options.lostLogLines ?? (() => 0));
+  if (options.figuresOfOthers !== undefined) metrics.sumWith(options.figuresOfOthers);
   serveUpgrades(app.server, subscriptions, pages, logger);
 
   await generations.start();
@@ -157,6 +162,7 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
   return {
     port: boundAddress(app.server).port,
     counters: () => subscriptions.counters(),
+    figures: () => metrics.figures(),
     async close(spread) {
       stopFollowing();
       stopRechecking();

@@ -1,6 +1,7 @@
 import { spawnSync } from 'node:child_process';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { eventually } from '../../core/testing/eventually.ts';
+import { GatewayMetrics } from './gateway-metrics.ts';
 import { ScriptedGateway, VIN } from '../testing/scripted-gateway.ts';
 import { testUnless } from '../../core/testing/unless.ts';
 
@@ -101,6 +102,29 @@ test('the process is told of too', async () => {
     'nodejs_heap_size_used_bytes',
   ])
     expect(names).toContain(name);
+});
+
+test('of several gateways on one port the sums are told, whichever of them is asked', async () => {
+  const [asked, other] = [new GatewayMetrics(), new GatewayMetrics()];
+  for (const metrics of [asked, other, other]) metrics.answered('/graphql', 200, 0.02);
+  other.ran('query', 'OK', 0.5);
+  other.watchWorkers(() => ({ running: 2, replaced: 1 }));
+  // As they come from another process.
+  asked.sumWith(async () => [JSON.parse(JSON.stringify(await other.figures())) as unknown, null]);
+  const { type, body } = await asked.text();
+  expect(type).toBe('text/plain; version=0.0.4; charset=utf-8');
+  for (const line of [
+    'fleetflag_http_requests_total{route="/graphql",status="200"} 3',
+    'fleetflag_http_request_duration_seconds_bucket{le="0.01",route="/graphql"} 0',
+    'fleetflag_http_request_duration_seconds_bucket{le="0.025",route="/graphql"} 3',
+    'fleetflag_http_request_duration_seconds_count{route="/graphql"} 3',
+    'fleetflag_operations_total{type="query",code="OK"} 1',
+    'fleetflag_workers 2',
+    'fleetflag_workers_replaced_total 1',
+    '# TYPE fleetflag_workers_replaced_total counter',
+  ])
+    expect(body.split('\n')).toContain(line);
+  expect(body).toMatch(/^process_resident_memory_bytes [1-9]/m);
 });
 
 describe('the names of what is told', () => {

@@ -2,7 +2,7 @@
  * What the gateway tells a Prometheus server (`/metrics`, docs/operations/deployment.md): its requests, its operations,
  * its sockets, its process.
  */
-import { Counter, Gauge, Histogram, Registry, collectDefaultMetrics } from 'prom-client';
+import { AggregatorRegistry, Counter, Gauge, Histogram, Registry, collectDefaultMetrics } from 'prom-client';
 import type { Caller } from '../../core/access/caller.ts';
 import type { SubscriptionCounters } from '../transports/websocket/subscription-server.ts';
 
@@ -22,8 +22,13 @@ export interface SocketFigures {
   identities(): Iterable<{ readonly caller: Caller }>;
 }
 
+/** All figures of one process, as JSON that another process can sum up. */
+export type MetricFigures = Awaited<ReturnType<Registry['getMetricsAsJSON']>>;
+
+/** The gateway's figures, of this process or summed over the gateways on one port. */
 export class GatewayMetrics {
   readonly #registry = new Registry();
+  #figuresOfOthers: (() => Promise<readonly unknown[]>) | null = null;
   readonly #requests = this.#counter('http_requests_total', 'HTTP requests answered, by route and status.', [
     'route',
     'status',
@@ -137,8 +142,41 @@ export class GatewayMetrics {
     );
   }
 
+  /** Adds how many gateway processes of one port run, and how many have been replaced. */
+  watchWorkers(read: () => { readonly running: number; readonly replaced: number }): void {
+    this.#gauge('workers', 'Gateway processes that share the port.', [], (it) => it.set(read().running));
+    this.#total('workers_replaced_total', 'Gateway processes that ended and were replaced.', [], (it) =>
+      it.inc(read().replaced),
+    );
+  }
+
+  /** Tells the sums over this process and others from now on. @param figures gives what `figures` gives in each of them */
+  sumWith(figures: () => Promise<readonly unknown[]>): void {
+    this.#figuresOfOthers = figures;
+  }
+
+  /** Gives the figures of this process alone. */
+  async figures(): Promise<MetricFigures> {
+    this.#readProcess();
+    return this.#registry.getMetricsAsJSON();
+  }
+
   /** All of it in Prometheus' text form, with its media type. */
   async text(): Promise<{ readonly type: string; readonly body: string }> {
+    const registry = await this.#summed();
+    return { type: registry.contentType, body: await registry.metrics() };
+  }
+
+  async #summed(): Promise<Registry> {
+    if (this.#figuresOfOthers === null) {
+      this.#readProcess();
+      return this.#registry;
+    }
+    const [own, others] = await Promise.all([this.figures(), this.#figuresOfOthers()]);
+    return AggregatorRegistry.aggregate([own, ...others.filter((each) => Array.isArray(each))]);
+  }
+
+  #readProcess(): void {
     // From the first time that somebody asks: watching the event loop and the collector costs a little all the time.
     if (!this.#watchesProcess) {
       collectDefaultMetrics({ register: this.#registry });
@@ -146,7 +184,6 @@ export class GatewayMetrics {
     }
     this.#watchesProcess = true;
     this.#look();
-    return { type: this.#registry.contentType, body: await this.#registry.metrics() };
   }
 
   #counter<Label extends string>(name: string, help: string, labelNames: Label[]): Counter<Label> {
