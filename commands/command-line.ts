@@ -25,27 +25,51 @@ export function answerHelp(usage: string, args: readonly string[] = process.argv
   process.exit(0);
 }
 
+/** Ends the process with exit code 2, naming the fault. */
+function refuse(fault: string, usage: string): never {
+  complain(`${fault}\n\n${usage}`);
+  process.exit(2);
+}
+
+/** Gives the value of an option, as `--name value` or `--name=value`; undefined where the option is not given. */
+function valueOf(option: string, args: readonly string[]): string | undefined {
+  const at = args.findIndex((arg) => arg === option || arg.startsWith(`${option}=`));
+  if (at < 0) return undefined;
+  return args[at] === option ? (args[at + 1] ?? '') : args[at]?.slice(option.length + 1);
+}
+
 /**
- * Gives the arguments of a command whose only options are `--help`, `--version` and the switches in `known`. Ends the
- * process with exit code 2, naming the fault, for any other option or for more than `most` other arguments.
+ * Gives the arguments of a command whose only options are `--help`, `--version`, the switches in `known` and the
+ * options in `valued`, without the latter and their values. Ends the process with exit code 2, naming the fault, for
+ * any other option or for more than `most` other arguments.
  */
 export function readPlainArguments(
   usage: string,
-  { known = [], most = 0 }: { known?: readonly string[]; most?: number } = {},
+  { known = [], valued = [], most = 0 }: { known?: readonly string[]; valued?: readonly string[]; most?: number } = {},
 ): readonly string[] {
-  const args = process.argv.slice(2);
-  answerHelp(usage, args);
+  const given = process.argv.slice(2);
+  answerHelp(usage, given);
+  const isValued = (arg: string) => valued.some((option) => arg === option || arg.startsWith(`${option}=`));
+  const args = given.filter((arg, index) => !isValued(arg) && !valued.includes(given[index - 1] ?? ''));
   const unknown = args.find((arg) => arg.startsWith('-') && !known.includes(arg));
+  if (unknown !== undefined) refuse(`Unknown option ${unknown}.${suggestOption(unknown, usage)}`, usage);
   const rest = args.filter((arg) => !arg.startsWith('-'));
-  const fault =
-    unknown !== undefined
-      ? `Unknown option ${unknown}.${suggestOption(unknown, usage)}`
-      : rest.length > most
-        ? `Unexpected argument "${rest[most]}".`
-        : null;
-  if (fault !== null) {
-    complain(`${fault}\n\n${usage}`);
-    process.exit(2);
-  }
+  if (rest.length > most) refuse(`Unexpected argument "${rest[most]}".`, usage);
   return args;
+}
+
+/** More than any machine on which one process more would still help. */
+const MAX_WORKERS = 64;
+
+/** What usages say of `--workers`. */
+export const WORKERS_USAGE = `  --workers N         gateway processes on the one port, 1 to ${MAX_WORKERS}; 1 when absent`;
+
+/** Reads `--workers`; null where it is not given. Ends the process with exit code 2 for anything but 1 to 64. */
+export function readWorkers(usage: string): number | null {
+  const text = valueOf('--workers', process.argv.slice(2));
+  if (text === undefined) return null;
+  const count = /^\d{1,2}$/.test(text) ? Number(text) : 0;
+  if (count < 1 || count > MAX_WORKERS)
+    refuse(`--workers is ${JSON.stringify(text)}; it must be a number from 1 to ${MAX_WORKERS}.`, usage);
+  return count;
 }

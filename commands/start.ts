@@ -1,11 +1,19 @@
-/** `npm start`: starts the whole control plane in one process. */
-import { readPlainArguments } from './command-line.ts';
-import { startControlPlane } from '../main/control-plane.ts';
+/** `npm start`: starts the whole control plane in one process, or with several gateway processes on one port. */
+import cluster from 'node:cluster';
 import { runUntilStopped } from '../main/process.ts';
+import { WORKERS_USAGE, readPlainArguments, readWorkers } from './command-line.ts';
 
-readPlainArguments(`Usage: npm start
+const USAGE = `Usage: npm start [-- --workers N]
 
-Starts the whole control plane in one process. All settings are environment variables: docs/operations/configuration.md.
+Starts the whole control plane. All settings are environment variables: docs/operations/configuration.md.
 
-  --help, --version`);
-await runUntilStopped({}, startControlPlane);
+${WORKERS_USAGE}
+  --help, --version`;
+
+readPlainArguments(USAGE, { valued: ['--workers'] });
+const workers = readWorkers(USAGE) ?? 1;
+// A worker is a gateway and nothing else, so it loads no more than that.
+const start = cluster.isWorker
+  ? (await import('../main/workers/gateway-worker.ts')).startGatewayWorker
+  : (await import('../main/control-plane.ts')).startControlPlane;
+await runUntilStopped({}, (configuration, logger, unforeseen) => start(configuration, logger, unforeseen, workers));

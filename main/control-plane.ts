@@ -1,26 +1,35 @@
-/** The whole control plane in one process: the gateway, which calls the four subgraphs in process. */
+/**
+ * The whole control plane on one machine: the gateway, which calls the four subgraphs in process, or several gateways
+ * in worker processes, which call the subgraphs of this process over HTTP.
+ */
 import type { Logger } from 'pino';
 import { createVehicleTokens } from '../core/credentials/vehicle-token.ts';
 import { SUBGRAPH_NAMES } from '../core/wire/subgraph.ts';
 import { connectInProcess } from '../subgraphs/shared/subgraph/in-process-connection.ts';
-import { openAll, together, type Lifecycle } from './lifecycle.ts';
+import { openCache } from './cache.ts';
 import type { Configuration } from './configuration.ts';
 import { makeFirstAdministrator } from './first-administrator.ts';
 import { openGateway } from './gateway.ts';
 import type { UnforeseenCounts } from './last-handler.ts';
+import { openAll, together, type Lifecycle } from './lifecycle.ts';
 import { startingSecret } from './secrets.ts';
-import { openCache, openMetrics, openPostgres } from './stores.ts';
-import { startSubgraph } from './subgraphs.ts';
+import { sayReady } from './log.ts';
+import { openMetrics, openPostgres } from './stores.ts';
+import { serveStarted, startSubgraph } from './subgraphs.ts';
 import { startingSigner } from './trusted-signer.ts';
+import { openWorkers } from './workers/primary.ts';
 
 /**
  * Starts everything; resolves when the gateway listens. If anything fails, closes what was already started. Closing
  * ends everything in order and leaves no process behind.
+ *
+ * @param workers how many gateways share the port; one runs in this process
  */
 export function startControlPlane(
   configuration: Configuration,
   logger: Logger,
   unforeseen: () => UnforeseenCounts,
+  workers = 1,
 ): Promise<Lifecycle> {
   return openAll(async (lifecycle) => {
     // The stores do not depend on each other: opened together, they take only as long as the slowest of them.
@@ -44,8 +53,19 @@ export function startControlPlane(
       presenceGraceSeconds: configuration.presenceGraceSeconds,
     };
     const started = await together(SUBGRAPH_NAMES.map((name) => startSubgraph(name, parts, lifecycle)));
+    if (workers > 1) {
+      const subgraphUrls = await serveStarted(
+        started,
+        { secret, ...cache, publicKeys: signer.publicKeys },
+        lifecycle,
+        logger,
+      );
+      const options = { count: workers, secret, subgraphUrls, cache: configuration.redis === null ? cache : null };
+      sayReady(await openWorkers(configuration, { ...options, unforeseen }, lifecycle, logger));
+      return lifecycle;
+    }
     const connections = started.map(({ subgraph, ready }) => connectInProcess(subgraph, ready));
-    await openGateway(
+    const gateway = await openGateway(
       configuration,
       {
         connections,
@@ -58,6 +78,7 @@ export function startControlPlane(
       lifecycle,
       logger,
     );
+    sayReady(gateway.port);
     return lifecycle;
   });
 }

@@ -1,24 +1,20 @@
 /** Starts the gateway from the settings, with subgraphs in this process or in processes of their own. */
 import type { Logger } from 'pino';
-import type { RateLimiter } from '../core/access/rate-limiter.ts';
 import { bySubgraph, type SubgraphConnection } from '../core/wire/subgraph.ts';
 import type { VehicleTokens } from '../core/credentials/vehicle-token.ts';
-import { startGateway, type Gateway } from '../gateway/gateway.ts';
-import type { KeyValueStore } from '../subgraphs/shared/stores/key-value-store.ts';
+import { startGateway, type Gateway, type GatewayOptions } from '../gateway/gateway.ts';
 import type { Lifecycle } from './lifecycle.ts';
 import type { Configuration } from './configuration.ts';
 import type { UnforeseenCounts } from './last-handler.ts';
-import { say, stderr } from './log.ts';
+import { stderr } from './log.ts';
 import { endedSessionsIn, sessionsIn } from './sessions.ts';
-import { answers } from './stores.ts';
+import type { GatewayCache } from './workers/shared-cache.ts';
+import { answers } from './cache.ts';
 
 /** The dependencies of the gateway. */
-export interface GatewayParts {
+export interface GatewayParts extends GatewayCache, Pick<GatewayOptions, 'figuresOfOthers'> {
   /** The connections, one for each subgraph. */
   readonly connections: readonly SubgraphConnection[];
-  /** The store of sessions. */
-  readonly store: KeyValueStore;
-  readonly limiter: RateLimiter;
   readonly vehicleTokens: VehicleTokens;
   /** Gives the public signing keys (RFC 7517). */
   readonly publicKeys: () => Promise<unknown>;
@@ -36,7 +32,7 @@ export async function openGateway(
   lifecycle: Lifecycle,
   logger: Logger,
 ): Promise<Gateway> {
-  const { connections, store, limiter, vehicleTokens, publicKeys, unforeseen } = parts;
+  const { connections, store, limiter, vehicleTokens, publicKeys, unforeseen, figuresOfOthers } = parts;
   for (const connection of connections) lifecycle.onClose(() => connection.close());
   const { playground, introspection, trustedProxies, allowedOrigins, metricsToken, host, port } = configuration;
   const gateway = await startGateway({
@@ -57,8 +53,8 @@ export async function openGateway(
     port,
     logger,
     lostLogLines: () => stderr.lost,
+    ...(figuresOfOthers !== undefined && { figuresOfOthers }),
   });
   lifecycle.onClose(() => gateway.close());
-  say(`FleetFlag ready at http://localhost:${gateway.port}`);
   return gateway;
 }

@@ -19,6 +19,11 @@ export function say(line: string): void {
   stdout.write(`${line}\n`);
 }
 
+/** Prints the line that says where the gateway is. Fixed: people, scripts and deployments wait for it. */
+export function sayReady(port: number): void {
+  say(`FleetFlag ready at http://localhost:${port}`);
+}
+
 /** Prints the reason why a command ends. */
 export function complain(line: string): void {
   stderr.write(`${line}\n`);

@@ -1,4 +1,5 @@
 /** The common parts of all long-running commands: settings, log, signals, exit codes. */
+import cluster from 'node:cluster';
 import { once } from 'node:events';
 import { createServer } from 'node:net';
 import type { Logger } from 'pino';
@@ -69,8 +70,11 @@ export async function runUntilStopped(
     const logger = createLogger(configuration.logLevel);
     const lastHandler = new LastHandler({ log: logger, end: fail });
     lastHandler.listen(process);
-    for (const warning of configuration.warnings) logger.warn(warning);
-    await refuseTakenPort(configuration);
+    // A worker shares settings and port with the primary process, which has checked both.
+    if (cluster.isPrimary) {
+      for (const warning of configuration.warnings) logger.warn(warning);
+      await refuseTakenPort(configuration);
+    }
     running = await start(configuration, logger, () => lastHandler.counts);
     // The process was asked to stop while it was starting, so it closes what it has just opened.
     if (stopRequested) stop();

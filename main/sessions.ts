@@ -5,7 +5,7 @@ import { readSessionRecord, sessionKey } from '../core/credentials/session.ts';
 import type { KeyValueStore } from '../subgraphs/shared/stores/key-value-store.ts';
 
 /** Creates the lookup of one session. */
-export function sessionsIn(store: KeyValueStore): FindSession {
+export function sessionsIn(store: Pick<KeyValueStore, 'get'>): FindSession {
   return async (token) => {
     const key = sessionKey(token);
     const text = await store.get(key);
@@ -21,7 +21,7 @@ export function sessionsIn(store: KeyValueStore): FindSession {
 const BATCH = 100;
 
 /** Creates the check of which sessions have ended. */
-export function endedSessionsIn(store: KeyValueStore): EndedSessions {
+export function endedSessionsIn(store: Pick<KeyValueStore, 'get'>): EndedSessions {
   return async (keys) => {
     const ended = new Set<string>();
     for (let from = 0; from < keys.length; from += BATCH) {

@@ -1,16 +1,11 @@
-/** Opens the stores that the settings name: servers by URL, or the embedded ones in the data folder. */
+/** Opens the databases that the settings name: servers by URL, or the embedded ones in the data folder. */
 import { join } from 'node:path';
 import type { Logger } from 'pino';
 import { unattended } from '../core/async/unattended.ts';
-import type { RateLimiter } from '../core/access/rate-limiter.ts';
-import { createInProcessBus, type Bus } from '../subgraphs/shared/feeds/bus.ts';
 import { openDatabase, type Database } from '../subgraphs/shared/postgres/database.ts';
 import { startEmbeddedPostgres } from '../subgraphs/shared/postgres/embedded/embedded-postgres.ts';
 import { deployMigrations } from '../subgraphs/shared/postgres/schema/migrations.ts';
-import { createInProcessStore, type KeyValueStore } from '../subgraphs/shared/stores/key-value-store.ts';
 import { openMetricsStore, type MetricsStore } from '../subgraphs/shared/stores/metrics-store.ts';
-import { createInProcessRateLimiter } from '../subgraphs/shared/stores/rate-limiter.ts';
-import { openRedis } from '../subgraphs/shared/stores/redis.ts';
 import type { Lifecycle } from './lifecycle.ts';
 import type { Configuration } from './configuration.ts';
 
@@ -35,21 +30,6 @@ export async function openPostgres(
   });
   lifecycle.onClose(() => database.close());
   return database;
-}
-
-/** Opens Redis, or its in-process replacements. */
-export async function openCache(
-  configuration: Configuration,
-  lifecycle: Lifecycle,
-  logger: Logger,
-): Promise<{ bus: Bus; store: KeyValueStore; limiter: RateLimiter }> {
-  const { redis } = configuration;
-  const cache =
-    redis === null
-      ? { bus: createInProcessBus(), store: createInProcessStore(), limiter: createInProcessRateLimiter() }
-      : await openRedis(redis, logger);
-  lifecycle.onClose(() => Promise.all([cache.bus.close(), cache.store.close()]));
-  return cache;
 }
 
 /**
@@ -81,14 +61,4 @@ export async function openMetrics(
   });
   unattended(asked, 'Polling the metrics store');
   return metrics;
-}
-
-/** Resolves to whether the ping succeeds, for readiness. */
-export async function answers(ping: () => Promise<void>): Promise<boolean> {
-  try {
-    await ping();
-    return true;
-  } catch {
-    return false;
-  }
 }

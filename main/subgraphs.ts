@@ -1,7 +1,8 @@
 /** Starts one subgraph with its dependencies, in this process or in a process of its own. */
 import type { Logger } from 'pino';
 import type { RateLimiter } from '../core/access/rate-limiter.ts';
-import type { SubgraphName } from '../core/wire/subgraph.ts';
+import { createIdentityTokens } from '../core/credentials/identity-token.ts';
+import { bySubgraph, type SubgraphName } from '../core/wire/subgraph.ts';
 import type { VehicleTokens } from '../core/credentials/vehicle-token.ts';
 import { startAudit } from '../subgraphs/audit/subgraph.ts';
 import { startExperiments } from '../subgraphs/experiments/subgraph.ts';
@@ -15,11 +16,13 @@ import { requireAuditPartition } from '../subgraphs/shared/audit/audit-partition
 import type { Database } from '../subgraphs/shared/postgres/database.ts';
 import type { KeyValueStore } from '../subgraphs/shared/stores/key-value-store.ts';
 import type { MetricsStore } from '../subgraphs/shared/stores/metrics-store.ts';
+import { createReplayGuard } from '../subgraphs/shared/subgraph/replay-guard.ts';
+import { serveSubgraph } from '../subgraphs/shared/subgraph/subgraph-process.ts';
 import type { Subgraph } from '../subgraphs/shared/subgraph/subgraph.ts';
 import { startVehicles } from '../subgraphs/vehicles/subgraph.ts';
 import type { Lifecycle } from './lifecycle.ts';
 import { operationCheck } from './operation-check.ts';
-import { answers } from './stores.ts';
+import { answers } from './cache.ts';
 
 /** The dependencies of all subgraphs; what only one of them needs is created when it starts. */
 export interface Parts {
@@ -41,6 +44,9 @@ export interface StartedSubgraph {
   /** Resolves to whether it can answer: whether the stores that it cannot do without answer. */
   readonly ready: () => Promise<boolean>;
 }
+
+/** Where subgraphs of this process listen for gateways of this machine. */
+const LOOPBACK = '127.0.0.1';
 
 /** Starts the subgraph `name`; it stops with `lifecycle`. */
 export async function startSubgraph(name: SubgraphName, parts: Parts, lifecycle: Lifecycle): Promise<StartedSubgraph> {
@@ -88,4 +94,36 @@ export async function startSubgraph(name: SubgraphName, parts: Parts, lifecycle:
   }
   lifecycle.onClose(() => started.close());
   return { subgraph: started.subgraph, ready };
+}
+
+/** The dependencies of subgraphs that gateways reach over HTTP. */
+export interface ServedParts {
+  /** The internal secret. */
+  readonly secret: string;
+  /** Remembers the identity tokens that were used. */
+  readonly store: KeyValueStore;
+  /** The public signing keys (RFC 7517). */
+  readonly publicKeys: unknown;
+}
+
+/**
+ * Serves subgraphs of this process to gateways in other processes of this machine. Resolves to the base URL of each;
+ * the servers close with `lifecycle`.
+ */
+export async function serveStarted(
+  started: readonly StartedSubgraph[],
+  { secret, store, publicKeys }: ServedParts,
+  lifecycle: Lifecycle,
+  logger: Logger,
+): Promise<Readonly<Record<SubgraphName, string>>> {
+  const tokens = createIdentityTokens(secret);
+  const urls = new Map<SubgraphName, string>();
+  for (const { subgraph, ready } of started) {
+    const { name } = subgraph;
+    const replayGuard = createReplayGuard(name, store, logger);
+    const server = await serveSubgraph({ subgraph, tokens, replayGuard, ready, host: LOOPBACK, port: 0, publicKeys });
+    lifecycle.onClose(() => server.close());
+    urls.set(name, `http://${LOOPBACK}:${server.port}`);
+  }
+  return bySubgraph((name) => urls.get(name) ?? '');
 }

@@ -14,7 +14,7 @@ import { createInProcessStore, type KeyValueStore } from '../../subgraphs/shared
 import { openAll } from '../../main/lifecycle.ts';
 import type { Configuration } from '../../main/configuration.ts';
 import { createLogger } from '../../main/log.ts';
-import { openCache } from '../../main/stores.ts';
+import { openCache } from '../../main/cache.ts';
 import { withAdminDatabase } from './admin-database.ts';
 import { readArguments, type AdminCommand, type Output } from './command.ts';
 import { operatorOnServer } from './operator.ts';

@@ -32,15 +32,19 @@ export class Deployment {
     private readonly database: string | null,
     /** The Redis server itself, whatever the processes reach it through. */
     private readonly redis: string | null,
+    /** Arguments of the process that is, or holds, the gateway. */
+    private readonly gatewayArgs: readonly string[],
   ) {}
 
   /**
    * @param through gives the settings of a distributed deployment again, with the servers' addresses led through
    * something
+   * @param gatewayArgs further arguments of the process that is, or holds, the gateway
    */
   static async start(
     environment: Readonly<Record<string, string>> = {},
     through?: (settings: Readonly<Record<string, string>>) => Promise<Readonly<Record<string, string>>>,
+    gatewayArgs: readonly string[] = [],
   ): Promise<Deployment> {
     const dataDir = await mkdtemp(join(tmpdir(), 'fleetflag-e2e-'));
     const shared = { FLEETFLAG_DATA_DIR: dataDir, FLEETFLAG_ADMIN_PASSWORD: ADMIN.password, ...environment };
@@ -62,10 +66,11 @@ export class Deployment {
         { ...((await through?.(settings)) ?? settings), ...shared },
         database,
         redis,
+        gatewayArgs,
       );
     } else {
       await copyPrepared(dataDir);
-      deployment = new Deployment(dataDir, shared, null, null);
+      deployment = new Deployment(dataDir, shared, null, null, gatewayArgs);
     }
     try {
       await deployment.up();
@@ -78,10 +83,10 @@ export class Deployment {
 
   /** Starts all processes; after `down()` on the same ports as before, so that agents find it again. */
   async up(): Promise<void> {
-    if (this.database === null) await this.#launch('control-plane', ['start']);
+    if (this.database === null) await this.#launch('control-plane', ['start', ...this.gatewayArgs]);
     else {
       await Promise.all(SUBGRAPH_NAMES.map((name) => this.#launch(name, ['service', name])));
-      await this.#launch('gateway', ['service', 'gateway'], this.#subgraphUrls());
+      await this.#launch('gateway', ['service', 'gateway', ...this.gatewayArgs], this.#subgraphUrls());
     }
     this.url = `http://127.0.0.1:${this.ports.get(this.database === null ? 'control-plane' : 'gateway')}`;
   }
