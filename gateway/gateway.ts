@@ -14,7 +14,7 @@ import { VehicleTokenGenerations, generationsReader } from './credentials/vehicl
 import { compose, type Subgraphs } from './composition/supergraph.ts';
 import type { GatewayLogger } from './context.ts';
 import { startGraphqlServer } from './operations/graphql-server.ts';
-import { EntityTags } from './operations/persisted-operations/entity-tag.ts';
+import { EntityTags } from './transports/http/entity-tag.ts';
 import { OperationTexts } from './operations/persisted-operations/operation-texts.ts';
 import { personalData } from './operations/persisted-operations/personal-data.ts';
 import { SentTexts } from './operations/persisted-operations/sent-texts.ts';

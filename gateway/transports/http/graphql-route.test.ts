@@ -14,7 +14,7 @@ import { compose, type Subgraphs } from '../../composition/supergraph.ts';
 import { OperationPipeline } from '../../operations/pipeline.ts';
 import { AccountConcurrency } from '../../operations/turns/account-concurrency.ts';
 import { RightOfWay } from '../../operations/turns/right-of-way.ts';
-import { EntityTags } from '../../operations/persisted-operations/entity-tag.ts';
+import { EntityTags } from './entity-tag.ts';
 import { personalData } from '../../operations/persisted-operations/personal-data.ts';
 import { OperationTexts } from '../../operations/persisted-operations/operation-texts.ts';
 import { SentTexts } from '../../operations/persisted-operations/sent-texts.ts';

@@ -10,7 +10,7 @@ import { newOutcome, type GatewayLogger, type Outcome } from '../../context.ts';
 import type { GraphqlServer } from '../../operations/graphql-server.ts';
 import type { KeyRate } from '../../operations/limits/key-rate.ts';
 import type { OperationPipeline } from '../../operations/pipeline.ts';
-import { isNamed, tagOfAnswer, type EntityTags } from '../../operations/persisted-operations/entity-tag.ts';
+import { isNamed, tagOfAnswer, type EntityTags } from './entity-tag.ts';
 import type { OperationText } from '../../operations/persisted-operations/operation-texts.ts';
 import { mayBeKillSwitch } from '../../operations/turns/kill-switch-operation.ts';
 import type { RightOfWay } from '../../operations/turns/right-of-way.ts';

@@ -8,7 +8,7 @@ import { permissionScope, type Caller } from '../../../core/access/caller.ts';
 import { canonicalJson } from '../../../core/json/canonical-json.ts';
 import type { SubgraphConnection } from '../../../core/wire/subgraph.ts';
 import { gatewayIdentity } from '../../credentials/api-key-directory.ts';
-import { revisionGoverned, type OperationCall } from './revision-governed.ts';
+import { revisionGoverned, type OperationCall } from '../../operations/answers/governed-fields.ts';
 
 const REVISIONS = '{ environmentRevisions { environment revision changedAt } }';
 

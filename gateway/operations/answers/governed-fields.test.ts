@@ -3,7 +3,7 @@ import { describe, expect, test } from '@jest/globals';
 import { Kind, isObjectType, parse, type ObjectTypeDefinitionNode } from 'graphql';
 import { PERMISSIONS } from '../../../core/access/permissions.ts';
 import { API_SCHEMA } from '../../testing/api-schema.ts';
-import { GOVERNED, revisionGoverned } from './revision-governed.ts';
+import { GOVERNED, revisionGoverned } from './governed-fields.ts';
 
 const isGoverned = revisionGoverned(API_SCHEMA);
 const governed = (body: string, variables: Record<string, unknown> = {}) =>
