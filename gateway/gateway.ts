@@ -13,8 +13,9 @@ import { FailedCredentials } from './credentials/failed-credentials.ts';
 import { VehicleTokenGenerations, generationsReader } from './credentials/vehicle-token-generations.ts';
 import { compose, type Subgraphs } from './composition/supergraph.ts';
 import type { GatewayLogger } from './context.ts';
+import { CurrentInputs, inputsOf } from './operations/answers/current-inputs.ts';
+import { RevisionAnswers } from './operations/answers/revision-answers.ts';
 import { startGraphqlServer } from './operations/graphql-server.ts';
-import { EntityTags } from './transports/http/entity-tag.ts';
 import { OperationTexts } from './operations/persisted-operations/operation-texts.ts';
 import { personalData } from './operations/persisted-operations/personal-data.ts';
 import { SentTexts } from './operations/persisted-operations/sent-texts.ts';
@@ -98,6 +99,11 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
   const sources = { findSession, apiKeys, vehicles: { tokens: options.vehicleTokens, generations }, failures };
   const metrics = new GatewayMetrics();
   const rightOfWay = new RightOfWay();
+  const answers = new RevisionAnswers({
+    inputs: new CurrentInputs(inputsOf(subgraphs.flags), logger),
+    flags: subgraphs.flags,
+    ...composition,
+  });
   const pipeline = new OperationPipeline({
     authenticate: (credentials, ipAddress) => authenticate(credentials, ipAddress, sources),
     limiter,
@@ -110,6 +116,8 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
     introspection,
     accounts: new AccountConcurrency(),
     rightOfWay,
+    answers,
+    answered: (code, seconds) => metrics.ran('query', code, seconds),
   });
   const graphql = await startGraphqlServer({
     composition,
@@ -125,7 +133,6 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
     pipeline,
     graphql,
     rightOfWay,
-    tags: new EntityTags(subgraphs.flags, composition),
     publicKeys: options.publicKeys,
     readiness: readinessOf(subgraphs, options.readiness),
     originOf,
@@ -149,6 +156,7 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
     logger,
   });
   metrics.watch(subscriptions);
+  metrics.watchAnswers(answers);
   metrics.watchProcess(options.unforeseen ?? (() => ({})), options.lostLogLines ?? (() => 0));
   if (options.figuresOfOthers !== undefined) metrics.sumWith(options.figuresOfOthers);
   serveUpgrades(app.server, subscriptions, pages, logger);

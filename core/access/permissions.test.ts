@@ -104,7 +104,7 @@ describe('refusalOf', () => {
     expect(allowed).toEqual([
       'Query.apiKeyCredential',
       'Query.persistedOperation',
-      'Query.environmentRevisions',
+      'Query.answerInputs',
       'Query.vehicleTokenGenerations',
       'Mutation.reportPresence',
       'Subscription.endedCredentials',

@@ -147,7 +147,7 @@ export const PERMISSIONS: Readonly<Record<string, Permission>> = {
 
   'Query.apiKeyCredential': GATEWAYS,
   'Query.persistedOperation': GATEWAYS,
-  'Query.environmentRevisions': GATEWAYS,
+  'Query.answerInputs': GATEWAYS,
   'Query.vehicleTokenGenerations': GATEWAYS,
   'Mutation.reportPresence': GATEWAYS,
   'Subscription.endedCredentials': GATEWAYS,

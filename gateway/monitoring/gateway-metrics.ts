@@ -4,6 +4,7 @@
  */
 import { AggregatorRegistry, Counter, Gauge, Histogram, Registry, collectDefaultMetrics } from 'prom-client';
 import type { Caller } from '../../core/access/caller.ts';
+import type { AnswerCounts } from '../operations/answers/revision-answers.ts';
 import type { SubscriptionCounters } from '../transports/websocket/subscription-server.ts';
 
 /** Seconds. The longest that a request may take ends the list. */
@@ -122,6 +123,19 @@ export class GatewayMetrics {
           it.inc({ reason }, count);
       },
     );
+  }
+
+  /** Adds how queries are answered whose answers revisions govern; it is read when somebody asks. */
+  watchAnswers(answers: { readonly bytes: number; readonly counts: Readonly<AnswerCounts> }): void {
+    this.#total(
+      'revision_answers_total',
+      'Queries that revisions govern, by how they were answered: held, computed, unchanged (a tag alone), or passed on.',
+      ['way'],
+      (it) => {
+        for (const [way, count] of Object.entries(answers.counts)) it.inc({ way }, count);
+      },
+    );
+    this.#gauge('revision_answer_bytes', 'Bytes of the answers that are kept.', [], (it) => it.set(answers.bytes));
   }
 
   /** Adds what nothing in the process has foreseen; it is read when somebody asks. */

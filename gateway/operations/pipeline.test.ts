@@ -2,6 +2,7 @@ import { describe, expect, test } from '@jest/globals';
 import type { Caller } from '../../core/access/caller.ts';
 import { API_SCHEMA } from '../testing/api-schema.ts';
 import { countingLimiter } from '../testing/counting-limiter.ts';
+import { RevisionAnswers } from './answers/revision-answers.ts';
 import { OPERATION_LIMITS } from './limits/operation-limits.ts';
 import type { KeyRate } from './limits/key-rate.ts';
 import type { OperationTexts } from './persisted-operations/operation-texts.ts';
@@ -28,6 +29,13 @@ const pipelineOf = () =>
     introspection: true,
     accounts: new AccountConcurrency(),
     rightOfWay: new RightOfWay(),
+    answers: new RevisionAnswers({
+      inputs: { now: async () => null },
+      flags: { execute: () => Promise.reject(new Error('not part of these tests')) },
+      apiSchema: API_SCHEMA,
+      supergraphSdl: '',
+    }),
+    answered: () => undefined,
   });
 
 describe('naming an operation', () => {

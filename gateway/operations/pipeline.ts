@@ -12,6 +12,9 @@
  * 8. run: queries and mutations by Apollo Server (graphql-server.ts); a subscription joins those who ask the same
  *    (../subscriptions/shared-operations.ts), which takes no turn
  *
+ * A query whose answer revisions govern takes the same steps at once, by `governed` and `answer`: what steps 4 to 6 have
+ * found is kept for its document, variables and permission scope, and so is the answer (answers/revision-answers.ts).
+ *
  * What a step refuses it throws: a FleetFlagError, or a RefusedOperation where GraphQL's errors say why. `answersTo`
  * (refusals/error-answer.ts) gives the errors that the client gets.
  */
@@ -19,13 +22,16 @@ import {
   GraphQLError,
   getOperationAST,
   type DocumentNode,
+  type GraphQLFormattedError,
   type GraphQLSchema,
   type OperationDefinitionNode,
 } from 'graphql';
+import { LRUCache } from 'lru-cache';
 import { FleetFlagError, badInput } from '../../core/errors.ts';
-import type { Caller } from '../../core/access/caller.ts';
+import { permissionScope, type Caller } from '../../core/access/caller.ts';
 import type { RateLimiter } from '../../core/access/rate-limiter.ts';
 import type { Authenticated, Credentials } from '../credentials/authenticate.ts';
+import type { GovernedCall, RevisionAnswers } from './answers/revision-answers.ts';
 import { authorizeOperation } from './authorize.ts';
 import { refuseCost } from './limits/check-operation.ts';
 import { DocumentCache, type PreparedDocument } from './limits/document-cache.ts';
@@ -34,6 +40,7 @@ import { OPERATION_LIMITS } from './limits/operation-limits.ts';
 import type { NamingRequest } from './persisted-operations/operation-reference.ts';
 import type { OperationText } from './persisted-operations/operation-texts.ts';
 import { resolveOperation, type OperationSources } from './persisted-operations/resolve-operation.ts';
+import { answerTo } from './refusals/error-answer.ts';
 import { RefusedOperation, withCode } from './refusals/refused-operation.ts';
 import { kindOf, type AccountConcurrency } from './turns/account-concurrency.ts';
 import { isKillSwitch } from './turns/kill-switch-operation.ts';
@@ -52,6 +59,32 @@ export interface PipelineParts {
   readonly introspection: boolean;
   readonly accounts: AccountConcurrency;
   readonly rightOfWay: RightOfWay;
+  readonly answers: RevisionAnswers;
+  /** A query that revisions govern has been answered. @param code OK, or that of its refusal */
+  readonly answered: (code: string, seconds: number) => void;
+}
+
+/** An operation as a client sent it, with the text that it names. */
+export interface SentOperation {
+  readonly text: string;
+  readonly operationName: string | undefined;
+  readonly variables: SentVariables;
+}
+
+/** Variables that are read only where somebody needs them. */
+export interface SentVariables {
+  /** As JSON, in which the order of members and blanks do not matter. */
+  readonly text: () => string;
+  readonly value: () => Readonly<Record<string, unknown>>;
+}
+
+/** The answer to a query that revisions govern: without errors, or nothing but a refusal. */
+export interface GovernedAnswer {
+  /** A weak entity tag (RFC 9110, section 8.8.3); null for a refusal. */
+  readonly tag: string | null;
+  /** JSON in UTF-8, with a line end after it; null where the client has the answer with the tag. */
+  readonly json: Buffer | null;
+  readonly refusal: GraphQLFormattedError | null;
 }
 
 /** A document that may run, and the operation of it that is meant. */
@@ -75,8 +108,23 @@ export interface PermittedOperation extends CheckedOperation {
 /** In the words of Apollo Server, which says so over HTTP before it looks for an operation. */
 const NO_TEXT = 'GraphQL operations must contain a non-empty `query` or a `persistedQuery` extension.';
 
+/** Of all calls that are kept, and of one, in characters. */
+const MAX_CALLS_LENGTH = 8 * 1024 * 1024;
+const MAX_CALL_LENGTH = 64 * 1024;
+/** What a call takes beside its names and variables, about. */
+const CALL_OVERHEAD = 600;
+
+const NO_TAG = () => false;
+
 export class OperationPipeline {
   readonly #parts: PipelineParts;
+  /** Calls that callers of a scope may make, by their document, operation and variables as they were sent. */
+  readonly #calls = new LRUCache<string, GovernedCall>({
+    maxSize: MAX_CALLS_LENGTH,
+    maxEntrySize: MAX_CALL_LENGTH,
+    // The variables are in it as text, as values, and in its key.
+    sizeCalculation: (_call, name) => CALL_OVERHEAD + 3 * name.length,
+  });
   /** What others send pushes none of the vehicles' few texts out, which a whole fleet uses. */
   readonly #documents: Readonly<Record<'ofVehicles' | 'ofOthers', DocumentCache>>;
 
@@ -179,6 +227,57 @@ export class OperationPipeline {
     // With its turn, so that who comes after it in the account waits as well.
     await rightOfWay.clear();
     return endTurn;
+  }
+
+  /**
+   * Steps 4 to 6 of a query whose answer revisions govern; null for any other operation, and for one that a step
+   * refuses: its transport takes it through the steps one by one.
+   */
+  governed({ text, operationName, variables }: SentOperation, caller: Caller): GovernedCall | null {
+    const { answers } = this.#parts;
+    try {
+      const checked = this.check(text, operationName, caller);
+      if (!answers.mayGovern(checked)) return null;
+      const scope = permissionScope(caller);
+      const name = [checked.hash, operationName ?? '', JSON.stringify(scope), variables.text()].join('\n');
+      let call: GovernedCall | null | undefined = this.#calls.get(name);
+      if (call === undefined) {
+        const permitted = this.permit(checked, variables.value(), caller);
+        call = answers.call(permitted, { text, operationName }, scope);
+        if (call !== null) this.#calls.set(name, call);
+      }
+      return call;
+    } catch {
+      return null;
+    }
+  }
+
+  /**
+   * Steps 7 and 8 of a governed query: its answer from what is kept, or computed once for all who ask the same. Null
+   * where its transport has to run it.
+   *
+   * @param isKnown whether the client has the answer with this tag
+   */
+  async answer(
+    call: GovernedCall,
+    caller: Caller,
+    isKnown: (tag: string) => boolean = NO_TAG,
+  ): Promise<GovernedAnswer | null> {
+    const { answers, answered, rightOfWay } = this.#parts;
+    const begun = performance.now();
+    const seconds = () => (performance.now() - begun) / 1_000;
+    try {
+      if (rightOfWay.isTaken) await rightOfWay.clear();
+      const answer = await answers.answer(call, isKnown, () => this.turn(call.permitted, caller));
+      if (answer === null) return null;
+      if (answer.json !== null) answered('OK', seconds());
+      return { ...answer, refusal: null };
+    } catch (error) {
+      if (!(error instanceof FleetFlagError)) throw error;
+      const refusal = answerTo(error);
+      answered(error.code, seconds());
+      return { tag: null, json: Buffer.from(`${JSON.stringify({ errors: [refusal] })}\n`), refusal };
+    }
   }
 }
 

@@ -3,6 +3,7 @@ import DataLoader from 'dataloader';
 import { enteredName } from '../../core/evaluation/context.ts';
 import { isKilled } from '../../core/evaluation/evaluate.ts';
 import { FleetFlagError, badInput } from '../../core/errors.ts';
+import type { AnswerInputsJson } from '../../core/wire/answer-inputs.ts';
 import { VIN_PATTERN, type Environment, type Evaluation, type EvaluationContext } from '../../core/model.ts';
 import { checkJson, isJsonObject } from '../../core/json/json-value.ts';
 import { variantOf } from '../../core/evaluation/rules/rule-variant.ts';
@@ -38,6 +39,8 @@ export interface FlagsServices {
   /** Gives the definitions that vehicles of an environment have, as last read while the database is down. */
   readonly definitions: (environment: Environment) => Promise<Definitions>;
   readonly sync: SyncService;
+  /** Reads what decides whether answers still hold, in the form in which gateways get it. */
+  readonly answerInputs: (vins: readonly string[], keys: readonly string[]) => Promise<AnswerInputsJson>;
   readonly feed: FlagFeed;
   readonly requests: ChangeRequestService;
   readonly requestFeed: ChangeRequestFeed;
@@ -179,14 +182,7 @@ export const resolvers: CompleteResolvers<Resolvers, ResolversParentTypes> = {
       if (facts === null) throw new FleetFlagError('NOT_FOUND', 'This vehicle is not registered.');
       return services.signer.vehicleFacts(caller.vin, facts, nonce);
     },
-    async environmentRevisions(_, __, { services }) {
-      const positions = await services.snapshots.refresh();
-      return Array.from(positions, ([environment, { revision, changedAtMs }]) => ({
-        environment,
-        revision,
-        changedAt: new Date(changedAtMs),
-      }));
-    },
+    answerInputs: (_, { vins, keys }, { services }) => services.answerInputs(vins, keys),
   },
 
   Mutation: {

@@ -22,6 +22,7 @@ import { RolloutService } from './rollouts/rollout-service.ts';
 import { RolloutTransitions } from './rollouts/rollout-transitions.ts';
 import type { Signer } from './signing/signing.ts';
 import type { Definitions } from './sync/evaluation.ts';
+import { readInputs } from './sync/answer-inputs.ts';
 import { EnvironmentSnapshots } from './sync/snapshots.ts';
 import { SyncService } from './sync/sync.ts';
 
@@ -88,6 +89,7 @@ export async function startFlags({
           () => newer(remembered.definitions(environment), snapshots.lastDefinitions(environment)),
         ),
       sync,
+      answerInputs: (vins, keys) => readInputs(delivery, vins, keys),
       feed,
       rolloutOfRule: rolloutLoader(rollouts),
       ...flagLoaders(flags),

@@ -1,13 +1,22 @@
 import { readFileSync } from 'node:fs';
 import { describe, expect, test } from '@jest/globals';
-import { Kind, isObjectType, parse, type ObjectTypeDefinitionNode } from 'graphql';
+import { Kind, getVariableValues, isObjectType, parse, type ObjectTypeDefinitionNode } from 'graphql';
 import { PERMISSIONS } from '../../../core/access/permissions.ts';
 import { API_SCHEMA } from '../../testing/api-schema.ts';
-import { GOVERNED, revisionGoverned } from './governed-fields.ts';
+import { rootFieldsOf } from '../authorize.ts';
+import { GOVERNED, answerPlans, type Dependencies } from './governed-fields.ts';
 
-const isGoverned = revisionGoverned(API_SCHEMA);
-const governed = (body: string, variables: Record<string, unknown> = {}) =>
-  isGoverned({ sha256: body, body, variables });
+const VIN = 'KMHK281HGNU000001';
+const planOf = answerPlans(API_SCHEMA);
+
+function dependencies(body: string, given: Record<string, unknown> = {}): Dependencies | null {
+  const document = parse(body);
+  const operation = document.definitions.find((node) => node.kind === Kind.OPERATION_DEFINITION);
+  expect(operation === undefined ? [] : rootFieldsOf(document, operation)).not.toEqual([]);
+  const { coerced, errors } = getVariableValues(API_SCHEMA, operation?.variableDefinitions ?? [], given);
+  expect(errors).toBeUndefined();
+  return planOf(document)?.(coerced ?? {}) ?? null;
+}
 
 /** Every field that clients see, as `Type.field`. */
 const FIELDS = Object.values(API_SCHEMA.getTypeMap()).flatMap((type) =>
@@ -15,6 +24,7 @@ const FIELDS = Object.values(API_SCHEMA.getTypeMap()).flatMap((type) =>
     ? Object.keys(type.getFields()).map((field) => `${type.name}.${field}`)
     : [],
 );
+const isRoot = (field: string) => /^(Query|Mutation|Subscription)\./.test(field);
 
 describe('what revisions govern', () => {
   test('are fields that there are, and that the flags subgraph answers itself', () => {
@@ -30,9 +40,19 @@ describe('what revisions govern', () => {
   });
 
   test('are, of the roots of queries, these and no other until somebody lists it', () => {
-    expect(
-      FIELDS.filter((field) => /^(Query|Mutation|Subscription)\./.test(field) && Object.hasOwn(GOVERNED, field)).sort(),
-    ).toEqual(['Query.evaluateFlag', 'Query.evaluateFlags', 'Query.flags']);
+    expect(FIELDS.filter((field) => isRoot(field) && Object.hasOwn(GOVERNED, field)).sort()).toEqual([
+      'Query.evaluateFlag',
+      'Query.evaluateFlags',
+      'Query.flag',
+      'Query.flagProof',
+      'Query.flagSync',
+      'Query.flags',
+    ]);
+  });
+
+  test('are the same for all callers of a permission scope', () => {
+    for (const field of Object.keys(GOVERNED))
+      expect([field, PERMISSIONS[field]?.vehicle]).not.toEqual([field, 'ownVin']);
   });
 
   test('leave out every field of a flag that is for some callers only, people, statistics and times of update', () => {
@@ -47,8 +67,6 @@ describe('what revisions govern', () => {
       'Flag.updatedAt',
       'Rule.updatedAt',
       'Vehicle.evaluations',
-      'Query.flagSync',
-      'Query.flagProof',
     ]) {
       expect(FIELDS).toContain(field);
       expect(GOVERNED).not.toHaveProperty([field]);
@@ -56,49 +74,58 @@ describe('what revisions govern', () => {
   });
 });
 
-describe('an operation', () => {
-  test.each<[string, boolean, Record<string, unknown>]>([
-    ['query A { flags { nodes { key enabled rules { type conditions } __typename } } }', true, {}],
-    ['query A { flag(key: "x") { key } }', false, {}],
-    ['query A($f: FlagFilter) { flags(filter: $f) { totalCount } }', true, { f: { draft: false } }],
-    ['query A($f: FlagFilter) { flags(filter: $f) { totalCount } }', false, { f: { draft: true } }],
+const ALL = { environments: null, vins: [], keys: [], isDated: false };
+const STAGING = { ...ALL, environments: ['staging'] };
+const EVALUATE = 'query A($c: EvaluationContext!) { evaluateFlag(key: "x", context: $c) { value } }';
+const FLAGS = 'query A($f: FlagFilter) { flags(filter: $f) { totalCount } }';
+const SYNC = 'query A($n: String) { flagSync(environment: STAGING, since: 3, nonce: $n) { revision proof } }';
+
+describe('the answer to an operation', () => {
+  test.each<[string, Record<string, unknown>, object | null]>([
+    ['query A { flags { nodes { key enabled rules { type conditions } __typename } } }', {}, ALL],
+    ['query A { flag(key: "x") { key draft } }', {}, { ...ALL, keys: ['x'] }],
+    ['query A { flag(key: "no key") { key } }', {}, null],
+    [FLAGS, { f: { draft: false, environment: 'STAGING' } }, STAGING],
+    [FLAGS, { f: null }, ALL],
+    [FLAGS, { f: { draft: true } }, null],
+    [FLAGS, { f: { archived: true } }, null],
+    [FLAGS, { f: { hasRollout: false } }, null],
+    ['query A { flags(orderBy: { field: UPDATED_AT, direction: ASC }) { totalCount } }', {}, null],
+    ['query A { flags(orderBy: { field: KEY, direction: ASC }) { totalCount } }', {}, ALL],
     [
       'query A { flags { nodes { ...F } pageInfo { endCursor } totalCount } } fragment F on Flag { key ... on Flag { enabled } }',
-      true,
       {},
+      ALL,
     ],
-    ['query A { flags { nodes { key totalEvaluations } } }', false, {}],
-    ['query A { flags { nodes { ...F } } } fragment F on Flag { createdBy { name } }', false, {}],
-    ['query A { flags { totalCount } me { kind } }', false, {}],
-    ['query A { a: flags { nodes { updated: updatedAt } } }', false, {}],
-    ['query A { __schema { queryType { name } } }', false, {}],
+    ['query A { flags { nodes { key totalEvaluations } } }', {}, null],
+    ['query A { flags { nodes { ...F } } } fragment F on Flag { createdBy { name } }', {}, null],
+    ['query A { flags { totalCount } me { kind } }', {}, null],
+    ['query A { a: flags { nodes { updated: updatedAt } } }', {}, null],
+    ['query A { __schema { queryType { name } } }', {}, null],
+    ['query A { flags { totalCount } } query B { flags { totalCount } }', {}, null],
+    ['mutation A { killSwitch(flagKey: "x", reason: "y") { applied } }', {}, null],
+    [EVALUATE, { c: { model: 'Ioniq 6' } }, ALL],
+    [EVALUATE, { c: { vin: VIN, model: 'M' } }, { ...ALL, vins: [VIN] }],
+    // A blank name counts as left out.
+    [EVALUATE, { c: { vin: VIN, model: ' ', swVersion: '1', region: 'EU' } }, { ...ALL, vins: [VIN] }],
+    [EVALUATE, { c: { vin: 'short' } }, null],
+    ['query A { evaluateFlags(environment: STAGING, context: {}) { value } }', {}, STAGING],
     [
-      'query A($c: EvaluationContext!) { evaluateFlag(key: "x", context: $c) { value } }',
-      true,
-      { c: { model: 'Ioniq 6' } },
+      'query A($v: String) { evaluateFlags(environment: STAGING, context: { vin: $v }) { value } }',
+      { v: VIN },
+      { ...STAGING, vins: [VIN] },
     ],
     [
-      'query A($c: EvaluationContext!) { evaluateFlag(key: "x", context: $c) { value } }',
-      true,
-      { c: { vin: 'V', model: 'M', swVersion: '1', region: 'EU' } },
+      'query A($v: String) { a: evaluateFlags(environment: STAGING, context: {}) { value } b: evaluateFlag(key: "x", context: { vin: $v }) { value } c: flag(key: "y") { key } d: flag(key: "x") { key } }',
+      { v: VIN },
+      { ...ALL, vins: [VIN], keys: ['x', 'y'] },
     ],
-    [
-      'query A($c: EvaluationContext!) { evaluateFlag(key: "x", context: $c) { value } }',
-      false,
-      { c: { vin: 'V', model: 'M', swVersion: '1' } },
-    ],
-    ['query A($c: EvaluationContext!) { evaluateFlag(key: "x", context: $c) { value } }', false, { c: 7 }],
-    ['query A($c: EvaluationContext!) { evaluateFlag(key: "x", context: $c) { value } }', false, {}],
-    ['query A($v: String) { evaluateFlags(environment: STAGING, context: {vin: $v}) { value } }', true, {}],
-    ['query A($v: String) { evaluateFlags(environment: STAGING, context: {vin: $v}) { value } }', false, { v: 'V' }],
-    [
-      'query A($v: String!) { a: evaluateFlag(key: "x", context: {}) { value } b: evaluateFlag(key: "x", context: {vin: $v}) { value } }',
-      false,
-      { v: 'V' },
-    ],
-    ['query A { evaluateFlag(key: "x") { value } }', false, {}],
-  ])('%s is governed: %s (%j)', (body, expected, variables) => {
-    expect(governed(body, variables)).toBe(expected);
-    expect(governed(body, variables)).toBe(expected);
+    [SYNC, {}, { ...STAGING, isDated: true }],
+    [SYNC, { n: null }, { ...STAGING, isDated: true }],
+    [SYNC, { n: 'AAAAAAAAAAAAAAAAAAAAAA' }, null],
+    ['query A { flagProof(environment: STAGING) }', {}, { ...STAGING, isDated: true }],
+    ['query A { __typename }', {}, null],
+  ])('%s with %j depends on %j', (body, given, expected) => {
+    expect(dependencies(body, given)).toEqual(expected);
   });
 });

@@ -1,7 +1,7 @@
 /**
  * `/graphql` over HTTP: reads a request, takes it through the pipeline (operations/pipeline.ts), and says the answer or
  * the refusal in statuses, header fields and media types. A persisted query by GET whose answer the client has already
- * is not run.
+ * is not sent again.
  */
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { ERROR_CATALOGUE, FleetFlagError, type ErrorCode } from '../../../core/errors.ts';
@@ -9,11 +9,11 @@ import type { Caller, CallerIdentity, RequestOrigin } from '../../../core/access
 import { newOutcome, type GatewayLogger, type Outcome } from '../../context.ts';
 import type { GraphqlServer } from '../../operations/graphql-server.ts';
 import type { KeyRate } from '../../operations/limits/key-rate.ts';
-import type { OperationPipeline } from '../../operations/pipeline.ts';
-import { isNamed, tagOfAnswer, type EntityTags } from './entity-tag.ts';
+import type { GovernedAnswer, OperationPipeline } from '../../operations/pipeline.ts';
 import type { OperationText } from '../../operations/persisted-operations/operation-texts.ts';
 import { mayBeKillSwitch } from '../../operations/turns/kill-switch-operation.ts';
 import type { RightOfWay } from '../../operations/turns/right-of-way.ts';
+import { isNamed, tagOfAnswer } from './entity-tag.ts';
 import { acceptableType, wantsPlainJson } from './media-type.ts';
 import { OperationCall } from './operation-call.ts';
 import { rateHeaders } from './rate-headers.ts';
@@ -23,7 +23,6 @@ import { membersOf } from '../../../core/json/json-value.ts';
 export interface GraphqlRouteOptions {
   readonly pipeline: OperationPipeline;
   readonly graphql: GraphqlServer;
-  readonly tags: EntityTags;
   readonly rightOfWay: RightOfWay;
   readonly logger: GatewayLogger;
 }
@@ -57,13 +56,33 @@ function refusalHead(
   };
 }
 
+/**
+ * Sends an answer that is there as bytes, as Apollo Server would have sent it.
+ *
+ * @param type the media type
+ */
+function sendAnswer(
+  request: FastifyRequest,
+  reply: FastifyReply,
+  { tag, json, refusal }: GovernedAnswer,
+  type: string,
+): FastifyReply {
+  const refused = refusalHead({ refusal, executed: false, complete: false }, request.headers.accept);
+  reply.headers(tag === null ? { 'cache-control': 'no-store', ...refused?.headers } : { ...CACHED, etag: tag });
+  if (json === null) return reply.status(304).send();
+  return reply
+    .status(refused?.status ?? 200)
+    .header('content-type', type)
+    .send(json);
+}
+
 /** @param originOf where a request comes from */
 export function addGraphqlRoute(
   app: FastifyInstance,
   options: GraphqlRouteOptions,
   originOf: (request: FastifyRequest) => RequestOrigin,
 ): void {
-  const { pipeline, graphql, tags, rightOfWay, logger } = options;
+  const { pipeline, graphql, rightOfWay, logger } = options;
 
   async function run(
     request: FastifyRequest,
@@ -71,16 +90,38 @@ export function addGraphqlRoute(
     call: OperationCall,
     operation: OperationText | null,
     identity: CallerIdentity,
+    type: string,
   ): Promise<FastifyReply> {
-    const { caller } = identity;
     const isCacheable = request.method === 'GET' && operation !== null && !call.naming.query;
-    const ahead = isCacheable ? await tagAhead(call, operation, caller) : null;
-    if (ahead !== null && isNamed(ahead, header(request, 'if-none-match')))
-      return reply
-        .status(304)
-        .headers({ ...CACHED, etag: ahead })
-        .send();
+    const answer = await governedAnswer(request, call, operation, identity.caller, isCacheable);
+    return answer === null
+      ? runByApollo(request, reply, call, operation, identity, isCacheable)
+      : sendAnswer(request, reply, isCacheable ? answer : { ...answer, tag: null }, type);
+  }
 
+  async function governedAnswer(
+    request: FastifyRequest,
+    call: OperationCall,
+    operation: OperationText | null,
+    caller: Caller,
+    isCacheable: boolean,
+  ): Promise<GovernedAnswer | null> {
+    const sent = call.sent(operation?.body ?? null);
+    const governed = sent === null ? null : pipeline.governed(sent, caller);
+    if (governed === null) return null;
+    const known = isCacheable ? header(request, 'if-none-match') : undefined;
+    return pipeline.answer(governed, caller, (tag) => isNamed(tag, known));
+  }
+
+  async function runByApollo(
+    request: FastifyRequest,
+    reply: FastifyReply,
+    call: OperationCall,
+    operation: OperationText | null,
+    identity: CallerIdentity,
+    isCacheable: boolean,
+  ): Promise<FastifyReply> {
+    if (isCacheable) call.checkVariables();
     const outcome = newOutcome();
     const answer = await graphql.apollo.executeHTTPGraphQLRequest({
       httpGraphQLRequest: call.forApollo(operation?.body ?? null),
@@ -93,18 +134,9 @@ export function addGraphqlRoute(
     const refused = answer.status === 405 ? null : refusalHead(outcome, request.headers.accept);
     reply.status(refused?.status ?? answer.status ?? 200).headers(refused?.headers ?? {});
     if (!isCacheable || !outcome.complete) return reply.send(string);
-    const etag = ahead ?? tagOfAnswer(string);
+    const etag = tagOfAnswer(string);
     reply.headers({ ...CACHED, etag });
     return isNamed(etag, header(request, 'if-none-match')) ? reply.status(304).send() : reply.send(string);
-  }
-
-  async function tagAhead(
-    call: OperationCall,
-    { sha256, body }: OperationText,
-    caller: Caller,
-  ): Promise<string | null> {
-    const { variables } = call;
-    return variables === null ? null : tags.ahead({ sha256, body, variables }, caller);
   }
 
   app.route({
@@ -114,7 +146,8 @@ export function addGraphqlRoute(
     async handler(request, reply) {
       // Before anything is run: a change that is made, and then not told because no form would do, is worse than a
       // refusal.
-      if (acceptableType(request.headers.accept) === null) {
+      const type = acceptableType(request.headers.accept);
+      if (type === null) {
         return refuse(
           request,
           reply,
@@ -135,7 +168,7 @@ export function addGraphqlRoute(
         const call = new OperationCall(request);
         const counted = (rate: KeyRate) => void reply.headers(rateHeaders(rate));
         const operation = await pipeline.name(caller, () => call.naming, counted);
-        return await run(request, reply, call, operation, { caller, origin });
+        return await run(request, reply, call, operation, { caller, origin }, type);
       } catch (error) {
         if (!(error instanceof FleetFlagError))
           logger.error(

@@ -1,11 +1,16 @@
 /**
- * An HTTP request for `/graphql` in the form that Apollo Server takes, and with a persisted operation's text put in.
+ * An HTTP request for `/graphql` in the form that the pipeline takes or, with a persisted operation's text put in, in
+ * the form that Apollo Server takes.
  */
 import { HeaderMap, type HTTPGraphQLRequest } from '@apollo/server';
 import type { FastifyRequest } from 'fastify';
 import { badInput } from '../../../core/errors.ts';
 import { isObject, membersOf, type Members } from '../../../core/json/json-value.ts';
+import type { SentOperation } from '../../operations/pipeline.ts';
 import { NAMING_MEMBERS, type NamingRequest } from '../../operations/persisted-operations/operation-reference.ts';
+
+/** The query parameters of an operation. */
+const PARAMETERS = ['query', 'operationName', 'variables', 'extensions'] as const;
 
 /** What names the operation has been understood, and Apollo Server has no persisted queries of its own. */
 function withoutName(extensions: unknown): Members | undefined {
@@ -22,6 +27,12 @@ function jsonIn(params: URLSearchParams, name: string): unknown {
   } catch {
     throw badInput(name, `The query parameter ${name} must be JSON.`);
   }
+}
+
+function variablesIn(params: URLSearchParams): Members {
+  const variables = jsonIn(params, 'variables') ?? {};
+  if (!isObject(variables)) throw badInput('variables', 'The query parameter variables must be a JSON object.');
+  return variables;
 }
 
 export class OperationCall {
@@ -57,10 +68,50 @@ export class OperationCall {
     };
   }
 
-  /** The variables of a GET; null when they are not the object that they have to be. */
-  get variables(): Members | null {
-    const variables = jsonIn(this.#params, 'variables') ?? {};
-    return isObject(variables) ? variables : null;
+  /** Throws BAD_USER_INPUT where the variables of a GET are not JSON. */
+  checkVariables(): void {
+    jsonIn(this.#params, 'variables');
+  }
+
+  /**
+   * The operation as the pipeline takes it; null for a request that Apollo Server may have something to say about.
+   *
+   * @param text of the persisted operation that the request names; null where it brings its own
+   */
+  sent(text: string | null): SentOperation | null {
+    return this.request.method === 'GET' ? this.#sentByGet(text) : this.#sentByPost(text);
+  }
+
+  #sentByGet(named: string | null): SentOperation | null {
+    const params = this.#params;
+    if (this.request.headers['content-type'] !== undefined) return null;
+    if (PARAMETERS.some((name) => params.getAll(name).length > 1)) return null;
+    const text = named ?? params.get('query');
+    if (text === null || (named === null && params.has('extensions'))) return null;
+    const variables = params.get('variables');
+    return {
+      text,
+      operationName: params.get('operationName') ?? undefined,
+      variables: {
+        text: () => variables ?? '{}',
+        value: () => variablesIn(params),
+      },
+    };
+  }
+
+  #sentByPost(named: string | null): SentOperation | null {
+    const { query, operationName, variables, extensions } = membersOf(this.#body);
+    const text = named ?? query;
+    if (typeof text !== 'string') return null;
+    if (operationName != null && typeof operationName !== 'string') return null;
+    if (variables != null && !isObject(variables)) return null;
+    if (named === null && extensions != null && !isObject(extensions)) return null;
+    const value = variables ?? {};
+    return {
+      text,
+      operationName: operationName ?? undefined,
+      variables: { text: () => JSON.stringify(value), value: () => value },
+    };
   }
 
   /** @param text of the persisted operation that the request names; null where it brings its own */

@@ -8,7 +8,7 @@
  */
 import type { IncomingHttpHeaders } from 'node:http';
 import type { Duplex } from 'node:stream';
-import type { ExecutionResult, GraphQLFormattedError } from 'graphql';
+import type { GraphQLFormattedError } from 'graphql';
 import { CloseCode, MessageType, validateMessage, type Message, type SubscribePayload } from 'graphql-ws';
 import { WebSocket, type RawData } from 'ws';
 import { FleetFlagError } from '../../../core/errors.ts';
@@ -21,6 +21,8 @@ import { encodeId, type EncodedId, type FrameBatch } from '../../subscriptions/n
 /** Close codes of RFC 6455 / IANA after which graphql-ws clients connect again. */
 export const SERVICE_RESTART = 1012;
 export const TRY_AGAIN_LATER = 1013;
+
+const END_OF_MESSAGE = Buffer.from('}');
 
 /** An operation that a client has open. */
 export interface OpenOperation {
@@ -215,13 +217,21 @@ export class ClientConnection {
     this.socket.send(JSON.stringify(message));
   }
 
-  /** Sends the result of a query or mutation, and that there will be no other. */
-  sendResult(id: string, result: ExecutionResult): void {
+  /**
+   * Sends the result of a query or mutation, and that there will be no other.
+   *
+   * @param result as JSON in UTF-8
+   */
+  sendResult(id: string, result: Buffer): void {
     if (!this.open) return;
     if (this.overfull) return this.dropSlow();
-    const message = JSON.stringify({ id, type: MessageType.Next, payload: result });
-    this.socket.send(message);
-    if (this.raw.writableLength > 0) this.allowance = Math.max(this.allowance, Buffer.byteLength(message));
+    const message = Buffer.concat([
+      Buffer.from(`{"id":${JSON.stringify(id)},"type":"${MessageType.Next}","payload":`),
+      result,
+      END_OF_MESSAGE,
+    ]);
+    this.socket.send(message, { binary: false });
+    if (this.raw.writableLength > 0) this.allowance = Math.max(this.allowance, message.length);
     this.sendComplete(id);
   }
 

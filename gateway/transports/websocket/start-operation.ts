@@ -39,7 +39,7 @@ export interface CurrentPlanner {
 }
 
 /** The steps of the pipeline that an operation of a known caller takes before it runs. */
-export type OperationSteps = Pick<OperationPipeline, 'name' | 'check' | 'permit'>;
+export type OperationSteps = Pick<OperationPipeline, 'name' | 'check' | 'permit' | 'governed' | 'answer'>;
 
 export interface OperationServices {
   readonly steps: OperationSteps;
@@ -229,12 +229,34 @@ async function runSingle(
     while (turn !== 'first' && connection.pending.size > 0) await Promise.all(connection.pending);
     await services.turns.take(turn);
     if (dropped()) return;
-    const identity: CallerIdentity = { caller, origin: { ...connection.origin, requestId: randomUUID() } };
-    const result = await services.execute(request, identity);
+    const json = (await governedAnswer(request, caller, services)) ?? (await execute(connection, request, caller, services));
     if (single.ended) return;
     connection.operations.delete(id);
-    connection.sendResult(id, result);
+    connection.sendResult(id, json);
   } catch (error) {
     if (!single.ended) fail(connection, id, error, services);
   }
+}
+
+/** The answer as JSON, where revisions govern it; see the pipeline. */
+async function governedAnswer(
+  { query, operationName, variables = {} }: OperationRequest,
+  caller: Caller,
+  { steps }: OperationServices,
+): Promise<Buffer | null> {
+  const call = steps.governed(
+    { text: query, operationName, variables: { text: () => JSON.stringify(variables), value: () => variables } },
+    caller,
+  );
+  return call && ((await steps.answer(call, caller))?.json ?? null);
+}
+
+async function execute(
+  connection: ClientConnection,
+  request: OperationRequest,
+  caller: Caller,
+  services: OperationServices,
+): Promise<Buffer> {
+  const identity: CallerIdentity = { caller, origin: { ...connection.origin, requestId: randomUUID() } };
+  return Buffer.from(JSON.stringify(await services.execute(request, identity)));
 }

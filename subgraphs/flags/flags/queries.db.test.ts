@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import { readAnswerInputs } from '../../../core/wire/answer-inputs.ts';
 import { refusal, user } from '../../shared/testing/asking.ts';
 import { FlagsUnderTest } from '../testing/flags-under-test.ts';
 
@@ -187,26 +188,50 @@ describe('the list of flags', () => {
   });
 });
 
-describe('the revisions of the environments', () => {
-  test('are only for gateways, and advance with every change', async () => {
-    const ASK = '{ environmentRevisions { environment revision changedAt } }';
-    const staging = async () => {
-      const { data } = await flags.ask<{
-        environmentRevisions: { environment: string; revision: number; changedAt: string }[];
-      }>({ kind: 'gateway' }, ASK);
-      expect(data.environmentRevisions.map(({ environment }) => environment).sort()).toEqual([
-        'DEVELOPMENT',
-        'PRODUCTION',
-        'STAGING',
-      ]);
-      return data.environmentRevisions.find(({ environment }) => environment === 'STAGING');
-    };
-    const before = await staging();
+describe('the states that decide whether an answer still holds', () => {
+  const ASK = 'query ($vins: [ID!]! = [], $keys: [String!]! = []) { answerInputs(vins: $vins, keys: $keys) }';
+  const states = async (variables: Record<string, unknown> = {}) => {
+    const { data } = await flags.ask({ kind: 'gateway' }, ASK, variables);
+    const inputs = readAnswerInputs(data['answerInputs']);
+    if (inputs === null) throw new Error('no inputs');
+    return inputs;
+  };
+
+  test('are only for gateways, and move with every change of their environment', async () => {
+    const before = await states();
+    expect([...before.environments.keys()].sort()).toEqual(['development', 'production', 'staging']);
+    expect(Math.abs(before.second - Date.now() / 1_000)).toBeLessThan(5);
     const { revision } = await flags.create({ environment: 'STAGING' });
-    const after = await staging();
-    expect([after?.revision, (after?.revision ?? 0) - (before?.revision ?? 0)]).toEqual([revision, 1]);
-    expect(Date.parse(after?.changedAt ?? '')).toBeGreaterThanOrEqual(Date.parse(before?.changedAt ?? ''));
+    const after = await states();
+    expect(after.environments.get('staging')).toMatch(new RegExp(`^${revision}@\\d+\\.\\d{6}$`));
+    expect(before.environments.get('staging')).not.toBe(after.environments.get('staging'));
+    expect(before.environments.get('production')).toBe(after.environments.get('production'));
     expect(refusal(await flags.ask(READER, ASK))).toEqual({ code: 'FORBIDDEN' });
+  });
+
+  test('are the registered facts of vehicles, and which flags and drafts have a key', async () => {
+    const { prisma } = flags.database.database;
+    const vin = 'KMHK281HGNU000777';
+    const asked = { vins: [vin, 'KMHK281HGNU000778', 'no VIN'], keys: ['stated', 'drafted', '\u0000'] };
+    const none = await states(asked);
+    expect([none.vehicles.size, none.flags.size]).toEqual([0, 0]);
+    await prisma.vehicle.create({ data: { vin, model: 'EV9', swVersion: '2.5.0', region: 'EU', status: 'offline' } });
+    const { id } = await flags.create({ key: 'stated' });
+    await flags.ask(
+      flags.writer,
+      'mutation { createFlag(input: { key: "drafted", name: "D", type: BOOLEAN, defaultValue: false, safetyLevel: ASIL_D, environment: STAGING }) { applied } }',
+    );
+    const some = await states(asked);
+    expect(some.vehicles).toEqual(new Map([[vin, '["EV9", "2.5.0", "EU"]']]));
+    expect(some.flags.get('stated')).toBe(id);
+    expect(some.flags.get('drafted')).toMatch(/^[0-9a-f-]{36} draft$/);
+    await prisma.vehicle.update({ where: { vin }, data: { swVersion: '2.6.0' } });
+    expect((await states(asked)).vehicles.get(vin)).toContain('2.6.0');
+  });
+
+  test('are of no more than a thousand names', async () => {
+    const vins = Array.from({ length: 1_001 }, () => 'KMHK281HGNU000777');
+    expect(refusal(await flags.ask({ kind: 'gateway' }, ASK, { vins }))).toEqual({ code: 'BAD_USER_INPUT', field: 'vins' });
   });
 });
 

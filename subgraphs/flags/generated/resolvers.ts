@@ -435,13 +435,6 @@ export type EvaluationContext = {
   readonly attributes?: InputMaybe<Scalars['JSON']['input']>;
 };
 
-/** For gateways: where an environment stands. A restored database may have stood at the same revision before, at another time. */
-export type EnvironmentRevision = {
-  readonly environment: Environment;
-  readonly revision: Scalars['Int']['output'];
-  readonly changedAt: Scalars['DateTime']['output'];
-};
-
 export type Query = {
   /** Whatever has this id, or null: a vehicle's VIN, or the id of a flag, a change request, an experiment, a user or an entry of the trail. */
   readonly node?: Maybe<Node>;
@@ -469,7 +462,11 @@ export type Query = {
    * `fleetflag-vehicle-facts+jws`). Its agent fills in what its own settings leave out, and so evaluates as `evaluateFlag` does. `nonce`: 22 base64url characters, which the answer repeats.
    */
   readonly vehicleFacts: Scalars['String']['output'];
-  readonly environmentRevisions: ReadonlyArray<EnvironmentRevision>;
+  /**
+   * For gateways: whether an answer that they have still holds. The positions of all environments, and the states of these
+   * vehicles and flags, by one read that begins after the request; core/wire/answer-inputs.ts has the form.
+   */
+  readonly answerInputs: Scalars['JSON']['output'];
 };
 
 
@@ -524,6 +521,12 @@ export type QueryflagProofArgs = {
 
 export type QueryvehicleFactsArgs = {
   nonce: Scalars['String']['input'];
+};
+
+
+export type QueryanswerInputsArgs = {
+  vins: ReadonlyArray<Scalars['ID']['input']>;
+  keys: ReadonlyArray<Scalars['String']['input']>;
 };
 
 export type Mutation = {
@@ -860,7 +863,6 @@ export type ResolversTypes = {
   RolloutStepInput: RolloutStepInput;
   RolloutGuardInput: RolloutGuardInput;
   EvaluationContext: EvaluationContext;
-  EnvironmentRevision: ResolverTypeWrapper<EnvironmentRevision>;
   Query: ResolverTypeWrapper<Record<PropertyKey, never>>;
   Mutation: ResolverTypeWrapper<Record<PropertyKey, never>>;
   Subscription: ResolverTypeWrapper<Record<PropertyKey, never>>;
@@ -905,7 +907,6 @@ export type ResolversParentTypes = {
   RolloutStepInput: RolloutStepInput;
   RolloutGuardInput: RolloutGuardInput;
   EvaluationContext: EvaluationContext;
-  EnvironmentRevision: EnvironmentRevision;
   Query: Record<PropertyKey, never>;
   Mutation: Record<PropertyKey, never>;
   Subscription: Record<PropertyKey, never>;
@@ -1146,12 +1147,6 @@ export type FlagOrderFieldResolvers = EnumResolverSignature<{ CREATED_AT?: any, 
 
 export type OrderDirectionResolvers = EnumResolverSignature<{ ASC?: any, DESC?: any }, ResolversTypes['OrderDirection']>;
 
-export type EnvironmentRevisionResolvers<ContextType = Context, ParentType extends ResolversParentTypes['EnvironmentRevision'] = ResolversParentTypes['EnvironmentRevision']> = {
-  environment?: Resolver<ResolversTypes['Environment'], ParentType, ContextType>;
-  revision?: Resolver<ResolversTypes['Int'], ParentType, ContextType>;
-  changedAt?: Resolver<ResolversTypes['DateTime'], ParentType, ContextType>;
-};
-
 export type QueryResolvers<ContextType = Context, ParentType extends ResolversParentTypes['Query'] = ResolversParentTypes['Query']> = {
   node?: Resolver<Maybe<ResolversTypes['Node']>, ParentType, ContextType, RequireFields<QuerynodeArgs, 'id'>>;
   flag?: Resolver<Maybe<ResolversTypes['Flag']>, ParentType, ContextType, RequireFields<QueryflagArgs, 'key'>>;
@@ -1162,7 +1157,7 @@ export type QueryResolvers<ContextType = Context, ParentType extends ResolversPa
   flagSync?: Resolver<ResolversTypes['FlagSync'], ParentType, ContextType, RequireFields<QueryflagSyncArgs, 'environment'>>;
   flagProof?: Resolver<ResolversTypes['String'], ParentType, ContextType, RequireFields<QueryflagProofArgs, 'environment'>>;
   vehicleFacts?: Resolver<ResolversTypes['String'], ParentType, ContextType, RequireFields<QueryvehicleFactsArgs, 'nonce'>>;
-  environmentRevisions?: Resolver<ReadonlyArray<ResolversTypes['EnvironmentRevision']>, ParentType, ContextType>;
+  answerInputs?: Resolver<ResolversTypes['JSON'], ParentType, ContextType, RequireFields<QueryanswerInputsArgs, 'vins' | 'keys'>>;
 };
 
 export type MutationResolvers<ContextType = Context, ParentType extends ResolversParentTypes['Mutation'] = ResolversParentTypes['Mutation']> = {
@@ -1225,7 +1220,6 @@ export type Resolvers<ContextType = Context> = {
   Vehicle?: VehicleResolvers<ContextType>;
   FlagOrderField?: FlagOrderFieldResolvers;
   OrderDirection?: OrderDirectionResolvers;
-  EnvironmentRevision?: EnvironmentRevisionResolvers<ContextType>;
   Query?: QueryResolvers<ContextType>;
   Mutation?: MutationResolvers<ContextType>;
   Subscription?: SubscriptionResolvers<ContextType>;

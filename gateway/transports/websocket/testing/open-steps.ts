@@ -10,6 +10,9 @@ export function openSteps(schema: () => GraphQLSchema): OperationSteps {
   const documents = new DocumentCache({ maxDocuments: 1_000, maxBytes: 8 * 1024 * 1024, introspection: true });
   return {
     name: () => null,
+    // Such a schema has no field that revisions govern.
+    governed: () => null,
+    answer: async () => null,
     check: (text, operationName) => operationOf(documents.prepare(text, schema()), operationName),
     permit(checked, given) {
       const declared = checked.operation.variableDefinitions ?? [];

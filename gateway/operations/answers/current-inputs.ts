@@ -1,0 +1,112 @@
+/**
+ * The states by which held answers are compared, read one at a time: all who ask while a read is under way share the
+ * next one, so that the cost does not grow with their number. Each gets a read that began after its request: whatever
+ * was committed before, on any gateway, is in it.
+ */
+import { FleetFlagError } from '../../../core/errors.ts';
+import { withTimeout } from '../../../core/async/timeout.ts';
+import { unattended } from '../../../core/async/unattended.ts';
+import { MAX_INPUT_NAMES, readAnswerInputs, type AnswerInputs } from '../../../core/wire/answer-inputs.ts';
+import type { SubgraphConnection } from '../../../core/wire/subgraph.ts';
+import type { GatewayLogger } from '../../context.ts';
+import { gatewayIdentity } from '../../credentials/api-key-directory.ts';
+
+/** Reads the positions of all environments, and the states of these vehicles and flags. */
+export type ReadInputs = (vins: readonly string[], keys: readonly string[]) => Promise<AnswerInputs>;
+
+/** Milliseconds that a read may take. An operation that is run without it has timeouts of its own. */
+const READ_TIMEOUT_MS = 1_000;
+/** Milliseconds for which nothing is read after a read that failed: nobody waits for a database that is away. */
+const AWAY_MS = 1_000;
+
+const QUERY = 'query ($vins: [ID!]!, $keys: [String!]!) { answerInputs(vins: $vins, keys: $keys) }';
+
+/** Reads the states from the flags subgraph. */
+export function inputsOf(flags: Pick<SubgraphConnection, 'execute'>): ReadInputs {
+  return async (vins, keys) => {
+    const { data, errors } = await flags.execute({
+      query: QUERY,
+      variables: { vins, keys },
+      identity: gatewayIdentity(),
+    });
+    const inputs = readAnswerInputs(data?.['answerInputs']);
+    if (inputs === null)
+      throw new FleetFlagError('SERVICE_UNAVAILABLE', 'The states of answers cannot be read.', {}, { cause: errors });
+    return inputs;
+  };
+}
+
+/** Those who share a read, and what they ask for. */
+interface Batch {
+  readonly vins: Set<string>;
+  readonly keys: Set<string>;
+  readonly inputs: Promise<AnswerInputs | null>;
+  readonly resolve: (inputs: AnswerInputs | null) => void;
+}
+
+function newBatch(): Batch {
+  let resolve!: Batch['resolve'];
+  const inputs = new Promise<AnswerInputs | null>((settle) => (resolve = settle));
+  // eslint-disable-next-line fleetflag/no-promise-in-object -- It never rejects.
+  return { vins: new Set(), keys: new Set(), inputs, resolve };
+}
+
+export class CurrentInputs {
+  /** In the order in which they are read; further names go into the last one. */
+  readonly #waiting: Batch[] = [];
+  #isReading = false;
+  /** On the clock of `performance.now()`. */
+  #awayUntilMs = -Infinity;
+
+  constructor(
+    private readonly read: ReadInputs,
+    private readonly logger: Pick<GatewayLogger, 'warn'>,
+  ) {}
+
+  /**
+   * Gives the states by a read that begins after this call; null where they cannot be read. Never rejects.
+   *
+   * @param vins valid VINs
+   * @param keys valid keys
+   */
+  now(vins: readonly string[], keys: readonly string[]): Promise<AnswerInputs | null> {
+    if (performance.now() < this.#awayUntilMs) return Promise.resolve(null);
+    let batch = this.#waiting.at(-1);
+    if (batch === undefined || Math.max(batch.vins.size + vins.length, batch.keys.size + keys.length) > MAX_INPUT_NAMES)
+      this.#waiting.push((batch = newBatch()));
+    for (const vin of vins) batch.vins.add(vin);
+    for (const key of keys) batch.keys.add(key);
+    this.#readNext();
+    return batch.inputs;
+  }
+
+  #readNext(): void {
+    if (this.#isReading || this.#waiting.length === 0) return;
+    this.#isReading = true;
+    // In a later turn, so that requests that have arrived together share the read.
+    setImmediate(() => unattended(this.#readBatch(), 'Reading the states of answers'));
+  }
+
+  async #readBatch(): Promise<void> {
+    const batch = this.#waiting.shift();
+    if (batch === undefined) return;
+    const { vins, keys, resolve } = batch;
+    try {
+      resolve(
+        await withTimeout(READ_TIMEOUT_MS, 'The flags subgraph did not answer in time.', () =>
+          this.read([...vins], [...keys]),
+        ),
+      );
+    } catch (error) {
+      this.#awayUntilMs = performance.now() + AWAY_MS;
+      this.logger.warn(
+        { err: error },
+        'Cannot read the positions of environments; running every query until they can be read',
+      );
+      resolve(null);
+      for (const { resolve: resolveNext } of this.#waiting.splice(0)) resolveNext(null);
+    }
+    this.#isReading = false;
+    this.#readNext();
+  }
+}
