@@ -17,7 +17,7 @@ import { createTestDatabase, type TestDatabase } from '../../subgraphs/shared/te
 import { createTestMetricsStore } from '../../subgraphs/shared/testing/test-metrics-store.ts';
 import { openAll, type Lifecycle } from '../../main/lifecycle.ts';
 import type { CallerName } from './permission-matrix.ts';
-import { startWholeControlPlane } from './whole-control-plane.ts';
+import { startWholeControlPlane, type WholeParts } from './whole-control-plane.ts';
 
 export const PASSWORD = 'correct horse battery staple';
 /** The vehicle that samples name, and its environment; the other is in another one. */
@@ -46,6 +46,7 @@ export class EveryCaller {
     private readonly lifecycle: Lifecycle,
   ) {}
 
+  #parts!: WholeParts;
   gateway!: Gateway;
   subgraphs!: ReadonlyMap<SubgraphName, Subgraph>;
 
@@ -85,7 +86,7 @@ export class EveryCaller {
       createTestMetricsStore(),
     ]);
     this.lifecycle.onClose(() => metrics.drop());
-    const parts = {
+    this.#parts = {
       database: this.used,
       bus: createInProcessBus(),
       store: this.#store,
@@ -94,7 +95,7 @@ export class EveryCaller {
       signer,
       metrics: metrics.store,
     };
-    ({ gateway: this.gateway, subgraphs: this.subgraphs } = await startWholeControlPlane(parts, this.lifecycle));
+    ({ gateway: this.gateway, subgraphs: this.subgraphs } = await startWholeControlPlane(this.#parts, this.lifecycle));
 
     for (const role of ['READ', 'WRITE', 'SAFETY', 'ADMIN'] as const) {
       const { id } = await this.prisma.user.create({
@@ -120,6 +121,12 @@ export class EveryCaller {
         data: { vin, model: 'EV9', swVersion: '2.5.0', region: 'EU', status: 'offline', environment },
       });
     }
+  }
+
+  /** Another control plane over the same stores, which hears of no change but from the database; gives its URL. */
+  async another(): Promise<string> {
+    const { gateway } = await startWholeControlPlane({ ...this.#parts, bus: createInProcessBus() }, this.lifecycle);
+    return `http://127.0.0.1:${gateway.port}/graphql`;
   }
 
   /** Good credentials, of a session of its own for a person: what one cell ends, no other needs. */

@@ -75,7 +75,8 @@ const turn = async () => {
   turns += 1;
   return () => void (turns -= 1);
 };
-const ask = (call: GovernedCall, isKnown: (tag: string) => boolean = () => false) => answers.answer(call, isKnown, turn);
+const ask = (call: GovernedCall, isKnown: (tag: string) => boolean = () => false) =>
+  answers.answer(call, isKnown, turn);
 const textOf = async (call: GovernedCall) => (await ask(call))?.json?.toString() ?? null;
 /** Waits until the last computed answer is kept, or left. */
 const kept = () => eventually(() => answers.underWay === 0, 'the check of the state after a computation');

@@ -229,7 +229,8 @@ async function runSingle(
     while (turn !== 'first' && connection.pending.size > 0) await Promise.all(connection.pending);
     await services.turns.take(turn);
     if (dropped()) return;
-    const json = (await governedAnswer(request, caller, services)) ?? (await execute(connection, request, caller, services));
+    const json =
+      (await governedAnswer(request, caller, services)) ?? (await execute(connection, request, caller, services));
     if (single.ended) return;
     connection.operations.delete(id);
     connection.sendResult(id, json);

@@ -231,7 +231,10 @@ describe('the states that decide whether an answer still holds', () => {
 
   test('are of no more than a thousand names', async () => {
     const vins = Array.from({ length: 1_001 }, () => 'KMHK281HGNU000777');
-    expect(refusal(await flags.ask({ kind: 'gateway' }, ASK, { vins }))).toEqual({ code: 'BAD_USER_INPUT', field: 'vins' });
+    expect(refusal(await flags.ask({ kind: 'gateway' }, ASK, { vins }))).toEqual({
+      code: 'BAD_USER_INPUT',
+      field: 'vins',
+    });
   });
 });
 

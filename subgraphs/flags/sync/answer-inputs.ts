@@ -9,7 +9,8 @@ import type { Reader } from '../../shared/postgres/transaction.ts';
 
 /** All that name something: PostgreSQL does not accept every text. */
 function named(names: readonly string[], pattern: RegExp, field: string): string[] {
-  if (names.length > MAX_INPUT_NAMES) throw badInput(field, `At most ${MAX_INPUT_NAMES} names may be asked for at once.`);
+  if (names.length > MAX_INPUT_NAMES)
+    throw badInput(field, `At most ${MAX_INPUT_NAMES} names may be asked for at once.`);
   return names.filter((name) => pattern.test(name));
 }
 

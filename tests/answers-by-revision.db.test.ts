@@ -1,0 +1,354 @@
+/**
+ * Two gateways over one database, whose answers are held against the pipeline that keeps none: the same operation
+ * beside a field that no revision governs.
+ */
+import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import fc from 'fast-check';
+import { eventually } from '../core/testing/eventually.ts';
+import { rounds } from '../core/testing/rounds.ts';
+import { WireClient } from '../gateway/subscriptions/testing/wire-client.ts';
+import { watchDatabase, type WatchedDatabase } from '../subgraphs/shared/testing/watched-database.ts';
+import { EveryCaller, VIN } from './testing/every-caller.ts';
+import type { CallerName } from './testing/permission-matrix.ts';
+
+const RUNS = rounds(2, 30);
+const READS = 3;
+const CHANGES = 10;
+const SEED = 20_261_128;
+const UNREGISTERED = 'KMHK281HGNU000009';
+const KEYS = ['lane_keep', 'constructor'] as const;
+const ENVIRONMENTS = ['PRODUCTION', 'STAGING'] as const;
+
+/** Operations whose answers revisions govern, without the brace at their end: the selection goes on after them. */
+const OPERATIONS = {
+  flag: 'query ($key: String!) { it: flag(key: $key) { id name draft killed ...F rules { ...R } } ',
+  flags:
+    'query ($environment: Environment, $first: Int = 3) { flags(filter: { environment: $environment }, first: $first, orderBy: { field: KEY, direction: ASC }) { totalCount ... on FlagConnection { nodes { ...F rules { ...R } name } } pageInfo { hasNextPage endCursor } } ',
+  search: 'query ($key: String!) { flags(filter: { search: $key }) { nodes { ...F rules { ...R } } } ',
+  evaluateFlag:
+    'query ($key: String!, $context: EvaluationContext!) { evaluateFlag(key: $key, context: $context) { value variant reason ruleId revision } ',
+  evaluateFlags:
+    'query ($environment: Environment!, $context: EvaluationContext!) { evaluateFlags(environment: $environment, context: $context) { flagKey value variant reason } ',
+  flagSync:
+    'query ($environment: Environment!, $since: Int) { flagSync(environment: $environment, since: $since) { revision full flags { key revision removed jws } } ',
+} as const;
+const FRAGMENTS = {
+  F: ' fragment F on Flag { key revision enabled environment __typename }',
+  R: ' fragment R on Rule { id type priority conditions }',
+};
+type OperationName = keyof typeof OPERATIONS;
+
+const textOf = (name: OperationName, more = '') => {
+  const used = Object.entries(FRAGMENTS).filter(([fragment]) => OPERATIONS[name].includes(`...${fragment} `));
+  return `${OPERATIONS[name]}${more}}${used.map(([, fragment]) => fragment).join('')}`;
+};
+
+interface Answer {
+  readonly data?: Record<string, unknown> | null;
+  readonly errors?: readonly { readonly message: string; readonly extensions?: object }[];
+}
+type Transport = 'GET' | 'POST' | 'websocket';
+const CALLERS = ['READ', 'ADMIN', 'key READ', 'vehicle', 'another vehicle'] as const satisfies readonly CallerName[];
+type ReadingCaller = (typeof CALLERS)[number];
+
+let every: EveryCaller;
+let watched: WatchedDatabase;
+let urls: readonly string[];
+/** The ids under which keys run the operations and their twins. */
+const ids = new Map<string, string>();
+const sockets = new Map<string, WireClient>();
+let count = 0;
+
+beforeAll(async () => {
+  every = await EveryCaller.start(async (url, lifecycle) => {
+    watched = await watchDatabase(url);
+    lifecycle.onClose(() => watched.close());
+    const { prisma } = watched;
+    return { prisma, replica: prisma, lane: () => prisma, ping: async () => undefined, close: async () => undefined };
+  });
+  urls = [every.url, await every.another()];
+  for (const name of Object.keys(OPERATIONS) as OperationName[])
+    for (const text of [textOf(name), twinOf(name)]) ids.set(text, await every.register(text, 'query', null));
+});
+afterAll(async () => {
+  for (const { socket } of sockets.values()) socket.terminate();
+  await every.close();
+});
+
+const headersOf = new Map<CallerName, Readonly<Record<string, string>>>();
+async function credentials(caller: CallerName): Promise<Readonly<Record<string, string>>> {
+  let headers = headersOf.get(caller);
+  if (headers === undefined) headersOf.set(caller, (headers = (await every.as(caller)).headers));
+  return headers;
+}
+
+const twinOf = (name: OperationName) => textOf(name, 'uncached: me { kind } ');
+
+async function socketOf(gateway: number, caller: CallerName): Promise<WireClient> {
+  const name = `${gateway} ${caller}`;
+  let client = sockets.get(name);
+  if (client === undefined) {
+    sockets.set(name, (client = new WireClient(urls[gateway]!.replace(/^http/, 'ws'))));
+    await client.acknowledged(await credentials(caller));
+  }
+  return client;
+}
+
+interface Asking {
+  readonly gateway: number;
+  readonly caller: CallerName;
+  readonly transport: Transport;
+}
+
+/** The answer's text is compared, so that the order of members counts as well. */
+async function ask(text: string, variables: object, { gateway, caller, transport }: Asking): Promise<Answer> {
+  const headers = await credentials(caller);
+  const id = ids.get(text);
+  if (transport === 'websocket') {
+    const client = await socketOf(gateway, caller);
+    const operation = `${count++}`;
+    client.subscribe(operation, caller.startsWith('key') ? '' : text, {
+      variables,
+      ...(caller.startsWith('key') && { id }),
+    });
+    return client.result(operation);
+  }
+  const url = urls[gateway]!;
+  if (transport === 'POST') {
+    const named = caller.startsWith('key') ? { id } : { query: text };
+    const response = await fetch(url, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json', ...headers },
+      body: JSON.stringify({ ...named, variables }),
+    });
+    return (await response.json()) as Answer;
+  }
+  const search = new URLSearchParams({
+    ...(id === undefined ? { query: text } : { id }),
+    variables: JSON.stringify(variables),
+  });
+  return (await (await fetch(`${url}?${search}`, { headers })).json()) as Answer;
+}
+
+async function change(text: string, gateway = 0): Promise<Answer> {
+  // A change that another one has made impossible is refused.
+  return ask(`mutation { ${text} }`, {}, { gateway, caller: 'ADMIN', transport: 'POST' });
+}
+
+const key = fc.constantFrom(...KEYS);
+const environment = fc.constantFrom(...ENVIRONMENTS);
+const gateway = fc.nat({ max: 1 });
+const INPUT = 'type: BOOLEAN, defaultValue: false, enabled: true';
+const mutation = fc.oneof(
+  fc
+    .tuple(key, environment, fc.constantFrom('NON_CRITICAL', 'NON_CRITICAL', 'ASIL_D'))
+    .map(
+      ([name, where, level]) =>
+        `createFlag(input: { key: "${name}", name: "Flag ${name}", environment: ${where}, safetyLevel: ${level}, ${INPUT} }) { applied }`,
+    ),
+  fc.tuple(key, fc.boolean()).map(([name, on]) => `${on ? 'enableFlag' : 'disableFlag'}(key: "${name}") { applied }`),
+  fc
+    .tuple(key, fc.nat({ max: 9 }))
+    .map(([name, n]) => `updateFlag(key: "${name}", input: { name: "Flag ${n}" }) { applied }`),
+  fc
+    .tuple(key, environment)
+    .map(([name, where]) => `updateFlag(key: "${name}", input: { environment: ${where} }) { applied }`),
+  fc
+    .tuple(key, fc.nat({ max: 100 }), fc.nat({ max: 999 }))
+    .map(
+      ([name, percentage, priority]) =>
+        `createRule(flagKey: "${name}", input: { type: PERCENTAGE_ROLLOUT, priority: ${priority}, conditions: { rollout_percentage: ${percentage} } }) { applied }`,
+    ),
+  fc
+    .tuple(key, fc.constantFrom('EV9', 'Ioniq 6'))
+    .map(
+      ([name, model]) =>
+        `createRule(flagKey: "${name}", input: { type: VEHICLE_TARGET, priority: 1000, conditions: { models: ["${model}"] } }) { applied }`,
+    ),
+  key.map((name) => `killSwitch(flagKey: "${name}", reason: "smoke") { applied }`),
+  key.map((name) => `releaseKillSwitch(flagKey: "${name}", reason: "no smoke") { applied }`),
+  fc
+    .constantFrom('EV9', 'Ioniq 6')
+    .map(
+      (model) =>
+        `registerVehicles(input: [{ vin: "${VIN}", model: "${model}", swVersion: "2.5.0", region: "EU" }]) { vin }`,
+    ),
+  fc.constant('cancel'),
+);
+
+const context = fc.record(
+  {
+    vin: fc.constantFrom(VIN, UNREGISTERED),
+    model: fc.constantFrom('EV9', ' '),
+    swVersion: fc.constant('2.5.0'),
+    region: fc.constant('EU'),
+  },
+  { requiredKeys: [] },
+);
+const read = fc.record({
+  name: fc.constantFrom(...(Object.keys(OPERATIONS) as OperationName[])),
+  variables: fc.record({
+    key,
+    environment,
+    context,
+    since: fc.nat({ max: 5 }),
+    first: fc.integer({ min: 1, max: 3 }),
+  }),
+  asking: fc.record({
+    gateway,
+    caller: fc.constantFrom<ReadingCaller>(...CALLERS),
+    transport: fc.constantFrom<Transport>('GET', 'POST', 'websocket'),
+  }),
+});
+async function apply(text: string, at: number): Promise<void> {
+  if (text !== 'cancel') return void (await change(text, at));
+  const { data } = await ask('{ changeRequests { id } }', {}, { gateway: at, caller: 'ADMIN', transport: 'POST' });
+  for (const { id } of (data?.['changeRequests'] ?? []) as { id: string }[])
+    await change(`cancelChangeRequest(id: "${id}") { status }`, at);
+}
+
+/** As an answer would be that has nothing but what was asked for. */
+function withoutMe({ data, errors }: Answer): string {
+  const { uncached: _, ...rest } = data ?? {};
+  return JSON.stringify({ data: Object.keys(rest).length === 0 ? null : rest, errors });
+}
+const comparable = ({ data, errors }: Answer) => JSON.stringify({ data: data ?? null, errors });
+
+/** What is sent of the generated variables: an operation must not be given what it does not declare. */
+const declared = ({ name, variables }: { name: OperationName; variables: object }) =>
+  Object.fromEntries(Object.entries(variables).filter(([variable]) => OPERATIONS[name].includes(`$${variable}:`)));
+
+test('no answer differs from that of the pipeline that keeps none, whatever has changed before, on either gateway', async () => {
+  const run = fc.record({
+    reads: fc.array(read, { minLength: READS, maxLength: READS }),
+    changes: fc.array(fc.tuple(mutation, gateway), { minLength: CHANGES, maxLength: CHANGES }),
+  });
+  await fc.assert(
+    fc.asyncProperty(run, async ({ reads, changes }) => {
+      for (const [text, at] of changes) {
+        await apply(text, at);
+        // All again: what is kept of them is from before the change.
+        for (const one of reads) {
+          const { name, asking } = one;
+          const [cached, again, uncached] = await Promise.all([
+            ask(textOf(name), declared(one), asking),
+            ask(textOf(name), declared(one), { ...asking, gateway: 1 - asking.gateway }),
+            ask(twinOf(name), declared(one), { ...asking, transport: 'POST' }),
+          ]);
+          const expected = withoutMe(uncached);
+          expect([name, comparable(cached), comparable(again)]).toEqual([name, expected, expected]);
+        }
+      }
+    }),
+    { numRuns: RUNS, seed: SEED, endOnFailure: true },
+  );
+}, 120_000);
+
+describe('an answer follows what changes without a revision:', () => {
+  const variables = { key: 'unrevised', context: { vin: VIN } };
+  const answersTo = async (name: OperationName) => {
+    const transports: Transport[] = ['GET', 'POST', 'websocket', 'GET'];
+    const answers = await Promise.all(
+      transports.map((transport, n) =>
+        ask(textOf(name), declared({ name, variables }), { gateway: n % 2, caller: 'READ', transport }),
+      ),
+    );
+    expect(new Set(answers.map(comparable)).size).toBe(1);
+    return answers[0]?.data;
+  };
+  const register = (model: string) =>
+    change(
+      `registerVehicles(input: [{ vin: "${VIN}", model: "${model}", swVersion: "2.5.0", region: "EU" }]) { vin }`,
+      1,
+    );
+
+  test('drafts', async () => {
+    expect(await answersTo('flag')).toEqual({ it: null });
+    await change(
+      `createFlag(input: { key: "unrevised", name: "Draft", environment: STAGING, safetyLevel: ASIL_D, ${INPUT} }) { applied }`,
+    );
+    expect(await answersTo('flag')).toMatchObject({ it: { draft: true } });
+    await apply('cancel', 1);
+    expect(await answersTo('flag')).toEqual({ it: null });
+  });
+
+  test('registered facts of vehicles', async () => {
+    await register('EV9');
+    await change(
+      `createFlag(input: { key: "unrevised", name: "Flag", environment: STAGING, safetyLevel: NON_CRITICAL, ${INPUT} }) { applied }`,
+    );
+    await change(
+      'createRule(flagKey: "unrevised", input: { type: VEHICLE_TARGET, conditions: { models: ["EV9"] } }) { applied }',
+    );
+    expect(await answersTo('evaluateFlag')).toMatchObject({ evaluateFlag: { value: true } });
+    await register('Ioniq 6');
+    expect(await answersTo('evaluateFlag')).toMatchObject({ evaluateFlag: { value: false } });
+    await every.prisma.vehicle.delete({ where: { vin: VIN } });
+    expect(await answersTo('evaluateFlag')).toMatchObject({ evaluateFlag: { value: false } });
+    await register('EV9');
+    expect(await answersTo('evaluateFlag')).toMatchObject({ evaluateFlag: { value: true } });
+  });
+});
+
+describe('while flags change', () => {
+  const revisionOf = (answer: Answer) =>
+    (answer.data?.['flags'] as { nodes: { revision: number }[] }).nodes[0]!.revision;
+  const variables = { environment: 'STAGING', first: 1 };
+
+  test('no client gets an answer that is older than one it has had, nor than a change that was answered before', async () => {
+    await change(
+      `createFlag(input: { key: "a", name: "A", environment: STAGING, safetyLevel: NON_CRITICAL, ${INPUT} }) { applied }`,
+    );
+    let over = false;
+    let answered = 0;
+    const reader = async (transport: Transport, at: number) => {
+      let [last, reads] = [0, 0];
+      while (!over) {
+        const known = answered;
+        const revision = revisionOf(
+          await ask(textOf('flags'), variables, { gateway: (at + reads++) % 2, caller: 'READ', transport }),
+        );
+        expect(revision).toBeGreaterThanOrEqual(Math.max(last, known));
+        last = revision;
+      }
+      return reads;
+    };
+    const readers = [reader('GET', 0), reader('POST', 1), reader('websocket', 0), reader('GET', 1)];
+    for (let n = 0; n < 10; n++) {
+      const { data } = await change(`updateFlag(key: "a", input: { name: "A ${n}" }) { flag { revision } }`, n % 2);
+      answered = (data?.['updateFlag'] as { flag: { revision: number } }).flag.revision;
+    }
+    over = true;
+    for (const reads of await Promise.all(readers)) expect(reads).toBeGreaterThan(1);
+  }, 60_000);
+});
+
+describe('the statements of an answer', () => {
+  const COUNTED = 'KMHK281HGNU000123';
+  const about = (name: string) => watched.statements.filter(({ params }) => JSON.stringify(params).includes(name));
+  const evaluate = () =>
+    ask(
+      textOf('evaluateFlag'),
+      { key: 'counted', context: { vin: COUNTED } },
+      { gateway: 0, caller: 'READ', transport: 'GET' },
+    );
+
+  test('are one that all callers share where it is kept, and where it is computed those of its fields and one more', async () => {
+    await change(
+      `createFlag(input: { key: "counted", name: "Counted", environment: STAGING, safetyLevel: NON_CRITICAL, ${INPUT} }) { applied }`,
+    );
+    const readsOfFlag = about('counted').length;
+    expect(await evaluate()).toMatchObject({ data: { evaluateFlag: { value: false } } });
+    // Its state, the registered facts that it is computed from, and its state again before it is kept.
+    await eventually(() => about(COUNTED).length >= 3, 'the check of its state');
+    expect(about(COUNTED)).toHaveLength(3);
+    const computed = about('counted').length;
+    expect(computed - readsOfFlag).toBe(1);
+
+    await evaluate();
+    expect(about(COUNTED)).toHaveLength(4);
+    await Promise.all(Array.from({ length: 50 }, evaluate));
+    expect(about(COUNTED).length).toBeLessThan(4 + 25);
+    expect(about('counted')).toHaveLength(computed);
+  });
+});
