@@ -1,6 +1,6 @@
 import type { Client } from 'pg';
 
-/** The content of a database's schema `public`, without that of extensions, in the form of prisma/specification.ts. */
+/** The content of a database's schema `public`, without that of extensions, in the form of prisma/specification. */
 export interface Catalogue {
   readonly tables: Record<string, CatalogueTable>;
   /** Signature → result type. */

@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { Client } from 'pg';
-import { EXTENSIONS, FUNCTIONS, OWNER_COMMENTS, TABLES } from '../../../../prisma/specification.ts';
+import { EXTENSIONS, FUNCTIONS, OWNER_COMMENTS, TABLES } from '../../../../prisma/specification/specification.ts';
 import { readCatalogue, type Catalogue } from '../../testing/catalogue.ts';
 import { createTestDatabase, type TestDatabase } from '../../testing/test-database.ts';
 

@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import { Client } from 'pg';
-import { TABLES } from '../../../../prisma/specification.ts';
+import { TABLES } from '../../../../prisma/specification/specification.ts';
 import { Prisma } from '../../../../prisma/generated/client.ts';
 import { createTestDatabase, type TestDatabase } from '../../testing/test-database.ts';
 

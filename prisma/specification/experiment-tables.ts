@@ -1,0 +1,70 @@
+/** Tables of experiments. */
+import { ID, NOW, TIME, TIMES, oneOf, text, type TableSpecification } from './table.ts';
+
+export const EXPERIMENT_TABLES: Readonly<Record<string, TableSpecification>> = {
+  experiments: {
+    columns: {
+      ...ID,
+      flag_id: 'uuid NOT NULL',
+      name: `${text(200)} NOT NULL`,
+      description: 'text',
+      status: `${text(20)} NOT NULL`,
+      start_date: `${TIME} NOT NULL`,
+      end_date: TIME,
+      sample_size: 'integer NOT NULL',
+      confidence_level: 'numeric(3,2) NOT NULL DEFAULT 0.95',
+      primary_metric: `${text(100)} NOT NULL`,
+      winner_variant: text(50),
+      p_value: 'numeric(10,8)',
+      improvement_percent: 'numeric(8,4)',
+      ...TIMES,
+      // Not in the data specification.
+      treatment_share: 'numeric(6,5)',
+      results: 'jsonb',
+      cancel_reason: 'text',
+    },
+    constraints: {
+      experiments_pkey: 'PRIMARY KEY (id)',
+      experiments_flag_id_fkey: 'FOREIGN KEY (flag_id) REFERENCES flags(id) ON DELETE CASCADE',
+      experiments_status_check: oneOf('status', ['draft', 'running', 'completed', 'cancelled']),
+      experiments_confidence_level_check:
+        'CHECK (((confidence_level >= (0)::numeric) AND (confidence_level <= (1)::numeric)))',
+      experiments_treatment_share_check:
+        'CHECK (((treatment_share > (0)::numeric) AND (treatment_share < (1)::numeric)))',
+      experiments_results: "CHECK (((results IS NULL) OR ((status)::text = 'completed'::text)))",
+    },
+    indexes: {
+      idx_experiments_flag_id: 'btree (flag_id)',
+      idx_experiments_status: 'btree (status)',
+      idx_experiments_start_date: 'btree (start_date DESC)',
+      // Not in the data specification.
+      idx_experiments_running_flag: "btree (flag_id) WHERE ((status)::text = 'running'::text)",
+    },
+    commented: [
+      'confidence_level',
+      'winner_variant',
+      'p_value',
+      'improvement_percent',
+      'treatment_share',
+      'results',
+      'cancel_reason',
+    ],
+  },
+  experiment_disturbances: {
+    columns: {
+      ...ID,
+      experiment_id: 'uuid NOT NULL',
+      action: `${text(50)} NOT NULL`,
+      user_id: 'uuid',
+      created_at: NOW,
+    },
+    constraints: {
+      experiment_disturbances_pkey: 'PRIMARY KEY (id)',
+      experiment_disturbances_experiment_id_fkey:
+        'FOREIGN KEY (experiment_id) REFERENCES experiments(id) ON DELETE CASCADE',
+      experiment_disturbances_user_id_fkey: 'FOREIGN KEY (user_id) REFERENCES users(id) ON DELETE SET NULL',
+    },
+    indexes: { idx_experiment_disturbances_experiment_id: 'btree (experiment_id, created_at)' },
+    commented: ['action', 'user_id'],
+  },
+};

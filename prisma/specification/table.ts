@@ -1,0 +1,29 @@
+/** What the specification says about a table, and how PostgreSQL spells it. */
+export interface TableSpecification {
+  /** Name → type, `NOT NULL`, `DEFAULT`, as PostgreSQL spells them. */
+  readonly columns: Readonly<Record<string, string>>;
+  /** Primary key, UNIQUE, CHECK and FOREIGN KEY constraints: name → definition. */
+  readonly constraints: Readonly<Record<string, string>>;
+  /** Indexes beside those of the constraints: name → the text after `USING`. */
+  readonly indexes: Readonly<Record<string, string>>;
+  /** Columns that have a COMMENT; every table has one. */
+  readonly commented: readonly string[];
+  /** Names of triggers. */
+  readonly triggers?: readonly string[];
+}
+
+export const ID = { id: 'uuid NOT NULL DEFAULT gen_random_uuid()' };
+export const NOW = 'timestamp with time zone NOT NULL DEFAULT now()';
+export const TIME = 'timestamp with time zone';
+export const TIMES = { created_at: NOW, updated_at: NOW };
+export const HASH = 'character(64) NOT NULL';
+export const ENVIRONMENT = ['development', 'staging', 'production'];
+
+/** Gives a CHECK that a text column has one of some values, in PostgreSQL's normal form. */
+export function oneOf(column: string, values: readonly string[]): string {
+  return `CHECK (((${column})::text = ANY ((ARRAY[${values.map((value) => `'${value}'::character varying`).join(', ')}])::text[])))`;
+}
+
+export function text(length: number): string {
+  return `character varying(${length})`;
+}
