@@ -1,15 +1,20 @@
 /** `npm run admin -- <command>`: administration on the server itself, beside the API. */
 import { nearestName } from '../core/validation/nearest-name.ts';
-import { CREATE_USER_USAGE, RESET_PASSWORD_USAGE, createUserCommand, resetPasswordCommand } from './admin/accounts.ts';
-import { ADVANCE_USAGE, advanceRevisionCommand } from './admin/advance-revision.ts';
-import { API_KEY_USAGE, apiKeyCommand } from './admin/api-key.ts';
-import { AUDIT_EXPORT_USAGE, auditExportCommand } from './admin/audit-export.ts';
+import {
+  CREATE_USER_USAGE,
+  RESET_PASSWORD_USAGE,
+  createUserCommand,
+  resetPasswordCommand,
+} from './admin/access/accounts.ts';
+import { ADVANCE_USAGE, advanceRevisionCommand } from './admin/signing/advance-revision.ts';
+import { API_KEY_USAGE, apiKeyCommand } from './admin/access/api-key.ts';
+import { AUDIT_EXPORT_USAGE, auditExportCommand } from './admin/audit-log/audit-export.ts';
 import { UsageError, type AdminCommand } from './admin/command.ts';
-import { EXPORT_USAGE, exportCommand } from './admin/export.ts';
-import { IMPORT_USAGE, importCommand } from './admin/import.ts';
-import { RESIGN_USAGE, resignDefinitionsCommand } from './admin/resign-definitions.ts';
-import { ROTATE_USAGE, rotateSigningKeyCommand } from './admin/rotate-signing-key.ts';
-import { VEHICLE_TOKEN_USAGE, vehicleTokenCommand } from './admin/vehicle-token.ts';
+import { EXPORT_USAGE, exportCommand } from './admin/flags/export.ts';
+import { IMPORT_USAGE, importCommand } from './admin/flags/import.ts';
+import { RESIGN_USAGE, resignDefinitionsCommand } from './admin/signing/resign-definitions.ts';
+import { ROTATE_USAGE, rotateSigningKeyCommand } from './admin/signing/rotate-signing-key.ts';
+import { VEHICLE_TOKEN_USAGE, vehicleTokenCommand } from './admin/access/vehicle-token.ts';
 import { answerHelp } from './command-line.ts';
 import { ConfigurationError, readConfiguration } from '../main/configuration.ts';
 

@@ -205,7 +205,7 @@ test('who reads the trail sees each change as it happens, can have it checked, a
     await runAdmin(deployment, 'audit-export', '--from', '2026-01-01', '--to', '2100-01-01', '--out', file),
   ).toMatchObject({ code: 0, stderr: '' });
   const verifier = new ProjectProcess(
-    ['commands/admin/verify-audit-export.mjs', file, '--expect-head', auditIntegrity.headHash],
+    ['commands/admin/audit-log/verify-audit-export.mjs', file, '--expect-head', auditIntegrity.headHash],
     {},
   );
   expect(await verifier.ended()).toBe(0);

@@ -11,8 +11,8 @@ import { generateSigningKey, type Signer } from '../subgraphs/flags/signing/sign
 import { createInProcessBus } from '../subgraphs/shared/feeds/bus.ts';
 import { identityOf, silent, user } from '../subgraphs/shared/testing/asking.ts';
 import { createTestDatabase, type TestDatabase } from '../subgraphs/shared/testing/test-database.ts';
-import { rotateSigningKeyCommand } from '../commands/admin/rotate-signing-key.ts';
-import { vehicleTokenCommand } from '../commands/admin/vehicle-token.ts';
+import { rotateSigningKeyCommand } from '../commands/admin/signing/rotate-signing-key.ts';
+import { vehicleTokenCommand } from '../commands/admin/access/vehicle-token.ts';
 import { readConfiguration, type Configuration } from '../main/configuration.ts';
 import { startingSecret } from '../main/secrets.ts';
 import { startingSigner } from '../main/trusted-signer.ts';

@@ -20,7 +20,7 @@ import { createInProcessRateLimiter } from '../subgraphs/shared/stores/rate-limi
 import { identityOf, silent, user } from '../subgraphs/shared/testing/asking.ts';
 import { createTestDatabase, type TestDatabase } from '../subgraphs/shared/testing/test-database.ts';
 import { createTestMetricsStore, type TestMetricsStore } from '../subgraphs/shared/testing/test-metrics-store.ts';
-import { advanceRevisionCommand } from '../commands/admin/advance-revision.ts';
+import { advanceRevisionCommand } from '../commands/admin/signing/advance-revision.ts';
 import { openAll, type Lifecycle } from '../main/lifecycle.ts';
 import { readConfiguration } from '../main/configuration.ts';
 import { startWholeControlPlane, type WholeControlPlane } from './testing/whole-control-plane.ts';

@@ -6,13 +6,13 @@ import { afterAll, beforeAll, beforeEach, expect, test } from '@jest/globals';
 import { generateSigningKey } from '../../subgraphs/flags/signing/signing.ts';
 import { createTestDatabase, type TestDatabase } from '../../subgraphs/shared/testing/test-database.ts';
 import { readConfiguration } from '../../main/configuration.ts';
-import { advanceRevisionCommand } from './advance-revision.ts';
+import { advanceRevisionCommand } from './signing/advance-revision.ts';
 import { actingPerson } from './acting-person.ts';
 import type { AdminCommand } from './command.ts';
-import { exportCommand } from './export.ts';
-import { importCommand } from './import.ts';
-import { resignDefinitionsCommand } from './resign-definitions.ts';
-import { rotateSigningKeyCommand } from './rotate-signing-key.ts';
+import { exportCommand } from './flags/export.ts';
+import { importCommand } from './flags/import.ts';
+import { resignDefinitionsCommand } from './signing/resign-definitions.ts';
+import { rotateSigningKeyCommand } from './signing/rotate-signing-key.ts';
 
 let database: TestDatabase;
 let folder: string;

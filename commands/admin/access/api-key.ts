@@ -1,12 +1,12 @@
 /** `npm run admin -- api-key`: creates, lists and revokes partners' keys, without a session. */
 import { parseArgs } from 'node:util';
-import { ROLES, type Role } from '../../core/access/caller.ts';
-import type { ApiKey } from '../../subgraphs/audit/api-keys/api-key.ts';
-import { ApiKeyService } from '../../subgraphs/audit/api-keys/api-key-service.ts';
-import { isUuid } from '../../subgraphs/shared/subgraph/pagination.ts';
-import { withAdminDatabase } from './admin-database.ts';
-import { UsageError, readArguments, type AdminCommand } from './command.ts';
-import { operatorOnServer } from './operator.ts';
+import { ROLES, type Role } from '../../../core/access/caller.ts';
+import type { ApiKey } from '../../../subgraphs/audit/api-keys/api-key.ts';
+import { ApiKeyService } from '../../../subgraphs/audit/api-keys/api-key-service.ts';
+import { isUuid } from '../../../subgraphs/shared/subgraph/pagination.ts';
+import { withAdminDatabase } from '../admin-database.ts';
+import { UsageError, readArguments, type AdminCommand } from '../command.ts';
+import { operatorOnServer } from '../operator.ts';
 
 /** The help text of `api-key`. */
 export const API_KEY_USAGE = `npm run admin -- api-key --name NAME --role READ|WRITE|ADMIN [--rate-limit PER_MINUTE] [--expires ISO_TIME] [--operation ID]…

@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
-import { apiKeyHash, isApiKey } from '../../core/credentials/api-key.ts';
-import { createTestDatabase, type TestDatabase } from '../../subgraphs/shared/testing/test-database.ts';
-import { readConfiguration } from '../../main/configuration.ts';
+import { apiKeyHash, isApiKey } from '../../../core/credentials/api-key.ts';
+import { createTestDatabase, type TestDatabase } from '../../../subgraphs/shared/testing/test-database.ts';
+import { readConfiguration } from '../../../main/configuration.ts';
 import { apiKeyCommand } from './api-key.ts';
 
 let database: TestDatabase;

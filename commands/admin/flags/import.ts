@@ -5,24 +5,24 @@
 import { isUtf8 } from 'node:buffer';
 import { readFile } from 'node:fs/promises';
 import { parseArgs } from 'node:util';
-import type { PrismaClient } from '../../prisma/generated/client.ts';
-import { createFlagChanges } from '../../subgraphs/flags/changes/change.ts';
-import { describeMember, type FlagDifference } from '../../subgraphs/flags/import-export/environment-difference.ts';
-import { parseEnvironmentFile, type FileFault } from '../../core/wire/environment-file.ts';
+import type { PrismaClient } from '../../../prisma/generated/client.ts';
+import { createFlagChanges } from '../../../subgraphs/flags/changes/change.ts';
+import { describeMember, type FlagDifference } from '../../../subgraphs/flags/import-export/environment-difference.ts';
+import { parseEnvironmentFile, type FileFault } from '../../../core/wire/environment-file.ts';
 import {
   ImportService,
   planImport,
   type ImportOutcome,
   type ImportPlan,
-} from '../../subgraphs/flags/import-export/import-service.ts';
-import type { Configuration } from '../../main/configuration.ts';
-import { createLogger } from '../../main/log.ts';
-import { presentSigner } from '../../main/trusted-signer.ts';
-import { actingPerson } from './acting-person.ts';
-import { withAdminDatabase } from './admin-database.ts';
-import { withBus } from './announcing.ts';
-import { readArguments, type AdminCommand, type Output } from './command.ts';
-import { readEnvironment } from './environment-option.ts';
+} from '../../../subgraphs/flags/import-export/import-service.ts';
+import type { Configuration } from '../../../main/configuration.ts';
+import { createLogger } from '../../../main/log.ts';
+import { presentSigner } from '../../../main/trusted-signer.ts';
+import { actingPerson } from '../acting-person.ts';
+import { withAdminDatabase } from '../admin-database.ts';
+import { withBus } from '../announcing.ts';
+import { readArguments, type AdminCommand, type Output } from '../command.ts';
+import { readEnvironment } from '../environment-option.ts';
 
 /** The help text of `import`. */
 export const IMPORT_USAGE = `npm run admin -- import --environment development|staging|production --file FLAGS.yaml [--apply] [--as EMAIL] [--archive-missing]

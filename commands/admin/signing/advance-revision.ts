@@ -1,14 +1,14 @@
 /** `npm run admin -- advance-revision`: the step after restoring a backup (docs/operations/restoring.md). */
 import { parseArgs } from 'node:util';
-import { FLAGS_CHANGED } from '../../subgraphs/flags/changes/change.ts';
-import { advanceRevision } from '../../subgraphs/flags/signing/advance-revision.ts';
-import { createLogger } from '../../main/log.ts';
-import { presentSigner } from '../../main/trusted-signer.ts';
-import { actingPerson } from './acting-person.ts';
-import { withAdminDatabase } from './admin-database.ts';
-import { withBus } from './announcing.ts';
-import { readArguments, type AdminCommand } from './command.ts';
-import { readEnvironment } from './environment-option.ts';
+import { FLAGS_CHANGED } from '../../../subgraphs/flags/changes/change.ts';
+import { advanceRevision } from '../../../subgraphs/flags/signing/advance-revision.ts';
+import { createLogger } from '../../../main/log.ts';
+import { presentSigner } from '../../../main/trusted-signer.ts';
+import { actingPerson } from '../acting-person.ts';
+import { withAdminDatabase } from '../admin-database.ts';
+import { withBus } from '../announcing.ts';
+import { readArguments, type AdminCommand } from '../command.ts';
+import { readEnvironment } from '../environment-option.ts';
 
 /** The help text of `advance-revision`. */
 export const ADVANCE_USAGE = `npm run admin -- advance-revision --environment development|staging|production --beyond N --reason TEXT [--as EMAIL]

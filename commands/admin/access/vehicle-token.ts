@@ -3,13 +3,13 @@
  * without a session.
  */
 import { parseArgs } from 'node:util';
-import { createVehicleTokens } from '../../core/credentials/vehicle-token.ts';
-import { VehicleService } from '../../subgraphs/vehicles/registry/vehicle-service.ts';
-import { presentSecret } from '../../main/secrets.ts';
-import { withAdminDatabase } from './admin-database.ts';
-import { readArguments, type AdminCommand } from './command.ts';
-import { readEnvironment } from './environment-option.ts';
-import { operatorOnServer } from './operator.ts';
+import { createVehicleTokens } from '../../../core/credentials/vehicle-token.ts';
+import { VehicleService } from '../../../subgraphs/vehicles/registry/vehicle-service.ts';
+import { presentSecret } from '../../../main/secrets.ts';
+import { withAdminDatabase } from '../admin-database.ts';
+import { readArguments, type AdminCommand } from '../command.ts';
+import { readEnvironment } from '../environment-option.ts';
+import { operatorOnServer } from '../operator.ts';
 
 /** The help text of `vehicle-token`. */
 export const VEHICLE_TOKEN_USAGE = `npm run admin -- vehicle-token --vin VIN [--environment development|staging|production] [--days DAYS]

@@ -4,21 +4,21 @@
  */
 import { parseArgs } from 'node:util';
 import type { Logger } from 'pino';
-import { ENVIRONMENTS, type Environment } from '../../core/model.ts';
-import type { CallerIdentity } from '../../core/access/caller.ts';
-import type { PrismaClient } from '../../prisma/generated/client.ts';
-import { FLAGS_CHANGED } from '../../subgraphs/flags/changes/change.ts';
-import { resignEnvironment } from '../../subgraphs/flags/signing/resign.ts';
-import type { Signer } from '../../subgraphs/flags/signing/signing.ts';
-import { currentPositions } from '../../subgraphs/flags/sync/sync-store.ts';
-import type { Configuration } from '../../main/configuration.ts';
-import { createLogger } from '../../main/log.ts';
-import { presentSigner } from '../../main/trusted-signer.ts';
-import { actingPerson } from './acting-person.ts';
-import { withAdminDatabase } from './admin-database.ts';
-import { withBus } from './announcing.ts';
-import { readArguments, type AdminCommand, type Output } from './command.ts';
-import { readEnvironment } from './environment-option.ts';
+import { ENVIRONMENTS, type Environment } from '../../../core/model.ts';
+import type { CallerIdentity } from '../../../core/access/caller.ts';
+import type { PrismaClient } from '../../../prisma/generated/client.ts';
+import { FLAGS_CHANGED } from '../../../subgraphs/flags/changes/change.ts';
+import { resignEnvironment } from '../../../subgraphs/flags/signing/resign.ts';
+import type { Signer } from '../../../subgraphs/flags/signing/signing.ts';
+import { currentPositions } from '../../../subgraphs/flags/sync/sync-store.ts';
+import type { Configuration } from '../../../main/configuration.ts';
+import { createLogger } from '../../../main/log.ts';
+import { presentSigner } from '../../../main/trusted-signer.ts';
+import { actingPerson } from '../acting-person.ts';
+import { withAdminDatabase } from '../admin-database.ts';
+import { withBus } from '../announcing.ts';
+import { readArguments, type AdminCommand, type Output } from '../command.ts';
+import { readEnvironment } from '../environment-option.ts';
 
 /** The help text of `resign-definitions`. */
 export const RESIGN_USAGE = `npm run admin -- resign-definitions [--environment development|staging|production] [--as EMAIL]

@@ -2,11 +2,11 @@
  * `npm run admin -- rotate-signing-key`: replaces the signing key in the data folder (docs/operations/key-rotation.md).
  */
 import { parseArgs } from 'node:util';
-import { ENVIRONMENTS } from '../../core/model.ts';
-import { countSignatures } from '../../subgraphs/flags/signing/resign.ts';
-import type { Configuration } from '../../main/configuration.ts';
-import { createLogger } from '../../main/log.ts';
-import { readSecretFile } from '../../main/secrets.ts';
+import { ENVIRONMENTS } from '../../../core/model.ts';
+import { countSignatures } from '../../../subgraphs/flags/signing/resign.ts';
+import type { Configuration } from '../../../main/configuration.ts';
+import { createLogger } from '../../../main/log.ts';
+import { readSecretFile } from '../../../main/secrets.ts';
 import {
   adoptNextKey,
   openNextSigner,
@@ -16,11 +16,11 @@ import {
   removePreviousKeys,
   signingKeyPath,
   switchToNextKey,
-} from '../../main/signing-keys.ts';
-import { hasSigned } from '../../main/trusted-signer.ts';
-import { actingPerson } from './acting-person.ts';
-import { withAdminDatabase } from './admin-database.ts';
-import { readArguments, type AdminCommand, type Output } from './command.ts';
+} from '../../../main/signing-keys.ts';
+import { hasSigned } from '../../../main/trusted-signer.ts';
+import { actingPerson } from '../acting-person.ts';
+import { withAdminDatabase } from '../admin-database.ts';
+import { readArguments, type AdminCommand, type Output } from '../command.ts';
 import { resignEnvironments } from './resign-definitions.ts';
 
 /** The help text of `rotate-signing-key`. */

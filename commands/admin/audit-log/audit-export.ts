@@ -3,13 +3,13 @@
  * (docs/operations/audit.md).
  */
 import { parseArgs } from 'node:util';
-import { canonicalJson } from '../../core/json/canonical-json.ts';
-import { Prisma, type PrismaClient } from '../../prisma/generated/client.ts';
-import { chainPiece, chainRows } from '../../subgraphs/audit/log/chain-store.ts';
-import type { Transaction } from '../../subgraphs/shared/postgres/transaction.ts';
-import { withAdminDatabase } from './admin-database.ts';
-import { readArguments, type AdminCommand } from './command.ts';
-import { refuseExisting, writeWhole } from './whole-file.ts';
+import { canonicalJson } from '../../../core/json/canonical-json.ts';
+import { Prisma, type PrismaClient } from '../../../prisma/generated/client.ts';
+import { chainPiece, chainRows } from '../../../subgraphs/audit/log/chain-store.ts';
+import type { Transaction } from '../../../subgraphs/shared/postgres/transaction.ts';
+import { withAdminDatabase } from '../admin-database.ts';
+import { readArguments, type AdminCommand } from '../command.ts';
+import { refuseExisting, writeWhole } from '../whole-file.ts';
 
 /** The help text of `audit-export`. */
 export const AUDIT_EXPORT_USAGE = `npm run admin -- audit-export --from TIME --to TIME [--out FILE.jsonl] [--force]

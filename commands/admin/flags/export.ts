@@ -1,10 +1,10 @@
 /** `npm run admin -- export`: writes an environment's flags as a YAML file (docs/guides/import-export.md). */
 import { parseArgs } from 'node:util';
-import { exportEnvironment } from '../../subgraphs/flags/import-export/import-service.ts';
-import { withAdminDatabase } from './admin-database.ts';
-import { readArguments, type AdminCommand } from './command.ts';
-import { readEnvironment } from './environment-option.ts';
-import { writeWhole } from './whole-file.ts';
+import { exportEnvironment } from '../../../subgraphs/flags/import-export/import-service.ts';
+import { withAdminDatabase } from '../admin-database.ts';
+import { readArguments, type AdminCommand } from '../command.ts';
+import { readEnvironment } from '../environment-option.ts';
+import { writeWhole } from '../whole-file.ts';
 
 /** The help text of `export`. */
 export const EXPORT_USAGE = `npm run admin -- export --environment development|staging|production [--file FLAGS.yaml]

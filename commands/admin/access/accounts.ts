@@ -3,21 +3,21 @@
  * once.
  */
 import { parseArgs } from 'node:util';
-import { ROLES } from '../../core/access/caller.ts';
-import { Accounts } from '../../subgraphs/audit/accounts/accounts.ts';
-import { Passwords, generatePassword } from '../../subgraphs/audit/sessions/passwords.ts';
-import { Sessions } from '../../subgraphs/audit/sessions/sessions.ts';
-import { databaseClock } from '../../subgraphs/flags/changes/database-clock.ts';
-import { planEnding } from '../../subgraphs/flags/changes/end-plans.ts';
-import { RolloutTransitions } from '../../subgraphs/flags/rollouts/rollout-transitions.ts';
-import { createInProcessStore, type KeyValueStore } from '../../subgraphs/shared/stores/key-value-store.ts';
-import { openAll } from '../../main/lifecycle.ts';
-import type { Configuration } from '../../main/configuration.ts';
-import { createLogger } from '../../main/log.ts';
-import { openCache } from '../../main/cache.ts';
-import { withAdminDatabase } from './admin-database.ts';
-import { readArguments, type AdminCommand, type Output } from './command.ts';
-import { operatorOnServer } from './operator.ts';
+import { ROLES } from '../../../core/access/caller.ts';
+import { Accounts } from '../../../subgraphs/audit/accounts/accounts.ts';
+import { Passwords, generatePassword } from '../../../subgraphs/audit/sessions/passwords.ts';
+import { Sessions } from '../../../subgraphs/audit/sessions/sessions.ts';
+import { databaseClock } from '../../../subgraphs/flags/changes/database-clock.ts';
+import { planEnding } from '../../../subgraphs/flags/changes/end-plans.ts';
+import { RolloutTransitions } from '../../../subgraphs/flags/rollouts/rollout-transitions.ts';
+import { createInProcessStore, type KeyValueStore } from '../../../subgraphs/shared/stores/key-value-store.ts';
+import { openAll } from '../../../main/lifecycle.ts';
+import type { Configuration } from '../../../main/configuration.ts';
+import { createLogger } from '../../../main/log.ts';
+import { openCache } from '../../../main/cache.ts';
+import { withAdminDatabase } from '../admin-database.ts';
+import { readArguments, type AdminCommand, type Output } from '../command.ts';
+import { operatorOnServer } from '../operator.ts';
 
 /** The help text of `create-user`. */
 export const CREATE_USER_USAGE = `npm run admin -- create-user --email EMAIL --name NAME --role ${ROLES.join('|')} [--department DEPARTMENT]
