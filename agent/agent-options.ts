@@ -6,8 +6,8 @@ import { enteredName } from '../core/evaluation/context.ts';
 import { VIN_PATTERN } from '../core/model.ts';
 import type { VehicleFacts } from './facts/known-facts.ts';
 import type { Log } from './log.ts';
-import { nodeFileSystem, type FileSystem } from './store/durable-file.ts';
-import { databasePlace } from './store/database-place.ts';
+import { nodeFileSystem, type FileSystem } from './store/files/durable-file.ts';
+import { databasePlace } from './store/files/database-place.ts';
 import type { LinkTimings } from './link/gateway-link.ts';
 import type { PinnedKeys } from './trust/pinned-keys.ts';
 

@@ -35,7 +35,7 @@ import { MetricRecorder, type TrackOptions } from './telemetry/metrics/metric-re
 import { MetricSender } from './telemetry/metrics/metric-sender.ts';
 import { fileKindFault } from '../core/files/regular-file.ts';
 import { heldRevision, isStale, type VehicleIdentity, type VehicleState } from './state.ts';
-import { DatabaseLock } from './store/database-lock.ts';
+import { DatabaseLock } from './store/files/database-lock.ts';
 import { VehicleStore } from './store/vehicle-store.ts';
 import { lastContact } from './sync/apply.ts';
 import { Backoff } from '../core/async/backoff.ts';

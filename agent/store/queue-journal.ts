@@ -9,7 +9,7 @@
 import { createHash } from 'node:crypto';
 import { dirname } from 'node:path';
 import type { QueueOperation } from '../telemetry/metrics/metric-queue.ts';
-import { isMissing, type FileSystem } from './durable-file.ts';
+import { isMissing, type FileSystem } from './files/durable-file.ts';
 
 /** An entry of the journal: operations of the queue that were written together. */
 export interface JournalEntry {

@@ -5,9 +5,9 @@
 import type { Database, SqlJsStatic } from 'sql.js';
 import { writeQueue } from '../telemetry/metrics/metric-rows.ts';
 import type { DatabaseContent } from './database-content.ts';
-import { writeFacts } from './facts-row.ts';
-import { applySettings, createTables, structureFault } from './schema.ts';
-import { writeState } from './state-rows.ts';
+import { writeFacts } from './rows/facts-row.ts';
+import { applySettings, createTables, structureFault } from './rows/schema.ts';
+import { writeState } from './rows/state-rows.ts';
 
 /** Opens a database from the bytes of a file. Throws an Error that says what is wrong with their structure. */
 export function openDatabase(sql: SqlJsStatic, bytes: Uint8Array): Database {

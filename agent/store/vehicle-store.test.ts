@@ -8,9 +8,9 @@ import { TestControlPlane } from '../testing/control-plane.ts';
 import { TestVehicle } from '../testing/test-vehicle.ts';
 import { eventually } from '../../core/testing/eventually.ts';
 import { AGENT_VERSION } from '../version.ts';
-import { nodeFileSystem, type FileSystem } from './durable-file.ts';
+import { nodeFileSystem, type FileSystem } from './files/durable-file.ts';
 import { JOURNAL_BYTES } from './queue-journal.ts';
-import { createTables } from './schema.ts';
+import { createTables } from './rows/schema.ts';
 
 const ON: RuleDefinition = {
   id: 'on',

@@ -21,10 +21,10 @@ import { lastContact } from '../sync/apply.ts';
 import type { AgeingClock } from '../trust/ageing-clock.ts';
 import type { PinnedKeys } from '../trust/pinned-keys.ts';
 import { refusalOf, type Refusal } from '../trust/refusals.ts';
-import { DurableFile, type FileSystem, type Generation } from './durable-file.ts';
-import { readFacts } from './facts-row.ts';
+import { DurableFile, type FileSystem, type Generation } from './files/durable-file.ts';
+import { readFacts } from './rows/facts-row.ts';
 import { QueueJournal } from './queue-journal.ts';
-import { readHeader, readState } from './state-rows.ts';
+import { readHeader, readState } from './rows/state-rows.ts';
 import { createDatabase, openDatabase, toBytes } from './vehicle-database.ts';
 import { canWait } from './worth-a-write.ts';
 

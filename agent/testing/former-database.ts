@@ -5,7 +5,7 @@
 import { createHash } from 'node:crypto';
 import { writeFile } from 'node:fs/promises';
 import initSqlJs from 'sql.js';
-import { createTables } from '../store/schema.ts';
+import { createTables } from '../store/rows/schema.ts';
 import type { SignedFlag } from '../link/operations.ts';
 
 export interface FormerState {

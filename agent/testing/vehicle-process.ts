@@ -9,7 +9,7 @@
 import { readFileSync, writeSync } from 'node:fs';
 import { errorCode } from '../../core/caught-error.ts';
 import { FleetFlagAgent } from '../fleet-flag-agent.ts';
-import { nodeFileSystem, type FileSystem } from '../store/durable-file.ts';
+import { nodeFileSystem, type FileSystem } from '../store/files/durable-file.ts';
 import { PinnedKeys } from '../trust/pinned-keys.ts';
 
 /** Writes to stdout and returns when all of it is there. A pipe that is full for the moment is tried again. */

@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, describe, expect, jest, test } from '@jest/globals';
 import { GraphQLError } from 'graphql';
-import { nodeFileSystem } from '../../store/durable-file.ts';
+import { nodeFileSystem } from '../../store/files/durable-file.ts';
 import { RequestRefused } from '../../link/gateway-link.ts';
 import { PROOF_QUERY } from '../../link/operations.ts';
 import { TestControlPlane } from '../../testing/control-plane.ts';

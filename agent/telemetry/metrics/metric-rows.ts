@@ -7,7 +7,7 @@
 import { createHash } from 'node:crypto';
 import type { Database, SqlValue } from 'sql.js';
 import type { JsonObject } from '../../../core/model.ts';
-import { putStateValue } from '../../store/state-value.ts';
+import { putStateValue } from '../../store/rows/state-value.ts';
 import { SENT_ROWS, type MetricQueue, type QueuedMetric } from './metric-queue.ts';
 import { isJsonObject, membersOf, parseJson } from '../../../core/json/json-value.ts';
 

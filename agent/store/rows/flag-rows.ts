@@ -3,15 +3,15 @@
  * definitions, which are verified again when they are read.
  */
 import type { Database } from 'sql.js';
-import type { Environment } from '../../core/model.ts';
-import { DEFAULT_TTL_SECONDS } from '../../core/wire/definition.ts';
-import type { FormerDefinition, HeldFlag, ServedDefinition, SignedDefinition, VehicleState } from '../state.ts';
-import { heldFlag } from '../sync/apply.ts';
-import type { PinnedKeys } from '../trust/pinned-keys.ts';
-import { verifyFlag } from '../trust/verification.ts';
-import type { DatabaseContent } from './database-content.ts';
+import type { Environment } from '../../../core/model.ts';
+import { DEFAULT_TTL_SECONDS } from '../../../core/wire/definition.ts';
+import type { FormerDefinition, HeldFlag, ServedDefinition, SignedDefinition, VehicleState } from '../../state.ts';
+import { heldFlag } from '../../sync/apply.ts';
+import type { PinnedKeys } from '../../trust/pinned-keys.ts';
+import { verifyFlag } from '../../trust/verification.ts';
+import type { DatabaseContent } from '../database-content.ts';
 import { rows, type Row } from './rows.ts';
-import { membersOf, parseJson } from '../../core/json/json-value.ts';
+import { membersOf, parseJson } from '../../../core/json/json-value.ts';
 
 interface StoredSignature {
   readonly revision: number;

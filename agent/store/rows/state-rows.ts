@@ -4,14 +4,14 @@
  */
 import { createHash } from 'node:crypto';
 import type { Database } from 'sql.js';
-import { ENVIRONMENTS, type Environment } from '../../core/model.ts';
-import type { HeldFlag, VehicleIdentity, VehicleState, VerifiedProof } from '../state.ts';
-import { heldSet, isSetOf } from '../sync/apply.ts';
-import type { KeptTime } from '../trust/ageing-clock.ts';
-import { PinnedKeys } from '../trust/pinned-keys.ts';
-import { Refusal, refusalOf } from '../trust/refusals.ts';
-import { verifyProof, verifyStatement } from '../trust/verification.ts';
-import type { DatabaseContent } from './database-content.ts';
+import { ENVIRONMENTS, type Environment } from '../../../core/model.ts';
+import type { HeldFlag, VehicleIdentity, VehicleState, VerifiedProof } from '../../state.ts';
+import { heldSet, isSetOf } from '../../sync/apply.ts';
+import type { KeptTime } from '../../trust/ageing-clock.ts';
+import { PinnedKeys } from '../../trust/pinned-keys.ts';
+import { Refusal, refusalOf } from '../../trust/refusals.ts';
+import { verifyProof, verifyStatement } from '../../trust/verification.ts';
+import type { DatabaseContent } from '../database-content.ts';
 import { putStateValue } from './state-value.ts';
 import { readFlagRow, writeFlagRows } from './flag-rows.ts';
 import { rows } from './rows.ts';

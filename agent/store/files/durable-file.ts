@@ -8,8 +8,8 @@
 import { constants } from 'node:fs';
 import { mkdir, open, rename } from 'node:fs/promises';
 import { dirname } from 'node:path';
-import { openRegularFile, readRegularFile } from '../../core/files/regular-file.ts';
-import { errorCode } from '../../core/caught-error.ts';
+import { openRegularFile, readRegularFile } from '../../../core/files/regular-file.ts';
+import { errorCode } from '../../../core/caught-error.ts';
 
 /** The parts of a file system that are needed. A call that resolves has reached the disk. */
 export interface FileSystem {

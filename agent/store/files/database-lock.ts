@@ -8,8 +8,8 @@ import { mkdir, open, rm, type FileHandle } from 'node:fs/promises';
 import { connect, createServer, type Server } from 'node:net';
 import { basename, dirname, join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
-import { FleetFlagError } from '../../core/errors.ts';
-import { describeError, type Log } from '../log.ts';
+import { FleetFlagError } from '../../../core/errors.ts';
+import { describeError, type Log } from '../../log.ts';
 
 /** The milliseconds that a living owner has to answer with its name. */
 const ANSWER_MS = 1_000;
