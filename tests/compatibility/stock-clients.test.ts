@@ -7,8 +7,8 @@ import { Client, cacheExchange, fetchExchange, subscriptionExchange } from '@urq
 import { print } from 'graphql';
 import { createClient, type Client as WsClient } from 'graphql-ws';
 import { WebSocket } from 'ws';
-import { eventually } from '../core/testing/eventually.ts';
-import { SESSION, ScriptedGateway } from '../gateway/testing/scripted-gateway.ts';
+import { eventually } from '../../core/testing/eventually.ts';
+import { SESSION, ScriptedGateway } from '../../gateway/testing/scripted-gateway.ts';
 
 const FLAG = gql`
   query Flag($key: String!) {

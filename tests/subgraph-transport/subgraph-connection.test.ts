@@ -1,14 +1,14 @@
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
-import { createIdentityTokens } from '../core/credentials/identity-token.ts';
-import type { SubgraphStream } from '../core/wire/subgraph.ts';
-import { connectRemote } from '../gateway/composition/remote-subgraph.ts';
-import { connectInProcess } from '../subgraphs/shared/subgraph/in-process-connection.ts';
-import { createInProcessStore } from '../subgraphs/shared/stores/key-value-store.ts';
-import { createReplayGuard } from '../subgraphs/shared/subgraph/replay-guard.ts';
-import { serveSubgraph } from '../subgraphs/shared/subgraph/subgraph-process.ts';
-import { silent } from '../subgraphs/shared/testing/asking.ts';
-import { eventually } from '../core/testing/eventually.ts';
-import { openProxy, type SeverableProxy } from '../subgraphs/shared/testing/severable-proxy.ts';
+import { createIdentityTokens } from '../../core/credentials/identity-token.ts';
+import type { SubgraphStream } from '../../core/wire/subgraph.ts';
+import { connectRemote } from '../../gateway/composition/remote-subgraph.ts';
+import { connectInProcess } from '../../subgraphs/shared/subgraph/in-process-connection.ts';
+import { createInProcessStore } from '../../subgraphs/shared/stores/key-value-store.ts';
+import { createReplayGuard } from '../../subgraphs/shared/subgraph/replay-guard.ts';
+import { serveSubgraph } from '../../subgraphs/shared/subgraph/subgraph-process.ts';
+import { silent } from '../../subgraphs/shared/testing/asking.ts';
+import { eventually } from '../../core/testing/eventually.ts';
+import { openProxy, type SeverableProxy } from '../../subgraphs/shared/testing/severable-proxy.ts';
 import {
   FLAG_QUERY,
   changesOf,
@@ -17,7 +17,7 @@ import {
   take,
   type OpenConnection,
 } from './subgraph-connection.contract.ts';
-import { ScriptedChanges, scriptedFlags } from './testing/scripted-flags.ts';
+import { ScriptedChanges, scriptedFlags } from '../testing/scripted-flags.ts';
 
 const SECRET = 'a-secret-of-more-than-32-characters-x';
 const tokens = createIdentityTokens(SECRET);

@@ -1,18 +1,18 @@
 import { readFileSync } from 'node:fs';
 import { afterEach, beforeEach, expect, test } from '@jest/globals';
 import { buildSchema, parse, validate } from 'graphql';
-import { FACTS_QUERY } from '../agent/facts/facts-refresher.ts';
-import { HEARTBEAT_MUTATION } from '../agent/telemetry/heartbeat/heartbeat-sender.ts';
-import { REPORT_MUTATION } from '../agent/telemetry/metrics/metric-sender.ts';
-import { CHANGES_SUBSCRIPTION, NONCE_SYNC_QUERY, PROOF_QUERY, SYNC_QUERY } from '../agent/link/operations.ts';
-import { TestControlPlane, WIRE_SDL } from '../agent/testing/control-plane.ts';
-import { TestVehicle } from '../agent/testing/test-vehicle.ts';
-import { eventually } from '../core/testing/eventually.ts';
-import { wireVersions } from '../agent/testing/wire-versions.ts';
-import { AGENT_VERSION } from '../agent/version.ts';
+import { FACTS_QUERY } from '../../agent/facts/facts-refresher.ts';
+import { HEARTBEAT_MUTATION } from '../../agent/telemetry/heartbeat/heartbeat-sender.ts';
+import { REPORT_MUTATION } from '../../agent/telemetry/metrics/metric-sender.ts';
+import { CHANGES_SUBSCRIPTION, NONCE_SYNC_QUERY, PROOF_QUERY, SYNC_QUERY } from '../../agent/link/operations.ts';
+import { TestControlPlane, WIRE_SDL } from '../../agent/testing/control-plane.ts';
+import { TestVehicle } from '../../agent/testing/test-vehicle.ts';
+import { eventually } from '../../core/testing/eventually.ts';
+import { wireVersions } from '../../agent/testing/wire-versions.ts';
+import { AGENT_VERSION } from '../../agent/version.ts';
 
 const VERSIONS = wireVersions();
-const API = buildSchema(readFileSync(new URL('../schema.graphql', import.meta.url), 'utf8'));
+const API = buildSchema(readFileSync(new URL('../../schema.graphql', import.meta.url), 'utf8'));
 
 let plane: TestControlPlane;
 let vehicle: TestVehicle;

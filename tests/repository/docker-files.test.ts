@@ -6,11 +6,11 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import { parse } from 'yaml';
-import { SUBGRAPH_NAMES } from '../core/wire/subgraph.ts';
-import { createSigner, generateSigningKey } from '../subgraphs/flags/signing/signing.ts';
-import { BUILT_FILES } from '../commands/build.ts';
-import { readConfiguration, SETTINGS } from '../main/configuration.ts';
-import { boundAddress } from '../core/wire/http-server.ts';
+import { SUBGRAPH_NAMES } from '../../core/wire/subgraph.ts';
+import { createSigner, generateSigningKey } from '../../subgraphs/flags/signing/signing.ts';
+import { BUILT_FILES } from '../../commands/build.ts';
+import { readConfiguration, SETTINGS } from '../../main/configuration.ts';
+import { boundAddress } from '../../core/wire/http-server.ts';
 
 interface Service {
   readonly image: string;
@@ -23,7 +23,7 @@ interface Service {
   readonly ports?: readonly string[];
 }
 
-const root = new URL('../', import.meta.url);
+const root = new URL('../../', import.meta.url);
 const text = (path: string) => readFileSync(new URL(path, root), 'utf8');
 
 interface Deployment {

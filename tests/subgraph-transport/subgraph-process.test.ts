@@ -9,15 +9,15 @@ import {
   createIdentityTokens,
   deriveKey,
   signedBody,
-} from '../core/credentials/identity-token.ts';
-import type { Caller } from '../core/access/caller.ts';
-import type { SubgraphName } from '../core/wire/subgraph.ts';
-import { createInProcessStore } from '../subgraphs/shared/stores/key-value-store.ts';
-import { createReplayGuard } from '../subgraphs/shared/subgraph/replay-guard.ts';
-import { serveSubgraph } from '../subgraphs/shared/subgraph/subgraph-process.ts';
-import { identityOf, silent, user } from '../subgraphs/shared/testing/asking.ts';
+} from '../../core/credentials/identity-token.ts';
+import type { Caller } from '../../core/access/caller.ts';
+import type { SubgraphName } from '../../core/wire/subgraph.ts';
+import { createInProcessStore } from '../../subgraphs/shared/stores/key-value-store.ts';
+import { createReplayGuard } from '../../subgraphs/shared/subgraph/replay-guard.ts';
+import { serveSubgraph } from '../../subgraphs/shared/subgraph/subgraph-process.ts';
+import { identityOf, silent, user } from '../../subgraphs/shared/testing/asking.ts';
 import { CHANGES, FLAG_QUERY } from './subgraph-connection.contract.ts';
-import { ScriptedChanges, scriptedFlags } from './testing/scripted-flags.ts';
+import { ScriptedChanges, scriptedFlags } from '../testing/scripted-flags.ts';
 
 const SECRET = 'a-secret-of-more-than-32-characters-x';
 const tokens = createIdentityTokens(SECRET);

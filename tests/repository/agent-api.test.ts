@@ -2,9 +2,9 @@ import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, test } from '@jest/globals';
 import ts from 'typescript';
-import { completeOptions } from '../agent/agent-options.ts';
+import { completeOptions } from '../../agent/agent-options.ts';
 
-const ROOT = fileURLToPath(new URL('../', import.meta.url));
+const ROOT = fileURLToPath(new URL('../../', import.meta.url));
 const page = readFileSync(`${ROOT}docs/reference/agent-api.md`, 'utf8');
 
 /** What a Node program can import, each with the names of its public members. */

@@ -10,11 +10,11 @@ import { codegen } from '@graphql-codegen/core';
 import { preset } from '@graphql-codegen/client-preset';
 import { buildSchema, parse } from 'graphql';
 import ts from 'typescript';
-import { readManifest } from '../subgraphs/audit/persisted-operations/persisted-operation.ts';
-import { operationCheck } from '../main/operation-check.ts';
+import { readManifest } from '../../subgraphs/audit/persisted-operations/persisted-operation.ts';
+import { operationCheck } from '../../main/operation-check.ts';
 
 const require = createRequire(import.meta.url);
-const SDL = fileURLToPath(new URL('../schema.graphql', import.meta.url));
+const SDL = fileURLToPath(new URL('../../schema.graphql', import.meta.url));
 const run = promisify(execFile);
 
 let folder: string;

@@ -2,7 +2,7 @@
 import { existsSync, readFileSync, readdirSync } from 'node:fs';
 import { describe, expect, it } from '@jest/globals';
 
-const ROOT = new URL('../', import.meta.url);
+const ROOT = new URL('../../', import.meta.url);
 const { rooms } = (await import(new URL('eslint.config.js', ROOT).href)) as { rooms: Record<string, string[]> };
 const source = (name: string) => readFileSync(new URL(`docs/pictures/${name}.dot`, ROOT), 'utf8');
 

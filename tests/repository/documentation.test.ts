@@ -1,20 +1,20 @@
 import { readFileSync } from 'node:fs';
 import { describe, expect, test } from '@jest/globals';
 import { buildSchema, parse, validate } from 'graphql';
-import { ERROR_CATALOGUE, type CatalogueEntry, type ErrorCode, type ErrorDetails } from '../core/errors.ts';
-import { SUBGRAPH_NAMES } from '../core/wire/subgraph.ts';
-import { MAX_JSON_BYTES, MAX_JSON_DEPTH } from '../core/json/json-value.ts';
-import { ACCOUNT_LIMITS } from '../gateway/operations/turns/account-limits.ts';
-import { OPERATION_LIMITS } from '../gateway/operations/limits/operation-limits.ts';
-import { DEFAULT_LIMITS } from '../gateway/subscriptions/subscription-limits.ts';
-import { COLLECTOR_LIMITS } from '../subgraphs/experiments/metrics/metric-collector.ts';
-import { MAX_DEFINITION_BYTES, MAX_FLAGS } from '../subgraphs/flags/flags/limits.ts';
-import { NONCE_LIMITS } from '../subgraphs/flags/sync/nonce-admission.ts';
-import { MAX_SEARCH } from '../subgraphs/flags/flags/flag-service.ts';
-import type { ConfigurationError } from '../main/configuration.ts';
-import { SETTINGS, readConfiguration } from '../main/configuration.ts';
+import { ERROR_CATALOGUE, type CatalogueEntry, type ErrorCode, type ErrorDetails } from '../../core/errors.ts';
+import { SUBGRAPH_NAMES } from '../../core/wire/subgraph.ts';
+import { MAX_JSON_BYTES, MAX_JSON_DEPTH } from '../../core/json/json-value.ts';
+import { ACCOUNT_LIMITS } from '../../gateway/operations/turns/account-limits.ts';
+import { OPERATION_LIMITS } from '../../gateway/operations/limits/operation-limits.ts';
+import { DEFAULT_LIMITS } from '../../gateway/subscriptions/subscription-limits.ts';
+import { COLLECTOR_LIMITS } from '../../subgraphs/experiments/metrics/metric-collector.ts';
+import { MAX_DEFINITION_BYTES, MAX_FLAGS } from '../../subgraphs/flags/flags/limits.ts';
+import { NONCE_LIMITS } from '../../subgraphs/flags/sync/nonce-admission.ts';
+import { MAX_SEARCH } from '../../subgraphs/flags/flags/flag-service.ts';
+import type { ConfigurationError } from '../../main/configuration.ts';
+import { SETTINGS, readConfiguration } from '../../main/configuration.ts';
 
-const read = (name: string) => readFileSync(new URL(`../docs/${name}`, import.meta.url), 'utf8');
+const read = (name: string) => readFileSync(new URL(`../../docs/${name}`, import.meta.url), 'utf8');
 
 describe('docs/operations/configuration.md', () => {
   const page = read('operations/configuration.md');
@@ -53,7 +53,7 @@ describe('docs/operations/configuration.md', () => {
 });
 
 describe.each(['vehicles.md', 'experiments.md', 'metrics.md', 'rollouts.md'])('docs/guides/%s', (page) => {
-  const schema = buildSchema(readFileSync(new URL('../schema.graphql', import.meta.url), 'utf8'));
+  const schema = buildSchema(readFileSync(new URL('../../schema.graphql', import.meta.url), 'utf8'));
   const examples = Array.from(read(`guides/${page}`).matchAll(/```graphql\n(.*?)```/gs), ([, example = '']) => example);
 
   test('shows examples that the API takes', () => {
@@ -152,7 +152,7 @@ describe('docs/operations/limits.md', () => {
 });
 
 describe('SECURITY.md', () => {
-  const [, table = ''] = readFileSync(new URL('../SECURITY.md', import.meta.url), 'utf8').split('\n## Threats\n');
+  const [, table = ''] = readFileSync(new URL('../../SECURITY.md', import.meta.url), 'utf8').split('\n## Threats\n');
   const threats = table
     .split('\n')
     .filter((line) => line.startsWith('|'))
@@ -184,7 +184,7 @@ describe('SECURITY.md', () => {
     );
     expect(named.length).toBeGreaterThan(30);
     const sources = new Map(
-      named.map(({ file }) => [file, readFileSync(new URL(`../${file}`, import.meta.url), 'utf8')]),
+      named.map(({ file }) => [file, readFileSync(new URL(`../../${file}`, import.meta.url), 'utf8')]),
     );
     // A title stands in the source as it is, within quotes, on the line of the parenthesis or on the next one; one with
     // an apostrophe may escape it.

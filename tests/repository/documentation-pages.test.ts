@@ -3,7 +3,7 @@ import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, test } from '@jest/globals';
 
-const ROOT = fileURLToPath(new URL('../', import.meta.url));
+const ROOT = fileURLToPath(new URL('../../', import.meta.url));
 const NOT_OURS = /(^|\/)(node_modules|\.git|\.fleetflag|coverage|dist|generated)(\/|$)/;
 const TEXT = /\.(ts|js|mjs|json|md|graphql|prisma|sql|ya?ml|sh|py|html|css)$|(^|\/)(Dockerfile|run)$/;
 

@@ -3,12 +3,17 @@
  * `SubgraphConnection`.
  */
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
-import type { Caller } from '../core/access/caller.ts';
-import type { SubgraphConnection, SubgraphRequest, SubgraphResponse, SubgraphStream } from '../core/wire/subgraph.ts';
-import type { Subgraph } from '../subgraphs/shared/subgraph/subgraph.ts';
-import { ANONYMOUS, identityOf, user } from '../subgraphs/shared/testing/asking.ts';
-import { FAULT, ScriptedChanges, scriptedFlags } from './testing/scripted-flags.ts';
-import { eventually } from '../core/testing/eventually.ts';
+import type { Caller } from '../../core/access/caller.ts';
+import type {
+  SubgraphConnection,
+  SubgraphRequest,
+  SubgraphResponse,
+  SubgraphStream,
+} from '../../core/wire/subgraph.ts';
+import type { Subgraph } from '../../subgraphs/shared/subgraph/subgraph.ts';
+import { ANONYMOUS, identityOf, user } from '../../subgraphs/shared/testing/asking.ts';
+import { FAULT, ScriptedChanges, scriptedFlags } from '../testing/scripted-flags.ts';
+import { eventually } from '../../core/testing/eventually.ts';
 
 export interface OpenConnection {
   readonly connection: SubgraphConnection;

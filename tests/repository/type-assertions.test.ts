@@ -7,7 +7,7 @@ const NO_PRODUCT = /\.test\.ts$|\.contract\.ts$|\/(?:testing|generated|node_modu
 const MOST = 60;
 
 const sources = ROOMS.flatMap((room) => {
-  const folder = fileURLToPath(new URL(`../${room}/`, import.meta.url));
+  const folder = fileURLToPath(new URL(`../../${room}/`, import.meta.url));
   const files = readdirSync(folder, { recursive: true, encoding: 'utf8' }).map((name) => `${folder}${name}`);
   return files.filter((file) => file.endsWith('.ts') && !NO_PRODUCT.test(file));
 });
