@@ -1,6 +1,5 @@
 /** A connection to a subgraph in the same process: without serialisation or sockets, and with the same refusals. */
-import { GraphQLError, parse, subscribe, type DocumentNode, type ExecutionResult } from 'graphql';
-import { LRUCache } from 'lru-cache';
+import { GraphQLError, Kind, execute, subscribe, type ExecutionResult } from 'graphql';
 import type {
   SubgraphConnection,
   SubgraphRequest,
@@ -10,56 +9,56 @@ import type {
 import { mapStream } from '../feeds/async-iteration.ts';
 import { formatForGateway, logFaults, type Subgraph } from './subgraph.ts';
 
-/** Caches parsed documents. They come from query plans, so they are few and repeat. */
-const documents = new LRUCache<string, DocumentNode>({ max: 500 });
+/** Gives graphql-js's complaint about a variable the code that the API promises; any other error stays as it is. */
+function withCode(error: GraphQLError): GraphQLError {
+  if (error.nodes?.[0]?.kind !== Kind.VARIABLE_DEFINITION || error.extensions['code'] !== undefined) return error;
+  const { nodes, originalError } = error;
+  return new GraphQLError(error.message, { nodes, originalError, extensions: { code: 'BAD_USER_INPUT' } });
+}
 
-function parsed(query: string): DocumentNode {
-  let document = documents.get(query);
-  if (document === undefined) documents.set(query, (document = parse(query, { noLocation: true })));
-  return document;
+/** Gives a result in the form in which gateways get it, and logs its faults. */
+function responseOf(
+  { data, errors }: ExecutionResult,
+  { logger }: Subgraph,
+  { identity: { origin } }: SubgraphRequest,
+): SubgraphResponse {
+  if (errors === undefined) return { ...(data !== undefined && { data }) };
+  const coded = errors.map(withCode);
+  logFaults(coded, origin.requestId, logger);
+  return {
+    ...(data !== undefined && { data }),
+    errors: coded.map((error) => formatForGateway(error.toJSON(), error)),
+  };
 }
 
 /** Runs a query or a mutation on `subgraph` as the request's identity. */
 export async function executeOn(subgraph: Subgraph, request: SubgraphRequest): Promise<SubgraphResponse> {
-  const response = await subgraph.server.executeOperation(
-    { query: request.query, operationName: request.operationName, variables: request.variables },
-    { contextValue: subgraph.context(request.identity) },
-  );
-  if (response.body.kind === 'incremental') throw new Error('A subgraph answered incrementally');
-  return response.body.singleResult;
+  const { document, errors } = subgraph.documents.prepare(request.query);
+  const result = document === undefined ? { errors } : await execute(argumentsOf(subgraph, request, document));
+  return responseOf(result, subgraph, request);
 }
+
+const argumentsOf = <Document>(subgraph: Subgraph, request: SubgraphRequest, document: Document) => ({
+  schema: subgraph.schema,
+  document,
+  operationName: request.operationName,
+  variableValues: request.variables,
+  contextValue: subgraph.context(request.identity),
+});
 
 /**
  * Starts a subscription on `subgraph` and gives the stream of its responses. A refusal is a stream of one response with
  * `errors`.
  */
 export function subscribeOn(subgraph: Subgraph, request: SubgraphRequest): SubgraphStream {
-  const { origin } = request.identity;
   const start = async (): Promise<AsyncIterator<ExecutionResult>> => {
-    let document: DocumentNode;
-    try {
-      document = parsed(request.query);
-    } catch (error) {
-      if (!(error instanceof GraphQLError)) throw error;
-      return once<ExecutionResult>({ errors: [error] });
-    }
-    const result = await subscribe({
-      schema: subgraph.schema,
-      document,
-      operationName: request.operationName,
-      variableValues: request.variables,
-      contextValue: subgraph.context(request.identity),
-    });
+    const { document, errors } = subgraph.documents.prepare(request.query);
+    if (document === undefined) return once<ExecutionResult>({ errors });
+    const result = await subscribe(argumentsOf(subgraph, request, document));
     return Symbol.asyncIterator in result ? result : once(result);
   };
   const started = start();
-  const source = mapStream(started, ({ data, errors }): SubgraphResponse => {
-    if (errors !== undefined) logFaults(errors, origin.requestId, subgraph.logger);
-    return {
-      ...(data !== undefined && { data }),
-      ...(errors !== undefined && { errors: errors.map((error) => formatForGateway(error.toJSON(), error)) }),
-    };
-  });
+  const source = mapStream(started, (result) => responseOf(result, subgraph, request));
   // A refusal counts as established, too: it arrives as the stream's one response. A failure also rejects next(), where
   // the caller reads it.
   const established = started.then(() => undefined);
@@ -92,6 +91,6 @@ export function connectInProcess(subgraph: Subgraph, ready: () => Promise<boolea
     execute: (request) => executeOn(subgraph, request),
     subscribe: (request) => subscribeOn(subgraph, request),
     ready,
-    close: () => subgraph.server.stop(),
+    close: async () => undefined,
   };
 }

@@ -177,7 +177,6 @@ export async function serveSubgraph(
     async close() {
       await graphqlWs.dispose();
       await app.close();
-      await subgraph.server.stop();
     },
   };
 }

@@ -1,7 +1,5 @@
 /** The common parts of every subgraph: its SDL, its resolvers, and the permission checks before each field. */
 import { readFileSync } from 'node:fs';
-import { ApolloServer } from '@apollo/server';
-import { ApolloServerPluginInlineTraceDisabled } from '@apollo/server/plugin/disabled';
 import { buildSubgraphSchema } from '@apollo/subgraph';
 import type { GraphQLSchemaModule } from '@apollo/subgraph/dist/schema-helper/resolverMap.js';
 import {
@@ -28,7 +26,8 @@ import { clientError } from '../../../core/wire/error-form.ts';
 import type { SubgraphName } from '../../../core/wire/subgraph.ts';
 import { checkTime } from '../../../core/validation/time.ts';
 import { asServiceError } from '../postgres/service-error.ts';
-import { membersOf, type Members } from '../../../core/json/json-value.ts';
+import { PreparedDocuments } from './prepared-documents.ts';
+import { isObject, membersOf, type Members } from '../../../core/json/json-value.ts';
 
 /** The context that resolvers receive beside their arguments. `services` is the subgraph's own. */
 export interface SubgraphContext<Services = unknown> {
@@ -40,7 +39,7 @@ export interface SubgraphContext<Services = unknown> {
 export interface Subgraph {
   readonly name: SubgraphName;
   readonly schema: GraphQLSchema;
-  readonly server: ApolloServer<SubgraphContext>;
+  readonly documents: PreparedDocuments;
   /** Creates the context of one request, with its loaders, so that callers share nothing. */
   context(identity: CallerIdentity): SubgraphContext;
   readonly logger: Logger;
@@ -123,7 +122,20 @@ const DATE_TIME = new GraphQLScalarType<Date, string>({
   },
 });
 
-const SCALARS: Readonly<Record<string, GraphQLScalarType>> = { DateTime: DATE_TIME, JSON: GraphQLJSON };
+/**
+ * Gives a copy: a gateway in this process merges answers of several subgraphs into each other, and the value may be one
+ * that the next answer is made of, too.
+ */
+function copyOf(value: unknown): unknown {
+  if (Array.isArray(value)) return value.map(copyOf);
+  if (!isObject(value)) return value;
+  // Object.fromEntries defines members instead of assigning them, so that `__proto__` is a member like any other.
+  return Object.fromEntries(Object.entries(value).map(([name, member]) => [name, copyOf(member)]));
+}
+
+const JSON_VALUE = new GraphQLScalarType<unknown, unknown>({ ...GraphQLJSON.toConfig(), serialize: copyOf });
+
+const SCALARS: Readonly<Record<string, GraphQLScalarType>> = { DateTime: DATE_TIME, JSON: JSON_VALUE };
 
 /**
  * Gives the error that a resolver threw, where it is known. This is the one place that turns a failing store into
@@ -177,27 +189,11 @@ export async function createSubgraph<Services>(options: SubgraphOptions<Services
   restoreDefaults(schema);
   guard(schema);
 
-  const server = new ApolloServer<SubgraphContext>({
+  return {
+    name,
     schema,
-    introspection: false,
-    // Callers are gateways with a signed identity, never browsers with ambient credentials.
-    csrfPrevention: false,
+    documents: new PreparedDocuments(schema),
+    context: (identity) => ({ identity, services: options.services(identity) }),
     logger,
-    stopOnTerminationSignals: false,
-    formatError: (formatted, error) => formatForGateway(formatted, error),
-    plugins: [
-      ApolloServerPluginInlineTraceDisabled(),
-      {
-        async requestDidStart() {
-          return {
-            async didEncounterErrors({ errors, contextValue }) {
-              logFaults(errors, contextValue.identity.origin.requestId, logger);
-            },
-          };
-        },
-      },
-    ],
-  });
-  await server.start();
-  return { name, schema, server, context: (identity) => ({ identity, services: options.services(identity) }), logger };
+  };
 }
