@@ -2,40 +2,28 @@
  * Registered facts of vehicles, for evaluating flags on their behalf: a read-only view of the vehicles subgraph's
  * table. docs/decisions/reading-another-subgraphs-table.md says why this is a view and not a call.
  */
-import DataLoader from 'dataloader';
 import type { EvaluationContext } from '../../../core/model.ts';
 import type { RegisteredFacts } from '../../../core/wire/vehicle-facts.ts';
 import type { PrismaClient } from '../../../prisma/generated/client.ts';
-
-/** The most VINs that one SQL statement looks up. */
-const MAX_VINS = 1_000;
+import { prepared } from '../postgres/prepared-statements.ts';
+import { sharedLoader, type SharedLoader } from '../postgres/shared-loader.ts';
 
 /** Looks up registered facts by VIN. Resolves to null for a VIN that is not registered. */
-export type FactsByVin = Pick<DataLoader<string, RegisteredFacts | null>, 'load'>;
+export type FactsByVin = SharedLoader<string, RegisteredFacts | null>;
 
-/** Calls `send` in a later turn of the event loop, after `underWay` has settled. `underWay` must never reject. */
-function sendAfter(underWay: PromiseLike<unknown>, send: () => void): void {
-  const next = () => setImmediate(send);
-  underWay.then(next, next);
+interface Row extends RegisteredFacts {
+  readonly vin: string;
 }
 
-/**
- * Creates a loader of registered facts that runs one SQL statement at a time. Lookups made while a statement runs share
- * the next one, so that a whole fleet that asks at once costs few statements.
- */
+/** Creates the loader of registered facts: a whole fleet that asks at once costs few statements. */
 export function registeredFacts(prisma: PrismaClient): FactsByVin {
-  let underWay: PromiseLike<unknown> = Promise.resolve();
-  return new DataLoader<string, RegisteredFacts | null>(
+  return sharedLoader(
     async (vins) => {
-      const finding = prisma.vehicle.findMany({
-        where: { vin: { in: [...vins] } },
-        select: { vin: true, model: true, swVersion: true, region: true },
-      });
-      underWay = finding.catch(() => undefined);
-      const byVin = new Map((await finding).map(({ vin, ...facts }) => [vin, facts]));
-      return vins.map((vin) => byVin.get(vin) ?? null);
+      const rows = await prisma.$queryRaw<Row[]>`${prepared('vehicle_facts')}
+        SELECT vin, model, sw_version AS "swVersion", region FROM vehicles WHERE vin = ANY(${[...vins]}::text[])`;
+      return new Map(rows.map(({ vin, ...facts }) => [vin, facts]));
     },
-    { cache: false, maxBatchSize: MAX_VINS, batchScheduleFn: (send) => sendAfter(underWay, send) },
+    (vin) => vin,
   );
 }
 

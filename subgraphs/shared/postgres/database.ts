@@ -1,4 +1,5 @@
 import { PrismaClient } from '../../../prisma/generated/client.ts';
+import { statementName } from './prepared-statements.ts';
 import { SerialPrismaPg } from './serial-transactions.ts';
 import { asServiceError } from './service-error.ts';
 
@@ -110,7 +111,7 @@ function createClient(url: string, options: DatabaseOptions, lane?: LaneName): P
       // A process that hangs in a transaction must not hold an environment's row lock for ever.
       idle_in_transaction_session_timeout: IDLE_TIMEOUT,
     },
-    { onPoolError: onConnectionError, onConnectionError },
+    { onPoolError: onConnectionError, onConnectionError, statementNameGenerator: statementName },
   );
   return new PrismaClient({
     adapter,
