@@ -1,11 +1,11 @@
 /** Maps GraphQL to the domain and back for the audit subgraph; it has no logic of its own. */
-import type DataLoader from 'dataloader';
 import type { Caller, Role } from '../../core/access/caller.ts';
 import type { EndedCredential } from '../../core/credentials/ended-credential.ts';
 import type { Environment } from '../../core/model.ts';
 import type { CompleteResolvers } from '../shared/subgraph/complete-resolvers.ts';
 import { ENUMS } from '../shared/subgraph/graphql-enums.ts';
 import { connectionOf, isUuid, readPage, type PageArguments } from '../shared/subgraph/pagination.ts';
+import type { SharedLoader } from '../shared/postgres/shared-loader.ts';
 import type { SubgraphContext } from '../shared/subgraph/subgraph.ts';
 import type { Resolvers, ResolversParentTypes } from './generated/resolvers.ts';
 import { accountMutations, type AccountServices } from './accounts/account-resolvers.ts';
@@ -13,43 +13,41 @@ import { apiKeyResolvers, type ApiKeyServices } from './api-keys/api-key-resolve
 import type { DatabaseHealth } from './database-health/database-health.ts';
 import type { EndedCredentials } from './sessions/ended-credentials.ts';
 import type { IntegrityChecks } from './log/integrity.ts';
-import { loaderById } from './loader-by-id.ts';
 import {
   persistedOperationResolvers,
   type PersistedOperationServices,
 } from './persisted-operations/persisted-operation-resolvers.ts';
 import { checkAuditLogSearch, type AuditService } from './log/audit-log-service.ts';
 import type { AuditLogFeed } from './log/audit-log-feed.ts';
-import type { StoredAuditEntry, AuditLogSearch } from './log/audit-log-store.ts';
+import type { AuditLogSearch, StoredAuditEntry } from './log/audit-log-store.ts';
+import type { FlagHistories } from './log/flag-histories.ts';
 
 /** The services of one request. */
-export interface AuditServices extends AccountServices, ApiKeyServices, PersistedOperationServices {
+export interface AuditServices extends AccountServices, ApiKeyServices, PersistedOperationServices, FlagHistories {
   readonly audit: AuditService;
   readonly feed: AuditLogFeed;
   readonly integrity: IntegrityChecks;
   readonly databaseHealth: () => Promise<DatabaseHealth>;
   readonly ended: EndedCredentials;
-  readonly entryById: DataLoader<string, StoredAuditEntry | null>;
+  readonly entryById: SharedLoader<string, StoredAuditEntry | null>;
 }
 
 /** The context of this subgraph's resolvers. */
 export type Context = SubgraphContext<AuditServices>;
 
-/**
- * Creates loaders that batch but do not cache: a list of entities costs one query, and a subscription's context lives
- * long.
- */
-export function auditLoaders(audit: AuditService): Pick<AuditServices, 'userById' | 'entryById'> {
-  return {
-    userById: loaderById((ids) => audit.usersById(ids)),
-    entryById: loaderById((ids) => audit.entriesById(ids)),
-  };
-}
-
 async function trail(services: AuditServices, search: AuditLogSearch, args: PageArguments) {
   const page = readPage(args);
   const { entries, more } = await services.audit.trail(search, page);
   return connectionOf(entries, page, more, () => services.audit.auditLogCount(search));
+}
+
+/** Gives a page of a flag's history. First pages, as lists of flags show them, are read together. */
+async function history(services: AuditServices, flagId: string, args: PageArguments) {
+  const { cursor, ...page } = readPage(args);
+  if (cursor !== null) return trail(services, { flagId }, args);
+  const given = { ...page, cursor };
+  const { entries, more } = (await services.historyOf.load({ id: flagId, given })) ?? { entries: [], more: false };
+  return connectionOf(entries, given, more, async () => (await services.historyCountOf.load(flagId)) ?? 0);
 }
 
 /** The calling user, key or vehicle. The account and the key are read only when a client selects them. */
@@ -132,7 +130,7 @@ export const resolvers: CompleteResolvers<Resolvers, ResolversParentTypes> = {
   Flag: {
     __resolveReference: ({ id }) => ({ id }),
     history: ({ id }, args, { services }) =>
-      isUuid(id) ? trail(services, { flagId: id }, args) : connectionOf([], readPage(args), false, 0),
+      isUuid(id) ? history(services, id.toLowerCase(), args) : connectionOf([], readPage(args), false, 0),
   },
 
   AuditLog: {

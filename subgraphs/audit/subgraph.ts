@@ -5,9 +5,10 @@ import type { PrismaClient } from '../../prisma/generated/client.ts';
 import type { Bus } from '../shared/feeds/bus.ts';
 import type { EndPlans } from '../shared/between-subgraphs/ended-plans.ts';
 import type { KeyValueStore } from '../shared/stores/key-value-store.ts';
+import { sharedLoaderById } from '../shared/postgres/shared-loader.ts';
 import { createSubgraph, type Subgraph } from '../shared/subgraph/subgraph.ts';
 import { Accounts } from './accounts/accounts.ts';
-import { apiKeyLoaders } from './api-keys/api-key-resolvers.ts';
+import { credentialLoader } from './api-keys/api-key-resolvers.ts';
 import { ApiKeyService } from './api-keys/api-key-service.ts';
 import { readDatabaseHealth } from './database-health/database-health.ts';
 import { EndedCredentials } from './sessions/ended-credentials.ts';
@@ -17,8 +18,9 @@ import { Passwords } from './sessions/passwords.ts';
 import type { CheckOperation } from './persisted-operations/persisted-operation.ts';
 import { operationLoaders } from './persisted-operations/persisted-operation-resolvers.ts';
 import { PersistedOperationService } from './persisted-operations/persisted-operation-service.ts';
-import { auditLoaders, resolvers, type AuditServices } from './resolvers.ts';
+import { resolvers, type AuditServices } from './resolvers.ts';
 import { AuditService } from './log/audit-log-service.ts';
+import { flagHistories } from './log/flag-histories.ts';
 import { SessionEnding } from './sessions/session-ending.ts';
 import { Sessions } from './sessions/sessions.ts';
 import { SignInService } from './sessions/sign-in.ts';
@@ -61,14 +63,20 @@ export async function startAudit({
   const feed = new AuditLogFeed(prisma, bus, logger);
   const ended = new EndedCredentials(prisma, feed);
   const integrity = new IntegrityChecks(prisma);
+  const loaders = {
+    userById: sharedLoaderById((ids) => audit.usersById(ids)),
+    entryById: sharedLoaderById((ids) => audit.entriesById(ids)),
+    apiKeyById: sharedLoaderById((ids) => apiKeys.byId(ids)),
+    ...flagHistories(prisma),
+  };
   const subgraph = await createSubgraph<AuditServices>({
     name: 'audit',
     resolvers,
     services: () => ({
       ...{ audit, signIn, accounts, apiKeys, operations, feed, ended, integrity },
+      ...loaders,
       databaseHealth: () => readDatabaseHealth(prisma),
-      ...auditLoaders(audit),
-      ...apiKeyLoaders(apiKeys),
+      ...credentialLoader(apiKeys),
       ...operationLoaders(operations),
     }),
     logger,

@@ -6,6 +6,7 @@ import type { Reader, Transaction } from '../../shared/postgres/transaction.ts';
 import { pageOf, type Page } from '../../shared/subgraph/pagination.ts';
 import type { AccountDetails, User } from './user.ts';
 import { oneOf } from '../../shared/postgres/column-values.ts';
+import { prepared } from '../../shared/postgres/prepared-statements.ts';
 
 type UserRow = Prisma.UserGetPayload<object>;
 
@@ -29,7 +30,10 @@ export async function findAccountById(db: Reader, id: string): Promise<{ user: U
 
 /** Finds users; unknown ids are left out. */
 export async function findUsers(db: Reader, ids: readonly string[]): Promise<User[]> {
-  return (await db.user.findMany({ where: { id: { in: [...ids] } } })).map(toUser);
+  const rows = await db.$queryRaw<Omit<UserRow, 'passwordHash'>[]>`${prepared('users_by_id')}
+    SELECT id, email, name, role, department, is_active AS "isActive", last_login_at AS "lastLoginAt", created_at AS "createdAt", updated_at AS "updatedAt"
+    FROM users WHERE id = ANY(${[...ids]}::uuid[])`;
+  return rows.map((row) => ({ ...row, role: readRole(row.role) }));
 }
 
 /** Reads a page of users, newest first; its cursor is a user's id. */

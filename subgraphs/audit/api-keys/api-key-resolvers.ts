@@ -4,23 +4,22 @@ import type { SubgraphContext } from '../../shared/subgraph/subgraph.ts';
 import type { ApiKey, ApiKeyCredential } from './api-key.ts';
 import type { ApiKeyService } from './api-key-service.ts';
 import type { Resolvers } from '../generated/resolvers.ts';
-import { loaderById } from '../loader-by-id.ts';
+import type { SharedLoader } from '../../shared/postgres/shared-loader.ts';
 import type { User } from '../accounts/user.ts';
 
 /** The services of API keys. */
 export interface ApiKeyServices {
   readonly apiKeys: ApiKeyService;
-  readonly apiKeyById: DataLoader<string, ApiKey | null>;
+  readonly apiKeyById: SharedLoader<string, ApiKey | null>;
   readonly credentialByHash: DataLoader<string, ApiKeyCredential | null>;
-  readonly userById: DataLoader<string, User | null>;
+  readonly userById: SharedLoader<string, User | null>;
 }
 
 type Context = SubgraphContext<ApiKeyServices>;
 
-/** Creates one request's loaders of API keys: a gateway looks up many keys at once. */
-export function apiKeyLoaders(apiKeys: ApiKeyService): Pick<ApiKeyServices, 'apiKeyById' | 'credentialByHash'> {
+/** Creates one request's loader of credentials: a gateway looks up many keys at once. */
+export function credentialLoader(apiKeys: ApiKeyService): Pick<ApiKeyServices, 'credentialByHash'> {
   return {
-    apiKeyById: loaderById((ids) => apiKeys.byId(ids)),
     credentialByHash: new DataLoader(async (hashes) => {
       const found = new Map((await apiKeys.use(hashes)).map((credential) => [credential.keyHash, credential]));
       return hashes.map((hash) => found.get(hash) ?? null);

@@ -6,6 +6,7 @@ import type { Prisma } from '../../../prisma/generated/client.ts';
 import type { Reader, Transaction } from '../../shared/postgres/transaction.ts';
 import type { ApiKey, ApiKeyCredential } from './api-key.ts';
 import { oneOf } from '../../shared/postgres/column-values.ts';
+import { prepared } from '../../shared/postgres/prepared-statements.ts';
 
 const WITHOUT_HASH = { keyHash: true, updatedAt: true } as const;
 type ApiKeyRow = Prisma.ApiKeyGetPayload<{ omit: typeof WITHOUT_HASH }>;
@@ -32,7 +33,10 @@ export async function listApiKeys(db: Reader): Promise<ApiKey[]> {
 
 /** Finds keys; unknown ids are left out. */
 export async function findApiKeys(db: Reader, ids: readonly string[]): Promise<ApiKey[]> {
-  return (await db.apiKey.findMany({ where: { id: { in: [...ids] } }, omit: WITHOUT_HASH })).map(toApiKey);
+  const rows = await db.$queryRaw<ApiKeyRow[]>`${prepared('api_keys_by_id')}
+    SELECT id, name, key_prefix AS "keyPrefix", role, rate_limit_per_min AS "rateLimitPerMin", is_active AS "isActive", last_used_at AS "lastUsedAt", expires_at AS "expiresAt", created_by AS "createdById", created_at AS "createdAt"
+    FROM api_keys WHERE id = ANY(${[...ids]}::uuid[])`;
+  return rows.map(toApiKey);
 }
 
 /** Revokes a key; gives whether it was active until now. */

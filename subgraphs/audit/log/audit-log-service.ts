@@ -8,8 +8,9 @@ import {
   countAuditLog,
   findEntries,
   searchAuditLog,
-  type StoredAuditEntry,
+  type AuditLogPage,
   type AuditLogSearch,
+  type StoredAuditEntry,
 } from './audit-log-store.ts';
 import { countUsers, findUsers, listUsers } from '../accounts/user-store.ts';
 import type { User } from '../accounts/user.ts';
@@ -34,7 +35,7 @@ export class AuditService {
   }
 
   /** Gives one page of entries, newest first. `search` must have passed `checkAuditLogSearch`. */
-  trail(search: AuditLogSearch, page: Page): Promise<{ entries: StoredAuditEntry[]; more: boolean }> {
+  trail(search: AuditLogSearch, page: Page): Promise<AuditLogPage> {
     return searchAuditLog(this.prisma, search, page);
   }
 

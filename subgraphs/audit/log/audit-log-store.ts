@@ -22,7 +22,8 @@ export interface AuditLogSearch {
   readonly to?: Date | null | undefined;
 }
 
-const COLUMNS = Prisma.sql`id, chain_position::float8 AS position, user_id AS "userId", api_key_id AS "apiKeyId", flag_id AS "flagId", action, before_value AS "beforeValue", after_value AS "afterValue",
+/** SQL for the columns of an entry, from `audit_logs`. */
+export const ENTRY_COLUMNS = Prisma.sql`id, chain_position::float8 AS position, user_id AS "userId", api_key_id AS "apiKeyId", flag_id AS "flagId", action, before_value AS "beforeValue", after_value AS "afterValue",
   host(ip_address) AS "ipAddress", user_agent AS "userAgent", request_id AS "requestId", created_at AS "createdAt", hash`;
 
 function conditions(search: AuditLogSearch): Prisma.Sql[] {
@@ -63,15 +64,17 @@ export function auditLogQuery(
       Prisma.sql`(created_at, chain_position) ${beyond} (${place.at}::timestamptz, ${place.position}::bigint)`,
     );
   }
-  return Prisma.sql`SELECT ${COLUMNS} FROM audit_logs WHERE ${Prisma.join(filters, ' AND ')} ORDER BY created_at ${way}, chain_position ${way} LIMIT ${limit}`;
+  return Prisma.sql`SELECT ${ENTRY_COLUMNS} FROM audit_logs WHERE ${Prisma.join(filters, ' AND ')} ORDER BY created_at ${way}, chain_position ${way} LIMIT ${limit}`;
+}
+
+/** A page of entries, and whether there are more in its direction. */
+export interface AuditLogPage {
+  readonly entries: readonly StoredAuditEntry[];
+  readonly more: boolean;
 }
 
 /** Reads a page of the audit log, newest first; its cursor is an entry's id. */
-export async function searchAuditLog(
-  db: PrismaClient,
-  search: AuditLogSearch,
-  page: Page,
-): Promise<{ entries: StoredAuditEntry[]; more: boolean }> {
+export async function searchAuditLog(db: PrismaClient, search: AuditLogSearch, page: Page): Promise<AuditLogPage> {
   let place: AuditLogPlace | null = null;
   if (page.cursor !== null) {
     const [last] = await db.$queryRaw<
@@ -97,7 +100,7 @@ export async function countAuditLog(db: PrismaClient, search: AuditLogSearch): P
 
 /** Finds entries; unknown ids are left out. */
 export async function findEntries(db: PrismaClient, ids: readonly string[]): Promise<StoredAuditEntry[]> {
-  return db.$queryRaw<StoredAuditEntry[]>`SELECT ${COLUMNS} FROM audit_logs WHERE id = ANY(${[...ids]}::uuid[])`;
+  return db.$queryRaw<StoredAuditEntry[]>`SELECT ${ENTRY_COLUMNS} FROM audit_logs WHERE id = ANY(${[...ids]}::uuid[])`;
 }
 
 /** Gives the position of the chain's last entry; 0 when there is none. */
@@ -117,5 +120,5 @@ export async function entriesBetween(
   limit: number,
 ): Promise<StoredAuditEntry[]> {
   return db.$queryRaw<StoredAuditEntry[]>`
-    SELECT ${COLUMNS} FROM audit_logs WHERE chain_position > ${after}::bigint AND chain_position <= ${last}::bigint ORDER BY chain_position LIMIT ${limit}`;
+    SELECT ${ENTRY_COLUMNS} FROM audit_logs WHERE chain_position > ${after}::bigint AND chain_position <= ${last}::bigint ORDER BY chain_position LIMIT ${limit}`;
 }

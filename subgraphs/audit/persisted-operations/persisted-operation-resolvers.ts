@@ -12,7 +12,7 @@ export interface PersistedOperationServices extends Pick<ApiKeyServices, 'apiKey
   readonly keysOfOperation: DataLoader<string, readonly string[] | null>;
 }
 
-/** Creates loaders that batch but do not cache (see loader-by-id.ts). */
+/** Creates loaders that batch but do not cache, because a subscription's context lives long. */
 export function operationLoaders(
   operations: PersistedOperationService,
 ): Pick<PersistedOperationServices, 'keysOfOperation'> {
