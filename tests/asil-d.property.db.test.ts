@@ -16,7 +16,7 @@ import { flagEntry } from '../subgraphs/flags/import-export/environment-file.ts'
 import type { FlagEntry } from '../core/wire/environment-file.ts';
 import { ImportService, planImport } from '../subgraphs/flags/import-export/import-service.ts';
 import { definitionIn } from '../subgraphs/flags/signing/signing.ts';
-import { findFlags } from '../subgraphs/flags/flags/flag-store.ts';
+import { findLivingFlags } from '../subgraphs/flags/flags/flag-reads.ts';
 import { addPerson } from '../subgraphs/flags/testing/flags-under-test.ts';
 import { HOUR, RolloutsUnderTest } from '../subgraphs/flags/testing/rollouts-under-test.ts';
 import { createInProcessBus } from '../subgraphs/shared/feeds/bus.ts';
@@ -377,7 +377,7 @@ class Fleet {
   async #import(person: Caller, environment: 'staging' | 'production', key: string, how: number): Promise<void> {
     if (!mayWrite((person as Person).role)) return;
     const { prisma, signer } = rollouts.flags;
-    const present = (await findFlags(prisma, { environment, archivedAt: null })).map(flagEntry);
+    const present = (await findLivingFlags(prisma, environment)).map(flagEntry);
     const flag = present.find((entry) => entry.key === key) ?? {
       key,
       name: 'F',

@@ -8,7 +8,7 @@ import { NEWEST_FIRST } from '../subgraphs/flags/flags/flag-order.ts';
 import type { FlagFilter } from '../subgraphs/flags/generated/resolvers.ts';
 import { FlagService } from '../subgraphs/flags/flags/flag-service.ts';
 import { createSigner, generateSigningKey } from '../subgraphs/flags/signing/signing.ts';
-import { searchFlags } from '../subgraphs/flags/flags/flag-store.ts';
+import { searchFlags } from '../subgraphs/flags/flags/flag-reads.ts';
 import { createInProcessBus } from '../subgraphs/shared/feeds/bus.ts';
 import { firstPage } from '../subgraphs/shared/subgraph/pagination.ts';
 import { identityOf, silent, user } from '../subgraphs/shared/testing/asking.ts';
@@ -125,7 +125,7 @@ describe(`on ${ROWS} rows`, () => {
       () => searchFlags(watched.prisma, { environment: 'staging', enabled: true }, firstPage(20), NEWEST_FIRST),
     ]) {
       const plans = await plansOf('rules', run);
-      expect(plans).toEqual([{ indexes: ['idx_rules_flag_id'], scansAll: false }]);
+      expect(plans).toMatchObject([{ indexes: expect.arrayContaining(['idx_rules_flag_id']), scansAll: false }]);
     }
   });
 

@@ -10,6 +10,7 @@ import { variantOf } from '../../core/evaluation/rules/rule-variant.ts';
 import { signedConditions } from '../../core/evaluation/rules/whitelist-digest.ts';
 import type { CompleteResolvers } from '../shared/subgraph/complete-resolvers.ts';
 import { ENUMS } from '../shared/subgraph/graphql-enums.ts';
+import type { FieldOfRow, SharedLoader } from '../shared/postgres/shared-loader.ts';
 import { connectionBy, isUuid, readPage } from '../shared/subgraph/pagination.ts';
 import type { SubgraphContext } from '../shared/subgraph/subgraph.ts';
 import { withRegisteredFacts, type FactsByVin } from '../shared/between-subgraphs/vehicle-facts.ts';
@@ -17,11 +18,12 @@ import type { EvaluationContext as ContextInput, Resolvers, ResolversParentTypes
 import { evaluate, type Definitions } from './sync/evaluation.ts';
 import type { FlagChangeEvent, FlagFeed } from './sync/feed.ts';
 import type { Flag } from './flags/flag.ts';
+import type { FlagStatistics } from './flags/flag-statistics.ts';
 import type { NodeType } from './flags/nodes.ts';
 import type { FlagService } from './flags/flag-service.ts';
 import type { EnvironmentSnapshots } from './sync/snapshots.ts';
 import { NEWEST_FIRST, isPlace } from './flags/flag-order.ts';
-import type { ChangeRequest } from './changes/change-request.ts';
+import type { ChangeRequest, ChangeRequestStatus } from './changes/change-request.ts';
 import type { ChangeRequestFeed } from './changes/change-request-feed.ts';
 import type { ChangeRequestService } from './changes/change-request-service.ts';
 import type { Rollout } from './rollouts/rollout.ts';
@@ -35,6 +37,7 @@ export interface FlagsServices {
   readonly registered: FactsByVin;
   readonly signer: Signer;
   readonly flags: FlagService;
+  readonly statistics: SharedLoader<Flag, FlagStatistics | null>;
   readonly snapshots: EnvironmentSnapshots;
   /** Gives the definitions that vehicles of an environment have, as last read while the database is down. */
   readonly definitions: (environment: Environment) => Promise<Definitions>;
@@ -43,6 +46,8 @@ export interface FlagsServices {
   readonly answerInputs: (vins: readonly string[], keys: readonly string[]) => Promise<AnswerInputsJson>;
   readonly feed: FlagFeed;
   readonly requests: ChangeRequestService;
+  readonly requestById: SharedLoader<string, ChangeRequest | null>;
+  readonly requestsOf: SharedLoader<FieldOfRow<ChangeRequestStatus | null>, ChangeRequest[] | null>;
   readonly requestFeed: ChangeRequestFeed;
   readonly rollouts: RolloutService;
   readonly rolloutOfRule: DataLoader<string, Rollout | null>;
@@ -75,6 +80,10 @@ export function rolloutLoader(rollouts: RolloutService): DataLoader<string, Roll
   );
 }
 
+/** A flag in memory has the statistics of when it was read. */
+const statisticsOf = async (flag: Flag, { statistics }: FlagsServices): Promise<FlagStatistics> =>
+  (await statistics.load(flag)) ?? flag;
+
 const userReference = (id: string) => ({ id });
 const userReferenceOrNull = (id: string | null) => (id === null ? null : userReference(id));
 
@@ -98,10 +107,6 @@ async function evaluateAll(services: FlagsServices, environment: Environment, co
   return definitions.map((flag) => toEvaluation(flag.definition, evaluate(flag, context)));
 }
 
-async function requestById(id: string, services: FlagsServices): Promise<ChangeRequest | null> {
-  return (await services.requests.byIds([id]))[0] ?? null;
-}
-
 /** A node with the type name by which GraphQL resolves it. */
 type Node = ResolversParentTypes['Node'] & { readonly __typename: NodeType };
 
@@ -119,7 +124,7 @@ async function findNode(given: string, services: FlagsServices): Promise<Node | 
       return flag && { ...flag, __typename: type };
     }
     case 'ChangeRequest': {
-      const request = await requestById(id, services);
+      const request = await services.requestById.load(id);
       return request && { ...request, __typename: type };
     }
     case 'Experiment':
@@ -168,7 +173,7 @@ export const resolvers: CompleteResolvers<Resolvers, ResolversParentTypes> = {
       const context = await withRegisteredFacts(services.registered, readContext(args.context));
       return evaluateAll(services, args.environment, context);
     },
-    changeRequests: (_, { status }, { services }) => services.requests.list(status ? { status } : {}),
+    changeRequests: (_, { status }, { services }) => services.requests.list({ status: status ?? null }),
     flagSync: (_, { environment, since, nonce }, { services, identity }) =>
       nonce == null
         ? services.sync.sync(environment, since ?? 0)
@@ -248,14 +253,17 @@ export const resolvers: CompleteResolvers<Resolvers, ResolversParentTypes> = {
       return caller.kind === 'vehicle' && (flag?.environment !== caller.environment || flag.draft) ? null : flag;
     },
     killed: (flag) => isKilled(flag.rules),
+    totalEvaluations: async (flag, _, { services }) => (await statisticsOf(flag, services)).totalEvaluations,
+    activeVehicles: async (flag, _, { services }) => (await statisticsOf(flag, services)).activeVehicles,
+    lastEvaluationAt: async (flag, _, { services }) => (await statisticsOf(flag, services)).lastEvaluationAt,
     createdBy: (flag) => userReferenceOrNull(flag.createdById),
     updatedBy: (flag) => userReferenceOrNull(flag.updatedById),
-    changeRequests: (flag, { status }, { services }) =>
-      services.requests.list({ flagId: flag.id, ...(status && { status }) }),
+    changeRequests: async ({ id }, { status = null }, { services }) =>
+      (await services.requestsOf.load({ id, given: status })) ?? [],
   },
 
   ChangeRequest: {
-    __resolveReference: ({ id }, { services }) => (isUuid(id) ? requestById(id, services) : null),
+    __resolveReference: ({ id }, { services }) => (isUuid(id) ? services.requestById.load(id.toLowerCase()) : null),
     async flag({ id, flagId }, _, { services }) {
       const flag = await services.byId.load(flagId);
       if (flag === null) throw new Error(`Flag ${flagId} of change request ${id} is gone`);
@@ -292,7 +300,7 @@ export const resolvers: CompleteResolvers<Resolvers, ResolversParentTypes> = {
     scheduledBy: (rollout) => userReference(rollout.scheduledById),
     approvedBy: (rollout) => userReferenceOrNull(rollout.approvedById),
     changeRequest: ({ changeRequestId }, _, { services }) =>
-      changeRequestId === null ? null : requestById(changeRequestId, services),
+      changeRequestId === null ? null : services.requestById.load(changeRequestId),
   },
 
   RolloutGuard: {

@@ -4,13 +4,16 @@ import type { PrismaClient } from '../../prisma/generated/client.ts';
 import type { Bus } from '../shared/feeds/bus.ts';
 import type { LaneName } from '../shared/postgres/database.ts';
 import type { KeyValueStore } from '../shared/stores/key-value-store.ts';
+import { sharedFieldLoader, sharedLoaderById } from '../shared/postgres/shared-loader.ts';
 import { createSubgraph, type Subgraph } from '../shared/subgraph/subgraph.ts';
 import { registeredFacts } from '../shared/between-subgraphs/vehicle-facts.ts';
 import { ChangeRequestFeed } from './changes/change-request-feed.ts';
+import type { ChangeRequestStatus } from './changes/change-request.ts';
 import { ChangeRequestService } from './changes/change-request-service.ts';
 import { createFlagChanges } from './changes/change.ts';
 import { changesInTurn, clearedWay } from './changes/change-lanes.ts';
 import { databaseClock, type Clock } from './changes/database-clock.ts';
+import { flagStatistics } from './flags/flag-statistics.ts';
 import { FlagFeed } from './sync/feed.ts';
 import { flagLoaders, resolvers, rolloutLoader, type FlagsServices } from './resolvers.ts';
 import { typeOfNode } from './flags/nodes.ts';
@@ -58,24 +61,35 @@ export async function startFlags({
 }: FlagsOptions): Promise<{ subgraph: Subgraph; close(): Promise<void> }> {
   const transitions = new RolloutTransitions(clock);
   const [killLane, delivery] = [lanes('kill-switch'), lanes('delivery')];
-  const remembered = new RememberedFlags(delivery, logger);
+  const remembered = new RememberedFlags(delivery);
+  const snapshots = new EnvironmentSnapshots({ prisma: delivery, store, logger, follower: remembered });
   const changes = remembered.noting(createFlagChanges(changesInTurn(prisma), signer, bus, logger, transitions));
   const kills = remembered.noting(createFlagChanges(clearedWay(killLane, logger), signer, bus, logger, transitions));
-  const flags = new RememberingFlagService(prisma, changes, { changes: kills, prisma: killLane }, remembered);
+  const flags = new RememberingFlagService(prisma, changes, { changes: kills, prisma: killLane }, remembered, () =>
+    snapshots.refresh(),
+  );
   const requests = new ChangeRequestService(prisma, changes, transitions);
   const requestFeed = new ChangeRequestFeed(prisma, bus, logger);
   const rollouts = new RolloutService(prisma, transitions);
   const scheduler = new RolloutStepJob(prisma, changes, transitions, logger);
-  const snapshots = new EnvironmentSnapshots({ prisma: delivery, store, logger });
   const signatures = new PositionSignatures(signer);
   const registered = registeredFacts(prisma);
+  const loaders = {
+    statistics: flagStatistics(prisma),
+    requestById: sharedLoaderById((ids) => requests.byIds(ids)),
+    requestsOf: sharedFieldLoader(
+      (flagIds, status: ChangeRequestStatus | null) => requests.ofFlags(flagIds, status),
+      (status) => status ?? '',
+    ),
+  };
   const sync = new SyncService(snapshots, signatures);
-  const feed = new FlagFeed(delivery, snapshots, signatures, bus, logger);
+  const feed = new FlagFeed((keys) => remembered.byKeys(keys), snapshots, signatures, bus, logger);
   const subgraph = await createSubgraph<FlagsServices>({
     name: 'flags',
     resolvers,
     services: () => ({
       registered,
+      ...loaders,
       typeOfNode: (id) => typeOfNode(prisma, id),
       signer,
       flags,
@@ -100,13 +114,11 @@ export async function startFlags({
   await requestFeed.start();
   // Opens a connection now: when a kill switch is pulled, the server may have none left to give.
   await killLane.$queryRaw`SELECT 1`;
-  await remembered.start(bus);
   if (appliesRollouts) scheduler.start();
   return {
     subgraph,
     async close() {
       await scheduler.close();
-      await remembered.close();
       await feed.close();
       await requestFeed.close();
       snapshots.close();

@@ -15,6 +15,7 @@ import { TRANSACTION, type FlagChanges } from './change.ts';
 import {
   findChangeRequests,
   findChangeRequestsById,
+  findChangeRequestsOfFlags,
   lockChangeRequest,
   type ChangeRequest,
   type ChangeRequestStatus,
@@ -37,8 +38,13 @@ export class ChangeRequestService {
   ) {}
 
   /** Lists change requests, newest first. */
-  list(where: { flagId?: string; status?: ChangeRequestStatus }): Promise<ChangeRequest[]> {
-    return findChangeRequests(this.prisma, where);
+  list({ status = null }: { status?: ChangeRequestStatus | null }): Promise<ChangeRequest[]> {
+    return findChangeRequests(this.prisma, status);
+  }
+
+  /** Lists the change requests of flags, newest first, by the flags' ids. */
+  ofFlags(flagIds: readonly string[], status: ChangeRequestStatus | null): Promise<Map<string, ChangeRequest[]>> {
+    return findChangeRequestsOfFlags(this.prisma, flagIds, status);
   }
 
   /** Gives the requests with these ids; unknown ids are left out. */

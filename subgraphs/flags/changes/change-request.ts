@@ -4,9 +4,10 @@
  */
 import { randomUUID } from 'node:crypto';
 import type { JsonObject, JsonValue } from '../../../core/model.ts';
-import { Prisma, type PrismaClient } from '../../../prisma/generated/client.ts';
+import { Prisma } from '../../../prisma/generated/client.ts';
 import { AUDIT_ACTIONS, type AuditAction } from '../../shared/audit/audit-log.ts';
-import type { Transaction } from '../../shared/postgres/transaction.ts';
+import { prepared } from '../../shared/postgres/prepared-statements.ts';
+import type { Reader, Transaction } from '../../shared/postgres/transaction.ts';
 import { flagContent, type Flag } from '../flags/flag.ts';
 import { oneOf, storedJson, storedObject } from '../../shared/postgres/column-values.ts';
 
@@ -36,7 +37,13 @@ export interface ChangeRequest {
   readonly reviewedAt: Date | null;
 }
 
-type Row = Prisma.ChangeRequestGetPayload<object>;
+type Row = Omit<Prisma.ChangeRequestGetPayload<object>, 'updatedAt'>;
+
+const COLUMNS = Prisma.sql`id, flag_id AS "flagId", action, flag_revision AS "flagRevision", before_value AS "beforeValue", after_value AS "afterValue", proposed, force, status,
+  requested_by AS "requestedById", reviewed_by AS "reviewedById", comment, created_at AS "createdAt", reviewed_at AS "reviewedAt"`;
+
+/** The most requests in one list: far more than people can review. */
+const MAX_LISTED = 500;
 
 const readAction = oneOf('change_requests.action', AUDIT_ACTIONS);
 const readStatus = oneOf('change_requests.status', CHANGE_REQUEST_STATUSES);
@@ -136,23 +143,35 @@ export async function lockPendingRequestsFor(tx: Transaction, flagId: string): P
   );
 }
 
-/** Lists requests, newest first; at most 500, far more than people can review. */
-export async function findChangeRequests(
-  prisma: PrismaClient,
-  where: { flagId?: string; status?: ChangeRequestStatus },
-): Promise<ChangeRequest[]> {
-  const rows = await prisma.changeRequest.findMany({
-    where,
-    orderBy: [{ createdAt: 'desc' }, { id: 'desc' }],
-    take: 500,
-  });
+const withStatus = (status: ChangeRequestStatus | null) =>
+  status === null ? Prisma.sql`true` : Prisma.sql`status = ${status}`;
+
+/** Lists requests of one status, or of any (null), newest first; at most 500. */
+export async function findChangeRequests(db: Reader, status: ChangeRequestStatus | null): Promise<ChangeRequest[]> {
+  const rows = await db.$queryRaw<
+    Row[]
+  >`SELECT ${COLUMNS} FROM change_requests WHERE ${withStatus(status)} ORDER BY created_at DESC, id DESC LIMIT ${MAX_LISTED}`;
   return rows.map(toChangeRequest);
 }
 
+/** Lists requests as `findChangeRequests` does, of each of some flags, by the flags' ids. */
+export async function findChangeRequestsOfFlags(
+  db: Reader,
+  flagIds: readonly string[],
+  status: ChangeRequestStatus | null,
+): Promise<Map<string, ChangeRequest[]>> {
+  const rows = await db.$queryRaw<Row[]>`
+    SELECT request.* FROM unnest(${[...flagIds]}::uuid[]) AS flag (id) CROSS JOIN LATERAL (
+      SELECT ${COLUMNS} FROM change_requests WHERE flag_id = flag.id AND ${withStatus(status)} ORDER BY created_at DESC, id DESC LIMIT ${MAX_LISTED}
+    ) AS request ORDER BY request."createdAt" DESC, request.id DESC`;
+  const found = new Map<string, ChangeRequest[]>(flagIds.map((id) => [id, []]));
+  for (const row of rows) found.get(row.flagId)?.push(toChangeRequest(row));
+  return found;
+}
+
 /** Gives the requests with these ids; unknown ids are left out. */
-export async function findChangeRequestsById(
-  prisma: PrismaClient | Transaction,
-  ids: readonly string[],
-): Promise<ChangeRequest[]> {
-  return (await prisma.changeRequest.findMany({ where: { id: { in: [...ids] } } })).map(toChangeRequest);
+export async function findChangeRequestsById(db: Reader, ids: readonly string[]): Promise<ChangeRequest[]> {
+  const rows = await db.$queryRaw<Row[]>`${prepared('change_requests_by_id')}
+    SELECT ${COLUMNS} FROM change_requests WHERE id = ANY(${[...ids]}::uuid[])`;
+  return rows.map(toChangeRequest);
 }

@@ -6,10 +6,11 @@ import { refusal, silent, user } from '../../shared/testing/asking.ts';
 import { firstPage } from '../../shared/subgraph/pagination.ts';
 import { rounds } from '../../../core/testing/rounds.ts';
 import { ENUMS } from '../../shared/subgraph/graphql-enums.ts';
+import { findFlagsById } from './flag-reads.ts';
 import type { Flag } from './flag.ts';
 import type { FlagFilter } from '../generated/resolvers.ts';
 import { RememberedFlags } from './remembered-flags.ts';
-import { findFlags } from './flag-store.ts';
+import { EnvironmentSnapshots } from '../sync/snapshots.ts';
 import { FlagsUnderTest } from '../testing/flags-under-test.ts';
 
 const STATUSES = [null, null, ...Object.values(ENUMS.RolloutStatus)];
@@ -72,14 +73,19 @@ beforeAll(async () => {
       data: { flagId: id, ruleId: rule.id, environment, status, scheduledById: under.writer.userId! },
     });
   }
-  all = await findFlags(prisma, {});
+  // A restore, too, writes rows past the services: the environments' times tell.
+  await prisma.environment.updateMany({ data: { updatedAt: new Date() } });
+  all = await findFlagsById(
+    prisma,
+    (await prisma.flag.findMany({ select: { id: true } })).map(({ id }) => id),
+  );
   withRollout = new Set(
     (await prisma.rollout.findMany({ where: { status: { in: ['waiting_for_approval', 'running', 'paused'] } } })).map(
       ({ flagId }) => flagId,
     ),
   );
-  memory = new RememberedFlags(prisma, silent);
-  await memory.refresh();
+  memory = new RememberedFlags(prisma);
+  await new EnvironmentSnapshots({ prisma, store: under.store, logger: silent, follower: memory }).refresh();
 });
 afterAll(() => under.remove());
 
@@ -214,10 +220,12 @@ test('pages by name and by time of change keep their places while flags move in 
     const page = await list({ filter: { keyPrefix: 'adas' }, orderBy: { field, direction: 'ASC' }, first: 3 });
     // The flag that the cursor names moves to the end, as a rename or a change would move it.
     const moved = await under.prisma.flag.findUniqueOrThrow({ where: { key: keys[2]! } });
-    await under.prisma.flag.update({
-      where: { id: moved.id },
-      data: { name: 'Z', updatedAt: new Date(2_000_000_000_000) },
-    });
+    const put = (data: { name: string; updatedAt: Date }) =>
+      under.prisma.$transaction([
+        under.prisma.flag.update({ where: { id: moved.id }, data }),
+        under.prisma.environment.update({ where: { name: moved.environment }, data: { revision: { increment: 1 } } }),
+      ]);
+    await put({ name: 'Z', updatedAt: new Date(2_000_000_000_000) });
     const rest = await list({
       filter: { keyPrefix: 'adas' },
       orderBy: { field, direction: 'ASC' },
@@ -225,7 +233,7 @@ test('pages by name and by time of change keep their places while flags move in 
       after: page.pageInfo.endCursor,
     });
     expect(keysOf(rest.edges.map(({ node }) => node))).toEqual([...keys.slice(3), keys[2]]);
-    await under.prisma.flag.update({ where: { id: moved.id }, data: { name: moved.name, updatedAt: moved.updatedAt } });
+    await put({ name: moved.name, updatedAt: moved.updatedAt });
   }
 });
 

@@ -49,6 +49,12 @@ function readPlace({ field }: FlagOrder, cursor: string): Prisma.Sql | null {
   return value && Prisma.sql`(${value}, ${id}::uuid)`;
 }
 
+/** Gives the flag's id and the time, in microseconds since 1970, of a cursor of a list by `updated_at`. */
+export function readTimePlace(cursor: string): { readonly id: string; readonly us: number } | null {
+  const [, of, id = '', text = ''] = PLACE.exec(cursor) ?? [];
+  return of === 'updated_at' ? { id, us: Number(text) } : null;
+}
+
 /** Checks whether a text can be a cursor of a list in this order. */
 export function isPlace(order: FlagOrder, cursor: string): boolean {
   return readPlace(order, cursor) !== null;

@@ -23,7 +23,7 @@ import type {
 } from '../generated/resolvers.ts';
 import { NEWEST_FIRST } from './flag-order.ts';
 import { newRule, recordSwitch, withKillSwitch, withRule } from '../changes/rule-edits.ts';
-import { findFlags, searchFlags, type FlagPage } from './flag-store.ts';
+import { findFlagsById, findFlagsByKey, searchFlags, type FlagPage } from './flag-reads.ts';
 
 /** The most characters of a search. */
 export const MAX_SEARCH = 200;
@@ -32,6 +32,16 @@ const MAX_KEY = 100;
 type Revision = number | null | undefined;
 /** Whether a change may disturb the flag's running experiment. */
 type Force = boolean | null | undefined;
+
+/** Throws BAD_USER_INPUT for text that is not well-formed, a search that is too long, or a prefix longer than any key. */
+export function checkSearch({ search, keyPrefix }: FlagFilter): void {
+  if (Array.from(search ?? '').length > MAX_SEARCH)
+    throw badInput('filter.search', `A search must have at most ${MAX_SEARCH} characters.`);
+  checkText(search ?? '', 'filter.search');
+  if (Array.from(keyPrefix ?? '').length > MAX_KEY)
+    throw badInput('filter.keyPrefix', `A key must have at most ${MAX_KEY} characters.`);
+  checkText(keyPrefix ?? '', 'filter.keyPrefix');
+}
 
 /** The lane of kill switches, which wait for no other change and for no shared connection. */
 export interface KillLane {
@@ -54,27 +64,20 @@ export class FlagService {
   ) {}
 
   /** Gives flags by id; unknown ids are left out. */
-  byIds(ids: readonly string[]): Promise<Flag[]> {
-    return findFlags(this.prisma, { id: { in: [...ids] } });
+  async byIds(ids: readonly string[]): Promise<Flag[]> {
+    return ids.length === 0 ? [] : findFlagsById(this.prisma, ids);
   }
 
   /** Gives flags by key; unknown keys are left out. */
-  byKeys(keys: readonly string[]): Promise<Flag[]> {
+  async byKeys(keys: readonly string[]): Promise<Flag[]> {
     // A text that is no valid key names no flag, and PostgreSQL does not accept every text.
-    return findFlags(this.prisma, { key: { in: keys.filter((key) => FLAG_KEY_PATTERN.test(key)) } });
+    const valid = keys.filter((key) => FLAG_KEY_PATTERN.test(key));
+    return valid.length === 0 ? [] : findFlagsByKey(this.prisma, valid);
   }
 
-  /**
-   * Gives one page of the matching flags. Throws BAD_USER_INPUT for text that is not well-formed, a search of more than
-   * 200 characters, or a prefix longer than any key.
-   */
+  /** Gives one page of the matching flags. Throws as `checkSearch`. */
   async search(search: FlagFilter, page: Page, order: FlagOrder = NEWEST_FIRST): Promise<FlagPage> {
-    if (Array.from(search.search ?? '').length > MAX_SEARCH)
-      throw badInput('filter.search', `A search must have at most ${MAX_SEARCH} characters.`);
-    checkText(search.search ?? '', 'filter.search');
-    if (Array.from(search.keyPrefix ?? '').length > MAX_KEY)
-      throw badInput('filter.keyPrefix', `A key must have at most ${MAX_KEY} characters.`);
-    checkText(search.keyPrefix ?? '', 'filter.keyPrefix');
+    checkSearch(search);
     return searchFlags(this.prisma, search, page, order);
   }
 

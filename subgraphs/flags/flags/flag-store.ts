@@ -1,28 +1,11 @@
-/** The flags subgraph's tables: environments, flags, rules, flag_tombstones. Rows are mapped to domain types here. */
-import {
-  ENVIRONMENTS,
-  FLAG_TYPES,
-  RULE_TYPES,
-  SAFETY_LEVELS,
-  type Environment,
-  type JsonValue,
-} from '../../../core/model.ts';
+/** Writes of the flags subgraph's tables environments, flags, rules and flag_tombstones, and their locks. */
+import type { Environment, JsonValue } from '../../../core/model.ts';
 import { Prisma } from '../../../prisma/generated/client.ts';
-import type { Reader, Transaction } from '../../shared/postgres/transaction.ts';
-import { pageOf, type Page } from '../../shared/subgraph/pagination.ts';
+import { jsonColumn } from '../../shared/postgres/column-values.ts';
+import type { Transaction } from '../../shared/postgres/transaction.ts';
 import { claimKey } from './flag-keys.ts';
+import { findFlagsById } from './flag-reads.ts';
 import type { Flag, Rule } from './flag.ts';
-import type { FlagFilter, FlagOrder } from '../generated/resolvers.ts';
-import { beyond, placeColumn } from './flag-order.ts';
-import { searchCondition } from './flag-search.ts';
-import { jsonColumn, oneOf, storedJson } from '../../shared/postgres/column-values.ts';
-import { isJsonObject } from '../../../core/json/json-value.ts';
-
-const WITH_RULES = {
-  rules: { orderBy: [{ priority: 'desc' }, { type: 'asc' }, { id: 'asc' }] },
-} as const satisfies Prisma.FlagInclude;
-type FlagRow = Prisma.FlagGetPayload<{ include: typeof WITH_RULES }>;
-type RuleRow = FlagRow['rules'][number];
 
 /** The lowest value of the column, a 32-bit integer. */
 const LOWEST_PRIORITY = -(2 ** 31);
@@ -32,58 +15,6 @@ const MAX_KEPT_KEY = 63;
 
 /** Values are stored as `{"value": …}` (database.md, flags). */
 const wrap = (value: JsonValue): Prisma.InputJsonObject => ({ value: value });
-const unwrap = (stored: Prisma.JsonValue): JsonValue => (isJsonObject(stored) ? (stored['value'] ?? null) : null);
-
-const readRuleType = oneOf('rules.type', RULE_TYPES);
-const readFlagType = oneOf('flags.type', FLAG_TYPES);
-const readSafetyLevel = oneOf('flags.safety_level', SAFETY_LEVELS);
-const readEnvironment = oneOf('flags.environment', ENVIRONMENTS);
-
-function toRule(row: RuleRow): Rule {
-  return {
-    id: row.id,
-    type: readRuleType(row.type),
-    priority: row.priority,
-    enabled: row.enabled,
-    conditions: storedJson(row.conditions),
-    value: unwrap(row.value),
-    variant: row.variant,
-    createdAt: row.createdAt,
-    updatedAt: row.updatedAt,
-  };
-}
-
-function toFlag(row: FlagRow): Flag {
-  return {
-    id: row.id,
-    key: row.key,
-    name: row.name,
-    description: row.description,
-    type: readFlagType(row.type),
-    defaultValue: unwrap(row.defaultValue),
-    enabled: row.enabled,
-    safetyLevel: readSafetyLevel(row.safetyLevel),
-    environment: readEnvironment(row.environment),
-    revision: Number(row.revision),
-    rules: row.rules.map(toRule),
-    totalEvaluations: Number(row.totalEvaluations),
-    activeVehicles: row.activeVehicles,
-    lastEvaluationAt: row.lastEvaluationAt,
-    createdById: row.createdById,
-    updatedById: row.updatedById,
-    createdAt: row.createdAt,
-    updatedAt: row.updatedAt,
-    // A draft's row is stored like an archived flag's, so that no query for living flags finds it.
-    archivedAt: row.draft ? null : row.archivedAt,
-    draft: row.draft,
-    signedDefinition: row.signedDefinition ?? '',
-  };
-}
-
-/** Reads flags with their rules. */
-export async function findFlags(db: Reader, where: Prisma.FlagWhereInput): Promise<Flag[]> {
-  return (await db.flag.findMany({ where, include: WITH_RULES })).map(toFlag);
-}
 
 /** A reference to the flag to change. */
 export type FlagReference = { readonly id: string } | { readonly key: string } | { readonly ruleId: string };
@@ -104,8 +35,7 @@ export async function lockFlag(tx: Transaction, by: FlagReference): Promise<Flag
   const [row] = await lockRow(tx, by);
   if (row === undefined) return null;
   // Read again under the lock: the row may have changed while this transaction waited for it.
-  const flag = await tx.flag.findUnique({ where: { id: row.id }, include: WITH_RULES });
-  return flag === null ? null : toFlag(flag);
+  return (await findFlagsById(tx, [row.id]))[0] ?? null;
 }
 
 /**
@@ -252,35 +182,4 @@ export async function putTombstone(
 /** Removes the tombstone of a flag that returns to an environment. */
 export async function removeTombstone(tx: Transaction, environment: Environment, key: string): Promise<void> {
   await tx.flagTombstone.deleteMany({ where: { environment, key } });
-}
-
-/** A page of flags, and the number of flags on all pages. */
-export interface FlagPage {
-  readonly flags: Flag[];
-  readonly totalCount: number;
-  readonly more: boolean;
-  /** Gives the name by which the list's cursors refer to a flag. */
-  readonly nameOf: (flag: Flag) => string;
-}
-
-/** Reads one page of the matching flags. */
-export async function searchFlags(db: Reader, search: FlagFilter, page: Page, order: FlagOrder): Promise<FlagPage> {
-  const where = searchCondition(search);
-  const [rows, [total]] = await Promise.all([
-    db.$queryRaw<
-      { id: string; place: string }[]
-    >`SELECT id, ${placeColumn(order)} AS place FROM flags WHERE ${where} ${beyond(order, page)} LIMIT ${page.limit + 1}`,
-    db.$queryRaw<{ count: bigint }[]>`SELECT count(*) AS count FROM flags WHERE ${where}`,
-  ]);
-  const { items, more } = pageOf(rows, page);
-  const found = new Map(
-    (await findFlags(db, { id: { in: items.map(({ id }) => id) } })).map((flag) => [flag.id, flag]),
-  );
-  const places = new Map(items.map(({ id, place }) => [id, place]));
-  return {
-    flags: items.flatMap(({ id }) => found.get(id) ?? []),
-    totalCount: Number(total?.count ?? 0),
-    more,
-    nameOf: ({ id }) => places.get(id) ?? id,
-  };
 }

@@ -71,6 +71,7 @@ describe('a value of null', () => {
       rules: [],
     });
     await flags.prisma.flag.update({ where: { key }, data: { defaultValue: { value: {} }, signedDefinition } });
+    await flags.prisma.environment.update({ where: { name: 'development' }, data: { updatedAt: new Date() } });
     const read = await flags.ok(
       '{ evaluateFlags(environment: DEVELOPMENT, context: {}) { flagKey value } flags(filter: { environment: DEVELOPMENT }) { nodes { defaultValue } } }',
     );

@@ -1,40 +1,35 @@
-import { afterAll, afterEach, beforeAll, expect, test } from '@jest/globals';
+import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from '@jest/globals';
 import { firstPage } from '../../shared/subgraph/pagination.ts';
 import { identityOf, silent } from '../../shared/testing/asking.ts';
-import { eventually } from '../../../core/testing/eventually.ts';
 import { createFlagChanges } from '../changes/change.ts';
 import { RememberedFlags } from './remembered-flags.ts';
 import { FlagService } from './flag-service.ts';
+import { EnvironmentSnapshots } from '../sync/snapshots.ts';
+import { backUp } from '../testing/backup.ts';
 import { FlagsUnderTest } from '../testing/flags-under-test.ts';
 
-/** Longer than any test. */
-const NEVER_MS = 3_600_000;
-
 let flags: FlagsUnderTest;
-/** Of another instance than `flags`, which shares its database and its bus. */
+/** Of another instance than `flags`, which shares its database. */
 let memory: RememberedFlags;
+let snapshots: EnvironmentSnapshots;
 
 beforeAll(async () => {
   flags = await FlagsUnderTest.start();
 });
 afterAll(() => flags.remove());
-afterEach(async () => {
-  await memory.close();
-  flags.bus.lost = false;
+beforeEach(async () => {
+  memory = new RememberedFlags(flags.prisma);
+  snapshots = new EnvironmentSnapshots({ prisma: flags.prisma, store: flags.store, logger: silent, follower: memory });
+  await snapshots.refresh();
 });
+afterEach(() => snapshots.close());
 
-async function remembering(pollIntervalMs: number): Promise<void> {
-  memory = new RememberedFlags(flags.prisma, silent);
-  await memory.start(flags.bus, pollIntervalMs);
-}
 const named = (key: string) => memory.named('key', [key])?.[0];
 const evaluated = (key: string) =>
   memory.definitions('staging')?.definitions.find(({ definition }) => definition.key === key)?.definition.rules;
 const listed = (keyPrefix: string) => memory.page({ keyPrefix }, firstPage(10))?.totalCount;
 
-test('an instance has its own changes in its cache when it answers, before any announcement', async () => {
-  flags.bus.lost = true;
-  await remembering(NEVER_MS);
+test('an instance has its own changes in its cache when it answers, before any look at the database', async () => {
   const changes = createFlagChanges(flags.prisma, flags.signer, flags.bus, silent);
   const service = new FlagService(flags.prisma, memory.noting(changes));
   const identity = identityOf({ ...flags.writer, role: 'ADMIN' });
@@ -48,16 +43,14 @@ test('an instance has its own changes in its cache when it answers, before any a
   expect([named(key)?.rules, listed(key), evaluated(key)]).toMatchObject([killed, 1, killed]);
   await service.updateFlag(identity, key, { environment: 'development' }, null);
   expect([named(key)?.environment, listed(key)]).toEqual(['development', 1]);
-  // A further refresh reads the same, and no flag twice.
-  await memory.refresh();
+  // A look reads the same, and no flag twice.
+  await snapshots.refresh();
   expect([named(key)?.environment, listed(key)]).toEqual(['development', 1]);
   await service.archiveFlag(identity, key, null);
   expect([named(key), listed(key), evaluated(key)]).toEqual([undefined, 0, undefined]);
 });
 
 test('a draft is not cached', async () => {
-  flags.bus.lost = true;
-  await remembering(NEVER_MS);
   const changes = createFlagChanges(flags.prisma, flags.signer, flags.bus, silent);
   const service = new FlagService(flags.prisma, memory.noting(changes));
   const key = flags.newKey();
@@ -66,15 +59,51 @@ test('a draft is not cached', async () => {
   expect([applied, named(key), listed(key)]).toEqual([false, undefined, 0]);
 });
 
-test("an instance learns of another's changes by announcements", async () => {
-  await remembering(NEVER_MS);
+test('a look contains the changes that others committed before it, and reads only those whole', async () => {
   const { key } = await flags.create();
-  await eventually(() => named(key) !== undefined);
+  const { key: other } = await flags.create();
+  await snapshots.refresh();
+  const [before, untouched] = [named(key), named(other)];
+  await flags.addRule(key, { type: 'VEHICLE_TARGET', conditions: { regions: ['EU'] } });
+  await snapshots.refresh();
+  expect([before?.rules, named(key)?.rules]).toMatchObject([[], [{ type: 'vehicle_target' }]]);
+  expect(named(other)).toBe(untouched);
+  await flags.move(key, 'PRODUCTION');
+  await snapshots.refresh();
+  expect([named(key)?.environment, listed(key)]).toEqual(['production', 1]);
+  await flags.ok('mutation ($key: String!) { archiveFlag(key: $key) { applied } }', { key });
+  await snapshots.refresh();
+  expect([named(key), listed(key)]).toEqual([undefined, 0]);
+  // Archived: only the database has it.
+  expect((await memory.byKeys([key, other])).map((flag) => flag.key).sort()).toEqual([key, other].sort());
 });
 
-test('a change whose announcement was lost is found by the poll', async () => {
-  flags.bus.lost = true;
-  await remembering(10);
-  const { key } = await flags.create();
-  await eventually(() => named(key) !== undefined);
+test('a database that was restored to the same revision with other content is read anew', async () => {
+  const { key } = await flags.create({ type: 'STRING', defaultValue: 'first' });
+  const restore = await backUp(flags.prisma);
+  const set = (value: string) =>
+    flags.ok(
+      'mutation ($key: String!, $value: JSON!) { updateFlag(key: $key, input: { defaultValue: $value }) { applied } }',
+      { key, value },
+    );
+  await set('second');
+  await snapshots.refresh();
+  expect(named(key)?.defaultValue).toBe('second');
+  await restore();
+  await set('third');
+  await snapshots.refresh();
+  expect(named(key)?.defaultValue).toBe('third');
+});
+
+test('what becomes of one answer reaches no other', async () => {
+  const { key } = await flags.create({ type: 'JSON', defaultValue: { list: [1] } });
+  const read = async () => {
+    const identity = identityOf(flags.writer);
+    const query = `{ flag(key: "${key}") { defaultValue } }`;
+    const { data } = await flags.connection.execute({ query, identity });
+    return (data?.['flag'] as { defaultValue: { list: number[] } }).defaultValue;
+  };
+  const first = await read();
+  first.list.push(2);
+  expect((await read()).list).toEqual([1]);
 });

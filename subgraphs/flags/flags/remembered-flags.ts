@@ -1,43 +1,34 @@
 /**
- * A cache of the living flags as last read, for reads while the database is down. Source: design.md, "What fails, and
- * what then": reads of cached flags go on.
+ * The living flags in memory. Queries are answered from here after a look at the environments' positions that began
+ * after them (sync/snapshots.ts), and while the database is down from what was last read. Sources: design.md, "What
+ * fails, and what then"; docs/decisions/sync-cache.md.
  */
-import { setTimeout as delay } from 'node:timers/promises';
-import { isDeepStrictEqual } from 'node:util';
-import type { Logger } from 'pino';
-import { unattended } from '../../../core/async/unattended.ts';
 import { FleetFlagError } from '../../../core/errors.ts';
 import { isKilled } from '../../../core/evaluation/evaluate.ts';
 import type { Environment } from '../../../core/model.ts';
 import type { PrismaClient } from '../../../prisma/generated/client.ts';
-import type { Bus } from '../../shared/feeds/bus.ts';
 import { asServiceError } from '../../shared/postgres/service-error.ts';
 import { TimeoutError, withTimeout } from '../../../core/async/timeout.ts';
-import { CoalescedRefresh } from '../../../core/async/coalesce.ts';
-import { Poller } from '../../../core/async/poller.ts';
 import { pageOf, type Page } from '../../shared/subgraph/pagination.ts';
-import { FLAGS_CHANGED, type FlagChange, type FlagChanges } from '../changes/change.ts';
+import type { FlagChange, FlagChanges } from '../changes/change.ts';
 import { definitionIn } from '../signing/signing.ts';
 import type { Definitions } from '../sync/evaluation.ts';
+import { samePosition } from '../sync/snapshot.ts';
+import type { Position, PositionFollower } from '../sync/sync-store.ts';
 import type { Flag } from './flag.ts';
 import type { FlagFilter, FlagOrder } from '../generated/resolvers.ts';
-import { NEWEST_FIRST } from './flag-order.ts';
-import { findFlags, type FlagPage } from './flag-store.ts';
+import { NEWEST_FIRST, readTimePlace } from './flag-order.ts';
+import { findFlagsByKey, readLivingFlags, type FlagPage, type LivingFlag } from './flag-reads.ts';
 
-/** The polling interval; the longest delay, in milliseconds, after a lost announcement. */
-const POLL_INTERVAL_MS = 1_000;
-/** The least milliseconds between the starts of two reads: each reads whole environments. */
-const LOOK_PACE_MS = 250;
 /**
  * Milliseconds after which a read that the cache can answer is answered from it. A database that is only busy gets this
  * long.
  */
 const PATIENCE = 5_000;
 
-interface RememberedEnvironment {
-  /** The environment row's revision and time when its flags were read. */
-  readonly version: readonly [revision: bigint, updatedAt: number];
-  readonly flags: readonly Flag[];
+/** A flag in memory. */
+interface Held extends LivingFlag {
+  readonly flag: Flag;
 }
 
 /** The filters that the cache can apply; only the database can apply others. */
@@ -52,59 +43,58 @@ const KNOWN_FILTERS = new Set([
   'keyPrefix',
 ]);
 
-/** Reads the living flags of every environment into memory, and keeps them current. */
-export class RememberedFlags {
-  readonly #environments = new Map<string, RememberedEnvironment>();
-  /** Flags that this instance has committed since the last read began, by id. */
-  readonly #committed = new Map<string, Flag>();
-  readonly #refreshes = new CoalescedRefresh(() => this.#readOrLog());
-  readonly #closed = new AbortController();
-  #poller: Poller | undefined;
-  #unsubscribe: (() => Promise<void>) | undefined;
-  #lastStart = -Infinity;
-  #failing = false;
+const toUs = (time: Date) => time.getTime() * 1_000;
 
-  constructor(
-    private readonly prisma: PrismaClient,
-    private readonly logger: Logger,
-  ) {}
+/** All flags in memory, and where each is. */
+class View {
+  readonly id = new Map<string, Held>();
+  readonly key = new Map<string, Held>();
 
-  /**
-   * Reads the environments and keeps following them: announcements on the bus start a read at once, and a poll covers
-   * lost announcements. Resolves after the first read, whether it succeeded or not.
-   *
-   * @param pollIntervalMs milliseconds between two polls
-   */
-  async start(bus: Bus, pollIntervalMs = POLL_INTERVAL_MS): Promise<void> {
-    await this.#readOrLog();
-    const refresh = () => this.#refreshes.refresh();
-    this.#unsubscribe = await bus.subscribe(FLAGS_CHANGED, () => unattended(refresh(), 'Refreshing the cached flags'));
-    this.#poller = Poller.every(pollIntervalMs, refresh);
-    unattended(this.#poller.start(pollIntervalMs), 'Refreshing the cached flags');
-  }
-
-  /** Stops following, after a read in progress. */
-  async close(): Promise<void> {
-    const polled = this.#poller?.close();
-    this.#closed.abort();
-    await this.#unsubscribe?.();
-    await polled;
-    await this.#refreshes.close();
-  }
-
-  /** Reads the environments that have changed since the last read. Rejects when the database cannot be read. */
-  async refresh(): Promise<void> {
-    // This read contains what was committed before it, but possibly not what is committed during it.
-    const committed = [...this.#committed.values()];
-    for (const { name, revision, updatedAt } of await this.prisma.environment.findMany()) {
-      const version = [revision, updatedAt.getTime()] as const;
-      if (isDeepStrictEqual(this.#environments.get(name)?.version, version)) continue;
-      this.#environments.set(name, {
-        version,
-        flags: await findFlags(this.prisma, { environment: name, archivedAt: null }),
-      });
+  constructor(readonly all: readonly Held[]) {
+    for (const held of all) {
+      this.id.set(held.id, held);
+      this.key.set(held.flag.key, held);
     }
-    for (const flag of committed) if (this.#committed.get(flag.id) === flag) this.#committed.delete(flag.id);
+  }
+}
+
+/** Holds the living flags of every environment. */
+export class RememberedFlags implements PositionFollower {
+  #positions: ReadonlyMap<Environment, Position> = new Map();
+  #read: ReadonlyMap<string, Held> = new Map();
+  /** Flags that this instance has committed since the last look began, by id. */
+  readonly #committed = new Map<string, Flag>();
+  #view: View | undefined;
+
+  constructor(private readonly prisma: PrismaClient) {}
+
+  /** Reads what has changed when the positions are others than those of the last read. */
+  follow(): (positions: ReadonlyMap<Environment, Position>) => Promise<void> {
+    // The positions will contain what was committed before them, but possibly not what is committed meanwhile.
+    const committed = [...this.#committed.values()];
+    return async (positions) => {
+      const stands = (environment: Environment, position: Position) => {
+        const known = this.#positions.get(environment);
+        return known !== undefined && samePosition(known, position);
+      };
+      if (![...positions].every(([environment, position]) => stands(environment, position))) await this.#readChanged();
+      for (const flag of committed) if (this.#committed.get(flag.id) === flag) this.#committed.delete(flag.id);
+      if (committed.length > 0) this.#view = undefined;
+    };
+  }
+
+  async #readChanged(): Promise<void> {
+    const held = new Map(Array.from(this.#read, ([id, { version }]) => [id, version]));
+    const { positions, living } = await readLivingFlags(this.prisma, held);
+    const read = new Map<string, Held>();
+    for (const { flag: changed, ...row } of living) {
+      const flag = changed ?? this.#read.get(row.id)?.flag;
+      if (flag === undefined) throw new Error(`The flag ${row.id} was read without its content`);
+      read.set(row.id, { ...row, flag });
+    }
+    this.#read = read;
+    this.#positions = positions;
+    this.#view = undefined;
   }
 
   /**
@@ -114,6 +104,7 @@ export class RememberedFlags {
   noting(changes: FlagChanges): FlagChanges {
     const note = (change: FlagChange): FlagChange => {
       this.#committed.set(change.flag.id, change.flag);
+      this.#view = undefined;
       return change;
     };
     return {
@@ -123,79 +114,105 @@ export class RememberedFlags {
     };
   }
 
-  /**
-   * Gives the living flags whose `by` is one of `names`, or null when one is unknown: it may be archived, or not exist.
-   */
+  /** Gives those living flags whose `by` is one of `names`. */
+  find(by: 'id' | 'key', names: readonly string[]): Flag[] {
+    const { [by]: index } = this.#present();
+    return [...new Set(names)].flatMap((name) => index.get(name)?.flag ?? []);
+  }
+
+  /** Gives flags as `find` does, or null when one is unknown: it may be archived, or not exist. */
   named(by: 'id' | 'key', names: readonly string[]): Flag[] | null {
-    const found = this.#all().filter((flag) => names.includes(flag[by]));
-    return new Set(found.map((flag) => flag[by])).size === new Set(names).size ? found : null;
+    const found = this.find(by, names);
+    return found.length === new Set(names).size ? found : null;
+  }
+
+  /** Gives flags by key: those in memory without a look at the database, and only others (archived ones) from it. */
+  async byKeys(keys: readonly string[]): Promise<Flag[]> {
+    const found = this.find('key', keys);
+    const known = new Set(found.map(({ key }) => key));
+    const others = keys.filter((key) => !known.has(key));
+    return others.length === 0 ? found : [...found, ...(await findFlagsByKey(this.prisma, others))];
   }
 
   /** Gives the definitions of `environment` as cached, or null when none of it was read. */
   definitions(environment: Environment): Definitions | null {
-    const read = this.#environments.get(environment);
-    if (read === undefined) return null;
-    const flags = this.#all().filter((flag) => flag.environment === environment);
+    const position = this.#positions.get(environment);
+    if (position === undefined) return null;
+    const flags = this.#present().all.flatMap(({ flag }) => (flag.environment === environment ? flag : []));
     const definitions = flags
       .sort((a, b) => (a.key < b.key ? -1 : 1))
       .map(({ signedDefinition: jws }) => ({ definition: definitionIn(jws), jws }));
-    return { revision: Math.max(Number(read.version[0]), ...flags.map(({ revision }) => revision)), definitions };
+    return { revision: Math.max(position.revision, ...flags.map(({ revision }) => revision)), definitions };
   }
 
   /** Gives a page as the database would, or null when only the database can. */
   page(search: FlagFilter, page: Page, order: FlagOrder = NEWEST_FIRST): FlagPage | null {
-    // The database's times are more precise than the cached ones, and it orders texts differently; only the order by
-    // creation, which needs no more than ids, can be answered here.
-    if (order.field !== 'created_at') return null;
+    // The database orders texts by rules of its own.
+    if (order.field !== 'created_at' && order.field !== 'updated_at') return null;
     const asked = Object.entries(search).filter(([, value]) => value !== null && value !== undefined && value !== '');
     if (
-      this.#environments.size === 0 ||
+      this.#positions.size === 0 ||
       search.archived === true ||
       search.draft === true ||
       !asked.every(([name]) => KNOWN_FILTERS.has(name))
     )
       return null;
-    const { environment, enabled, safetyLevel, killed, type, keyPrefix } = search;
-    const flags = this.#all()
-      .filter((flag) => !environment || flag.environment === environment)
-      .filter((flag) => typeof enabled !== 'boolean' || flag.enabled === enabled)
-      .filter((flag) => !safetyLevel || flag.safetyLevel === safetyLevel)
-      .filter((flag) => typeof killed !== 'boolean' || isKilled(flag.rules) === killed)
-      .filter((flag) => !type || flag.type === type)
-      .filter((flag) => !keyPrefix || flag.key.startsWith(keyPrefix))
-      .sort((a, b) => a.createdAt.getTime() - b.createdAt.getTime() || (a.id < b.id ? -1 : 1));
-    if ((order.direction === 'asc') === page.backwards) flags.reverse();
-    const start = page.cursor === null ? 0 : flags.findIndex(({ id }) => id === page.cursor) + 1;
-    if (page.cursor !== null && start === 0) return null;
-    const { items, more } = pageOf(flags.slice(start), page);
-    return { flags: items, totalCount: flags.length, more, nameOf: ({ id }) => id };
+    const byCreation = order.field === 'created_at';
+    const place = page.cursor === null ? null : this.#placeOf(page.cursor, byCreation);
+    if (place === undefined) return null;
+    const timeOf = (held: Held) => (byCreation ? held.createdAtUs : held.updatedAtUs);
+    const way = (order.direction === 'asc') === page.backwards ? -1 : 1;
+    const compare = (a: Held, us: number, id: string) => way * (timeOf(a) - us || (a.id < id ? -1 : a.id > id ? 1 : 0));
+    const matching = this.#present().all.filter(({ flag }) => matches(flag, search));
+    const beyond = place === null ? matching : matching.filter((held) => compare(held, place.us, place.id) > 0);
+    const { items, more } = pageOf(
+      [...beyond].sort((a, b) => compare(a, timeOf(b), b.id)),
+      page,
+    );
+    const places = new Map(
+      items.map(({ id, updatedAtUs }) => [id, byCreation ? id : `updated_at:${id}:${updatedAtUs}`]),
+    );
+    return {
+      flags: items.map(({ flag }) => flag),
+      totalCount: matching.length,
+      more,
+      nameOf: ({ id }) => places.get(id) ?? id,
+    };
   }
 
-  #all(): Flag[] {
-    const read = [...this.#environments.values()].flatMap(({ flags }) => flags);
-    return [
-      ...read.filter(({ id }) => !this.#committed.has(id)),
-      ...[...this.#committed.values()].filter(({ archivedAt, draft }) => archivedAt === null && !draft),
-    ];
+  /** Gives the place of a cursor, or undefined where only the database knows it. */
+  #placeOf(cursor: string, byCreation: boolean): { readonly us: number; readonly id: string } | undefined {
+    if (!byCreation) return readTimePlace(cursor) ?? undefined;
+    const held = this.#present().id.get(cursor.toLowerCase());
+    return held && { us: held.createdAtUs, id: held.id };
   }
 
-  async #readOrLog(): Promise<void> {
-    try {
-      const wait = this.#lastStart + LOOK_PACE_MS - performance.now();
-      if (wait > 0) await delay(wait, undefined, { signal: this.#closed.signal });
-      this.#lastStart = performance.now();
-      await this.refresh();
-      this.#failing = false;
-    } catch (error) {
-      if (this.#closed.signal.aborted) return;
-      if (!this.#failing)
-        this.logger.warn(
-          { err: error },
-          'Cannot refresh the cached flags; answering queries with those read before until the database answers',
-        );
-      this.#failing = true;
-    }
+  #present(): View {
+    if (this.#view !== undefined) return this.#view;
+    const committed = [...this.#committed.values()].filter(({ archivedAt, draft }) => archivedAt === null && !draft);
+    return (this.#view = new View([
+      ...[...this.#read.values()].filter(({ id }) => !this.#committed.has(id)),
+      ...committed.map((flag) => ({
+        id: flag.id,
+        version: '',
+        // The database's times are finer, but this process has written these.
+        createdAtUs: this.#read.get(flag.id)?.createdAtUs ?? toUs(flag.createdAt),
+        updatedAtUs: toUs(flag.updatedAt),
+        flag,
+      })),
+    ]));
   }
+}
+
+function matches(flag: Flag, { environment, enabled, safetyLevel, killed, type, keyPrefix }: FlagFilter): boolean {
+  return (
+    (!environment || flag.environment === environment) &&
+    (typeof enabled !== 'boolean' || flag.enabled === enabled) &&
+    (!safetyLevel || flag.safetyLevel === safetyLevel) &&
+    (typeof killed !== 'boolean' || isKilled(flag.rules) === killed) &&
+    (!type || flag.type === type) &&
+    (!keyPrefix || flag.key.startsWith(keyPrefix))
+  );
 }
 
 /**

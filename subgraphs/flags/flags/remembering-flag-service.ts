@@ -1,41 +1,60 @@
+import type { PrismaClient } from '../../../prisma/generated/client.ts';
 import type { FlagChanges } from '../changes/change.ts';
 import type { Flag } from './flag.ts';
+import { FlagService, checkSearch, type KillLane } from './flag-service.ts';
 import { orRemembered, type RememberedFlags } from './remembered-flags.ts';
-import { FlagService, type KillLane } from './flag-service.ts';
-import type { PrismaClient } from '../../../prisma/generated/client.ts';
 
-/** The use cases of flags, with reads of living flags answered from the cache while the database is down. */
+/**
+ * The use cases of flags, with reads of living flags answered from memory: as of a look at the database that began
+ * after the call, or as last read while the database is down.
+ */
 export class RememberingFlagService extends FlagService {
+  /** @param look brings `remembered` up to date by a read that begins after the call; rejects when it cannot be read */
   constructor(
     prisma: PrismaClient,
     changes: FlagChanges,
     kills: KillLane,
     private readonly remembered: RememberedFlags,
+    private readonly look: () => Promise<unknown>,
   ) {
     super(prisma, changes, kills);
   }
 
-  /** Gives flags by id, from the cache while the database is down. */
+  /** Gives flags by id; those that are not in memory (drafts, archived ones) are read from the database. */
   override byIds(ids: readonly string[]): Promise<Flag[]> {
-    return orRemembered(
-      () => super.byIds(ids),
-      () => this.remembered.named('id', ids),
-    );
+    return this.#named('id', ids, (others) => super.byIds(others));
   }
 
-  /** Gives flags by key, from the cache while the database is down. */
+  /** Gives flags by key; those that are not in memory (drafts, archived ones) are read from the database. */
   override byKeys(keys: readonly string[]): Promise<Flag[]> {
+    return this.#named('key', keys, (others) => super.byKeys(others));
+  }
+
+  /** Searches flags, in memory where it can answer. */
+  override async search(...args: Parameters<FlagService['search']>): ReturnType<FlagService['search']> {
+    checkSearch(args[0]);
     return orRemembered(
-      () => super.byKeys(keys),
-      () => this.remembered.named('key', keys),
+      async () => {
+        await this.look();
+        return this.remembered.page(...args) ?? super.search(...args);
+      },
+      () => this.remembered.page(...args),
     );
   }
 
-  /** Searches flags, in the cache while the database is down and the cache can answer. */
-  override search(...args: Parameters<FlagService['search']>): ReturnType<FlagService['search']> {
+  #named(
+    by: 'id' | 'key',
+    names: readonly string[],
+    read: (others: readonly string[]) => Promise<Flag[]>,
+  ): Promise<Flag[]> {
     return orRemembered(
-      () => super.search(...args),
-      () => this.remembered.page(...args),
+      async () => {
+        await this.look();
+        const found = this.remembered.find(by, names);
+        const known = new Set(found.map((flag) => flag[by]));
+        return [...found, ...(await read(names.filter((name) => !known.has(name))))];
+      },
+      () => this.remembered.named(by, names),
     );
   }
 }

@@ -14,7 +14,7 @@ import { differences, pairRules, ruleName, sameRule, type FlagDifference } from 
 import { flagEntry, printEnvironmentFile, ruleEntry } from './environment-file.ts';
 import { takenKeys, takenMessage } from '../flags/flag-keys.ts';
 import type { Flag, Rule } from '../flags/flag.ts';
-import { findFlags } from '../flags/flag-store.ts';
+import { findLivingFlags } from '../flags/flag-reads.ts';
 
 /** The changes that an import would make, compared with the flags at the time of planning. */
 export interface ImportPlan {
@@ -187,7 +187,7 @@ const waits = ({ applied }: FlagChange) => !applied;
 
 /** Reads all living flags of an environment from one snapshot. */
 function readEnvironment(prisma: PrismaClient, environment: Environment): Promise<Flag[]> {
-  return prisma.$transaction((tx) => findFlags(tx, { environment, archivedAt: null }), {
+  return prisma.$transaction((tx) => findLivingFlags(tx, environment), {
     isolationLevel: 'RepeatableRead',
     timeout: 60_000,
   });

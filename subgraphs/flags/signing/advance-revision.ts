@@ -15,7 +15,8 @@ import { MAX_LEAD } from '../../shared/between-subgraphs/believable-revision.ts'
 import type { Transaction } from '../../shared/postgres/transaction.ts';
 import type { Flag } from '../flags/flag.ts';
 import type { Signer } from './signing.ts';
-import { findFlags, lockRevision, setRevision } from '../flags/flag-store.ts';
+import { findLivingFlags } from '../flags/flag-reads.ts';
+import { lockRevision, setRevision } from '../flags/flag-store.ts';
 
 /**
  * The highest revision to which an environment can be raised: the API's revisions have 32 bits, and the rest must last.
@@ -114,7 +115,7 @@ export async function advanceRevision(
 /** Locks the flags first and then the environment, as every change of a flag does. */
 async function lockLivingFlags(tx: Transaction, environment: Environment): Promise<Flag[]> {
   await tx.$executeRaw`SELECT FROM flags WHERE environment = ${environment} AND archived_at IS NULL ORDER BY id FOR UPDATE`;
-  const flags = await findFlags(tx, { environment, archivedAt: null });
+  const flags = await findLivingFlags(tx, environment);
   return flags.sort((a, b) => a.revision - b.revision);
 }
 

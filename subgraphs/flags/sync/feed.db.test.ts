@@ -3,6 +3,7 @@ import { decodeJwt } from 'jose';
 import type { Environment } from '../../../core/model.ts';
 import { silent } from '../../shared/testing/asking.ts';
 import { FLAGS_CHANGED } from '../changes/change.ts';
+import { RememberedFlags } from '../flags/remembered-flags.ts';
 import { FlagFeed, type FlagChangeEvent } from './feed.ts';
 import { PositionSignatures } from '../signing/position-signatures.ts';
 import { EnvironmentSnapshots } from './snapshots.ts';
@@ -25,9 +26,10 @@ afterEach(async () => {
 
 async function following(environment: Environment): Promise<AsyncIterableIterator<FlagChangeEvent>> {
   const { prisma, store, signer, bus } = flags;
+  const remembered = new RememberedFlags(prisma);
   feed = new FlagFeed(
-    prisma,
-    new EnvironmentSnapshots({ prisma, store, logger: silent }),
+    (keys) => remembered.byKeys(keys),
+    new EnvironmentSnapshots({ prisma, store, logger: silent, follower: remembered }),
     new PositionSignatures(signer),
     bus,
     silent,

@@ -7,7 +7,6 @@ import { EventEmitter, on } from 'node:events';
 import type { Logger } from 'pino';
 import { unattended } from '../../../core/async/unattended.ts';
 import { ENVIRONMENTS, type Environment } from '../../../core/model.ts';
-import type { PrismaClient } from '../../../prisma/generated/client.ts';
 import { mapStream } from '../../shared/feeds/async-iteration.ts';
 import type { Bus } from '../../shared/feeds/bus.ts';
 import { CoalescedRefresh } from '../../../core/async/coalesce.ts';
@@ -16,7 +15,6 @@ import { FLAGS_CHANGED } from '../changes/change.ts';
 import type { Flag } from '../flags/flag.ts';
 import type { PositionSignatures } from '../signing/position-signatures.ts';
 import type { EnvironmentSnapshots } from './snapshots.ts';
-import { findFlags } from '../flags/flag-store.ts';
 import type { Delta } from './sync-store.ts';
 
 /** One change of an environment, as subscriptions deliver it. */
@@ -46,8 +44,9 @@ export class FlagFeed {
   readonly #poller = Poller.every(POLL_INTERVAL, () => this.refresh());
   #unsubscribe: (() => Promise<void>) | undefined;
 
+  /** @param flagsByKey gives flags as of the snapshots' last read, or newer, archived ones too */
   constructor(
-    private readonly prisma: PrismaClient,
+    private readonly flagsByKey: (keys: readonly string[]) => Promise<readonly Flag[]>,
     private readonly snapshots: EnvironmentSnapshots,
     private readonly signatures: PositionSignatures,
     private readonly bus: Bus,
@@ -114,9 +113,7 @@ export class FlagFeed {
     // Includes tombstones from revision 0 on: a vehicle's sync may have given it flags that left before this read.
     const { deltas, ...standing } = await this.snapshots.known(environment, since, true);
     const proof = await this.signatures.proof(standing);
-    const flags = new Map(
-      (await findFlags(this.prisma, { key: { in: deltas.map((delta) => delta.key) } })).map((flag) => [flag.key, flag]),
-    );
+    const flags = new Map((await this.flagsByKey(deltas.map(({ key }) => key))).map((flag) => [flag.key, flag]));
     let previousRevision = since;
     for (const signed of deltas) {
       const flag = flags.get(signed.key);

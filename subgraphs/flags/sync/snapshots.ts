@@ -25,12 +25,21 @@ import {
   writeSnapshot,
   type EnvironmentSnapshot,
 } from './snapshot.ts';
-import { changesSince, currentPositions, livingSet, type Delta, type Position } from './sync-store.ts';
+import {
+  changesSince,
+  currentPositions,
+  livingSet,
+  type Delta,
+  type Position,
+  type PositionFollower,
+} from './sync-store.ts';
 
 /** The least milliseconds between the starts of two reads, for each caller that the first one answered. */
 const LOOK_PACE = 10;
 /** The highest such pace in milliseconds: 10 small statements a second under load. */
 const CROWD_PACE = 100;
+/** The least milliseconds between the starts of two reads while somebody waits for one who is not one of a crowd. */
+const READER_PACE = 5;
 /** Milliseconds that a caller waits for a database that does not answer, when a snapshot can answer it. */
 const PATIENCE = 1_000;
 /**
@@ -53,6 +62,8 @@ export interface SnapshotsOptions {
   /** The store in which a starting instance finds the snapshots of others. */
   readonly store: KeyValueStore;
   readonly logger: Logger;
+  /** What else is kept of the environments, and is brought up to date before a caller gets their positions. */
+  readonly follower?: PositionFollower;
 }
 
 /** The changes of an environment, and its position after them. */
@@ -69,11 +80,15 @@ export class EnvironmentSnapshots {
   /** The environments that were requested; the others are not worth their memory. */
   readonly #wanted = new Set<Environment>();
   readonly #definitions = new WeakMap<Delta, FlagDefinition>();
+  readonly #definitionsOf = new WeakMap<EnvironmentSnapshot, Definitions>();
   readonly #storing = new Map<Environment, NodeJS.Timeout>();
   readonly #stored = new Map<Environment, string>();
   #waiting: Promise<Map<Environment, Position>> | undefined;
   #running: Promise<unknown> = Promise.resolve();
   #lastStart = -Infinity;
+  /** Ends the wait for the next read early; undefined while nothing waits. */
+  #hasten: (() => void) | undefined;
+  #isHastened = false;
   /** The numbers of callers that wait for the next read, and that the last one answered. */
   #asking = 0;
   #answered = 0;
@@ -94,16 +109,36 @@ export class EnvironmentSnapshots {
   /**
    * Gives the environments' positions by a read that begins after this call, and brings the snapshots to them. Rejects
    * when the database cannot be read.
+   *
+   * @param inCrowd whether the caller is one of many that ask alike, such as vehicles that come back: their next read
+   * may wait until more of them have asked
    */
-  refresh(): Promise<Map<Environment, Position>> {
+  refresh(inCrowd = false): Promise<Map<Environment, Position>> {
     this.#asking += 1;
+    if (!inCrowd) {
+      this.#isHastened = true;
+      this.#hasten?.();
+    }
     return (this.#waiting ??= this.#lookNext());
+  }
+
+  /** Waits until the next read may begin: it depends on who waits for it, and on how many the last one answered. */
+  async #pause(): Promise<void> {
+    const crowdPace = Math.min(CROWD_PACE, LOOK_PACE * this.#answered);
+    const left = (pace: number) => this.#lastStart + pace - performance.now();
+    if (!this.#isHastened && left(crowdPace) > 0) {
+      const hastened = new Promise<void>((resolve) => (this.#hasten = resolve));
+      await Promise.race([hastened, delay(left(crowdPace))]);
+      this.#hasten = undefined;
+    }
+    const wait = left(this.#isHastened ? Math.min(READER_PACE, crowdPace) : 0);
+    if (wait > 0) await delay(wait);
+    this.#isHastened = false;
   }
 
   async #lookNext(): Promise<Map<Environment, Position>> {
     await this.#running.catch(() => undefined);
-    const wait = this.#lastStart + Math.min(CROWD_PACE, LOOK_PACE * this.#answered) - performance.now();
-    if (wait > 0) await delay(wait);
+    await this.#pause();
     // A caller from here on may have changed something that this read does not see, so it gets the next one.
     const own = this.#waiting;
     this.#waiting = undefined;
@@ -122,8 +157,14 @@ export class EnvironmentSnapshots {
   }
 
   async #compare(): Promise<Map<Environment, Position>> {
+    const catchUp = this.options.follower?.follow();
     const { positions, readAt } = await currentPositions(this.options.prisma);
     this.#clock.compare(readAt);
+    await Promise.all([this.#bringTo(positions, readAt), catchUp?.(positions)]);
+    return positions;
+  }
+
+  async #bringTo(positions: ReadonlyMap<Environment, Position>, readAt: number): Promise<void> {
     for (const environment of this.#wanted) {
       const position = positions.get(environment);
       const held = this.#held.get(environment)?.snapshot;
@@ -135,7 +176,6 @@ export class EnvironmentSnapshots {
       this.#held.set(environment, { snapshot, verifiedAt: Math.floor(readAt / 1_000) });
       if (snapshot !== held) this.#storeSoon(environment);
     }
-    return positions;
   }
 
   async #read(
@@ -224,7 +264,7 @@ export class EnvironmentSnapshots {
   async freshSince(environment: Environment, since: number): Promise<Changes> {
     this.#wanted.add(environment);
     try {
-      await withTimeout(FRESH_PATIENCE, 'The database did not answer in time', () => this.refresh());
+      await withTimeout(FRESH_PATIENCE, 'The database did not answer in time', () => this.refresh(true));
     } catch (cause) {
       throw new FleetFlagError(
         'SERVICE_UNAVAILABLE',
@@ -241,8 +281,8 @@ export class EnvironmentSnapshots {
     this.#wanted.add(environment);
     try {
       await (this.#held.has(environment)
-        ? withTimeout(PATIENCE, 'The database did not answer in time', () => this.refresh())
-        : this.refresh());
+        ? withTimeout(PATIENCE, 'The database did not answer in time', () => this.refresh(true))
+        : this.refresh(true));
     } catch (error) {
       if (atLeast <= (this.#held.get(environment)?.snapshot.position.revision ?? -1)) return;
       if (!(error instanceof TimeoutError)) throw error;
@@ -283,6 +323,8 @@ export class EnvironmentSnapshots {
   async definitions(environment: Environment): Promise<Definitions> {
     this.#wanted.add(environment);
     await this.refresh();
+    const held = this.lastDefinitions(environment);
+    if (held !== null) return held;
     const { revision, deltas } = await this.known(environment, 0);
     return { revision, definitions: this.#parsed(deltas) };
   }
@@ -290,9 +332,13 @@ export class EnvironmentSnapshots {
   /** Gives the living definitions of `environment` as last read, or null when they were never read. */
   lastDefinitions(environment: Environment): Definitions | null {
     const snapshot = this.#held.get(environment)?.snapshot;
-    const deltas = snapshot === undefined ? null : entriesSince(snapshot, 0, false);
-    if (snapshot === undefined || deltas === null) return null;
-    return { revision: snapshot.position.revision, definitions: this.#parsed(deltas) };
+    if (snapshot === undefined) return null;
+    let definitions = this.#definitionsOf.get(snapshot);
+    if (definitions === undefined) {
+      definitions = { revision: snapshot.position.revision, definitions: this.#parsed(snapshot.definitions) };
+      this.#definitionsOf.set(snapshot, definitions);
+    }
+    return definitions;
   }
 
   #parsed(deltas: readonly Delta[]): SignedDefinition[] {

@@ -4,6 +4,7 @@
  */
 import type { Environment } from '../../../core/model.ts';
 import { Prisma } from '../../../prisma/generated/client.ts';
+import { prepared } from '../../shared/postgres/prepared-statements.ts';
 import type { Reader } from '../../shared/postgres/transaction.ts';
 
 /** One entry of a delta: a signed definition, or a signed tombstone. */
@@ -24,6 +25,12 @@ export interface Position {
   readonly changedAtMs: number;
 }
 
+/** What is kept in memory of the environments, and is brought to their positions with each read of them. */
+export interface PositionFollower {
+  /** Called before the positions are read; gives what brings it to them, or beyond, once they are. */
+  follow(): (positions: ReadonlyMap<Environment, Position>) => Promise<void>;
+}
+
 /** The time when a read began, by the database's clock, so that all instances agree. */
 export interface Dated {
   /** Milliseconds since 1970. */
@@ -34,7 +41,9 @@ export interface Dated {
 export async function currentPositions(
   db: Reader,
 ): Promise<Dated & { readonly positions: Map<Environment, Position> }> {
-  const rows = await db.$queryRaw<{ name: Environment; revision: bigint; changed_at: Date; at: Date }[]>`
+  const rows = await db.$queryRaw<
+    { name: Environment; revision: bigint; changed_at: Date; at: Date }[]
+  >`${prepared('positions')}
     SELECT name, revision, updated_at AS changed_at, statement_timestamp() AS at FROM environments`;
   const positions = new Map(
     rows.map(({ name, revision, changed_at }) => [
