@@ -123,6 +123,7 @@ export class FleetFlagAgent {
       route: this.#route,
       timings,
       backoff: new Backoff({ baseMs: timings.backoffMs, capMs: timings.backoffCapMs, random }),
+      random,
       stableMs: timings.backoffMs * 5,
       log,
       now,

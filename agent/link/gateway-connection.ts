@@ -18,6 +18,8 @@ export interface GatewayConnectionOptions {
   readonly route: Route;
   readonly timings: LinkTimings;
   readonly backoff: Backoff;
+  /** Uniform in [0, 1). */
+  readonly random: () => number;
   /** The milliseconds that a link must last for the backoff to be reset. */
   readonly stableMs: number;
   readonly log: Log;
@@ -87,11 +89,13 @@ export class GatewayConnection {
         log('info', `connected to ${url}`);
         await this.#options.use(link);
       }
-      const { code, reason: cause } = await link.ended;
+      const { code, reason: cause, retryAfter } = await link.ended;
       const reason = `${cause}${this.#clockHint(cause)}`;
       this.#fault = reason || `closed with code ${code}`;
       if (!this.#poller.closed) log('warn', acknowledged ? 'connection lost' : 'connection failed', { code, reason });
       if (REFUSED_CODES.has(code)) return backoff.nextSlow();
+      // The gateway has lined those up that it put off: each comes when there is room, spread over a second.
+      if (retryAfter !== undefined) return (retryAfter + this.#options.random()) * 1_000;
     } catch (error) {
       this.#fault = `${describeError(error)}${this.#clockHint(describeError(error))}`;
       log('warn', `cannot connect: ${this.#fault}`);

@@ -63,6 +63,30 @@ describe('a link to a gateway', () => {
     await new Promise((resolve) => silent.close(resolve));
   });
 
+  test.each<[string, string, number | undefined]>([
+    ['503 Service Unavailable', 'Retry-After: 7', 7],
+    ['503 Service Unavailable', 'Retry-After: 0', 1],
+    ['503 Service Unavailable', 'Retry-After: 999999', 60],
+    ['503 Service Unavailable', 'Retry-After: Fri, 31 Dec 1999 23:59:59 GMT', undefined],
+    ['503 Service Unavailable', 'X-Other: 1', undefined],
+    ['429 Too Many Requests', 'Retry-After: 7', undefined],
+  ])('that answers the handshake with %s, %s, ends and says when to come back', async (status, field, retryAfter) => {
+    const busy: Server = createServer((socket) =>
+      socket
+        .on('error', () => undefined)
+        .once('data', () => socket.end(`HTTP/1.1 ${status}\r\n${field}\r\nContent-Length: 4\r\n\r\nbusy`)),
+    );
+    await new Promise<void>((resolve) => busy.listen(0, '127.0.0.1', resolve));
+    const link = new GatewayLink(`ws://127.0.0.1:${boundAddress(busy).port}/`, 'token', PATIENT, DIRECT);
+    await expect(link.acknowledged).rejects.toThrow(`Unexpected server response: ${status.slice(0, 3)}`);
+    expect(await link.ended).toEqual({
+      code: 1006,
+      reason: `Unexpected server response: ${status.slice(0, 3)}`,
+      retryAfter,
+    });
+    await new Promise((resolve) => busy.close(resolve));
+  });
+
   test('that no longer answers pings is dropped, and one that does is kept', async () => {
     let pings = 0;
     const answer = onMessage;

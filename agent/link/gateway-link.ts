@@ -35,6 +35,8 @@ export interface LinkEnding {
   /** The websocket's close code; 1006 where there was none. */
   readonly code: number;
   readonly reason: string;
+  /** The seconds after which the gateway will have room; undefined where it has named no time. */
+  readonly retryAfter?: number | undefined;
 }
 
 /** A GraphQL answer that has not been checked. */
@@ -48,6 +50,18 @@ export interface GraphqlResult {
  * vehicle nor make it send requests without end.
  */
 const RETRY_AFTER = { least: 1, most: 3_600 } as const;
+
+/**
+ * The longest wait before the next handshake that a gateway may name, in seconds: a vehicle without a connection hears
+ * of no kill switch.
+ */
+const LONGEST_ADMISSION_WAIT = 60;
+
+/** Reads when a gateway that admits no more vehicles for now will have room. Dates (RFC 9110) name no time to us. */
+function admissionWait(status: number, retryAfter: string | undefined): number | undefined {
+  if (status !== 503 || retryAfter === undefined || !/^\d{1,6}$/.test(retryAfter)) return undefined;
+  return Math.min(Math.max(Number(retryAfter), RETRY_AFTER.least), LONGEST_ADMISSION_WAIT);
+}
 
 /** The gateway's refusal of a query, with the extensions of its first error. */
 export class RequestRefused extends Error {
@@ -105,6 +119,7 @@ export class GatewayLink {
   #end!: (ending: LinkEnding) => void;
   /** Why the agent itself dropped the link; null where it did not. */
   #cut: string | null = null;
+  #retryAfter: number | undefined;
   #isOver = false;
 
   constructor(url: string, token: string, timings: LinkTimings, route: Route) {
@@ -133,13 +148,16 @@ export class GatewayLink {
       keepAlive: timings.pingMs,
       // The subscription has the same id in all vehicles, so that the gateway can send all of them the same bytes.
       generateID: ({ query }) => (query === CHANGES_SUBSCRIPTION ? 'changes' : `request-${++this.#requests}`),
-      webSocketImpl: vehicleWebSocket(
-        route.connection(new URL(url).protocol === 'wss:', this.#opening.signal),
-        (socket) => {
+      webSocketImpl: vehicleWebSocket(route.connection(new URL(url).protocol === 'wss:', this.#opening.signal), {
+        created: (socket) => {
           this.#socket = socket;
           socket.once('upgrade', (response) => (this.#raw = response.socket));
         },
-      ),
+        refused: (status, retryAfter) => {
+          this.#retryAfter = admissionWait(status, retryAfter);
+          this.#cut ??= `Unexpected server response: ${status}`;
+        },
+      }),
       on: {
         opened: () => clearTimeout(this.#openTimer),
         connected: () => acknowledge(),
@@ -263,7 +281,7 @@ export class GatewayLink {
     // Without disposing, the library would open a new socket after a regular close (1000).
     this.#dispose();
     for (const abandon of this.#waiting) abandon(new Error(`the connection ended (${code})`));
-    this.#end({ code, reason: reason || (this.#cut ?? '') });
+    this.#end({ code, reason: reason || (this.#cut ?? ''), retryAfter: this.#retryAfter });
   }
 }
 

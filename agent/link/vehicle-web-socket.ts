@@ -11,11 +11,15 @@ export const CLOSING_MS = 1000;
 /** The class from which graphql-ws makes a socket. */
 type VehicleWebSocket = new (address: string | URL, protocols?: string | string[]) => WebSocket;
 
-/** Gives a class from which graphql-ws makes its one socket, which is passed to `onCreated`. */
-export function vehicleWebSocket(
-  createConnection: CreateConnection,
-  onCreated: (socket: WebSocket) => void,
-): VehicleWebSocket {
+/** What the agent sees of the socket that graphql-ws makes. */
+export interface SocketWatcher {
+  created(socket: WebSocket): void;
+  /** The gateway has answered the handshake with another status than 101. @param retryAfter its header field */
+  refused(status: number, retryAfter: string | undefined): void;
+}
+
+/** Gives a class from which graphql-ws makes its one socket. */
+export function vehicleWebSocket(createConnection: CreateConnection, watcher: SocketWatcher): VehicleWebSocket {
   const options: ClientOptions & { readonly closeTimeout: number } = {
     // Compression would cost the agent memory, and the gateway 200 KB for each vehicle.
     perMessageDeflate: false,
@@ -28,7 +32,12 @@ export function vehicleWebSocket(
   return class extends WebSocket {
     constructor(address: string | URL, protocols?: string | string[]) {
       super(address, protocols, options);
-      onCreated(this);
+      this.on('unexpected-response', (_request, response) => {
+        watcher.refused(response.statusCode ?? 0, response.headers['retry-after']);
+        // With a listener `ws` leaves it to us to end the request.
+        this.terminate();
+      });
+      watcher.created(this);
     }
   };
 }
