@@ -29,7 +29,7 @@ import { checkScrape } from './monitoring/scrape-access.ts';
 import { presenceOf } from './presence/connected-vehicles.ts';
 import { PresenceReporter, reportsTo } from './presence/presence-reporter.ts';
 import { PREFLIGHT_HEADERS, pageOrigins } from './transports/http/page-origins.ts';
-import { originReader } from './transports/http/request-origin.ts';
+import { originReader, peerReader } from './transports/http/request-origin.ts';
 import { createRoutes, type RequestTimes } from './transports/http/routes.ts';
 import { connectionCaller } from './transports/websocket/connection-caller.ts';
 import { createSubscriptionServer, type SubscriptionCounters } from './transports/websocket/subscription-server.ts';
@@ -151,7 +151,7 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
     rightOfWay,
     execute: (request, identity) => graphql.execute(request, identity),
     maskError: (error) => answerTo(error),
-    origin: originOf,
+    origin: peerReader(options.trustedProxies),
     presence: presenceOf(presence.vehicles),
     logger,
   });

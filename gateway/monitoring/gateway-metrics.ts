@@ -113,6 +113,16 @@ export class GatewayMetrics {
       'Upgrades refused because their address has too many sockets.',
       ({ refused }) => refused,
     );
+    total(
+      'sockets_put_off_total',
+      'Upgrades answered with 503 and Retry-After, because more came at once than could be served.',
+      ({ putOff }) => putOff,
+    );
+    total(
+      'subscription_skips_total',
+      'Times that a client did not keep up and was sent the newest event instead of all.',
+      ({ skips }) => skips,
+    );
     this.#total(
       'sockets_closed_total',
       'Websockets that the gateway closed: too slow to read, silent, or sending too much.',

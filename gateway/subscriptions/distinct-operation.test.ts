@@ -1,8 +1,10 @@
 import { describe, expect, test } from '@jest/globals';
 import fc from 'fast-check';
 import { DistinctOperation, type Member } from './distinct-operation.ts';
+import { FanOutTurns } from './fan-out-turns.ts';
 import { encodeId, type FrameBatch } from './next-frames.ts';
 import { eventually } from '../../core/testing/eventually.ts';
+import { rounds } from '../../core/testing/rounds.ts';
 
 const ID = encodeId('i');
 
@@ -20,6 +22,10 @@ function numbersIn(batch: FrameBatch): number[] {
 
 class Listener implements Member {
   readonly heard: number[] = [];
+  joinedAt = 0;
+  /** Whether it reads nothing for now, and whether something was kept from it meanwhile. */
+  isStuck = false;
+  isBehind = false;
   ending: 'complete' | 'refused' | null = null;
   /** The first event that it may hear, and the last one before it left. */
   constructor(readonly from: number) {}
@@ -27,6 +33,8 @@ class Listener implements Member {
 
   deliver(batch: FrameBatch): void {
     expect(this.until).toBe(Infinity);
+    if (this.isStuck) this.isBehind = true;
+    if (this.isBehind) return;
     this.heard.push(...numbersIn(batch));
   }
   refuse(): void {
@@ -37,7 +45,11 @@ class Listener implements Member {
   }
 }
 
-const limits = { flushWindow: 1, batchBytes: 200, socketsPerTurn: 2, maxQueuedEvents: 1_000 };
+const limits = { flushWindow: 1, batchBytes: 200, maxQueuedEvents: 1_000 };
+/** Turns that end after two sockets. */
+const shortTurns = () => new FanOutTurns({ turnMs: 0, socketsBetweenLooks: 2, apartMs: 2 });
+/** For an operation whose clients get every event, and those that may skip some. */
+const options = (isSkippable: boolean) => ({ overflow: () => undefined, limits, isSkippable, turns: shortTurns() });
 const range = (from: number, to: number) =>
   Array.from({ length: Math.max(0, to - from + 1) }, (_, index) => from + index);
 
@@ -73,8 +85,7 @@ describe('a distinct operation', () => {
             const payload = Buffer.from(JSON.stringify(event.data?.['n']));
             return held ? new Promise((resolve) => waiting.push(() => resolve(payload))) : Promise.resolve(payload);
           },
-          overflow: () => undefined,
-          limits,
+          ...options(false),
         });
         // Stays throughout, so that the operation never becomes empty.
         const first = new Listener(1);
@@ -116,8 +127,7 @@ describe('a distinct operation', () => {
   test('sends its refusal only after the results before it', async () => {
     const operation = new DistinctOperation({
       execute: () => Promise.resolve(Buffer.from('1')),
-      overflow: () => undefined,
-      limits,
+      ...options(false),
     });
     const listener = new Listener(1);
     operation.join(listener);
@@ -128,5 +138,73 @@ describe('a distinct operation', () => {
     await eventually(() => listener.ending === 'refused', 'the refusal');
     expect(listener.heard).toEqual([1]);
     expect(operation.size).toBe(0);
+  });
+
+  test('leaves out for a member that does not read only what comes before the newest, whatever the interleaving', async () => {
+    const stuck = fc.record({ kind: fc.constantFrom('stick' as const, 'read' as const), which: fc.nat(3) });
+    const schedules = fc.array(fc.oneof({ arbitrary: plain, weight: 2 }, { arbitrary: stuck, weight: 1 }), {
+      maxLength: 60,
+    });
+    await fc.assert(
+      fc.asyncProperty(schedules, async (schedule) => {
+        const operation = new DistinctOperation({
+          execute: async ({ data }) => Buffer.from(JSON.stringify(data?.['n'])),
+          ...options(true),
+        });
+        const listeners = Array.from({ length: 4 }, () => new Listener(1));
+        for (const listener of listeners) operation.join(listener);
+        const read = (listener: Listener) => {
+          listener.isStuck = false;
+          if (!listener.isBehind) return;
+          listener.isBehind = false;
+          operation.catchUp(listener);
+        };
+        let events = 0;
+        for (const step of schedule) {
+          if (step.kind === 'event') operation.push({ data: { n: ++events } });
+          else if (step.kind === 'turn') await new Promise((resolve) => setTimeout(resolve, 1));
+          else if (step.kind === 'stick') listeners[step.which]!.isStuck = true;
+          else if (step.kind === 'read') read(listeners[step.which]!);
+        }
+        listeners.forEach(read);
+        operation.push({ data: { n: ++events } });
+        await eventually(() => listeners.every(({ heard }) => heard.at(-1) === events), 'the newest');
+        // Once each and in order; whoever always read has all.
+        for (const { heard } of listeners) expect(heard).toEqual([...new Set(heard)].sort((a, b) => a - b));
+        const stuckOnes = new Set(schedule.flatMap((step) => (step.kind === 'stick' ? [step.which] : [])));
+        listeners.forEach(({ heard }, which) => {
+          if (!stuckOnes.has(which)) expect(heard).toEqual(range(1, events));
+        });
+        operation.dissolve();
+      }),
+      { numRuns: rounds(60, 1_000) },
+    );
+  });
+
+  test('gives a member that reads again the newest event at once, and not a second time', async () => {
+    const operation = new DistinctOperation({
+      execute: async ({ data }) => Buffer.from(JSON.stringify(data?.['n'])),
+      ...options(true),
+    });
+    const [slow, quick] = [new Listener(1), new Listener(1)];
+    operation.join(slow);
+    operation.join(quick);
+    slow.isStuck = true;
+    for (let n = 1; n <= 5; n++) {
+      operation.push({ data: { n } });
+      await eventually(() => quick.heard.at(-1) === n, 'the event');
+    }
+    expect(slow.heard).toEqual([]);
+    slow.isStuck = slow.isBehind = false;
+    operation.catchUp(slow);
+    operation.catchUp(slow);
+    operation.push({ data: { n: 6 } });
+    await eventually(() => slow.heard.at(-1) === 6, 'the next');
+    expect(slow.heard).toEqual([5, 6]);
+    expect(quick.heard).toEqual([1, 2, 3, 4, 5, 6]);
+    operation.leave(slow);
+    slow.joinedAt = 0;
+    operation.catchUp(slow);
+    expect(slow.heard).toEqual([5, 6]);
   });
 });

@@ -2,14 +2,16 @@
  * A distinct operation: all clients with the same subscription share one execution for each event, in order, and the
  * same frames.
  */
-import { setImmediate as nextTurn } from 'node:timers/promises';
 import type { GraphQLFormattedError } from 'graphql';
 import { unattended } from '../../core/async/unattended.ts';
 import type { SubgraphResponse } from '../../core/wire/subgraph.ts';
+import type { FanOutTurns } from './fan-out-turns.ts';
 import { FrameBatch } from './next-frames.ts';
 
 /** A client as a member of a distinct operation. */
 export interface Member {
+  /** The number of the last event that it does not get (again). Only the operation changes it. */
+  joinedAt: number;
   /** Writes the frames to the client, or drops the client when it cannot keep up. Must not throw. */
   deliver(batch: FrameBatch): void;
   /** Ends the client's operation with `errors`. */
@@ -23,11 +25,14 @@ export interface DistinctOperationOptions {
   execute(event: SubgraphResponse): Promise<Buffer>;
   /** Called when too many events wait. */
   overflow(): void;
+  /** Whether a client that has missed events can tell by the next one, and asks for what it missed. */
+  readonly isSkippable: boolean;
+  /** The turns of the event loop that all operations share. */
+  readonly turns: FanOutTurns;
   /** Milliseconds, bytes, sockets, events: see socket-limits.ts. */
   readonly limits: {
     readonly flushWindow: number;
     readonly batchBytes: number;
-    readonly socketsPerTurn: number;
     readonly maxQueuedEvents: number;
   };
 }
@@ -41,15 +46,17 @@ type LastWord = { readonly errors: readonly GraphQLFormattedError[] } | 'complet
 
 /** Executes the events of an operation and delivers the results to its members. */
 export class DistinctOperation {
-  /** The members, each with the number of the last event before it joined. A member only gets later events. */
-  private readonly members = new Map<Member, number>();
+  private readonly members = new Set<Member>();
   private received = 0;
   private readonly events: { readonly sequence: number; readonly event: SubgraphResponse }[] = [];
   private results: Result[] = [];
+  private newest: Result | null = null;
   private resultBytes = 0;
   private executing = false;
   private flushing = false;
   private flushTimer: NodeJS.Timeout | undefined;
+  /** When the next pass may begin, by the clock of the turns. */
+  private notBefore = 0;
   private lastWord: LastWord | null = null;
   private dissolved = false;
 
@@ -60,7 +67,21 @@ export class DistinctOperation {
   }
 
   join(member: Member): void {
-    this.members.set(member, this.received);
+    member.joinedAt = this.received;
+    this.members.add(member);
+  }
+
+  /** Whether a member that cannot keep up may skip events and `catchUp` later. */
+  get isSkippable(): boolean {
+    return this.options.isSkippable;
+  }
+
+  /** Gives a member that has skipped events the newest one, and leaves those before it out. */
+  catchUp(member: Member): void {
+    const { newest } = this;
+    if (newest === null || newest.sequence <= member.joinedAt || !this.members.has(member)) return;
+    member.joinedAt = newest.sequence;
+    member.deliver(new FrameBatch([newest.payload]));
   }
 
   leave(member: Member): boolean {
@@ -88,7 +109,8 @@ export class DistinctOperation {
     clearTimeout(this.flushTimer);
     this.events.length = 0;
     this.results = [];
-    const members = [...this.members.keys()];
+    this.resultBytes = 0;
+    const members = [...this.members];
     this.members.clear();
     return members;
   }
@@ -100,15 +122,10 @@ export class DistinctOperation {
     for (let next = this.events.shift(); next !== undefined; next = this.events.shift()) {
       const payload = await this.options.execute(next.event);
       if (this.dissolved) return;
-      this.results.push({ sequence: next.sequence, payload });
+      this.newest = { sequence: next.sequence, payload };
+      this.results.push(this.newest);
       this.resultBytes += payload.length;
-      if (this.resultBytes >= this.options.limits.batchBytes)
-        unattended(this.flush(), 'Sending frames of a subscription');
-      else
-        this.flushTimer ??= setTimeout(
-          () => unattended(this.flush(), 'Sending frames of a subscription'),
-          this.options.limits.flushWindow,
-        );
+      this.flushSoon();
     }
     this.executing = false;
     this.sayLastWord();
@@ -125,13 +142,27 @@ export class DistinctOperation {
     return batch;
   }
 
-  private async flush(): Promise<void> {
-    clearTimeout(this.flushTimer);
-    this.flushTimer = undefined;
+  /** Lets results go out together that come within the window, or before the next pass may begin. */
+  private flushSoon(): void {
     if (this.flushing) return;
+    const isFull = this.resultBytes >= this.options.limits.batchBytes;
+    if (isFull) clearTimeout(this.flushTimer);
+    else if (this.flushTimer !== undefined) return;
+    const restMs = Math.max(0, this.notBefore - this.options.turns.clock());
+    this.flushTimer = setTimeout(
+      () => unattended(this.flush(), 'Sending frames of a subscription'),
+      isFull ? 0 : Math.max(restMs, this.options.limits.flushWindow),
+    );
+  }
+
+  /** Sends what there is. What comes meanwhile joins the next pass. */
+  private async flush(): Promise<void> {
+    this.flushTimer = undefined;
     this.flushing = true;
-    while (this.results.length > 0) await this.broadcast(this.takeBatch());
+    do await this.broadcast(this.takeBatch());
+    while (this.resultBytes >= this.options.limits.batchBytes);
     this.flushing = false;
+    if (this.results.length > 0) this.flushSoon();
     this.sayLastWord();
   }
 
@@ -147,15 +178,15 @@ export class DistinctOperation {
       return batch;
     };
     const first = (results[0]?.sequence ?? 0) - 1;
-    let written = 0;
-    // Iterating a map is safe while members join and leave during the pauses.
-    for (const [member, joinedAt] of this.members) {
-      const batch = after(Math.max(joinedAt, first));
+    const turns = this.options.turns.begin();
+    // Iterating a set is safe while members join and leave during the pauses.
+    for (const member of this.members) {
+      const batch = after(Math.max(member.joinedAt, first));
       if (batch !== null) member.deliver(batch);
-      written += 1;
-      if (written % this.options.limits.socketsPerTurn === 0) await nextTurn();
-      if (this.dissolved) return;
+      if (turns.isOver()) await turns.next();
+      if (this.dissolved) break;
     }
+    this.notBefore = turns.end();
   }
 
   private sayLastWord(): void {

@@ -74,6 +74,16 @@ describe('the frames of next messages', () => {
     expect(first.toString('latin1')).toContain('"id":"bbbb"');
   });
 
+  test('are followed by the end of the operation where there will be no other', async () => {
+    const batch = new FrameBatch([payloadOf({ data: 1 })], true);
+    for (const id of ['a', 'b', 'longer'])
+      expect(await decode(Buffer.from(batch.framesFor(encodeId(id))))).toEqual([
+        { id, type: 'next', payload: { data: 1 } },
+        { id, type: 'complete' },
+      ]);
+    expect(batch.count).toBe(1);
+  });
+
   test('do not change once they are kept', () => {
     const batch = new FrameBatch([payloadOf({ data: 1 })]);
     const kept = batch.framesFor(encodeId('aaaa'));

@@ -4,12 +4,12 @@
  *
  * A server's frame (RFC 6455, section 5.2) is not masked, so its bytes do not depend on the connection either.
  */
+import { headerBytes, writeHeader } from './frame-header.ts';
 
-/** FIN and opcode 1: a whole text message. */
-const TEXT_FRAME = 0x81;
 const BEFORE_ID = Buffer.from('{"id":"');
 const AFTER_ID = Buffer.from('","type":"next","payload":');
 const END = Buffer.from('}');
+const COMPLETE = Buffer.from('","type":"complete"}');
 
 /** A client's operation id as it is written between the quotes of a JSON string. */
 export interface EncodedId {
@@ -24,9 +24,21 @@ export interface EncodedId {
  * @param id any string, even one with quotes, control characters or lone surrogates
  */
 export function encodeId(id: string): EncodedId {
+  const known = knownIds.get(id);
+  if (known !== undefined) return known;
   const text = JSON.stringify(id).slice(1, -1);
-  return { text, bytes: Buffer.byteLength(text) };
+  const encoded = { text, bytes: Buffer.byteLength(text) };
+  if (id.length <= KNOWN_ID_LENGTH) {
+    if (knownIds.size >= MAX_KNOWN_IDS) knownIds.clear();
+    knownIds.set(id, encoded);
+  }
+  return encoded;
 }
+
+/** Ids that were encoded: those of a fleet are few, and the same in all vehicles. */
+const knownIds = new Map<string, EncodedId>();
+const MAX_KNOWN_IDS = 500;
+const KNOWN_ID_LENGTH = 16;
 
 interface PatchedFrames {
   bytes: Buffer;
@@ -37,43 +49,27 @@ interface PatchedFrames {
   kept: boolean;
 }
 
-function headerBytes(length: number): number {
-  return length < 126 ? 2 : length < 65_536 ? 4 : 10;
+/** A message that is built around an id. */
+interface Part {
+  readonly payload: Buffer | null;
 }
 
-function writeHeader(target: Buffer, offset: number, length: number): number {
-  target[offset] = TEXT_FRAME;
-  if (length < 126) {
-    target[offset + 1] = length;
-    return offset + 2;
-  }
-  if (length < 65_536) {
-    target[offset + 1] = 126;
-    return target.writeUInt16BE(length, offset + 2);
-  }
-  target[offset + 1] = 127;
-  target.writeUInt16BE(0, offset + 2);
-  return target.writeUIntBE(length, offset + 4, 6);
-}
+const partBytes = ({ payload }: Part, idBytes: number) =>
+  BEFORE_ID.length + idBytes + (payload === null ? COMPLETE.length : AFTER_ID.length + payload.length + END.length);
 
-function buildFrames(payloads: readonly Buffer[], idBytes: number): PatchedFrames {
-  const overhead = BEFORE_ID.length + idBytes + AFTER_ID.length + END.length;
-  const total = payloads.reduce(
-    (sum, payload) => sum + headerBytes(overhead + payload.length) + overhead + payload.length,
-    0,
-  );
-  const bytes = Buffer.allocUnsafe(total);
+function buildFrames(parts: readonly Part[], idBytes: number): PatchedFrames {
+  const lengths = parts.map((part) => partBytes(part, idBytes));
+  const bytes = Buffer.allocUnsafe(lengths.reduce((sum, length) => sum + headerBytes(length) + length, 0));
   const idOffsets: number[] = [];
   let offset = 0;
-  for (const payload of payloads) {
-    offset = writeHeader(bytes, offset, overhead + payload.length);
+  parts.forEach(({ payload }, index) => {
+    offset = writeHeader(bytes, offset, lengths[index] ?? 0);
     offset += BEFORE_ID.copy(bytes, offset);
     idOffsets.push(offset);
     offset += idBytes;
-    offset += AFTER_ID.copy(bytes, offset);
-    offset += payload.copy(bytes, offset);
-    offset += END.copy(bytes, offset);
-  }
+    if (payload === null) offset += COMPLETE.copy(bytes, offset);
+    else for (const piece of [AFTER_ID, payload, END]) offset += piece.copy(bytes, offset);
+  });
   return { bytes, idOffsets, id: null, kept: false };
 }
 
@@ -83,8 +79,18 @@ export class FrameBatch {
   private last: PatchedFrames | undefined;
   private lastLength = -1;
 
-  /** @param payloads at least one result, as JSON in UTF-8, in the order in which clients get them */
-  constructor(private readonly payloads: readonly Buffer[]) {}
+  readonly #parts: readonly Part[];
+
+  /**
+   * @param payloads at least one result, as JSON in UTF-8, in the order in which clients get them
+   * @param isComplete whether a message follows that there will be no other
+   */
+  constructor(
+    private readonly payloads: readonly Buffer[],
+    isComplete = false,
+  ) {
+    this.#parts = [...payloads, ...(isComplete ? [null] : [])].map((payload) => ({ payload }));
+  }
 
   get count(): number {
     return this.payloads.length;
@@ -99,7 +105,7 @@ export class FrameBatch {
     if (frames === undefined || this.lastLength !== id.bytes) {
       frames = this.byIdLength.get(id.bytes);
       if (frames === undefined) {
-        frames = buildFrames(this.payloads, id.bytes);
+        frames = buildFrames(this.#parts, id.bytes);
         this.byIdLength.set(id.bytes, frames);
       }
       this.last = frames;

@@ -8,6 +8,7 @@ import type { Caller } from '../../core/access/caller.ts';
 import { canonicalJson } from '../../core/json/canonical-json.ts';
 import { DistinctOperation, type Member } from './distinct-operation.ts';
 import { executeEvent, type ExecutionServices } from './event-execution.ts';
+import { FanOutTurns } from './fan-out-turns.ts';
 import type { SubscriptionLimits } from './subscription-limits.ts';
 import type { SubscriptionPlan } from './subscription-plan.ts';
 import { Upstream, type UpstreamEnd } from './upstream.ts';
@@ -43,10 +44,10 @@ export interface SharedCounts {
 interface SharedUpstream {
   readonly key: string;
   readonly upstream: Upstream;
-  readonly operations: Map<string, DistinctOperation>;
+  readonly operations: Map<string, Place>;
 }
 
-/** The place of a member, by which `leave` removes it. */
+/** The place of an operation, by which `leave` removes a member. All members share it. */
 export interface Place {
   readonly shared: SharedUpstream;
   readonly operationKey: string;
@@ -60,6 +61,7 @@ function key(...parts: unknown[]): string {
 /** Joins clients to shared operations and upstreams. */
 export class SharedOperations {
   private readonly upstreams = new Map<string, SharedUpstream>();
+  private readonly turns = new FanOutTurns();
   private readonly totals = { upstreamEvents: 0, executions: 0, upstreamsLost: 0 };
 
   constructor(private readonly options: SharedOperationsOptions) {}
@@ -71,21 +73,22 @@ export class SharedOperations {
   join(member: Member, request: SharedRequest): { place: Place; pending: Promise<void> | null } {
     const shared = this.sharedUpstream(request);
     const operationKey = key(request.documentKey, request.operationName ?? null, request.variables, request.scope);
-    let operation = shared.operations.get(operationKey);
-    if (operation === undefined) {
-      operation = this.distinctOperation(shared, operationKey, request);
-      shared.operations.set(operationKey, operation);
+    let place = shared.operations.get(operationKey);
+    if (place === undefined) {
+      place = { shared, operationKey, operation: this.distinctOperation(shared, operationKey, request) };
+      shared.operations.set(operationKey, place);
     }
-    operation.join(member);
+    place.operation.join(member);
     // eslint-disable-next-line fleetflag/no-promise-in-object -- It never rejects.
-    return { place: { shared, operationKey, operation }, pending: shared.upstream.established };
+    return { place, pending: shared.upstream.established };
   }
 
   /** Removes a client. The last one to leave ends the upstream. */
-  leave(member: Member, { shared, operationKey, operation }: Place): void {
+  leave(member: Member, place: Place): void {
+    const { shared, operationKey, operation } = place;
     if (!operation.leave(member) || operation.size > 0) return;
     operation.dissolve();
-    if (shared.operations.get(operationKey) === operation) shared.operations.delete(operationKey);
+    if (shared.operations.get(operationKey) === place) shared.operations.delete(operationKey);
     if (shared.operations.size === 0) this.close(shared);
   }
 
@@ -100,7 +103,7 @@ export class SharedOperations {
     for (const shared of only === undefined ? [...this.upstreams.values()] : [only]) {
       if (this.upstreams.get(shared.key) === shared) this.upstreams.delete(shared.key);
       shared.upstream.stop();
-      for (const operation of shared.operations.values()) operation.dissolve();
+      for (const { operation } of shared.operations.values()) operation.dissolve();
     }
   }
 
@@ -113,7 +116,7 @@ export class SharedOperations {
     const present = this.upstreams.get(upstreamKey);
     if (present !== undefined) return present;
 
-    const operations = new Map<string, DistinctOperation>();
+    const operations = new Map<string, Place>();
     const identity = { caller: scope, origin: { ipAddress: null, userAgent: null, requestId: randomUUID() } };
     const upstream = new Upstream(
       this.options.subgraphs[plan.subgraph],
@@ -121,7 +124,7 @@ export class SharedOperations {
       {
         event: (event) => {
           this.totals.upstreamEvents += 1;
-          for (const operation of operations.values()) operation.push(event);
+          for (const { operation } of operations.values()) operation.push(event);
         },
         ended: (end) => this.ended(shared, plan.subgraph, end),
       },
@@ -147,11 +150,13 @@ export class SharedOperations {
           { subgraph: plan.subgraph },
           'Events arrive faster than they can be executed; closing the sockets of this subscription, whose clients must resync',
         );
-        if (shared.operations.get(operationKey) === operation) shared.operations.delete(operationKey);
+        if (shared.operations.get(operationKey)?.operation === operation) shared.operations.delete(operationKey);
         const members = operation.dissolve();
         if (shared.operations.size === 0) this.close(shared);
         this.options.interrupted(members);
       },
+      isSkippable: plan.isSkippable,
+      turns: this.turns,
       limits: this.options.limits,
     });
     return operation;
@@ -166,11 +171,11 @@ export class SharedOperations {
         { subgraph, err: end.cause },
         'Lost the stream of a subgraph; closing the sockets that used it, whose clients reconnect',
       );
-      this.options.interrupted([...shared.operations.values()].flatMap((operation) => operation.dissolve()));
+      this.options.interrupted([...shared.operations.values()].flatMap(({ operation }) => operation.dissolve()));
       return;
     }
     const lastWord = end.kind === 'complete' ? end.kind : { errors: this.masked(end.errors) };
-    for (const operation of shared.operations.values()) operation.end(lastWord);
+    for (const { operation } of shared.operations.values()) operation.end(lastWord);
   }
 
   private masked(errors: readonly GraphQLFormattedError[]): GraphQLFormattedError[] {

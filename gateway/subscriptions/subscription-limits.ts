@@ -22,8 +22,9 @@ export interface SubscriptionLimits {
   /** The size of an operation's id in a message. Each distinct length costs one copy of the frame. */
   readonly maxIdBytes: number;
   /**
-   * The data that may wait in this process for one socket before it is dropped, beside the answer to one query of its
-   * own. (About 4 MB more wait in the kernel.)
+   * The data that may wait in this process for one socket, beside the answer to one query of its own. (About 4 MB more
+   * wait in the kernel.) Beyond it a client that can tell what it missed skips to the newest event, and any other is
+   * dropped.
    */
   readonly bufferedBytes: number;
   readonly pingInterval: number;
@@ -35,8 +36,6 @@ export interface SubscriptionLimits {
   readonly flushWindow: number;
   /** The size of the results of one write; larger batches are sent in several writes. */
   readonly batchBytes: number;
-  /** The number of sockets to which results are written before other work of the process runs. */
-  readonly socketsPerTurn: number;
   /** The events of one distinct operation that may wait for execution; beyond it, its clients have to resync. */
   readonly maxQueuedEvents: number;
   /** The timeout of one subgraph request for an event. */
@@ -64,7 +63,6 @@ export const DEFAULT_LIMITS: SubscriptionLimits = {
   closeTimeout: 5_000,
   flushWindow: 4,
   batchBytes: 256 * 1024,
-  socketsPerTurn: 1_000,
   maxQueuedEvents: 1_000,
   executionTimeout: 10_000,
   establishmentTimeout: 10_000,

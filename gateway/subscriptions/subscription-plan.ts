@@ -5,7 +5,7 @@
 import { buildOperationContext } from '@apollo/gateway';
 import { Supergraph, operationFromDocument, type Schema } from '@apollo/federation-internals';
 import { QueryPlanner, type FetchNode, type QueryPlan } from '@apollo/query-planner';
-import type { DocumentNode, GraphQLSchema } from 'graphql';
+import { Kind, type DocumentNode, type GraphQLSchema, type OperationDefinitionNode } from 'graphql';
 import { FleetFlagError } from '../../core/errors.ts';
 import { SUBGRAPH_NAMES, type SubgraphName } from '../../core/wire/subgraph.ts';
 
@@ -21,7 +21,12 @@ export interface SubscriptionPlan {
   readonly perEvent: QueryPlan;
   readonly operationContext: ReturnType<typeof buildOperationContext>;
   readonly planner: SubscriptionPlanner;
+  /** Whether each event says which one came before it, so that a client sees that it has missed some. */
+  readonly isSkippable: boolean;
 }
+
+/** The field of an event that says it. */
+const PREDECESSOR = 'previousRevision';
 
 /** Plans subscriptions against one supergraph. */
 export class SubscriptionPlanner {
@@ -85,6 +90,17 @@ export class SubscriptionPlanner {
       perEvent: { kind: 'QueryPlan', node: rest === undefined ? event : { kind: 'Sequence', nodes: [event, rest] } },
       operationContext,
       planner: this,
+      isSkippable: selectsPredecessor(operationContext.operation),
     };
   }
+}
+
+/** Whether what is subscribed to is one field, and its predecessor is selected, in any case and not by a fragment. */
+function selectsPredecessor({ selectionSet }: OperationDefinitionNode): boolean {
+  const [field, ...others] = selectionSet.selections;
+  if (field?.kind !== Kind.FIELD || others.length > 0) return false;
+  const selected = field.selectionSet?.selections ?? [];
+  return selected.some(
+    (node) => node.kind === Kind.FIELD && node.name.value === PREDECESSOR && (node.directives ?? []).length === 0,
+  );
 }

@@ -18,6 +18,7 @@ import { EventSource } from './event-source.ts';
 export interface ChangeEvent {
   readonly environment: string;
   readonly revision: number;
+  readonly previousRevision?: number;
   readonly flag: { readonly key: string; readonly note?: string };
 }
 
@@ -26,7 +27,7 @@ const FLAGS = `
   type Query { flag(key: String!): Flag revision: Int! }
   type Mutation { touch: Boolean! }
   type Subscription { changes(environment: String!, prefix: String = ""): Change! }
-  type Change { environment: String! revision: Int! flag: Flag! }
+  type Change { environment: String! revision: Int! previousRevision: Int flag: Flag! }
   type Flag @key(fields: "key") { key: String! note: String }
 `;
 const AUDIT = `

@@ -26,13 +26,17 @@ function readAddress(text: string | undefined): string | null {
   return isIP(address) === 0 ? null : address;
 }
 
+/** Where a connection comes from: what its requests, which have ids of their own, share. */
+export type PeerReader = (request: IncomingMessage) => Omit<RequestOrigin, 'requestId'>;
+
 /**
- * A function that gives a request's origin. `X-Forwarded-For` counts only as far as addresses of `trustedProxies` have
- * written it: of the last address that is none of theirs, and everything before it, anybody may have written anything.
+ * A function that gives who is at the other end of a request. `X-Forwarded-For` counts only as far as addresses of
+ * `trustedProxies` have written it: of the last address that is none of theirs, and everything before it, anybody may
+ * have written anything.
  *
  * @param trustedProxies addresses and CIDR ranges; throws a TypeError for what is neither
  */
-export function originReader(trustedProxies: readonly string[]): (request: IncomingMessage) => RequestOrigin {
+export function peerReader(trustedProxies: readonly string[]): PeerReader {
   const trusts = proxyAddress.compile([...trustedProxies]);
   return (request) => {
     const peer = request.socket.remoteAddress;
@@ -40,7 +44,12 @@ export function originReader(trustedProxies: readonly string[]): (request: Incom
       // A peer that is gone already has no address.
       ipAddress: peer === undefined ? null : (readAddress(proxyAddress(request, trusts)) ?? readAddress(peer)),
       userAgent: request.headers['user-agent'] ?? null,
-      requestId: requestIdOf(request.headers),
     };
   };
+}
+
+/** A function that gives a request's origin: its peer as `peerReader` gives it, and its id. */
+export function originReader(trustedProxies: readonly string[]): (request: IncomingMessage) => RequestOrigin {
+  const peerOf = peerReader(trustedProxies);
+  return (request) => ({ ...peerOf(request), requestId: requestIdOf(request.headers) });
 }

@@ -1,10 +1,10 @@
 /** Who opens a websocket: from connection_init's payload or the upgrade request's header fields to a caller. */
 import type { IncomingHttpHeaders } from 'node:http';
 import { FleetFlagError } from '../../../core/errors.ts';
-import type { RequestOrigin } from '../../../core/access/caller.ts';
 import { credentialsOf } from '../../credentials/authenticate.ts';
 import type { AuthenticatedCaller } from '../../credentials/credentials-in-use.ts';
 import type { OperationPipeline } from '../../operations/pipeline.ts';
+import type { ConnectionOrigin } from './client-connection.ts';
 
 /**
  * A function that finds who opens a websocket. It rejects with what the pipeline refuses, and with UNAUTHENTICATED
@@ -13,7 +13,7 @@ import type { OperationPipeline } from '../../operations/pipeline.ts';
 export function connectionCaller(pipeline: Pick<OperationPipeline, 'caller'>) {
   return async (
     params: Readonly<Record<string, unknown>>,
-    { headers, origin }: { readonly headers: IncomingHttpHeaders; readonly origin: RequestOrigin },
+    { headers, origin }: { readonly headers: IncomingHttpHeaders; readonly origin: ConnectionOrigin },
   ): Promise<AuthenticatedCaller> => {
     const inPayload = credentialsOf(params);
     const { authorization, 'x-api-key': apiKey } = headers;

@@ -3,6 +3,7 @@ import { connect } from 'node:net';
 import { afterEach, describe, expect, test } from '@jest/globals';
 import { gatewayUnderTest, type GatewayUnderTest } from './testing/gateway-under-test.ts';
 import { eventually } from '../../../core/testing/eventually.ts';
+import type { WireClient } from '../../subscriptions/testing/wire-client.ts';
 
 const NARROW = 'subscription ($e: String!) { changes(environment: $e) { revision flag { key note } } }';
 const production = { variables: { e: 'production' } };
@@ -13,6 +14,7 @@ const change = (revision: number, note?: string) =>
   gateway.changes.emit({
     environment: 'production',
     revision,
+    previousRevision: revision - 1,
     flag: { key: `flag-${revision}`, ...(note === undefined ? {} : { note }) },
   });
 afterEach(() => gateway.stop());
@@ -42,6 +44,54 @@ describe('a client that does not keep up', () => {
     slow.socket.resume();
     await slow.close();
     expect(slow.results('a').length).toBeLessThan(revision);
+  });
+
+  test('skips to the newest event where it can tell what it missed, and then gets every event again', async () => {
+    await start({ limits: { bufferedBytes: 64 * 1024 } });
+    const [slow, quick] = await Promise.all([gateway.client(), gateway.client()]);
+    const chained =
+      'subscription ($e: String!) { changes(environment: $e) { revision previousRevision flag { note } } }';
+    for (const client of [slow, quick]) client.subscribe('a', chained, production);
+    await gateway.operations(2);
+    const revisions = (client: WireClient) =>
+      client.results('a').map(({ data }) => (data?.['changes'] as { revision: number }).revision);
+    slow.socket.pause();
+    const note = 'n'.repeat(100_000);
+    let revision = 0;
+    while (gateway.server.counters().skips === 0) {
+      change(++revision, note);
+      await quick.result('a', revision);
+      expect(revision).toBeLessThan(500);
+    }
+    for (let more = 0; more < 5; more++) {
+      change(++revision, note);
+      await quick.result('a', revision);
+    }
+    slow.socket.resume();
+    await eventually(() => revisions(slow).at(-1) === revision, 'the newest event');
+    change(++revision);
+    await eventually(() => revisions(slow).at(-1) === revision, 'the next event');
+    const heard = revisions(slow);
+    const gaps = heard.flatMap((it, index) => (it === (heard[index - 1] ?? 0) + 1 ? [] : [it]));
+    // One gap, before the event that was the newest when it read again.
+    expect(gaps).toEqual([revision - 1]);
+    expect(revisions(quick)).toEqual(Array.from({ length: revision }, (_, index) => index + 1));
+    expect(gateway.server.counters()).toMatchObject({ skips: 1, slowClosed: 0, sockets: 2 });
+  });
+
+  test('is dropped when it has read nothing for as long as a pong may take, though it could tell', async () => {
+    await start({ limits: { bufferedBytes: 64 * 1024, pongDeadline: 100, closeTimeout: 100 } });
+    const client = await gateway.client();
+    client.subscribe('a', 'subscription { changes(environment: "production") { previousRevision flag { note } } }');
+    await gateway.operations(1);
+    client.socket.pause();
+    const note = 'n'.repeat(100_000);
+    for (let revision = 1; gateway.server.counters().skips === 0; revision++) {
+      change(revision, note);
+      await new Promise((resolve) => setImmediate(resolve));
+    }
+    await eventually(() => gateway.server.counters().slowClosed === 1, 'the client to be dropped');
+    await eventually(() => gateway.server.counters().sockets === 0, 'its socket to be gone');
   });
 
   test('with a large answer that it asked for is not dropped for that, and reads what comes after it', async () => {

@@ -1,4 +1,6 @@
+import type { IncomingMessage } from 'node:http';
 import { afterEach, describe, expect, test } from '@jest/globals';
+import { WebSocket } from 'ws';
 import { gatewayUnderTest, type GatewayUnderTest } from './testing/gateway-under-test.ts';
 import { eventually } from '../../../core/testing/eventually.ts';
 
@@ -71,7 +73,7 @@ describe('the protocol', () => {
     const none = gateway.rawClient([]);
     expect(await none.close()).toEqual({ code: 4406, reason: 'Subprotocol not acceptable' });
     await gateway.rawClient('graphql-ws').close();
-    expect(gateway.server.counters().sockets).toBe(0);
+    await eventually(() => gateway.server.counters().sockets === 0, 'both to be gone');
   });
 
   test('closes with 1009 a socket that sends too large a message', async () => {
@@ -105,6 +107,35 @@ describe('the protocol', () => {
     const first = await gateway.client();
     await gateway.rawClient().close();
     expect(gateway.server.counters()).toMatchObject({ sockets: 1, refused: 1 });
+    first.socket.close();
+    await eventually(() => gateway.server.counters().sockets === 0, 'the first to close');
+    await gateway.client();
+  });
+
+  test('puts a client off when there are too many, before the upgrade, and says until when', async () => {
+    let room = 1;
+    await start({
+      admission: {
+        admit: () => {
+          room -= 1;
+          return room >= 0 ? { admittedAt: 0 } : 7;
+        },
+        finish: (_admittedAt, served) => void (room += served ? 0 : 1),
+        tick: () => undefined,
+      },
+    });
+    const first = gateway.rawClient();
+    await first.opened();
+    const answer = await new Promise<IncomingMessage>((resolve) =>
+      new WebSocket(gateway.url, 'graphql-transport-ws')
+        .on('unexpected-response', (_request, response) => resolve(response))
+        .on('error', () => undefined),
+    );
+    expect(answer.statusCode).toBe(503);
+    expect(answer.headers).toMatchObject({ 'retry-after': '7', connection: 'close' });
+    answer.destroy();
+    room = 0;
+    expect(gateway.server.counters()).toMatchObject({ sockets: 1, putOff: 1 });
     first.socket.close();
     await eventually(() => gateway.server.counters().sockets === 0, 'the first to close');
     await gateway.client();

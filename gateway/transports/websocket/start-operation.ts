@@ -12,7 +12,7 @@ import type { NamingRequest } from '../../operations/persisted-operations/operat
 import type { OperationText } from '../../operations/persisted-operations/operation-texts.ts';
 import type { OperationPipeline } from '../../operations/pipeline.ts';
 import { answersTo, isFault } from '../../operations/refusals/error-answer.ts';
-import type { ClientConnection, OpenOperation } from './client-connection.ts';
+import { OpenOperation, type ClientConnection } from './client-connection.ts';
 import type { Member } from '../../subscriptions/distinct-operation.ts';
 import { encodeId, type EncodedId, type FrameBatch } from '../../subscriptions/next-frames.ts';
 import type { Place, SharedOperations } from '../../subscriptions/shared-operations.ts';
@@ -47,38 +47,53 @@ export interface OperationServices {
   readonly turns: OperationQueue;
   readonly maxOperationsPerSocket: number;
   readonly logger: { error(details: object, message: string): void };
+  /** Counts a client that has fallen behind and skips to the newest event. */
+  skipped(): void;
   current(): CurrentPlanner;
   execute(request: OperationRequest, identity: CallerIdentity): Promise<ExecutionResult>;
 }
 
 /** A client's subscription among those that share it. */
-class SharedSubscription implements OpenOperation, Member {
+class SharedSubscription extends OpenOperation implements Member {
+  joinedAt = 0;
+  /** Where it stands among the shared; null until it has joined. */
   place: Place | null = null;
-  private readonly encodedId: EncodedId;
+  readonly #encodedId: EncodedId;
+  /** Whether events are kept from it until it has read what waits. */
+  #isBehind = false;
 
   constructor(
     private readonly connection: ClientConnection,
-    private readonly id: string,
-    private readonly shared: SharedOperations,
+    id: string,
+    private readonly services: OperationServices,
   ) {
-    this.encodedId = encodeId(id);
+    super(id);
+    this.#encodedId = encodeId(id);
   }
 
   end(): void {
-    if (this.place !== null) this.shared.leave(this, this.place);
+    if (this.place !== null) this.services.shared.leave(this, this.place);
   }
 
   deliver(batch: FrameBatch): void {
-    this.connection.writeFrames(batch, this.encodedId);
+    if (this.#isBehind) return;
+    if (!this.connection.isOverfull) return this.connection.writeFrames(batch, this.#encodedId);
+    if (this.place?.operation.isSkippable !== true) return this.connection.dropSlow();
+    this.#isBehind = true;
+    this.services.skipped();
+    this.connection.fallBehind(() => {
+      this.#isBehind = false;
+      this.place?.operation.catchUp(this);
+    });
   }
 
   refuse(errors: readonly GraphQLFormattedError[]): void {
-    this.connection.operations.delete(this.id);
+    this.connection.take(this.id);
     this.connection.sendError(this.id, errors);
   }
 
   complete(): void {
-    this.connection.operations.delete(this.id);
+    this.connection.take(this.id);
     this.connection.sendComplete(this.id);
   }
 
@@ -94,7 +109,7 @@ export function connectionOf(member: Member): ClientConnection | null {
 }
 
 /** Holds an operation's id while it is looked up or runs. */
-class SingleOperation implements OpenOperation {
+class SingleOperation extends OpenOperation {
   ended = false;
 
   end(): void {
@@ -107,7 +122,7 @@ function fail(connection: ClientConnection, id: string, error: unknown, { logger
   const requestId = randomUUID();
   const answers = answersTo(error, requestId);
   if (answers.some(isFault)) logger.error({ err: error, requestId }, 'A request failed');
-  connection.operations.delete(id);
+  connection.take(id);
   connection.sendError(id, answers);
 }
 
@@ -123,7 +138,7 @@ export function startOperation(
   try {
     const identity = connection.identity;
     if (identity === null) throw new FleetFlagError('UNAUTHENTICATED', 'The connection is not initialised.');
-    if (connection.operations.size >= services.maxOperationsPerSocket) {
+    if (connection.operationCount >= services.maxOperationsPerSocket) {
       throw new FleetFlagError('LIMIT_EXCEEDED', 'Too many operations are open on this socket.', {
         limit: services.maxOperationsPerSocket,
       });
@@ -154,26 +169,17 @@ function startNamed(
   caller: Caller,
   services: OperationServices,
 ): void {
-  const holder = new SingleOperation();
-  connection.operations.set(id, holder);
+  const holder = new SingleOperation(id);
+  connection.hold(holder);
   const started = named.then((operation) => {
-    if (holder.ended || !connection.open) return;
-    connection.operations.delete(id);
+    if (holder.ended || !connection.isOpen) return;
+    connection.take(id);
     run(connection, id, { ...request, query: operation?.body ?? request.query }, caller, services);
   });
-  hold(
-    connection,
+  connection.delayQueries(
     started.catch((error: unknown) => {
       if (!holder.ended) fail(connection, id, error, services);
     }),
-  );
-}
-
-function hold(connection: ClientConnection, until: Promise<void>): void {
-  connection.pending.add(until);
-  unattended(
-    until.then(() => connection.pending.delete(until)),
-    'Waiting for a subscription to start',
   );
 }
 
@@ -188,8 +194,8 @@ function run(
   const checked = services.steps.check(request.query, request.operationName, caller);
   const { document, operation, hash } = checked;
   if (operation.operation !== OperationTypeNode.SUBSCRIPTION) {
-    const single = new SingleOperation();
-    connection.operations.set(id, single);
+    const single = new SingleOperation(id);
+    connection.hold(single);
     const urgency = urgencyOf(document, operation, variables, caller);
     unattended(runSingle(connection, id, single, urgency, request, caller, services), 'Answering on a websocket');
     return;
@@ -198,8 +204,8 @@ function run(
   const permitted = services.steps.permit(checked, variables, caller);
   const { planner, version } = services.current();
   const plan = planner.plan(document, request.operationName);
-  const subscription = new SharedSubscription(connection, id, services.shared);
-  connection.operations.set(id, subscription);
+  const subscription = new SharedSubscription(connection, id, services);
+  connection.hold(subscription);
   const { place, pending } = services.shared.join(subscription, {
     documentKey: `${version}:${hash}`,
     operationName: request.operationName,
@@ -208,7 +214,7 @@ function run(
     plan,
   });
   subscription.place = place;
-  if (pending !== null) hold(connection, pending);
+  if (pending !== null) connection.delayQueries(pending);
 }
 
 async function runSingle(
@@ -226,14 +232,15 @@ async function runSingle(
   try {
     // What a client reads after it has subscribed must not be older than the beginning of its subscription
     // (docs/decisions/subscribe-before-sync.md).
-    while (turn !== 'first' && connection.pending.size > 0) await Promise.all(connection.pending);
+    for (let pending = connection.pending; turn !== 'first' && pending !== null; pending = connection.pending)
+      await pending;
     await services.turns.take(turn);
     if (dropped()) return;
-    const json =
-      (await governedAnswer(request, caller, services)) ?? (await execute(connection, request, caller, services));
+    const governed = await governedAnswer(request, caller, services);
+    const json = governed ?? (await execute(connection, request, caller, services));
     if (single.ended) return;
-    connection.operations.delete(id);
-    connection.sendResult(id, json);
+    connection.take(id);
+    connection.sendResult(id, json, governed !== null);
   } catch (error) {
     if (!single.ended) fail(connection, id, error, services);
   }

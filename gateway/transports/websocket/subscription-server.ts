@@ -1,20 +1,28 @@
 /**
- * The gateway's WebSocket side: graphql-transport-ws over `ws`, subscriptions that cross subgraphs, and one
+ * The gateway's WebSocket side: graphql-transport-ws, subscriptions that cross subgraphs, and one
  * execution and one set of frames for all clients that ask the same (docs/decisions/shared-frames.md).
  */
-import { randomUUID } from 'node:crypto';
 import type { IncomingHttpHeaders, IncomingMessage } from 'node:http';
 import type { Duplex } from 'node:stream';
 import type { ExecutionResult, GraphQLFormattedError, GraphQLSchema } from 'graphql';
-import { CloseCode, handleProtocols } from 'graphql-ws';
-import { WebSocket, WebSocketServer, type RawData } from 'ws';
+import { CloseCode, GRAPHQL_TRANSPORT_WS_PROTOCOL } from 'graphql-ws';
 import { unattended } from '../../../core/async/unattended.ts';
-import type { Caller, CallerIdentity, RequestOrigin } from '../../../core/access/caller.ts';
+import type { Caller, CallerIdentity } from '../../../core/access/caller.ts';
 import type { SubgraphConnection, SubgraphName } from '../../../core/wire/subgraph.ts';
 import type { AuthenticatedCaller, OpenSockets } from '../../credentials/credentials-in-use.ts';
 import type { RightOfWay } from '../../operations/turns/right-of-way.ts';
-import { ClientConnection, SERVICE_RESTART, TRY_AGAIN_LATER, type ConnectionHost } from './client-connection.ts';
-import { sweepConnections, sweepInterval } from './connection-sweep.ts';
+import { Admission } from './admission.ts';
+import {
+  ClientConnection,
+  SERVICE_RESTART,
+  TRY_AGAIN_LATER,
+  type ConnectionHost,
+  type ConnectionOrigin,
+} from './client-connection.ts';
+import { seeToDeadlines, tickOf } from './connection-deadlines.ts';
+import { DeadlineWheel } from './deadline-wheel.ts';
+import { acceptance, readHandshake } from './framing/handshake.ts';
+import { ServerSocket } from './framing/server-socket.ts';
 import { DEFAULT_LIMITS, type SubscriptionLimits } from '../../subscriptions/subscription-limits.ts';
 import { refuseUpgrade } from './refuse-upgrade.ts';
 import { SharedOperations, type SharedCounts } from '../../subscriptions/shared-operations.ts';
@@ -39,7 +47,7 @@ export interface SubscriptionServerOptions {
    */
   authenticate(
     params: Record<string, unknown>,
-    request: { headers: IncomingHttpHeaders; origin: RequestOrigin },
+    request: { headers: IncomingHttpHeaders; origin: ConnectionOrigin },
   ): Promise<Caller | AuthenticatedCaller>;
   /** The steps that an operation takes before it runs. */
   readonly steps: OperationSteps;
@@ -55,8 +63,10 @@ export interface SubscriptionServerOptions {
     error(details: object, message: string): void;
   };
   /** Where an upgrade request came from; without it the socket's own address. */
-  readonly origin?: (request: IncomingMessage) => RequestOrigin;
+  readonly origin?: (request: IncomingMessage) => ConnectionOrigin;
   readonly limits?: Partial<SubscriptionLimits>;
+  /** Who is let in while many come at once. */
+  readonly admission?: Pick<Admission, 'admit' | 'finish' | 'tick'>;
   /** Told of each socket of somebody known: when it is known whose it is, and when it has closed. */
   readonly presence?: { opened(caller: Caller): void; closed(caller: Caller): void };
 }
@@ -76,6 +86,10 @@ export interface SubscriptionCounters extends SharedCounts {
   rateClosed: number;
   /** Upgrades refused because of `maxSocketsPerAddress`. */
   refused: number;
+  /** Upgrades put off because more came than the process can serve in a few seconds. */
+  putOff: number;
+  /** Times that a client did not keep up and was sent the newest event instead of all. */
+  skips: number;
 }
 
 export interface SubscriptionServer extends OpenSockets {
@@ -89,38 +103,8 @@ export interface SubscriptionServer extends OpenSockets {
   close(spread?: number): Promise<void>;
 }
 
-class GatewaySocket extends WebSocket {
-  connection: ClientConnection | undefined;
-}
-
-function connectionUnder(socket: WebSocket): ClientConnection | undefined {
-  return socket instanceof GatewaySocket ? socket.connection : undefined;
-}
-
-// Shared by all sockets: closures for each would cost more than the rest of a connection's state.
-function onMessage(this: WebSocket, data: RawData, isBinary: boolean): void {
-  connectionUnder(this)?.receive(data, isBinary);
-}
-function onPing(this: WebSocket): void {
-  const connection = connectionUnder(this);
-  if (connection?.open === true) connection.withinRate();
-}
-function onPong(this: WebSocket): void {
-  const connection = connectionUnder(this);
-  if (connection === undefined) return;
-  connection.pongDue = false;
-  if (connection.open) connection.withinRate();
-}
-function onError(): void {
-  // Oversized and malformed frames: `ws` closes the socket with the code that fits (1009, 1002, 1007).
-}
-
-function originOf(request: IncomingMessage): RequestOrigin {
-  return {
-    ipAddress: request.socket.remoteAddress ?? null,
-    userAgent: request.headers['user-agent'] ?? null,
-    requestId: randomUUID(),
-  };
+function originOf(request: IncomingMessage): ConnectionOrigin {
+  return { ipAddress: request.socket.remoteAddress ?? null, userAgent: request.headers['user-agent'] ?? null };
 }
 
 /** A function that gives the planner for the schema in force, which is built once for each supergraph. */
@@ -142,12 +126,22 @@ function currentPlanner(schema: SubscriptionServerOptions['schema']): () => Curr
 /** A WebSocket server for upgrades that the HTTP server hands over; it listens nowhere itself. */
 export function createSubscriptionServer(options: SubscriptionServerOptions): SubscriptionServer {
   const limits: SubscriptionLimits = { ...DEFAULT_LIMITS, ...options.limits };
-  const counters = { framesSent: 0, bytesSent: 0, writes: 0, slowClosed: 0, rateClosed: 0, deadClosed: 0, refused: 0 };
-  const connections = new Set<ClientConnection>();
+  const counters = {
+    ...{ framesSent: 0, bytesSent: 0, writes: 0, operations: 0, skips: 0 },
+    ...{ slowClosed: 0, rateClosed: 0, deadClosed: 0, refused: 0, putOff: 0 },
+  };
+  const admission = options.admission ?? new Admission();
+  const connections: DeadlineWheel<ClientConnection> = new DeadlineWheel(
+    tickOf(limits),
+    (connection) => seeToDeadlines(connection, limits, counters, connections.nowMs),
+    () => admission.tick(),
+  );
   const socketsByAddress = new Map<string, number>();
   /** Aborted at shutdown: sockets that wait to be closed after a lost upstream are closed then. */
   const hurry = new AbortController();
   let closing: Promise<void> | null = null;
+  /** Called when the last socket has closed. */
+  let emptied = (): void => undefined;
 
   const shared = new SharedOperations({
     subgraphs: options.subgraphs,
@@ -170,6 +164,7 @@ export function createSubscriptionServer(options: SubscriptionServerOptions): Su
     turns: new OperationQueue(limits.maxWaitingReports, options.rightOfWay),
     maxOperationsPerSocket: limits.maxOperationsPerSocket,
     logger: options.logger,
+    skipped: () => void (counters.skips += 1),
     current: currentPlanner(() => options.schema()),
     execute: (request: OperationRequest, identity: CallerIdentity) => options.execute(request, identity),
   };
@@ -178,49 +173,37 @@ export function createSubscriptionServer(options: SubscriptionServerOptions): Su
   const host: ConnectionHost = {
     limits,
     counters,
+    nowMs: () => connections.nowMs,
     async authenticate(params, request) {
       const caller = await options.authenticate(params, request);
       return 'caller' in caller ? caller : { caller };
     },
-    identified: ({ caller }) => options.presence?.opened(caller),
+    identified(connection, { caller }) {
+      options.presence?.opened(caller);
+      admission.finish(connection.admittedAt, true);
+      connections.schedule(connection, 0);
+    },
+    lookAgain: (connection, inMs) => connections.schedule(connection, inMs),
+    closed(connection) {
+      connections.delete(connection);
+      if (connection.identity !== null) options.presence?.closed(connection.identity.caller);
+      else admission.finish(connection.admittedAt, false);
+      const address = connection.origin.ipAddress ?? '';
+      const left = (socketsByAddress.get(address) ?? 1) - 1;
+      if (left > 0) socketsByAddress.set(address, left);
+      else socketsByAddress.delete(address);
+      if (connections.size === 0) emptied();
+    },
     start: (connection, id, payload) => startOperation(connection, id, payload, services),
     failed: (error, message) => options.logger.error({ err: error }, message),
   };
 
-  const webSockets = new WebSocketServer({
-    noServer: true,
-    clientTracking: false,
-    perMessageDeflate: false,
-    maxPayload: limits.maxPayload,
-    closeTimeout: limits.closeTimeout,
-    handleProtocols,
-    WebSocket: GatewaySocket,
-  } as ConstructorParameters<typeof WebSocketServer>[0] & { WebSocket: typeof GatewaySocket });
-
-  function onClose(this: WebSocket): void {
-    const connection = connectionUnder(this);
-    if (connection === undefined || !connections.delete(connection)) return;
-    connection.release();
-    if (connection.identity !== null) options.presence?.closed(connection.identity.caller);
-    const address = connection.origin.ipAddress ?? '';
-    const left = (socketsByAddress.get(address) ?? 1) - 1;
-    if (left > 0) socketsByAddress.set(address, left);
-    else socketsByAddress.delete(address);
-  }
-
-  const sweep = setInterval(() => sweepConnections(connections, limits, counters), sweepInterval(limits));
-  sweep.unref();
-
   async function closeAll(spread: number): Promise<void> {
     hurry.abort();
     await spreadClose([...connections], SERVICE_RESTART, 'Service restart', spread);
-    const closed = [...connections].map(({ socket }) => new Promise((resolve) => socket.once('close', resolve)));
-    const terminate = setTimeout(() => {
-      for (const { socket } of connections) socket.terminate();
-    }, limits.closeTimeout);
-    await Promise.all(closed);
-    clearTimeout(terminate);
-    clearInterval(sweep);
+    const closed = new Promise<void>((resolve) => (emptied = resolve));
+    if (connections.size > 0) await closed;
+    connections.stop();
     shared.close();
   }
 
@@ -234,33 +217,38 @@ export function createSubscriptionServer(options: SubscriptionServerOptions): Su
         counters.refused += 1;
         return refuseUpgrade(socket, '429 Too Many Requests');
       }
-      const { headers } = request;
-      webSockets.handleUpgrade(request, socket, head, (webSocket) => {
-        webSocket.on('error', onError);
-        if (webSocket.protocol === '')
-          return webSocket.close(CloseCode.SubprotocolNotAcceptable, 'Subprotocol not acceptable');
-        const connection = new ClientConnection(webSocket, socket, origin, headers, host);
-        webSocket.connection = connection;
-        connections.add(connection);
-        socketsByAddress.set(address, (socketsByAddress.get(address) ?? 0) + 1);
-        webSocket.on('message', onMessage);
-        webSocket.on('ping', onPing);
-        webSocket.on('pong', onPong);
-        webSocket.on('close', onClose);
-      });
+      const handshake = readHandshake(request);
+      if ('status' in handshake) return refuseUpgrade(socket, handshake.status, handshake.reason, handshake.fields);
+      const admitted = admission.admit();
+      if (typeof admitted === 'number') {
+        counters.putOff += 1;
+        const reason = `More vehicles are connecting than this gateway can serve at once; try again in ${admitted} s.`;
+        return refuseUpgrade(socket, '503 Service Unavailable', reason, `Retry-After: ${admitted}\r\n`);
+      }
+      // Gone already.
+      if (!socket.readable || !socket.writable) {
+        admission.finish(admitted.admittedAt, false);
+        return void socket.destroy();
+      }
+      const isSpoken = handshake.protocols.includes(GRAPHQL_TRANSPORT_WS_PROTOCOL);
+      socket.write(acceptance(handshake.key, isSpoken ? GRAPHQL_TRANSPORT_WS_PROTOCOL : null));
+      const webSocket = new ServerSocket(socket, limits.maxPayload);
+      const connection = new ClientConnection(webSocket, origin, request.headers, admitted.admittedAt, host);
+      connections.schedule(connection, limits.connectionInitTimeout);
+      socketsByAddress.set(address, present + 1);
+      webSocket.attach(connection, head);
+      if (!isSpoken) connection.close(CloseCode.SubprotocolNotAcceptable, 'Subprotocol not acceptable');
     },
     counters() {
-      let operations = 0;
-      for (const connection of connections) operations += connection.operations.size;
-      return { ...counters, ...shared.counts(), sockets: connections.size, operations };
+      return { ...counters, ...shared.counts(), sockets: connections.size };
     },
     *identities() {
-      for (const { identity, open } of connections) if (identity !== null && open) yield identity;
+      for (const { identity, isOpen } of connections) if (identity !== null && isOpen) yield identity;
     },
     disconnect(concerned) {
       let count = 0;
       for (const connection of connections) {
-        if (connection.identity === null || !connection.open || !concerned(connection.identity)) continue;
+        if (connection.identity === null || !connection.isOpen || !concerned(connection.identity)) continue;
         connection.close(CloseCode.Forbidden, 'Forbidden');
         count += 1;
       }
