@@ -3,10 +3,8 @@
  * with each client's id) compared with graphql-ws's `useServer` (one execution for each socket). Each server runs in a
  * process of its own, and the subscribers in another.
  */
-import { fork, type ChildProcess } from 'node:child_process';
-import { once } from 'node:events';
-import { fileURLToPath } from 'node:url';
 import type { ClientCommand, ClientMessage, ServerCommand, ServerMessage, Way } from './fan-out-messages.ts';
+import { Participant } from './participant.ts';
 
 const SUBSCRIBERS = [1_000, 5_000];
 /** Changes sent one at a time, and changes sent together. */
@@ -23,53 +21,6 @@ interface Row {
   readonly kilobytes: number;
   readonly lastMilliseconds: number;
   readonly messageBytes: number;
-}
-
-/** A child process of the benchmark. */
-class Participant<Command extends object, Message extends object> {
-  private readonly messages: Message[] = [];
-  private wake: (() => void) | undefined;
-
-  private constructor(private readonly child: ChildProcess) {
-    child.on('message', (message: Message) => {
-      this.messages.push(message);
-      this.wake?.();
-    });
-    child.on('exit', () => this.wake?.());
-  }
-
-  static start<Command extends object, Message extends object>(
-    file: string,
-    args: readonly string[],
-  ): Participant<Command, Message> {
-    const path = fileURLToPath(new URL(file, import.meta.url));
-    return new Participant(fork(path, args, { execArgv: [...process.execArgv, '--expose-gc'] }));
-  }
-
-  private get over(): boolean {
-    return this.child.exitCode !== null || this.child.signalCode !== null;
-  }
-
-  /** Waits for the next message that has the member `key`; drops those before it. */
-  async next<Key extends string>(key: Key): Promise<Extract<Message, Record<Key, unknown>>> {
-    for (;;) {
-      const message = this.messages.shift();
-      if (message !== undefined && key in message) return message as Extract<Message, Record<Key, unknown>>;
-      if (message !== undefined) continue;
-      if (this.over) throw new Error('A process of the benchmark has ended too early.');
-      await new Promise<void>((resolve) => (this.wake = resolve));
-    }
-  }
-
-  tell(command: Command): void {
-    this.child.send(command);
-  }
-
-  async stop(): Promise<void> {
-    if (this.over) return;
-    this.child.kill('SIGKILL');
-    await once(this.child, 'exit');
-  }
 }
 
 /** Gives the number of sockets that a process may open, with some room for other files. */

@@ -17,6 +17,7 @@ const BENCHMARKS: Readonly<Record<string, () => Promise<{ run: (options: Benchma
   'fan-out': () => import('./fan-out.ts'),
   ingestion: () => import('./ingestion.ts'),
   'kill-switch': () => import('./kill-switch.ts'),
+  storm: () => import('./storm.ts'),
   sync: () => import('./sync.ts'),
 };
 
