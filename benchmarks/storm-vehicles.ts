@@ -10,7 +10,7 @@ import { wallClock } from './fan-out-messages.ts';
 import type { VehicleCommand, VehicleMessage } from './storm-messages.ts';
 
 const [host = '', port = '', tokensFile = ''] = process.argv.slice(2);
- 
+
 const tokens = JSON.parse(readFileSync(tokensFile, 'utf8')) as string[];
 const buffer = Buffer.alloc(256 * 1024);
 

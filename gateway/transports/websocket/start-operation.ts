@@ -234,9 +234,10 @@ async function runSingle(
     // (docs/decisions/subscribe-before-sync.md).
     for (let pending = connection.pending; turn !== 'first' && pending !== null; pending = connection.pending)
       await pending;
-    await services.turns.take(turn);
-    if (dropped()) return;
+    // Kept answers take no turn: a fleet that comes back asks for the same one.
     const governed = await governedAnswer(request, caller, services);
+    if (governed === null) await services.turns.take(turn);
+    if (dropped()) return;
     const json = governed ?? (await execute(connection, request, caller, services));
     if (single.ended) return;
     connection.take(id);
