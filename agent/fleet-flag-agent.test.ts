@@ -1,3 +1,4 @@
+import { setImmediate as turn } from 'node:timers/promises';
 import { chmod, readFile, writeFile } from 'node:fs/promises';
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 import type { RuleDefinition } from '../core/model.ts';
@@ -203,6 +204,8 @@ describe('evaluation', () => {
     clock += 7 * day - 10_000;
     expect(offline.booleanDetails('lane-keep', false)).toMatchObject({ value: true, reason: 'SPLIT' });
     clock += 20_000;
+    // The clock is read once in each run of the program.
+    await turn();
     expect(offline.booleanDetails('lane-keep', true)).toMatchObject({
       value: false,
       reason: 'STALE',

@@ -12,6 +12,7 @@ import { AgentEvents, type FlagChange } from './agent-events.ts';
 import { completeOptions, type CompleteAgentOptions, type FleetFlagAgentOptions } from './agent-options.ts';
 import {
   NOT_READY_MESSAGE,
+  evaluatedValue,
   evaluationDetails,
   type EvaluationDetails,
   type ValueType,
@@ -200,22 +201,22 @@ export class FleetFlagAgent {
 
   /** Gives the value of a boolean flag, or `defaultValue` where there is no such flag. Never throws. */
   booleanValue(key: string, defaultValue: boolean, context?: ProgramContext): boolean {
-    return this.booleanDetails(key, defaultValue, context).value;
+    return this.#value(key, 'boolean', defaultValue, context);
   }
 
   /** Gives the value of a string flag, or `defaultValue` where there is no such flag. Never throws. */
   stringValue(key: string, defaultValue: string, context?: ProgramContext): string {
-    return this.stringDetails(key, defaultValue, context).value;
+    return this.#value(key, 'string', defaultValue, context);
   }
 
   /** Gives the value of a number flag, or `defaultValue` where there is no such flag. Never throws. */
   numberValue(key: string, defaultValue: number, context?: ProgramContext): number {
-    return this.numberDetails(key, defaultValue, context).value;
+    return this.#value(key, 'number', defaultValue, context);
   }
 
   /** Gives the value of a JSON flag, or `defaultValue` where there is no such flag. Never throws. */
   jsonValue(key: string, defaultValue: JsonValue, context?: ProgramContext): JsonValue {
-    return this.jsonDetails(key, defaultValue, context).value;
+    return this.#value(key, 'json', defaultValue, context);
   }
 
   /**
@@ -363,6 +364,10 @@ export class FleetFlagAgent {
 
   #lastContact(): number {
     return this.#state === null ? 0 : lastContact(this.#state);
+  }
+
+  #value<T extends JsonValue>(key: string, type: ValueType, defaultValue: T, context?: ProgramContext): T {
+    return evaluatedValue(type, defaultValue, this.evaluate(key, context), this.#isReady);
   }
 
   #details<T extends JsonValue>(

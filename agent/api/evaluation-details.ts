@@ -63,6 +63,23 @@ export function evaluationDetails<T extends JsonValue>(
   };
 }
 
+/**
+ * Gives the value that `evaluationDetails` gives, without its details.
+ *
+ * @param ready whether the agent can evaluate flags
+ */
+export function evaluatedValue<T extends JsonValue>(
+  type: ValueType,
+  defaultValue: T,
+  evaluated: EvaluatedFlag | undefined,
+  ready: boolean,
+): T {
+  return ready && evaluated?.definition.type === type
+    ? // eslint-disable-next-line @typescript-eslint/consistent-type-assertions -- the flag is of the type that was asked for
+      (evaluated.evaluation.value as T)
+    : defaultValue;
+}
+
 /** The message of an evaluation by an agent that is not ready. */
 export const NOT_READY_MESSAGE = 'The agent has no flags: it has not synced yet, or it has been closed.';
 

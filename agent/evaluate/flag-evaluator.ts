@@ -43,6 +43,14 @@ interface Compiled {
   readonly held: HeldFlag;
   readonly definition: FlagDefinition;
   readonly compiled: CompiledFlag;
+  /** What the vehicle itself gets; evaluated when the definition or the vehicle's facts arrive, and not when asked. */
+  readonly own: OwnEvaluation;
+}
+
+/** The evaluation for the vehicle's own VIN and facts, within the flag's TTL and past it. */
+interface OwnEvaluation {
+  readonly fresh: EvaluatedFlag;
+  readonly stale: EvaluatedFlag;
 }
 
 /** Evaluates flags from the vehicle's present state and facts. */
@@ -64,20 +72,25 @@ export class FlagEvaluator {
   /** Evaluates by `facts` from now on, except where a program gives its own. */
   useFacts(facts: VehicleFacts): void {
     this.#facts = facts;
+    const vin = this.#state?.identity.vin ?? null;
+    for (const [key, flag] of this.#flags)
+      this.#flags.set(key, { ...flag, own: this.#evaluateOwn(flag.definition, flag.compiled, vin) });
   }
 
   /** Evaluates from `state` from now on. Only flags that changed are compiled again. */
   replace(state: VehicleState): void {
     const flags = new Map<string, Compiled>();
+    const { vin } = state.identity;
+    const isSameVehicle = this.#state?.identity.vin === vin;
     for (const [key, held] of state.flags) {
       const { served } = held;
       if (served === null) continue;
-      const known = this.#flags.get(key);
-      flags.set(key, {
-        held,
-        definition: served.definition,
-        compiled: known?.held.served?.id === served.id ? known.compiled : compileFlag(served.definition),
-      });
+      const { definition } = served;
+      const before = this.#flags.get(key);
+      const known = before?.held.served?.id === served.id ? before : undefined;
+      const compiled = known?.compiled ?? compileFlag(definition);
+      const own = (isSameVehicle ? known?.own : undefined) ?? this.#evaluateOwn(definition, compiled, vin);
+      flags.set(key, { held, definition, compiled, own });
     }
     this.#flags = flags;
     this.#state = state;
@@ -118,8 +131,10 @@ export class FlagEvaluator {
       if (local !== undefined) return local;
     }
     if (flag === undefined || this.#state === null) return undefined;
+    const stale = isStale(flag.held, this.#ageingClock.secondsOfRun());
+    if (context === undefined || context === null) return stale ? flag.own.stale : flag.own.fresh;
     const evaluation = evaluateFlag(flag.compiled, this.#contextOf(this.#state.identity.vin, context), {
-      stale: isStale(flag.held, this.#ageingClock.seconds()),
+      stale,
       nonce: this.#nonce,
     });
     return { definition: flag.definition, evaluation };
@@ -141,6 +156,13 @@ export class FlagEvaluator {
     const { variant, reason } = evaluateFlag(compiled, this.#contextOf(vin, null), { nonce: this.#nonce });
     if (variant === 'control' || variant === 'treatment' || variant === 'enabled') return variant;
     return reason === 'SPLIT' ? 'treatment' : 'enabled';
+  }
+
+  #evaluateOwn(definition: FlagDefinition, compiled: CompiledFlag, vin: string | null): OwnEvaluation {
+    const context = this.#contextOf(vin, null);
+    const evaluated = (stale: boolean): EvaluatedFlag =>
+      Object.freeze({ definition, evaluation: evaluateFlag(compiled, context, { stale, nonce: this.#nonce }) });
+    return { fresh: evaluated(false), stale: evaluated(true) };
   }
 
   #contextOf(vin: string | null, context: UncheckedContext | null | undefined): EvaluationContext {

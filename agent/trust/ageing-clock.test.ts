@@ -1,3 +1,4 @@
+import { setImmediate as turn } from 'node:timers/promises';
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 import fc from 'fast-check';
 import type { FleetFlagAgent } from '../fleet-flag-agent.ts';
@@ -197,6 +198,7 @@ describe('a vehicle whose clock is moved by days', () => {
 
   const start = (options: { url: string } = NOWHERE): Promise<FleetFlagAgent> =>
     vehicle.start({ now: () => clock, timings: { metricsWriteMs: 1 }, ...options });
+  // The clock is read once in each run of the program, so who moves it waits for the next.
   const state = (agent: FleetFlagAgent) => [
     agent.stringDetails('eco', '').value,
     agent.stringDetails('eco', '').reason,
@@ -209,10 +211,12 @@ describe('a vehicle whose clock is moved by days', () => {
     const agent = await start();
     for (const days of [0, -20, 6, -3, 6.99]) {
       clock = truth + days * DAY;
+      await turn();
       expect(state(agent)).toEqual(FRESH);
     }
     for (const days of [7.01, 6, 0, -400]) {
       clock = truth + days * DAY;
+      await turn();
       expect(state(agent)).toEqual(STALE);
     }
   });

@@ -4,6 +4,8 @@
  * battery was off, does not make old flags fresh. While the process runs, the passing time counts whatever the
  * vehicle's clock shows. A clock that is known to be wrong by years is corrected by the known offset.
  */
+import { SharedReading } from '../../core/async/shared-reading.ts';
+
 const DAY_SECONDS = 86_400;
 /** The offset beyond which a clock that shows a plausible time must have been set right, and not be so by chance. */
 const LARGE_OFFSET_SECONDS = 30 * DAY_SECONDS;
@@ -26,6 +28,7 @@ export class AgeingClock {
   #runningAt: number;
   /** The difference of the clocks, in seconds, at the last contact; null before the first since the start. */
   #difference: number | null = null;
+  readonly #ofRun = new SharedReading(() => this.seconds());
 
   /**
    * @param now the vehicle's clock, in milliseconds since 1970
@@ -41,6 +44,11 @@ export class AgeingClock {
   /** Gives the time in Unix seconds, rounded down. */
   seconds(): number {
     return Math.floor(this.#read());
+  }
+
+  /** Gives `seconds()`, read once in each synchronous run of the program. */
+  secondsOfRun(): number {
+    return this.#ofRun.get();
   }
 
   /**
@@ -60,6 +68,7 @@ export class AgeingClock {
   resumeAt(seconds: number): void {
     this.#read();
     this.#latest = Math.max(this.#latest, seconds);
+    this.#ofRun.forget();
   }
 
   /** Goes on from a stored time. */
@@ -67,6 +76,7 @@ export class AgeingClock {
     this.#runningAt = this.running();
     [this.#latest, this.#offset, this.#measured] = [latest, offset, measured];
     this.#read();
+    this.#ofRun.forget();
   }
 
   keep(): KeptTime {
@@ -98,6 +108,7 @@ export class AgeingClock {
     this.#latest = seconds;
     this.#offset = Math.abs(offset) <= DAY_SECONDS ? 0 : offset;
     this.#measured = true;
+    this.#ofRun.forget();
   }
 
   #read(): number {

@@ -4,7 +4,8 @@
  */
 import { unattended } from '../../../core/async/unattended.ts';
 import { FleetFlagError } from '../../../core/errors.ts';
-import type { JsonObject } from '../../../core/model.ts';
+import { SharedReading } from '../../../core/async/shared-reading.ts';
+import type { Evaluation, JsonObject } from '../../../core/model.ts';
 import { validateMeasured, validateMetricName } from '../../../core/wire/metric.ts';
 import type { EvaluatedFlag } from '../../evaluate/flag-evaluator.ts';
 import { timerDelay } from '../../../core/async/timer-delay.ts';
@@ -30,36 +31,56 @@ export interface RecorderOptions {
   readonly save: () => Promise<boolean>;
 }
 
-/** The most counters of flags and variants. Beyond it, the counts go into the queue at once. */
+/** The evaluations of a flag and variant that are not in the queue yet. */
+interface Counter {
+  readonly flagKey: string;
+  readonly variant: string;
+  count: number;
+  /** Milliseconds since 1970. */
+  last: number;
+}
+
+/** The most results of flags that are counted. Beyond it, the counts go into the queue at once. */
 const MAX_COUNTERS = 1_000;
 
 /** Records measurements and counts evaluations into a queue. */
 export class MetricRecorder {
   readonly #options: RecorderOptions;
-  readonly #counters = new Map<string, { flagKey: string; variant: string; count: number; last: number }>();
+  readonly #counters = new Map<string, Counter>();
+  /** The same counters by evaluation, which is one object for all contexts with its result. */
+  readonly #byEvaluation = new Map<Evaluation, Counter>();
+  readonly #nowOfRun: SharedReading;
   #countTimer: NodeJS.Timeout | undefined;
   #writeTimer: NodeJS.Timeout | undefined;
 
   constructor(options: RecorderOptions) {
     this.#options = options;
+    this.#nowOfRun = new SharedReading(options.now);
   }
 
   /** Counts one evaluation. */
   count({ definition, evaluation }: EvaluatedFlag): void {
-    const key = `${definition.key} ${evaluation.variant}`;
-    const last = this.#options.now();
-    const counter = this.#counters.get(key);
-    if (counter !== undefined) {
-      counter.count += 1;
-      counter.last = last;
-      return;
+    let counter = this.#byEvaluation.get(evaluation);
+    if (counter === undefined) {
+      counter = this.#counterOf(definition.key, evaluation.variant);
+      this.#byEvaluation.set(evaluation, counter);
     }
-    if (this.#counters.size >= MAX_COUNTERS) this.flush();
-    this.#counters.set(key, { flagKey: definition.key, variant: evaluation.variant, count: 1, last });
+    counter.count += 1;
+    counter.last = this.#nowOfRun.get();
+  }
+
+  #counterOf(flagKey: string, variant: string): Counter {
+    if (this.#byEvaluation.size >= MAX_COUNTERS) this.flush();
+    const key = `${flagKey} ${variant}`;
+    const known = this.#counters.get(key);
+    if (known !== undefined) return known;
+    const counter = { flagKey, variant, count: 0, last: 0 };
+    this.#counters.set(key, counter);
     this.#countTimer ??= setTimeout(() => {
       this.flush();
       unattended(this.#options.save(), 'Saving the measurements');
     }, timerDelay(this.#options.intervalMs)).unref();
+    return counter;
   }
 
   /**
@@ -93,6 +114,7 @@ export class MetricRecorder {
     for (const { flagKey, variant, count, last } of this.#counters.values())
       this.#options.queue.addEvaluations(flagKey, variant, count, last);
     this.#counters.clear();
+    this.#byEvaluation.clear();
   }
 
   /** Stops the timers and moves the counts into the queue. */
