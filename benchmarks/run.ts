@@ -12,6 +12,7 @@ const BENCHMARKS: Readonly<Record<string, () => Promise<{ run: (options: Benchma
   reads: () => import('./reads.ts'),
   audience: () => import('./audience.ts'),
   agent: () => import('./agent.ts'),
+  evaluation: () => import('./evaluation.ts'),
   'event-streams': () => import('./event-streams.ts'),
   flash: () => import('./flash.ts'),
   'fan-out': () => import('./fan-out.ts'),
