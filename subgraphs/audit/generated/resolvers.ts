@@ -58,9 +58,9 @@ export type User = {
   readonly lastLoginAt?: Maybe<Scalars['DateTime']['output']>;
   readonly createdAt: Scalars['DateTime']['output'];
   readonly updatedAt: Scalars['DateTime']['output'];
-  /** In the answer of `updateUser`: what they had asked for and may not ask for any more. Elsewhere null. */
+  /** In the answer of `updateUser`: the user's pending change requests that this cancelled. Elsewhere null. */
   readonly cancelledChangeRequests?: Maybe<ReadonlyArray<ChangeRequest>>;
-  /** In the answer of `updateUser`: what went on in their name and may not any more. Elsewhere null. */
+  /** In the answer of `updateUser`: the rollouts in the user's name that this paused. Elsewhere null. */
   readonly pausedRollouts?: Maybe<ReadonlyArray<Rollout>>;
 };
 
@@ -84,7 +84,7 @@ export type UserConnection = {
   readonly totalCount: Scalars['Int']['output'];
 };
 
-/** Who is calling. */
+/** The caller of the operation. */
 export type Viewer = {
   readonly kind: ViewerKind;
   readonly role?: Maybe<Role>;
@@ -94,27 +94,27 @@ export type Viewer = {
   readonly environment?: Maybe<Environment>;
 };
 
-/** What a partner's programs identify themselves with, in `x-api-key`. Keys are deactivated, never deleted. */
+/** The credential of a partner's programs, sent in the header `x-api-key`. Keys are deactivated, never deleted. */
 export type ApiKey = {
   readonly id: Scalars['ID']['output'];
   readonly name: Scalars['String']['output'];
-  /** How the key begins; nothing of it is secret. */
+  /** The beginning of the key, which is not secret. */
   readonly keyPrefix: Scalars['String']['output'];
   readonly role: Role;
   readonly rateLimitPerMin: Scalars['Int']['output'];
-  /** Not after it was revoked. A key that has expired stays active, and is refused. */
+  /** False after the key was revoked. A key that has expired stays active, but is refused. */
   readonly isActive: Scalars['Boolean']['output'];
   /** Written at most once a minute. */
   readonly lastUsedAt?: Maybe<Scalars['DateTime']['output']>;
   readonly expiresAt?: Maybe<Scalars['DateTime']['output']>;
-  /** Null for a key that was made on the server itself. */
+  /** Null for a key that was created by a command on the server itself. */
   readonly createdBy?: Maybe<User>;
   readonly createdAt: Scalars['DateTime']['output'];
 };
 
 export type CreatedApiKey = {
   readonly apiKey: ApiKey;
-  /** Shown this once: only its SHA-256 is kept. */
+  /** Shown only here: FleetFlag keeps nothing but its SHA-256. */
   readonly key: Scalars['String']['output'];
 };
 
@@ -125,13 +125,13 @@ export type CreateApiKeyInput = {
   readonly role: Role;
   /** 1 to 1,000,000 operations, over all gateways. */
   readonly rateLimitPerMin?: InputMaybe<Scalars['Int']['input']>;
-  /** In the future. Without it the key is good until it is revoked. */
+  /** Must be in the future. Without it the key is valid until it is revoked. */
   readonly expiresAt?: InputMaybe<Scalars['DateTime']['input']>;
-  /** Ids of registered operations that are bound to it: from then on no key runs them that they are not bound to. */
+  /** Ids of registered operations to bind to the key: from then on, only keys to which they are bound run them. */
   readonly operations?: InputMaybe<ReadonlyArray<Scalars['ID']['input']>>;
 };
 
-/** Credentials that are good no more: at most one of the four; none says only how far the trail has been read. */
+/** Credentials that were revoked: at most one of the four members. An event with none of them only says how far the audit log has been read. */
 export type EndedCredential = {
   readonly position: Scalars['Int']['output'];
   /** All sessions of this user. */
@@ -143,7 +143,7 @@ export type EndedCredential = {
   readonly vin?: Maybe<Scalars['ID']['output']>;
 };
 
-/** What a gateway needs to know of a key that is good. */
+/** What a gateway needs to know of a valid key. */
 export type ApiKeyCredential = {
   readonly id: Scalars['ID']['output'];
   readonly role: Role;
@@ -152,7 +152,7 @@ export type ApiKeyCredential = {
 };
 
 export type Session = {
-  /** Goes into `Authorization: Bearer …`. */
+  /** To be sent as `Authorization: Bearer …`. */
   readonly token: Scalars['String']['output'];
   readonly expiresAt: Scalars['DateTime']['output'];
   readonly user: User;
@@ -160,7 +160,7 @@ export type Session = {
 
 export type Flag = {
   readonly id: Scalars['ID']['output'];
-  /** What was done to it, newest first. */
+  /** The flag's entries of the audit log, newest first. */
   readonly history: AuditLogConnection;
 };
 
@@ -172,7 +172,7 @@ export type FlaghistoryArgs = {
   before?: InputMaybe<Scalars['String']['input']>;
 };
 
-/** One entry of the trail: append-only, each chained to the one before by `hash`. */
+/** One entry of the audit log: append-only, each chained to the one before by `hash`. */
 export type AuditLog = {
   readonly id: Scalars['ID']['output'];
   readonly user?: Maybe<User>;
@@ -220,26 +220,26 @@ export type CreateUserInput = {
   readonly department?: InputMaybe<Scalars['String']['input']>;
 };
 
-/** What is left out stays as it is. Only the department can be null: it is then cleared. */
+/** Members that are left out keep their value. Only the department may be null, which clears it. */
 export type UpdateUserInput = {
   readonly name?: InputMaybe<Scalars['String']['input']>;
   /** Another role ends all sessions of the account. */
   readonly role?: InputMaybe<Role>;
   readonly department?: InputMaybe<Scalars['String']['input']>;
-  /** false ends all sessions of the account; nobody signs in to it until it is true again. */
+  /** False ends all sessions of the account and refuses new ones until it is true again. */
   readonly isActive?: InputMaybe<Scalars['Boolean']['input']>;
 };
 
-/** Whether the trail is what was written. */
+/** Whether the audit log is as it was written. */
 export type AuditIntegrity = {
   readonly intact: Scalars['Boolean']['output'];
   /** How many entries were recomputed, up to the first broken one. */
   readonly checked: Scalars['Int']['output'];
   /** The first entry that does not fit: changed, put in, or with a gap before it (where the end is missing: after it). */
   readonly firstBrokenId?: Maybe<Scalars['ID']['output']>;
-  /** What is wrong there, in words. */
+  /** A sentence that says what is wrong with that entry. */
   readonly fault?: Maybe<Scalars['String']['output']>;
-  /** The hash of the period's last entry, when all is intact. Note it elsewhere: who can rewrite the whole trail cannot rewrite that. */
+  /** The hash of the period's last entry, when all is intact. Note it elsewhere: somebody who can rewrite the whole audit log cannot rewrite that. */
   readonly headHash?: Maybe<Scalars['String']['output']>;
 };
 
@@ -251,15 +251,15 @@ export type IndexUsage = {
   readonly sizeBytes: Scalars['Float']['output'];
 };
 
-/** Indexes of one table that are the same: all but one are waste. */
+/** Indexes of one table that have the same definition: all but one of them can be dropped. */
 export type DuplicateIndexes = {
   readonly table: Scalars['String']['output'];
   readonly indexes: ReadonlyArray<Scalars['String']['output']>;
-  /** Of all of them. */
+  /** The size of all of them together. */
   readonly sizeBytes: Scalars['Float']['output'];
 };
 
-/** A statement as pg_stat_statements keeps it: with `$1` in the place of values. */
+/** A statement as pg_stat_statements keeps it, with `$1` in place of values. */
 export type SlowQuery = {
   readonly query: Scalars['String']['output'];
   readonly calls: Scalars['Float']['output'];
@@ -268,7 +268,7 @@ export type SlowQuery = {
   readonly totalMs: Scalars['Float']['output'];
 };
 
-/** A partitioned table's partitions are counted in it. */
+/** The size of one table, with its partitions. */
 export type TableSize = {
   readonly table: Scalars['String']['output'];
   readonly totalBytes: Scalars['Float']['output'];
@@ -276,55 +276,55 @@ export type TableSize = {
   readonly indexBytes: Scalars['Float']['output'];
 };
 
-/** What operators ask of the database. */
+/** Findings about the database, for operators. */
 export type DatabaseHealth = {
-  /** Largest first. Those that keep values unique are not among them. */
+  /** The largest first. Indexes that keep values unique are not among them. */
   readonly unusedIndexes: ReadonlyArray<IndexUsage>;
   readonly duplicateIndexes: ReadonlyArray<DuplicateIndexes>;
   /** Slowest mean first, at most 20. */
   readonly slowQueries: ReadonlyArray<SlowQuery>;
-  /** Largest first. */
+  /** The largest first. */
   readonly tableSizes: ReadonlyArray<TableSize>;
-  /** What could not be found out, and why. */
+  /** The findings that are missing, and why. */
   readonly notes: ReadonlyArray<Scalars['String']['output']>;
 };
 
-/** A GraphQL operation that is run by its id. An id means one text for ever. */
+/** A GraphQL operation that clients run by its id. The text of an id never changes. */
 export type PersistedOperation = {
   readonly id: Scalars['ID']['output'];
-  /** Of the body in UTF-8, in hexadecimal. */
+  /** The SHA-256 of the body in UTF-8, in hexadecimal. */
   readonly sha256: Scalars['String']['output'];
   readonly name: Scalars['String']['output'];
   readonly type: OperationType;
   readonly body: Scalars['String']['output'];
   readonly createdAt: Scalars['DateTime']['output'];
-  /** The keys that it is bound to. None: any key whose role permits it, but for personal data (docs/guides/partners.md). */
+  /** The keys to which it is bound. With none, every key whose role permits it may run it, unless it reads personal data (docs/guides/partners.md). */
   readonly apiKeys: ReadonlyArray<ApiKey>;
 };
 
-/** For gateways: what stands behind an id. */
+/** For gateways: the text of a registered operation. */
 export type PersistedOperationText = {
   readonly sha256: Scalars['String']['output'];
   readonly body: Scalars['String']['output'];
-  /** The keys that may run it; null: any. */
+  /** The keys that may run it; null: every key. */
   readonly apiKeys?: Maybe<ReadonlyArray<Scalars['ID']['output']>>;
 };
 
 export type Query = {
   readonly me: Viewer;
-  /** Newest first. */
+  /** Accounts, newest first. */
   readonly users: UserConnection;
-  /** Newest first. */
+  /** Entries of the audit log, newest first. */
   readonly auditLogs: AuditLogConnection;
-  /** Recomputes the hash chain of the trail: all of it, or from (inclusive) one time to (exclusive) another. */
+  /** Recomputes the hash chain of the audit log: all of it, or from (inclusive) one time to (exclusive) another. */
   readonly auditIntegrity: AuditIntegrity;
   readonly databaseHealth: DatabaseHealth;
-  /** Newest first. */
+  /** Registered operations, newest first. */
   readonly persistedOperations: ReadonlyArray<PersistedOperation>;
   readonly persistedOperation?: Maybe<PersistedOperationText>;
-  /** Newest first, revoked ones too. */
+  /** API keys, newest first, revoked ones as well. */
   readonly apiKeys: ReadonlyArray<ApiKey>;
-  /** Whose key has this SHA-256 (in hexadecimal); null when it is unknown, revoked or expired. Notes that it is used. */
+  /** The key with this SHA-256 (in hexadecimal); null when it is unknown, revoked or expired. Records that the key was used. */
   readonly apiKeyCredential?: Maybe<ApiKeyCredential>;
 };
 
@@ -364,26 +364,27 @@ export type QueryapiKeyCredentialArgs = {
 
 export type Mutation = {
   /**
-   * Apollo's persisted-query manifest, version 1, or an object of texts by their ids as Relay's compiler and GraphQL Code
-   * Generator write it, of at most 1,000 operations; see docs/guides/partners.md. All or none: an operation that the schema does not accept is refused, and so is another text for an id that is registered.
-   * With `apiKeys` all of them are bound to these keys: to another key they are as if they were not registered.
+   * Registers up to 1,000 operations, all or none, from Apollo's persisted-query manifest, version 1, or an object of texts by
+   * their ids as Relay's compiler and GraphQL Code Generator write it; see docs/guides/partners.md. Refuses an operation that
+   * the schema does not accept, and another text for an id that is registered. With `apiKeys`, all of them are bound to these
+   * keys: to another key they look unregistered.
    */
   readonly registerPersistedOperations: ReadonlyArray<PersistedOperation>;
-  /** A session for 12 hours. After too many failures RATE_LIMITED, with the seconds to wait. */
+  /** Starts a session of 12 hours. After too many failures: RATE_LIMITED, with the seconds to wait. */
   readonly login: Session;
-  /** Ends this session; other sessions of the account go on. */
+  /** Ends the caller's session; other sessions of the account go on. */
   readonly logout: Scalars['Boolean']['output'];
-  /** Changes the caller's own password and ends all sessions of the account, this one too: sign in again with the new password. */
+  /** Changes the caller's own password and ends all sessions of the account, including this one: sign in again with the new password. */
   readonly changePassword: Scalars['Boolean']['output'];
   readonly createUser: User;
   /**
    * CONFLICT where no active administrator would be left. Deactivating somebody, or taking a right from them, cancels the
-   * change requests and pauses the rollouts that are in their name by that right; the answer lists them.
+   * change requests and pauses the rollouts in their name that need that right; the answer lists them.
    */
   readonly updateUser: User;
-  /** For people only: a key that could make keys would outlive its own end. */
+  /** Creates an API key. Only signed-in users may: a key that could create keys would outlive its own revocation. */
   readonly createApiKey: CreatedApiKey;
-  /** Effective on every gateway, and on open sockets, within 5 seconds. Revoking a key again is no fault. */
+  /** Revokes an API key, on every gateway and on open websockets, within 5 seconds. Revoking a revoked key changes nothing. */
   readonly revokeApiKey: ApiKey;
 };
 
@@ -427,9 +428,9 @@ export type MutationrevokeApiKeyArgs = {
 };
 
 export type Subscription = {
-  /** Every entry that is appended from now on, in the order of the chain, none left out and none twice. */
+  /** Every entry that is appended from now on, in the order of the chain; none is left out or sent twice. */
   readonly auditTrail: AuditLog;
-  /** What has ended after this position of the trail, or from now on; the first event comes at once and says where that is. */
+  /** Credentials that were revoked after this position of the audit log, or from now on. The first event comes at once and says which position that is. */
   readonly endedCredentials: EndedCredential;
 };
 

@@ -51,7 +51,7 @@ export type User = {
 export type Flag = {
   readonly id: Scalars['ID']['output'];
   readonly key: Scalars['String']['output'];
-  /** Newest first. */
+  /** The flag's experiments, newest first. */
   readonly experiments: ReadonlyArray<Experiment>;
   /**
    * What vehicles have measured, in the order of time and variant; `$evaluations` is how often they have evaluated the flag.
@@ -73,21 +73,21 @@ export type MetricPoint = {
   /** The interval's beginning. */
   readonly at: Scalars['DateTime']['output'];
   readonly variant: Scalars['String']['output'];
-  /** Measurements; of `$evaluations`, reports. Its evaluations are the sum. */
+  /** The number of measurements. For `$evaluations`, the number of reports; the sum is the number of evaluations. */
   readonly count: Scalars['Float']['output'];
   readonly sum: Scalars['Float']['output'];
   readonly mean: Scalars['Float']['output'];
-  /** Different vehicles. */
+  /** The number of different vehicles. */
   readonly vehicles: Scalars['Int']['output'];
 };
 
-/** What became of a batch; each of its items is counted in one of the three. */
+/** The result of a batch; each of its items is counted in one of the three. */
 export type MetricReceipt = {
-  /** Stored now. */
+  /** Items that were stored. */
   readonly accepted: Scalars['Int']['output'];
-  /** Of a batch that was known to be stored already: nothing was changed. */
+  /** Items of a batch that was already stored: nothing was changed. */
   readonly duplicates: Scalars['Int']['output'];
-  /** Older than 30 days, or more than 5 minutes ahead: never to be stored. */
+  /** Items older than 30 days, or more than 5 minutes ahead: they will never be stored. */
   readonly dropped: Scalars['Int']['output'];
 };
 
@@ -98,11 +98,11 @@ export type Experiment = {
   readonly name: Scalars['String']['output'];
   readonly description?: Maybe<Scalars['String']['output']>;
   readonly status: ExperimentStatus;
-  /** Of a draft when it is to begin; from then on when it began: measurements before it do not count. */
+  /** When a draft is to begin, or when the experiment began. Measurements before it do not count. */
   readonly startDate: Scalars['DateTime']['output'];
-  /** The planned end, past which measurements do not count; of a completed experiment when it ended. */
+  /** The planned end, or when a completed experiment ended. Measurements after it do not count. */
   readonly endDate?: Maybe<Scalars['DateTime']['output']>;
-  /** Vehicles wanted in each arm. */
+  /** The planned number of vehicles in each arm. */
   readonly sampleSize: Scalars['Int']['output'];
   /** Between 0 and 1. */
   readonly confidenceLevel: Scalars['Float']['output'];
@@ -113,7 +113,7 @@ export type Experiment = {
   readonly pValue?: Maybe<Scalars['Float']['output']>;
   /** Written at completion. */
   readonly improvementPercent?: Maybe<Scalars['Float']['output']>;
-  /** Live while it runs, those of completion after it; null for a draft and for what was cancelled. */
+  /** Computed now while the experiment runs, and kept from its completion on; null for a draft and a cancelled experiment. */
   readonly results?: Maybe<ExperimentResults>;
   readonly cancelReason?: Maybe<Scalars['String']['output']>;
   readonly createdAt: Scalars['DateTime']['output'];
@@ -130,21 +130,21 @@ export type ExperimentResults = {
   /** Treatment minus control, in the metric's unit. */
   readonly difference?: Maybe<Scalars['Float']['output']>;
   readonly differenceInterval?: Maybe<ReadonlyArray<Scalars['Float']['output']>>;
-  /** Welch's, for one look at the end. */
+  /** The p-value of Welch's t-test, valid for one analysis at the end. */
   readonly pValue?: Maybe<Scalars['Float']['output']>;
   readonly improvementPercent?: Maybe<Scalars['Float']['output']>;
-  /** Of improvementPercent. */
+  /** The confidence interval of `improvementPercent`, valid for one analysis at the end. */
   readonly confidenceInterval?: Maybe<ReadonlyArray<Scalars['Float']['output']>>;
-  /** Right at every look. */
+  /** The sequential p-value; it stays valid however often results are read. */
   readonly sequentialPValue?: Maybe<Scalars['Float']['output']>;
-  /** Of improvementPercent, right at every look. */
+  /** The confidence interval of `improvementPercent`; it stays valid however often results are read. */
   readonly sequentialConfidenceInterval?: Maybe<ReadonlyArray<Scalars['Float']['output']>>;
-  /** The same with what the vehicles measured in the 14 days before the start taken out; decides nothing. */
+  /** The same numbers, adjusted by CUPED for what the vehicles measured in the 14 days before the start; they decide nothing. */
   readonly cuped?: Maybe<CupedResult>;
   readonly significant: Scalars['Boolean']['output'];
   readonly decidedBy: DecisionBasis;
   readonly sampleRatioMismatch: SampleRatioMismatch;
-  /** Seen in both arms, and left out of every number. */
+  /** Vehicles that measured in both arms; they are left out of every other number. */
   readonly vehiclesInBothArms: Scalars['Int']['output'];
   readonly missing: ReadonlyArray<MissingNumber>;
   /** Changes that moved vehicles between the arms while it ran, oldest first. */
@@ -156,15 +156,15 @@ export type VariantResult = {
   readonly variant: Scalars['String']['output'];
   readonly vehicles: Scalars['Int']['output'];
   readonly observations: Scalars['Float']['output'];
-  /** Of the vehicles' means; 0 without vehicles. */
+  /** The mean of the vehicles' means; 0 without vehicles. */
   readonly mean: Scalars['Float']['output'];
-  /** Between the vehicles' means; 0 with fewer than two. */
+  /** The standard deviation of the vehicles' means; 0 with fewer than two vehicles. */
   readonly standardDeviation: Scalars['Float']['output'];
 };
 
 export type CupedResult = {
   readonly theta: Scalars['Float']['output'];
-  /** Share of the vehicles with measurements before the start. */
+  /** The share of vehicles that have measurements before the start. */
   readonly coverage: Scalars['Float']['output'];
   readonly varianceReduction?: Maybe<Scalars['Float']['output']>;
   readonly difference?: Maybe<Scalars['Float']['output']>;
@@ -177,13 +177,13 @@ export type CupedResult = {
   readonly missing: ReadonlyArray<MissingNumber>;
 };
 
-/** `number` is the name of the field that is null. */
+/** Why a number is null; `number` is the name of its field. */
 export type MissingNumber = {
   readonly number: Scalars['String']['output'];
   readonly reason: MissingReason;
 };
 
-/** `detected`: vehicles were lost in one arm more than in the other, and no number can be trusted. */
+/** Whether the arms' sizes are as planned. `detected`: one arm lost more vehicles than the other, and no number can be trusted. */
 export type SampleRatioMismatch = {
   readonly detected: Scalars['Boolean']['output'];
   readonly pValue: Scalars['Float']['output'];
@@ -225,7 +225,7 @@ export type CreateExperimentInput = {
   readonly primaryMetric: Scalars['String']['input'];
 };
 
-/** What is left out stays as it is; null clears a description or an end. */
+/** Members that are left out keep their value; null clears a description or an end. */
 export type UpdateExperimentInput = {
   readonly name?: InputMaybe<Scalars['String']['input']>;
   readonly description?: InputMaybe<Scalars['String']['input']>;
@@ -236,13 +236,13 @@ export type UpdateExperimentInput = {
   readonly primaryMetric?: InputMaybe<Scalars['String']['input']>;
 };
 
-/** `batchId` is unique to the vehicle: 1 to 64 letters, digits, dots, underscores, colons and hyphens. At most 500 items. */
+/** A batch of measurements. `batchId` is unique to the vehicle: 1 to 64 letters, digits, dots, underscores, colons and hyphens. At most 500 items. */
 export type MetricBatchInput = {
   readonly batchId: Scalars['ID']['input'];
   readonly items: ReadonlyArray<MetricInput>;
 };
 
-/** `tags` is a flat object of text, numbers and booleans: at most 16, and 1,024 bytes as JSON. */
+/** One measurement. `tags` is a flat object of strings, numbers and booleans: at most 16, and 1,024 bytes as JSON. */
 export type MetricInput = {
   readonly flagKey: Scalars['String']['input'];
   readonly variant: Scalars['String']['input'];
@@ -254,10 +254,10 @@ export type MetricInput = {
 
 export type Query = {
   readonly experiment?: Maybe<Experiment>;
-  /** Newest first. */
+  /** Experiments, newest first. */
   readonly experiments: ExperimentConnection;
   /**
-   * Vehicles needed in each arm, for one two-sided look at the end. Without `standardDeviation` the metric is binary and
+   * The number of vehicles needed in each arm, for one two-sided test at the end. Without `standardDeviation` the metric is binary and
    * `baseline` a share. `minimumDetectableEffect` is in the metric's unit, or with `relative` a fraction of `baseline`.
    */
   readonly requiredSampleSize: Scalars['Int']['output'];
@@ -288,13 +288,13 @@ export type QueryrequiredSampleSizeArgs = {
 };
 
 export type Mutation = {
-  /** A draft; a flag may have many. */
+  /** Creates a draft; a flag may have many. */
   readonly createExperiment: Experiment;
-  /** Of a draft. */
+  /** Changes a draft. */
   readonly updateExperiment: Experiment;
   /**
-   * Starts a draft, now. The flag is enabled, not killed, has one enabled percentage_rollout rule between 0 and 100 %,
-   * and no other running experiment.
+   * Starts a draft now. The flag must be enabled and not killed, and must have one enabled percentage_rollout rule between 0
+   * and 100 % and no other running experiment.
    */
   readonly startExperiment: Experiment;
   /** Ends a running experiment, analyses it and keeps the result. */
@@ -302,8 +302,8 @@ export type Mutation = {
   /** Ends a draft or a running experiment without a result. */
   readonly cancelExperiment: Experiment;
   /**
-   * A vehicle's measurements, acknowledged when they are stored. Sending the same batch again changes nothing; after
-   * SERVICE_UNAVAILABLE it should be sent again, as it was, when `retryAfter` has passed.
+   * For vehicles: stores a batch of measurements, and answers when they are stored. Sending the same batch again changes
+   * nothing; after SERVICE_UNAVAILABLE the agent should send it again, unchanged, when `retryAfter` has passed.
    */
   readonly reportMetrics: MetricReceipt;
 };

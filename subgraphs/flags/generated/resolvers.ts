@@ -63,8 +63,8 @@ export type PageInfo = {
 };
 
 /**
- * What has an id that `node` finds it by. A vehicle's is its VIN, all others are UUIDs. For clients such as Relay, which ask
- * again for one object by its id.
+ * An object that `node` finds by its id: a vehicle's is its VIN, all others are UUIDs. Clients such as Relay use it to fetch
+ * one object again.
  */
 export type Node = {
   readonly id: Scalars['ID']['output'];
@@ -85,7 +85,7 @@ export type AuditLog = Node & {
 /** A software feature that can be switched, and the rules that decide for whom. */
 export type Flag = Node & {
   readonly id: Scalars['ID']['output'];
-  /** What programs in the vehicle name it by. Unique in all environments; never changes. */
+  /** The name by which programs in the vehicle evaluate it. Unique across all environments; never changes. */
   readonly key: Scalars['String']['output'];
   readonly name: Scalars['String']['output'];
   readonly description?: Maybe<Scalars['String']['output']>;
@@ -109,9 +109,9 @@ export type Flag = Node & {
   readonly createdAt: Scalars['DateTime']['output'];
   readonly updatedAt: Scalars['DateTime']['output'];
   readonly archivedAt?: Maybe<Scalars['DateTime']['output']>;
-  /** Whether it waits for its first approval: it is what it would be, and no vehicle knows it. */
+  /** Whether it waits for its first approval. A draft shows what the flag would be; no vehicle gets it. */
   readonly draft: Scalars['Boolean']['output'];
-  /** Newest first. */
+  /** The flag's change requests, newest first. */
   readonly changeRequests: ReadonlyArray<ChangeRequest>;
 };
 
@@ -121,18 +121,21 @@ export type FlagchangeRequestsArgs = {
   status?: InputMaybe<ChangeRequestStatus>;
 };
 
-/** A change of a flag that is ASIL-D before or after it (or a lowering of any flag's level), which waits for a second person. */
+/** A change of a flag that is ASIL-D before or after it (or a lowering of any flag's level), which waits for a reviewer. */
 export type ChangeRequest = Node & {
   readonly id: Scalars['ID']['output'];
   readonly flag: Flag;
-  /** The audit action that it will be, such as CREATE_RULE. */
+  /** The audit action under which the change will be logged, such as CREATE_RULE. */
   readonly action: Scalars['String']['output'];
   readonly before?: Maybe<Scalars['JSON']['output']>;
   readonly after?: Maybe<Scalars['JSON']['output']>;
-  /** Whether it may disturb a running experiment. */
+  /** Whether the change may disturb a running experiment. */
   readonly force: Scalars['Boolean']['output'];
   readonly status: ChangeRequestStatus;
-  /** Whether it is pending and its flag has changed since: approving it is a CONFLICT. Of an archived flag it is cancelled. */
+  /**
+   * Whether the request is pending and its flag has changed since: approving it is then a CONFLICT. Archiving the flag cancels
+   * its requests.
+   */
   readonly outdated: Scalars['Boolean']['output'];
   readonly requestedBy: User;
   readonly reviewedBy?: Maybe<User>;
@@ -141,14 +144,14 @@ export type ChangeRequest = Node & {
   readonly reviewedAt?: Maybe<Scalars['DateTime']['output']>;
 };
 
-/** The first rule that matches decides. */
+/** Decides the value for the vehicles that it matches. Of a flag's rules, the first that matches decides. */
 export type Rule = {
   readonly id: Scalars['ID']['output'];
   readonly type: RuleType;
-  /** Higher is tried first. */
+  /** Rules of a higher priority are tried first. */
   readonly priority: Scalars['Int']['output'];
   readonly enabled: Scalars['Boolean']['output'];
-  /** By type; see docs/reference/evaluation.md. A vehicle is given digests in place of other vehicles' VINs. */
+  /** The form depends on the type; see docs/reference/evaluation.md. A vehicle gets digests in place of other vehicles' VINs. */
   readonly conditions: Scalars['JSON']['output'];
   /** The bare value served on a match; null for a boolean flag means true. */
   readonly value?: Maybe<Scalars['JSON']['output']>;
@@ -164,23 +167,23 @@ export type Rule = {
 export type Rollout = {
   readonly id: Scalars['ID']['output'];
   readonly status: RolloutStatus;
-  /** In order. */
+  /** The steps in the order of their times. */
   readonly steps: ReadonlyArray<RolloutStep>;
   /** The rule's percentage now. */
   readonly currentPercentage: Scalars['Float']['output'];
   /** Null unless it is RUNNING. */
   readonly nextStepAt?: Maybe<Scalars['DateTime']['output']>;
-  /** In whose name the steps are applied. */
+  /** The user in whose name the steps are applied. */
   readonly scheduledBy: User;
-  /** The second person, where the flag is ASIL-D. */
+  /** The reviewer, where the flag is ASIL-D. */
   readonly approvedBy?: Maybe<User>;
-  /** The last request to start or to resume it that needed a second person. */
+  /** The last request to start or to resume it that needed a reviewer. */
   readonly changeRequest?: Maybe<ChangeRequest>;
   readonly pausedReason?: Maybe<Scalars['String']['output']>;
   readonly guard?: Maybe<RolloutGuard>;
-  /** What the guard has found since the percentage is what it is, or was at the end; null until it has looked. */
+  /** The guard's numbers at the present percentage, or at the last one of a rollout that has ended; null before its first check. */
   readonly guardStatus?: Maybe<RolloutGuardStatus>;
-  /** Until when the guard watches on after the last step; null before that and unless it is RUNNING. */
+  /** The end of the guard's watch after the last step; null before that step, and unless the rollout is RUNNING. */
   readonly watchedUntil?: Maybe<Scalars['DateTime']['output']>;
   readonly createdAt: Scalars['DateTime']['output'];
   readonly updatedAt: Scalars['DateTime']['output'];
@@ -196,9 +199,9 @@ export type RolloutGuard = {
   readonly minimumVehicles: Scalars['Int']['output'];
   readonly silenceSeconds: Scalars['Int']['output'];
   readonly watchForSeconds: Scalars['Int']['output'];
-  /** What the rule is pulled back to. */
+  /** The percentage to which the rule is pulled back. */
   readonly initialPercentage: Scalars['Float']['output'];
-  /** Measurements from here on count: when the last step was applied, or the rollout began or was resumed. */
+  /** The time from which measurements count: when the last step was applied, or the rollout began or was resumed. */
   readonly watchedSince?: Maybe<Scalars['DateTime']['output']>;
 };
 
@@ -207,16 +210,16 @@ export type RolloutGuardStatus = {
   readonly verdict: GuardVerdict;
   readonly controlVehicles: Scalars['Int']['output'];
   readonly treatmentVehicles: Scalars['Int']['output'];
-  /** Left out of all numbers. */
+  /** Vehicles that measured under both variants; they are left out of all other numbers. */
   readonly vehiclesInBothArms: Scalars['Int']['output'];
-  /** Of the vehicles' means. */
+  /** The mean of the vehicles' means. */
   readonly controlMean?: Maybe<Scalars['Float']['output']>;
   readonly treatmentMean?: Maybe<Scalars['Float']['output']>;
   /** By how much the treatment is worse than control, in percent of control's mean; below 0 it is better. */
   readonly worsePercent?: Maybe<Scalars['Float']['output']>;
-  /** Of `worsePercent`, right at every look at once. */
+  /** The confidence interval of `worsePercent`; it stays valid however often it is checked. */
   readonly worsePercentInterval?: Maybe<ReadonlyArray<Scalars['Float']['output']>>;
-  /** Of the limit being kept, right at every look at once; null before there is a verdict. */
+  /** The p-value of the hypothesis that the limit is kept; it stays valid however often it is checked. Null before there is a verdict. */
   readonly pValue?: Maybe<Scalars['Float']['output']>;
   /** The limit counts as crossed when `pValue` is below this: the present watch's share of 1 − `confidenceLevel`. */
   readonly significance: Scalars['Float']['output'];
@@ -227,10 +230,10 @@ export type RolloutGuardStatus = {
 
 export type RolloutStep = {
   readonly percentage: Scalars['Float']['output'];
-  /** When it is or was due. Of a step that was given as `after`: an estimate until the step before is applied. */
+  /** When the step is or was due. For a step that was given as `after`, an estimate until the step before is applied. */
   readonly at: Scalars['DateTime']['output'];
   readonly appliedAt?: Maybe<Scalars['DateTime']['output']>;
-  /** The revision that it made; null until then, and where the percentage had been reached by hand already. */
+  /** The revision that the step made; null before that, and where somebody had already set the percentage by hand. */
   readonly revision?: Maybe<Scalars['Int']['output']>;
 };
 
@@ -257,14 +260,13 @@ export type FlagConnection = {
 };
 
 /**
- * What a vehicle needs to be up to date. Each entry of `flags` is signed; `proof` is a compact JWS over what the
- * environment consists of at its revision, and the time; `statement`, for agents from before, is one over the revision and
- * the time alone.
+ * What a vehicle needs to be up to date. Each entry of `flags` is signed. `proof` is a compact JWS over the environment's set
+ * of flags at its revision, and the time. `statement`, for older agents, is one over the revision and the time alone.
  */
 export type FlagSync = {
   readonly environment: Environment;
   readonly revision: Scalars['Int']['output'];
-  /** Whether this is everything, to replace what the vehicle has, or only what changed since the revision it named. */
+  /** True: these are all flags and replace those that the vehicle has. False: these are the changes since the revision that it named. */
   readonly full: Scalars['Boolean']['output'];
   readonly flags: ReadonlyArray<SignedFlag>;
   readonly statement: Scalars['String']['output'];
@@ -282,7 +284,7 @@ export type SignedFlag = {
 
 /**
  * One change. `previousRevision` is always the last revision sent before: a vehicle that is not at it has missed something
- * and syncs. `proof` says what the environment consists of after the last of the changes that were read together.
+ * and syncs. `proof` proves the environment's set of flags after the last of the changes that were read together.
  */
 export type FlagChange = {
   readonly environment: Environment;
@@ -316,7 +318,7 @@ export type Vehicle = Node & {
   readonly model: Scalars['String']['output'];
   readonly swVersion: Scalars['String']['output'];
   readonly region: Scalars['String']['output'];
-  /** What this vehicle gets for every flag of an environment. */
+  /** The value that this vehicle gets for every flag of an environment. */
   readonly evaluations: ReadonlyArray<Evaluation>;
 };
 
@@ -330,7 +332,7 @@ export type FlagFilter = {
   readonly enabled?: InputMaybe<Scalars['Boolean']['input']>;
   readonly safetyLevel?: InputMaybe<SafetyLevel>;
   readonly archived?: InputMaybe<Scalars['Boolean']['input']>;
-  /** True: those that wait for their first approval, which are otherwise left out. */
+  /** True: only flags that wait for their first approval. They are otherwise left out. */
   readonly draft?: InputMaybe<Scalars['Boolean']['input']>;
   /**
    * Words in name and description, as one would type them into a search engine (`"two words"`, `-without`, `or`). Without
@@ -338,16 +340,16 @@ export type FlagFilter = {
    * Chinese or Japanese character, is the beginning of a word.
    */
   readonly search?: InputMaybe<Scalars['String']['input']>;
-  /** Whether a kill switch holds it. */
+  /** Whether a kill switch holds the flag at its default. */
   readonly killed?: InputMaybe<Scalars['Boolean']['input']>;
   readonly type?: InputMaybe<FlagType>;
-  /** Whether a rollout of it waits for approval, runs or is paused. */
+  /** Whether a rollout of the flag waits for approval, runs or is paused. */
   readonly hasRollout?: InputMaybe<Scalars['Boolean']['input']>;
-  /** What its key begins with; capitals are not small letters here. */
+  /** The beginning of the key; capital and lower-case letters are different here. */
   readonly keyPrefix?: InputMaybe<Scalars['String']['input']>;
 };
 
-/** Flags that are equal in the field are in the order of their ids. A cursor is good for the field that it was got with. */
+/** Flags that are equal in the field are ordered by id. A cursor is valid only with the field that it was obtained with. */
 export type FlagOrder = {
   readonly field: FlagOrderField;
   readonly direction: OrderDirection;
@@ -363,7 +365,7 @@ export type CreateFlagInput = {
   readonly name: Scalars['String']['input'];
   readonly description?: InputMaybe<Scalars['String']['input']>;
   readonly type: FlagType;
-  /** Must fit the type. Choose the safe state. */
+  /** A value of the flag's type. Choose the safe state. */
   readonly defaultValue: Scalars['JSON']['input'];
   readonly safetyLevel: SafetyLevel;
   readonly environment: Environment;
@@ -381,7 +383,7 @@ export type UpdateFlagInput = {
 
 export type RuleInput = {
   readonly type: RuleType;
-  /** Higher is tried first; unique among a flag's rules of one type. */
+  /** Rules of a higher priority are tried first. Unique among a flag's rules of one type. */
   readonly priority?: InputMaybe<Scalars['Int']['input']>;
   readonly enabled?: InputMaybe<Scalars['Boolean']['input']>;
   readonly conditions: Scalars['JSON']['input'];
@@ -399,27 +401,27 @@ export type UpdateRuleInput = {
 
 /** Exactly one of `at` and `after`. */
 export type RolloutStepInput = {
-  /** Above the rule's present percentage and that of the step before; at most 100, in thousandths at the finest. */
+  /** Must be above the rule's present percentage and that of the step before, at most 100, with at most three decimals. */
   readonly percentage: Scalars['Float']['input'];
-  /** In the future, after the step before, at most a year ahead. */
+  /** Must be in the future, after the step before, at most a year ahead. */
   readonly at?: InputMaybe<Scalars['DateTime']['input']>;
-  /** ISO 8601 duration of weeks, days, hours, minutes and seconds, such as PT2H or P1D, from when the step before was applied; of the first step from the start. */
+  /** ISO 8601 duration of weeks, days, hours, minutes and seconds, such as PT2H or P1D, counted from when the step before was applied; for the first step, from the start. */
   readonly after?: InputMaybe<Scalars['String']['input']>;
 };
 
 /** Exactly one of `maxWorsePercent` and `bound`. See docs/guides/rollouts.md, "Guards". */
 export type RolloutGuardInput = {
-  /** As vehicles `track` it for this flag. */
+  /** The name of a metric that vehicles `track` for this flag. */
   readonly metric: Scalars['String']['input'];
-  /** In which direction harm lies. */
+  /** The direction in which the metric becomes worse. */
   readonly worse: GuardDirection;
   /** How much worse than control the treatment may be, in percent of control's mean; 0 or more. */
   readonly maxWorsePercent?: InputMaybe<Scalars['Float']['input']>;
-  /** What the treatment's mean must not pass. */
+  /** The value that the treatment's mean must not pass. */
   readonly bound?: InputMaybe<Scalars['Float']['input']>;
-  /** From 0.5 to 0.9999. 1 minus the chance of a false alarm, over the whole rollout. */
+  /** Must be from 0.5 to 0.9999: 1 minus the chance of a false alarm over the whole rollout. */
   readonly confidenceLevel?: InputMaybe<Scalars['Float']['input']>;
-  /** That have to have measured since the last step, in each arm that is compared, before there is a verdict; from 2. */
+  /** The vehicles that must have measured since the last step, in each arm that is compared, before there is a verdict; at least 2. */
   readonly minimumVehicles?: InputMaybe<Scalars['Int']['input']>;
   /** ISO 8601 duration without a measurement under treatment, after which the rollout pauses; at most 7 days. */
   readonly silence?: InputMaybe<Scalars['String']['input']>;
@@ -436,29 +438,29 @@ export type EvaluationContext = {
 };
 
 export type Query = {
-  /** Whatever has this id, or null: a vehicle's VIN, or the id of a flag, a change request, an experiment, a user or an entry of the trail. */
+  /** The object with this id, or null: a vehicle by its VIN, or by its id a flag, a change request, an experiment, a user or an entry of the audit log. */
   readonly node?: Maybe<Node>;
   readonly flag?: Maybe<Flag>;
   /**
-   * Newest first unless `orderBy` says otherwise. 20 unless `first` or `last` says how many, up to 100, as in every connection:
-   * `first` goes with `after`, `last` with `before`.
+   * Flags, newest first unless `orderBy` says otherwise. As in every connection, a page has 20 entries unless `first` (with
+   * `after`) or `last` (with `before`) names another number up to 100.
    */
   readonly flags: FlagConnection;
   /** Evaluates as the vehicle would. With a VIN the registered model, version and region fill what the context leaves out. */
   readonly evaluateFlag: Evaluation;
   readonly evaluateFlags: ReadonlyArray<Evaluation>;
-  /** Newest first. */
+  /** Change requests, newest first. */
   readonly changeRequests: ReadonlyArray<ChangeRequest>;
   /**
-   * Everything changed after `since` (0 or absent: everything). With a `nonce` (16 random bytes in base64url) the answer is
+   * The flags that changed after `since` (0 or absent: all flags). With a `nonce` (16 random bytes in base64url) the answer is
    * never an old one, and its proof holds the nonce: for a vehicle whose clock cannot tell how old a proof is. Nonces are
-   * limited; a refusal says in `retryAfter` when to come again.
+   * limited; a refusal says in `retryAfter` when to ask again.
    */
   readonly flagSync: FlagSync;
-  /** The proof of now: what the environment consists of. */
+  /** The present proof of the environment's set of flags. */
   readonly flagProof: Scalars['String']['output'];
   /**
-   * For a vehicle, about itself: its registered model, software version and region, as a compact JWS (EdDSA, `typ`
+   * For vehicles: the caller's own registered model, software version and region, as a compact JWS (EdDSA, `typ`
    * `fleetflag-vehicle-facts+jws`). Its agent fills in what its own settings leave out, and so evaluates as `evaluateFlag` does. `nonce`: 22 base64url characters, which the answer repeats.
    */
   readonly vehicleFacts: Scalars['String']['output'];
@@ -530,7 +532,7 @@ export type QueryanswerInputsArgs = {
 };
 
 export type Mutation = {
-  /** One that is ASIL-D waits for a second person, as a draft. Rejecting or cancelling its request frees the key. */
+  /** Creates a flag. An ASIL-D flag waits for a reviewer, as a draft; rejecting or cancelling its request frees the key. */
   readonly createFlag: FlagChangePayload;
   /**
    * While an experiment of the flag runs, a change that moves vehicles between its arms (of an enabled percentage_rollout
@@ -542,29 +544,29 @@ export type Mutation = {
   /** Takes the flag out of use for good; vehicles drop it. Flags are never deleted. */
   readonly archiveFlag: FlagChangePayload;
   /**
-   * A rule that holds the flag (an enabled KILL_SWITCH with force_disabled) is what `killSwitch` is: it needs a
-   * `conditions.reason`, waits for nobody, and stands in the trail as KILL_SWITCH.
+   * Creates a rule. A rule that holds the flag (an enabled KILL_SWITCH with force_disabled) acts as `killSwitch` does: it
+   * requires a `conditions.reason`, needs no approval, and is logged as KILL_SWITCH.
    */
   readonly createRule: FlagChangePayload;
-  /** As `createRule` of a kill switch. One that holds the flag no longer after this is released: `reason` says why. */
+  /** Changes a rule. Changing a kill switch so that it no longer holds the flag releases it: `reason` is then required. */
   readonly updateRule: FlagChangePayload;
-  /** Of a kill switch that holds the flag it is its release: `reason` says why. */
+  /** Deletes a rule. Deleting a kill switch that holds the flag releases it: `reason` is then required. */
   readonly deleteRule: FlagChangePayload;
-  /** Holds the flag at its default everywhere, at once, whatever its safety level. One that is held keeps its first reason; the trail has both. */
+  /** Holds the flag at its default everywhere, at once, whatever its safety level. A flag that is already held keeps its first reason; the audit log has both. */
   readonly killSwitch: FlagChangePayload;
   /** Lets the flag's rules decide again. */
   readonly releaseKillSwitch: FlagChangePayload;
-  /** Applies the change. Not by who asked for it; CONFLICT when the flag has changed since, or who asked may no longer. */
+  /** Applies the change. The requester cannot approve it. CONFLICT when the flag has changed since, or the requester may no longer make the change. */
   readonly approveChangeRequest: ChangeRequest;
   readonly rejectChangeRequest: ChangeRequest;
-  /** By who asked for it, or an administrator. */
+  /** Cancels a pending request. Only its requester and administrators may. */
   readonly cancelChangeRequest: ChangeRequest;
-  /** Raises a percentage_rollout rule's percentage in up to 50 steps, by itself and in the caller's name. A rule has one active rollout at a time. */
+  /** Raises a percentage_rollout rule's percentage in up to 50 steps, in the caller's name. A rule has one active rollout at a time. */
   readonly scheduleRollout: RolloutPayload;
   readonly pauseRollout: Rollout;
-  /** CONFLICT while the flag is killed. Of an ASIL-D flag's rollout it waits for a second person: the rollout stays PAUSED and shows the `changeRequest`. */
+  /** Resumes a paused rollout. CONFLICT while the flag is killed. For an ASIL-D flag this waits for a reviewer: the rollout stays PAUSED and shows the `changeRequest`. */
   readonly resumeRollout: Rollout;
-  /** Ends it for good; the percentage stays where it is. */
+  /** Ends the rollout for good; the percentage stays as it is. */
   readonly cancelRollout: Rollout;
 };
 
@@ -682,11 +684,11 @@ export type MutationcancelRolloutArgs = {
 
 export type Subscription = {
   /**
-   * Every change of an environment, in revision order, none left out: `previousRevision` is always the last revision
+   * Every change of an environment, in the order of revisions; none is left out: `previousRevision` is always the last revision
    * sent before. A vehicle may only name its own environment.
    */
   readonly flagChanges: FlagChange;
-  /** Every change request, as it is asked for and as it is decided, from now on, in that order; none left out. */
+  /** Every change request from now on, when it is made and when it is decided, in that order; none is left out. */
   readonly changeRequestChanges: ChangeRequest;
 };
 

@@ -43,7 +43,7 @@ export type PageInfo = {
 export type Vehicle = {
   /** The VIN, under the name by which `node` finds it. */
   readonly id: Scalars['ID']['output'];
-  /** 17 characters, digits and capitals without I, O and Q (ISO 3779). */
+  /** 17 digits and capital letters other than I, O and Q (ISO 3779). */
   readonly vin: Scalars['ID']['output'];
   readonly model: Scalars['String']['output'];
   readonly swVersion: Scalars['String']['output'];
@@ -52,19 +52,19 @@ export type Vehicle = {
   /** When it last connected, sent a heartbeat, or closed a connection. */
   readonly lastSeenAt?: Maybe<Scalars['DateTime']['output']>;
   readonly agentVersion?: Maybe<Scalars['String']['output']>;
-  /** Resident memory of the agent's process. */
+  /** The resident memory of the agent's process. */
   readonly agentMemoryMb?: Maybe<Scalars['Int']['output']>;
-  /** Of one core, by the agent's process, since the heartbeat before. */
+  /** The share of one core that the agent's process has used since the heartbeat before. */
   readonly agentCpuPercent?: Maybe<Scalars['Float']['output']>;
-  /** Size of the agent's database. */
+  /** The size of the agent's database. */
   readonly cacheSizeMb?: Maybe<Scalars['Float']['output']>;
-  /** The environment that its last token was issued for. */
+  /** The environment for which its last token was issued. */
   readonly environment?: Maybe<Environment>;
-  /** The revision that its agent has stored, as it last said; lower than before where it has lost what it had. */
+  /** The revision that its agent last reported as stored; lower than before where the agent has lost its data. */
   readonly appliedRevision?: Maybe<Scalars['Int']['output']>;
-  /** The control plane's clock less the vehicle's, as its agent last said: negative where the vehicle's is ahead. Null: it has not said. */
+  /** The control plane's clock minus the vehicle's, as its agent last reported: negative where the vehicle's is ahead. Null: never reported. */
   readonly clockOffsetSeconds?: Maybe<Scalars['Float']['output']>;
-  /** Kinds of what its agent refused before its last heartbeat and since the one before, such as `incomplete` (a change is kept from it) or `signature`; empty: nothing. */
+  /** The kinds of data that its agent refused between its last two heartbeats, such as `incomplete` (a change is kept from it) or `signature`; empty: it refused nothing. */
   readonly agentRefusals: ReadonlyArray<Scalars['String']['output']>;
   /** How often its tokens have been revoked; tokens of a former generation are no longer valid. */
   readonly tokenGeneration: Scalars['Int']['output'];
@@ -89,7 +89,7 @@ export type Count = {
   readonly count: Scalars['Int']['output'];
 };
 
-/** All registered vehicles. The lists begin with what most vehicles have. */
+/** Counts of all registered vehicles. Each list begins with what most vehicles have. */
 export type FleetSummary = {
   readonly total: Scalars['Int']['output'];
   readonly online: Scalars['Int']['output'];
@@ -100,16 +100,16 @@ export type FleetSummary = {
   readonly bySwVersion: ReadonlyArray<Count>;
 };
 
-/** Whom a rule would reach, of the vehicles that its flag's environment can reach. */
+/** The vehicles that a rule would reach, of those that its flag's environment can reach. */
 export type Audience = {
   readonly matched: Scalars['Int']['output'];
   /** The registered vehicles that belong to the flag's environment, or to none yet. */
   readonly total: Scalars['Int']['output'];
-  /** Of those matched. */
+  /** The matched vehicles by model. */
   readonly byModel: ReadonlyArray<Count>;
-  /** Of those matched. */
+  /** The matched vehicles by region. */
   readonly byRegion: ReadonlyArray<Count>;
-  /** At most 10 of those matched, from all over the fleet. */
+  /** At most 10 of the matched vehicles, from all over the fleet. */
   readonly sample: ReadonlyArray<Vehicle>;
 };
 
@@ -120,7 +120,7 @@ export type RolloutProgress = {
   readonly applied: Scalars['Int']['output'];
   /** The vehicles that belong to the environment. */
   readonly total: Scalars['Int']['output'];
-  /** Of the total; 0 where there are no vehicles. */
+  /** `applied` in percent of `total`; 0 where there are no vehicles. */
   readonly percent: Scalars['Float']['output'];
 };
 
@@ -145,28 +145,28 @@ export type RegisterVehicleInput = {
   readonly region: Scalars['String']['input'];
 };
 
-/** What is left out stays as it was. */
+/** Members that are left out keep their last value. */
 export type AgentHeartbeatInput = {
-  /** Of the vehicle: 1 to 50 characters. */
+  /** The vehicle's software version: 1 to 50 characters. */
   readonly swVersion?: InputMaybe<Scalars['String']['input']>;
   /** 1 to 20 characters. */
   readonly agentVersion?: InputMaybe<Scalars['String']['input']>;
   readonly agentMemoryMb?: InputMaybe<Scalars['Int']['input']>;
-  /** Up to 999.99: 100 is one core. */
+  /** Must be up to 999.99; 100 is one core. */
   readonly agentCpuPercent?: InputMaybe<Scalars['Float']['input']>;
-  /** Up to 999,999.99. */
+  /** Must be up to 999,999.99. */
   readonly cacheSizeMb?: InputMaybe<Scalars['Float']['input']>;
-  /** The revision that is on disk whose set the agent holds, 0 or more. It counts in the environment of the vehicle's token. */
+  /** The revision that is on disk and whose whole set the agent holds, 0 or more. It counts in the environment of the vehicle's token. */
   readonly appliedRevision?: InputMaybe<Scalars['Int']['input']>;
-  /** The control plane's clock less the vehicle's: up to 10,000,000,000 either way. */
+  /** The control plane's clock minus the vehicle's; must be from -10,000,000,000 to 10,000,000,000. */
   readonly clockOffsetSeconds?: InputMaybe<Scalars['Float']['input']>;
-  /** Kinds of what the agent has refused since the heartbeat before, and `incomplete` for as long as a change is missing: at most 20, each of 1 to 40 small letters, digits and hyphens. An empty list: nothing. */
+  /** The kinds of data that the agent has refused since the heartbeat before, and `incomplete` for as long as a change is missing: at most 20, each of 1 to 40 lower-case letters, digits and hyphens. An empty list: it refused nothing. */
   readonly refusals?: InputMaybe<ReadonlyArray<Scalars['String']['input']>>;
 };
 
 export type RuleInput = {
   readonly type: RuleType;
-  /** Higher is tried first; unique among a flag's rules of one type. */
+  /** Rules of a higher priority are tried first. Unique among a flag's rules of one type. */
   readonly priority?: InputMaybe<Scalars['Int']['input']>;
   readonly enabled?: InputMaybe<Scalars['Boolean']['input']>;
   readonly conditions: Scalars['JSON']['input'];
@@ -174,27 +174,27 @@ export type RuleInput = {
   readonly variant?: InputMaybe<Scalars['String']['input']>;
 };
 
-/** Vehicles that have all that is given. */
+/** Selects the vehicles that meet every member that is given. */
 export type VehicleFilter = {
-  /** Exactly, case included. */
+  /** The exact model; case matters. */
   readonly model?: InputMaybe<Scalars['String']['input']>;
-  /** Exactly, case included. */
+  /** The exact region; case matters. */
   readonly region?: InputMaybe<Scalars['String']['input']>;
   /** An npm-style range such as `>=2.5.0 <3`, read as rules read it; or one version. */
   readonly swVersion?: InputMaybe<Scalars['String']['input']>;
   readonly status?: InputMaybe<VehicleStatus>;
-  /** What the VIN begins with, or a part of the model's name; upper and lower case are the same. */
+  /** The beginning of the VIN, or a part of the model's name; case does not matter. */
   readonly search?: InputMaybe<Scalars['String']['input']>;
 };
 
 export type Query = {
   readonly vehicle?: Maybe<Vehicle>;
-  /** In the order of their VINs. */
+  /** Vehicles in the order of their VINs. */
   readonly vehicles: VehicleConnection;
   readonly fleet: FleetSummary;
   /** Which registered vehicles a rule would reach, before it is created: the rule alone, as though its flag were enabled and had no other. Their attributes are not known here. */
   readonly previewAudience: Audience;
-  /** How far a revision has got: the vehicles that have stored it, of those that belong to the environment. By default the environment's present revision. */
+  /** The progress of a revision: how many vehicles of the environment have stored it. By default the environment's present revision. */
   readonly rolloutProgress: RolloutProgress;
   /** For gateways: by the time of the last revocation and then VIN, the next 5,000 after `since` and `after`. */
   readonly vehicleTokenGenerations: ReadonlyArray<VehicleTokenGeneration>;
@@ -233,17 +233,17 @@ export type QueryvehicleTokenGenerationsArgs = {
 };
 
 export type Mutation = {
-  /** At most 1,000 at once, all or none; a known VIN is updated. A refusal names every fault of the batch in its extension `faults`. */
+  /** Registers up to 1,000 vehicles, all or none; a known VIN is updated. A refusal names every fault of the batch in its extension `faults`. */
   readonly registerVehicles: ReadonlyArray<Vehicle>;
   /** A vehicle in maintenance keeps this status whatever its agent does; afterwards it is online or offline again. */
   readonly setVehicleMaintenance: Vehicle;
-  /** A credential for the vehicle's agent, valid 1 to 3,650 days. Tokens issued before stay valid. */
+  /** Issues a credential for the vehicle's agent, valid for 1 to 3,650 days. Tokens issued before stay valid. */
   readonly issueVehicleToken: VehicleToken;
-  /** Ends all tokens of the vehicle: they are refused from then on, and its open connections are closed within seconds. */
+  /** Revokes all tokens of the vehicle: they are refused from then on, and its open connections are closed within seconds. */
   readonly revokeVehicleTokens: Vehicle;
-  /** A vehicle, about itself. Answered when it is stored; false where the vehicle is not registered, and nothing is. */
+  /** For vehicles: reports the caller's own state. Answers when it is stored; false where the vehicle is not registered and nothing was stored. */
   readonly agentHeartbeat: Scalars['Boolean']['output'];
-  /** For gateways: what has become of connections since the gateway's report number `since` (0: there is none), as number `sequence`. False: all its vehicles are to be reported anew, under another id. `leaving`: the gateway has no connections any more. */
+  /** For gateways: reports the connections that were opened and closed since the gateway's report number `since` (0: there is none), as number `sequence`. False: the gateway must report all its vehicles again, under another id. `leaving`: the gateway no longer has connections. */
   readonly reportPresence: Scalars['Boolean']['output'];
 };
 
@@ -286,7 +286,7 @@ export type MutationreportPresenceArgs = {
 };
 
 export type Subscription = {
-  /** Vehicles of a region and model (exactly; by default of any) whenever their status changes. Of changes that follow each other faster than they are read, the last. */
+  /** A vehicle of the region and model (exactly; by default of any) whenever its status changes. Of changes that follow each other faster than they are read, only the last is sent. */
   readonly vehicleStatusChanges: Vehicle;
 };
 
