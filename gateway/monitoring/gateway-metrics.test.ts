@@ -62,7 +62,7 @@ test('requests and operations are counted with how they ended, and by the route,
   expect([...after.keys()].some((name) => /"\/[ab]"/.test(name))).toBe(false);
 });
 
-test('sockets are told by who opened them, and what is sent to them is counted', async () => {
+test('sockets are counted by kind of caller, and what is sent to them is counted', async () => {
   const before = await samples();
   await gateway.socket().opened();
   const user = await gateway.client();
@@ -93,7 +93,7 @@ test('sockets are told by who opened them, and what is sent to them is counted',
     expect(after.get(`fleetflag_sockets_closed_total{reason="${reason}"}`)).toBe(0);
 });
 
-test('the process is told of too', async () => {
+test('the process has metrics as well', async () => {
   const names = [...(await samples()).keys()];
   for (const name of [
     'process_resident_memory_bytes',
@@ -104,7 +104,7 @@ test('the process is told of too', async () => {
     expect(names).toContain(name);
 });
 
-test('of several gateways on one port the sums are told, whichever of them is asked', async () => {
+test('several gateways on one port give their sums, whichever of them is scraped', async () => {
   const [asked, other] = [new GatewayMetrics(), new GatewayMetrics()];
   for (const metrics of [asked, other, other]) metrics.answered('/graphql', 200, 0.02);
   other.ran('query', 'OK', 0.5);
@@ -127,7 +127,7 @@ test('of several gateways on one port the sums are told, whichever of them is as
   expect(body).toMatch(/^process_resident_memory_bytes [1-9]/m);
 });
 
-describe('the names of what is told', () => {
+describe('the names of the metrics', () => {
   /** Each metric with its type and its help. */
   async function metrics(): Promise<{ name: string; type: string; help: string }[]> {
     const { text } = await gateway.send('/metrics');
@@ -159,9 +159,9 @@ describe('the names of what is told', () => {
     ['come with a sentence of help', ({ help }) => help.trim().length > 10],
   ];
   test.each(RULES)('%s', async (_rule, keeps) => {
-    const told = await metrics();
-    expect(told.length).toBeGreaterThan(30);
-    expect(told.filter((metric) => !keeps(metric)).map(({ name, type }) => `${name} (${type})`)).toEqual([]);
+    const found = await metrics();
+    expect(found.length).toBeGreaterThan(30);
+    expect(found.filter((metric) => !keeps(metric)).map(({ name, type }) => `${name} (${type})`)).toEqual([]);
   });
 
   const promtool = spawnSync('promtool', ['--version']);

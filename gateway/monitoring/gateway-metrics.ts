@@ -1,25 +1,25 @@
 /**
- * What the gateway tells a Prometheus server (`/metrics`, docs/operations/deployment.md): its requests, its operations,
- * its sockets, its process.
+ * The metrics of the gateway for a Prometheus server (`/metrics`, docs/operations/deployment.md): its requests,
+ * operations, sockets and process.
  */
 import { AggregatorRegistry, Counter, Gauge, Histogram, Registry, collectDefaultMetrics } from 'prom-client';
 import type { Caller } from '../../core/access/caller.ts';
 import type { AnswerCounts } from '../operations/answers/revision-answers.ts';
 import type { SubscriptionCounters } from '../transports/websocket/subscription-server.ts';
 
-/** Seconds. The longest that a request may take ends the list. */
-const BUCKETS = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30];
+/** The histograms' buckets. The last is the timeout of a request. */
+const BUCKETS_SECONDS = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30];
 
 /**
- * Of prom-client's own, gauges that are called as counters are; the sums of others that stay
- * (`nodejs_active_handles{type}`).
+ * Gauges of prom-client that have names of counters. They are left out; others that stay (`nodejs_active_handles{type}`)
+ * sum up to them.
  */
 const MISNAMED = ['nodejs_active_handles_total', 'nodejs_active_requests_total', 'nodejs_active_resources_total'];
 
-/** What the websocket side knows by itself. */
+/** The figures that the websocket server keeps. */
 export interface SocketFigures {
   counters(): SubscriptionCounters;
-  /** Who the open sockets belong to; those that have not said it yet are left out. */
+  /** The callers of the open sockets; sockets without a connection_init yet are left out. */
   identities(): Iterable<{ readonly caller: Caller }>;
 }
 
@@ -49,29 +49,34 @@ export class GatewayMetrics {
     'Running a query or mutation, all subgraphs together.',
     ['type'],
   );
-  /** Reads the sockets' counters, once for all that is told of them: each reading looks at every socket. */
-  #look: () => void = () => undefined;
+  /** Reads the sockets' counters once for all metrics, because each reading visits every socket. */
+  #readSockets: () => void = () => undefined;
   #watchesProcess = false;
 
   /**
-   * An HTTP request has been answered. @param route the pattern that it matched, not what was asked for: anybody may
-   * ask for anything
+   * Counts an HTTP request that was answered.
+   *
+   * @param route the pattern that matched, and not the path, because clients could make any number of paths
    */
   answered(route: string, status: number, seconds: number): void {
     this.#requests.inc({ route, status });
     this.#requestSeconds.observe({ route }, seconds);
   }
 
-  /** A query or mutation is over. @param type `invalid` where the document has no operation that could run */
+  /**
+   * Counts an operation that has ended.
+   *
+   * @param type `invalid` where the document has no operation that could run
+   */
   ran(type: 'query' | 'mutation' | 'subscription' | 'invalid', code: string, seconds: number): void {
     this.#operations.inc({ type, code });
     this.#operationSeconds.observe({ type }, seconds);
   }
 
-  /** Adds what the sockets count by themselves; it is read when somebody asks. */
+  /** Adds the metrics of the sockets, which are read at each scrape. */
   watch(sockets: SocketFigures): void {
     let counters = sockets.counters();
-    this.#look = () => (counters = sockets.counters());
+    this.#readSockets = () => (counters = sockets.counters());
     const gauge = (name: string, help: string, read: (counters: SubscriptionCounters) => number) =>
       this.#gauge(name, help, [], (it) => it.set(read(counters)));
     const total = (name: string, help: string, read: (counters: SubscriptionCounters) => number) =>
@@ -135,7 +140,7 @@ export class GatewayMetrics {
     );
   }
 
-  /** Adds how queries are answered whose answers revisions govern; it is read when somebody asks. */
+  /** Adds the metrics of answers by revision (operations/answers), which are read at each scrape. */
   watchAnswers(answers: { readonly bytes: number; readonly counts: Readonly<AnswerCounts> }): void {
     this.#total(
       'revision_answers_total',
@@ -148,7 +153,7 @@ export class GatewayMetrics {
     this.#gauge('revision_answer_bytes', 'Bytes of the answers that are kept.', [], (it) => it.set(answers.bytes));
   }
 
-  /** Adds what nothing in the process has foreseen; it is read when somebody asks. */
+  /** Adds the metrics of unhandled failures and lost log lines, which are read at each scrape. */
   watchProcess(unforeseen: () => Readonly<Record<string, number>>, lostLogLines: () => number): void {
     this.#total(
       'log_lines_lost_total',
@@ -166,7 +171,7 @@ export class GatewayMetrics {
     );
   }
 
-  /** Adds how many gateway processes of one port run, and how many have been replaced. */
+  /** Adds the metrics of the gateway processes that share the port. */
   watchWorkers(read: () => { readonly running: number; readonly replaced: number }): void {
     this.#gauge('workers', 'Gateway processes that share the port.', [], (it) => it.set(read().running));
     this.#total('workers_replaced_total', 'Gateway processes that ended and were replaced.', [], (it) =>
@@ -174,7 +179,11 @@ export class GatewayMetrics {
     );
   }
 
-  /** Tells the sums over this process and others from now on. @param figures gives what `figures` gives in each of them */
+  /**
+   * Gives sums over this process and others from now on.
+   *
+   * @param figures resolves to the result of `figures()` in each of the others
+   */
   sumWith(figures: () => Promise<readonly unknown[]>): void {
     this.#figuresOfOthers = figures;
   }
@@ -185,7 +194,7 @@ export class GatewayMetrics {
     return this.#registry.getMetricsAsJSON();
   }
 
-  /** All of it in Prometheus' text form, with its media type. */
+  /** Gives all metrics in Prometheus' text format, with its media type. */
   async text(): Promise<{ readonly type: string; readonly body: string }> {
     const registry = await this.#summed();
     return { type: registry.contentType, body: await registry.metrics() };
@@ -201,13 +210,13 @@ export class GatewayMetrics {
   }
 
   #readProcess(): void {
-    // From the first time that somebody asks: watching the event loop and the collector costs a little all the time.
+    // This begins with the first scrape, because watching the event loop and the garbage collector has a constant cost.
     if (!this.#watchesProcess) {
       collectDefaultMetrics({ register: this.#registry });
       for (const name of MISNAMED) this.#registry.removeSingleMetric(name);
     }
     this.#watchesProcess = true;
-    this.#look();
+    this.#readSockets();
   }
 
   #counter<Label extends string>(name: string, help: string, labelNames: Label[]): Counter<Label> {
@@ -219,7 +228,7 @@ export class GatewayMetrics {
       name: `fleetflag_${name}`,
       help,
       labelNames,
-      buckets: BUCKETS,
+      buckets: BUCKETS_SECONDS,
       registers: [this.#registry],
     });
   }
@@ -241,7 +250,7 @@ export class GatewayMetrics {
     });
   }
 
-  /** A total that is counted elsewhere. */
+  /** Adds a counter whose value is kept elsewhere. */
   #total<Label extends string>(
     name: string,
     help: string,

@@ -1,9 +1,9 @@
 import { SUBGRAPH_NAMES, type SubgraphConnection, type SubgraphName } from '../../core/wire/subgraph.ts';
 
-/** Parts that requests need, each with whether it answers. */
+/** Resolves to whether each part that requests need answers, by its name. */
 export type Readiness = () => Promise<Readonly<Record<string, boolean>>>;
 
-/** Whether each subgraph answers, and each of the other parts. */
+/** Combines the readiness of the subgraphs with that of `others`, such as the stores. */
 export function readinessOf(
   subgraphs: Readonly<Record<SubgraphName, Pick<SubgraphConnection, 'ready'>>>,
   others: Readiness,

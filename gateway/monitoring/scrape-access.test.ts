@@ -67,7 +67,7 @@ describe('with a token', () => {
     },
   );
 
-  test('whoever guesses is refused before it is looked at, and the one who knows it is not', async () => {
+  test('an address that guesses is refused before its token is compared, and one with the token is not', async () => {
     const failures = new FailedCredentials();
     await ask(shown(`Bearer ${TOKEN}`), TOKEN, failures);
     for (let guess = 0; guess < MAX_FAILURES; guess++)

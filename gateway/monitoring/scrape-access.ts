@@ -1,4 +1,4 @@
-/** Who may read `/metrics`: they tell how many vehicles there are, and how the service is doing. */
+/** Access to `/metrics`. The metrics reveal the size of the fleet and the health of the service. */
 import { createHash, timingSafeEqual } from 'node:crypto';
 import type { IncomingMessage } from 'node:http';
 import { isIP } from 'node:net';
@@ -7,12 +7,12 @@ import { FleetFlagError } from '../../core/errors.ts';
 import { isLoopback } from '../../core/wire/loopback.ts';
 import type { FailedCredentials } from '../credentials/failed-credentials.ts';
 
-/** What a proxy adds. */
-const PASSED_ON = ['forwarded', 'x-forwarded-for', 'x-real-ip', 'via'];
+/** The header fields that show that a proxy has forwarded the request. */
+const FORWARDING_HEADERS = ['forwarded', 'x-forwarded-for', 'x-real-ip', 'via'];
 
 /**
- * Whether a request names this machine. A page can have a name of its own lead here (DNS rebinding), and the browser
- * that shows it is on this machine; but its requests carry that name, which is no address and none of ours.
+ * Says whether the Host of a request is a name of this machine. This refuses DNS rebinding: a page whose name resolves to
+ * this machine reaches it from a browser here, but its requests carry that name.
  */
 function namesThisMachine({ headers: { host = '' } }: IncomingMessage): boolean {
   const name = host.replace(/:\d*$/, '').replace(/^\[(.*)\]$/, '$1');
@@ -20,11 +20,13 @@ function namesThisMachine({ headers: { host = '' } }: IncomingMessage): boolean 
 }
 
 /**
- * Resolves where the request may be answered. With a token, whoever sends it (`Authorization: Bearer …`) may; without
- * one, this machine itself under a name of its own, and nobody for whom it passes something on.
+ * Resolves where the request may read the metrics. With a configured token, every request that sends it
+ * (`Authorization: Bearer …`) may. Without one, only requests from this machine may, under a name of this machine and
+ * not through a proxy.
  *
- * @param address of whoever asks (http/request-origin.ts): with none of those headers, the peer's own
- * Rejects with UNAUTHENTICATED, FORBIDDEN, or, after too many wrong tokens from the address, RATE_LIMITED.
+ * @param address the address of the client (transports/http/request-origin.ts)
+ * @param token the configured token; null for none
+ * @throws FleetFlagError UNAUTHENTICATED, FORBIDDEN, or RATE_LIMITED after too many wrong tokens from the address
  */
 export async function checkScrape(
   request: IncomingMessage,
@@ -33,7 +35,11 @@ export async function checkScrape(
   failures: FailedCredentials,
 ): Promise<void> {
   if (token === null) {
-    if (PASSED_ON.some((name) => request.headers[name] !== undefined) || address === null || !isLoopback(address)) {
+    if (
+      FORWARDING_HEADERS.some((name) => request.headers[name] !== undefined) ||
+      address === null ||
+      !isLoopback(address)
+    ) {
       throw new FleetFlagError(
         'FORBIDDEN',
         'Without FLEETFLAG_METRICS_TOKEN, metrics can be read only from this machine.',
@@ -60,7 +66,7 @@ export async function checkScrape(
 
 const digest = (text: string) => createHash('sha256').update(text).digest();
 
-/** In the same time, whichever character is wrong. */
+/** Compares in a time that does not depend on which character differs. */
 function isSame(one: string, other: string): boolean {
   return timingSafeEqual(digest(one), digest(other));
 }

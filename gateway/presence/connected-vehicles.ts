@@ -33,7 +33,7 @@ export class ConnectedVehicles {
     else if (this.#sockets.delete(vin)) this.#unreported.add(vin);
   }
 
-  /** Takes the changes of at most `limit` vehicles. Changes that were not stored have to be given back. */
+  /** Takes the changes of at most `limit` vehicles. Changes that were not stored must be put back with `giveBack`. */
   takeNews(limit: number): PresenceNews {
     const opened: string[] = [];
     const closed: string[] = [];
@@ -53,12 +53,12 @@ export class ConnectedVehicles {
   }
 
   /** Schedules a report of all connected vehicles, after the earlier reports were lost. */
-  reportAnew(): void {
+  reportAll(): void {
     this.#unreported = new Set(this.#sockets.keys());
   }
 }
 
-/** Notes the sockets of vehicles, for a server of sockets of all callers. */
+/** Gives the listener by which the websocket server, whose sockets belong to all callers, reports those of vehicles. */
 export function presenceOf(vehicles: Pick<ConnectedVehicles, 'opened' | 'closed'>): {
   opened(caller: Caller): void;
   closed(caller: Caller): void;

@@ -31,7 +31,7 @@ describe('the vehicles that are connected', () => {
     vehicles.giveBack(lost);
     expect(vehicles.takeNews(10)).toEqual({ opened: [vin(2), vin(3)], closed: [vin(1)] });
     expect(vehicles.hasNews).toBe(false);
-    vehicles.reportAnew();
+    vehicles.reportAll();
     expect(vehicles.takeNews(10)).toEqual({ opened: [vin(3), vin(2)], closed: [] });
   });
 
@@ -97,7 +97,7 @@ describe('a gateway', () => {
 
   afterEach(async () => {
     const closing = reporter.close();
-    await pass(REPORTER_TIMES.parting + 1);
+    await pass(REPORTER_TIMES.lastReportMs + 1);
     await closing;
     jest.useRealTimers();
   });
@@ -109,7 +109,7 @@ describe('a gateway', () => {
     for (let n = 0; n < 10_000; n++) reporter.vehicles.opened(vin(n));
     await pass(1_100);
     expect(plane.connected).toHaveLength(10_000);
-    await pass(REPORTER_TIMES.renewal + 2_000);
+    await pass(REPORTER_TIMES.renewalMs + 2_000);
     expect(plane.reports.map(({ sequence, since, opened }) => [sequence, since, opened.length])).toEqual([
       [1, 0, 5_000],
       [2, 1, 5_000],
@@ -145,7 +145,7 @@ describe('a gateway', () => {
     await pass(60_000);
     expect(plane.connected).toEqual([vin(1)]);
     plane.down = false;
-    await pass(REPORTER_TIMES.renewal / 2);
+    await pass(REPORTER_TIMES.renewalMs / 2);
     expect(plane.connected).toEqual([vin(2)]);
     // Stored, and the answer lost.
     plane.arriving = () => Promise.reject(new Error('cut off'));
@@ -167,7 +167,7 @@ describe('a gateway', () => {
     const [before] = plane.leases.keys();
     plane.leases.clear();
     reporter.vehicles.closed(vin(0));
-    await pass(REPORTER_TIMES.renewal + 2_000);
+    await pass(REPORTER_TIMES.renewalMs + 2_000);
     expect(plane.connected).toHaveLength(249);
     expect(plane.leases.size).toBe(1);
     expect(plane.leases.has(before!)).toBe(false);
@@ -181,7 +181,7 @@ describe('a gateway', () => {
     await pass(1_000);
     // Restored from a backup.
     for (const lease of plane.leases.values()) Object.assign(lease, { sequence: 1, vins: new Set([vin(1)]) });
-    await pass(REPORTER_TIMES.renewal + 3_000);
+    await pass(REPORTER_TIMES.renewalMs + 3_000);
     expect(new Set(plane.connected)).toEqual(new Set([vin(1), vin(2)]));
   });
 
@@ -198,7 +198,7 @@ describe('a gateway', () => {
     plane.arriving = () => new Promise(() => undefined);
     let closed = false;
     void reporter.close().then(() => (closed = true));
-    await pass(REPORTER_TIMES.parting + 1);
+    await pass(REPORTER_TIMES.lastReportMs + 1);
     expect(closed).toBe(true);
   });
 });

@@ -1,6 +1,6 @@
 /**
- * Reports to the vehicles subgraph which vehicles are connected here: changes about every second, and otherwise at
- * least that this gateway lives. Reports build on each other. Where one may be lost, the next contains its changes;
+ * Reports to the vehicles subgraph which vehicles are connected to this gateway. Changes are reported about every second;
+ * without changes, a report renews the gateway's lease. Reports build on each other. Where one may be lost, the next contains its changes;
  * where the subgraph does not know this gateway, the next contains all vehicles. Source: docs/decisions/presence.md.
  */
 import { randomUUID } from 'node:crypto';
@@ -32,23 +32,23 @@ export type SendReport = (report: PresenceReport) => Promise<boolean>;
 
 /** The timings of a reporter, and the size of its reports. */
 export interface ReporterTimes {
-  /** The milliseconds between two reports while there are changes. */
-  readonly interval: number;
-  /** The milliseconds between two reports while there are no changes; a third of the lease. */
-  readonly renewal: number;
-  /** The milliseconds until a failed report is tried again; doubled each time, up to `renewal` / 2. */
-  readonly retry: number;
-  /** The milliseconds for which a stopping gateway waits for its last report. */
-  readonly parting: number;
+  /** The time between two reports while there are changes. */
+  readonly intervalMs: number;
+  /** The time between two reports while there are no changes; a third of the lease. */
+  readonly renewalMs: number;
+  /** The time until a failed report is sent again; doubled each time, up to `renewalMs` / 2. */
+  readonly retryMs: number;
+  /** The time for which a stopping gateway waits for its last report. */
+  readonly lastReportMs: number;
   /** The most vehicles of a report: few enough for a busy database to write them within all timeouts. */
   readonly batch: number;
 }
 
 export const REPORTER_TIMES: ReporterTimes = {
-  interval: 1_000,
-  renewal: 10_000,
-  retry: 1_000,
-  parting: 2_000,
+  intervalMs: 1_000,
+  renewalMs: 10_000,
+  retryMs: 1_000,
+  lastReportMs: 2_000,
   batch: 5_000,
 };
 
@@ -88,12 +88,12 @@ export class PresenceReporter {
 
   /** Starts to report. */
   start(): void {
-    unattended(this.#poller.start(this.times.interval), 'Reporting the connected vehicles');
+    unattended(this.#poller.start(this.times.intervalMs), 'Reporting the connected vehicles');
   }
 
   /**
    * Reports that no vehicle is connected here any more. Resolves when the report is stored or has failed, or after
-   * `parting` milliseconds; never rejects.
+   * `lastReportMs`; never rejects.
    */
   async close(): Promise<void> {
     const reported = this.#poller.close();
@@ -101,29 +101,29 @@ export class PresenceReporter {
       await reported;
       await this.#leave();
     };
-    // Late is no failure: the lease runs out, and it comes to the same a little later.
-    await withTimeout(this.times.parting, 'The last report was not stored in time.', leave).catch(() => undefined);
+    // A report that is late is no failure: the lease expires a little later, with the same result.
+    await withTimeout(this.times.lastReportMs, 'The last report was not stored in time.', leave).catch(() => undefined);
   }
 
   /** Reports where there is something to say. Resolves to the milliseconds until the next poll; never rejects. */
   async #poll(): Promise<number> {
-    const due = this.#sequence > 0 && performance.now() - this.#sentAt >= this.times.renewal;
-    return this.vehicles.hasNews || due ? this.#report() : this.times.interval;
+    const due = this.#sequence > 0 && performance.now() - this.#sentAt >= this.times.renewalMs;
+    return this.vehicles.hasNews || due ? this.#report() : this.times.intervalMs;
   }
 
   /** Sends one report. Resolves to the milliseconds until the next poll; never rejects. */
   async #report(): Promise<number> {
-    const { interval, renewal, retry, batch } = this.times;
+    const { intervalMs, renewalMs, retryMs, batch } = this.times;
     const news = this.vehicles.takeNews(batch);
     const sequence = ++this.#sequence;
     this.#sentAt = performance.now();
     try {
       if (await this.send({ gateway: this.#gateway, sequence, since: this.#stored, ...news, leaving: false }))
         this.#stored = sequence;
-      else this.#beginAnew();
+      else this.#startOver();
       if (this.#failures > 0) this.logger.info({}, 'Can report connected vehicles again');
       this.#failures = 0;
-      return news.opened.length + news.closed.length === batch ? 0 : interval;
+      return news.opened.length + news.closed.length === batch ? 0 : intervalMs;
     } catch (error) {
       this.vehicles.giveBack(news);
       this.#failures += 1;
@@ -132,15 +132,15 @@ export class PresenceReporter {
           { err: error, gateway: this.#gateway },
           'Cannot report connected vehicles to the vehicles subgraph; trying again until it answers',
         );
-      return backoffMs(this.#failures, { baseMs: retry, capMs: renewal / 2 });
+      return backoffMs(this.#failures, { baseMs: retryMs, capMs: renewalMs / 2 });
     }
   }
 
-  /** Begins anew with another id, so that an earlier report that is still on its way does not count. */
-  #beginAnew(): void {
+  /** Starts over with another id, so that an earlier report that is still on its way does not count. */
+  #startOver(): void {
     this.#gateway = randomUUID();
     this.#sequence = this.#stored = 0;
-    this.vehicles.reportAnew();
+    this.vehicles.reportAll();
   }
 
   async #leave(): Promise<void> {

@@ -1,13 +1,12 @@
 /**
- * The operators' page at `/`: GraphiQL from its package, whole, with a bar to sign in with. It asks no other host for
- * anything.
+ * The playground at `/`: GraphiQL from its package, with a bar to sign in with. It loads nothing from other hosts.
  */
 import { readFileSync } from 'node:fs';
 import { renderGraphiQL } from '@graphql-yoga/render-graphiql';
 
 const file = (name: string) => readFileSync(new URL(name, import.meta.url), 'utf8');
 
-/** The page's options are JSON; what has to be a function in the page is put in place of this word. */
+/** A placeholder in the page's options: they are JSON, so a function replaces it afterwards. */
 const CONNECTION_PARAMS = 'FLEETFLAG_CONNECTION_PARAMS';
 
 const DEFAULT_QUERY = `# Sign in above, then run this. Ctrl-Space completes; the book icon on the left opens the documentation.
@@ -36,8 +35,8 @@ const BAR = `<header id="fleetflag-bar">
 </header>`;
 
 /**
- * Replaces the one place where `text` stands; a package whose page has changed is noticed by a test (gateway.test.ts),
- * not by an operator.
+ * Replaces the first occurrence of `text`. Throws where there is none, so that a test (gateway/gateway.test.ts) notices
+ * that a new version of the package has changed its page.
  */
 function replaceOnce(page: string, text: string, replacement: string): string {
   const at = page.indexOf(text);
@@ -45,7 +44,7 @@ function replaceOnce(page: string, text: string, replacement: string): string {
   return page.slice(0, at) + replacement + page.slice(at + text.length);
 }
 
-/** The page, to be served as it is. */
+/** Gives the page as HTML. */
 export function playgroundPage(): Buffer {
   let page = renderGraphiQL({
     title: 'FleetFlag',
@@ -60,7 +59,7 @@ export function playgroundPage(): Buffer {
   return Buffer.from(replaceOnce(page, `"${CONNECTION_PARAMS}"`, 'window.fleetflag.connectionParams'));
 }
 
-/** What the page may load and ask: itself, and nothing else (Content Security Policy Level 3). */
+/** The sources from which the page may load and to which it may connect: the gateway alone (Content Security Policy Level 3). */
 export const PLAYGROUND_POLICY = [
   "default-src 'none'",
   "script-src 'self' 'unsafe-inline' 'unsafe-eval' blob:",

@@ -1,15 +1,15 @@
 /**
  * Runs in the playground's page: a bar to sign in with, and the session's token added to every request and to each
- * websocket's connection_init. Inlined into the page by playground.ts; plain JavaScript, because no build step stands
- * between this file and the browser.
+ * websocket's connection_init. page.ts inlines it. It is plain JavaScript, because no build step comes between this file
+ * and the browser.
  */
 window.fleetflag = (() => {
   const KEY = 'fleetflag:session';
   const ENDPOINT = '/graphql';
   const plainFetch = window.fetch.bind(window);
-  /** {token, email, role}; of this browser tab only, gone when it closes. */
+  /** The session as {token, email, role}; it is kept in this browser tab only, until the tab closes. */
   let session = JSON.parse(sessionStorage.getItem(KEY) ?? 'null');
-  /** What somebody has typed into the Headers tab; it wins over the session. */
+  /** The authorization that was typed into the Headers tab; it takes precedence over the session. */
   let typed = null;
 
   const authorization = () => typed ?? (session === null ? null : `Bearer ${session.token}`);
@@ -71,7 +71,7 @@ window.fleetflag = (() => {
     element('fleetflag-out').addEventListener('submit', signIn);
     element('fleetflag-leave').addEventListener('click', () => keep(null));
     show();
-    // A session that has ended meanwhile must not look alive.
+    // A session that has ended meanwhile must not be shown as active.
     if (session !== null) ask('{ me { kind } }', {}, session.token).catch(() => keep(null));
   });
 

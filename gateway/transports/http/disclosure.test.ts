@@ -6,7 +6,7 @@ import type { Subgraphs } from '../../composition/supergraph.ts';
 import { eventually } from '../../../core/testing/eventually.ts';
 import { SECRET, ScriptedGateway } from '../../testing/scripted-gateway.ts';
 
-/** What nobody outside may read; the names of fields and types are those of the API. */
+/** What no client may read; the names of fields and types are those of the API. */
 const INSIDE =
   /127\.0\.0\.1|localhost|10\.0\.0\.7|ECONN|serviceName|valueCompletion|subgraph|stacktrace|\.ts\b|node_modules/i;
 const FLAG = '{ flag(key: "eco") { key } }';
@@ -112,7 +112,7 @@ describe('with introspection off', () => {
     '{ __schema { types { name } } }',
     '{ a: __type(name: "Flag") { fields { name } } }',
     '{ ...F } fragment F on Query { ... { __schema { types { name } } } }',
-  ])('nobody is told the schema, over HTTP or a websocket: %s', async (query) => {
+  ])('no client gets the schema, over HTTP or a websocket: %s', async (query) => {
     for (const text of await bothWays(gateway, query)) {
       expect(text).toContain('BAD_USER_INPUT');
       expect(text).not.toContain('Flag"');
@@ -138,7 +138,7 @@ describe('with introspection off', () => {
       'subscription ($e: Environment!) { flagChanges(environment: $e) { revision } }',
       { e: 'STAGIN' },
     ],
-  ])('nobody is suggested names of it: %s', async (_what, query, variables) => {
+  ])('no error suggests names of the schema: %s', async (_what, query, variables) => {
     const texts = query.startsWith('subscription')
       ? (await bothWays(gateway, query, variables)).slice(1)
       : await bothWays(gateway, query, variables);

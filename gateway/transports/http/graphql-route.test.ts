@@ -92,7 +92,7 @@ function connection(name: SubgraphName): SubgraphConnection {
   return {
     name,
     async execute(request) {
-      // Of an answer that has been sent, the state is looked at once more.
+      // For an answer that has been sent, the state is read once more.
       if (!request.query.includes('answerInputs')) asked.push({ name, ...request });
       return structuredClone(answer(name, request));
     },
@@ -239,12 +239,12 @@ describe('an API key', () => {
     ['a text that is none', () => post('partner', { query: { kind: 'Document' }, id: 'flag' })],
     ['nothing', () => post('partner', { variables: key })],
     ['a batch', () => post('partner', [{ id: 'flag' }, { query: '{ __typename }' }])],
-  ])('is told PERSISTED_QUERY_REQUIRED for %s', async (_what, send) => {
+  ])('gets PERSISTED_QUERY_REQUIRED for %s', async (_what, send) => {
     expect(refused(await send())).toEqual({ status: 400, code: 'PERSISTED_QUERY_REQUIRED' });
     expect(asked).toEqual([]);
   });
 
-  test('is told PERSISTED_QUERY_REQUIRED for a text beside its own hash that is not registered, which is not remembered for it either', async () => {
+  test('gets PERSISTED_QUERY_REQUIRED for a text with its own hash that is not registered, and the text is not remembered', async () => {
     const text = 'query Unregistered { __typename }';
     const byHash = { extensions: apollo(sha256(text)) };
     for (const again of [1, 2]) {
@@ -267,7 +267,7 @@ describe('an API key', () => {
     expect(refused(await post('partner', { id: 'changes' }))).toMatchObject({ status: 400, code: 'BAD_USER_INPUT' });
   });
 
-  test('is told where the variables are wrong', async () => {
+  test('gets an error that names the faulty variables', async () => {
     expect(refused(await post('partner', { id: 'flag', variables: { key: 7 } }))).toEqual({
       status: 400,
       code: 'BAD_USER_INPUT',
@@ -289,7 +289,7 @@ describe('a name that leads nowhere', () => {
     }
   });
 
-  test('is SERVICE_UNAVAILABLE while nobody can tell, and what is known already goes on', async () => {
+  test('is SERVICE_UNAVAILABLE while it cannot be looked up, and known ones go on', async () => {
     await post('partner', { id: 'flag', variables: key });
     registryAway = true;
     expect(refused(await post('partner', { id: 'somewhere' }))).toEqual({ status: 503, code: 'SERVICE_UNAVAILABLE' });
@@ -368,7 +368,7 @@ describe('other callers', () => {
       expect(refused(await post('person', body))).toEqual({ status: 403, code: 'FORBIDDEN' });
   });
 
-  test('who are nobody learn nothing of what is registered', async () => {
+  test('without credentials learn nothing of what is registered', async () => {
     for (const response of [
       await post(null, { id: 'flag' }),
       await post(null, { id: 'unknown' }),
@@ -389,7 +389,7 @@ describe('the rate of a key', () => {
     headers['retry-after'],
   ];
 
-  test('is told with each answer, and what is beyond it is refused with 429', async () => {
+  test('comes with each answer, and what exceeds it is refused with 429', async () => {
     const call = () => get('partner', { id: 'flag', variables });
     expect(rate(await call())).toEqual(['5', '4', '60', '5;w=60', undefined]);
     expect(rate(await post('partner', { id: 'unknown' }))).toEqual(['5', '3', '60', '5;w=60', undefined]);
@@ -452,7 +452,7 @@ describe('an operation and the keys that it is bound to', () => {
     }
   });
 
-  test('one with personal data that is bound to nobody is for keys of administrators alone', async () => {
+  test('one with personal data that is bound to no key is for keys of administrators alone', async () => {
     expect(refused(await post('partner', { id: 'people' }))).toMatchObject({ status: 403, code: 'FORBIDDEN' });
     expect(refused(await post('stopper', { id: 'people' }))).toMatchObject({ status: 403, code: 'FORBIDDEN' });
     expect((await post('boss', { id: 'people' })).statusCode).toBe(200);
@@ -499,7 +499,7 @@ describe('the answer to a persisted query by GET', () => {
     expect((await get('person', { id: sha256(OPERATIONS.value), variables })).headers.etag).toBe(tags[0]);
   });
 
-  test('is looked at where more than a revision can change it', async () => {
+  test('is read again where more than a revision can change it', async () => {
     const ask = (headers = {}) => get('person', { id: 'statistics' }, headers);
     const first = await ask();
     expect(first.headers.etag).toMatch(/^"[\w-]{43}"$/);
@@ -509,7 +509,7 @@ describe('the answer to a persisted query by GET', () => {
     expect((await ask({ 'if-none-match': first.headers.etag })).statusCode).toBe(200);
   });
 
-  test('has another tag when the flag becomes a draft, which no revision tells of', async () => {
+  test('has another tag when the flag becomes a draft, which makes no revision', async () => {
     const ask = async () => (await get('person', { id: 'flag', variables })).headers.etag;
     const before = await ask();
     drafts = { eco: '1 draft' };

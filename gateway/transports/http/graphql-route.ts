@@ -1,7 +1,7 @@
 /**
- * `/graphql` over HTTP: reads a request, takes it through the pipeline (operations/pipeline.ts), and says the answer or
- * the refusal in statuses, header fields and media types. A persisted query by GET whose answer the client has already
- * is not sent again.
+ * `/graphql` over HTTP: reads a request, runs it through the pipeline (operations/pipeline.ts), and writes the answer or
+ * refusal as status, header fields and body. A GET of a persisted query is answered with 304 where the client already
+ * holds the answer.
  */
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { ERROR_CATALOGUE, FleetFlagError, type ErrorCode } from '../../../core/errors.ts';
@@ -27,7 +27,7 @@ export interface GraphqlRouteOptions {
   readonly logger: GatewayLogger;
 }
 
-/** An answer may be kept by the client that it was made for, and asked about each time. */
+/** The header fields of an answer that its client may store, but must revalidate before each use. */
 const CACHED = { 'cache-control': 'private, no-cache', vary: 'x-api-key, authorization, accept, origin' };
 
 const header = ({ headers }: FastifyRequest, name: string) => {
@@ -35,14 +35,17 @@ const header = ({ headers }: FastifyRequest, name: string) => {
   return typeof value === 'string' ? value : undefined;
 };
 
-/** Whether a request may hold a kill switch: one that names its operation may, and a GET changes nothing. */
+/**
+ * Says whether a request may pull a kill switch. A persisted operation may, because its text is not known yet; a GET
+ * changes nothing.
+ */
 function mayBeKill({ method, body }: FastifyRequest): boolean {
   if (method === 'GET') return false;
   const { query } = membersOf(body);
   return typeof query !== 'string' || mayBeKillSwitch(query);
 }
 
-/** The status and header fields of an answer that is nothing but a refusal; none for other answers. */
+/** Gives the status and header fields of an answer that is a refusal; null for any other answer. */
 function refusalHead(
   { refusal, executed }: Outcome,
   accept: string | undefined,
@@ -57,9 +60,9 @@ function refusalHead(
 }
 
 /**
- * Sends an answer that is there as bytes, as Apollo Server would have sent it.
+ * Sends an answer of the pipeline as Apollo Server would have sent it.
  *
- * @param type the media type
+ * @param type the media type of the answer
  */
 function sendAnswer(
   request: FastifyRequest,
@@ -76,7 +79,11 @@ function sendAnswer(
     .send(json);
 }
 
-/** @param originOf where a request comes from */
+/**
+ * Adds the route `/graphql` to `app`.
+ *
+ * @param originOf gives the address, user agent and id of a request
+ */
 export function addGraphqlRoute(
   app: FastifyInstance,
   options: GraphqlRouteOptions,
@@ -130,7 +137,7 @@ export function addGraphqlRoute(
     if (answer.body.kind !== 'complete') throw new Error('The gateway answered incrementally');
     const { string } = answer.body;
     for (const [name, value] of answer.headers) reply.header(name, value);
-    // A GET that would mutate has a status of its own, and the header that goes with it.
+    // Apollo Server answers a mutation by GET with 405 and its own header fields.
     const refused = answer.status === 405 ? null : refusalHead(outcome, request.headers.accept);
     reply.status(refused?.status ?? answer.status ?? 200).headers(refused?.headers ?? {});
     if (!isCacheable || !outcome.complete) return reply.send(string);
@@ -144,8 +151,7 @@ export function addGraphqlRoute(
     method: ['GET', 'POST'],
     exposeHeadRoute: false,
     async handler(request, reply) {
-      // Before anything is run: a change that is made, and then not told because no form would do, is worse than a
-      // refusal.
+      // This is checked before anything runs: refusing is better than making a change whose answer cannot be sent.
       const type = acceptableType(request.headers.accept);
       if (type === null) {
         return refuse(
@@ -159,8 +165,8 @@ export function addGraphqlRoute(
         );
       }
       try {
-        // To authenticate and to look a text up takes its time as well. Whether it is a kill switch is found out once
-        // it may run.
+        // Other requests let kill switches go first even before they are authenticated and their text is loaded, because
+        // both take time.
         if (!mayBeKill(request)) await rightOfWay.clear();
         const origin = originOf(request);
         const credentials = { authorization: header(request, 'authorization'), apiKey: header(request, 'x-api-key') };

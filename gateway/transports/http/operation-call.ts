@@ -1,6 +1,6 @@
 /**
- * An HTTP request for `/graphql` in the form that the pipeline takes or, with a persisted operation's text put in, in
- * the form that Apollo Server takes.
+ * Reads an HTTP request for `/graphql` into the form that the pipeline expects or, with the text of a persisted
+ * operation inserted, into the form that Apollo Server expects.
  */
 import { HeaderMap, type HTTPGraphQLRequest } from '@apollo/server';
 import type { FastifyRequest } from 'fastify';
@@ -12,7 +12,7 @@ import { NAMING_MEMBERS, type NamingRequest } from '../../operations/persisted-o
 /** The query parameters of an operation. */
 const PARAMETERS = ['query', 'operationName', 'variables', 'extensions'] as const;
 
-/** What names the operation has been understood, and Apollo Server has no persisted queries of its own. */
+/** Gives the extensions without the persisted query, which Apollo Server would refuse: the gateway has resolved it. */
 function withoutName(extensions: unknown): Members | undefined {
   if (!isObject(extensions)) return undefined;
   const { persistedQuery: _, ...others } = extensions;
@@ -35,6 +35,7 @@ function variablesIn(params: URLSearchParams): Members {
   return variables;
 }
 
+/** A call of an operation by an HTTP request. */
 export class OperationCall {
   readonly #body: unknown;
   readonly #params: URLSearchParams;
@@ -47,7 +48,7 @@ export class OperationCall {
   }
 
   /**
-   * The members by which the request may name a persisted operation. Throws BAD_USER_INPUT for what is not JSON or
+   * The members by which the request may name a persisted operation. Throws BAD_USER_INPUT where one is not JSON or is
    * given twice.
    */
   get naming(): NamingRequest {
@@ -74,9 +75,10 @@ export class OperationCall {
   }
 
   /**
-   * The operation as the pipeline takes it; null for a request that Apollo Server may have something to say about.
+   * Gives the operation in the pipeline's form; null for a request that only Apollo Server can answer, such as one that
+   * it refuses.
    *
-   * @param text of the persisted operation that the request names; null where it brings its own
+   * @param text the text of the persisted operation that the request names; null where the request has its own
    */
   sent(text: string | null): SentOperation | null {
     return this.request.method === 'GET' ? this.#sentByGet(text) : this.#sentByPost(text);
@@ -114,7 +116,11 @@ export class OperationCall {
     };
   }
 
-  /** @param text of the persisted operation that the request names; null where it brings its own */
+  /**
+   * Gives the request in Apollo Server's form.
+   *
+   * @param text the text of the persisted operation that the request names; null where the request has its own
+   */
   forApollo(text: string | null): HTTPGraphQLRequest {
     const { method } = this.request;
     const headers = new HeaderMap();

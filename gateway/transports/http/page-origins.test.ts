@@ -42,7 +42,7 @@ const preflight = (origin: string, path = '/graphql') =>
 const exposed = expect.stringMatching(/ETag.*Retry-After.*RateLimit-Limit.*RateLimit-Remaining.*RateLimit-Reset/);
 
 describe('a page of an origin that the setting names', () => {
-  test.each([DASHBOARD, 'http://localhost:5173'])('is told beforehand what it may send: %s', async (origin) => {
+  test.each([DASHBOARD, 'http://localhost:5173'])('learns from the preflight what it may send: %s', async (origin) => {
     const answer = await preflight(origin);
     expect(answer.status).toBe(204);
     expect(cors(answer)).toMatchObject({
@@ -94,7 +94,7 @@ describe('a page of an origin that the setting names', () => {
 });
 
 describe('a page of another origin', () => {
-  test.each(FOREIGN)('is told nothing beforehand, and may read nothing: %j', async (origin) => {
+  test.each(FOREIGN)('learns nothing from the preflight, and may read nothing: %j', async (origin) => {
     const asked = await preflight(origin);
     expect([asked.status, asked.headers.get('allow'), cors(asked)]).toEqual([405, 'GET, POST', {}]);
     const answer = await gateway.ask('{ __typename }', {}, { origin });

@@ -1,20 +1,21 @@
-/** Pages of which origins may call the gateway: its own, and those that FLEETFLAG_ALLOWED_ORIGINS names. */
+/** The origins whose pages may call the gateway: its own, and those that FLEETFLAG_ALLOWED_ORIGINS names. */
 import cors, { type FastifyCorsOptions } from '@fastify/cors';
 import type { FastifyInstance } from 'fastify';
 
+/** Decides by the Origin of a request (Fetch, "Origin header"). */
 export interface PageOrigins {
-  /** Whether the setting names this origin. */
+  /** Says whether the setting names this origin. */
   names(origin: string): boolean;
   /**
-   * Whether a request may come from a page. Programs send no Origin, so what has none is no page's. The gateway's own
-   * is told by the host alone: a proxy that ends TLS leaves the scheme unknown.
+   * Says whether a request is admitted. One without an Origin is, because only programs send none. The gateway's own
+   * origin is recognised by its host alone, because a proxy that terminates TLS leaves the scheme unknown.
    */
   admits(headers: { readonly origin?: string | undefined; readonly host?: string | undefined }): boolean;
 }
 
 /**
- * Header fields of which a GET has to have one: a page of another site can send none of them without asking first, and
- * nothing here answers that it may.
+ * The header fields of which a GET must have at least one. A page of another site cannot send any of them without a
+ * preflight, which the gateway refuses.
  */
 export const PREFLIGHT_HEADERS: readonly string[] = [
   'authorization',
@@ -23,7 +24,11 @@ export const PREFLIGHT_HEADERS: readonly string[] = [
   'apollo-require-preflight',
 ];
 
-/** @param named origins as browsers send them, such as `https://dashboard.example.com` */
+/**
+ * Creates the decision for the origins of the setting.
+ *
+ * @param named origins as browsers send them, such as `https://dashboard.example.com`
+ */
 export function pageOrigins(named: readonly string[]): PageOrigins {
   const origins = new Set(named);
   const isOwn = (origin: string, host: string | undefined) =>
@@ -35,7 +40,7 @@ export function pageOrigins(named: readonly string[]): PageOrigins {
 }
 
 /**
- * The header fields of answers that a page may read beside those that every page may (Fetch, "CORS-safelisted
+ * The header fields of answers that admitted pages may read, besides the CORS-safelisted ones (Fetch, "CORS-safelisted
  * response-header name").
  */
 const EXPOSED = [
@@ -48,8 +53,8 @@ const EXPOSED = [
   'WWW-Authenticate',
   'X-Request-Id',
 ];
-/** How long a browser need not ask again what a page may send, in seconds. */
-const PREFLIGHT_AGE = 600;
+/** The time for which a browser may reuse the answer to a preflight. */
+const PREFLIGHT_MAX_AGE_SECONDS = 600;
 
 /** Lets pages of the admitted origins call `path`, a route that is added to `scope` (Fetch, "CORS protocol"). */
 export async function admitPages(scope: FastifyInstance, path: string, origins: PageOrigins): Promise<void> {
@@ -57,15 +62,15 @@ export async function admitPages(scope: FastifyInstance, path: string, origins: 
     delegator: ({ headers, url }, done) => {
       const { origin } = headers;
       const options: FastifyCorsOptions = {
-        // The plugin's own route for preflights has every path.
+        // The plugin answers preflights of every path, so the path is checked here.
         origin: origin !== undefined && url.split('?', 1)[0] === path && origins.admits(headers),
-        // The gateway itself uses no cookies; a proxy before it that signs people in may. Its own pages need none of
-        // this.
+        // The gateway uses no cookies, but a proxy before it that signs people in may. Pages of the gateway's own origin
+        // need no CORS.
         credentials: origin !== undefined && origins.names(origin),
         methods: ['GET', 'POST'],
         exposedHeaders: EXPOSED,
-        maxAge: PREFLIGHT_AGE,
-        // An OPTIONS that is no preflight has its 405, as other methods have.
+        maxAge: PREFLIGHT_MAX_AGE_SECONDS,
+        // An OPTIONS that is not a preflight gets 405, as other methods do.
         preflight: headers['access-control-request-method'] !== undefined,
       };
       done(null, options);

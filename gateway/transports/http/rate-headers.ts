@@ -1,7 +1,7 @@
 import type { KeyRate } from '../../operations/limits/key-rate.ts';
 
 /**
- * The header fields of draft-ietf-httpapi-ratelimit-headers-06, and Retry-After (RFC 9110, section 10.2.3) on a
+ * Gives the header fields of draft-ietf-httpapi-ratelimit-headers-06, and Retry-After (RFC 9110, section 10.2.3) on a
  * refusal.
  */
 export function rateHeaders({

@@ -1,4 +1,4 @@
-/** How the gateway refuses a request over HTTP, wherever on its way it is refused. */
+/** Refusals over HTTP: status, header fields and body, the same wherever a request is refused. */
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { ERROR_CATALOGUE, FleetFlagError } from '../../../core/errors.ts';
 import { answerTo } from '../../operations/refusals/error-answer.ts';
@@ -8,8 +8,8 @@ import { isErrorCode } from '../../../core/wire/error-form.ts';
 /**
  * Answers with an error of the catalogue, in the media type that the client accepts.
  *
- * @param error a refusal of ours, or a fault, of which the client is told an id only
- * @param status where HTTP has a status of its own for it; else that of the error's code
+ * @param error a FleetFlagError, or a fault, of which the client gets only the request id
+ * @param status the status, where it differs from that of the error's code
  */
 export function refuse(request: FastifyRequest, reply: FastifyReply, error: unknown, status?: number): FastifyReply {
   const answer = answerTo(error, request.id);
@@ -20,14 +20,14 @@ export function refuse(request: FastifyRequest, reply: FastifyReply, error: unkn
     .send(JSON.stringify({ errors: [answer] }));
 }
 
-/** The challenge that belongs to every 401 (RFC 9110, section 11.6.1; RFC 6750, section 3). */
+/** Gives the challenge that every 401 must have (RFC 9110, section 11.6.1; RFC 6750, section 3). */
 function challengeFor({ headers }: FastifyRequest): string {
   return `Bearer realm="FleetFlag"${headers.authorization === undefined ? '' : ', error="invalid_token"'}`;
 }
 
 /**
- * Gives every 401 its challenge, and answers a known path with an unknown method by 405 and `Allow` (RFC 9110, sections
- * 15.5.2 and 15.5.6), whatever route it is. Call it before routes are added.
+ * Adds the challenge to every 401, and answers an unknown method of a known path with 405 and `Allow` (RFC 9110,
+ * sections 15.5.2 and 15.5.6). It must be called before routes are added.
  */
 export function refuseAsHttpSays(app: FastifyInstance): void {
   const methodsOf = new Map<string, Set<string>>();
@@ -58,7 +58,7 @@ export function refuseAsHttpSays(app: FastifyInstance): void {
       405,
     );
   };
-  // Before a body is read, which for a method that there is not could only be refused for something else.
+  // This comes before the body is read: a fault in the body would otherwise hide that the method is wrong.
   app.addHook('onRequest', async (request, reply) => (request.is404 ? refuseUnknown(request, reply) : undefined));
   app.setNotFoundHandler(refuseUnknown);
 }

@@ -6,7 +6,7 @@ import { SESSION, ScriptedGateway } from '../../testing/scripted-gateway.ts';
 const FLAG = '{ flag(key: "eco") { key } }';
 const MUTATION = 'mutation { enableFlag(key: "eco") { applied } }';
 
-const TIMES = { headersTimeout: 300, requestTimeout: 600, lookForLate: 20 };
+const TIMES = { headersTimeout: 300, requestTimeout: 600, checkInterval: 20 };
 
 let gateway: ScriptedGateway;
 beforeAll(async () => {
@@ -155,7 +155,7 @@ describe('an address that is passed on', () => {
   const forwarded = { 'x-forwarded-for': '198.51.100.1, 203.0.113.9' };
   const addresses = () => gateway.asked.map(({ identity }) => identity.origin.ipAddress);
 
-  test('is what a subgraph is told, over HTTP and a websocket, when a trusted proxy says so', async () => {
+  test('is what a subgraph gets, over HTTP and a websocket, when a trusted proxy sends it', async () => {
     await gateway.ask(FLAG, {}, forwarded);
     const client = await gateway.client(forwarded);
     client.subscribe('a', FLAG);
@@ -189,14 +189,14 @@ describe('a request that trickles in', () => {
     const socket = connect(Number(new URL(hurried.url).port), '127.0.0.1');
     let answer = '';
     socket.on('data', (data) => (answer += data.toString())).on('error', () => undefined);
-    // Less than Node takes to look at all, unless it is told otherwise.
+    // Node would not check before 30 s by default.
     socket.setTimeout(10_000, () => socket.destroy());
     socket.write(head);
     const drip = setInterval(() => socket.write('x'), 20);
-    const patience = setTimeout(() => socket.destroy(), 10_000);
+    const deadline = setTimeout(() => socket.destroy(), 10_000);
     await once(socket, 'close');
     clearInterval(drip);
-    clearTimeout(patience);
+    clearTimeout(deadline);
     return answer;
   }
 
@@ -206,10 +206,7 @@ describe('a request that trickles in', () => {
       'body',
       'POST /graphql HTTP/1.1\r\nHost: gateway\r\nContent-Type: application/json\r\nContent-Length: 100000\r\n\r\n',
     ],
-  ])(
-    'is cut off when the time for its %s is over, and not at the next time that Node happens to look',
-    async (_part, head) => {
-      expect(await trickle(head)).toMatch(/^HTTP\/1\.1 408 /);
-    },
-  );
+  ])('is cut off when the timeout of its %s is over, and not at the default check of Node', async (_part, head) => {
+    expect(await trickle(head)).toMatch(/^HTTP\/1\.1 408 /);
+  });
 });

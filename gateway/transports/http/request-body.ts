@@ -1,5 +1,5 @@
 /**
- * What has to be so of a request before its body is read as JSON, and the answer to bytes that are no request at all.
+ * Checks a request before its body is parsed as JSON, and answers bytes that are not an HTTP request.
  */
 import { isUtf8 } from 'node:buffer';
 import { STATUS_CODES } from 'node:http';
@@ -10,15 +10,15 @@ import { clientError } from '../../../core/wire/error-form.ts';
 import { refuse } from './refusal.ts';
 
 /**
- * Refuses bodies that are compressed or no UTF-8, which would else be called no JSON, or be taken with other letters
- * than were sent.
+ * Refuses bodies that are compressed or not UTF-8. Otherwise a compressed body would be reported as invalid JSON, and
+ * bytes that are not UTF-8 would be replaced without an error.
  */
 export function readPlainBodies(app: FastifyInstance): void {
   app.addHook('onRequest', async (request, reply) => {
     const encoding = request.headers['content-encoding'];
     if (encoding === undefined || encoding.trim() === '' || encoding.trim().toLowerCase() === 'identity')
       return undefined;
-    // The codings that are taken instead (RFC 9110, section 15.5.16).
+    // The codings that are accepted instead (RFC 9110, section 15.5.16).
     reply.header('accept-encoding', 'identity');
     return refuse(
       request,
@@ -38,6 +38,7 @@ export function readPlainBodies(app: FastifyInstance): void {
   });
 }
 
+/** Gives the status and error for a code of Node's HTTP parser. */
 function refusalOfBytes(code: string | undefined): [number, FleetFlagError] {
   if (code === 'ERR_HTTP_REQUEST_TIMEOUT')
     return [408, new FleetFlagError('BAD_USER_INPUT', 'The request did not arrive in time.')];
@@ -50,8 +51,8 @@ function refusalOfBytes(code: string | undefined): [number, FleetFlagError] {
 }
 
 /**
- * Answers what Node's parser refuses, in the form of all errors, and closes the connection: nobody knows what follows
- * on it.
+ * Answers bytes that Node's HTTP parser refuses, in the form of all errors. It closes the connection, because where the
+ * next request would begin is unknown.
  */
 export function refuseBytes(error: NodeJS.ErrnoException, socket: Socket): void {
   if (error.code === 'ECONNRESET' || socket.destroyed) return;

@@ -1,4 +1,4 @@
-/** Where a request comes from, over HTTP and for a websocket alike. */
+/** The origin of a request, for HTTP and websockets: its address, user agent and id. */
 import { randomUUID } from 'node:crypto';
 import type { IncomingHttpHeaders, IncomingMessage } from 'node:http';
 import { isIP } from 'node:net';
@@ -8,16 +8,16 @@ import type { RequestOrigin } from '../../../core/access/caller.ts';
 const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i;
 
 /**
- * The request's own id, where it brings one that is a UUID, to be found again in our log and audit trail; else a new
- * one.
+ * Gives the id under which the log and the audit log record a request: that of its header `x-request-id` where it is a
+ * UUID, otherwise a new one.
  */
 export function requestIdOf({ 'x-request-id': given }: IncomingHttpHeaders): string {
   return typeof given === 'string' && UUID.test(given) ? given : randomUUID();
 }
 
 /**
- * An address as the audit trail and the limits keep it: IPv4 where it is one, without port and zone; null for what is
- * none.
+ * Gives an address as the audit log and the limits record it: without port and zone, and a mapped IPv4 address as IPv4.
+ * Gives null for text that is not an address.
  */
 function readAddress(text: string | undefined): string | null {
   // Some proxies add the port (`192.0.2.1:1234`, `[2001:db8::1]:1234`).
@@ -26,22 +26,22 @@ function readAddress(text: string | undefined): string | null {
   return isIP(address) === 0 ? null : address;
 }
 
-/** Where a connection comes from: what its requests, which have ids of their own, share. */
+/** Gives the origin that all requests of a connection share; each request has an id of its own. */
 export type PeerReader = (request: IncomingMessage) => Omit<RequestOrigin, 'requestId'>;
 
 /**
- * A function that gives who is at the other end of a request. `X-Forwarded-For` counts only as far as addresses of
- * `trustedProxies` have written it: of the last address that is none of theirs, and everything before it, anybody may
- * have written anything.
+ * Creates the function that gives the address and user agent of a connection's client. `X-Forwarded-For` counts only as far as proxies of
+ * `trustedProxies` have written it, because a client can send any text before that.
  *
- * @param trustedProxies addresses and CIDR ranges; throws a TypeError for what is neither
+ * @param trustedProxies addresses and CIDR ranges
+ * @throws TypeError for a trusted proxy that is neither
  */
 export function peerReader(trustedProxies: readonly string[]): PeerReader {
   const trusts = proxyAddress.compile([...trustedProxies]);
   return (request) => {
     const peer = request.socket.remoteAddress;
     return {
-      // A peer that is gone already has no address.
+      // A peer that has already disconnected has no address.
       ipAddress: peer === undefined ? null : (readAddress(proxyAddress(request, trusts)) ?? readAddress(peer)),
       userAgent: request.headers['user-agent'] ?? null,
     };

@@ -1,4 +1,4 @@
-/** What the gateway serves over HTTP. */
+/** The routes of the gateway: GraphQL, health, metrics, the public keys and the playground. */
 import type { IncomingMessage } from 'node:http';
 import fastify, { type FastifyInstance, type FastifyReply } from 'fastify';
 import { FleetFlagError } from '../../../core/errors.ts';
@@ -11,34 +11,34 @@ import { refuse, refuseAsHttpSays } from './refusal.ts';
 import { readPlainBodies, refuseBytes } from './request-body.ts';
 import { requestIdOf } from './request-origin.ts';
 
-/**
- * Milliseconds; the first two are limits (operation-limits.ts), the third passes between two looks for what is late.
- */
+/** The timeouts of requests, in milliseconds. The first two are limits (operation-limits.ts). */
 export interface RequestTimes {
   readonly headersTimeout: number;
   readonly requestTimeout: number;
-  readonly lookForLate: number;
+  /** The time between two checks for requests that are past a timeout. */
+  readonly checkInterval: number;
 }
 
-/** Node looks every 30 s: its limit of 30 s would be one of 60. */
-const TIMES: RequestTimes = { ...OPERATION_LIMITS, lookForLate: 1_000 };
+/** Node checks every 30 s by default, which would make a timeout of 30 s one of up to 60 s. */
+const TIMES: RequestTimes = { ...OPERATION_LIMITS, checkInterval: 1_000 };
 
 export interface RoutesOptions extends GraphqlRouteOptions {
   /** The public signing keys (RFC 7517). */
   readonly publicKeys: () => Promise<unknown>;
-  /** Each part that a request may need, and whether it answers. */
+  /** Resolves to whether each subgraph and store that requests need answers, by its name. */
   readonly readiness: () => Promise<Readonly<Record<string, boolean>>>;
+  /** Gives the address, user agent and id of a request. */
   readonly originOf: (request: IncomingMessage) => RequestOrigin;
-  /** Whose pages may call `/graphql`. */
+  /** The origins whose pages may call `/graphql`. */
   readonly pages: PageOrigins;
   readonly playground: boolean;
   readonly metrics: GatewayMetrics;
-  /** Rejects where the request may not read them. */
+  /** Rejects with a FleetFlagError where the request may not read the metrics. */
   readonly checkScrape: (request: IncomingMessage) => Promise<void>;
   readonly times?: RequestTimes | undefined;
 }
 
-/** Everything but the websocket upgrade, which the caller attaches to `.server`. */
+/** Creates the HTTP server. It has no websocket upgrade: the caller attaches that to `.server`. */
 export function createRoutes({
   publicKeys,
   readiness,
@@ -53,19 +53,19 @@ export function createRoutes({
   const { logger } = graphql;
   const app = fastify({
     bodyLimit: OPERATION_LIMITS.body,
-    // Such members are refused where JSON is taken in, with their path; here they would be called no JSON at all.
+    // `__proto__` and `constructor` are refused by the validation of JSON arguments, which names their path.
     onProtoPoisoning: 'ignore',
     onConstructorPoisoning: 'ignore',
     requestTimeout: times.requestTimeout,
     http: {
       headersTimeout: times.headersTimeout,
       requestTimeout: times.requestTimeout,
-      connectionsCheckingInterval: times.lookForLate,
+      connectionsCheckingInterval: times.checkInterval,
     },
     forceCloseConnections: true,
     clientErrorHandler: refuseBytes,
     genReqId: ({ headers }) => requestIdOf(headers),
-    // What is no URL (`/%`) comes to no route and to no handler of errors.
+    // A request without a valid URL (`/%`) reaches neither a route nor the error handler.
     frameworkErrors: (_error, request, reply) =>
       void refuse(
         request,
@@ -73,7 +73,7 @@ export function createRoutes({
         new FleetFlagError('BAD_USER_INPUT', 'The request has no valid URL.'),
       ),
   });
-  // Before anything can fail: whatever the answer is, it can be found in the log.
+  // This comes first, so that every answer, a failure included, names its request id.
   app.addHook('onRequest', async (request, reply) => void reply.header('x-request-id', request.id));
 
   app.addHook('onResponse', async (request, reply) =>
@@ -83,7 +83,7 @@ export function createRoutes({
   app.setErrorHandler((error: Error & { statusCode?: number }, request, reply) => {
     if (error instanceof FleetFlagError) return refuse(request, reply, error);
     const status = error.statusCode;
-    // Fastify's own refusals of what is not a request: too large, not JSON, of a strange type.
+    // Fastify itself refuses bodies that are too large, not JSON, or of another media type.
     if (status !== undefined && status < 500) {
       const refusal =
         status === 413
@@ -111,7 +111,7 @@ export function createRoutes({
   let missingBefore: readonly string[] = [];
   app.get('/health/ready', async (_request, reply) => {
     const missing = Object.entries(await readiness()).flatMap(([part, answers]) => (answers ? [] : [part]));
-    // Which part it is concerns operators, not who asks from outside; and it is asked every few seconds.
+    // The missing parts go to the log and not to the client. Probes come every few seconds, so only changes are logged.
     if (missing.join() !== missingBefore.join())
       logger.warn({ missing }, missing.length > 0 ? 'Not ready: the parts in "missing" do not answer' : 'Ready again');
     missingBefore = missing;
@@ -127,10 +127,10 @@ export function createRoutes({
   );
 
   if (playground) {
-    // Nine megabytes that most starts never serve: loaded and put together for the first who asks.
-    let made: Promise<{ page: Buffer; policy: string }> | undefined;
+    // The page has nine megabytes that most gateways never serve, so the first request for it loads them.
+    let loading: Promise<{ page: Buffer; policy: string }> | undefined;
     app.get('/', async (_request, reply) => {
-      const { page, policy } = await (made ??= import('../../pages/playground/page.ts').then(
+      const { page, policy } = await (loading ??= import('../../pages/playground/page.ts').then(
         ({ PLAYGROUND_POLICY, playgroundPage }) => ({ page: playgroundPage(), policy: PLAYGROUND_POLICY }),
       ));
       return reply
