@@ -13,8 +13,8 @@ import type { SubscriptionLimits } from './subscription-limits.ts';
 import type { SubscriptionPlan } from './subscription-plan.ts';
 import { Upstream, type UpstreamEnd } from './upstream.ts';
 
-/** A request for a shared operation. */
-export interface SharedRequest {
+/** What makes a request for a shared operation. */
+export interface SharedOperation {
   /** A key that is different for each document and schema. */
   readonly documentKey: string;
   readonly operationName: string | undefined;
@@ -22,6 +22,14 @@ export interface SharedRequest {
   readonly variables: Record<string, unknown>;
   readonly scope: Caller;
   readonly plan: SubscriptionPlan;
+}
+
+/** A request for a shared operation, with where it is shared. Clients that ask the same may use the same object. */
+export interface SharedRequest extends SharedOperation {
+  readonly upstreamKey: string;
+  readonly operationKey: string;
+  /** The variables that the primary uses. */
+  readonly used: Record<string, unknown>;
 }
 
 /** The options of shared operations. */
@@ -66,13 +74,28 @@ export class SharedOperations {
 
   constructor(private readonly options: SharedOperationsOptions) {}
 
+  /** Finds where an operation is shared. */
+  request(operation: SharedOperation): SharedRequest {
+    const { plan, variables, scope, documentKey } = operation;
+    const { operation: query, operationName, variableUsages = [] } = plan.primary;
+    const used = Object.fromEntries(
+      variableUsages.filter((name) => variables[name] !== undefined).map((name) => [name, variables[name]]),
+    );
+    return {
+      ...operation,
+      used,
+      upstreamKey: key(plan.subgraph, query, operationName ?? null, used, scope),
+      operationKey: key(documentKey, operation.operationName ?? null, variables, scope),
+    };
+  }
+
   /**
    * Adds a client, which gets all events that reach the gateway from now on. `pending` is null where the upstream is
    * established already; otherwise it resolves when the upstream is established or has ended.
    */
   join(member: Member, request: SharedRequest): { place: Place; pending: Promise<void> | null } {
     const shared = this.sharedUpstream(request);
-    const operationKey = key(request.documentKey, request.operationName ?? null, request.variables, request.scope);
+    const { operationKey } = request;
     let place = shared.operations.get(operationKey);
     if (place === undefined) {
       place = { shared, operationKey, operation: this.distinctOperation(shared, operationKey, request) };
@@ -107,15 +130,11 @@ export class SharedOperations {
     }
   }
 
-  private sharedUpstream({ plan, variables, scope }: SharedRequest): SharedUpstream {
-    const { operation: query, operationName, variableUsages = [] } = plan.primary;
-    const used = Object.fromEntries(
-      variableUsages.filter((name) => variables[name] !== undefined).map((name) => [name, variables[name]]),
-    );
-    const upstreamKey = key(plan.subgraph, query, operationName ?? null, used, scope);
+  private sharedUpstream({ plan, scope, upstreamKey, used }: SharedRequest): SharedUpstream {
     const present = this.upstreams.get(upstreamKey);
     if (present !== undefined) return present;
 
+    const { operation: query, operationName } = plan.primary;
     const operations = new Map<string, Place>();
     const identity = { caller: scope, origin: { ipAddress: null, userAgent: null, requestId: randomUUID() } };
     const upstream = new Upstream(

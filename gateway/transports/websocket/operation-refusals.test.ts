@@ -2,6 +2,7 @@ import { afterEach, describe, expect, test } from '@jest/globals';
 import { FleetFlagError } from '../../../core/errors.ts';
 import { OPERATION_LIMITS } from '../../operations/limits/operation-limits.ts';
 import { gatewayUnderTest, type GatewayUnderTest } from './testing/gateway-under-test.ts';
+import { PERMISSIONS } from '../../../core/access/permissions.ts';
 
 const NARROW = 'subscription ($e: String!) { changes(environment: $e) { revision flag { key note } } }';
 const production = { variables: { e: 'production' } };
@@ -138,4 +139,10 @@ describe('a caller', () => {
     change(1);
     await Promise.all([client.result('a'), client.result('c')]);
   });
+});
+
+test('no subscription asks for more of a caller than its scope: what was permitted to one is to all of the scope', () => {
+  const subscriptions = Object.entries(PERMISSIONS).filter(([name]) => name.startsWith('Subscription.'));
+  expect(subscriptions.length).toBeGreaterThan(3);
+  expect(subscriptions.filter(([, { vehicle }]) => vehicle === 'ownVin')).toEqual([]);
 });

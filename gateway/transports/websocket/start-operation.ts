@@ -5,17 +5,19 @@
 import { randomUUID } from 'node:crypto';
 import { OperationTypeNode, type ExecutionResult, type GraphQLFormattedError } from 'graphql';
 import type { SubscribePayload } from 'graphql-ws';
+import type { LRUCache } from 'lru-cache';
 import { unattended } from '../../../core/async/unattended.ts';
 import { FleetFlagError } from '../../../core/errors.ts';
 import { permissionScope, type Caller, type CallerIdentity } from '../../../core/access/caller.ts';
 import type { NamingRequest } from '../../operations/persisted-operations/operation-reference.ts';
 import type { OperationText } from '../../operations/persisted-operations/operation-texts.ts';
-import type { OperationPipeline } from '../../operations/pipeline.ts';
+import type { CheckedOperation, OperationPipeline } from '../../operations/pipeline.ts';
 import { answersTo, isFault } from '../../operations/refusals/error-answer.ts';
+import type { CrowdTurns } from './crowd-turns.ts';
 import { OpenOperation, type ClientConnection } from './client-connection.ts';
 import type { Member } from '../../subscriptions/distinct-operation.ts';
 import { encodeId, type EncodedId, type FrameBatch } from '../../subscriptions/next-frames.ts';
-import type { Place, SharedOperations } from '../../subscriptions/shared-operations.ts';
+import type { Place, SharedOperations, SharedRequest } from '../../subscriptions/shared-operations.ts';
 import type { SubscriptionPlanner } from '../../subscriptions/subscription-plan.ts';
 import { urgencyOf, type OperationQueue, type Urgency } from './operation-queue.ts';
 
@@ -31,6 +33,10 @@ export interface OperationRequest {
   readonly extensions?: Record<string, unknown> | undefined;
 }
 
+/** Prepared subscriptions that are kept, and the longest name of one, in characters. */
+export const MAX_SHARED_REQUESTS = 500;
+const MAX_NAME_LENGTH = 2_000;
+
 /** What plans subscriptions against the schema in force. */
 export interface CurrentPlanner {
   readonly planner: SubscriptionPlanner;
@@ -45,6 +51,10 @@ export interface OperationServices {
   readonly steps: OperationSteps;
   readonly shared: SharedOperations;
   readonly turns: OperationQueue;
+  /** What vehicles ask that is answered from what is kept: they share the look at whether it is still so. */
+  readonly crowd: CrowdTurns;
+  /** Subscriptions that were prepared, by document, variables and scope. */
+  readonly sharedRequests: LRUCache<string, SharedRequest>;
   readonly maxOperationsPerSocket: number;
   readonly logger: { error(details: object, message: string): void };
   /** Counts a client that has fallen behind and skips to the newest event. */
@@ -192,7 +202,7 @@ function run(
 ): void {
   const variables = request.variables ?? {};
   const checked = services.steps.check(request.query, request.operationName, caller);
-  const { document, operation, hash } = checked;
+  const { document, operation } = checked;
   if (operation.operation !== OperationTypeNode.SUBSCRIPTION) {
     const single = new SingleOperation(id);
     connection.hold(single);
@@ -201,20 +211,36 @@ function run(
     return;
   }
 
-  const permitted = services.steps.permit(checked, variables, caller);
-  const { planner, version } = services.current();
-  const plan = planner.plan(document, request.operationName);
+  const shared = sharedRequest(checked, request.operationName, variables, caller, services);
   const subscription = new SharedSubscription(connection, id, services);
   connection.hold(subscription);
-  const { place, pending } = services.shared.join(subscription, {
-    documentKey: `${version}:${hash}`,
-    operationName: request.operationName,
-    variables: permitted.variables,
-    scope: permissionScope(caller),
-    plan,
-  });
+  const { place, pending } = services.shared.join(subscription, shared);
   subscription.place = place;
   if (pending !== null) connection.delayQueries(pending);
+}
+
+/**
+ * What the last steps find for a subscription, and where it is shared. It is kept for its document, variables and scope:
+ * none of them asks for more of a caller (core/access/permissions.ts), and a fleet asks the same.
+ */
+function sharedRequest(
+  checked: CheckedOperation,
+  operationName: string | undefined,
+  given: Readonly<Record<string, unknown>>,
+  caller: Caller,
+  services: OperationServices,
+): SharedRequest {
+  const { planner, version } = services.current();
+  const scope = permissionScope(caller);
+  const documentKey = `${version}:${checked.hash}`;
+  const name = JSON.stringify([documentKey, operationName, given, scope]);
+  const known = services.sharedRequests.get(name);
+  if (known !== undefined) return known;
+  const { variables } = services.steps.permit(checked, given, caller);
+  const plan = planner.plan(checked.document, operationName);
+  const request = services.shared.request({ documentKey, operationName, variables, scope, plan });
+  if (name.length <= MAX_NAME_LENGTH) services.sharedRequests.set(name, request);
+  return request;
 }
 
 async function runSingle(
@@ -234,7 +260,7 @@ async function runSingle(
     // (docs/decisions/subscribe-before-sync.md).
     for (let pending = connection.pending; turn !== 'first' && pending !== null; pending = connection.pending)
       await pending;
-    // Kept answers take no turn: a fleet that comes back asks for the same one.
+    // Kept answers take no turn of their own: a fleet that comes back asks for the same one.
     const governed = await governedAnswer(request, caller, services);
     if (governed === null) await services.turns.take(turn);
     if (dropped()) return;
@@ -251,13 +277,15 @@ async function runSingle(
 async function governedAnswer(
   { query, operationName, variables = {} }: OperationRequest,
   caller: Caller,
-  { steps }: OperationServices,
+  { steps, crowd }: OperationServices,
 ): Promise<Buffer | null> {
   const call = steps.governed(
     { text: query, operationName, variables: { text: () => JSON.stringify(variables), value: () => variables } },
     caller,
   );
-  return call && ((await steps.answer(call, caller))?.json ?? null);
+  if (call === null) return null;
+  if (caller.kind === 'vehicle') await crowd.take();
+  return (await steps.answer(call, caller))?.json ?? null;
 }
 
 async function execute(

@@ -6,6 +6,7 @@ import type { IncomingHttpHeaders, IncomingMessage } from 'node:http';
 import type { Duplex } from 'node:stream';
 import type { ExecutionResult, GraphQLFormattedError, GraphQLSchema } from 'graphql';
 import { CloseCode, GRAPHQL_TRANSPORT_WS_PROTOCOL } from 'graphql-ws';
+import { LRUCache } from 'lru-cache';
 import { unattended } from '../../../core/async/unattended.ts';
 import type { Caller, CallerIdentity } from '../../../core/access/caller.ts';
 import type { SubgraphConnection, SubgraphName } from '../../../core/wire/subgraph.ts';
@@ -20,14 +21,16 @@ import {
   type ConnectionOrigin,
 } from './client-connection.ts';
 import { seeToDeadlines, tickOf } from './connection-deadlines.ts';
+import { CrowdTurns } from './crowd-turns.ts';
 import { DeadlineWheel } from './deadline-wheel.ts';
 import { acceptance, readHandshake } from './framing/handshake.ts';
 import { ServerSocket } from './framing/server-socket.ts';
 import { DEFAULT_LIMITS, type SubscriptionLimits } from '../../subscriptions/subscription-limits.ts';
 import { refuseUpgrade } from './refuse-upgrade.ts';
-import { SharedOperations, type SharedCounts } from '../../subscriptions/shared-operations.ts';
+import { SharedOperations, type SharedCounts, type SharedRequest } from '../../subscriptions/shared-operations.ts';
 import { spreadClose } from './spread-close.ts';
 import {
+  MAX_SHARED_REQUESTS,
   connectionOf,
   startOperation,
   type CurrentPlanner,
@@ -162,6 +165,8 @@ export function createSubscriptionServer(options: SubscriptionServerOptions): Su
     steps: options.steps,
     shared,
     turns: new OperationQueue(limits.maxWaitingReports, options.rightOfWay),
+    crowd: new CrowdTurns(),
+    sharedRequests: new LRUCache<string, SharedRequest>({ max: MAX_SHARED_REQUESTS }),
     maxOperationsPerSocket: limits.maxOperationsPerSocket,
     logger: options.logger,
     skipped: () => void (counters.skips += 1),

@@ -1,0 +1,42 @@
+/**
+ * Lets those who ask the same at about the same time begin together, so that what they need is read once for all of
+ * them. Who comes alone begins at once.
+ */
+
+/** The least milliseconds between two beginnings, for each who began with the first; and the most. */
+const PACE_MS = 10;
+const MOST_MS = 100;
+
+/** Beginnings for a crowd. */
+export class CrowdTurns {
+  /** Those who wait for the next beginning. */
+  #waiting: (() => void)[] = [];
+  #lastAt = -Infinity;
+  #lastCount = 0;
+
+  /** Resolves at the next beginning, at most a tenth of a second from now; null for at once. */
+  take(): Promise<void> | null {
+    const nextAt = this.#lastAt + Math.min(MOST_MS, PACE_MS * this.#lastCount);
+    const now = performance.now();
+    if (this.#waiting.length === 0) {
+      if (now >= nextAt) {
+        this.#begin(now, 1);
+        return null;
+      }
+      setTimeout(() => this.#beginAll(), nextAt - now);
+    }
+    return new Promise((resolve) => this.#waiting.push(resolve));
+  }
+
+  #begin(now: number, count: number): void {
+    this.#lastAt = now;
+    this.#lastCount = count;
+  }
+
+  #beginAll(): void {
+    const all = this.#waiting;
+    this.#waiting = [];
+    this.#begin(performance.now(), all.length);
+    for (const begin of all) begin();
+  }
+}
