@@ -6,8 +6,6 @@ import { randomUUID } from 'node:crypto';
 import { FleetFlagError, badInput } from '../core/errors.ts';
 import { membersOf } from '../core/json/json-value.ts';
 import type { JsonValue } from '../core/model.ts';
-import { validateMeasured, validateMetricName } from '../core/wire/metric.ts';
-import { FACT_NAMES } from '../core/wire/vehicle-facts.ts';
 import { AgentEvents, type FlagChange } from './agent-events.ts';
 import { completeOptions, type CompleteAgentOptions, type FleetFlagAgentOptions } from './agent-options.ts';
 import {
@@ -17,34 +15,28 @@ import {
   type EvaluationDetails,
   type ValueType,
 } from './api/evaluation-details.ts';
-import type { AgentStatus } from './api/agent-status.ts';
+import { composeStatus, type AgentStatus } from './api/agent-status.ts';
 import {
   FlagEvaluator,
   type EvaluatedFlag,
   type ProgramContext,
   type UncheckedContext,
 } from './evaluate/flag-evaluator.ts';
-import { FactsRefresher } from './facts/facts-refresher.ts';
-import { KnownFacts, type VerifiedFacts } from './facts/known-facts.ts';
-import { verifyFacts } from './facts/verify-facts.ts';
-import { changedKeys, type LocalFlags } from './local-flags/local-flags.ts';
-import type { FlagsFileReader } from './local-flags/flags-file-reader.ts';
-import { HeartbeatSender } from './telemetry/heartbeat/heartbeat-sender.ts';
+import { PresentFlags } from './evaluate/present-flags.ts';
+import { KnownFacts } from './facts/known-facts.ts';
 import { describeError } from './log.ts';
 import { MetricQueue } from './telemetry/metrics/metric-queue.ts';
-import { MetricRecorder, type TrackOptions } from './telemetry/metrics/metric-recorder.ts';
-import { MetricSender } from './telemetry/metrics/metric-sender.ts';
+import { MetricRecorder, checkMeasurement, type TrackOptions } from './telemetry/metrics/metric-recorder.ts';
 import { fileKindFault } from '../core/files/regular-file.ts';
-import { heldRevision, isStale, type VehicleIdentity, type VehicleState } from './state.ts';
-import { DatabaseLock } from './store/files/database-lock.ts';
+import type { VehicleIdentity } from './state.ts';
+import { DatabaseLock, ownerName } from './store/files/database-lock.ts';
 import { VehicleStore } from './store/vehicle-store.ts';
-import { lastContact } from './sync/apply.ts';
 import { Backoff } from '../core/async/backoff.ts';
+import { rareBackoff, runLinkTasks } from './link-tasks.ts';
 import { GatewayConnection } from './link/gateway-connection.ts';
 import type { GatewayLink } from './link/gateway-link.ts';
 import { Route } from './link/route.ts';
 import { SyncHistory } from './sync/sync-history.ts';
-import { SyncSession } from './sync/sync-session.ts';
 import { readVehicleCredential, type VehicleCredential } from './link/vehicle-credential.ts';
 import { AgeingClock } from './trust/ageing-clock.ts';
 import { Freshness } from './trust/freshness.ts';
@@ -56,6 +48,7 @@ import { AGENT_VERSION } from './version.ts';
 export class FleetFlagAgent {
   readonly #options: CompleteAgentOptions;
   readonly #evaluator: FlagEvaluator;
+  readonly #flags: PresentFlags;
   readonly #store: VehicleStore;
   readonly #queue = new MetricQueue(randomUUID());
   readonly #recorder: MetricRecorder;
@@ -72,10 +65,7 @@ export class FleetFlagAgent {
   #isReady = false;
   #lock: DatabaseLock | null = null;
   #isClosed = false;
-  #flagsFile: FlagsFileReader | null = null;
-  #unfitOverrides: readonly string[] = [];
   #inTouch = false;
-  #state: VehicleState | null = null;
   #keys: PinnedKeys | null;
 
   constructor(options: FleetFlagAgentOptions) {
@@ -85,9 +75,9 @@ export class FleetFlagAgent {
     this.#keys = this.#options.keys;
     this.#ready = new Promise((resolve) => (this.#becomeReady = resolve));
     this.#ageingClock = new AgeingClock(now);
-    this.#freshness = new Freshness({ clock: this.#ageingClock, random, unanswered: this.#patience() });
+    this.#freshness = new Freshness({ clock: this.#ageingClock, random, unanswered: rareBackoff(this.#options) });
     this.#history = new SyncHistory({
-      backoff: this.#patience(),
+      backoff: rareBackoff(this.#options),
       newLinkMs: timings.patienceMs,
       belowMs: timings.belowMs,
       runningMs: () => this.#ageingClock.runningMs,
@@ -109,10 +99,18 @@ export class FleetFlagAgent {
       facts: this.#facts,
       ageingClock: this.#ageingClock,
     });
+    this.#flags = new PresentFlags({
+      evaluator: this.#evaluator,
+      facts: this.#facts,
+      events: this.#events,
+      log,
+      now,
+      saveFacts: () => this.#store.saveFacts(),
+    });
     this.#recorder = new MetricRecorder({
       queue: this.#queue,
       // No measurement can be older than the newest proof. That bounds its time where the clock starts in 1970.
-      now: () => Math.max(now(), this.#lastContact() * 1000),
+      now: () => Math.max(now(), this.#flags.lastContactSeconds * 1000),
       writeMs: timings.metricsWriteMs,
       // While there is a connection, the sender flushes first, so that counts are written once, with their batch.
       intervalMs: timings.metricsIntervalMs * 1.2,
@@ -142,9 +140,9 @@ export class FleetFlagAgent {
    *   SERVICE_UNAVAILABLE where the agent is closed
    */
   async start(): Promise<void> {
-    const { databaseFile, log, tokenFile, url } = this.#options;
+    const { databaseFile, flagsFile, log, timings, tokenFile, url, vin } = this.#options;
     if (this.#isClosed) throw closed();
-    await this.#followFlagsFile();
+    if (flagsFile !== null) await this.#flags.followFile(flagsFile, vin, timings.flagsFileMs);
     if (url === '') {
       // Without a control plane, the agent counts as in touch.
       this.#setInTouch(true);
@@ -166,7 +164,7 @@ export class FleetFlagAgent {
     const loaded = await this.#store.load(identity, this.#keys);
     if (loaded !== null) {
       this.#keys = loaded.keys;
-      this.#become(loaded.state);
+      this.#flags.replace(loaded.state);
       if (loaded.state.lastSyncAt > 0) this.#setReady();
     }
     this.#connection.start();
@@ -180,7 +178,7 @@ export class FleetFlagAgent {
     this.#isReady = false;
     this.#isClosed = true;
     this.#events.closed();
-    await this.#flagsFile?.close();
+    await this.#flags.close();
     await this.#connection.close();
     this.#recorder.close();
     await this.#store.close();
@@ -267,19 +265,8 @@ export class FleetFlagAgent {
     if (!this.#isReady) throw new FleetFlagError('SERVICE_UNAVAILABLE', NOT_READY_MESSAGE);
     const evaluated = this.#evaluator.evaluate(options.flagKey);
     if (evaluated?.local !== true) return this.#recorder.track(metric, value, options, evaluated);
-    // A measurement of a local flag is checked, so that tests find faults, and dropped: it says nothing about the
-    // fleet.
-    validateMetricName(metric, 'metric');
-    validateMeasured(
-      {
-        flagKey: options.flagKey,
-        variant: evaluated.evaluation.variant,
-        metricName: metric,
-        value,
-        tags: options.tags,
-      },
-      '',
-    );
+    // It is checked, so that tests find faults, and dropped: it says nothing about the fleet.
+    checkMeasurement(metric, value, options, evaluated);
   }
 
   /** Gives the keys of all flags, in order. */
@@ -317,53 +304,20 @@ export class FleetFlagAgent {
 
   /** Gives the agent's present status. */
   status(): AgentStatus {
-    const { bytes, persistedRevision, ...store } = this.#store.status();
-    const state = this.#state;
-    const seconds = this.#ageingClock.seconds();
-    const flags = [...(state?.flags.values() ?? [])];
-    const localFlags = this.#flagsFile?.status(this.#evaluator.unfitOverrides().map(({ key }) => key)) ?? null;
-    return {
-      version: AGENT_VERSION,
-      vin: state?.identity.vin ?? this.#options.vin,
-      environment: state?.identity.environment ?? null,
-      ready: this.#isReady,
-      connected: this.#connection.connected,
-      connectionFault: this.#connection.fault,
-      revision: persistedRevision,
-      evaluatedRevision: state === null ? (localFlags?.revision ?? 0) : heldRevision(state),
-      lastSyncAt: isoTime(state?.lastSyncAt),
-      // Without flags, only the proof that there are none has an age.
-      lastStatementAt: isoTime(flags.length === 0 ? state?.proof?.issuedAt : this.#lastContact()),
-      proof: proofStatus(state),
-      clockOffsetSeconds: this.#ageingClock.differenceSeconds,
-      syncCount: state?.syncCount ?? 0,
-      flags: localFlags === null ? flags.length : this.#evaluator.keys().length,
-      staleFlags: flags.filter((flag) => isStale(flag, seconds)).length,
-      unservedFlags: flags.filter(({ held }) => held.fault !== null).map(({ key }) => key),
-      vehicle: {
-        ...this.#facts.facts,
-        registeredAt: isoTime(Math.floor((this.#facts.confirmedAt ?? 0) / 1000)),
-        differences: this.#facts.differences(),
-      },
-      cacheBytes: bytes,
+    return composeStatus({
+      options: this.#options,
+      state: this.#flags.state,
+      keys: this.#keys,
+      isReady: this.#isReady,
+      connection: this.#connection,
+      store: this.#store.status(),
+      localFlags: this.#flags.fileStatus(),
+      flagCount: this.#evaluator.keys().length,
+      facts: this.#facts,
+      ageingClock: this.#ageingClock,
       metrics: this.#queue.status(),
-      memoryBytes: process.memoryUsage.rss(),
-      pinnedKeys: this.#keys?.keys.map(({ kid }) => kid) ?? [],
       refusals: this.#refusals.totals(),
-      lostLogLines: this.#options.lostLogLines(),
-      store,
-      localFlags,
-    };
-  }
-
-  /** Makes a backoff for requests that must stay rare. */
-  #patience(): Backoff {
-    const { timings, random } = this.#options;
-    return new Backoff({ baseMs: timings.patienceMs, capMs: timings.patienceCapMs, random });
-  }
-
-  #lastContact(): number {
-    return this.#state === null ? 0 : lastContact(this.#state);
+    });
   }
 
   #value<T extends JsonValue>(key: string, type: ValueType, defaultValue: T, context?: ProgramContext): T {
@@ -379,23 +333,6 @@ export class FleetFlagAgent {
     return evaluationDetails(key, type, defaultValue, this.evaluate(key, context), this.#isReady);
   }
 
-  async #followFlagsFile(): Promise<void> {
-    const { flagsFile, vin, log, timings } = this.#options;
-    if (flagsFile === null) return;
-    const { FlagsFileReader } = await import('./local-flags/flags-file-reader.ts');
-    let before: LocalFlags | null = null;
-    const use = (flags: LocalFlags) => {
-      this.#evaluator.useLocal(flags, vin);
-      this.#tellUnfitOverrides();
-      for (const key of before === null ? [] : changedKeys(before, flags)) {
-        const now = this.#evaluator.evaluate(key);
-        this.#events.changed({ key, revision: now?.evaluation.revision ?? 0, removed: now === undefined });
-      }
-      before = flags;
-    };
-    this.#flagsFile = await FlagsFileReader.open({ path: flagsFile, log, use, lookMs: timings.flagsFileMs });
-  }
-
   readonly #refuse = (refusal: Refusal): void => {
     this.#refusals.add(refusal);
     this.#options.log('error', describeError(refusal), { reason: refusal.reason });
@@ -403,7 +340,7 @@ export class FleetFlagAgent {
 
   readonly #credential = async (): Promise<VehicleCredential> => {
     const credential = await readVehicleCredential(this.#options.tokenFile);
-    const own: VehicleIdentity | undefined = this.#state?.identity;
+    const own: VehicleIdentity | undefined = this.#flags.state?.identity;
     const { identity } = credential;
     if (own !== undefined && (own.vin !== identity.vin || own.environment !== identity.environment)) {
       throw new Error(`the token is now for ${identity.vin} in ${identity.environment}; restart the agent to use it`);
@@ -412,7 +349,7 @@ export class FleetFlagAgent {
       const loaded = await this.#store.load(identity, this.#keys);
       if (loaded !== null) {
         this.#keys = loaded.keys;
-        this.#become(loaded.state);
+        this.#flags.replace(loaded.state);
       }
     }
     if (this.#keys === null) {
@@ -425,136 +362,24 @@ export class FleetFlagAgent {
   };
 
   readonly #useLink = async (link: GatewayLink): Promise<void> => {
-    const { log, now, random, timings } = this.#options;
-    const backoff = () => new Backoff({ baseMs: timings.backoffMs, capMs: timings.backoffCapMs, random });
-    const sender = new MetricSender({
-      link,
-      queue: this.#queue,
-      flush: () => this.#recorder.flush(),
-      save: () => this.#store.saveQueue(),
-      sendDelay: () => timings.metricsIntervalMs * (1 + random() / 10),
-      backoff: backoff(),
-      random,
-      log,
-    });
-    const heartbeat = new HeartbeatSender({
-      link,
-      facts: () => {
-        const { persistedRevision, bytes } = this.#store.status();
-        const { swVersion } = this.#options.vehicle;
-        const clockOffsetSeconds = this.#ageingClock.differenceSeconds;
-        return {
-          ...(swVersion !== undefined && { swVersion }),
-          agentVersion: AGENT_VERSION,
-          // A revision is reported only where a proof has named its set.
-          ...(this.#state!.proof?.set != null && this.#state!.complete && { appliedRevision: persistedRevision }),
-          cacheBytes: bytes,
-          ...(clockOffsetSeconds !== null && { clockOffsetSeconds }),
-          refusals: this.#refusals.totals(),
-          complete: this.#state!.complete,
-        };
-      },
-      environment: this.#state!.identity.environment,
-      proof: (jws, askedAtMs) => session.prove(jws, askedAtMs),
-      intervalMs: timings.heartbeatMs,
-      spreadMs: timings.heartbeatSpreadMs,
-      random,
-      log,
-    });
-    const session = new SyncSession({
-      link,
+    await runLinkTasks(link, {
+      options: this.#options,
+      flags: this.#flags,
       keys: this.#keys!,
-      log,
-      now,
+      store: this.#store,
+      queue: this.#queue,
+      recorder: this.#recorder,
+      facts: this.#facts,
       ageingClock: this.#ageingClock,
       freshness: this.#freshness,
       history: this.#history,
-      aheadMs: timings.aheadMs,
-      staleCheckMs: timings.staleCheckMs,
-      staleBackoff: this.#patience(),
-      state: () => this.#state!,
-      commit: async (next) => {
-        await this.#store.save(next, this.#keys!);
-        heartbeat.persisted();
-        this.#become(next);
-      },
+      refusals: this.#refusals,
       refuse: this.#refuse,
       synced: () => this.#setReady(),
       touched: (inTouch) => this.#setInTouch(inTouch),
-      resyncDelay: () => timings.resyncMs * (1 + random() / 10),
-      backoff: backoff(),
     });
-    const facts = new FactsRefresher({
-      link,
-      urgent: () => this.#facts.unconfirmed,
-      verify: (jws, nonce) => verifyFacts(jws, this.#state!.identity.vin, nonce, this.#keys!),
-      learn: this.#learn,
-      refuse: this.#refuse,
-      intervalMs: () => timings.resyncMs * (1 + random() / 10),
-      spreadMs: timings.heartbeatSpreadMs,
-      random,
-      log,
-    });
-    await Promise.all([session.run(), sender.run(), heartbeat.run(), facts.run()]);
     this.#setInTouch(false);
   };
-
-  /** Evaluates by the registered facts from now on, and tells listeners which flags change by that. */
-  readonly #learn = async (registered: VerifiedFacts): Promise<void> => {
-    const known = this.#facts.registered?.facts;
-    const before = this.#outcomes();
-    this.#facts.learn(registered, this.#options.now());
-    if (known !== undefined && FACT_NAMES.every((name) => known[name] === registered.facts[name])) return;
-    for (const { fact, own, registered: there } of this.#facts.differences()) {
-      this.#options.log(
-        'warn',
-        `${fact} is ${JSON.stringify(own)} in this vehicle's settings but ${JSON.stringify(there)} in the registry; using the settings`,
-      );
-    }
-    await this.#store.saveFacts();
-    this.#evaluator.useFacts(this.#facts.facts);
-    for (const [key, { outcome, revision }] of this.#outcomes()) {
-      if (before.get(key)?.outcome !== outcome) this.#events.changed({ key, revision, removed: false });
-    }
-  };
-
-  /** Gives the result of each flag for a program that adds nothing to the vehicle's facts. */
-  #outcomes(): Map<string, { readonly outcome: string; readonly revision: number }> {
-    const evaluated = this.#evaluator.keys().map((key) => [key, this.#evaluator.evaluate(key)!.evaluation] as const);
-    return new Map(
-      evaluated.map(([key, evaluation]) => [
-        key,
-        { outcome: JSON.stringify([evaluation.value, evaluation.variant]), revision: evaluation.revision },
-      ]),
-    );
-  }
-
-  /** Evaluates from `next` from now on, and tells listeners which flags change by that. */
-  #become(next: VehicleState): void {
-    const before = this.#state;
-    this.#state = next;
-    this.#evaluator.useFacts(this.#facts.facts);
-    this.#evaluator.replace(next);
-    this.#tellUnfitOverrides();
-    if (before === null) return;
-    for (const [key, { served }] of next.flags) {
-      if (served !== null && before.flags.get(key)?.served?.id !== served.id)
-        this.#events.changed({ key, revision: served.revision, removed: false });
-    }
-    for (const [key, { served }] of before.flags) {
-      if (served !== null && !next.flags.get(key)?.served)
-        this.#events.changed({ key, revision: next.revision, removed: true });
-    }
-  }
-
-  /** Logs each override that no longer fits its flag, because its author believes that it is in effect. */
-  #tellUnfitOverrides(): void {
-    const unfit = this.#evaluator.unfitOverrides().map(({ key, type }) => `${key} (${type})`);
-    const news = unfit.filter((flag) => !this.#unfitOverrides.includes(flag));
-    this.#unfitOverrides = unfit;
-    if (news.length > 0)
-      this.#options.log('error', `ignoring overrides whose type is not that of their flag: ${news.join(', ')}`);
-  }
 
   #setInTouch(inTouch: boolean): void {
     if (this.#inTouch === inTouch) return;
@@ -571,26 +396,4 @@ export class FleetFlagAgent {
 
 function closed(): FleetFlagError {
   return new FleetFlagError('SERVICE_UNAVAILABLE', 'This agent has been closed; create a new one.');
-}
-
-/** Gives the name that another agent sees when it finds this agent's database locked. */
-function ownerName(identity: VehicleIdentity | null): string {
-  const vehicle = identity === null ? '' : ` of ${identity.vin}`;
-  return `the FleetFlag agent${vehicle} with process id ${process.pid}, started at ${new Date().toISOString()}`;
-}
-
-function proofStatus(state: VehicleState | null): AgentStatus['proof'] {
-  const proof = state?.proof ?? null;
-  return proof === null
-    ? null
-    : {
-        revision: proof.revision,
-        issuedAt: new Date(proof.issuedAt * 1000).toISOString(),
-        set: proof.set,
-        held: state!.complete,
-      };
-}
-
-function isoTime(seconds: number | undefined): string | null {
-  return seconds === undefined || seconds === 0 ? null : new Date(seconds * 1000).toISOString();
 }

@@ -2,11 +2,18 @@
  * The status of a running agent, as `GET /v1/status` shows it to operators.
  */
 import type { Environment } from '../../core/model.ts';
-import type { FactDifference, VehicleFacts } from '../facts/known-facts.ts';
+import type { FactDifference, KnownFacts, VehicleFacts } from '../facts/known-facts.ts';
 import type { LocalFlagsStatus } from '../local-flags/local-flags.ts';
 import type { DroppedMetrics } from '../telemetry/metrics/metric-queue.ts';
-import type { StoreStatus } from '../store/vehicle-store.ts';
+import type { StoreStatus, VehicleStore } from '../store/vehicle-store.ts';
 import type { RefusalReason } from '../trust/refusals.ts';
+import type { AgeingClock } from '../trust/ageing-clock.ts';
+import type { PinnedKeys } from '../trust/pinned-keys.ts';
+import type { CompleteAgentOptions } from '../agent-options.ts';
+import type { GatewayConnection } from '../link/gateway-connection.ts';
+import { heldRevision, isStale, type VehicleState } from '../state.ts';
+import { lastContact } from '../sync/apply.ts';
+import { AGENT_VERSION } from '../version.ts';
 
 /** The status of the last proof. */
 export interface ProofStatus {
@@ -76,4 +83,77 @@ export interface AgentStatus {
   readonly store: Omit<StoreStatus, 'bytes' | 'persistedRevision'>;
   /** The file of flags that this agent was given for tests; null for none. A vehicle on the road must have none. */
   readonly localFlags: LocalFlagsStatus | null;
+}
+
+/** The parts of an agent that its status describes. */
+export interface StatusParts {
+  readonly options: Pick<CompleteAgentOptions, 'vin' | 'lostLogLines'>;
+  readonly state: VehicleState | null;
+  readonly keys: PinnedKeys | null;
+  readonly isReady: boolean;
+  readonly connection: Pick<GatewayConnection, 'connected' | 'fault'>;
+  readonly store: ReturnType<VehicleStore['status']>;
+  readonly localFlags: LocalFlagsStatus | null;
+  /** The number of flags that can be evaluated, those of a file included. */
+  readonly flagCount: number;
+  readonly facts: KnownFacts;
+  readonly ageingClock: AgeingClock;
+  readonly metrics: AgentStatus['metrics'];
+  readonly refusals: AgentStatus['refusals'];
+}
+
+/** Composes the status of an agent from its parts. */
+export function composeStatus(parts: StatusParts): AgentStatus {
+  const { options, state, isReady, connection, localFlags, facts, ageingClock } = parts;
+  const { bytes, persistedRevision, ...store } = parts.store;
+  const seconds = ageingClock.seconds();
+  const flags = [...(state?.flags.values() ?? [])];
+  return {
+    version: AGENT_VERSION,
+    vin: state?.identity.vin ?? options.vin,
+    environment: state?.identity.environment ?? null,
+    ready: isReady,
+    connected: connection.connected,
+    connectionFault: connection.fault,
+    revision: persistedRevision,
+    evaluatedRevision: state === null ? (localFlags?.revision ?? 0) : heldRevision(state),
+    lastSyncAt: isoTime(state?.lastSyncAt),
+    // Without flags, only the proof that there are none has an age.
+    lastStatementAt: isoTime(flags.length === 0 ? state?.proof?.issuedAt : state === null ? 0 : lastContact(state)),
+    proof: proofStatus(state),
+    clockOffsetSeconds: ageingClock.differenceSeconds,
+    syncCount: state?.syncCount ?? 0,
+    flags: localFlags === null ? flags.length : parts.flagCount,
+    staleFlags: flags.filter((flag) => isStale(flag, seconds)).length,
+    unservedFlags: flags.filter(({ held }) => held.fault !== null).map(({ key }) => key),
+    vehicle: {
+      ...facts.facts,
+      registeredAt: isoTime(Math.floor((facts.confirmedAt ?? 0) / 1000)),
+      differences: facts.differences(),
+    },
+    cacheBytes: bytes,
+    metrics: parts.metrics,
+    memoryBytes: process.memoryUsage.rss(),
+    pinnedKeys: parts.keys?.keys.map(({ kid }) => kid) ?? [],
+    refusals: parts.refusals,
+    lostLogLines: options.lostLogLines(),
+    store,
+    localFlags,
+  };
+}
+
+function proofStatus(state: VehicleState | null): AgentStatus['proof'] {
+  const proof = state?.proof ?? null;
+  return proof === null
+    ? null
+    : {
+        revision: proof.revision,
+        issuedAt: new Date(proof.issuedAt * 1000).toISOString(),
+        set: proof.set,
+        held: state!.complete,
+      };
+}
+
+function isoTime(seconds: number | undefined): string | null {
+  return seconds === undefined || seconds === 0 ? null : new Date(seconds * 1000).toISOString();
 }

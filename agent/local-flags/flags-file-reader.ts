@@ -21,7 +21,7 @@ export interface FlagsFileOptions {
   /** Adopts the flags that were read, the first time and after each change. */
   readonly use: (flags: LocalFlags) => void;
   /** The milliseconds between two polls of the file. */
-  readonly lookMs: number;
+  readonly pollMs: number;
 }
 
 /** Follows a file of flags. */
@@ -49,7 +49,7 @@ export class FlagsFileReader {
     const reader = new FlagsFileReader(options);
     await reader.#read();
     // Polling notices a file that is edited, one that is replaced, and one behind a link; watching does not.
-    watchFile(reader.#path, { interval: options.lookMs, persistent: false }, () => reader.#changed());
+    watchFile(reader.#path, { interval: options.pollMs, persistent: false }, () => reader.#changed());
     return reader;
   }
 
@@ -78,7 +78,7 @@ export class FlagsFileReader {
     this.#settling = setTimeout(() => {
       this.#reading = this.#read().catch((error: unknown) => this.#refuse(error));
       unattended(this.#reading, 'Reading the file of flags');
-    }, this.#options.lookMs / 2).unref();
+    }, this.#options.pollMs / 2).unref();
   }
 
   #refuse(error: unknown): void {

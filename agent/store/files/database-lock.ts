@@ -3,6 +3,7 @@
  * socket when the process ends, however it ends, so a lock whose owner answers is held, and any other is not. The lock
  * works across containers that share the folder, where process ids mean nothing.
  */
+import type { VehicleIdentity } from '../../state.ts';
 import { constants } from 'node:fs';
 import { mkdir, open, rm, type FileHandle } from 'node:fs/promises';
 import { connect, createServer, type Server } from 'node:net';
@@ -149,4 +150,10 @@ function ownerOf(path: string): Promise<string | null> {
       error.code === 'ECONNREFUSED' || error.code === 'ENOENT' ? settle(null) : silent(),
     );
   });
+}
+
+/** Gives the name of this agent's process, which another agent gets when it finds the database locked. */
+export function ownerName(identity: VehicleIdentity | null): string {
+  const vehicle = identity === null ? '' : ` of ${identity.vin}`;
+  return `the FleetFlag agent${vehicle} with process id ${process.pid}, started at ${new Date().toISOString()}`;
 }

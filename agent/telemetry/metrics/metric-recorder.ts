@@ -9,7 +9,7 @@ import type { Evaluation, JsonObject } from '../../../core/model.ts';
 import { validateMeasured, validateMetricName } from '../../../core/wire/metric.ts';
 import type { EvaluatedFlag } from '../../evaluate/flag-evaluator.ts';
 import { timerDelay } from '../../../core/async/timer-delay.ts';
-import type { MetricQueue } from './metric-queue.ts';
+import type { MetricQueue, QueuedMetric } from './metric-queue.ts';
 
 /** The options of a measurement beside its name and value. */
 export interface TrackOptions {
@@ -89,17 +89,8 @@ export class MetricRecorder {
    * @param evaluated the present evaluation of the flag for the vehicle; undefined where there is no such flag
    * @throws FleetFlagError BAD_USER_INPUT at the faulty argument, NOT_FOUND where there is no such flag
    */
-  track(metric: string, value: number, { flagKey, tags }: TrackOptions, evaluated: EvaluatedFlag | undefined): void {
-    validateMetricName(metric, 'metric');
-    if (evaluated === undefined)
-      throw new FleetFlagError('NOT_FOUND', `There is no flag ${JSON.stringify(flagKey)}.`, { field: 'flagKey' });
-    const { variant } = evaluated.evaluation;
-    const measured = { flagKey, variant, metricName: metric, value };
-    this.#options.queue.add({
-      ...measured,
-      at: this.#options.now(),
-      ...validateMeasured({ ...measured, tags }, ''),
-    });
+  track(metric: string, value: number, options: TrackOptions, evaluated: EvaluatedFlag | undefined): void {
+    this.#options.queue.add({ at: this.#options.now(), ...checkMeasurement(metric, value, options, evaluated) });
     // The write leaves out the counts, which are collected until their own interval ends.
     this.#writeTimer ??= setTimeout(() => {
       this.#writeTimer = undefined;
@@ -122,4 +113,19 @@ export class MetricRecorder {
     this.flush();
     clearTimeout(this.#writeTimer);
   }
+}
+
+/** Checks a measurement and gives it in the form of the queue. Throws as `MetricRecorder.track` does. */
+export function checkMeasurement(
+  metric: string,
+  value: number,
+  { flagKey, tags }: TrackOptions,
+  evaluated: EvaluatedFlag | undefined,
+): Omit<QueuedMetric, 'id' | 'at'> {
+  validateMetricName(metric, 'metric');
+  if (evaluated === undefined)
+    throw new FleetFlagError('NOT_FOUND', `There is no flag ${JSON.stringify(flagKey)}.`, { field: 'flagKey' });
+  const { variant } = evaluated.evaluation;
+  const measured = { flagKey, variant, metricName: metric, value };
+  return { ...measured, ...validateMeasured({ ...measured, tags }, '') };
 }
