@@ -42,11 +42,14 @@ export const DOMAIN_TYPES: Readonly<Record<SubgraphName, DomainTypes>> = {
     enums: {
       DecisionBasis: 'statistics/analyse.ts#DecisionBasis',
       ExperimentStatus: 'experiments/experiment.ts#ExperimentStatus',
+      GuardDirection: '../../core/rollouts/rollout-guard.ts#GuardDirection',
+      MetricKind: 'definitions/metric-definition.ts#MetricKind',
       MetricInterval: 'metrics/metric-store.ts#MetricInterval',
       MissingReason: 'statistics/moments.ts#Missing',
     },
     objects: {
       Experiment: 'experiments/experiment.ts#Experiment',
+      MetricDefinition: 'definitions/metric-definition.ts#MetricDefinition',
       ExperimentDisturbance: 'experiments/experiment-store.ts#Disturbance',
       ExperimentResults: 'resolvers.ts#Results',
       // The gateway sends the key for fields that require it.

@@ -1,9 +1,7 @@
 import { describe, expect, it } from '@jest/globals';
-import fc from 'fast-check';
 import {
   describeGuard,
   describeSilence,
-  falseAlarmShare,
   readRolloutGuard,
   type GuardFigures,
   type RolloutGuardDraft,
@@ -74,29 +72,6 @@ describe('readRolloutGuard', () => {
   });
 });
 
-describe('falseAlarmShare', () => {
-  it('gives the planned watches an equal share each, and those of resumptions less and less of another', () => {
-    expect([1, 2, 3, 4, 5].map((watch) => falseAlarmShare(0.96, 2, watch) / 0.04)).toEqual(
-      [0.25, 0.25, 0.25, 0.125, 0.125 / 3].map((share) => expect.closeTo(share, 12)),
-    );
-  });
-
-  it('never adds up to more than 1 − confidence, however often a rollout is resumed', () => {
-    fc.assert(
-      fc.property(
-        fc.double({ min: 0.5, max: 0.9999, noNaN: true }),
-        fc.integer({ min: 1, max: 50 }),
-        fc.integer({ min: 1, max: 500 }),
-        (confidence, steps, watches) => {
-          const shares = Array.from({ length: watches }, (_, index) => falseAlarmShare(confidence, steps, index + 1));
-          expect(Math.min(...shares)).toBeGreaterThan(0);
-          expect(shares.reduce((sum, share) => sum + share, 0)).toBeLessThanOrEqual((1 - confidence) * (1 + 1e-9));
-        },
-      ),
-    );
-  });
-});
-
 describe('describeGuard', () => {
   const figures: GuardFigures = {
     controlVehicles: 61,
@@ -105,7 +80,10 @@ describe('describeGuard', () => {
     controlMean: 40.1234,
     treatmentMean: 46.2,
     worsePercent: 15.1449,
-    worsePercentInterval: [9, 21.3],
+    worsePercentAtLeast: 5,
+    detectablePercent: 9.5,
+    outOfRange: { control: 3, treatment: 0 },
+    neverReported: { control: 1, treatment: 0 },
     pValue: 0.0004,
     significance: 0.01,
     lastMeasurementAt: null,
@@ -127,6 +105,13 @@ describe('describeGuard', () => {
       'range_km is 280.3 under treatment (54 vehicles), lower than its bound of 300.',
     );
     expect(describeGuard(guard, { ...figures, controlMean: null })).toContain('nothing under control');
+  });
+
+  it('says how many vehicles of the treatment had no number that could be used', () => {
+    const lost = { outOfRange: { control: 0, treatment: 7 }, neverReported: { control: 2, treatment: 9 } };
+    expect(describeGuard(guard, { ...figures, ...lost })).toContain(
+      'is the limit. 7 more measured out of range (0 of control). 9 more did not report (2 of control).',
+    );
   });
 });
 

@@ -1,7 +1,7 @@
 /**
- * Rollout guards: what a guard may say, and how its chance of a false alarm is divided over a rollout. A guard watches
- * a metric during a scheduled rollout. Its limit is either "worse than control by x %" at a confidence level, or an
- * absolute bound. Durations are in milliseconds.
+ * Rollout guards: what a guard may say, and the figures behind its verdict. A guard watches a metric during a scheduled
+ * rollout. Its limit is either "worse than control by x %" at a confidence level, or an absolute bound. Durations are in
+ * milliseconds.
  */
 import { badInput } from '../errors.ts';
 import { checkNumber } from '../json/json-value.ts';
@@ -13,7 +13,7 @@ export const GUARD_DIRECTIONS = ['higher', 'lower'] as const;
 export type GuardDirection = (typeof GUARD_DIRECTIONS)[number];
 
 /**
- * The result of a guard: `waiting` while there are too few vehicles for a result, `holding` while the limit is kept,
+ * The result of a guard: `waiting` while there are too few vehicles to advance, `holding` while the limit is kept,
  * `crossed` when it is not, and `silent` when the metric has stopped arriving.
  */
 export const GUARD_VERDICTS = ['waiting', 'holding', 'crossed', 'silent'] as const;
@@ -46,7 +46,7 @@ export interface RolloutGuard {
   readonly bound: number | null;
   /** 1 minus the chance of a false alarm, over the whole rollout. */
   readonly confidenceLevel: number;
-  /** The number of vehicles that each compared arm needs before there is a verdict. */
+  /** The number of vehicles that each compared arm needs before the rollout may advance. */
   readonly minimumVehicles: number;
   /** The milliseconds without a measurement under treatment after which the metric has stopped arriving. */
   readonly silence: number;
@@ -54,21 +54,34 @@ export interface RolloutGuard {
   readonly watchFor: number;
 }
 
-/** The numbers behind a verdict. */
+/** Vehicles of both arms. */
+export interface VehiclesByArm {
+  readonly control: number;
+  readonly treatment: number;
+}
+
+/** The numbers behind a verdict. Vehicles are those that the last rise of the percentage moved, and those left. */
 export interface GuardFigures {
+  /** The vehicles that count: their number is final. */
   readonly controlVehicles: number;
   readonly treatmentVehicles: number;
-  /** The vehicles that were in both arms. The two other numbers leave them out. */
+  /** The vehicles that reported another arm than their bucket's. Nothing is done with it. */
   readonly vehiclesInBothArms: number;
   readonly controlMean: number | null;
   readonly treatmentMean: number | null;
   /** How much worse the treatment is, in percent of the control's mean; below 0 it is better. Null where unknown. */
   readonly worsePercent: number | null;
-  /** The confidence interval of `worsePercent` at 1 − `significance`. It holds at all interim analyses at once. */
-  readonly worsePercentInterval: readonly [low: number, high: number] | null;
-  /** The p-value of the limit being kept, valid at all interim analyses at once; null before there is a verdict. */
+  /** How much worse it is at least, over the whole rollout and at all interim analyses at once; null where unknown. */
+  readonly worsePercentAtLeast: number | null;
+  /** How much worse it would have to be to be noticed in 80 of 100 cases with these vehicles; null where unknown. */
+  readonly detectablePercent: number | null;
+  /** The vehicles whose number is outside the metric's declared range. */
+  readonly outOfRange: VehiclesByArm;
+  /** The vehicles that evaluated the flag and did not report in time. */
+  readonly neverReported: VehiclesByArm;
+  /** The p-value of the limit being kept, valid at all interim analyses at once; null before a vehicle counts. */
   readonly pValue: number | null;
-  /** The limit counts as crossed when `pValue` is below this. */
+  /** The limit counts as crossed when `pValue` has reached this. */
   readonly significance: number;
   /** The time, in ISO 8601, at which the last measurement of a vehicle under treatment arrived. */
   readonly lastMeasurementAt: string | null;
@@ -136,35 +149,25 @@ export function readRolloutGuard(draft: RolloutGuardDraft, path: string): Rollou
   };
 }
 
-/**
- * Gives the chance of a false alarm that one watch may have. A rollout has a watch from its start, one from each step,
- * and one from each time that it is resumed. The first `steps` + 1 watches have an equal share of 1 − confidence each.
- * One more such share is left for all further watches together: the j-th of them has 1/(j(j + 1)) of it, because their
- * number is not known. All shares together add up to at most 1 − confidence.
- *
- * @param steps the number of the rollout's steps, applied or not
- * @param watch the number of the watch, from 1
- */
-export function falseAlarmShare(confidenceLevel: number, steps: number, watch: number): number {
-  const planned = steps + 1;
-  const share = (1 - confidenceLevel) / (planned + 1);
-  const unplanned = watch - planned;
-  return unplanned > 0 ? share / (unplanned * (unplanned + 1)) : share;
-}
-
 const shown = (value: number) => String(Number(value.toPrecision(4)));
 
-/** Describes in one sentence how a guard stands, for example in a kill switch's reason; at most 1,000 characters. */
-export function describeGuard(
-  { metric, worse, maxWorsePercent, bound }: RolloutGuard,
-  { treatmentMean, treatmentVehicles, controlMean, controlVehicles, worsePercent }: GuardFigures,
-): string {
+/** Describes vehicles of the treatment whose numbers could not be used; empty without any. */
+function describeLost({ outOfRange, neverReported }: GuardFigures): string {
+  const lost = (what: string, { control, treatment }: VehiclesByArm) =>
+    treatment > 0 ? ` ${treatment} more ${what} (${control} of control).` : '';
+  return lost('measured out of range', outOfRange) + lost('did not report', neverReported);
+}
+
+/** Describes how a guard stands, for example in a kill switch's reason; at most 1,000 characters. */
+export function describeGuard({ metric, worse, maxWorsePercent, bound }: RolloutGuard, figures: GuardFigures): string {
+  const { treatmentMean, treatmentVehicles, controlMean, controlVehicles, worsePercent } = figures;
   const arm = (name: string, mean: number | null, vehicles: number) =>
     `${mean === null ? 'nothing' : shown(mean)} under ${name} (${vehicles} vehicles)`;
   const treatment = arm('treatment', treatmentMean, treatmentVehicles);
-  if (bound !== null) return `${metric} is ${treatment}, ${worse} than its bound of ${bound}.`;
+  const lost = describeLost(figures);
+  if (bound !== null) return `${metric} is ${treatment}, ${worse} than its bound of ${bound}.${lost}`;
   const difference = worsePercent === null ? 'worse' : `worse by ${shown(worsePercent)} %`;
-  return `${metric} is ${treatment} and ${arm('control', controlMean, controlVehicles)}: ${difference}, where ${maxWorsePercent} % is the limit.`;
+  return `${metric} is ${treatment} and ${arm('control', controlMean, controlVehicles)}: ${difference}, where ${maxWorsePercent} % is the limit.${lost}`;
 }
 
 /** Describes why a rollout is paused when its metric has stopped arriving. */

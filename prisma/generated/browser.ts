@@ -122,3 +122,13 @@ export type RolloutGuard = Prisma.RolloutGuardModel
  * What was found last of a guarded rollout. The experiments subgraph writes it.
  */
 export type RolloutVerdict = Prisma.RolloutVerdictModel
+/**
+ * Model RolloutEvidence
+ * What a rollout's guard has gathered over its steps. The experiments subgraph writes and reads it.
+ */
+export type RolloutEvidence = Prisma.RolloutEvidenceModel
+/**
+ * Model MetricDefinition
+ * What is declared of a metric before it is measured.
+ */
+export type MetricDefinition = Prisma.MetricDefinitionModel

@@ -87,6 +87,7 @@ export const AUDIT_TABLES: Readonly<Record<string, TableSpecification>> = {
         'CANCEL_EXPERIMENT',
         'GUARD_ROLLOUT',
         'ADVANCE_REVISION',
+        'DEFINE_METRIC',
       ]),
     },
     indexes: {

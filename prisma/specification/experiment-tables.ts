@@ -50,6 +50,37 @@ export const EXPERIMENT_TABLES: Readonly<Record<string, TableSpecification>> = {
       'cancel_reason',
     ],
   },
+  rollout_evidence: {
+    columns: { rollout_id: 'uuid NOT NULL', state: 'jsonb NOT NULL', updated_at: `${TIME} NOT NULL` },
+    constraints: {
+      rollout_evidence_pkey: 'PRIMARY KEY (rollout_id)',
+      rollout_evidence_rollout_id_fkey: 'FOREIGN KEY (rollout_id) REFERENCES rollouts(id) ON DELETE CASCADE',
+    },
+    indexes: {},
+    commented: ['state'],
+  },
+  metric_definitions: {
+    columns: {
+      key: `${text(100)} NOT NULL`,
+      kind: `${text(20)} NOT NULL`,
+      unit: text(50),
+      minimum: 'double precision',
+      maximum: 'double precision',
+      better: text(10),
+      cap: 'double precision',
+      window_ms: 'bigint',
+      ...TIMES,
+    },
+    constraints: {
+      metric_definitions_pkey: 'PRIMARY KEY (key)',
+      metric_definitions_kind_check: oneOf('kind', ['mean', 'proportion', 'count']),
+      metric_definitions_better_check: oneOf('better', ['higher', 'lower']),
+      metric_definitions_window_ms_check: 'CHECK ((window_ms > 0))',
+      metric_definitions_range: 'CHECK ((minimum < maximum))',
+    },
+    indexes: {},
+    commented: ['key', 'kind', 'cap', 'window_ms'],
+  },
   experiment_disturbances: {
     columns: {
       ...ID,

@@ -11,6 +11,7 @@ import type { ExperimentResults } from './experiments/results.ts';
 import type { ExperimentService } from './experiments/experiment-service.ts';
 import type { Analysis } from './statistics/analyse.ts';
 import type { Disturbance } from './experiments/experiment-store.ts';
+import type { DefinitionService } from './definitions/definition-service.ts';
 import type { MetricService, MetricsArguments } from './metrics/metric-service.ts';
 import type { MetricPoint } from './metrics/metric-store.ts';
 import { requiredSampleSize } from './statistics/sample-size.ts';
@@ -23,6 +24,7 @@ export interface ExperimentsServices {
   readonly byId: DataLoader<string, Experiment | null>;
   readonly byFlag: DataLoader<string, Experiment[]>;
   readonly disturbancesOf: DataLoader<string, Disturbance[]>;
+  readonly definitions: DefinitionService;
   readonly metrics: MetricService;
   readonly pointsOfFlag: PointsLoader;
 }
@@ -95,6 +97,8 @@ export const resolvers: CompleteResolvers<Resolvers, ResolversParentTypes> = {
   DecisionBasis: ENUMS.DecisionBasis,
   MissingReason: ENUMS.MissingReason,
   MetricInterval: ENUMS.MetricInterval,
+  MetricKind: ENUMS.MetricKind,
+  GuardDirection: ENUMS.GuardDirection,
 
   Query: {
     experiment: (_, { id }, { services }) => byId(id, services),
@@ -104,6 +108,7 @@ export const resolvers: CompleteResolvers<Resolvers, ResolversParentTypes> = {
       return connectionOf(experiments, page, more, totalCount);
     },
     requiredSampleSize: (_, input) => requiredSampleSize(input),
+    metricDefinitions: (_, __, { services }) => services.definitions.all(),
   },
 
   Mutation: {
@@ -112,6 +117,7 @@ export const resolvers: CompleteResolvers<Resolvers, ResolversParentTypes> = {
     startExperiment: (_, { id }, { services, identity }) => services.life.start(identity, id),
     completeExperiment: (_, { id }, { services, identity }) => services.life.complete(identity, id),
     cancelExperiment: (_, { id, reason }, { services, identity }) => services.life.cancel(identity, id, reason),
+    defineMetric: (_, { input }, { services, identity }) => services.definitions.define(identity, input),
     reportMetrics: (_, { input }, { services, identity }) => services.metrics.report(identity, input),
   },
 
@@ -137,6 +143,10 @@ export const resolvers: CompleteResolvers<Resolvers, ResolversParentTypes> = {
 
   ExperimentResults: {
     disturbances: ({ experimentId }, _, { services }) => services.disturbancesOf.load(experimentId),
+  },
+
+  MetricDefinition: {
+    windowSeconds: ({ window }) => (window === null ? null : window / 1_000),
   },
 
   VariantResult: {

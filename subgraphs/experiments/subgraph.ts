@@ -7,11 +7,13 @@ import { storedMeasurements } from './experiments/arm-sums.ts';
 import { ExperimentLife } from './experiments/life.ts';
 import { ExperimentResults } from './experiments/results.ts';
 import { FlagStatisticsJob } from './flag-statistics/flag-statistics-job.ts';
+import { DefinitionService } from './definitions/definition-service.ts';
 import { GuardVerdictJob } from './guards/guard-verdict-job.ts';
 import { MetricCollector } from './metrics/metric-collector.ts';
 import { MetricService } from './metrics/metric-service.ts';
 import { MetricTables } from './metrics/metric-store.ts';
 import { experimentLoaders, pointsLoader, resolvers, type ExperimentsServices } from './resolvers.ts';
+import { storedSettledVehicles } from './settled/settled-vehicles.ts';
 import { ExperimentService } from './experiments/experiment-service.ts';
 
 /** The dependencies and settings of the experiments subgraph. */
@@ -47,7 +49,9 @@ export async function startExperiments({
   const collector = new MetricCollector((rows, signal) => tables.insert(rows, signal));
   const measurements = new MetricService(tables, collector);
   const statistics = new FlagStatisticsJob(prisma, tables, logger);
-  const guards = new GuardVerdictJob(prisma, metrics, tables, sums, logger);
+  const settled = storedSettledVehicles(metrics, tables);
+  const guards = new GuardVerdictJob(prisma, settled, logger);
+  const definitions = new DefinitionService(prisma);
   const subgraph = await createSubgraph<ExperimentsServices>({
     name: 'experiments',
     resolvers,
@@ -55,6 +59,7 @@ export async function startExperiments({
       experiments,
       life,
       results,
+      definitions,
       metrics: measurements,
       pointsOfFlag: pointsLoader(measurements),
       ...experimentLoaders(experiments),

@@ -292,6 +292,7 @@ export const resolvers: CompleteResolvers<Resolvers, ResolversParentTypes> = {
       const { lastMeasurementAt } = figures;
       return {
         ...figures,
+        worsePercentInterval: null,
         lastMeasurementAt: lastMeasurementAt === null ? null : new Date(lastMeasurementAt),
         verdict,
         computedAt,

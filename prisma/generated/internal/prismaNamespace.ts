@@ -417,7 +417,9 @@ export const ModelName = {
   Rollout: 'Rollout',
   RolloutStep: 'RolloutStep',
   RolloutGuard: 'RolloutGuard',
-  RolloutVerdict: 'RolloutVerdict'
+  RolloutVerdict: 'RolloutVerdict',
+  RolloutEvidence: 'RolloutEvidence',
+  MetricDefinition: 'MetricDefinition'
 } as const
 
 export type ModelName = (typeof ModelName)[keyof typeof ModelName]
@@ -433,7 +435,7 @@ export type TypeMap<ExtArgs extends runtime.Types.Extensions.InternalArgs = runt
     omit: GlobalOmitOptions
   }
   meta: {
-    modelProps: "user" | "flag" | "rule" | "auditLog" | "auditChain" | "vehicle" | "gatewayLease" | "vehicleConnection" | "vehicleStatusHead" | "experiment" | "experimentDisturbance" | "apiKey" | "persistedOperation" | "persistedOperationKey" | "environment" | "flagTombstone" | "changeRequest" | "rollout" | "rolloutStep" | "rolloutGuard" | "rolloutVerdict"
+    modelProps: "user" | "flag" | "rule" | "auditLog" | "auditChain" | "vehicle" | "gatewayLease" | "vehicleConnection" | "vehicleStatusHead" | "experiment" | "experimentDisturbance" | "apiKey" | "persistedOperation" | "persistedOperationKey" | "environment" | "flagTombstone" | "changeRequest" | "rollout" | "rolloutStep" | "rolloutGuard" | "rolloutVerdict" | "rolloutEvidence" | "metricDefinition"
     txIsolationLevel: TransactionIsolationLevel
   }
   model: {
@@ -1991,6 +1993,154 @@ export type TypeMap<ExtArgs extends runtime.Types.Extensions.InternalArgs = runt
         }
       }
     }
+    RolloutEvidence: {
+      payload: Prisma.$RolloutEvidencePayload<ExtArgs>
+      fields: Prisma.RolloutEvidenceFieldRefs
+      operations: {
+        findUnique: {
+          args: Prisma.RolloutEvidenceFindUniqueArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$RolloutEvidencePayload> | null
+        }
+        findUniqueOrThrow: {
+          args: Prisma.RolloutEvidenceFindUniqueOrThrowArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$RolloutEvidencePayload>
+        }
+        findFirst: {
+          args: Prisma.RolloutEvidenceFindFirstArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$RolloutEvidencePayload> | null
+        }
+        findFirstOrThrow: {
+          args: Prisma.RolloutEvidenceFindFirstOrThrowArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$RolloutEvidencePayload>
+        }
+        findMany: {
+          args: Prisma.RolloutEvidenceFindManyArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$RolloutEvidencePayload>[]
+        }
+        create: {
+          args: Prisma.RolloutEvidenceCreateArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$RolloutEvidencePayload>
+        }
+        createMany: {
+          args: Prisma.RolloutEvidenceCreateManyArgs<ExtArgs>
+          result: BatchPayload
+        }
+        createManyAndReturn: {
+          args: Prisma.RolloutEvidenceCreateManyAndReturnArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$RolloutEvidencePayload>[]
+        }
+        delete: {
+          args: Prisma.RolloutEvidenceDeleteArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$RolloutEvidencePayload>
+        }
+        update: {
+          args: Prisma.RolloutEvidenceUpdateArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$RolloutEvidencePayload>
+        }
+        deleteMany: {
+          args: Prisma.RolloutEvidenceDeleteManyArgs<ExtArgs>
+          result: BatchPayload
+        }
+        updateMany: {
+          args: Prisma.RolloutEvidenceUpdateManyArgs<ExtArgs>
+          result: BatchPayload
+        }
+        updateManyAndReturn: {
+          args: Prisma.RolloutEvidenceUpdateManyAndReturnArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$RolloutEvidencePayload>[]
+        }
+        upsert: {
+          args: Prisma.RolloutEvidenceUpsertArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$RolloutEvidencePayload>
+        }
+        aggregate: {
+          args: Prisma.RolloutEvidenceAggregateArgs<ExtArgs>
+          result: runtime.Types.Utils.Optional<Prisma.AggregateRolloutEvidence>
+        }
+        groupBy: {
+          args: Prisma.RolloutEvidenceGroupByArgs<ExtArgs>
+          result: runtime.Types.Utils.Optional<Prisma.RolloutEvidenceGroupByOutputType>[]
+        }
+        count: {
+          args: Prisma.RolloutEvidenceCountArgs<ExtArgs>
+          result: runtime.Types.Utils.Optional<Prisma.RolloutEvidenceCountAggregateOutputType> | number
+        }
+      }
+    }
+    MetricDefinition: {
+      payload: Prisma.$MetricDefinitionPayload<ExtArgs>
+      fields: Prisma.MetricDefinitionFieldRefs
+      operations: {
+        findUnique: {
+          args: Prisma.MetricDefinitionFindUniqueArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$MetricDefinitionPayload> | null
+        }
+        findUniqueOrThrow: {
+          args: Prisma.MetricDefinitionFindUniqueOrThrowArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$MetricDefinitionPayload>
+        }
+        findFirst: {
+          args: Prisma.MetricDefinitionFindFirstArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$MetricDefinitionPayload> | null
+        }
+        findFirstOrThrow: {
+          args: Prisma.MetricDefinitionFindFirstOrThrowArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$MetricDefinitionPayload>
+        }
+        findMany: {
+          args: Prisma.MetricDefinitionFindManyArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$MetricDefinitionPayload>[]
+        }
+        create: {
+          args: Prisma.MetricDefinitionCreateArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$MetricDefinitionPayload>
+        }
+        createMany: {
+          args: Prisma.MetricDefinitionCreateManyArgs<ExtArgs>
+          result: BatchPayload
+        }
+        createManyAndReturn: {
+          args: Prisma.MetricDefinitionCreateManyAndReturnArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$MetricDefinitionPayload>[]
+        }
+        delete: {
+          args: Prisma.MetricDefinitionDeleteArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$MetricDefinitionPayload>
+        }
+        update: {
+          args: Prisma.MetricDefinitionUpdateArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$MetricDefinitionPayload>
+        }
+        deleteMany: {
+          args: Prisma.MetricDefinitionDeleteManyArgs<ExtArgs>
+          result: BatchPayload
+        }
+        updateMany: {
+          args: Prisma.MetricDefinitionUpdateManyArgs<ExtArgs>
+          result: BatchPayload
+        }
+        updateManyAndReturn: {
+          args: Prisma.MetricDefinitionUpdateManyAndReturnArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$MetricDefinitionPayload>[]
+        }
+        upsert: {
+          args: Prisma.MetricDefinitionUpsertArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$MetricDefinitionPayload>
+        }
+        aggregate: {
+          args: Prisma.MetricDefinitionAggregateArgs<ExtArgs>
+          result: runtime.Types.Utils.Optional<Prisma.AggregateMetricDefinition>
+        }
+        groupBy: {
+          args: Prisma.MetricDefinitionGroupByArgs<ExtArgs>
+          result: runtime.Types.Utils.Optional<Prisma.MetricDefinitionGroupByOutputType>[]
+        }
+        count: {
+          args: Prisma.MetricDefinitionCountArgs<ExtArgs>
+          result: runtime.Types.Utils.Optional<Prisma.MetricDefinitionCountAggregateOutputType> | number
+        }
+      }
+    }
   }
 } & {
   other: {
@@ -2346,6 +2496,31 @@ export const RolloutVerdictScalarFieldEnum = {
 export type RolloutVerdictScalarFieldEnum = (typeof RolloutVerdictScalarFieldEnum)[keyof typeof RolloutVerdictScalarFieldEnum]
 
 
+export const RolloutEvidenceScalarFieldEnum = {
+  rolloutId: 'rolloutId',
+  state: 'state',
+  updatedAt: 'updatedAt'
+} as const
+
+export type RolloutEvidenceScalarFieldEnum = (typeof RolloutEvidenceScalarFieldEnum)[keyof typeof RolloutEvidenceScalarFieldEnum]
+
+
+export const MetricDefinitionScalarFieldEnum = {
+  key: 'key',
+  kind: 'kind',
+  unit: 'unit',
+  minimum: 'minimum',
+  maximum: 'maximum',
+  better: 'better',
+  cap: 'cap',
+  windowMs: 'windowMs',
+  createdAt: 'createdAt',
+  updatedAt: 'updatedAt'
+} as const
+
+export type MetricDefinitionScalarFieldEnum = (typeof MetricDefinitionScalarFieldEnum)[keyof typeof MetricDefinitionScalarFieldEnum]
+
+
 export const SortOrder = {
   asc: 'asc',
   desc: 'desc'
@@ -2676,6 +2851,8 @@ export type GlobalOmitConfig = {
   rolloutStep?: Prisma.RolloutStepOmit
   rolloutGuard?: Prisma.RolloutGuardOmit
   rolloutVerdict?: Prisma.RolloutVerdictOmit
+  rolloutEvidence?: Prisma.RolloutEvidenceOmit
+  metricDefinition?: Prisma.MetricDefinitionOmit
 }
 
 /* Types for Logging */

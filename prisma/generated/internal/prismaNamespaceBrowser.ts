@@ -71,7 +71,9 @@ export const ModelName = {
   Rollout: 'Rollout',
   RolloutStep: 'RolloutStep',
   RolloutGuard: 'RolloutGuard',
-  RolloutVerdict: 'RolloutVerdict'
+  RolloutVerdict: 'RolloutVerdict',
+  RolloutEvidence: 'RolloutEvidence',
+  MetricDefinition: 'MetricDefinition'
 } as const
 
 export type ModelName = (typeof ModelName)[keyof typeof ModelName]
@@ -404,6 +406,31 @@ export const RolloutVerdictScalarFieldEnum = {
 } as const
 
 export type RolloutVerdictScalarFieldEnum = (typeof RolloutVerdictScalarFieldEnum)[keyof typeof RolloutVerdictScalarFieldEnum]
+
+
+export const RolloutEvidenceScalarFieldEnum = {
+  rolloutId: 'rolloutId',
+  state: 'state',
+  updatedAt: 'updatedAt'
+} as const
+
+export type RolloutEvidenceScalarFieldEnum = (typeof RolloutEvidenceScalarFieldEnum)[keyof typeof RolloutEvidenceScalarFieldEnum]
+
+
+export const MetricDefinitionScalarFieldEnum = {
+  key: 'key',
+  kind: 'kind',
+  unit: 'unit',
+  minimum: 'minimum',
+  maximum: 'maximum',
+  better: 'better',
+  cap: 'cap',
+  windowMs: 'windowMs',
+  createdAt: 'createdAt',
+  updatedAt: 'updatedAt'
+} as const
+
+export type MetricDefinitionScalarFieldEnum = (typeof MetricDefinitionScalarFieldEnum)[keyof typeof MetricDefinitionScalarFieldEnum]
 
 
 export const SortOrder = {

@@ -246,6 +246,7 @@ export type RolloutWhereInput = {
   steps?: Prisma.RolloutStepListRelationFilter
   guard?: Prisma.XOR<Prisma.RolloutGuardNullableScalarRelationFilter, Prisma.RolloutGuardWhereInput> | null
   verdict?: Prisma.XOR<Prisma.RolloutVerdictNullableScalarRelationFilter, Prisma.RolloutVerdictWhereInput> | null
+  evidence?: Prisma.XOR<Prisma.RolloutEvidenceNullableScalarRelationFilter, Prisma.RolloutEvidenceWhereInput> | null
 }
 
 export type RolloutOrderByWithRelationInput = {
@@ -269,6 +270,7 @@ export type RolloutOrderByWithRelationInput = {
   steps?: Prisma.RolloutStepOrderByRelationAggregateInput
   guard?: Prisma.RolloutGuardOrderByWithRelationInput
   verdict?: Prisma.RolloutVerdictOrderByWithRelationInput
+  evidence?: Prisma.RolloutEvidenceOrderByWithRelationInput
 }
 
 export type RolloutWhereUniqueInput = Prisma.AtLeast<{
@@ -295,6 +297,7 @@ export type RolloutWhereUniqueInput = Prisma.AtLeast<{
   steps?: Prisma.RolloutStepListRelationFilter
   guard?: Prisma.XOR<Prisma.RolloutGuardNullableScalarRelationFilter, Prisma.RolloutGuardWhereInput> | null
   verdict?: Prisma.XOR<Prisma.RolloutVerdictNullableScalarRelationFilter, Prisma.RolloutVerdictWhereInput> | null
+  evidence?: Prisma.XOR<Prisma.RolloutEvidenceNullableScalarRelationFilter, Prisma.RolloutEvidenceWhereInput> | null
 }, "id">
 
 export type RolloutOrderByWithAggregationInput = {
@@ -349,6 +352,7 @@ export type RolloutCreateInput = {
   steps?: Prisma.RolloutStepCreateNestedManyWithoutRolloutInput
   guard?: Prisma.RolloutGuardCreateNestedOneWithoutRolloutInput
   verdict?: Prisma.RolloutVerdictCreateNestedOneWithoutRolloutInput
+  evidence?: Prisma.RolloutEvidenceCreateNestedOneWithoutRolloutInput
 }
 
 export type RolloutUncheckedCreateInput = {
@@ -367,6 +371,7 @@ export type RolloutUncheckedCreateInput = {
   steps?: Prisma.RolloutStepUncheckedCreateNestedManyWithoutRolloutInput
   guard?: Prisma.RolloutGuardUncheckedCreateNestedOneWithoutRolloutInput
   verdict?: Prisma.RolloutVerdictUncheckedCreateNestedOneWithoutRolloutInput
+  evidence?: Prisma.RolloutEvidenceUncheckedCreateNestedOneWithoutRolloutInput
 }
 
 export type RolloutUpdateInput = {
@@ -385,6 +390,7 @@ export type RolloutUpdateInput = {
   steps?: Prisma.RolloutStepUpdateManyWithoutRolloutNestedInput
   guard?: Prisma.RolloutGuardUpdateOneWithoutRolloutNestedInput
   verdict?: Prisma.RolloutVerdictUpdateOneWithoutRolloutNestedInput
+  evidence?: Prisma.RolloutEvidenceUpdateOneWithoutRolloutNestedInput
 }
 
 export type RolloutUncheckedUpdateInput = {
@@ -403,6 +409,7 @@ export type RolloutUncheckedUpdateInput = {
   steps?: Prisma.RolloutStepUncheckedUpdateManyWithoutRolloutNestedInput
   guard?: Prisma.RolloutGuardUncheckedUpdateOneWithoutRolloutNestedInput
   verdict?: Prisma.RolloutVerdictUncheckedUpdateOneWithoutRolloutNestedInput
+  evidence?: Prisma.RolloutEvidenceUncheckedUpdateOneWithoutRolloutNestedInput
 }
 
 export type RolloutCreateManyInput = {
@@ -757,6 +764,20 @@ export type RolloutUpdateOneRequiredWithoutVerdictNestedInput = {
   update?: Prisma.XOR<Prisma.XOR<Prisma.RolloutUpdateToOneWithWhereWithoutVerdictInput, Prisma.RolloutUpdateWithoutVerdictInput>, Prisma.RolloutUncheckedUpdateWithoutVerdictInput>
 }
 
+export type RolloutCreateNestedOneWithoutEvidenceInput = {
+  create?: Prisma.XOR<Prisma.RolloutCreateWithoutEvidenceInput, Prisma.RolloutUncheckedCreateWithoutEvidenceInput>
+  connectOrCreate?: Prisma.RolloutCreateOrConnectWithoutEvidenceInput
+  connect?: Prisma.RolloutWhereUniqueInput
+}
+
+export type RolloutUpdateOneRequiredWithoutEvidenceNestedInput = {
+  create?: Prisma.XOR<Prisma.RolloutCreateWithoutEvidenceInput, Prisma.RolloutUncheckedCreateWithoutEvidenceInput>
+  connectOrCreate?: Prisma.RolloutCreateOrConnectWithoutEvidenceInput
+  upsert?: Prisma.RolloutUpsertWithoutEvidenceInput
+  connect?: Prisma.RolloutWhereUniqueInput
+  update?: Prisma.XOR<Prisma.XOR<Prisma.RolloutUpdateToOneWithWhereWithoutEvidenceInput, Prisma.RolloutUpdateWithoutEvidenceInput>, Prisma.RolloutUncheckedUpdateWithoutEvidenceInput>
+}
+
 export type RolloutCreateWithoutScheduledByInput = {
   id?: string
   environment: string
@@ -772,6 +793,7 @@ export type RolloutCreateWithoutScheduledByInput = {
   steps?: Prisma.RolloutStepCreateNestedManyWithoutRolloutInput
   guard?: Prisma.RolloutGuardCreateNestedOneWithoutRolloutInput
   verdict?: Prisma.RolloutVerdictCreateNestedOneWithoutRolloutInput
+  evidence?: Prisma.RolloutEvidenceCreateNestedOneWithoutRolloutInput
 }
 
 export type RolloutUncheckedCreateWithoutScheduledByInput = {
@@ -789,6 +811,7 @@ export type RolloutUncheckedCreateWithoutScheduledByInput = {
   steps?: Prisma.RolloutStepUncheckedCreateNestedManyWithoutRolloutInput
   guard?: Prisma.RolloutGuardUncheckedCreateNestedOneWithoutRolloutInput
   verdict?: Prisma.RolloutVerdictUncheckedCreateNestedOneWithoutRolloutInput
+  evidence?: Prisma.RolloutEvidenceUncheckedCreateNestedOneWithoutRolloutInput
 }
 
 export type RolloutCreateOrConnectWithoutScheduledByInput = {
@@ -816,6 +839,7 @@ export type RolloutCreateWithoutApprovedByInput = {
   steps?: Prisma.RolloutStepCreateNestedManyWithoutRolloutInput
   guard?: Prisma.RolloutGuardCreateNestedOneWithoutRolloutInput
   verdict?: Prisma.RolloutVerdictCreateNestedOneWithoutRolloutInput
+  evidence?: Prisma.RolloutEvidenceCreateNestedOneWithoutRolloutInput
 }
 
 export type RolloutUncheckedCreateWithoutApprovedByInput = {
@@ -833,6 +857,7 @@ export type RolloutUncheckedCreateWithoutApprovedByInput = {
   steps?: Prisma.RolloutStepUncheckedCreateNestedManyWithoutRolloutInput
   guard?: Prisma.RolloutGuardUncheckedCreateNestedOneWithoutRolloutInput
   verdict?: Prisma.RolloutVerdictUncheckedCreateNestedOneWithoutRolloutInput
+  evidence?: Prisma.RolloutEvidenceUncheckedCreateNestedOneWithoutRolloutInput
 }
 
 export type RolloutCreateOrConnectWithoutApprovedByInput = {
@@ -910,6 +935,7 @@ export type RolloutCreateWithoutFlagInput = {
   steps?: Prisma.RolloutStepCreateNestedManyWithoutRolloutInput
   guard?: Prisma.RolloutGuardCreateNestedOneWithoutRolloutInput
   verdict?: Prisma.RolloutVerdictCreateNestedOneWithoutRolloutInput
+  evidence?: Prisma.RolloutEvidenceCreateNestedOneWithoutRolloutInput
 }
 
 export type RolloutUncheckedCreateWithoutFlagInput = {
@@ -927,6 +953,7 @@ export type RolloutUncheckedCreateWithoutFlagInput = {
   steps?: Prisma.RolloutStepUncheckedCreateNestedManyWithoutRolloutInput
   guard?: Prisma.RolloutGuardUncheckedCreateNestedOneWithoutRolloutInput
   verdict?: Prisma.RolloutVerdictUncheckedCreateNestedOneWithoutRolloutInput
+  evidence?: Prisma.RolloutEvidenceUncheckedCreateNestedOneWithoutRolloutInput
 }
 
 export type RolloutCreateOrConnectWithoutFlagInput = {
@@ -970,6 +997,7 @@ export type RolloutCreateWithoutRuleInput = {
   steps?: Prisma.RolloutStepCreateNestedManyWithoutRolloutInput
   guard?: Prisma.RolloutGuardCreateNestedOneWithoutRolloutInput
   verdict?: Prisma.RolloutVerdictCreateNestedOneWithoutRolloutInput
+  evidence?: Prisma.RolloutEvidenceCreateNestedOneWithoutRolloutInput
 }
 
 export type RolloutUncheckedCreateWithoutRuleInput = {
@@ -987,6 +1015,7 @@ export type RolloutUncheckedCreateWithoutRuleInput = {
   steps?: Prisma.RolloutStepUncheckedCreateNestedManyWithoutRolloutInput
   guard?: Prisma.RolloutGuardUncheckedCreateNestedOneWithoutRolloutInput
   verdict?: Prisma.RolloutVerdictUncheckedCreateNestedOneWithoutRolloutInput
+  evidence?: Prisma.RolloutEvidenceUncheckedCreateNestedOneWithoutRolloutInput
 }
 
 export type RolloutCreateOrConnectWithoutRuleInput = {
@@ -1030,6 +1059,7 @@ export type RolloutCreateWithoutChangeRequestInput = {
   steps?: Prisma.RolloutStepCreateNestedManyWithoutRolloutInput
   guard?: Prisma.RolloutGuardCreateNestedOneWithoutRolloutInput
   verdict?: Prisma.RolloutVerdictCreateNestedOneWithoutRolloutInput
+  evidence?: Prisma.RolloutEvidenceCreateNestedOneWithoutRolloutInput
 }
 
 export type RolloutUncheckedCreateWithoutChangeRequestInput = {
@@ -1047,6 +1077,7 @@ export type RolloutUncheckedCreateWithoutChangeRequestInput = {
   steps?: Prisma.RolloutStepUncheckedCreateNestedManyWithoutRolloutInput
   guard?: Prisma.RolloutGuardUncheckedCreateNestedOneWithoutRolloutInput
   verdict?: Prisma.RolloutVerdictUncheckedCreateNestedOneWithoutRolloutInput
+  evidence?: Prisma.RolloutEvidenceUncheckedCreateNestedOneWithoutRolloutInput
 }
 
 export type RolloutCreateOrConnectWithoutChangeRequestInput = {
@@ -1090,6 +1121,7 @@ export type RolloutCreateWithoutStepsInput = {
   changeRequest?: Prisma.ChangeRequestCreateNestedOneWithoutRolloutsInput
   guard?: Prisma.RolloutGuardCreateNestedOneWithoutRolloutInput
   verdict?: Prisma.RolloutVerdictCreateNestedOneWithoutRolloutInput
+  evidence?: Prisma.RolloutEvidenceCreateNestedOneWithoutRolloutInput
 }
 
 export type RolloutUncheckedCreateWithoutStepsInput = {
@@ -1107,6 +1139,7 @@ export type RolloutUncheckedCreateWithoutStepsInput = {
   updatedAt?: Date | string
   guard?: Prisma.RolloutGuardUncheckedCreateNestedOneWithoutRolloutInput
   verdict?: Prisma.RolloutVerdictUncheckedCreateNestedOneWithoutRolloutInput
+  evidence?: Prisma.RolloutEvidenceUncheckedCreateNestedOneWithoutRolloutInput
 }
 
 export type RolloutCreateOrConnectWithoutStepsInput = {
@@ -1140,6 +1173,7 @@ export type RolloutUpdateWithoutStepsInput = {
   changeRequest?: Prisma.ChangeRequestUpdateOneWithoutRolloutsNestedInput
   guard?: Prisma.RolloutGuardUpdateOneWithoutRolloutNestedInput
   verdict?: Prisma.RolloutVerdictUpdateOneWithoutRolloutNestedInput
+  evidence?: Prisma.RolloutEvidenceUpdateOneWithoutRolloutNestedInput
 }
 
 export type RolloutUncheckedUpdateWithoutStepsInput = {
@@ -1157,6 +1191,7 @@ export type RolloutUncheckedUpdateWithoutStepsInput = {
   updatedAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
   guard?: Prisma.RolloutGuardUncheckedUpdateOneWithoutRolloutNestedInput
   verdict?: Prisma.RolloutVerdictUncheckedUpdateOneWithoutRolloutNestedInput
+  evidence?: Prisma.RolloutEvidenceUncheckedUpdateOneWithoutRolloutNestedInput
 }
 
 export type RolloutCreateWithoutGuardInput = {
@@ -1174,6 +1209,7 @@ export type RolloutCreateWithoutGuardInput = {
   changeRequest?: Prisma.ChangeRequestCreateNestedOneWithoutRolloutsInput
   steps?: Prisma.RolloutStepCreateNestedManyWithoutRolloutInput
   verdict?: Prisma.RolloutVerdictCreateNestedOneWithoutRolloutInput
+  evidence?: Prisma.RolloutEvidenceCreateNestedOneWithoutRolloutInput
 }
 
 export type RolloutUncheckedCreateWithoutGuardInput = {
@@ -1191,6 +1227,7 @@ export type RolloutUncheckedCreateWithoutGuardInput = {
   updatedAt?: Date | string
   steps?: Prisma.RolloutStepUncheckedCreateNestedManyWithoutRolloutInput
   verdict?: Prisma.RolloutVerdictUncheckedCreateNestedOneWithoutRolloutInput
+  evidence?: Prisma.RolloutEvidenceUncheckedCreateNestedOneWithoutRolloutInput
 }
 
 export type RolloutCreateOrConnectWithoutGuardInput = {
@@ -1224,6 +1261,7 @@ export type RolloutUpdateWithoutGuardInput = {
   changeRequest?: Prisma.ChangeRequestUpdateOneWithoutRolloutsNestedInput
   steps?: Prisma.RolloutStepUpdateManyWithoutRolloutNestedInput
   verdict?: Prisma.RolloutVerdictUpdateOneWithoutRolloutNestedInput
+  evidence?: Prisma.RolloutEvidenceUpdateOneWithoutRolloutNestedInput
 }
 
 export type RolloutUncheckedUpdateWithoutGuardInput = {
@@ -1241,6 +1279,7 @@ export type RolloutUncheckedUpdateWithoutGuardInput = {
   updatedAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
   steps?: Prisma.RolloutStepUncheckedUpdateManyWithoutRolloutNestedInput
   verdict?: Prisma.RolloutVerdictUncheckedUpdateOneWithoutRolloutNestedInput
+  evidence?: Prisma.RolloutEvidenceUncheckedUpdateOneWithoutRolloutNestedInput
 }
 
 export type RolloutCreateWithoutVerdictInput = {
@@ -1258,6 +1297,7 @@ export type RolloutCreateWithoutVerdictInput = {
   changeRequest?: Prisma.ChangeRequestCreateNestedOneWithoutRolloutsInput
   steps?: Prisma.RolloutStepCreateNestedManyWithoutRolloutInput
   guard?: Prisma.RolloutGuardCreateNestedOneWithoutRolloutInput
+  evidence?: Prisma.RolloutEvidenceCreateNestedOneWithoutRolloutInput
 }
 
 export type RolloutUncheckedCreateWithoutVerdictInput = {
@@ -1275,6 +1315,7 @@ export type RolloutUncheckedCreateWithoutVerdictInput = {
   updatedAt?: Date | string
   steps?: Prisma.RolloutStepUncheckedCreateNestedManyWithoutRolloutInput
   guard?: Prisma.RolloutGuardUncheckedCreateNestedOneWithoutRolloutInput
+  evidence?: Prisma.RolloutEvidenceUncheckedCreateNestedOneWithoutRolloutInput
 }
 
 export type RolloutCreateOrConnectWithoutVerdictInput = {
@@ -1308,6 +1349,7 @@ export type RolloutUpdateWithoutVerdictInput = {
   changeRequest?: Prisma.ChangeRequestUpdateOneWithoutRolloutsNestedInput
   steps?: Prisma.RolloutStepUpdateManyWithoutRolloutNestedInput
   guard?: Prisma.RolloutGuardUpdateOneWithoutRolloutNestedInput
+  evidence?: Prisma.RolloutEvidenceUpdateOneWithoutRolloutNestedInput
 }
 
 export type RolloutUncheckedUpdateWithoutVerdictInput = {
@@ -1325,6 +1367,95 @@ export type RolloutUncheckedUpdateWithoutVerdictInput = {
   updatedAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
   steps?: Prisma.RolloutStepUncheckedUpdateManyWithoutRolloutNestedInput
   guard?: Prisma.RolloutGuardUncheckedUpdateOneWithoutRolloutNestedInput
+  evidence?: Prisma.RolloutEvidenceUncheckedUpdateOneWithoutRolloutNestedInput
+}
+
+export type RolloutCreateWithoutEvidenceInput = {
+  id?: string
+  environment: string
+  status: string
+  pausedReason?: string | null
+  nextStepAt?: Date | string | null
+  createdAt?: Date | string
+  updatedAt?: Date | string
+  flag: Prisma.FlagCreateNestedOneWithoutRolloutsInput
+  rule: Prisma.RuleCreateNestedOneWithoutRolloutsInput
+  scheduledBy: Prisma.UserCreateNestedOneWithoutScheduledInput
+  approvedBy?: Prisma.UserCreateNestedOneWithoutApprovedInput
+  changeRequest?: Prisma.ChangeRequestCreateNestedOneWithoutRolloutsInput
+  steps?: Prisma.RolloutStepCreateNestedManyWithoutRolloutInput
+  guard?: Prisma.RolloutGuardCreateNestedOneWithoutRolloutInput
+  verdict?: Prisma.RolloutVerdictCreateNestedOneWithoutRolloutInput
+}
+
+export type RolloutUncheckedCreateWithoutEvidenceInput = {
+  id?: string
+  flagId: string
+  ruleId: string
+  environment: string
+  status: string
+  pausedReason?: string | null
+  nextStepAt?: Date | string | null
+  scheduledById: string
+  approvedById?: string | null
+  changeRequestId?: string | null
+  createdAt?: Date | string
+  updatedAt?: Date | string
+  steps?: Prisma.RolloutStepUncheckedCreateNestedManyWithoutRolloutInput
+  guard?: Prisma.RolloutGuardUncheckedCreateNestedOneWithoutRolloutInput
+  verdict?: Prisma.RolloutVerdictUncheckedCreateNestedOneWithoutRolloutInput
+}
+
+export type RolloutCreateOrConnectWithoutEvidenceInput = {
+  where: Prisma.RolloutWhereUniqueInput
+  create: Prisma.XOR<Prisma.RolloutCreateWithoutEvidenceInput, Prisma.RolloutUncheckedCreateWithoutEvidenceInput>
+}
+
+export type RolloutUpsertWithoutEvidenceInput = {
+  update: Prisma.XOR<Prisma.RolloutUpdateWithoutEvidenceInput, Prisma.RolloutUncheckedUpdateWithoutEvidenceInput>
+  create: Prisma.XOR<Prisma.RolloutCreateWithoutEvidenceInput, Prisma.RolloutUncheckedCreateWithoutEvidenceInput>
+  where?: Prisma.RolloutWhereInput
+}
+
+export type RolloutUpdateToOneWithWhereWithoutEvidenceInput = {
+  where?: Prisma.RolloutWhereInput
+  data: Prisma.XOR<Prisma.RolloutUpdateWithoutEvidenceInput, Prisma.RolloutUncheckedUpdateWithoutEvidenceInput>
+}
+
+export type RolloutUpdateWithoutEvidenceInput = {
+  id?: Prisma.StringFieldUpdateOperationsInput | string
+  environment?: Prisma.StringFieldUpdateOperationsInput | string
+  status?: Prisma.StringFieldUpdateOperationsInput | string
+  pausedReason?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
+  nextStepAt?: Prisma.NullableDateTimeFieldUpdateOperationsInput | Date | string | null
+  createdAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
+  updatedAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
+  flag?: Prisma.FlagUpdateOneRequiredWithoutRolloutsNestedInput
+  rule?: Prisma.RuleUpdateOneRequiredWithoutRolloutsNestedInput
+  scheduledBy?: Prisma.UserUpdateOneRequiredWithoutScheduledNestedInput
+  approvedBy?: Prisma.UserUpdateOneWithoutApprovedNestedInput
+  changeRequest?: Prisma.ChangeRequestUpdateOneWithoutRolloutsNestedInput
+  steps?: Prisma.RolloutStepUpdateManyWithoutRolloutNestedInput
+  guard?: Prisma.RolloutGuardUpdateOneWithoutRolloutNestedInput
+  verdict?: Prisma.RolloutVerdictUpdateOneWithoutRolloutNestedInput
+}
+
+export type RolloutUncheckedUpdateWithoutEvidenceInput = {
+  id?: Prisma.StringFieldUpdateOperationsInput | string
+  flagId?: Prisma.StringFieldUpdateOperationsInput | string
+  ruleId?: Prisma.StringFieldUpdateOperationsInput | string
+  environment?: Prisma.StringFieldUpdateOperationsInput | string
+  status?: Prisma.StringFieldUpdateOperationsInput | string
+  pausedReason?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
+  nextStepAt?: Prisma.NullableDateTimeFieldUpdateOperationsInput | Date | string | null
+  scheduledById?: Prisma.StringFieldUpdateOperationsInput | string
+  approvedById?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
+  changeRequestId?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
+  createdAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
+  updatedAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
+  steps?: Prisma.RolloutStepUncheckedUpdateManyWithoutRolloutNestedInput
+  guard?: Prisma.RolloutGuardUncheckedUpdateOneWithoutRolloutNestedInput
+  verdict?: Prisma.RolloutVerdictUncheckedUpdateOneWithoutRolloutNestedInput
 }
 
 export type RolloutCreateManyScheduledByInput = {
@@ -1370,6 +1501,7 @@ export type RolloutUpdateWithoutScheduledByInput = {
   steps?: Prisma.RolloutStepUpdateManyWithoutRolloutNestedInput
   guard?: Prisma.RolloutGuardUpdateOneWithoutRolloutNestedInput
   verdict?: Prisma.RolloutVerdictUpdateOneWithoutRolloutNestedInput
+  evidence?: Prisma.RolloutEvidenceUpdateOneWithoutRolloutNestedInput
 }
 
 export type RolloutUncheckedUpdateWithoutScheduledByInput = {
@@ -1387,6 +1519,7 @@ export type RolloutUncheckedUpdateWithoutScheduledByInput = {
   steps?: Prisma.RolloutStepUncheckedUpdateManyWithoutRolloutNestedInput
   guard?: Prisma.RolloutGuardUncheckedUpdateOneWithoutRolloutNestedInput
   verdict?: Prisma.RolloutVerdictUncheckedUpdateOneWithoutRolloutNestedInput
+  evidence?: Prisma.RolloutEvidenceUncheckedUpdateOneWithoutRolloutNestedInput
 }
 
 export type RolloutUncheckedUpdateManyWithoutScheduledByInput = {
@@ -1418,6 +1551,7 @@ export type RolloutUpdateWithoutApprovedByInput = {
   steps?: Prisma.RolloutStepUpdateManyWithoutRolloutNestedInput
   guard?: Prisma.RolloutGuardUpdateOneWithoutRolloutNestedInput
   verdict?: Prisma.RolloutVerdictUpdateOneWithoutRolloutNestedInput
+  evidence?: Prisma.RolloutEvidenceUpdateOneWithoutRolloutNestedInput
 }
 
 export type RolloutUncheckedUpdateWithoutApprovedByInput = {
@@ -1435,6 +1569,7 @@ export type RolloutUncheckedUpdateWithoutApprovedByInput = {
   steps?: Prisma.RolloutStepUncheckedUpdateManyWithoutRolloutNestedInput
   guard?: Prisma.RolloutGuardUncheckedUpdateOneWithoutRolloutNestedInput
   verdict?: Prisma.RolloutVerdictUncheckedUpdateOneWithoutRolloutNestedInput
+  evidence?: Prisma.RolloutEvidenceUncheckedUpdateOneWithoutRolloutNestedInput
 }
 
 export type RolloutUncheckedUpdateManyWithoutApprovedByInput = {
@@ -1480,6 +1615,7 @@ export type RolloutUpdateWithoutFlagInput = {
   steps?: Prisma.RolloutStepUpdateManyWithoutRolloutNestedInput
   guard?: Prisma.RolloutGuardUpdateOneWithoutRolloutNestedInput
   verdict?: Prisma.RolloutVerdictUpdateOneWithoutRolloutNestedInput
+  evidence?: Prisma.RolloutEvidenceUpdateOneWithoutRolloutNestedInput
 }
 
 export type RolloutUncheckedUpdateWithoutFlagInput = {
@@ -1497,6 +1633,7 @@ export type RolloutUncheckedUpdateWithoutFlagInput = {
   steps?: Prisma.RolloutStepUncheckedUpdateManyWithoutRolloutNestedInput
   guard?: Prisma.RolloutGuardUncheckedUpdateOneWithoutRolloutNestedInput
   verdict?: Prisma.RolloutVerdictUncheckedUpdateOneWithoutRolloutNestedInput
+  evidence?: Prisma.RolloutEvidenceUncheckedUpdateOneWithoutRolloutNestedInput
 }
 
 export type RolloutUncheckedUpdateManyWithoutFlagInput = {
@@ -1542,6 +1679,7 @@ export type RolloutUpdateWithoutRuleInput = {
   steps?: Prisma.RolloutStepUpdateManyWithoutRolloutNestedInput
   guard?: Prisma.RolloutGuardUpdateOneWithoutRolloutNestedInput
   verdict?: Prisma.RolloutVerdictUpdateOneWithoutRolloutNestedInput
+  evidence?: Prisma.RolloutEvidenceUpdateOneWithoutRolloutNestedInput
 }
 
 export type RolloutUncheckedUpdateWithoutRuleInput = {
@@ -1559,6 +1697,7 @@ export type RolloutUncheckedUpdateWithoutRuleInput = {
   steps?: Prisma.RolloutStepUncheckedUpdateManyWithoutRolloutNestedInput
   guard?: Prisma.RolloutGuardUncheckedUpdateOneWithoutRolloutNestedInput
   verdict?: Prisma.RolloutVerdictUncheckedUpdateOneWithoutRolloutNestedInput
+  evidence?: Prisma.RolloutEvidenceUncheckedUpdateOneWithoutRolloutNestedInput
 }
 
 export type RolloutUncheckedUpdateManyWithoutRuleInput = {
@@ -1604,6 +1743,7 @@ export type RolloutUpdateWithoutChangeRequestInput = {
   steps?: Prisma.RolloutStepUpdateManyWithoutRolloutNestedInput
   guard?: Prisma.RolloutGuardUpdateOneWithoutRolloutNestedInput
   verdict?: Prisma.RolloutVerdictUpdateOneWithoutRolloutNestedInput
+  evidence?: Prisma.RolloutEvidenceUpdateOneWithoutRolloutNestedInput
 }
 
 export type RolloutUncheckedUpdateWithoutChangeRequestInput = {
@@ -1621,6 +1761,7 @@ export type RolloutUncheckedUpdateWithoutChangeRequestInput = {
   steps?: Prisma.RolloutStepUncheckedUpdateManyWithoutRolloutNestedInput
   guard?: Prisma.RolloutGuardUncheckedUpdateOneWithoutRolloutNestedInput
   verdict?: Prisma.RolloutVerdictUncheckedUpdateOneWithoutRolloutNestedInput
+  evidence?: Prisma.RolloutEvidenceUncheckedUpdateOneWithoutRolloutNestedInput
 }
 
 export type RolloutUncheckedUpdateManyWithoutChangeRequestInput = {
@@ -1689,6 +1830,7 @@ export type RolloutSelect<ExtArgs extends runtime.Types.Extensions.InternalArgs 
   steps?: boolean | Prisma.Rollout$stepsArgs<ExtArgs>
   guard?: boolean | Prisma.Rollout$guardArgs<ExtArgs>
   verdict?: boolean | Prisma.Rollout$verdictArgs<ExtArgs>
+  evidence?: boolean | Prisma.Rollout$evidenceArgs<ExtArgs>
   _count?: boolean | Prisma.RolloutCountOutputTypeDefaultArgs<ExtArgs>
 }, ExtArgs["result"]["rollout"]>
 
@@ -1757,6 +1899,7 @@ export type RolloutInclude<ExtArgs extends runtime.Types.Extensions.InternalArgs
   steps?: boolean | Prisma.Rollout$stepsArgs<ExtArgs>
   guard?: boolean | Prisma.Rollout$guardArgs<ExtArgs>
   verdict?: boolean | Prisma.Rollout$verdictArgs<ExtArgs>
+  evidence?: boolean | Prisma.Rollout$evidenceArgs<ExtArgs>
   _count?: boolean | Prisma.RolloutCountOutputTypeDefaultArgs<ExtArgs>
 }
 export type RolloutIncludeCreateManyAndReturn<ExtArgs extends runtime.Types.Extensions.InternalArgs = runtime.Types.Extensions.DefaultArgs> = {
@@ -1785,6 +1928,7 @@ export type $RolloutPayload<ExtArgs extends runtime.Types.Extensions.InternalArg
     steps: Prisma.$RolloutStepPayload<ExtArgs>[]
     guard: Prisma.$RolloutGuardPayload<ExtArgs> | null
     verdict: Prisma.$RolloutVerdictPayload<ExtArgs> | null
+    evidence: Prisma.$RolloutEvidencePayload<ExtArgs> | null
   }
   scalars: runtime.Types.Extensions.GetPayloadResult<{
     id: string
@@ -2207,6 +2351,7 @@ export interface Prisma__RolloutClient<T, Null = never, ExtArgs extends runtime.
   steps<T extends Prisma.Rollout$stepsArgs<ExtArgs> = {}>(args?: Prisma.Subset<T, Prisma.Rollout$stepsArgs<ExtArgs>>): Prisma.PrismaPromise<runtime.Types.Result.GetResult<Prisma.$RolloutStepPayload<ExtArgs>, T, "findMany", GlobalOmitOptions> | Null>
   guard<T extends Prisma.Rollout$guardArgs<ExtArgs> = {}>(args?: Prisma.Subset<T, Prisma.Rollout$guardArgs<ExtArgs>>): Prisma.Prisma__RolloutGuardClient<runtime.Types.Result.GetResult<Prisma.$RolloutGuardPayload<ExtArgs>, T, "findUniqueOrThrow", GlobalOmitOptions> | null, null, ExtArgs, GlobalOmitOptions>
   verdict<T extends Prisma.Rollout$verdictArgs<ExtArgs> = {}>(args?: Prisma.Subset<T, Prisma.Rollout$verdictArgs<ExtArgs>>): Prisma.Prisma__RolloutVerdictClient<runtime.Types.Result.GetResult<Prisma.$RolloutVerdictPayload<ExtArgs>, T, "findUniqueOrThrow", GlobalOmitOptions> | null, null, ExtArgs, GlobalOmitOptions>
+  evidence<T extends Prisma.Rollout$evidenceArgs<ExtArgs> = {}>(args?: Prisma.Subset<T, Prisma.Rollout$evidenceArgs<ExtArgs>>): Prisma.Prisma__RolloutEvidenceClient<runtime.Types.Result.GetResult<Prisma.$RolloutEvidencePayload<ExtArgs>, T, "findUniqueOrThrow", GlobalOmitOptions> | null, null, ExtArgs, GlobalOmitOptions>
   /**
    * Attaches callbacks for the resolution and/or rejection of the Promise.
    * @param onfulfilled The callback to execute when the Promise is resolved.
@@ -2746,6 +2891,25 @@ export type Rollout$verdictArgs<ExtArgs extends runtime.Types.Extensions.Interna
    */
   include?: Prisma.RolloutVerdictInclude<ExtArgs> | null
   where?: Prisma.RolloutVerdictWhereInput
+}
+
+/**
+ * Rollout.evidence
+ */
+export type Rollout$evidenceArgs<ExtArgs extends runtime.Types.Extensions.InternalArgs = runtime.Types.Extensions.DefaultArgs> = {
+  /**
+   * Select specific fields to fetch from the RolloutEvidence
+   */
+  select?: Prisma.RolloutEvidenceSelect<ExtArgs> | null
+  /**
+   * Omit specific fields from the RolloutEvidence
+   */
+  omit?: Prisma.RolloutEvidenceOmit<ExtArgs> | null
+  /**
+   * Choose, which related nodes to fetch as well
+   */
+  include?: Prisma.RolloutEvidenceInclude<ExtArgs> | null
+  where?: Prisma.RolloutEvidenceWhereInput
 }
 
 /**

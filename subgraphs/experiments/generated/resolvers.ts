@@ -3,10 +3,13 @@ import type { JsonValue } from '../../../core/model.ts';
 import type { Connection } from '../../shared/subgraph/pagination.ts';
 import type { DecisionBasis } from '../statistics/analyse.ts';
 import type { ExperimentStatus } from '../experiments/experiment.ts';
+import type { GuardDirection } from '../../../core/rollouts/rollout-guard.ts';
+import type { MetricKind } from '../definitions/metric-definition.ts';
 import type { MetricInterval } from '../metrics/metric-store.ts';
 import type { Missing as MissingReason } from '../statistics/moments.ts';
 import type { GraphQLResolveInfo, GraphQLScalarType, GraphQLScalarTypeConfig } from 'graphql';
 import type { Experiment as ExperimentParent } from '../experiments/experiment.ts';
+import type { MetricDefinition as MetricDefinitionParent } from '../definitions/metric-definition.ts';
 import type { Disturbance as ExperimentDisturbanceParent } from '../experiments/experiment-store.ts';
 import type { Results as ExperimentResultsParent, Context } from '../resolvers.ts';
 import type { VariantSummary as VariantResultParent } from '../statistics/analyse.ts';
@@ -36,6 +39,26 @@ export type { DecisionBasis };
 export type { MissingReason };
 
 export type { MetricInterval };
+
+export type { MetricKind };
+
+export type { GuardDirection };
+
+/** What is declared of a metric. See docs/guides/metrics.md, "Declared metrics". */
+export type MetricDefinition = {
+  readonly key: Scalars['String']['output'];
+  readonly kind: MetricKind;
+  readonly unit?: Maybe<Scalars['String']['output']>;
+  /** A vehicle's number outside of these is a fault: it is counted by arm, and not analysed. */
+  readonly minimum?: Maybe<Scalars['Float']['output']>;
+  readonly maximum?: Maybe<Scalars['Float']['output']>;
+  /** The direction in which it gets better; null: neither. */
+  readonly better?: Maybe<GuardDirection>;
+  /** The number at which a vehicle's is cut. Null: the maximum, or else the 99th percentile before the start. */
+  readonly cap?: Maybe<Scalars['Float']['output']>;
+  /** How long after its first exposure a vehicle's measurements count. Null: it counts with its first measurement. */
+  readonly windowSeconds?: Maybe<Scalars['Float']['output']>;
+};
 
 export type PageInfo = {
   readonly hasNextPage: Scalars['Boolean']['output'];
@@ -252,7 +275,22 @@ export type MetricInput = {
   readonly tags?: InputMaybe<Scalars['JSON']['input']>;
 };
 
+/** What is left out is not declared: a definition takes the place of the one before as a whole. */
+export type MetricDefinitionInput = {
+  readonly key: Scalars['String']['input'];
+  readonly kind: MetricKind;
+  readonly unit?: InputMaybe<Scalars['String']['input']>;
+  readonly minimum?: InputMaybe<Scalars['Float']['input']>;
+  readonly maximum?: InputMaybe<Scalars['Float']['input']>;
+  readonly better?: InputMaybe<GuardDirection>;
+  readonly cap?: InputMaybe<Scalars['Float']['input']>;
+  /** ISO 8601 duration, such as P1D; at most 30 days. */
+  readonly window?: InputMaybe<Scalars['String']['input']>;
+};
+
 export type Query = {
+  /** By key. */
+  readonly metricDefinitions: ReadonlyArray<MetricDefinition>;
   readonly experiment?: Maybe<Experiment>;
   /** Experiments, newest first. */
   readonly experiments: ExperimentConnection;
@@ -301,6 +339,8 @@ export type Mutation = {
   readonly completeExperiment: Experiment;
   /** Ends a draft or a running experiment without a result. */
   readonly cancelExperiment: Experiment;
+  /** Declares a metric, or changes what is declared of it. What is being watched or compared keeps the definition with which it began. */
+  readonly defineMetric: MetricDefinition;
   /**
    * For vehicles: stores a batch of measurements, and answers when they are stored. Sending the same batch again changes
    * nothing; after SERVICE_UNAVAILABLE the agent should send it again, unchanged, when `retryAfter` has passed.
@@ -333,6 +373,11 @@ export type MutationcompleteExperimentArgs = {
 export type MutationcancelExperimentArgs = {
   id: Scalars['ID']['input'];
   reason: Scalars['String']['input'];
+};
+
+
+export type MutationdefineMetricArgs = {
+  input: MetricDefinitionInput;
 };
 
 
@@ -446,14 +491,17 @@ export type ResolversTypes = {
   DecisionBasis: DecisionBasis;
   MissingReason: MissingReason;
   MetricInterval: MetricInterval;
+  MetricKind: MetricKind;
+  GuardDirection: GuardDirection;
+  MetricDefinition: ResolverTypeWrapper<MetricDefinitionParent>;
+  String: ResolverTypeWrapper<Scalars['String']['output']>;
+  Float: ResolverTypeWrapper<Scalars['Float']['output']>;
   PageInfo: ResolverTypeWrapper<PageInfo>;
   Boolean: ResolverTypeWrapper<Scalars['Boolean']['output']>;
-  String: ResolverTypeWrapper<Scalars['String']['output']>;
   User: ResolverTypeWrapper<User>;
   ID: ResolverTypeWrapper<Scalars['ID']['output']>;
   Flag: ResolverTypeWrapper<{ readonly id: string; readonly key?: string }>;
   MetricPoint: ResolverTypeWrapper<MetricPoint>;
-  Float: ResolverTypeWrapper<Scalars['Float']['output']>;
   Int: ResolverTypeWrapper<Scalars['Int']['output']>;
   MetricReceipt: ResolverTypeWrapper<MetricReceipt>;
   Experiment: ResolverTypeWrapper<ExperimentParent>;
@@ -470,6 +518,7 @@ export type ResolversTypes = {
   UpdateExperimentInput: UpdateExperimentInput;
   MetricBatchInput: MetricBatchInput;
   MetricInput: MetricInput;
+  MetricDefinitionInput: MetricDefinitionInput;
   Query: ResolverTypeWrapper<Record<PropertyKey, never>>;
   Mutation: ResolverTypeWrapper<Record<PropertyKey, never>>;
 };
@@ -478,14 +527,15 @@ export type ResolversTypes = {
 export type ResolversParentTypes = {
   DateTime: Scalars['DateTime']['output'];
   JSON: Scalars['JSON']['output'];
+  MetricDefinition: MetricDefinitionParent;
+  String: Scalars['String']['output'];
+  Float: Scalars['Float']['output'];
   PageInfo: PageInfo;
   Boolean: Scalars['Boolean']['output'];
-  String: Scalars['String']['output'];
   User: User;
   ID: Scalars['ID']['output'];
   Flag: { readonly id: string; readonly key?: string };
   MetricPoint: MetricPoint;
-  Float: Scalars['Float']['output'];
   Int: Scalars['Int']['output'];
   MetricReceipt: MetricReceipt;
   Experiment: ExperimentParent;
@@ -502,6 +552,7 @@ export type ResolversParentTypes = {
   UpdateExperimentInput: UpdateExperimentInput;
   MetricBatchInput: MetricBatchInput;
   MetricInput: MetricInput;
+  MetricDefinitionInput: MetricDefinitionInput;
   Query: Record<PropertyKey, never>;
   Mutation: Record<PropertyKey, never>;
 };
@@ -521,6 +572,21 @@ export type DecisionBasisResolvers = EnumResolverSignature<{ SEQUENTIAL?: any, F
 export type MissingReasonResolvers = EnumResolverSignature<{ TOO_FEW_VEHICLES?: any, NO_VARIANCE?: any, NOT_FINITE?: any, CONTROL_MEAN_NEAR_ZERO?: any, TOO_EARLY?: any, NO_HISTORY?: any, HISTORY_IS_CONSTANT?: any }, ResolversTypes['MissingReason']>;
 
 export type MetricIntervalResolvers = EnumResolverSignature<{ MINUTE?: any, HOUR?: any, DAY?: any }, ResolversTypes['MetricInterval']>;
+
+export type MetricKindResolvers = EnumResolverSignature<{ MEAN?: any, PROPORTION?: any, COUNT?: any }, ResolversTypes['MetricKind']>;
+
+export type GuardDirectionResolvers = EnumResolverSignature<{ HIGHER?: any, LOWER?: any }, ResolversTypes['GuardDirection']>;
+
+export type MetricDefinitionResolvers<ContextType = Context, ParentType extends ResolversParentTypes['MetricDefinition'] = ResolversParentTypes['MetricDefinition']> = {
+  key?: Resolver<ResolversTypes['String'], ParentType, ContextType>;
+  kind?: Resolver<ResolversTypes['MetricKind'], ParentType, ContextType>;
+  unit?: Resolver<Maybe<ResolversTypes['String']>, ParentType, ContextType>;
+  minimum?: Resolver<Maybe<ResolversTypes['Float']>, ParentType, ContextType>;
+  maximum?: Resolver<Maybe<ResolversTypes['Float']>, ParentType, ContextType>;
+  better?: Resolver<Maybe<ResolversTypes['GuardDirection']>, ParentType, ContextType>;
+  cap?: Resolver<Maybe<ResolversTypes['Float']>, ParentType, ContextType>;
+  windowSeconds?: Resolver<Maybe<ResolversTypes['Float']>, ParentType, ContextType>;
+};
 
 export type PageInfoResolvers<ContextType = Context, ParentType extends ResolversParentTypes['PageInfo'] = ResolversParentTypes['PageInfo']> = {
   hasNextPage?: Resolver<ResolversTypes['Boolean'], ParentType, ContextType>;
@@ -646,6 +712,7 @@ export type ExperimentConnectionResolvers<ContextType = Context, ParentType exte
 };
 
 export type QueryResolvers<ContextType = Context, ParentType extends ResolversParentTypes['Query'] = ResolversParentTypes['Query']> = {
+  metricDefinitions?: Resolver<ReadonlyArray<ResolversTypes['MetricDefinition']>, ParentType, ContextType>;
   experiment?: Resolver<Maybe<ResolversTypes['Experiment']>, ParentType, ContextType, RequireFields<QueryexperimentArgs, 'id'>>;
   experiments?: Resolver<ResolversTypes['ExperimentConnection'], ParentType, ContextType, Partial<QueryexperimentsArgs>>;
   requiredSampleSize?: Resolver<ResolversTypes['Int'], ParentType, ContextType, RequireFields<QueryrequiredSampleSizeArgs, 'baseline' | 'minimumDetectableEffect' | 'power' | 'confidenceLevel' | 'relative'>>;
@@ -657,6 +724,7 @@ export type MutationResolvers<ContextType = Context, ParentType extends Resolver
   startExperiment?: Resolver<ResolversTypes['Experiment'], ParentType, ContextType, RequireFields<MutationstartExperimentArgs, 'id'>>;
   completeExperiment?: Resolver<ResolversTypes['Experiment'], ParentType, ContextType, RequireFields<MutationcompleteExperimentArgs, 'id'>>;
   cancelExperiment?: Resolver<ResolversTypes['Experiment'], ParentType, ContextType, RequireFields<MutationcancelExperimentArgs, 'id' | 'reason'>>;
+  defineMetric?: Resolver<ResolversTypes['MetricDefinition'], ParentType, ContextType, RequireFields<MutationdefineMetricArgs, 'input'>>;
   reportMetrics?: Resolver<ResolversTypes['MetricReceipt'], ParentType, ContextType, RequireFields<MutationreportMetricsArgs, 'input'>>;
 };
 
@@ -667,6 +735,9 @@ export type Resolvers<ContextType = Context> = {
   DecisionBasis?: DecisionBasisResolvers;
   MissingReason?: MissingReasonResolvers;
   MetricInterval?: MetricIntervalResolvers;
+  MetricKind?: MetricKindResolvers;
+  GuardDirection?: GuardDirectionResolvers;
+  MetricDefinition?: MetricDefinitionResolvers<ContextType>;
   PageInfo?: PageInfoResolvers<ContextType>;
   User?: UserResolvers<ContextType>;
   Flag?: FlagResolvers<ContextType>;

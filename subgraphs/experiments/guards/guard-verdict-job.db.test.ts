@@ -1,30 +1,45 @@
 import { randomUUID } from 'node:crypto';
-import { afterAll, beforeAll, expect, test } from '@jest/globals';
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
+import { BUCKETS, bucketing } from '../../../core/evaluation/bucket.ts';
 import type { GuardFigures } from '../../../core/rollouts/rollout-guard.ts';
+import { EVALUATIONS_METRIC } from '../../../core/wire/metric.ts';
 import type { Prisma, PrismaClient } from '../../../prisma/generated/client.ts';
 import { silent } from '../../shared/testing/asking.ts';
 import { createTestMetricsStore, type TestMetricsStore } from '../../shared/testing/test-metrics-store.ts';
-import { storedMeasurements } from '../experiments/arm-sums.ts';
-import { GuardVerdictJob } from './guard-verdict-job.ts';
 import { METRIC_COLUMNS } from '../metrics/metric-batch.ts';
 import { MetricTables } from '../metrics/metric-store.ts';
-import type { Measurements } from '../experiments/results.ts';
+import { storedSettledVehicles, type SettledVehicles } from '../settled/settled-vehicles.ts';
 import { ExperimentsUnderTest, type FlagUnderTest } from '../testing/experiments-under-test.ts';
+import type { GuardState } from './guard-evidence.ts';
+import { GuardVerdictJob } from './guard-verdict-job.ts';
 
-const METRIC = 'charge_minutes';
+/** Metrics that are declared: whether charging failed, how long it took; and one that is not. */
+const METRIC = 'charge_failed';
+const MINUTES = 'charge_minutes';
+const UNDECLARED = 'charge_kwh';
 const MINUTE = 60_000;
 
 let own: TestMetricsStore;
 let experiments: ExperimentsUnderTest;
 let prisma: PrismaClient;
 let tables: MetricTables;
+let stored: SettledVehicles;
 let vehicles = 0;
 
 beforeAll(async () => {
   own = await createTestMetricsStore();
   tables = new MetricTables(own.store.client);
+  stored = storedSettledVehicles(own.store, tables);
   experiments = await ExperimentsUnderTest.start(own.store);
   ({ prisma } = experiments);
+  await prisma.metricDefinition.createMany({
+    data: [
+      { key: METRIC, kind: 'proportion', minimum: 0, maximum: 1 },
+      { key: MINUTES, kind: 'mean', minimum: 0, maximum: 60 },
+      { key: 'faults', kind: 'count', minimum: 0, maximum: 10, windowMs: 5 * MINUTE },
+      { key: 'energy', kind: 'mean', minimum: 0, maximum: 100, windowMs: 5 * MINUTE },
+    ],
+  });
 });
 
 afterAll(async () => {
@@ -32,15 +47,16 @@ afterAll(async () => {
   await own.drop();
 });
 
+// Each look covers all that runs, so what earlier tests left would only take time.
+beforeEach(() => prisma.rollout.updateMany({ data: { status: 'completed' } }));
+
 /** Creates an instance's job: by default one for which every verdict is due. */
-const job = ({
-  interval = 0,
-  measurements = storedMeasurements(own.store),
-}: { interval?: number; measurements?: Measurements } = {}) =>
-  new GuardVerdictJob(prisma, own.store, tables, measurements, silent, interval);
+const job = ({ interval = 0, settled = stored }: { interval?: number; settled?: SettledVehicles } = {}) =>
+  new GuardVerdictJob(prisma, settled, silent, interval);
 
 interface Guarded extends FlagUnderTest {
   readonly rolloutId: string;
+  readonly ruleId: string;
 }
 
 /** Creates a flag whose rule has a percentage, with a rollout that has been watched for so many minutes. */
@@ -79,27 +95,54 @@ async function guarded(
       },
     },
   });
-  return { ...flag, rolloutId: id };
+  return { ...flag, rolloutId: id, ruleId };
 }
 
 interface Row {
-  readonly variant: string;
   readonly value: number;
-  readonly vin?: string;
+  readonly vin: string;
+  readonly variant?: string;
   readonly minutesAgo?: number;
   readonly arrivedMinutesAgo?: number;
   readonly metric?: string;
 }
 
+type Arm = 'control' | 'treatment';
+
 const clickHouseTime = (minutesAgo: number) =>
   new Date(Date.now() - minutesAgo * MINUTE).toISOString().slice(0, 23).replace('T', ' ');
-const newVin = () => `KMH${String(++vehicles).padStart(14, '0')}`;
 
-/** Stores measurements, each of its own vehicle by default; stored twice, as batches may be. */
+/** Gives a new vehicle whose bucket is between two percentages of the flag. */
+function vehicle({ key }: FlagUnderTest, from: number, to: number): string {
+  for (;;) {
+    const vin = `KMH${String(++vehicles).padStart(14, '0')}`;
+    const percent = (100 * bucketing(key)(vin)) / BUCKETS;
+    if (percent >= from && percent < to) return vin;
+  }
+}
+
+/** Gives measurements, each of a new vehicle of an arm of a rule at 50 %. */
+const arm = (flag: FlagUnderTest, which: Arm, values: readonly number[], more: Partial<Row> = {}): Row[] =>
+  values.map((value) => ({
+    value,
+    vin: which === 'treatment' ? vehicle(flag, 0, 50) : vehicle(flag, 50, 100),
+    variant: which,
+    ...more,
+  }));
+
+const times = (count: number, value: number) => Array<number>(count).fill(value);
+/** Charging fails in no vehicle of control, and in each of the treatment; or in none. */
+const bad = (flag: FlagUnderTest) => [...arm(flag, 'control', times(10, 0)), ...arm(flag, 'treatment', times(10, 1))];
+const good = (flag: FlagUnderTest) => [...arm(flag, 'control', times(10, 0)), ...arm(flag, 'treatment', times(10, 0))];
+
+/** Stores measurements; twice, as batches may be. */
 async function measured({ key }: FlagUnderTest, rows: readonly Row[]): Promise<void> {
   await tables.make();
   const values = rows.map(
-    ({ variant, value, vin = newVin(), minutesAgo = 1, arrivedMinutesAgo = minutesAgo, metric = METRIC }, position) => [
+    (
+      { variant = 'control', value, vin, minutesAgo = 1, arrivedMinutesAgo = minutesAgo, metric = METRIC },
+      position,
+    ) => [
       key,
       metric,
       clickHouseTime(minutesAgo),
@@ -121,15 +164,23 @@ async function measured({ key }: FlagUnderTest, rows: readonly Row[]): Promise<v
     });
 }
 
-const arm = (variant: string, ...values: number[]): Row[] => values.map((value) => ({ variant, value }));
-const BAD = [...arm('control', 39, 41, 39, 41, 40), ...arm('treatment', 45, 47, 45, 47, 46)];
-const GOOD = [...arm('control', 39, 41, 39, 41, 40), ...arm('treatment', 39, 41, 39, 41, 40)];
-
 async function verdict({
   rolloutId,
 }: Guarded): Promise<{ watch: number; verdict: string; figures: GuardFigures; computedAt: Date } | null> {
   const row = await prisma.rolloutVerdict.findUnique({ where: { rolloutId } });
   return row === null ? null : { ...row, figures: row.figures as unknown as GuardFigures };
+}
+
+async function stateOf({ rolloutId }: Guarded): Promise<GuardState> {
+  const { state } = await prisma.rolloutEvidence.findUniqueOrThrow({ where: { rolloutId } });
+  return state as unknown as GuardState;
+}
+
+/** Raises the rule's percentage as a step does; or resumes, where it stays. */
+async function nextWatch({ ruleId, rolloutId }: Guarded, percentage: number): Promise<void> {
+  await prisma.rule.update({ where: { id: ruleId }, data: { conditions: { rollout_percentage: percentage } } });
+  const watchedSince = new Date();
+  await prisma.rolloutGuard.update({ where: { rolloutId }, data: { watch: { increment: 1 }, watchedSince } });
 }
 
 test('before any vehicle has reported, the verdict is to wait', async () => {
@@ -138,59 +189,255 @@ test('before any vehicle has reported, the verdict is to wait', async () => {
   expect(await verdict(rollout)).toMatchObject({
     watch: 2,
     verdict: 'waiting',
-    figures: { controlVehicles: 0, treatmentVehicles: 0, lastMeasurementAt: null },
+    figures: { controlVehicles: 0, treatmentVehicles: 0, pValue: null, lastMeasurementAt: null },
   });
 });
 
-test('the verdict and its figures cover the vehicles that measured this metric in this watch, each counted once', async () => {
-  const [bad, good] = [await guarded(), await guarded()];
-  await measured(bad, BAD);
-  await measured(good, [
-    ...GOOD,
-    ...arm('other', 500),
-    // From before the step, of another metric, of a vehicle in both arms.
-    { variant: 'treatment', value: 500, minutesAgo: 11 },
-    { variant: 'treatment', value: 500, metric: 'corrections' },
-    ...['control', 'treatment'].map((variant) => ({ variant, value: 500, vin: 'KMHK281HGNU000001' })),
+test('the verdict and its figures cover the vehicles that measured this metric since the step, each counted once', async () => {
+  const [worse, same] = [await guarded(), await guarded()];
+  await measured(worse, bad(worse));
+  const both = vehicle(same, 0, 50);
+  await measured(same, [
+    ...good(same),
+    ...arm(same, 'treatment', [1], { variant: 'other' }),
+    // From before the step, and of another metric.
+    ...arm(same, 'treatment', [1], { minutesAgo: 11 }),
+    ...arm(same, 'treatment', [500], { metric: 'corrections' }),
+    // The first to arrive counts; the variant is only counted.
+    { vin: both, value: 0, minutesAgo: 3, variant: 'treatment' },
+    { vin: both, value: 1, minutesAgo: 4, arrivedMinutesAgo: 2, variant: 'control' },
   ]);
   await job().refresh();
-  expect(await verdict(bad)).toMatchObject({
+  expect(await verdict(worse)).toMatchObject({
     watch: 2,
     verdict: 'crossed',
     figures: {
-      controlVehicles: 5,
-      treatmentVehicles: 5,
+      controlVehicles: 10,
+      treatmentVehicles: 10,
       vehiclesInBothArms: 0,
-      controlMean: 40,
-      treatmentMean: 46,
-      worsePercent: expect.closeTo(15, 10),
-      significance: expect.closeTo(0.05 / 4, 12),
+      controlMean: 0,
+      treatmentMean: 1,
+      significance: expect.closeTo(0.05, 12),
       lastMeasurementAt: expect.any(String),
     },
   });
-  expect(await verdict(good)).toMatchObject({
+  expect(await verdict(same)).toMatchObject({
     verdict: 'holding',
-    figures: { controlVehicles: 5, treatmentVehicles: 5, vehiclesInBothArms: 1, controlMean: 40, treatmentMean: 40 },
+    figures: { controlVehicles: 10, treatmentVehicles: 11, vehiclesInBothArms: 1, controlMean: 0, treatmentMean: 0 },
   });
-  const { computedAt, figures } = (await verdict(bad))!;
+  const { computedAt, figures } = (await verdict(worse))!;
   expect(figures.pValue).toBeLessThan(figures.significance);
+  expect(figures.worsePercentAtLeast).toBeGreaterThanOrEqual(5);
   expect(Math.abs(computedAt.getTime() - Date.now())).toBeLessThan(MINUTE);
+});
+
+test('the arm is the one of the bucket, whatever the vehicle reports', async () => {
+  const rollout = await guarded();
+  await measured(rollout, [
+    ...arm(rollout, 'control', times(10, 0), { variant: 'treatment' }),
+    ...arm(rollout, 'treatment', times(10, 1), { variant: 'control' }),
+  ]);
+  await job().refresh();
+  expect(await verdict(rollout)).toMatchObject({
+    verdict: 'crossed',
+    figures: { vehiclesInBothArms: 20, treatmentMean: 1 },
+  });
 });
 
 test('a decrease can count as harm, and the limit can be an absolute bound', async () => {
   const [lower, bound, kept] = [
     await guarded({ worse: 'lower' }),
-    await guarded({ maxWorsePercent: null, bound: 42 }),
-    await guarded({ maxWorsePercent: null, bound: 50 }),
+    await guarded({ metric: MINUTES, maxWorsePercent: null, bound: 42 }),
+    await guarded({ metric: MINUTES, maxWorsePercent: null, bound: 50 }),
   ];
-  await measured(lower, [...arm('control', 45, 47, 45, 47, 46), ...arm('treatment', 39, 41, 39, 41, 40)]);
-  for (const rollout of [bound, kept]) await measured(rollout, arm('treatment', 45, 47, 45, 47, 45, 47, 46));
+  await measured(lower, [...arm(lower, 'control', times(12, 1)), ...arm(lower, 'treatment', times(12, 0))]);
+  for (const rollout of [bound, kept])
+    await measured(rollout, arm(rollout, 'treatment', times(15, 54), { metric: MINUTES }));
+  await measured(bound, arm(bound, 'treatment', times(15, 56), { metric: MINUTES }));
   await job().refresh();
   expect([await verdict(lower), await verdict(bound), await verdict(kept)]).toMatchObject([
-    { verdict: 'crossed', figures: { worsePercent: expect.any(Number) } },
-    { verdict: 'crossed', figures: { controlMean: null } },
+    { verdict: 'crossed', figures: { worsePercent: 100 } },
+    { verdict: 'crossed', figures: { controlMean: null, treatmentMean: 55, worsePercent: null } },
     { verdict: 'holding' },
   ]);
+});
+
+describe('a mean', () => {
+  test('is compared within its declared range, and what lies outside is counted by arm and not analysed', async () => {
+    const rollout = await guarded({ metric: MINUTES, minimumVehicles: 40 });
+    const minutes = { metric: MINUTES };
+    await measured(rollout, [
+      ...arm(rollout, 'control', times(40, 20), minutes),
+      ...arm(rollout, 'treatment', times(40, 40), minutes),
+      // One outlier must not make the guard blind.
+      ...arm(rollout, 'control', [1e6, 1e308, 1e308], minutes),
+    ]);
+    await job().refresh();
+    expect(await verdict(rollout)).toMatchObject({
+      verdict: 'crossed',
+      figures: {
+        controlVehicles: 40,
+        controlMean: 20,
+        worsePercent: 100,
+        outOfRange: { control: 3, treatment: 0 },
+      },
+    });
+  });
+
+  test('that nobody declared is cut at the percentiles of the first 200 vehicles, which do not count', async () => {
+    const rollout = await guarded({ metric: UNDECLARED });
+    const kwh = { metric: UNDECLARED };
+    const some = (count: number, at: number) => Array.from({ length: count }, (_, index) => at + (index % 20) / 10);
+    const first = [
+      ...arm(rollout, 'control', some(100, 20), { ...kwh, minutesAgo: 5 }),
+      ...arm(rollout, 'treatment', some(99, 20), { ...kwh, minutesAgo: 5 }),
+    ];
+    await measured(rollout, first);
+    await job().refresh();
+    expect(await verdict(rollout)).toMatchObject({ verdict: 'waiting', figures: { controlVehicles: 0, pValue: null } });
+    await measured(rollout, arm(rollout, 'control', [20], { ...kwh, minutesAgo: 4 }));
+    await job().refresh();
+    const { calibration } = await stateOf(rollout);
+    expect(calibration).toMatchObject({
+      kind: 'mean',
+      declared: false,
+      source: 'first-vehicles',
+      range: { low: expect.closeTo(10.47, 2), high: expect.closeTo(41.88, 2) },
+    });
+    expect(calibration?.spent).toHaveLength(200);
+    expect(await verdict(rollout)).toMatchObject({ verdict: 'waiting', figures: { controlVehicles: 0 } });
+    await measured(rollout, [
+      ...arm(rollout, 'control', [...some(60, 20), 1e6], kwh),
+      ...arm(rollout, 'treatment', times(60, 40), kwh),
+    ]);
+    await job().refresh();
+    expect(await verdict(rollout)).toMatchObject({ verdict: 'crossed', figures: { treatmentVehicles: 60 } });
+    // What is fixed stays.
+    expect((await stateOf(rollout)).calibration).toEqual(calibration);
+  });
+
+  test('that nobody declared is cut at the percentiles of the two weeks before, where there are enough vehicles', async () => {
+    const rollout = await guarded({ metric: UNDECLARED });
+    const before = Array.from({ length: 200 }, (_, index) => ({
+      value: index ** 2,
+      vin: vehicle(rollout, 0, 100),
+      minutesAgo: 60,
+      metric: UNDECLARED,
+    }));
+    await measured(rollout, before);
+    await job().refresh();
+    expect((await stateOf(rollout)).calibration).toMatchObject({
+      source: 'history',
+      spent: [],
+      range: { low: 4, high: 198 ** 2 },
+    });
+  });
+
+  test('that nobody declared and that is 0 or 1 is compared as what it is', async () => {
+    const rollout = await guarded({ metric: UNDECLARED });
+    await measured(
+      rollout,
+      bad(rollout).map((row) => ({ ...row, metric: UNDECLARED })),
+    );
+    await job().refresh();
+    expect(await verdict(rollout)).toMatchObject({ verdict: 'crossed' });
+  });
+});
+
+describe('a window', () => {
+  test('closes: what is measured or arrives later changes nothing', async () => {
+    const rollout = await guarded({ metric: 'energy', minimumVehicles: 2 }, { minutes: 40 });
+    const [first, open, late] = [vehicle(rollout, 0, 50), vehicle(rollout, 0, 50), vehicle(rollout, 50, 100)];
+    const energy = { metric: 'energy', variant: 'treatment' };
+    await measured(rollout, [
+      { ...energy, vin: first, value: 10, minutesAgo: 30 },
+      { ...energy, vin: first, value: 20, minutesAgo: 26 },
+      { ...energy, vin: first, value: 99, minutesAgo: 20 },
+      { ...energy, vin: open, value: 50, minutesAgo: 3 },
+      // It was offline, and sends all at once.
+      { ...energy, vin: late, value: 30, minutesAgo: 35, arrivedMinutesAgo: 9, variant: 'control' },
+      { ...energy, vin: late, value: 32, minutesAgo: 34, arrivedMinutesAgo: 9, variant: 'control' },
+      { ...energy, vin: late, value: 90, minutesAgo: 33, arrivedMinutesAgo: 1, variant: 'control' },
+    ]);
+    await job().refresh();
+    expect((await verdict(rollout))?.figures).toMatchObject({
+      controlVehicles: 1,
+      treatmentVehicles: 1,
+      controlMean: 31,
+      treatmentMean: 15,
+    });
+  });
+
+  test('without any measurement counts as 0 for a count; for a mean the vehicle never reported, which can be harm', async () => {
+    const [count, mean] = [await guarded({ metric: 'faults' }), await guarded({ metric: 'energy' })];
+    const evaluated = { metric: EVALUATIONS_METRIC, minutesAgo: 9 };
+    for (const rollout of [count, mean]) {
+      const quiet = arm(rollout, 'treatment', times(12, 3), evaluated);
+      const heard = arm(rollout, 'control', times(12, 3), evaluated);
+      const metric = rollout === count ? 'faults' : 'energy';
+      await measured(rollout, [...quiet, ...heard, ...heard.map((row) => ({ ...row, metric, minutesAgo: 8 }))]);
+    }
+    await job().refresh();
+    expect(await verdict(count)).toMatchObject({
+      verdict: 'holding',
+      figures: { treatmentVehicles: 12, treatmentMean: 0, controlMean: 3, neverReported: { treatment: 0 } },
+    });
+    expect(await verdict(mean)).toMatchObject({
+      verdict: 'crossed',
+      figures: { treatmentVehicles: 0, neverReported: { control: 0, treatment: 12 } },
+    });
+  });
+});
+
+describe('over the steps', () => {
+  test('only the vehicles moved by a step are compared with those left, and the evidence multiplies', async () => {
+    const rollout = await guarded({}, { percentage: 10, minutes: 30 });
+    const rows = (from: number, to: number, count: number, value: number, minutesAgo: number): Row[] =>
+      times(count, value).map(() => ({ value, vin: vehicle(rollout, from, to), minutesAgo }));
+    await measured(rollout, [...rows(0, 10, 1, 1, 25), ...rows(10, 100, 12, 0, 25)]);
+    await job().refresh();
+    const before = await stateOf(rollout);
+    await nextWatch(rollout, 50);
+    // The vehicles of the first step fail again and again, and do not count again.
+    await measured(rollout, [...rows(0, 10, 30, 1, 0), ...rows(10, 50, 5, 1, 0), ...rows(50, 100, 12, 0, 0)]);
+    await job().refresh();
+    const after = await stateOf(rollout);
+    expect(after.epochs.map(({ from, to }) => [from, to])).toEqual([
+      [0, 10_000],
+      [10_000, 50_000],
+    ]);
+    expect(after.epochs[0]).toEqual(before.epochs[0]);
+    expect((await verdict(rollout))?.figures).toMatchObject({ controlVehicles: 12, treatmentVehicles: 5 });
+    expect(after.most).toBeGreaterThan(before.most);
+    expect(await verdict(rollout)).toMatchObject({ verdict: 'crossed' });
+  });
+
+  test('a resumption, and a percentage that is lowered and raised again, draws no vehicles anew', async () => {
+    const rollout = await guarded();
+    await measured(rollout, good(rollout));
+    await job().refresh();
+    const before = await stateOf(rollout);
+    await nextWatch(rollout, 20);
+    await job().refresh();
+    await nextWatch(rollout, 50);
+    await job().refresh();
+    expect((await stateOf(rollout)).epochs).toEqual(before.epochs);
+    expect(await verdict(rollout)).toMatchObject({ watch: 4, verdict: 'holding', figures: { treatmentVehicles: 10 } });
+  });
+
+  test('what has crossed stays crossed, in later watches too', async () => {
+    const rollout = await guarded();
+    await measured(rollout, bad(rollout));
+    await job().refresh();
+    const crossed = await verdict(rollout);
+    expect(crossed).toMatchObject({ verdict: 'crossed' });
+    await measured(rollout, arm(rollout, 'control', times(60, 1)));
+    await job().refresh();
+    expect(await verdict(rollout)).toEqual(crossed);
+    await nextWatch(rollout, 50);
+    await job().refresh();
+    expect(await verdict(rollout)).toMatchObject({ watch: 3, verdict: 'crossed', figures: { controlVehicles: 70 } });
+  });
 });
 
 test('a metric is silent when no measurement under treatment has arrived for too long, whatever its own time and the control', async () => {
@@ -201,9 +448,10 @@ test('a metric is silent when no measurement under treatment has arrived for too
     young: await guarded({}, { minutes: 29 }),
     off: await guarded({}, { minutes: 90, percentage: 0 }),
   };
-  await measured(rollouts.never, arm('control', 40));
-  await measured(rollouts.stopped, [{ variant: 'treatment', value: 40, minutesAgo: 31 }, ...arm('control', 40)]);
-  await measured(rollouts.late, [{ variant: 'treatment', value: 40, minutesAgo: 60, arrivedMinutesAgo: 5 }]);
+  const { never, stopped, late } = rollouts;
+  await measured(never, arm(never, 'control', [0]));
+  await measured(stopped, [...arm(stopped, 'treatment', [0], { minutesAgo: 31 }), ...arm(stopped, 'control', [0])]);
+  await measured(late, arm(late, 'treatment', [0], { minutesAgo: 60, arrivedMinutesAgo: 5 }));
   await job().refresh();
   const found: Record<string, string | undefined> = {};
   for (const [name, rollout] of Object.entries(rollouts)) found[name] = (await verdict(rollout))?.verdict;
@@ -217,27 +465,10 @@ test('paused rollouts are still watched; ended ones, and those that have not beg
     await guarded({}, { status: 'pulled_back' }),
     await guarded({ watch: 0, watchedSince: null }, { status: 'waiting_for_approval' }),
   ];
-  for (const rollout of [paused, ...others]) await measured(rollout, BAD);
+  for (const rollout of [paused, ...others]) await measured(rollout, bad(rollout));
   await job().refresh();
   expect(await verdict(paused)).toMatchObject({ verdict: 'crossed' });
   for (const rollout of others) expect(await verdict(rollout)).toBeNull();
-});
-
-test('a crossed limit stays crossed for its watch, and the next watch begins anew', async () => {
-  const rollout = await guarded();
-  await measured(rollout, BAD);
-  await job().refresh();
-  const crossed = await verdict(rollout);
-  expect(crossed).toMatchObject({ verdict: 'crossed' });
-  await measured(rollout, arm('treatment', ...Array<number>(50).fill(40)));
-  await job().refresh();
-  expect(await verdict(rollout)).toEqual(crossed);
-  await prisma.rolloutGuard.update({
-    where: { rolloutId: rollout.rolloutId },
-    data: { watch: 3, watchedSince: new Date() },
-  });
-  await job().refresh();
-  expect(await verdict(rollout)).toMatchObject({ watch: 3, verdict: 'waiting', figures: { treatmentVehicles: 0 } });
 });
 
 test('a slow computation does not overwrite a newer verdict', async () => {
@@ -247,17 +478,18 @@ test('a slow computation does not overwrite a newer verdict', async () => {
     new Promise<void>((resolve) => (seen = resolve)),
     new Promise<void>((resolve) => (go = resolve)),
   ];
-  const slow: Measurements = {
-    async sums(window) {
-      const sums = await storedMeasurements(own.store).sums(window);
-      if (window.flagKey === rollout.key) {
+  const slow: SettledVehicles = {
+    ...stored,
+    async sums(epoch, ...rest) {
+      const sums = await stored.sums(epoch, ...rest);
+      if (epoch.flagKey === rollout.key) {
         seen();
         await released;
       }
       return sums;
     },
   };
-  const looking = job({ measurements: slow }).refresh();
+  const looking = job({ settled: slow }).refresh();
   await looked;
   // Another instance leaves the rollout alone meanwhile; a newer verdict is written past the job.
   await job().refresh();
@@ -272,7 +504,6 @@ test('a slow computation does not overwrite a newer verdict', async () => {
 });
 
 test('concurrent instances compute each verdict once, and not again within the interval', async () => {
-  await prisma.rollout.updateMany({ data: { status: 'completed' } });
   const rollouts = await Promise.all(Array.from({ length: 6 }, () => guarded()));
   const counts = await Promise.all([0, 1, 2].map(() => job({ interval: MINUTE }).refresh()));
   expect(counts.reduce((sum, count) => sum + count, 0)).toBe(rollouts.length);
@@ -282,11 +513,11 @@ test('concurrent instances compute each verdict once, and not again within the i
 
 test('while the metrics store is down a verdict stays and ages; new ones are computed when it is back', async () => {
   const rollout = await guarded();
-  await measured(rollout, GOOD);
+  await measured(rollout, good(rollout));
   await job().refresh();
   const before = await verdict(rollout);
-  const away: Measurements = { sums: () => Promise.reject(new Error('The store is away')) };
-  await job({ measurements: away }).refresh();
+  const away: SettledVehicles = { ...stored, sums: () => Promise.reject(new Error('The store is away')) };
+  await job({ settled: away }).refresh();
   expect(await verdict(rollout)).toEqual(before);
   await job().refresh();
   const after = await verdict(rollout);
@@ -296,7 +527,7 @@ test('while the metrics store is down a verdict stays and ages; new ones are com
 
 test('a started job polls by itself until it is closed', async () => {
   const rollout = await guarded();
-  await measured(rollout, GOOD);
+  await measured(rollout, good(rollout));
   const started = job({ interval: 10 });
   started.start();
   while ((await verdict(rollout)) === null) await new Promise((resolve) => setTimeout(resolve, 10));

@@ -4,15 +4,13 @@
  */
 import type { Logger } from 'pino';
 import { unattended } from '../../../core/async/unattended.ts';
-import { FleetFlagError } from '../../../core/errors.ts';
 import type { PrismaClient } from '../../../prisma/generated/client.ts';
-import type { MetricsStore } from '../../shared/stores/metrics-store.ts';
 import type { Poller } from '../../../core/async/poller.ts';
 import { judge } from './guard-verdict.ts';
-import { dueForVerdict, findWatched, saveVerdict } from './guarded-rollouts.ts';
-import type { MetricTables } from '../metrics/metric-store.ts';
+import { dueForVerdict, findWatched, saveState, saveVerdict } from './guarded-rollouts.ts';
+import { lookAt } from './guard-look.ts';
 import { storePoller } from '../metrics/store-poller.ts';
-import type { Measurements } from '../experiments/results.ts';
+import type { SettledVehicles } from '../settled/settled-vehicles.ts';
 
 /** Milliseconds between two verdicts on a rollout. */
 const INTERVAL = 5_000;
@@ -23,19 +21,13 @@ const LOCK_KEY = 461_725_302;
 /** Milliseconds for reading the one store and writing the other. */
 const TIMEOUT = 30_000;
 
-/** By arrival time. `FINAL` is not needed, because a copy of a row never arrived earlier than the row. */
-const LAST_ARRIVAL = `SELECT toFloat64(toUnixTimestamp64Milli(max(received_at))) AS last FROM metric_rows
-  WHERE flag_key = {flagKey:String} AND metric = {metric:String} AND variant = 'treatment' AND at >= fromUnixTimestamp64Milli({from:Int64}, 'UTC')`;
-
 /** Polls for verdicts that are due and computes them. */
 export class GuardVerdictJob {
   readonly #poller: Poller;
 
   constructor(
     private readonly prisma: PrismaClient,
-    private readonly store: Pick<MetricsStore, 'client'>,
-    private readonly tables: Pick<MetricTables, 'make'>,
-    private readonly measurements: Measurements,
+    private readonly settled: SettledVehicles,
     private readonly logger: Logger,
     private readonly interval = INTERVAL,
   ) {
@@ -89,35 +81,13 @@ export class GuardVerdictJob {
         if (lock?.free !== true) return false;
         const watched = await findWatched(tx, id, this.interval);
         if (watched === null) return false;
-        const { flagKey, guard, now } = watched;
-        const { metric, watchedSince: from } = guard;
-        const lastMeasurementAt = await this.#lastArrival(flagKey, metric, from);
-        const sums = await this.measurements.sums({ flagKey, metric, historyFrom: from, from, to: now });
-        await saveVerdict(tx, watched, judge(guard, { ...sums, lastMeasurementAt }, now));
+        const look = await lookAt(watched, this.settled);
+        await saveState(tx, watched, look.state);
+        await saveVerdict(tx, watched, judge(watched.guard, look, watched.now));
         return true;
       },
-      { timeout: TIMEOUT },
+      // The percentage and the watch that it belongs to have to be of one moment.
+      { timeout: TIMEOUT, isolationLevel: 'RepeatableRead' },
     );
-  }
-
-  async #lastArrival(flagKey: string, metric: string, from: Date): Promise<Date | null> {
-    try {
-      await this.tables.make();
-      const answer = await this.store.client.query({
-        query: LAST_ARRIVAL,
-        query_params: { flagKey, metric, from: from.getTime() },
-        format: 'JSONEachRow',
-      });
-      const [row] = await answer.json<{ last: number }>();
-      // The maximum of no rows is the store's zero.
-      return row === undefined || row.last <= 0 ? null : new Date(row.last);
-    } catch (cause) {
-      throw new FleetFlagError(
-        'SERVICE_UNAVAILABLE',
-        'The metrics store does not answer; a retry is safe.',
-        {},
-        { cause },
-      );
-    }
   }
 }

@@ -1,18 +1,29 @@
 /**
- * The rollouts that are watched: a read-only view of the flags subgraph's tables, and this subgraph's own table of
- * verdicts. docs/decisions/reading-another-subgraphs-table.md says why this is a view and not a call.
+ * The rollouts that are watched: a read-only view of the flags subgraph's tables, and this subgraph's own tables of
+ * verdicts and evidence. docs/decisions/reading-another-subgraphs-table.md says why this is a view and not a call.
  */
 import type { PrismaClient } from '../../../prisma/generated/client.ts';
 import type { Transaction } from '../../shared/postgres/transaction.ts';
 import { toRolloutGuard } from '../../shared/between-subgraphs/rollout-guard-row.ts';
+import { parsePercentageRollout } from '../../../core/evaluation/rules/percentage-rollout.ts';
+import { parseJson } from '../../../core/json/json-value.ts';
+import { jsonColumn } from '../../shared/postgres/column-values.ts';
+import { findDefinition } from '../definitions/definition-store.ts';
+import type { MetricDefinition } from '../definitions/metric-definition.ts';
+import { isGuardState, NOTHING_SEEN, type GuardState } from './guard-evidence.ts';
 import type { GuardWatch, Judgement } from './guard-verdict.ts';
-import { membersOf } from '../../../core/json/json-value.ts';
 
 /** A watched rollout with what its verdict needs. */
 export interface WatchedRollout {
   readonly id: string;
   readonly flagKey: string;
   readonly guard: GuardWatch;
+  /** What is declared of the guard's metric at present. */
+  readonly definition: MetricDefinition | null;
+  /** The rule's salt, and the bucket below which vehicles have the treatment. */
+  readonly salt: string;
+  readonly threshold: number;
+  readonly state: GuardState;
   /** The current time by the database's clock. */
   readonly now: Date;
 }
@@ -41,9 +52,9 @@ export async function findWatched(db: Transaction, id: string, age: Age): Promis
         select: {
           status: true,
           verdict: true,
+          evidence: true,
           flag: { select: { key: true } },
           rule: { select: { conditions: true } },
-          _count: { select: { steps: true } },
         },
       },
     },
@@ -57,19 +68,34 @@ export async function findWatched(db: Transaction, id: string, age: Age): Promis
     (verdict.verdict === 'crossed' || now.getTime() - verdict.computedAt.getTime() < age)
   )
     return null;
-  const percentage = membersOf(row.rollout.rule.conditions)['rollout_percentage'];
+  const flagKey = row.rollout.flag.key;
+  const { threshold, salt = flagKey } = parsePercentageRollout(row.rollout.rule.conditions, 'conditions');
   return {
     id,
-    flagKey: row.rollout.flag.key,
-    guard: {
-      ...toRolloutGuard(row),
-      steps: row.rollout._count.steps,
-      watch: row.watch,
-      watchedSince: row.watchedSince,
-      serves: typeof percentage === 'number' && percentage > 0,
-    },
+    flagKey,
+    guard: { ...toRolloutGuard(row), watch: row.watch, watchedSince: row.watchedSince, serves: threshold > 0 },
+    definition: await findDefinition(db, row.metric),
+    salt,
+    threshold,
+    state: readState(row.rollout.evidence?.state),
     now,
   };
+}
+
+function readState(stored: unknown): GuardState {
+  if (stored === undefined) return NOTHING_SEEN;
+  if (!isGuardState(stored)) throw new Error('rollout_evidence.state holds no state of a guard');
+  return stored;
+}
+
+/** Writes what a guard has gathered. The caller holds the rollout's advisory lock, so that no look is lost. */
+export async function saveState(tx: Transaction, { id, now }: WatchedRollout, state: GuardState): Promise<void> {
+  const columns = { state: jsonColumn(parseJson(JSON.stringify(state))), updatedAt: now };
+  await tx.rolloutEvidence.upsert({
+    where: { rolloutId: id },
+    create: { rolloutId: id, ...columns },
+    update: columns,
+  });
 }
 
 /**

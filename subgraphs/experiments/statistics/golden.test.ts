@@ -4,7 +4,7 @@ import { analyse } from './analyse.ts';
 import { deltaPValue } from './delta-p-value.ts';
 import { studentLogTwoSided } from './distributions.ts';
 import { logThreshold } from './evidence/accumulated-evidence.ts';
-import { logEvidence, logSums, type Direction, type FrozenRange } from './evidence/bets.ts';
+import { logEvidence, logSums, type Direction } from './evidence/bets.ts';
 import { boundBets } from './evidence/bound-bets.ts';
 import { eventBets } from './evidence/event-bets.ts';
 import { meanBets } from './evidence/mean-bets.ts';
@@ -188,7 +188,7 @@ test.each(
     direction: Direction;
     limit: number;
     share: number;
-    range: FrozenRange;
+    range: { low: number; high: number; centre: number };
     control: number[];
     treatment: number[];
     expected: number;
@@ -196,7 +196,8 @@ test.each(
 )(
   'the evidence of means is that of the reference: $name',
   ({ direction, limit, share, range, control, treatment, expected }) => {
-    const bets = meanBets(direction, limit, share, range);
+    const { low, high, centre } = range;
+    const bets = meanBets(direction, limit, share, { low, high, centres: [centre] });
     expectSame(logEvidence(logSums(bets, { control, treatment })), expected);
   },
 );

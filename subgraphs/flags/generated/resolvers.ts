@@ -210,22 +210,38 @@ export type RolloutGuardStatus = {
   readonly verdict: GuardVerdict;
   readonly controlVehicles: Scalars['Int']['output'];
   readonly treatmentVehicles: Scalars['Int']['output'];
-  /** Vehicles that measured under both variants; they are left out of all other numbers. */
+  /** Vehicles that reported another variant than their bucket's. They count in the arm of their bucket. */
   readonly vehiclesInBothArms: Scalars['Int']['output'];
   /** The mean of the vehicles' means. */
   readonly controlMean?: Maybe<Scalars['Float']['output']>;
   readonly treatmentMean?: Maybe<Scalars['Float']['output']>;
   /** By how much the treatment is worse than control, in percent of control's mean; below 0 it is better. */
   readonly worsePercent?: Maybe<Scalars['Float']['output']>;
-  /** The confidence interval of `worsePercent`; it stays valid however often it is checked. */
+  /**
+   * Always null: a guard looks for harm only, so there is no upper end.
+   * @deprecated Use worsePercentAtLeast.
+   */
   readonly worsePercentInterval?: Maybe<ReadonlyArray<Scalars['Float']['output']>>;
-  /** The p-value of the hypothesis that the limit is kept; it stays valid however often it is checked. Null before there is a verdict. */
+  /** By how much it is worse at least, over the whole rollout, right at every look at once; null while nothing is shown. */
+  readonly worsePercentAtLeast?: Maybe<Scalars['Float']['output']>;
+  /** By how much it would have to be worse to be noticed in 80 of 100 cases, with the vehicles of this step. */
+  readonly detectablePercent?: Maybe<Scalars['Float']['output']>;
+  /** Vehicles whose number is outside the metric's declared range. More of them under treatment is harm. */
+  readonly outOfRange: VehiclesByArm;
+  /** Vehicles that evaluated the flag and did not report in time. More of them under treatment is harm. */
+  readonly neverReported: VehiclesByArm;
+  /** Of the limit being kept over the whole rollout, right at every look at once; null before a vehicle counts. */
   readonly pValue?: Maybe<Scalars['Float']['output']>;
-  /** The limit counts as crossed when `pValue` is below this: the present watch's share of 1 − `confidenceLevel`. */
+  /** The limit counts as crossed when `pValue` is no greater than this: 1 − `confidenceLevel`. */
   readonly significance: Scalars['Float']['output'];
   /** When the last measurement under treatment arrived. */
   readonly lastMeasurementAt?: Maybe<Scalars['DateTime']['output']>;
   readonly computedAt: Scalars['DateTime']['output'];
+};
+
+export type VehiclesByArm = {
+  readonly control: Scalars['Int']['output'];
+  readonly treatment: Scalars['Int']['output'];
 };
 
 export type RolloutStep = {
@@ -421,7 +437,7 @@ export type RolloutGuardInput = {
   readonly bound?: InputMaybe<Scalars['Float']['input']>;
   /** Must be from 0.5 to 0.9999: 1 minus the chance of a false alarm over the whole rollout. */
   readonly confidenceLevel?: InputMaybe<Scalars['Float']['input']>;
-  /** The vehicles that must have measured since the last step, in each arm that is compared, before there is a verdict; at least 2. */
+  /** The vehicles that must count since the last step, in each arm that is compared, before the rollout may advance; at least 2. */
   readonly minimumVehicles?: InputMaybe<Scalars['Int']['input']>;
   /** ISO 8601 duration without a measurement under treatment, after which the rollout pauses; at most 7 days. */
   readonly silence?: InputMaybe<Scalars['String']['input']>;
@@ -844,6 +860,7 @@ export type ResolversTypes = {
   Rollout: ResolverTypeWrapper<RolloutParent>;
   RolloutGuard: ResolverTypeWrapper<RolloutGuardParent>;
   RolloutGuardStatus: ResolverTypeWrapper<RolloutGuardStatus>;
+  VehiclesByArm: ResolverTypeWrapper<VehiclesByArm>;
   RolloutStep: ResolverTypeWrapper<RolloutStepParent>;
   Evaluation: ResolverTypeWrapper<Evaluation>;
   FlagEdge: ResolverTypeWrapper<Omit<FlagEdge, 'node'> & { node: ResolversTypes['Flag'] }>;
@@ -890,6 +907,7 @@ export type ResolversParentTypes = {
   Rollout: RolloutParent;
   RolloutGuard: RolloutGuardParent;
   RolloutGuardStatus: RolloutGuardStatus;
+  VehiclesByArm: VehiclesByArm;
   RolloutStep: RolloutStepParent;
   Evaluation: Evaluation;
   FlagEdge: Omit<FlagEdge, 'node'> & { node: ResolversParentTypes['Flag'] };
@@ -1064,10 +1082,19 @@ export type RolloutGuardStatusResolvers<ContextType = Context, ParentType extend
   treatmentMean?: Resolver<Maybe<ResolversTypes['Float']>, ParentType, ContextType>;
   worsePercent?: Resolver<Maybe<ResolversTypes['Float']>, ParentType, ContextType>;
   worsePercentInterval?: Resolver<Maybe<ReadonlyArray<ResolversTypes['Float']>>, ParentType, ContextType>;
+  worsePercentAtLeast?: Resolver<Maybe<ResolversTypes['Float']>, ParentType, ContextType>;
+  detectablePercent?: Resolver<Maybe<ResolversTypes['Float']>, ParentType, ContextType>;
+  outOfRange?: Resolver<ResolversTypes['VehiclesByArm'], ParentType, ContextType>;
+  neverReported?: Resolver<ResolversTypes['VehiclesByArm'], ParentType, ContextType>;
   pValue?: Resolver<Maybe<ResolversTypes['Float']>, ParentType, ContextType>;
   significance?: Resolver<ResolversTypes['Float'], ParentType, ContextType>;
   lastMeasurementAt?: Resolver<Maybe<ResolversTypes['DateTime']>, ParentType, ContextType>;
   computedAt?: Resolver<ResolversTypes['DateTime'], ParentType, ContextType>;
+};
+
+export type VehiclesByArmResolvers<ContextType = Context, ParentType extends ResolversParentTypes['VehiclesByArm'] = ResolversParentTypes['VehiclesByArm']> = {
+  control?: Resolver<ResolversTypes['Int'], ParentType, ContextType>;
+  treatment?: Resolver<ResolversTypes['Int'], ParentType, ContextType>;
 };
 
 export type RolloutStepResolvers<ContextType = Context, ParentType extends ResolversParentTypes['RolloutStep'] = ResolversParentTypes['RolloutStep']> = {
@@ -1210,6 +1237,7 @@ export type Resolvers<ContextType = Context> = {
   Rollout?: RolloutResolvers<ContextType>;
   RolloutGuard?: RolloutGuardResolvers<ContextType>;
   RolloutGuardStatus?: RolloutGuardStatusResolvers<ContextType>;
+  VehiclesByArm?: VehiclesByArmResolvers<ContextType>;
   RolloutStep?: RolloutStepResolvers<ContextType>;
   Evaluation?: EvaluationResolvers<ContextType>;
   FlagEdge?: FlagEdgeResolvers<ContextType>;

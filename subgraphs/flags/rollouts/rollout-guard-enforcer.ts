@@ -22,10 +22,8 @@ import { lockFlag } from '../flags/flag-store.ts';
 
 /** Gives the audit log's record: the guard, and the figures on which the verdict is based. */
 function figuresOf(rollout: Rollout, guard: GuardOfRollout, { verdict, figures, computedAt }: GuardStatus): JsonObject {
-  const numbers = {
-    ...figures,
-    worsePercentInterval: figures.worsePercentInterval && [...figures.worsePercentInterval],
-  };
+  const { outOfRange, neverReported, ...rest } = figures;
+  const numbers = { ...rest, outOfRange: { ...outOfRange }, neverReported: { ...neverReported } };
   return {
     rollout: rollout.id,
     rule: rollout.ruleId,

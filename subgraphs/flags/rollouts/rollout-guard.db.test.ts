@@ -17,20 +17,29 @@ const FIGURES: GuardFigures = {
   controlMean: 40,
   treatmentMean: 46,
   worsePercent: 15,
-  worsePercentInterval: [9, 21],
+  worsePercentAtLeast: 10,
+  detectablePercent: 9.5,
+  outOfRange: { control: 2, treatment: 0 },
+  neverReported: { control: 1, treatment: 0 },
   pValue: 0.0004,
-  significance: 0.0125,
+  significance: 0.05,
   lastMeasurementAt: '2027-01-04T08:59:00.000Z',
 };
 const REASON =
   'Rollout guard: charge_minutes is 46 under treatment (54 vehicles) and 40 under control (61 vehicles): worse by 15 %, where 5 % is the limit.';
 const SHOWN = `guard { metric worse maxWorsePercent bound confidenceLevel minimumVehicles silenceSeconds watchForSeconds initialPercentage watchedSince }
-  guardStatus { verdict treatmentVehicles controlMean worsePercentInterval pValue significance lastMeasurementAt computedAt } watchedUntil nextStepAt status`;
+  guardStatus { verdict treatmentVehicles controlMean worsePercentInterval worsePercentAtLeast outOfRange { control treatment } pValue significance lastMeasurementAt computedAt } watchedUntil nextStepAt status`;
 
 let rollouts: RolloutsUnderTest;
 
 beforeAll(async () => {
   rollouts = await RolloutsUnderTest.start();
+  await rollouts.flags.prisma.metricDefinition.createMany({
+    data: [
+      { key: 'charge_minutes', kind: 'mean', minimum: 0, maximum: 600 },
+      { key: 'range_km', kind: 'mean', minimum: 0, maximum: 1_000 },
+    ],
+  });
 }, 60_000);
 
 afterAll(async () => {
@@ -78,7 +87,7 @@ async function judge(
   const columns = {
     watch: watch ?? present,
     verdict,
-    figures: { ...figures, worsePercentInterval: [...(figures.worsePercentInterval ?? [])] },
+    figures: { ...figures, outOfRange: { ...figures.outOfRange }, neverReported: { ...figures.neverReported } },
     computedAt: new Date(rollouts.clock.now - age),
   };
   await prisma.rolloutVerdict.upsert({
@@ -169,6 +178,20 @@ describe('a guard', () => {
       await rollouts.change(`updateRule(id: "${odd.ruleId}", input: { ${edit} })`);
       expect(refusal(await rollouts.ask(odd, STEPS, rollouts.flags.writer, { guard: GUARD }))).toEqual(conflict);
     }
+  });
+
+  test('of a metric that nobody declared is refused on an ASIL flag, and a lower bound without a maximum everywhere', async () => {
+    const ask = async (target: Target, guard: object) =>
+      refusal(await rollouts.ask(target, STEPS, rollouts.flags.writer, { guard }));
+    const [asil, other] = [await rollouts.target(), await rollouts.target({ safetyLevel: 'NON_CRITICAL' })];
+    const undeclared = { ...GUARD, metric: 'wear' };
+    expect(await ask(asil, undeclared)).toEqual({ code: 'BAD_USER_INPUT', field: 'guard.metric' });
+    expect(await ask(other, { metric: 'wear', worse: 'LOWER', bound: 3 })).toEqual({
+      code: 'BAD_USER_INPUT',
+      field: 'guard.bound',
+    });
+    await rollouts.schedule(other, STEPS, undeclared);
+    expect(await shown(other)).toMatchObject({ guard: { metric: 'wear' } });
   });
 
   test('of an ASIL-D flag is reviewed with its rollout, and watches from the approval on', async () => {
@@ -306,9 +329,11 @@ describe('a crossed limit', () => {
         verdict: 'CROSSED',
         treatmentVehicles: 54,
         controlMean: 40,
-        worsePercentInterval: [9, 21],
+        worsePercentInterval: null,
+        worsePercentAtLeast: 10,
+        outOfRange: { control: 2, treatment: 0 },
         pValue: 0.0004,
-        significance: 0.0125,
+        significance: 0.05,
         lastMeasurementAt: '2027-01-04T08:59:00.000Z',
         computedAt: rollouts.at(0),
       },

@@ -15,7 +15,7 @@ import { picksArm, variantOf } from '../../../core/evaluation/rules/rule-variant
 import type { Prisma } from '../../../prisma/generated/client.ts';
 import { toRolloutGuard } from '../../shared/between-subgraphs/rollout-guard-row.ts';
 import type { Flag, Rule } from '../flags/flag.ts';
-import { oneOf } from '../../shared/postgres/column-values.ts';
+import { oneOf, storedObject } from '../../shared/postgres/column-values.ts';
 import { isObject } from '../../../core/json/json-value.ts';
 
 /**
@@ -52,7 +52,6 @@ export function toGuard(row: Prisma.RolloutGuardGetPayload<object>): GuardOfRoll
   };
 }
 
-/** Maps a stored row to a verdict. */
 const readVerdict = oneOf('rollout_verdicts.verdict', GUARD_VERDICTS);
 
 const isNumberOrNull = (value: unknown) => value === null || typeof value === 'number';
@@ -60,23 +59,36 @@ const isNumberOrNull = (value: unknown) => value === null || typeof value === 'n
 /** Whether a value is the figures that the experiments subgraph writes beside a verdict. */
 function isFigures(value: unknown): value is GuardFigures {
   if (!isObject(value)) return false;
-  const { controlVehicles, treatmentVehicles, vehiclesInBothArms, significance, worsePercentInterval } = value;
+  const { controlVehicles, treatmentVehicles, vehiclesInBothArms, significance } = value;
   return (
     [controlVehicles, treatmentVehicles, vehiclesInBothArms, significance].every((one) => typeof one === 'number') &&
-    ['controlMean', 'treatmentMean', 'worsePercent', 'pValue'].every((name) => isNumberOrNull(value[name])) &&
-    (worsePercentInterval === null || Array.isArray(worsePercentInterval)) &&
+    ['controlMean', 'treatmentMean', 'worsePercent', 'worsePercentAtLeast', 'detectablePercent', 'pValue'].every(
+      (name) => isNumberOrNull(value[name]),
+    ) &&
+    isObject(value['outOfRange']) &&
+    isObject(value['neverReported']) &&
     (value['lastMeasurementAt'] === null || typeof value['lastMeasurementAt'] === 'string')
   );
 }
 
+/** What verdicts from before these figures lack. */
+const LATER_FIGURES = {
+  worsePercentAtLeast: null,
+  detectablePercent: null,
+  outOfRange: { control: 0, treatment: 0 },
+  neverReported: { control: 0, treatment: 0 },
+};
+
+/** Maps a stored row to a verdict. */
 export function toGuardStatus({
   verdict,
   figures,
   watch,
   computedAt,
 }: Prisma.RolloutVerdictGetPayload<object>): GuardStatus {
-  if (!isFigures(figures)) throw new Error('rollout_verdicts.figures holds no figures');
-  return { verdict: readVerdict(verdict), figures, watch, computedAt };
+  const full: unknown = { ...LATER_FIGURES, ...storedObject('rollout_verdicts.figures', figures) };
+  if (!isFigures(full)) throw new Error('rollout_verdicts.figures holds no figures');
+  return { verdict: readVerdict(verdict), figures: full, watch, computedAt };
 }
 
 /** Gives the columns of a new guard. @param startsAt null while the rollout waits for approval */

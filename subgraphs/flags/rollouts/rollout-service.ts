@@ -1,4 +1,5 @@
 /** The use cases of rollouts. Source: docs/decisions/scheduled-rollouts.md. */
+import { checkDeclared } from './declared-metric.ts';
 import { randomUUID } from 'node:crypto';
 import { FleetFlagError, badInput } from '../../../core/errors.ts';
 import { isKilled } from '../../../core/evaluation/evaluate.ts';
@@ -101,7 +102,10 @@ export class RolloutService {
       checkCurrent(flag, options.expectedRevision);
       checkNotKilled(flag);
       await checkNoRunningExperiment(tx, flag);
-      if (guard !== null) checkGuardable(flag, rule);
+      if (guard !== null) {
+        checkGuardable(flag, rule);
+        await checkDeclared(tx, flag, guard);
+      }
       if ((await activeRollouts(tx, flag.id)).some((other) => other.ruleId === rule.id))
         throw conflict('The rule already has a rollout; cancel it first.', flag);
 

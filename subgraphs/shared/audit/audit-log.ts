@@ -52,6 +52,7 @@ export const AUDIT_ACTIONS = [
   'CANCEL_EXPERIMENT',
   'GUARD_ROLLOUT',
   'ADVANCE_REVISION',
+  'DEFINE_METRIC',
 ] as const;
 /** One of `AUDIT_ACTIONS`. */
 export type AuditAction = (typeof AUDIT_ACTIONS)[number];

@@ -37,6 +37,7 @@ export const ENUMS = {
     NO_HISTORY: 'no-history',
     HISTORY_IS_CONSTANT: 'history-is-constant',
   },
+  MetricKind: { MEAN: 'mean', PROPORTION: 'proportion', COUNT: 'count' },
   MetricInterval: { MINUTE: 'minute', HOUR: 'hour', DAY: 'day' },
   ExperimentStatus: { DRAFT: 'draft', RUNNING: 'running', COMPLETED: 'completed', CANCELLED: 'cancelled' },
 } as const;

@@ -31,8 +31,8 @@ export type Direction = 'higher' | 'lower';
 export interface FrozenRange {
   readonly low: number;
   readonly high: number;
-  /** A guess of the mean within the range: it decides the power, never the validity. */
-  readonly centre: number;
+  /** Guesses of the mean within the range: they decide the power, never the validity. */
+  readonly centres: readonly number[];
 }
 
 /**

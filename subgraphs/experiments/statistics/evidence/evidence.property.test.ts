@@ -18,7 +18,7 @@ const range = fc
     width: fc.double({ min: 0.01, max: 1_000, noNaN: true }),
     at: fc.double({ min: 0, max: 1, noNaN: true }),
   })
-  .map(({ low, width, at }) => ({ low, high: low + width, centre: low + at * width }));
+  .map(({ low, width, at }) => ({ low, high: low + width, centres: [low + at * width] }));
 
 const factor = (line: Bet['control'], y: number) => 1 + line.offset + line.slope * y;
 
@@ -47,7 +47,7 @@ describe('a bet', () => {
         for (const { control, treatment } of meanBets(which, s, pi, r)) {
           const gain = pi * factor(treatment, s * mean) + (1 - pi) * factor(control, mean);
           expect(Math.abs(gain - 1)).toBeLessThan(1e-9);
-          for (const y of [r.low, r.high, r.centre])
+          for (const y of [r.low, r.high, ...r.centres])
             expect(Math.min(factor(control, y), factor(treatment, y))).toBeGreaterThan(0.05);
         }
       }),
@@ -58,8 +58,8 @@ describe('a bet', () => {
   it('against a bound gains nothing at the bound, whatever control measures', () => {
     fc.assert(
       fc.property(direction, range, fc.double({ noNaN: true, min: -1e6, max: 1e6 }), (which, r, any) => {
-        for (const { control, treatment } of boundBets(which, r.centre, which === 'higher' ? r.low : r.high)) {
-          expect(logFactor(treatment, r.centre)).toBeCloseTo(0, 6);
+        for (const { control, treatment } of boundBets(which, r.centres[0]!, which === 'higher' ? r.low : r.high)) {
+          expect(logFactor(treatment, r.centres[0]!)).toBeCloseTo(0, 6);
           expect(logFactor(control, any)).toBe(0);
           expect(factor(treatment, which === 'higher' ? r.low : r.high)).toBeGreaterThan(0);
         }
@@ -75,7 +75,7 @@ describe('the evidence', () => {
     fc.assert(
       fc.property(direction, share, vehicles, vehicles, fc.constantFrom(1e-6, 60, 1e9), (which, pi, c, t, unit) => {
         const of = (scale: number) => {
-          const bets = meanBets(which, 1.1, pi, { low: 0, high: scale, centre: 0.4 * scale });
+          const bets = meanBets(which, 1.1, pi, { low: 0, high: scale, centres: [0.4 * scale, 0.6 * scale] });
           const scaled = { control: c.map((y) => y * scale), treatment: t.map((y) => y * scale) };
           return logEvidence(logSums(bets, scaled));
         };
@@ -88,8 +88,8 @@ describe('the evidence', () => {
   it('is 1 where nothing can be compared', () => {
     expect(eventBets('lower', 0, 0.5)).toEqual([]);
     expect(eventBets('higher', 1, 0)).toEqual([]);
-    expect(meanBets('higher', 1, 1, { low: 0, high: 1, centre: 0 })).toEqual([]);
-    expect(meanBets('higher', 1, 0.5, { low: 3, high: 3, centre: 3 })).toEqual([]);
+    expect(meanBets('higher', 1, 1, { low: 0, high: 1, centres: [0] })).toEqual([]);
+    expect(meanBets('higher', 1, 0.5, { low: 3, high: 3, centres: [3] })).toEqual([]);
     expect(boundBets('lower', 3, null)).toEqual([]);
     expect(logEvidence(logSums([], { control: [1], treatment: [2] }))).toBe(0);
   });

@@ -1,0 +1,119 @@
+/** One look at a guarded rollout's vehicles: fixes the metric's range when it can, and adds up the evidence. */
+import { mapArms } from '../statistics/moments.ts';
+import {
+  binaryCalibration,
+  calibrate,
+  calibrateDeclared,
+  CAP_VEHICLES,
+  UNDECLARED,
+  type Calibration,
+} from '../settled/calibration.ts';
+import type { ArmOfSettled, Counting, Epoch, SettledVehicles } from '../settled/settled-vehicles.ts';
+import { afterLook, shareOf, withEpoch, type EpochEvidence, type GuardState } from './guard-evidence.ts';
+import { betsOf, rangeOfBound, testsOf } from './guard-tests.ts';
+import type { Look } from './guard-verdict.ts';
+import type { WatchedRollout } from './guarded-rollouts.ts';
+
+const NOBODY: ArmOfSettled = {
+  counted: 0,
+  outOfRange: 0,
+  neverReported: 0,
+  otherVariant: 0,
+  mean: NaN,
+  variance: NaN,
+  logs: [],
+};
+
+/** Gives an epoch as the metrics store is asked about it. */
+function asked(watched: WatchedRollout, { salt, from, to, since }: EpochEvidence, state: GuardState): Epoch {
+  const { flagKey, guard, definition, now } = watched;
+  const { kind, window } = state.calibration ?? definition ?? UNDECLARED;
+  return {
+    flagKey,
+    metric: guard.metric,
+    salt,
+    from,
+    to,
+    since: new Date(since),
+    now,
+    kind,
+    window,
+    patience: guard.silence,
+  };
+}
+
+/** Gives the range of a guard with a bound, which needs no vehicles; null where nothing can be tested. */
+function ofBound({ guard, definition }: WatchedRollout): Calibration | null {
+  if (definition?.kind === 'proportion') return binaryCalibration(definition);
+  const { kind, minimum, maximum, window, cap } = definition ?? UNDECLARED;
+  // Without a declaration a number below 0 is a fault, because only a minimum makes a test against a bound possible.
+  const least = minimum ?? (guard.worse === 'higher' ? 0 : null);
+  const range = rangeOfBound(guard, least, guard.worse === 'higher' ? (cap ?? maximum) : maximum);
+  if (range === null) return null;
+  const declared = definition !== null;
+  return { kind, declared, minimum: least, maximum, window, range, source: 'declared', spent: [] };
+}
+
+/** Gives the range of a metric that is compared; null until there are vehicles enough to fix it. */
+async function ofComparison(
+  { definition }: WatchedRollout,
+  epoch: Epoch,
+  settled: SettledVehicles,
+): Promise<Calibration | null> {
+  const history = await settled.history(epoch);
+  const declared = calibrateDeclared(definition, history);
+  if (declared !== null) return declared;
+  if (history.vehicles >= CAP_VEHICLES) return calibrate(definition, history);
+  const first = await settled.first(epoch, CAP_VEHICLES);
+  // Of a metric that nobody declared and that is 0 or 1 so far, no vehicle need be spent.
+  if (definition === null && first.binary) return null;
+  return first.vehicles >= CAP_VEHICLES ? calibrate(definition, first) : null;
+}
+
+const countingOf = ({ minimum, maximum, range, spent }: Calibration): Counting => ({
+  minimum,
+  maximum,
+  low: range.low,
+  high: range.high,
+  spent,
+});
+
+/**
+ * Looks at the vehicles of a guarded rollout.
+ *
+ * @throws SERVICE_UNAVAILABLE when the metrics store does not answer
+ */
+export async function lookAt(watched: WatchedRollout, settled: SettledVehicles): Promise<Look> {
+  const { guard, definition, salt, threshold, now } = watched;
+  const state = withEpoch(watched.state, { salt, threshold, watchedSince: guard.watchedSince.getTime() });
+  const open = state.epochs.at(-1);
+  // No vehicle has the treatment yet.
+  if (open === undefined) return { state, arms: { control: NOBODY, treatment: NOBODY }, heardAt: null };
+  const epoch = asked(watched, open, state);
+  const fixed =
+    state.calibration ?? (guard.bound === null ? await ofComparison(watched, epoch, settled) : ofBound(watched));
+  // Until then, numbers that are all 0 or 1 are compared as such.
+  const calibration = fixed ?? binaryCalibration(definition);
+  const tests = testsOf(guard, calibration, shareOf(open));
+  const arms = await settled.sums(epoch, countingOf(calibration), betsOf(tests));
+  const heardAt = await settled.heardAt(epoch);
+  const comparable = fixed !== null || (definition === null && guard.bound === null && !hasOther(arms));
+  const usable = comparable ? arms : mapArms(arms, uncounted);
+  return {
+    state: afterLook({ ...state, calibration: fixed }, guard, tests, usable, now.getTime()),
+    arms: usable,
+    heardAt,
+  };
+}
+
+const hasOther = (arms: Look['arms']) => arms.control.outOfRange + arms.treatment.outOfRange > 0;
+
+/** Gives an arm of which no vehicle counts yet, because there is no range. */
+const uncounted = (arm: ArmOfSettled): ArmOfSettled => ({
+  ...arm,
+  counted: 0,
+  outOfRange: 0,
+  mean: NaN,
+  variance: NaN,
+  logs: arm.logs.map(() => 0),
+});
