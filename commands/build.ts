@@ -50,6 +50,37 @@ const ORIGINAL_PLACES: Plugin = {
   },
 };
 
+/**
+ * Packages that Apollo's load at their start for what FleetFlag never does: telling their vendor, composing a supergraph
+ * while running, fetching over HTTP by themselves, drawing graphs. They are a quarter of a gateway's code.
+ */
+const NEVER_USED =
+  /^(?:@opentelemetry\/(?:exporter|resource|sdk|semantic).+|make-fetch-happen|ts-graphviz|@apollo\/composition)$/;
+/** Of these, the names of what is told to the vendor; they are read at the start. */
+const CONSTANTS = /semantic-conventions/;
+const LOADED_BY_APOLLO = /[\\/]@apollo[\\/](?:gateway|query-graphs)[\\/]dist[\\/]/;
+
+/** Puts an object that refuses to be used in the place of a package that is never used. */
+const WITHOUT_NEVER_USED: Plugin = {
+  name: 'without-never-used',
+  setup(own) {
+    own.onResolve({ filter: NEVER_USED }, ({ path, importer }) =>
+      LOADED_BY_APOLLO.test(importer) ? { path, namespace: 'never-used' } : null,
+    );
+    own.onLoad({ filter: /.*/, namespace: 'never-used' }, ({ path }) => ({
+      contents: CONSTANTS.test(path)
+        ? 'module.exports = {};'
+        : `module.exports = new Proxy({}, {
+        get(_, name) {
+          if (name === '__esModule') return undefined;
+          throw new Error(${JSON.stringify(path)} + ' is left out of the bundle (commands/build.ts)');
+        },
+      });`,
+      loader: 'js',
+    }));
+  },
+};
+
 /** Builds `dist/` anew, for the control plane's commands and the agent's. */
 export async function buildCommands(): Promise<void> {
   await rm(DIST, { recursive: true, force: true });
@@ -63,10 +94,14 @@ export async function buildCommands(): Promise<void> {
     target: 'node20',
     format: 'esm',
     legalComments: 'none',
+    // Node keeps the text of what it runs. Names stay, so that the stacks in the log can be read.
+    minifyWhitespace: true,
+    minifySyntax: true,
+    lineLimit: 200,
     logLevel: 'warning',
     external: LEFT_OUT,
     banner: { js: NAMES },
-    plugins: [ORIGINAL_PLACES],
+    plugins: [ORIGINAL_PLACES, WITHOUT_NEVER_USED],
   });
   await bundleCommand(DIST);
 }
