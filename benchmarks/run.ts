@@ -19,6 +19,7 @@ const BENCHMARKS: Readonly<Record<string, () => Promise<{ run: (options: Benchma
   ingestion: () => import('./ingestion.ts'),
   'kill-switch': () => import('./kill-switch.ts'),
   storm: () => import('./storm.ts'),
+  start: () => import('./start.ts'),
   sync: () => import('./sync.ts'),
 };
 

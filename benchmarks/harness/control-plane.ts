@@ -84,6 +84,8 @@ export class BenchmarkControlPlane {
   url = '';
   /** The administrator. */
   api = new ApiClient('');
+  /** The seconds that the last process took until it was ready. */
+  startSeconds = NaN;
   readonly secret = randomBytes(32).toString('base64url');
   readonly #password = randomBytes(16).toString('base64url');
   #processes: ProjectProcess[] = [];
@@ -148,9 +150,25 @@ export class BenchmarkControlPlane {
   }
 
   async #launch(args: readonly string[], settings: Readonly<Record<string, string>>): Promise<number> {
+    const from = performance.now();
     const launched = new ProjectProcess(args, settings);
     this.#processes.push(launched);
-    return Number((await launched.printed(READY))[1]);
+    const [, port] = await launched.printed(READY);
+    this.startSeconds = (performance.now() - from) / 1_000;
+    return Number(port);
+  }
+
+  /** Ends the processes, and starts them again on the same data. Only of the form of one process. */
+  async restart(): Promise<void> {
+    if (this.form !== 'one process') throw new Error('Only the form of one process starts again.');
+    await this.#stopProcesses();
+    await this.#up();
+  }
+
+  async #stopProcesses(): Promise<void> {
+    for (const running of [...this.#processes].reverse())
+      await running.stop().catch((error: unknown) => console.error(error));
+    this.#processes = [];
   }
 
   /** Whose CPU and memory count as the control plane's: its processes, and those of the servers of its own. */
@@ -185,12 +203,10 @@ export class BenchmarkControlPlane {
   /** Ends all of it and deletes its data. */
   async stop(): Promise<void> {
     try {
-      for (const running of [...this.#processes].reverse())
-        await running.stop().catch((error: unknown) => console.error(error));
+      await this.#stopProcesses();
       await this.#postgres?.stop();
       await this.#redis?.stop();
     } finally {
-      this.#processes = [];
       for (const name of ['data', 'servers']) await deleteEmbeddedPostgres(join(this.folder, name));
       await rm(this.folder, { recursive: true, force: true });
     }

@@ -4,12 +4,6 @@ import { readFile, readdir } from 'node:fs/promises';
 /** Linux counts CPU time in ticks of a hundredth of a second on all its platforms. */
 const TICKS_PER_SECOND = 100;
 
-export interface Usage {
-  readonly cpuSeconds: number;
-  /** Resident bytes, each shared page counted in part (proportional set size). */
-  readonly residentBytes: number;
-}
-
 interface Process {
   readonly parent: number;
   readonly cpuSeconds: number;
@@ -42,18 +36,39 @@ export async function cpuSecondsOf(roots: readonly number[]): Promise<number> {
   return [...(await familyOf(roots)).values()].reduce((sum, { cpuSeconds }) => sum + cpuSeconds, 0);
 }
 
-/** Reads the resident bytes of one process. */
-export async function residentBytesOf(pid: number): Promise<number> {
-  const text = await readFile(`/proc/${pid}/smaps_rollup`, 'utf8').catch(() => '');
-  return Number(/^Pss:\s+(\d+) kB/m.exec(text)?.[1] ?? NaN) * 1024;
+/** The memory of a process. */
+export interface ProcessMemory {
+  /** The program and its first arguments. */
+  readonly command: string;
+  /** Bytes, with those that are mapped from files and shared with other processes. */
+  readonly residentBytes: number;
+  /** Bytes that are this process's alone. */
+  readonly privateBytes: number;
 }
 
-/** Reads CPU and memory of the processes `roots` and their descendants. */
-export async function usageOf(roots: readonly number[]): Promise<Usage> {
-  const family = await familyOf(roots);
-  const resident = await Promise.all([...family.keys()].map(residentBytesOf));
+async function memoryOf(pid: number): Promise<ProcessMemory> {
+  const [status, line] = await Promise.all(
+    ['status', 'cmdline'].map((name) => readFile(`/proc/${pid}/${name}`, 'utf8').catch(() => '')),
+  );
+  const kilobytes = (name: string) => Number(new RegExp(`^${name}:\\s+(\\d+) kB`, 'm').exec(status ?? '')?.[1] ?? NaN);
+  const words = (line ?? '').split('\0').map((word) => word.split('/').at(-1) ?? '');
   return {
-    cpuSeconds: [...family.values()].reduce((sum, { cpuSeconds }) => sum + cpuSeconds, 0),
-    residentBytes: resident.reduce((sum, bytes) => sum + (Number.isFinite(bytes) ? bytes : 0), 0),
+    command: words
+      .filter((word) => word !== '')
+      .slice(0, 4)
+      .join(' '),
+    residentBytes: kilobytes('VmRSS') * 1024,
+    privateBytes: kilobytes('RssAnon') * 1024,
   };
+}
+
+/** Reads the memory of the processes `roots` and of the Node processes below them. */
+export async function processesOf(roots: readonly number[]): Promise<readonly ProcessMemory[]> {
+  const all = await Promise.all([...(await familyOf(roots)).keys()].map(memoryOf));
+  return all.filter(({ command }) => command.startsWith('node '));
+}
+
+/** Reads the resident bytes of one process. */
+export async function residentBytesOf(pid: number): Promise<number> {
+  return (await memoryOf(pid)).residentBytes;
 }
