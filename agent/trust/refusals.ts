@@ -2,7 +2,7 @@
  * Refusals: the reasons for which the agent does not apply data, counted for the status.
  */
 
-export const REFUSAL_REASONS = {
+const REFUSAL_REASONS = {
   malformed: 'it does not have the expected form',
   'unknown-key': 'it is signed with a key that is not pinned',
   signature: 'its signature does not match',

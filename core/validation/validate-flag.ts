@@ -4,7 +4,7 @@ import { FLAG_KEY_PATTERN } from '../model.ts';
 import { readLine, readLines } from './text.ts';
 
 export const MAX_NAME_LENGTH = 200;
-export const MAX_DESCRIPTION_LENGTH = 10_000;
+const MAX_DESCRIPTION_LENGTH = 10_000;
 
 /**
  * Validates a key such as `adas_lane_keep_v2`: 1 to 100 letters, digits, `.`, `_` and `-`, of which the first is a

@@ -20,7 +20,7 @@ import { parseUserAttribute } from '../evaluation/rules/user-attribute.ts';
 import { parseVehicleTarget, storedTarget } from '../evaluation/rules/vehicle-target.ts';
 import { parseWrittenWhitelist } from '../evaluation/rules/vehicle-whitelist.ts';
 
-export const DEFAULT_PRIORITY = 100;
+const DEFAULT_PRIORITY = 100;
 
 /** A rule as a client writes it. Every member may be anything. */
 export interface RuleDraft {

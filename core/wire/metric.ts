@@ -16,11 +16,11 @@ import { validateFlagKey } from '../validation/validate-flag.ts';
 export const EVALUATIONS_METRIC = '$evaluations';
 
 export const MAX_BATCH_ITEMS = 500;
-export const MAX_METRIC_NAME_LENGTH = 100;
-export const MAX_TAGS = 16;
-export const MAX_TAG_NAME_LENGTH = 64;
+const MAX_METRIC_NAME_LENGTH = 100;
+const MAX_TAGS = 16;
+const MAX_TAG_NAME_LENGTH = 64;
 /** The most bytes that all tags of a measurement may take, as JSON in UTF-8. */
-export const MAX_TAGS_BYTES = 1_024;
+const MAX_TAGS_BYTES = 1_024;
 const BATCH_ID_PATTERN = /^[A-Za-z0-9._:-]{1,64}$/;
 
 /** A measurement without its time. */
