@@ -24,9 +24,9 @@ export interface AgentTimings extends LinkTimings {
   /** How long the control plane must be behind the vehicle's revision before that is reported. */
   readonly belowMs: number;
   /** The upper bound of the first wait between full syncs that do not help, and between syncs for stale flags. */
-  readonly patienceMs: number;
+  readonly rareBackoffMs: number;
   /** The longest such wait; up to a quarter is added at random. */
-  readonly patienceCapMs: number;
+  readonly rareBackoffCapMs: number;
   /** The time between two checks for stale flags. */
   readonly staleCheckMs: number;
   /** The wait before a failed write of the database is tried again. */
@@ -54,8 +54,8 @@ const DEFAULT_TIMINGS: AgentTimings = {
   resyncMs: 600_000,
   aheadMs: 2000,
   belowMs: 10_000,
-  patienceMs: 60_000,
-  patienceCapMs: 3_600_000,
+  rareBackoffMs: 60_000,
+  rareBackoffCapMs: 3_600_000,
   staleCheckMs: 1000,
   storeRetryMs: 5000,
   metricsWriteMs: 750,

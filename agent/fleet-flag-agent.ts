@@ -78,7 +78,7 @@ export class FleetFlagAgent {
     this.#freshness = new Freshness({ clock: this.#ageingClock, random, unanswered: rareBackoff(this.#options) });
     this.#history = new SyncHistory({
       backoff: rareBackoff(this.#options),
-      newLinkMs: timings.patienceMs,
+      newLinkMs: timings.rareBackoffMs,
       belowMs: timings.belowMs,
       runningMs: () => this.#ageingClock.runningMs,
     });

@@ -46,7 +46,7 @@ export interface LinkTaskParts {
 
 /** Makes a backoff for requests that must stay rare. */
 export function rareBackoff({ timings, random }: CompleteAgentOptions): Backoff {
-  return new Backoff({ baseMs: timings.patienceMs, capMs: timings.patienceCapMs, random });
+  return new Backoff({ baseMs: timings.rareBackoffMs, capMs: timings.rareBackoffCapMs, random });
 }
 
 /** Runs all tasks until the link ends. */

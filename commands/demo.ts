@@ -21,7 +21,7 @@ const USAGE = `Usage: npm run demo [-- --once]
 The demo uses PORT and HOST (PORT=0 picks a free port) and no other setting.`;
 
 /** The exit code that shells give for a program that a signal has ended. */
-const INTERRUPTED = 130;
+const EXIT_CODE_INTERRUPTED = 130;
 
 answerHelp(USAGE);
 
@@ -69,7 +69,7 @@ function stop(): void {
   if (leaving) return;
   terminal.say();
   terminal.say('Ending the vehicles and the control plane …');
-  unattended(leave(shown ? 0 : INTERRUPTED), 'Ending the demo');
+  unattended(leave(shown ? 0 : EXIT_CODE_INTERRUPTED), 'Ending the demo');
 }
 // A second signal while stopping has no effect: an early exit would leave processes behind.
 for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, stop);

@@ -10,7 +10,7 @@ import { testUnless } from '../core/testing/unless.ts';
 const VIN = 'KMHK281HGNU000001';
 const ELSEWHERE = 'KMHK281HGNU000002';
 /** Seconds. */
-const GRACE = 4;
+const GRACE_SECONDS = 4;
 const METRICS_TOKEN = 'the-token-of-a-prometheus-server';
 
 let deployment: Deployment;
@@ -22,7 +22,7 @@ let korea: Listener;
 
 beforeAll(async () => {
   deployment = await Deployment.start({
-    FLEETFLAG_PRESENCE_GRACE_SECONDS: String(GRACE),
+    FLEETFLAG_PRESENCE_GRACE_SECONDS: String(GRACE_SECONDS),
     FLEETFLAG_METRICS_TOKEN: METRICS_TOKEN,
   });
   admin = await Api.admin(deployment);
@@ -132,7 +132,7 @@ test('a vehicle is online until the grace after the last of its connections is o
     await successor.remove();
   }
   await eventually(() => streamed().length > 1, 'it is offline');
-  expect(Date.now() - killedAt).toBeGreaterThan((GRACE - 1) * 1_000);
+  expect(Date.now() - killedAt).toBeGreaterThan((GRACE_SECONDS - 1) * 1_000);
   expect(streamed()).toEqual(['ONLINE', 'OFFLINE']);
   expect((await facts())['status']).toBe('OFFLINE');
   const others = korea.events.map(({ data }) => data?.['vehicleStatusChanges'] as { vin: string });

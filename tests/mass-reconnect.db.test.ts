@@ -22,7 +22,7 @@ const VEHICLES = rounds(500, 2_000);
 const FORMER = 100;
 const FLAGS = 20;
 /** Seconds: on a machine that is busy with other tests. */
-const PATIENCE_MS = 120_000;
+const TIMEOUT_MS = 120_000;
 const ENVIRONMENT = 'production';
 
 let database: TestDatabase;
@@ -95,7 +95,7 @@ const token = (index: number) =>
 test(`${VEHICLES} vehicles that meet a restarted control plane within a second are in sync, and the database sees what one of them would cost`, async () => {
   const present = (crowd = new VehicleCrowd(`ws://127.0.0.1:${running.gateway.port}/graphql`, 'PRODUCTION'));
   for (let index = 0; index < FORMER; index++) present.add(await token(index), FLAGS);
-  await eventually(() => present.inSync(FLAGS) === FORMER, undefined, PATIENCE_MS);
+  await eventually(() => present.inSync(FLAGS) === FORMER, undefined, TIMEOUT_MS);
 
   const { port } = running.gateway;
   present.loseCoverage();
@@ -107,7 +107,7 @@ test(`${VEHICLES} vehicles that meet a restarted control plane within a second a
   watched.statements.length = 0;
   const from = performance.now();
   present.regainCoverage();
-  await eventually(() => present.inSync(FLAGS + 1) === VEHICLES, undefined, PATIENCE_MS);
+  await eventually(() => present.inSync(FLAGS + 1) === VEHICLES, undefined, TIMEOUT_MS);
 
   const seconds = (performance.now() - from) / 1_000;
   const counted = new Map<string, number>();

@@ -16,7 +16,7 @@ test("a hundred sockets that send nothing, or never end their headers, block oth
     host: '127.0.0.1',
     port: 0,
     agent,
-    times: { headersMs: 200, requestMs: 400, lookMs: 20 },
+    times: { headersMs: 200, requestMs: 400, checkMs: 20 },
     eventStreams: { maxStreams: 0, heartbeatMs: 1000, lifeMs: 60_000 },
   });
   const base = await server.listen();

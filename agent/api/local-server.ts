@@ -23,7 +23,7 @@ const MAX_BODY_BYTES = 65_536;
  */
 const MAX_DROPPED_BYTES = 64 * 1_048_576;
 /** The milliseconds that a client has to read the answer when it sends even more than that. */
-const LAST_LOOK_MS = 1_000;
+const LAST_CHECK_MS = 1_000;
 const EVALUATE_PATH = '/ofrep/v1/evaluate/flags';
 
 /** The timeouts of the server, in milliseconds. */
@@ -35,10 +35,10 @@ export interface LocalServerTimes {
    * The time between two checks for late requests. Node's default is 30 s, for which a hundred silent sockets could
    * block all other clients.
    */
-  readonly lookMs: number;
+  readonly checkMs: number;
 }
 
-const TIMES: LocalServerTimes = { headersMs: 3_000, requestMs: 10_000, lookMs: 500 };
+const TIMES: LocalServerTimes = { headersMs: 3_000, requestMs: 10_000, checkMs: 500 };
 
 /** The options of the server. */
 export interface LocalServerOptions {
@@ -74,8 +74,8 @@ export class LocalServer {
   constructor(options: LocalServerOptions) {
     this.#options = options;
     this.#guard = new BrowserGuard(options.allowedOrigins ?? []);
-    const { headersMs, requestMs, lookMs } = options.times ?? TIMES;
-    const timers = { headersTimeout: headersMs, requestTimeout: requestMs, connectionsCheckingInterval: lookMs };
+    const { headersMs, requestMs, checkMs } = options.times ?? TIMES;
+    const timers = { headersTimeout: headersMs, requestTimeout: requestMs, connectionsCheckingInterval: checkMs };
     this.#server = createServer(timers, (request, response) =>
       unattended(this.#answer(request, response), 'Answering a local request'),
     );
@@ -216,7 +216,7 @@ async function dropRest(request: IncomingMessage): Promise<void> {
       dropped += chunk.length;
       if (dropped <= MAX_DROPPED_BYTES || request.isPaused()) return;
       request.pause();
-      setTimeout(resolve, LAST_LOOK_MS).unref();
+      setTimeout(resolve, LAST_CHECK_MS).unref();
     });
     request.once('end', resolve).once('close', resolve).resume();
   });

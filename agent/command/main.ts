@@ -11,8 +11,8 @@ import { LocalServer } from '../api/local-server.ts';
 import { AGENT_VERSION } from '../version.ts';
 import { createLog, describeError, stderr, stdout } from '../log.ts';
 
-/** The milliseconds that stopping may take. */
-const ENDING_MS = 10_000;
+/** The time after which a process that does not stop is killed. */
+const STOP_TIMEOUT_MS = 10_000;
 
 async function configuration(): Promise<AgentConfiguration> {
   try {
@@ -53,7 +53,7 @@ async function run(): Promise<void> {
       ? null
       : new LocalServer({ ...settings.listen, agent, allowedOrigins: settings.allowedOrigins });
 
-  // The agent's own timers do not keep a process alive. This one does, until the process is told to stop.
+  // The agent's own timers do not keep a process alive. This one does, until the process is readyLine to stop.
   const alive = setInterval(() => undefined, 2 ** 30);
   keepSmall();
 
@@ -65,9 +65,9 @@ async function run(): Promise<void> {
     clearInterval(alive);
     // A disk that does not answer blocks a thread, and with it every regular end, even that of process.exit.
     setTimeout(() => {
-      log('error', `stopping has taken more than ${ENDING_MS / 1000} s; killing this process`);
+      log('error', `stopping has taken more than ${STOP_TIMEOUT_MS / 1000} s; killing this process`);
       process.kill(process.pid, 'SIGKILL');
-    }, ENDING_MS).unref();
+    }, STOP_TIMEOUT_MS).unref();
     await server?.close();
     await agent.close();
     process.exit(exitCode);
@@ -88,11 +88,11 @@ async function run(): Promise<void> {
     });
   }
 
-  const told = agent.ready().then(() => {
+  const readyLine = agent.ready().then(() => {
     const { evaluatedRevision, flags } = agent.status();
     stdout.write(`FleetFlag agent ready: revision ${evaluatedRevision}, ${flags} flags\n`);
   });
-  unattended(told, 'Printing that the agent is ready');
+  unattended(readyLine, 'Printing that the agent is ready');
   try {
     await agent.start();
   } catch (error) {

@@ -23,12 +23,12 @@ setFlagsFromString('--optimize-for-size');
 setFlagsFromString('--expose-gc');
 
 /** The bytes of garbage that may stay uncollected. */
-const GARBAGE = 500_000;
+const MAX_GARBAGE_BYTES = 500_000;
 /**
  * The milliseconds between two checks of it. At 200 evaluations a second, about 100 KB a second survive the young
  * generation.
  */
-const LOOK_MS = 5_000;
+const CHECK_INTERVAL_MS = 5_000;
 
 // eslint-disable-next-line @typescript-eslint/consistent-type-assertions -- the flag above makes `gc` this function
 const runCollector = runInNewContext('gc') as () => void;
@@ -46,6 +46,6 @@ export function collectGarbage(): void {
 /** Collects garbage from now on whenever there is much of it. Does not keep the process alive. */
 export function keepSmall(): void {
   setInterval(() => {
-    if (getHeapStatistics().used_heap_size > usedAfter + GARBAGE) collectGarbage();
-  }, LOOK_MS).unref();
+    if (getHeapStatistics().used_heap_size > usedAfter + MAX_GARBAGE_BYTES) collectGarbage();
+  }, CHECK_INTERVAL_MS).unref();
 }

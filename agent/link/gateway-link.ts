@@ -14,7 +14,7 @@ import { membersOf } from '../../core/json/json-value.ts';
 /**
  * The factor by which an answer that is arriving may take longer: with the default timings, 1.5 MB at 2.5 KB a second.
  */
-const SLOW_ANSWER = 20;
+const SLOW_ANSWER_FACTOR = 20;
 
 /** The timings of a link, in milliseconds. */
 export interface LinkTimings {
@@ -49,7 +49,7 @@ export interface GraphqlResult {
  * The bounds, in seconds, of the wait that a refusal may name. Refusals are not signed, so one must neither silence a
  * vehicle nor make it send requests without end.
  */
-const RETRY_AFTER = { least: 1, most: 3_600 } as const;
+const RETRY_AFTER_SECONDS = { least: 1, most: 3_600 } as const;
 
 /**
  * The longest wait before the next handshake that a gateway may name, in seconds: a vehicle without a connection hears
@@ -60,7 +60,7 @@ const LONGEST_ADMISSION_WAIT = 60;
 /** Reads when a gateway that admits no more vehicles for now will have room. Dates (RFC 9110) name no time to us. */
 function admissionWait(status: number, retryAfter: string | undefined): number | undefined {
   if (status !== 503 || retryAfter === undefined || !/^\d{1,6}$/.test(retryAfter)) return undefined;
-  return Math.min(Math.max(Number(retryAfter), RETRY_AFTER.least), LONGEST_ADMISSION_WAIT);
+  return Math.min(Math.max(Number(retryAfter), RETRY_AFTER_SECONDS.least), LONGEST_ADMISSION_WAIT);
 }
 
 /** The gateway's refusal of a query, with the extensions of its first error. */
@@ -80,7 +80,7 @@ export class RequestRefused extends Error {
     this.field = typeof field === 'string' ? field : undefined;
     this.retryAfter =
       typeof retryAfter === 'number' && retryAfter >= 0
-        ? Math.min(Math.max(retryAfter, RETRY_AFTER.least), RETRY_AFTER.most)
+        ? Math.min(Math.max(retryAfter, RETRY_AFTER_SECONDS.least), RETRY_AFTER_SECONDS.most)
         : undefined;
   }
 }
@@ -223,7 +223,7 @@ export class GatewayLink {
         abandon = reject;
         this.#waiting.add(abandon);
         let result: GraphqlResult | undefined;
-        const latest = performance.now() + this.#timings.requestMs * SLOW_ANSWER;
+        const latest = performance.now() + this.#timings.requestMs * SLOW_ANSWER_FACTOR;
         const awaitAnswer = () => {
           const before = this.#bytesRead;
           timer = setTimeout(() => {

@@ -12,7 +12,7 @@ import { eventually } from '../../core/testing/eventually.ts';
 import { rounds } from '../../core/testing/rounds.ts';
 
 const FILES = ['flags.db', 'flags.db.previous', 'flags.db.next', 'flags.db.queue', 'flags.db.queue.previous'] as const;
-const NEVER = 600_000;
+const NEVER_MS = 600_000;
 
 let plane: TestControlPlane;
 let vehicle: TestVehicle;
@@ -29,7 +29,7 @@ beforeAll(async () => {
   plane = await TestControlPlane.start();
   vehicle = await TestVehicle.create(plane);
   for (let flag = 0; flag < 8; flag++) await put(`flag_${flag}`, `first ${'x'.repeat(flag * 200)}`);
-  const agent = await vehicle.start({ timings: { metricsIntervalMs: NEVER, metricsWriteMs: 1 } });
+  const agent = await vehicle.start({ timings: { metricsIntervalMs: NEVER_MS, metricsWriteMs: 1 } });
   await agent.ready();
   sound = join(vehicle.folder, 'sound');
   await mkdir(sound);
@@ -106,7 +106,7 @@ test(`give no wrong value and no wrong measurement, and the next write makes the
       const agent = await vehicle.start({
         databaseFile,
         url: 'ws://127.0.0.1:1/graphql',
-        timings: { metricsIntervalMs: NEVER },
+        timings: { metricsIntervalMs: NEVER_MS },
       });
       const { revision, evaluatedRevision, flags, metrics } = agent.status();
       expect(revision).toBeLessThanOrEqual(plane.revision);

@@ -14,7 +14,7 @@ const ON: RuleDefinition = {
   enabled: true,
   conditions: { rollout_percentage: 100 },
 };
-const DAY = 86_400;
+const DAY_SECONDS = 86_400;
 const NOWHERE = { url: 'ws://127.0.0.1:1/graphql' };
 
 let plane: TestControlPlane;
@@ -54,7 +54,7 @@ const start = (options = {}) => vehicle.start({ now: () => now * 1000, ...option
 
 test('the database of an older agent opens, and keeps its age until the first sync', async () => {
   await former();
-  now = contact + 6 * DAY;
+  now = contact + 6 * DAY_SECONDS;
   const agent = await start(NOWHERE);
   expect(agent.status()).toMatchObject({
     ready: true,
@@ -66,7 +66,7 @@ test('the database of an older agent opens, and keeps its age until the first sy
     store: { source: 'current', faults: [] },
   });
   expect(agent.booleanDetails('a', false)).toMatchObject({ value: true, reason: 'SPLIT' });
-  now = contact + 7 * DAY + 1;
+  now = contact + 7 * DAY_SECONDS + 1;
   expect(agent.status().staleFlags).toBe(2);
   await agent.close();
 });
@@ -95,7 +95,7 @@ test('a flag that a relay had withheld from the older agent is found at the firs
 
 test('the old form is accepted only from the file: over the wire, a statement is not a proof', async () => {
   await former();
-  now = contact + 8 * DAY;
+  now = contact + 8 * DAY_SECONDS;
   plane.onSync = async (answer) => ({ ...answer, proof: await plane.statement(2) });
   plane.onProof = () => plane.statement(2);
   const agent = await start();

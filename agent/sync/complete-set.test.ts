@@ -32,9 +32,9 @@ const UNKNOWN = {
   enabled: true,
   conditions: {},
 } as unknown as RuleDefinition;
-const NEVER = 1_000_000;
+const NEVER_MS = 1_000_000;
 /** Timings with which no request is repeated during a test. */
-const PATIENT = { backoffMs: NEVER, backoffCapMs: NEVER, patienceMs: NEVER, patienceCapMs: NEVER };
+const PATIENT = { backoffMs: NEVER_MS, backoffCapMs: NEVER_MS, rareBackoffMs: NEVER_MS, rareBackoffCapMs: NEVER_MS };
 
 let plane: TestControlPlane;
 let vehicle: TestVehicle;
@@ -53,7 +53,7 @@ afterEach(async () => {
 async function synced(timings: FleetFlagAgentOptions['timings'] = {}): Promise<FleetFlagAgent> {
   const agent = await vehicle.start({
     random: () => 0.5,
-    timings: { heartbeatMs: NEVER, heartbeatSpreadMs: 1, ...timings },
+    timings: { heartbeatMs: NEVER_MS, heartbeatSpreadMs: 1, ...timings },
   });
   await eventually(() => agent.status().revision === plane.revision && plane.streams > 0, 'it holds everything');
   await eventually(() => plane.heartbeats.length > 0, 'it has told so');
@@ -234,7 +234,7 @@ describe('a kill switch', () => {
 
   test('takes effect from an incomplete answer, too', async () => {
     for (const key of ['a', 'b']) await plane.put(key, { rules: [ON] });
-    const agent = await synced({ patienceMs: NEVER, patienceCapMs: NEVER, heartbeatMs: 20 });
+    const agent = await synced({ rareBackoffMs: NEVER_MS, rareBackoffCapMs: NEVER_MS, heartbeatMs: 20 });
     plane.onChange = () => [];
     plane.onSync = without('b');
     await plane.put('b', { rules: [] });
@@ -248,7 +248,7 @@ describe('a kill switch', () => {
   test('is not undone by a release that came without its set, nor by a replay of what was before, and is by the release with it', async () => {
     await plane.put('a', { rules: [ON] });
     await plane.put('b', { rules: [ON] });
-    const agent = await synced({ patienceMs: NEVER, patienceCapMs: NEVER });
+    const agent = await synced({ rareBackoffMs: NEVER_MS, rareBackoffCapMs: NEVER_MS });
     const [before] = plane.published;
     plane.onSync = without('hidden');
     plane.onChange = (change) => (change.signed.key === 'hidden' ? [] : [change]);
@@ -272,7 +272,7 @@ describe('a kill switch', () => {
 describe('events that a server reads in one look', () => {
   test('are applied together when their set is complete, without a request', async () => {
     for (const key of ['a', 'b', 'c']) await plane.put(key, { rules: [ON] });
-    const agent = await synced({ aheadMs: NEVER });
+    const agent = await synced({ aheadMs: NEVER_MS });
     const seen: number[] = [];
     agent.onChange(() => seen.push(agent.status().evaluatedRevision));
     await plane.inOneLook(async () => {
@@ -290,7 +290,7 @@ describe('events that a server reads in one look', () => {
   test('of which the last is late are not applied before it', async () => {
     await plane.put('a', { rules: [ON] });
     await plane.put('b', { rules: [ON] });
-    const agent = await synced({ aheadMs: NEVER, heartbeatMs: 5 });
+    const agent = await synced({ aheadMs: NEVER_MS, heartbeatMs: 5 });
     let release: () => void = () => undefined;
     const late = new Promise<void>((resolve) => (release = resolve));
     plane.onChange = async (change) => {
@@ -368,7 +368,7 @@ describe('no sequence makes a vehicle start full syncs without end:', () => {
   test('a set that never becomes complete causes one full sync, and then ever fewer, across connections too', async () => {
     await plane.put('a', { rules: [ON] });
     await plane.put('b');
-    const agent = await synced({ patienceMs: 40, patienceCapMs: 10_000, heartbeatMs: 5 });
+    const agent = await synced({ rareBackoffMs: 40, rareBackoffCapMs: 10_000, heartbeatMs: 5 });
     plane.onChange = () => [];
     plane.onSync = without('a');
     await plane.put('a', { rules: [] });
@@ -388,7 +388,7 @@ describe('no sequence makes a vehicle start full syncs without end:', () => {
 
   test('two instances that prove different sets of one revision are each asked once, and then rarely', async () => {
     await plane.put('a', { rules: [ON] });
-    const agent = await synced({ heartbeatMs: 5, patienceMs: NEVER, patienceCapMs: NEVER });
+    const agent = await synced({ heartbeatMs: 5, rareBackoffMs: NEVER_MS, rareBackoffCapMs: NEVER_MS });
     const other = await signJws(plane.key, PROOF_JWS_TYPE, {
       v: 2,
       environment: 'production',

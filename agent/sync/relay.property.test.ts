@@ -19,8 +19,8 @@ import { PROOF_QUERY, type SignedFlag } from '../link/operations.ts';
 import { SyncHistory } from './sync-history.ts';
 import { SyncSession } from './sync-session.ts';
 
-const DAY = 86_400_000;
-const NEVER = 1_000_000_000;
+const DAY_MS = 86_400_000;
+const NEVER_MS = 1_000_000_000;
 const KILL: RuleDefinition = {
   id: 'kill',
   type: 'kill_switch',
@@ -108,7 +108,7 @@ class Vehicle {
     this.#history = new SyncHistory({
       backoff: backoff(),
       newLinkMs: 0,
-      belowMs: NEVER,
+      belowMs: NEVER_MS,
       runningMs: () => performance.now(),
     });
   }
@@ -147,7 +147,7 @@ class Vehicle {
       refuse: () => undefined,
       synced: () => undefined,
       touched: () => undefined,
-      resyncDelay: () => NEVER,
+      resyncDelay: () => NEVER_MS,
       aheadMs: 1,
       staleCheckMs: 5,
       backoff: backoff(),
@@ -287,7 +287,7 @@ test('whatever it does, a vehicle reports no revision whose set it does not hold
             plane.signedSet(),
           );
           for (const flag of vehicle.state.flags.values()) expect(flag.ahead).toBeNull();
-          now += 8 * DAY;
+          now += 8 * DAY_MS;
           for (const flag of vehicle.state.flags.values()) expect(isStale(flag, vehicle.clock.seconds())).toBe(true);
         } finally {
           await vehicle.disconnect();

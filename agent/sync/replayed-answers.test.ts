@@ -11,8 +11,8 @@ import type { LinkEnding } from '../link/gateway-link.ts';
 import { SyncHistory } from './sync-history.ts';
 import { SyncSession } from './sync-session.ts';
 
-const NEVER = 1_000_000_000;
-const MINUTE = 60_000;
+const NEVER_MS = 1_000_000_000;
+const MINUTE_MS = 60_000;
 
 let plane: TestControlPlane;
 let now: number;
@@ -42,7 +42,7 @@ afterEach(async () => {
 });
 
 async function begin(): Promise<void> {
-  const patient = () => new Backoff({ baseMs: NEVER, capMs: NEVER, random: () => 0.5 });
+  const patient = () => new Backoff({ baseMs: NEVER_MS, capMs: NEVER_MS, random: () => 0.5 });
   const running = () => now;
   const ageingClock = new AgeingClock(() => now, running);
   session = new SyncSession({
@@ -58,15 +58,15 @@ async function begin(): Promise<void> {
     now: () => now,
     ageingClock,
     freshness: new Freshness({ clock: ageingClock, random: () => 0.5, unanswered: patient() }),
-    history: new SyncHistory({ backoff: patient(), newLinkMs: MINUTE, belowMs: NEVER, runningMs: running }),
+    history: new SyncHistory({ backoff: patient(), newLinkMs: MINUTE_MS, belowMs: NEVER_MS, runningMs: running }),
     state: () => state,
     commit: async (next) => void (state = next),
     refuse: ({ reason }) => void refusals.push(reason),
     synced: () => undefined,
     touched: (inTouch) => void touched.push(inTouch),
-    resyncDelay: () => NEVER,
-    aheadMs: NEVER,
-    staleCheckMs: NEVER,
+    resyncDelay: () => NEVER_MS,
+    aheadMs: NEVER_MS,
+    staleCheckMs: NEVER_MS,
     backoff: patient(),
     staleBackoff: patient(),
   });
@@ -92,7 +92,7 @@ test('an old proof that comes again and again is counted, and not called in touc
   // The change is kept from the vehicle, and so is every later proof.
   await plane.put('a', { enabled: false });
   for (let minute = 0; minute < 3; minute++) {
-    now += MINUTE;
+    now += MINUTE_MS;
     await prove(old);
   }
   expect(touched.slice(2)).toEqual([true, false, false]);
@@ -104,7 +104,7 @@ test('an old proof that comes again and again is counted, and not called in touc
 test('a control plane that cannot prove anything new for a while is in touch again with its first present proof', async () => {
   await begin();
   const old = await plane.proof();
-  now += 5 * MINUTE;
+  now += 5 * MINUTE_MS;
   await prove(old);
   await prove(await plane.proof());
   expect([touched, refusals]).toEqual([[true, false, true], ['no-fresh-proof']]);
@@ -115,7 +115,7 @@ test('a vehicle that holds nothing starts a full sync at once when a proof shows
   await begin();
   expect(refusals).toEqual(['incomplete']);
   onSync = (answer) => answer;
-  now += MINUTE;
+  now += MINUTE_MS;
   session.prove(await plane.proof(), now);
   await eventually(() => state.complete, 'it holds all of it');
   expect([plane.syncs, state.flags.size]).toEqual([[0, 0], 2]);
@@ -123,15 +123,15 @@ test('a vehicle that holds nothing starts a full sync at once when a proof shows
 
 test('such a full sync starts at most once a minute for the same set', () => {
   const history = new SyncHistory({
-    backoff: new Backoff({ baseMs: NEVER, capMs: NEVER, random: () => 0 }),
-    newLinkMs: MINUTE,
-    belowMs: NEVER,
+    backoff: new Backoff({ baseMs: NEVER_MS, capMs: NEVER_MS, random: () => 0 }),
+    newLinkMs: MINUTE_MS,
+    belowMs: NEVER_MS,
     runningMs: () => now,
   });
   history.waitFor('one', true);
   expect(history.mayAskAgain('one')).toBe(false);
   expect([history.mayAskAgain('two'), history.mayAskAgain('two')]).toEqual([true, false]);
-  now += MINUTE;
+  now += MINUTE_MS;
   expect([history.mayAskAgain('one'), history.mayAskAgain('one'), history.mayAskAgain('two')]).toEqual([
     true,
     false,

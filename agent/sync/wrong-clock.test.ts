@@ -16,8 +16,8 @@ const ON: RuleDefinition = {
   enabled: true,
   conditions: { rollout_percentage: 100 },
 };
-const DAY = 86_400_000;
-const NEVER = 1_000_000;
+const DAY_MS = 86_400_000;
+const NEVER_MS = 1_000_000;
 
 let plane: TestControlPlane;
 let vehicle: TestVehicle;
@@ -25,7 +25,7 @@ let vehicle: TestVehicle;
 let error: number;
 
 beforeEach(async () => {
-  error = -365 * DAY;
+  error = -365 * DAY_MS;
   plane = await TestControlPlane.start();
   vehicle = await TestVehicle.create(plane);
   await plane.put('a', { rules: [ON] });
@@ -39,7 +39,7 @@ afterEach(async () => {
 const start = (timings: FleetFlagAgentOptions['timings'] = {}): Promise<FleetFlagAgent> =>
   vehicle.start({
     now: () => Date.now() + error,
-    timings: { heartbeatMs: 20, heartbeatSpreadMs: 1, patienceMs: NEVER, patienceCapMs: NEVER, ...timings },
+    timings: { heartbeatMs: 20, heartbeatSpreadMs: 1, rareBackoffMs: NEVER_MS, rareBackoffCapMs: NEVER_MS, ...timings },
   });
 const fresh = (agent: FleetFlagAgent) =>
   eventually(() => agent.status().flags > 0 && agent.status().staleFlags === 0, 'its flags are fresh');
@@ -63,7 +63,7 @@ test.each([
   ['ahead, by what is negative', 8, -8],
   ['behind, by what is positive', -8, 8],
 ])('a heartbeat reports how far the clock is %s, and that a proof was refused', async (_what, days, told) => {
-  error = days * DAY;
+  error = days * DAY_MS;
   await fresh(await start());
   await eventually(
     () => Math.abs((plane.heartbeats.at(-1)?.clockOffsetSeconds ?? 0) - told * 86_400) < 60,
@@ -114,7 +114,7 @@ test('a nonce that is answered by another proof is sent again soon', async () =>
     if (!inVain.includes(nonce) && inVain.length < 2) inVain.push(nonce);
     return inVain.includes(nonce) ? recorded! : answer;
   };
-  await fresh(await start({ patienceMs: 10, patienceCapMs: 50 }));
+  await fresh(await start({ rareBackoffMs: 10, rareBackoffCapMs: 50 }));
   expect(inVain).toHaveLength(2);
   expect(plane.nonces.length).toBeGreaterThan(2);
 });
@@ -124,8 +124,8 @@ test('a clock in the first week of 1970 makes nothing fresh of a session that wa
   plane.onSync = () => answer;
   plane.onProof = () => answer.proof;
   const agent = await vehicle.start({
-    now: () => 3 * DAY,
-    timings: { heartbeatMs: 20, heartbeatSpreadMs: 1, patienceMs: NEVER, patienceCapMs: NEVER },
+    now: () => 3 * DAY_MS,
+    timings: { heartbeatMs: 20, heartbeatSpreadMs: 1, rareBackoffMs: NEVER_MS, rareBackoffCapMs: NEVER_MS },
   });
   await eventually(() => agent.status().flags === 1, 'the flags are there');
   // At once, and not over ten minutes.
@@ -142,7 +142,7 @@ test('a clock that was ahead by half a year and is right again is trusted after 
   await first.close();
   plane.disconnect(1012);
   // It has aged by the wrong clock, and stays so over the next start.
-  error = 182 * DAY;
+  error = 182 * DAY_MS;
   const offline = await vehicle.start({
     url: 'ws://127.0.0.1:1/graphql',
     now: () => Date.now() + error,
@@ -153,7 +153,7 @@ test('a clock that was ahead by half a year and is right again is trusted after 
   error = 0;
   plane.onSync = () => recorded;
   plane.onProof = () => recorded.proof;
-  const again = await start({ patienceMs: 10, patienceCapMs: 50 });
+  const again = await start({ rareBackoffMs: 10, rareBackoffCapMs: 50 });
   await eventually(() => plane.nonces.length > 0, 'it has asked');
   expect(again.status().staleFlags).toBe(1);
   plane.onSync = (answer) => answer;
@@ -173,7 +173,7 @@ test('a replayed answer proves nothing', async () => {
   plane.onSync = () => recorded;
   plane.onProof = () => recorded.proof;
   // Eight days later, by a clock that is wrong still.
-  error += 8 * DAY;
+  error += 8 * DAY_MS;
   const again = await start({ resyncMs: 10 });
   const { length } = plane.syncs;
   await eventually(() => plane.syncs.length > length + 5, 'it was played often');
@@ -182,10 +182,10 @@ test('a replayed answer proves nothing', async () => {
 
 test('flags that go stale while there is a connection are fresh again at once', async () => {
   error = 0;
-  const agent = await start({ resyncMs: NEVER });
+  const agent = await start({ resyncMs: NEVER_MS });
   await fresh(agent);
   const { length } = plane.syncs;
-  error = 8 * DAY;
+  error = 8 * DAY_MS;
   expect(agent.evaluate('a')?.evaluation.reason).toBe('STALE');
   await fresh(agent);
   expect(plane.syncs.length - length).toBeLessThanOrEqual(2);

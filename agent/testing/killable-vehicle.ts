@@ -51,7 +51,7 @@ export class VehicleProgram {
 }
 
 /** The timeout of conditions: Node starts several times here, perhaps on a busy machine. */
-const PATIENCE_MS = 60_000;
+const TIMEOUT_MS = 60_000;
 
 export interface StartOptions {
   /** A command that runs Node's command line, which is appended to it. */
@@ -99,7 +99,7 @@ export class KillableProcess {
         return value !== null && fits(value);
       },
       `vehicle ${place} says ${what}`,
-      PATIENCE_MS,
+      TIMEOUT_MS,
     );
   }
 

@@ -19,8 +19,8 @@ const TEST_TIMINGS = {
   storeRetryMs: 20,
   aheadMs: 10,
   belowMs: 20,
-  patienceMs: 20,
-  patienceCapMs: 100,
+  rareBackoffMs: 20,
+  rareBackoffCapMs: 100,
   staleCheckMs: 10,
 };
 

@@ -7,13 +7,13 @@ import { TestVehicle } from '../testing/test-vehicle.ts';
 import { eventually } from '../../core/testing/eventually.ts';
 import { AgeingClock } from './ageing-clock.ts';
 
-const DAY = 86_400_000;
+const DAY_MS = 86_400_000;
 const NOWHERE = { url: 'ws://127.0.0.1:1/graphql' };
 
 test('time never goes back, whatever the clock does, and passes at least as fast as the process runs', () => {
   const step = fc.record({
-    clock: fc.integer({ min: -30 * DAY, max: 30 * DAY }),
-    running: fc.integer({ min: 0, max: DAY }),
+    clock: fc.integer({ min: -30 * DAY_MS, max: 30 * DAY_MS }),
+    running: fc.integer({ min: 0, max: DAY_MS }),
   });
   fc.assert(
     fc.property(fc.array(step, { minLength: 1 }), (steps) => {
@@ -44,18 +44,18 @@ test('a clock that stands in 1970 ages all the same, over starts', () => {
     () => running,
   );
   first.resumeAt(1_000_000);
-  running += 5 * DAY;
+  running += 5 * DAY_MS;
   const second = new AgeingClock(
     () => 0,
     () => running,
   );
   second.resumeAt(first.seconds());
-  running += 3 * DAY;
-  expect(second.seconds()).toBe(1_000_000 + (8 * DAY) / 1000);
+  running += 3 * DAY_MS;
+  expect(second.seconds()).toBe(1_000_000 + (8 * DAY_MS) / 1000);
 });
 
 describe('a clock that a contact has found wrong', () => {
-  const YEAR = 365 * DAY;
+  const YEAR = 365 * DAY_MS;
   const TRUTH = Date.UTC(2026, 5, 15);
   let [truth, error] = [TRUTH, 0];
   const clock = () =>
@@ -75,22 +75,22 @@ describe('a clock that a contact has found wrong', () => {
     return next;
   }
 
-  test.each([-50 * YEAR, -2 * DAY, 8 * DAY, 10 * YEAR])(
+  test.each([-50 * YEAR, -2 * DAY_MS, 8 * DAY_MS, 10 * YEAR])(
     'by %i ms ages as the truth does, running and switched off',
     (wrong) => {
       error = wrong;
       let ageing = clock();
       ageing.answered(TRUTH / 1000);
-      truth += DAY;
+      truth += DAY_MS;
       expect(passed(ageing)).toBe(86_400);
-      ageing = restarted(ageing, 6 * DAY - 3_600_000);
+      ageing = restarted(ageing, 6 * DAY_MS - 3_600_000);
       expect(passed(ageing)).toBe(7 * 86_400 - 3_600);
       ageing = restarted(ageing, 2 * 3_600_000);
       expect(passed(ageing)).toBe(7 * 86_400 + 3_600);
     },
   );
 
-  test.each([-50 * YEAR, 10 * YEAR, 8 * DAY])(
+  test.each([-50 * YEAR, 10 * YEAR, 8 * DAY_MS])(
     'by %i ms and is then set right makes nothing older than it is',
     (wrong) => {
       error = wrong;
@@ -99,7 +99,7 @@ describe('a clock that a contact has found wrong', () => {
       truth += 3_600_000;
       error = 0;
       expect(passed(ageing)).toBe(3_600);
-      expect(passed(restarted(ageing, 8 * DAY))).toBe(8 * 86_400 + 3_600);
+      expect(passed(restarted(ageing, 8 * DAY_MS))).toBe(8 * 86_400 + 3_600);
     },
   );
 
@@ -108,15 +108,15 @@ describe('a clock that a contact has found wrong', () => {
     let ageing = clock();
     ageing.answered(TRUTH / 1000);
     for (let start = 0; start < 15; start++) {
-      truth += DAY / 2;
+      truth += DAY_MS / 2;
       ageing.seconds();
-      error -= DAY / 2;
+      error -= DAY_MS / 2;
       ageing = restarted(ageing, 0);
     }
     expect(passed(ageing)).toBe(7.5 * 86_400);
   });
 
-  test.each([8 * DAY, YEAR / 2])(
+  test.each([8 * DAY_MS, YEAR / 2])(
     'by %i ms after it was ahead is not believed with any proof, be it of now or a recording, over starts too',
     (ahead) => {
       let ageing = clock();
@@ -134,10 +134,10 @@ describe('a clock that a contact has found wrong', () => {
 
   test('takes no proof that would make it go back by more than a day, whatever the clock did before', () => {
     const step = fc.record({
-      clock: fc.integer({ min: -400 * DAY, max: 400 * DAY }),
-      passedMs: fc.integer({ min: 0, max: 10 * DAY }),
+      clock: fc.integer({ min: -400 * DAY_MS, max: 400 * DAY_MS }),
+      passedMs: fc.integer({ min: 0, max: 10 * DAY_MS }),
       start: fc.boolean(),
-      ageMs: fc.integer({ min: 0, max: 400 * DAY }),
+      ageMs: fc.integer({ min: 0, max: 400 * DAY_MS }),
     });
     fc.assert(
       fc.property(fc.array(step, { minLength: 1, maxLength: 20 }), (steps) => {
@@ -210,12 +210,12 @@ describe('a vehicle whose clock is moved by days', () => {
   test('has its flags for seven days, and once they are stale no earlier time makes them young', async () => {
     const agent = await start();
     for (const days of [0, -20, 6, -3, 6.99]) {
-      clock = truth + days * DAY;
+      clock = truth + days * DAY_MS;
       await turn();
       expect(state(agent)).toEqual(FRESH);
     }
     for (const days of [7.01, 6, 0, -400]) {
-      clock = truth + days * DAY;
+      clock = truth + days * DAY_MS;
       await turn();
       expect(state(agent)).toEqual(STALE);
     }
@@ -223,16 +223,16 @@ describe('a vehicle whose clock is moved by days', () => {
 
   test('does not get them back by a start, once something was written', async () => {
     const agent = await start();
-    clock = truth + 8 * DAY;
+    clock = truth + 8 * DAY_MS;
     agent.track('minutes', 1, { flagKey: 'eco' });
     await agent.close();
-    clock = truth - DAY;
+    clock = truth - DAY_MS;
     expect(state(await start())).toEqual(STALE);
   });
 
   test('has them again after a contact, when the clock is right', async () => {
     const agent = await start();
-    clock = truth + 9 * DAY;
+    clock = truth + 9 * DAY_MS;
     expect(state(agent)).toEqual(STALE);
     await agent.close();
     plane.now = () => truth + 60_000;
@@ -247,9 +247,9 @@ describe('a vehicle whose clock is moved by days', () => {
     const agent = await start();
     agent.track('minutes', 1, { flagKey: 'eco' });
     agent.evaluate('eco');
-    clock = truth + 2 * DAY;
+    clock = truth + 2 * DAY_MS;
     agent.track('minutes', 2, { flagKey: 'eco' });
-    clock = truth - 5 * DAY;
+    clock = truth - 5 * DAY_MS;
     agent.track('minutes', 3, { flagKey: 'eco' });
     await agent.close();
     const online = await start({ url: plane.url });
@@ -264,7 +264,7 @@ describe('a vehicle whose clock is moved by days', () => {
     );
     expect(times).toEqual([
       [1, truth],
-      [2, truth + 2 * DAY],
+      [2, truth + 2 * DAY_MS],
       [3, truth],
     ]);
   });

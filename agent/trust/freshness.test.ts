@@ -7,8 +7,8 @@ import { Backoff } from '../../core/async/backoff.ts';
 import { AgeingClock } from './ageing-clock.ts';
 import { Freshness } from './freshness.ts';
 
-const MINUTE = 60_000;
-const HOUR = 60 * MINUTE;
+const MINUTE_MS = 60_000;
+const HOUR = 60 * MINUTE_MS;
 const DAY = 24 * HOUR;
 const YEAR = 365 * DAY;
 const TRUTH = Date.UTC(2026, 5, 15);
@@ -32,7 +32,7 @@ function begin(): void {
   freshness = new Freshness({
     clock,
     random: () => drawn,
-    unanswered: new Backoff({ baseMs: MINUTE, capMs: HOUR, random: () => drawn }),
+    unanswered: new Backoff({ baseMs: MINUTE_MS, capMs: HOUR, random: () => drawn }),
   });
 }
 
@@ -122,7 +122,7 @@ describe('where the clocks are more than a day apart', () => {
     const nonce = freshness.ask()!;
     const answer = proof(issuedNow(), nonce);
     expect(freshness.judge(proof(issuedNow(), 'A'.repeat(22)), 0)).toBe('out-of-time');
-    truth += MINUTE;
+    truth += MINUTE_MS;
     expect(freshness.judge(answer, 0)).toBe('fresh');
     truth += 1;
     expect(freshness.judge(answer, 0)).toBe('out-of-time');
@@ -139,7 +139,7 @@ describe('where the clocks are more than a day apart', () => {
     expect(freshness.judge(proof(), issuedNow())).toBe('out-of-time');
     freshness.want(true);
     const ahead = ask();
-    truth += 5 * MINUTE;
+    truth += 5 * MINUTE_MS;
     planeError = 0;
     expect(freshness.judge(proof(), ahead.issuedAt)).toBe('out-of-time');
     freshness.want(true);
@@ -188,7 +188,7 @@ describe('nonces are rare:', () => {
   test('at once where flags are stale, and over ten minutes where there is no hurry', () => {
     drawn = 0.5;
     freshness.want(false);
-    truth += 5 * MINUTE - 1;
+    truth += 5 * MINUTE_MS - 1;
     expect(freshness.due).toBe(false);
     freshness.want(true);
     expect(freshness.due).toBe(true);
@@ -199,7 +199,7 @@ describe('nonces are rare:', () => {
     const random = () => (seed = (seed * 48_271) % 2_147_483_647) / 2_147_483_647;
     const fleet = Array.from(
       { length: 1_900 },
-      () => new Freshness({ clock, random, unanswered: new Backoff({ baseMs: MINUTE, capMs: HOUR, random }) }),
+      () => new Freshness({ clock, random, unanswered: new Backoff({ baseMs: MINUTE_MS, capMs: HOUR, random }) }),
     );
     const asked: number[] = [];
     for (let second = 0; second < 4_200; second += 5) {
@@ -237,7 +237,7 @@ describe('nonces are rare:', () => {
       freshness.ask();
       drawn = 0.9;
       freshness.refused(retryAfter);
-      truth += 10 * MINUTE;
+      truth += 10 * MINUTE_MS;
       expect(freshness.due).toBe(true);
     },
   );
@@ -258,7 +258,7 @@ describe('nonces are rare:', () => {
         truth += 30_000;
         freshness.want(true);
       }
-      waits.push((truth - from) / MINUTE);
+      waits.push((truth - from) / MINUTE_MS);
     }
     expect(waits).toEqual([1, 2, 4, 8]);
   });
@@ -271,7 +271,7 @@ describe('nonces are rare:', () => {
       freshness.refused(undefined);
       const from = truth;
       while (!freshness.due) truth += 30_000;
-      waits.push((truth - from) / MINUTE);
+      waits.push((truth - from) / MINUTE_MS);
     }
     expect(waits).toEqual([1, 2, 4, 8, 16, 32, 60, 60]);
   });
@@ -279,12 +279,12 @@ describe('nonces are rare:', () => {
   test('in the same way where the answer comes too late', () => {
     freshness.want(true);
     freshness.ask();
-    truth += MINUTE;
+    truth += MINUTE_MS;
     freshness.want(true);
     expect(freshness.due).toBe(false);
     truth += 1;
     freshness.want(true);
-    truth += MINUTE - 1;
+    truth += MINUTE_MS - 1;
     expect(freshness.due).toBe(false);
     truth += 1;
     expect(freshness.due).toBe(true);

@@ -2,7 +2,7 @@ import { expect, test } from '@jest/globals';
 import fc from 'fast-check';
 import { ProofPace } from './proof-pace.ts';
 
-const MINUTE = 60_000;
+const MINUTE_MS = 60_000;
 const TRUTH = 1_800_000_000;
 
 /**
@@ -12,7 +12,7 @@ const TRUTH = 1_800_000_000;
 function lags(answers: readonly { readonly issuedAt: number; readonly onTheWayMs?: number }[]): number[] {
   const pace = new ProofPace();
   return answers.map(({ issuedAt, onTheWayMs = 0 }, minute) =>
-    pace.lagSeconds(issuedAt, minute * MINUTE, minute * MINUTE + onTheWayMs),
+    pace.lagSeconds(issuedAt, minute * MINUTE_MS, minute * MINUTE_MS + onTheWayMs),
   );
 }
 const now = (minute: number) => TRUTH + minute * 60;
@@ -59,5 +59,5 @@ test('an answer that was signed for this vehicle alone begins anew', () => {
   const pace = new ProofPace();
   pace.lagSeconds(now(0), 0, 0);
   pace.forget();
-  expect(pace.lagSeconds(now(0) - 86_400, MINUTE, MINUTE)).toBe(0);
+  expect(pace.lagSeconds(now(0) - 86_400, MINUTE_MS, MINUTE_MS)).toBe(0);
 });

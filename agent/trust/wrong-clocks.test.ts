@@ -21,8 +21,8 @@ const ON: RuleDefinition = {
   enabled: true,
   conditions: { rollout_percentage: 100 },
 };
-const HOUR = 3_600;
-const DAY = 24 * HOUR;
+const HOUR_SECONDS = 3_600;
+const DAY = 24 * HOUR_SECONDS;
 const YEAR = 365 * DAY;
 const NOWHERE = ['--url', 'ws://127.0.0.1:1/graphql'];
 const FRESH = { value: true, reason: 'SPLIT' };
@@ -73,9 +73,9 @@ describeUnless(NO_FAKETIME)('a vehicle whose clock is wrong', () => {
     expect(plane.syncs.length).toBeLessThanOrEqual(2);
     // Without a clean stop.
     await first.stop('SIGKILL');
-    const within = command.start(vehicle, wrongBy(error + 7 * DAY - HOUR), NOWHERE);
+    const within = command.start(vehicle, wrongBy(error + 7 * DAY - HOUR_SECONDS), NOWHERE);
     expect(await within.evaluate('a')).toMatchObject(FRESH);
-    within.set(wrongBy(error + 7 * DAY + HOUR));
+    within.set(wrongBy(error + 7 * DAY + HOUR_SECONDS));
     expect(await within.evaluate('a')).toMatchObject(STALE);
     await within.stop();
   });

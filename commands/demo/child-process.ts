@@ -10,9 +10,9 @@ const ROOT = fileURLToPath(new URL('../../', import.meta.url));
  * Milliseconds without output after which a running program counts as failed: a first start creates a database, which
  * can take minutes on a slow disk.
  */
-const SILENCE = 180_000;
+const SILENCE_TIMEOUT_MS = 180_000;
 /** Milliseconds after which a process that was asked to stop is killed. */
-const STOPPING = 15_000;
+const STOP_TIMEOUT_MS = 15_000;
 
 /**
  * Gives the environment without FleetFlag's settings, so that the demo does not touch a real DATABASE_URL that is set
@@ -82,10 +82,14 @@ export class Child {
   /**
    * Resolves to the first match of `pattern` in its output on `stream`, past or future.
    *
-   * @param silence milliseconds without output that are tolerated; by default three minutes
+   * @param silenceMs milliseconds without output that are tolerated; by default three minutes
    * @throws Error with its last words when it ends before, or is silent for so long
    */
-  async printed(pattern: RegExp, stream: 'stdout' | 'stderr' = 'stdout', silence = SILENCE): Promise<RegExpExecArray> {
+  async printed(
+    pattern: RegExp,
+    stream: 'stdout' | 'stderr' = 'stdout',
+    silenceMs = SILENCE_TIMEOUT_MS,
+  ): Promise<RegExpExecArray> {
     for (;;) {
       const match = pattern.exec(stream === 'stdout' ? this.#stdout : this.#stderr);
       if (match !== null) return match;
@@ -94,9 +98,9 @@ export class Child {
           this.#lastWords ||
             `${this.args[0]} ended (${this.#process.exitCode ?? this.#process.signalCode ?? 'not started'}).`,
         );
-      await once(this.#process, 'printed', { signal: AbortSignal.timeout(silence) }).catch(() => {
+      await once(this.#process, 'printed', { signal: AbortSignal.timeout(silenceMs) }).catch(() => {
         throw new Error(
-          `${this.args[0]} runs, and has said nothing for ${silence / 1_000} seconds. Last: ${this.#lastWords || this.#stdout.trim() || 'nothing at all'}`,
+          `${this.args[0]} runs, and has said nothing for ${silenceMs / 1_000} seconds. Last: ${this.#lastWords || this.#stdout.trim() || 'nothing at all'}`,
         );
       });
     }
@@ -106,7 +110,7 @@ export class Child {
   async stop(): Promise<void> {
     if (!this.running) return;
     this.#process.kill('SIGTERM');
-    const late = setTimeout(() => this.#process.kill('SIGKILL'), STOPPING);
+    const late = setTimeout(() => this.#process.kill('SIGKILL'), STOP_TIMEOUT_MS);
     await this.#ended;
     clearTimeout(late);
   }

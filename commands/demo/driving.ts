@@ -14,7 +14,8 @@ export const KNOWN_EFFECT = -4;
 /** The trips of each vehicle, both before the experiment begins and while it runs. */
 export const TRIPS = 8;
 
-const MEAN = 108;
+/** The mean energy use of the simulated vehicles, in percent of the rated use. */
+const MEAN_PERCENT = 108;
 /** Standard deviations as shares of the mean: between drivers, and between a driver's trips. */
 const BETWEEN_DRIVERS = 0.07;
 const BETWEEN_TRIPS = 0.12;
@@ -64,6 +65,8 @@ export function energyOf(vehicle: FleetVehicle, phase: Phase): number[] {
   return Array.from(
     { length: TRIPS },
     (_, trip) =>
-      Math.round(MEAN * driver * effect * (1 + BETWEEN_TRIPS * normal(`${vehicle.vin}:${phase}:${trip}`)) * 100) / 100,
+      Math.round(
+        MEAN_PERCENT * driver * effect * (1 + BETWEEN_TRIPS * normal(`${vehicle.vin}:${phase}:${trip}`)) * 100,
+      ) / 100,
   );
 }

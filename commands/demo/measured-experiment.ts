@@ -6,7 +6,7 @@ import { FLEET } from './fleet.ts';
 import { issueTokens, reportTrips } from './reporting.ts';
 import type { Terminal } from './terminal.ts';
 
-const HOUR = 3_600_000;
+const HOUR_MS = 3_600_000;
 
 interface Comparison {
   readonly improvementPercent: number | null;
@@ -49,7 +49,7 @@ export async function showExperiment(api: ApiClient, wsUrl: string, terminal: Te
   const began = performance.now();
   const tokens = await issueTokens(api, FLEET);
   const now = Date.now();
-  const before = await reportTrips(wsUrl, tokens, FLEET, 'before', (trip) => now - (TRIPS - trip) * 24 * HOUR);
+  const before = await reportTrips(wsUrl, tokens, FLEET, 'before', (trip) => now - (TRIPS - trip) * 24 * HOUR_MS);
 
   const { createExperiment } = await api.ask<{ createExperiment: { id: string } }>(
     'mutation ($input: CreateExperimentInput!) { createExperiment(input: $input) { id } }',

@@ -7,7 +7,7 @@ import type { FleetVehicle } from './fleet.ts';
 import { membersOf } from '../../core/json/json-value.ts';
 
 /** Milliseconds within which a change or a connection must succeed; many times the usual duration. */
-const PATIENCE = 30_000;
+const TIMEOUT_MS = 30_000;
 
 /** The shown part of the agent's `GET /v1/status`. */
 export interface AgentStatus {
@@ -110,12 +110,12 @@ export class VehicleAgent {
 
   /** Waits for a state. Throws an Error when it does not occur within half a minute. */
   async until(wanted: (status: AgentStatus) => boolean, what: string): Promise<AgentStatus> {
-    const deadline = performance.now() + PATIENCE;
+    const deadline = performance.now() + TIMEOUT_MS;
     for (;;) {
       const status = await this.status();
       if (wanted(status)) return status;
       if (performance.now() > deadline)
-        throw new Error(`The ${this.name} is not ${what} after ${PATIENCE / 1000} s (revision ${status.revision}).`);
+        throw new Error(`The ${this.name} is not ${what} after ${TIMEOUT_MS / 1000} s (revision ${status.revision}).`);
       await delay(10);
     }
   }
@@ -142,13 +142,13 @@ export class VehicleAgent {
    * was seen. Throws an Error when it does not change within half a minute.
    */
   async valueAfter(key: string, before: unknown): Promise<{ value: unknown; reason: string; at: number }> {
-    const deadline = performance.now() + PATIENCE;
+    const deadline = performance.now() + TIMEOUT_MS;
     for (;;) {
       const { value, reason } = await this.evaluate(key);
       const at = performance.now();
       if (JSON.stringify(value) !== JSON.stringify(before)) return { value, reason, at };
       if (at > deadline)
-        throw new Error(`${key} is still ${JSON.stringify(before)} in the ${this.name} after ${PATIENCE / 1000} s.`);
+        throw new Error(`${key} is still ${JSON.stringify(before)} in the ${this.name} after ${TIMEOUT_MS / 1000} s.`);
     }
   }
 

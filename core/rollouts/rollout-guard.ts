@@ -87,9 +87,9 @@ export interface GuardFigures {
   readonly lastMeasurementAt: string | null;
 }
 
-const DAY = 24 * 3_600_000;
-const MAX_WATCH = 30 * DAY;
-const MAX_SILENCE = 7 * DAY;
+const DAY_MS = 24 * 3_600_000;
+const MAX_WATCH_MS = 30 * DAY_MS;
+const MAX_SILENCE_MS = 7 * DAY_MS;
 const MAX_WORSE_PERCENT = 10_000;
 const MAX_MINIMUM_VEHICLES = 1_000_000;
 
@@ -97,7 +97,7 @@ const given = (value: number | null | undefined): value is number => value !== n
 
 function durationUpTo(text: string, most: number, path: string): number {
   const duration = parseDuration(text, path);
-  if (duration > most) throw badInput(path, `Expected a duration of at most ${most / DAY} days.`);
+  if (duration > most) throw badInput(path, `Expected a duration of at most ${most / DAY_MS} days.`);
   return duration;
 }
 
@@ -144,8 +144,8 @@ export function readRolloutGuard(draft: RolloutGuardDraft, path: string): Rollou
     ...limit,
     confidenceLevel,
     minimumVehicles,
-    silence: durationUpTo(draft.silence ?? 'PT30M', MAX_SILENCE, `${path}.silence`),
-    watchFor: durationUpTo(draft.watchFor ?? 'P1D', MAX_WATCH, `${path}.watchFor`),
+    silence: durationUpTo(draft.silence ?? 'PT30M', MAX_SILENCE_MS, `${path}.silence`),
+    watchFor: durationUpTo(draft.watchFor ?? 'P1D', MAX_WATCH_MS, `${path}.watchFor`),
   };
 }
 

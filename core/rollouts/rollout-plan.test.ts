@@ -1,7 +1,7 @@
 import { describe, expect, it, test } from '@jest/globals';
 import { FleetFlagError } from '../errors.ts';
 import {
-  ROLLOUT_HORIZON,
+  ROLLOUT_HORIZON_MS,
   followingTimes,
   parseDuration,
   planRollout,
@@ -10,7 +10,7 @@ import {
 } from './rollout-plan.ts';
 
 const NOW = Date.UTC(2026, 10, 23);
-const HOUR = 3_600_000;
+const HOUR_MS = 3_600_000;
 
 describe('parseDuration', () => {
   it.each([
@@ -64,13 +64,13 @@ describe('planRollout', () => {
     expect(
       plan([
         { percentage: 10, after: 'PT1H' },
-        { percentage: 25.125, at: NOW + 5 * HOUR },
+        { percentage: 25.125, at: NOW + 5 * HOUR_MS },
         { percentage: 100, after: 'PT2H' },
       ]),
     ).toEqual([
-      { percentage: 10, delay: HOUR, dueAt: NOW + HOUR },
-      { percentage: 25.125, delay: null, dueAt: NOW + 5 * HOUR },
-      { percentage: 100, delay: 2 * HOUR, dueAt: NOW + 7 * HOUR },
+      { percentage: 10, delay: HOUR_MS, dueAt: NOW + HOUR_MS },
+      { percentage: 25.125, delay: null, dueAt: NOW + 5 * HOUR_MS },
+      { percentage: 100, delay: 2 * HOUR_MS, dueAt: NOW + 7 * HOUR_MS },
     ]);
   });
 
@@ -84,49 +84,53 @@ describe('planRollout', () => {
     ],
     ['neither at nor after', [{ percentage: 10 }], ['BAD_USER_INPUT', 'steps.0']],
     ['nulls', [{ percentage: 10, at: null, after: null }], ['BAD_USER_INPUT', 'steps.0']],
-    ['both', [first, { percentage: 20, at: NOW + 2 * HOUR, after: 'PT1H' }], ['BAD_USER_INPUT', 'steps.1']],
+    ['both', [first, { percentage: 20, at: NOW + 2 * HOUR_MS, after: 'PT1H' }], ['BAD_USER_INPUT', 'steps.1']],
     ['the present percentage', [{ percentage: 5, after: 'PT1H' }], ['BAD_USER_INPUT', 'steps.0.percentage']],
     ['one that does not raise', [first, { percentage: 10, after: 'PT1H' }], ['BAD_USER_INPUT', 'steps.1.percentage']],
     ['more than everybody', [first, { percentage: 100.5, after: 'PT1H' }], ['BAD_USER_INPUT', 'steps.1.percentage']],
     ['no number', [{ percentage: NaN, after: 'PT1H' }], ['BAD_USER_INPUT', 'steps.0.percentage']],
     ['too fine a step', [{ percentage: 10.0001, after: 'PT1H' }], ['BAD_USER_INPUT', 'steps.0.percentage']],
     ['the present time', [{ percentage: 10, at: NOW }], ['BAD_USER_INPUT', 'steps.0.at']],
-    ['a time before the step before', [first, { percentage: 20, at: NOW + HOUR }], ['BAD_USER_INPUT', 'steps.1.at']],
+    ['a time before the step before', [first, { percentage: 20, at: NOW + HOUR_MS }], ['BAD_USER_INPUT', 'steps.1.at']],
     ['no time', [{ percentage: 10, at: NaN }], ['BAD_USER_INPUT', 'steps.0.at']],
     ['no duration', [first, { percentage: 20, after: 'tomorrow' }], ['BAD_USER_INPUT', 'steps.1.after']],
     ['more than a year ahead', [first, { percentage: 20, after: 'P366D' }], ['BAD_USER_INPUT', 'steps.1.after']],
-    ['more than a year ahead', [{ percentage: 20, at: NOW + ROLLOUT_HORIZON + 1 }], ['BAD_USER_INPUT', 'steps.0.at']],
+    [
+      'more than a year ahead',
+      [{ percentage: 20, at: NOW + ROLLOUT_HORIZON_MS + 1 }],
+      ['BAD_USER_INPUT', 'steps.0.at'],
+    ],
   ])('refuses %s', (_what, drafts, expected) => {
     expect(fault(drafts)).toEqual(expected);
   });
 
   it('takes 50 steps, and the last moment of the year', () => {
     expect(plan(Array.from({ length: 50 }, (_, index) => ({ percentage: 6 + index, after: 'PT1S' })))).toHaveLength(50);
-    expect(fault([{ percentage: 20, at: NOW + ROLLOUT_HORIZON }])).toBeNull();
+    expect(fault([{ percentage: 20, at: NOW + ROLLOUT_HORIZON_MS }])).toBeNull();
   });
 });
 
 test('the delays of following steps count from when a step was really applied, fixed times stay', () => {
   const steps = [
-    { delay: HOUR, dueAt: 0 },
-    { delay: HOUR, dueAt: 0 },
-    { delay: null, dueAt: NOW + 9 * HOUR },
-    { delay: HOUR, dueAt: 0 },
+    { delay: HOUR_MS, dueAt: 0 },
+    { delay: HOUR_MS, dueAt: 0 },
+    { delay: null, dueAt: NOW + 9 * HOUR_MS },
+    { delay: HOUR_MS, dueAt: 0 },
   ];
-  expect(followingTimes(steps, NOW + 3 * HOUR)).toEqual([
-    NOW + 4 * HOUR,
-    NOW + 5 * HOUR,
-    NOW + 9 * HOUR,
-    NOW + 10 * HOUR,
+  expect(followingTimes(steps, NOW + 3 * HOUR_MS)).toEqual([
+    NOW + 4 * HOUR_MS,
+    NOW + 5 * HOUR_MS,
+    NOW + 9 * HOUR_MS,
+    NOW + 10 * HOUR_MS,
   ]);
 });
 
 test('after a pause in which a step came due, that step is due now and the rest keep their distances', () => {
-  expect(resumedTimes([NOW - 2 * HOUR, NOW + HOUR, NOW + 5 * HOUR], NOW)).toEqual([
+  expect(resumedTimes([NOW - 2 * HOUR_MS, NOW + HOUR_MS, NOW + 5 * HOUR_MS], NOW)).toEqual([
     NOW,
-    NOW + 3 * HOUR,
-    NOW + 7 * HOUR,
+    NOW + 3 * HOUR_MS,
+    NOW + 7 * HOUR_MS,
   ]);
-  expect(resumedTimes([NOW + 1, NOW + HOUR], NOW)).toEqual([NOW + 1, NOW + HOUR]);
+  expect(resumedTimes([NOW + 1, NOW + HOUR_MS], NOW)).toEqual([NOW + 1, NOW + HOUR_MS]);
   expect(resumedTimes([], NOW)).toEqual([]);
 });

@@ -4,10 +4,10 @@
  */
 import { FleetFlagError, badInput } from '../errors.ts';
 
-export const MAX_ROLLOUT_STEPS = 50;
+const MAX_ROLLOUT_STEPS = 50;
 
 /** How far ahead a step may be, in milliseconds: 366 days, so that the same date of the next year always fits. */
-export const ROLLOUT_HORIZON = 366 * 24 * 60 * 60 * 1000;
+export const ROLLOUT_HORIZON_MS = 366 * 24 * 60 * 60 * 1000;
 
 /** A step as a client writes it: exactly one of `at` and `after`. */
 export interface RolloutStepDraft {
@@ -96,7 +96,7 @@ export function planRollout(
         field,
         index === 0 ? 'The first step must be in the future.' : 'A step must be later than the step before it.',
       );
-    if (step.dueAt > now + ROLLOUT_HORIZON) throw badInput(field, 'A step must be at most a year ahead.');
+    if (step.dueAt > now + ROLLOUT_HORIZON_MS) throw badInput(field, 'A step must be at most a year ahead.');
     before = step;
     return step;
   });

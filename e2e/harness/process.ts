@@ -10,7 +10,7 @@ import { eventually as waitFor } from '../../core/testing/eventually.ts';
 export const ROOT = fileURLToPath(new URL('../../', import.meta.url));
 
 /** Longer than any start on a busy machine; only a failing test waits this long. */
-const PATIENCE = 60_000;
+const TIMEOUT_MS = 60_000;
 
 const BUILT: Readonly<Record<string, string>> = {
   start: 'dist/start.js',
@@ -61,7 +61,7 @@ export class ProjectProcess {
 
   /** The first match of `pattern` in what it has printed or will print. Rejects when it ends first. */
   async printed(pattern: RegExp, stream: 'stdout' | 'stderr' = 'stdout'): Promise<RegExpExecArray> {
-    const deadline = AbortSignal.timeout(PATIENCE);
+    const deadline = AbortSignal.timeout(TIMEOUT_MS);
     for (;;) {
       const match = pattern.exec(this[stream]);
       if (match !== null) return match;
@@ -95,4 +95,4 @@ export class ProjectProcess {
 }
 
 /** As the one of core/testing, with the patience that whole processes on a busy machine need. */
-export const eventually: typeof waitFor = (look, what, timeoutMs = PATIENCE) => waitFor(look, what, timeoutMs);
+export const eventually: typeof waitFor = (look, what, timeoutMs = TIMEOUT_MS) => waitFor(look, what, timeoutMs);

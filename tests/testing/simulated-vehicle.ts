@@ -26,9 +26,9 @@ export interface Route {
 }
 
 /** So long that nothing converges by it within a test. */
-const NEVER = 3_600_000;
+const NEVER_MS = 3_600_000;
 
-const never = () => new Backoff({ baseMs: NEVER, capMs: NEVER, random: () => 1 });
+const never = () => new Backoff({ baseMs: NEVER_MS, capMs: NEVER_MS, random: () => 1 });
 
 export class SimulatedVehicle {
   state: VehicleState;
@@ -42,7 +42,7 @@ export class SimulatedVehicle {
   readonly #history = new SyncHistory({
     backoff: new Backoff({ baseMs: 5, capMs: 20, random: () => 1 }),
     newLinkMs: 0,
-    belowMs: NEVER,
+    belowMs: NEVER_MS,
     runningMs: () => performance.now(),
   });
   #session: { readonly over: Promise<void>; readonly cut: () => void } | undefined;
@@ -74,7 +74,7 @@ export class SimulatedVehicle {
       freshness: this.#freshness,
       history: this.#history,
       aheadMs: 5,
-      staleCheckMs: NEVER,
+      staleCheckMs: NEVER_MS,
       staleBackoff: never(),
       state: () => this.state,
       commit: async (next) => {
@@ -84,7 +84,7 @@ export class SimulatedVehicle {
       refuse: ({ reason }) => this.refusals.push(reason),
       synced: () => this.syncs++,
       touched: () => undefined,
-      resyncDelay: () => NEVER,
+      resyncDelay: () => NEVER_MS,
       backoff: new Backoff({ baseMs: 5, capMs: 20, random: () => 1 }),
     });
     this.#session = { over: session.run(), cut };

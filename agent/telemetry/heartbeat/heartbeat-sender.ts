@@ -70,13 +70,13 @@ export class HeartbeatSender {
   readonly #wait: LinkWait;
   readonly #cpuPercent = cpuMeter();
   /** The revision that was reported last. */
-  #toldRevision: number | null | undefined = null;
-  #toldAt = -Infinity;
+  #reportedRevision: number | null | undefined = null;
+  #reportedAtMs = -Infinity;
   #fault: string | null = null;
   #proofFault: string | null = null;
   /** Whether the control plane knows the newer members of a heartbeat. */
-  #tellsMore = true;
-  #toldRefusals: Readonly<Record<string, number>> = {};
+  #sendsNewMembers = true;
+  #reportedRefusals: Readonly<Record<string, number>> = {};
 
   constructor(options: HeartbeatOptions) {
     this.#options = options;
@@ -98,8 +98,8 @@ export class HeartbeatSender {
   persisted(): void {
     const { facts, spreadMs, random } = this.#options;
     // A refused heartbeat is sent again at the time that the refusal named.
-    if (this.#fault !== null || facts().appliedRevision === this.#toldRevision) return;
-    this.#wait.shorten(Math.max(0, this.#toldAt + spreadMs - performance.now()) + spreadMs * random());
+    if (this.#fault !== null || facts().appliedRevision === this.#reportedRevision) return;
+    this.#wait.shorten(Math.max(0, this.#reportedAtMs + spreadMs - performance.now()) + spreadMs * random());
   }
 
   /** Requests the present proof, which shows whether a change was withheld on its way. */
@@ -124,7 +124,7 @@ export class HeartbeatSender {
   async #beat(): Promise<number> {
     const { link, facts, intervalMs, spreadMs, random, log } = this.#options;
     const { cacheBytes, clockOffsetSeconds, refusals: counts = {}, complete = true, ...rest } = facts();
-    const refusals = Object.keys(counts).filter((kind) => (counts[kind] ?? 0) > (this.#toldRefusals[kind] ?? 0));
+    const refusals = Object.keys(counts).filter((kind) => (counts[kind] ?? 0) > (this.#reportedRefusals[kind] ?? 0));
     if (!complete && !refusals.includes('incomplete')) refusals.push('incomplete');
     const more = { ...(clockOffsetSeconds !== undefined && { clockOffsetSeconds }), refusals };
     const agentMemoryMb = Math.round(process.memoryUsage.rss() / MB);
@@ -133,14 +133,14 @@ export class HeartbeatSender {
       agentMemoryMb,
       agentCpuPercent: Math.min(this.#cpuPercent(), 999),
       cacheSizeMb: Math.round((cacheBytes / MB) * 100) / 100,
-      ...(this.#tellsMore && more),
+      ...(this.#sendsNewMembers && more),
     };
     let wait = intervalMs * (1 + random() / 10);
     try {
       await link.request(HEARTBEAT_MUTATION, { input });
-      this.#toldRevision = input.appliedRevision;
-      this.#toldAt = performance.now();
-      this.#toldRefusals = counts;
+      this.#reportedRevision = input.appliedRevision;
+      this.#reportedAtMs = performance.now();
+      this.#reportedRefusals = counts;
       this.#fault = null;
       // A revision was persisted while this heartbeat was on its way.
       if (facts().appliedRevision !== input.appliedRevision) wait = spreadMs * (1 + random());
@@ -150,9 +150,9 @@ export class HeartbeatSender {
       if (
         error instanceof RequestRefused &&
         /clockOffsetSeconds|"refusals"|input\.refusals/.test(fault) &&
-        this.#tellsMore
+        this.#sendsNewMembers
       ) {
-        this.#tellsMore = false;
+        this.#sendsNewMembers = false;
         return 0;
       }
       // The same fault is logged once, and not every minute.

@@ -10,7 +10,7 @@ import { AGENT_VERSION } from '../../version.ts';
 import { HeartbeatSender, cpuMeter, type HeartbeatFacts, type HeartbeatOptions } from './heartbeat-sender.ts';
 
 describe('an agent', () => {
-  const NEVER = 600_000;
+  const NEVER_MS = 600_000;
   let plane: TestControlPlane;
   let vehicle: TestVehicle;
 
@@ -28,7 +28,7 @@ describe('an agent', () => {
   test('reports itself and its persisted revision, and each further revision soon', async () => {
     const agent = await vehicle.start({
       vehicle: { swVersion: '2.6.1' },
-      timings: { heartbeatMs: NEVER, heartbeatSpreadMs: 30 },
+      timings: { heartbeatMs: NEVER_MS, heartbeatSpreadMs: 30 },
     });
     await eventually(() => plane.heartbeats.at(-1)?.appliedRevision === 1, 'the revision is told');
     const { memoryBytes, cacheBytes } = agent.status();

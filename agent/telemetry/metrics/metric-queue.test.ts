@@ -12,7 +12,7 @@ const measurement = (value: number, more: object = {}) => ({
   tags: null,
   ...more,
 });
-const HOUR = 3_600_000;
+const HOUR_MS = 3_600_000;
 
 test('a batch is the oldest 500 rows, and does not change until it is settled', () => {
   const queue = new MetricQueue('q');
@@ -46,19 +46,19 @@ test('evaluations of a flag, variant and hour share a row, as long as it is in n
   queue.addEvaluations('eco', 'control', 2, 100);
   queue.addEvaluations('eco', 'treatment', 3, 200);
   queue.addEvaluations('eco', 'control', 5, 300);
-  queue.addEvaluations('eco', 'control', 7, HOUR);
+  queue.addEvaluations('eco', 'control', 7, HOUR_MS);
   expect(counts()).toEqual([
     ['control', 7, 300],
     ['treatment', 3, 200],
-    ['control', 7, HOUR],
+    ['control', 7, HOUR_MS],
   ]);
   queue.batch();
-  queue.addEvaluations('eco', 'control', 1, HOUR + 1);
+  queue.addEvaluations('eco', 'control', 1, HOUR_MS + 1);
   expect(counts()).toEqual([
     ['control', 7, 300],
     ['treatment', 3, 200],
-    ['control', 7, HOUR],
-    ['control', 1, HOUR + 1],
+    ['control', 7, HOUR_MS],
+    ['control', 1, HOUR_MS + 1],
   ]);
 });
 
@@ -105,7 +105,7 @@ test('whatever happens in whatever order, each evaluation is waiting, sent or co
       for (const each of steps) {
         if (each.kind === 'count') {
           counted += each.count;
-          queue.addEvaluations(each.flag, 'control', each.count, each.hour * HOUR);
+          queue.addEvaluations(each.flag, 'control', each.count, each.hour * HOUR_MS);
         } else if (each.kind === 'track') queue.add(measurement(1));
         else if (each.kind === 'batch') queue.batch();
         else if (each.kind === 'settle' && queue.batchLength > 0) {
@@ -150,7 +150,7 @@ test('a copy that follows by operations, taken at any time, has the same rows an
       let later: QueueOperation[] = [];
       const note = () => later.push(...(JSON.parse(JSON.stringify(queue.takeOperations())) as QueueOperation[]));
       for (const each of steps) {
-        if (each.kind === 'count') queue.addEvaluations(each.flag, 'control', 1, each.hour * HOUR);
+        if (each.kind === 'count') queue.addEvaluations(each.flag, 'control', 1, each.hour * HOUR_MS);
         else if (each.kind === 'track') queue.add(measurement(1));
         else if (each.kind === 'batch') queue.batch();
         else if (each.kind === 'settle') queue.settle();

@@ -76,7 +76,7 @@ export const SENT_ROWS = 500;
 const BATCH_BYTES = 100_000;
 /** The bytes of a row beside its texts, with its share of the two indexes. */
 const ROW_BYTES = 60;
-const HOUR = 3_600_000;
+const HOUR_MS = 3_600_000;
 
 /** The evaluations and measurements that were dropped since the start. */
 export interface DroppedMetrics {
@@ -196,7 +196,7 @@ export class MetricQueue {
         isCount(row) &&
         row.flagKey === flagKey &&
         row.variant === variant &&
-        Math.floor(row.at / HOUR) === Math.floor(at / HOUR),
+        Math.floor(row.at / HOUR_MS) === Math.floor(at / HOUR_MS),
     );
     const same = this.#rows[index];
     if (same === undefined)

@@ -7,7 +7,7 @@ import { MetricQueue, SENT_ROWS } from './metric-queue.ts';
 import { readQueue, writeQueue } from './metric-rows.ts';
 
 const NOW = 1_790_000_000;
-const DAY = 86_400;
+const DAY_SECONDS = 86_400;
 const measurement = (value: number, more: object = {}) => ({
   flagKey: 'eco',
   variant: 'treatment',
@@ -45,7 +45,7 @@ test('rows have Unix seconds and the tags as the program gave them', () => {
 test('a sent row stays for a day, is marked, and is never sent again', () => {
   const queue = new MetricQueue('q');
   queue.add(measurement(1));
-  queue.add(measurement(2, { at: (NOW - DAY + 10) * 1000 }));
+  queue.add(measurement(2, { at: (NOW - DAY_SECONDS + 10) * 1000 }));
   queue.batch();
   writeQueue(database, queue, 0, NOW);
   expect(select('value, sent')).toEqual([
@@ -66,7 +66,7 @@ test('a sent row stays for a day, is marked, and is never sent again', () => {
     [1, 1],
     [3, 0],
   ]);
-  writeQueue(database, queue, 0, NOW + DAY + 60);
+  writeQueue(database, queue, 0, NOW + DAY_SECONDS + 60);
   expect(select('value, sent')).toEqual([[3, 0]]);
 });
 

@@ -18,7 +18,7 @@ const ON: RuleDefinition = {
   enabled: true,
   conditions: { rollout_percentage: 100 },
 };
-const NEVER = 600_000;
+const NEVER_MS = 600_000;
 /** As `until` waits for conditions, the agent only has to come round soon. */
 const SOON = { metricsIntervalMs: 30, metricsWriteMs: 10 };
 
@@ -147,7 +147,7 @@ describe('a batch keeps its id and its rows', () => {
 });
 
 test('a measurement is on disk though the agent does not end, and in the end in the columns of the specification', async () => {
-  const agent = await start({ metricsIntervalMs: NEVER, metricsWriteMs: 10 });
+  const agent = await start({ metricsIntervalMs: NEVER_MS, metricsWriteMs: 10 });
   agent.track('minutes', 3, { flagKey: 'eco', tags: { road: 'city' } });
   const journal = `${vehicle.databaseFile}.queue`;
   await eventually(
@@ -164,7 +164,7 @@ test('a measurement is on disk though the agent does not end, and in the end in 
 });
 
 test('a clean stop keeps everything that was counted and tracked, and the next start sends it', async () => {
-  const agent = await start({ metricsIntervalMs: NEVER, metricsWriteMs: NEVER });
+  const agent = await start({ metricsIntervalMs: NEVER_MS, metricsWriteMs: NEVER_MS });
   for (let i = 0; i < 7; i++) agent.booleanValue('eco', false);
   agent.track('minutes', 3, { flagKey: 'eco' });
   await agent.close();
@@ -229,7 +229,7 @@ test.each<[Parameters<FleetFlagAgent['track']>, object]>([
 });
 
 test('programs in other languages track over HTTP', async () => {
-  const agent = await start({ metricsIntervalMs: NEVER });
+  const agent = await start({ metricsIntervalMs: NEVER_MS });
   const server = new LocalServer({ host: '127.0.0.1', port: 0, agent });
   const base = await server.listen();
   try {

@@ -17,10 +17,10 @@ export const AUDIT_EXPORT_USAGE = `npm run admin -- audit-export --from TIME --t
     to the file, or to the output (then: npm run --silent admin -- audit-export …). --force replaces a file.`;
 
 /** The most rows held at once. */
-const PAGE = 200;
+const PAGE_SIZE = 200;
 
 /** Milliseconds: the snapshot is held until the last row is written, however slow the disk. */
-const LONGEST_EXPORT = 24 * 3_600_000;
+const EXPORT_TIMEOUT_MS = 24 * 3_600_000;
 
 const ISO_TIME = /^\d{4}-\d\d-\d\d(T\d\d:\d\d(:\d\d(\.\d{1,3})?)?(Z|[+-]\d\d:\d\d))?$/;
 
@@ -42,7 +42,7 @@ async function* exportLines(db: Transaction, from: Date, to: Date): AsyncGenerat
   if (piece === null) return;
   let place: { position: number; id: string | null } = { position: piece.firstPosition - 1, id: null };
   for (;;) {
-    const rows = await chainRows(db, place, piece.lastPosition, PAGE);
+    const rows = await chainRows(db, place, piece.lastPosition, PAGE_SIZE);
     for (const row of rows) yield canonicalJson(row);
     const last = rows.at(-1);
     if (last === undefined) return;
@@ -61,7 +61,7 @@ function atOneMoment<T>(prisma: PrismaClient, use: (db: Transaction) => Promise<
       await tx.$executeRaw`SET LOCAL idle_in_transaction_session_timeout = '10min'`;
       return use(tx);
     },
-    { isolationLevel: Prisma.TransactionIsolationLevel.RepeatableRead, timeout: LONGEST_EXPORT },
+    { isolationLevel: Prisma.TransactionIsolationLevel.RepeatableRead, timeout: EXPORT_TIMEOUT_MS },
   );
 }
 

@@ -30,7 +30,7 @@ export const IMPORT_USAGE = `npm run admin -- import --environment development|s
     --archive-missing also archives the flags that the file lacks. Exit code 3: a dry run found differences.`;
 
 /** The exit code of a dry run that found differences. */
-const DIFFERS = 3;
+const EXIT_CODE_DIFFERS = 3;
 
 /**
  * Exit codes: 0 nothing differs or everything was applied, 1 faults or failures, 2 wrong usage, 3 a dry run found
@@ -74,7 +74,7 @@ export const importCommand: AdminCommand = async (args, configuration, output) =
     }
     if (options.apply) return apply(prisma, configuration, plan, options, output);
     output.out(`${plan.differences.length} flags differ. Nothing was changed; run again with --apply to change them.`);
-    return DIFFERS;
+    return EXIT_CODE_DIFFERS;
   });
 };
 
