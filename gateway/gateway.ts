@@ -29,7 +29,7 @@ import { checkScrape } from './monitoring/scrape-access.ts';
 import { presenceOf } from './presence/connected-vehicles.ts';
 import { PresenceReporter, reportsTo } from './presence/presence-reporter.ts';
 import { PREFLIGHT_HEADERS, pageOrigins } from './transports/http/page-origins.ts';
-import { originReader, peerReader } from './transports/http/request-origin.ts';
+import { peerReader } from './transports/http/request-origin.ts';
 import { createRoutes, type RequestTimes } from './transports/http/routes.ts';
 import { connectionCaller } from './transports/websocket/connection-caller.ts';
 import { createSubscriptionServer, type SubscriptionCounters } from './transports/websocket/subscription-server.ts';
@@ -83,7 +83,7 @@ export interface Gateway {
 /** Starts the gateway; resolves when it listens. Rejects when the port is taken. */
 export async function startGateway(options: GatewayOptions): Promise<Gateway> {
   const { subgraphs, findSession, limiter, introspection, logger } = options;
-  const originOf = originReader(options.trustedProxies);
+  const peerOf = peerReader(options.trustedProxies);
   const pages = pageOrigins(options.allowedOrigins);
   const apiKeys = new ApiKeyDirectory(subgraphs.audit);
   const composition = compose(subgraphs);
@@ -135,11 +135,11 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
     rightOfWay,
     publicKeys: options.publicKeys,
     readiness: readinessOf(subgraphs, options.readiness),
-    originOf,
+    peerOf,
     pages,
     playground: options.playground,
     metrics,
-    checkScrape: (request) => checkScrape(request, originOf(request).ipAddress, options.metricsToken, failures),
+    checkScrape: (request) => checkScrape(request, peerOf(request).ipAddress, options.metricsToken, failures),
     times: options.requestTimes,
     logger,
   });
@@ -151,7 +151,7 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
     rightOfWay,
     execute: (request, identity) => graphql.execute(request, identity),
     maskError: (error) => answerTo(error),
-    origin: peerReader(options.trustedProxies),
+    origin: peerOf,
     presence: presenceOf(presence.vehicles),
     logger,
   });

@@ -2,14 +2,14 @@ import type { IncomingMessage } from 'node:http';
 import { hostname } from 'node:os';
 import { describe, expect, test } from '@jest/globals';
 import { FailedCredentials, MAX_FAILURES } from '../credentials/failed-credentials.ts';
-import { originReader } from '../transports/http/request-origin.ts';
+import { peerReader } from '../transports/http/request-origin.ts';
 import { checkScrape } from './scrape-access.ts';
 
 const TOKEN = 'a-token-of-the-metrics';
 const request = (remoteAddress: string | undefined, headers: Record<string, string> = {}) =>
   ({ headers: { host: 'localhost:4000', ...headers }, socket: { remoteAddress } }) as unknown as IncomingMessage;
 const ask = (from: IncomingMessage, token: string | null, failures = new FailedCredentials()) =>
-  checkScrape(from, originReader([])(from).ipAddress, token, failures);
+  checkScrape(from, peerReader([])(from).ipAddress, token, failures);
 
 describe('without a token', () => {
   test.each(['127.0.0.1', '127.3.2.1', '::1', '::ffff:127.0.0.1'])(

@@ -21,23 +21,37 @@ beforeEach(() => {
   );
 });
 
-const began = (count: number) => eventually(() => asked.length === count, `read ${count}`);
+const began = (count: number) => eventually(() => asked.length >= count, `read ${count}`);
 
-test('a read is shared by all who come before it begins, and the next one by all who come during it', async () => {
+test('a read is shared by all who come before it begins, and later ones by who come while two are under way', async () => {
   const first = [inputs.now(['V1'], []), inputs.now(['V2', 'V1'], ['eco'])];
   await began(1);
   expect(asked[0]).toMatchObject({ vins: ['V1', 'V2'], keys: ['eco'] });
   // What was committed since that read began is not in it.
-  const second = [inputs.now([], []), inputs.now(['V3'], [])];
+  const second = inputs.now(['V3'], []);
+  await began(2);
+  const third = [inputs.now(['V4'], []), inputs.now([], [])];
   asked[0]?.end(INPUTS);
   expect(await Promise.all(first)).toEqual([INPUTS, INPUTS]);
+  await began(3);
+  expect(asked.slice(1)).toMatchObject([{ vins: ['V3'] }, { vins: ['V4'] }]);
+  for (const [index, { end }] of asked.entries()) end({ ...INPUTS, second: index });
+  expect((await Promise.all([second, ...third])).map((read) => read?.second)).toEqual([1, 2, 2]);
+});
+
+test('two reads at most are under way', async () => {
+  const all = [inputs.now(['V1'], [])];
+  for (const next of [2, 2, 2]) {
+    await began(Math.min(next, asked.length + 1));
+    all.push(inputs.now([], []));
+  }
   await began(2);
-  expect(asked[1]).toMatchObject({ vins: ['V3'], keys: [] });
-  asked[1]?.end({ ...INPUTS, second: 2 });
-  expect(await Promise.all(second)).toEqual([
-    { ...INPUTS, second: 2 },
-    { ...INPUTS, second: 2 },
-  ]);
+  for (let turn = 0; turn < 5; turn++) await new Promise(setImmediate);
+  expect(asked).toHaveLength(2);
+  asked[0]?.end(INPUTS);
+  await began(3);
+  for (const { end } of asked) end(INPUTS);
+  await Promise.all(all);
 });
 
 test('no read has more names than it may', async () => {
@@ -45,10 +59,9 @@ test('no read has more names than it may', async () => {
   const all = [...names.map((name) => inputs.now([name], [])), inputs.now(['one more'], [])];
   await began(1);
   expect(asked[0]?.vins).toEqual(names);
-  asked[0]?.end(INPUTS);
   await began(2);
   expect(asked[1]?.vins).toEqual(['one more']);
-  asked[1]?.end(INPUTS);
+  for (const { end } of asked) end(INPUTS);
   await Promise.all(all);
 });
 
@@ -58,14 +71,16 @@ describe('while the states cannot be read', () => {
     try {
       const waiting = inputs.now([], []);
       await began(1);
-      const next = inputs.now([], []);
-      asked[0]?.end(new Error('away'));
-      expect(await Promise.all([waiting, next, inputs.now([], [])])).toEqual([null, null, null]);
-      expect([asked.length, warnings.length]).toEqual([1, 1]);
+      const others = [inputs.now([], [])];
+      await began(2);
+      others.push(inputs.now([], []));
+      for (const { end } of asked) end(new Error('away'));
+      expect(await Promise.all([waiting, ...others, inputs.now([], [])])).toEqual([null, null, null, null]);
+      expect([asked.length, warnings.length]).toEqual([2, 1]);
       jest.advanceTimersByTime(1_000);
       const again = inputs.now([], []);
-      await began(2);
-      asked[1]?.end(INPUTS);
+      await began(3);
+      asked[2]?.end(INPUTS);
       expect(await again).toEqual(INPUTS);
     } finally {
       jest.useRealTimers();

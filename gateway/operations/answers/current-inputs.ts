@@ -1,6 +1,6 @@
 /**
- * The states by which held answers are compared, read one at a time: all who ask while a read is under way share the
- * next one, so that the cost does not grow with their number. Each gets a read that began after its request: whatever
+ * The states by which held answers are compared. All who ask before a read begins share it, and two reads at most are
+ * under way, so that the cost does not grow with their number. Each gets a read that began after its request: whatever
  * was committed before, on any gateway, is in it.
  */
 import { FleetFlagError } from '../../../core/errors.ts';
@@ -18,6 +18,9 @@ export type ReadInputs = (vins: readonly string[], keys: readonly string[]) => P
 const READ_TIMEOUT_MS = 1_000;
 /** Milliseconds for which nothing is read after a read that failed: nobody waits for a database that is away. */
 const AWAY_MS = 1_000;
+
+/** Reads at the same time: while the answers of one are sent, the next one is on its way. */
+const MAX_READS = 2;
 
 const QUERY = 'query ($vins: [ID!]!, $keys: [String!]!) { answerInputs(vins: $vins, keys: $keys) }';
 
@@ -54,7 +57,9 @@ function newBatch(): Batch {
 export class CurrentInputs {
   /** In the order in which they are read; further names go into the last one. */
   readonly #waiting: Batch[] = [];
-  #isReading = false;
+  #reads = 0;
+  /** Whether the next one begins in the next turn. */
+  #isDue = false;
   /** On the clock of `performance.now()`. */
   #awayUntilMs = -Infinity;
 
@@ -81,32 +86,36 @@ export class CurrentInputs {
   }
 
   #readNext(): void {
-    if (this.#isReading || this.#waiting.length === 0) return;
-    this.#isReading = true;
+    if (this.#isDue || this.#reads === MAX_READS || this.#waiting.length === 0) return;
+    this.#isDue = true;
     // In a later turn, so that requests that have arrived together share the read.
-    setImmediate(() => unattended(this.#readBatch(), 'Reading the states of answers'));
+    setImmediate(() => {
+      this.#isDue = false;
+      unattended(this.#readBatch(), 'Reading the states of answers');
+    });
   }
 
   async #readBatch(): Promise<void> {
     const batch = this.#waiting.shift();
     if (batch === undefined) return;
-    const { vins, keys, resolve } = batch;
+    this.#reads += 1;
+    this.#readNext();
     try {
-      resolve(
+      batch.resolve(
         await withTimeout(READ_TIMEOUT_MS, 'The flags subgraph did not answer in time.', () =>
-          this.read([...vins], [...keys]),
+          this.read([...batch.vins], [...batch.keys]),
         ),
       );
     } catch (error) {
+      if (performance.now() >= this.#awayUntilMs)
+        this.logger.warn(
+          { err: error },
+          'Cannot read the positions of environments; running every query until they can be read',
+        );
       this.#awayUntilMs = performance.now() + AWAY_MS;
-      this.logger.warn(
-        { err: error },
-        'Cannot read the positions of environments; running every query until they can be read',
-      );
-      resolve(null);
-      for (const { resolve: resolveNext } of this.#waiting.splice(0)) resolveNext(null);
+      for (const { resolve } of [batch, ...this.#waiting.splice(0)]) resolve(null);
     }
-    this.#isReading = false;
+    this.#reads -= 1;
     this.#readNext();
   }
 }

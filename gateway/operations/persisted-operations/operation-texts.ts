@@ -65,9 +65,10 @@ export class OperationTexts {
     const key = keyOf(name);
     if (this.#unknown.has(key)) return null;
     const held = this.#found.get(key);
+    if (held !== undefined && performance.now() - held.at <= maxAge) return held.operation;
     const found = await this.#found.fetch(key, {
       context: { name },
-      forceRefresh: held !== undefined && performance.now() - held.at > maxAge,
+      forceRefresh: held !== undefined,
     });
     if (found !== undefined) return found.operation;
     this.#unknown.set(key, true);

@@ -23,7 +23,7 @@ import { countingLimiter } from '../../testing/counting-limiter.ts';
 import { startGraphqlServer, type GraphqlServer } from '../../operations/graphql-server.ts';
 import { GatewayMetrics } from '../../monitoring/gateway-metrics.ts';
 import { PREFLIGHT_HEADERS, pageOrigins } from './page-origins.ts';
-import { originReader } from './request-origin.ts';
+import { peerReader } from './request-origin.ts';
 import { createRoutes } from './routes.ts';
 
 const sha256 = (text: string) => createHash('sha256').update(text).digest('hex');
@@ -147,7 +147,7 @@ beforeAll(async () => {
     rightOfWay,
     publicKeys: async () => ({}),
     readiness: async () => ({}),
-    originOf: originReader([]),
+    peerOf: peerReader([]),
     pages: pageOrigins([]),
     playground: false,
     metrics,

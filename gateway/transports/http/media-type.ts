@@ -1,8 +1,13 @@
 /** The media type of an answer, and its consequence for the status (GraphQL over HTTP, "Media Types"). */
+import { LRUCache } from 'lru-cache';
 import Negotiator from 'negotiator';
 
 const JSON_TYPE = 'application/json';
 const GRAPHQL_TYPE = 'application/graphql-response+json';
+
+/** Clients send the same few header fields. */
+const preferences = new LRUCache<string, { readonly type: string | null }>({ max: 100 });
+const MAX_ACCEPT_LENGTH = 200;
 
 const withCharset = (type: string) => `${type}; charset=utf-8`;
 
@@ -13,8 +18,14 @@ const withCharset = (type: string) => `${type}; charset=utf-8`;
  * @param accept the header field; without it the type is `application/json`
  */
 export function acceptableType(accept: string | undefined): string | null {
-  const preferred = new Negotiator({ headers: { accept } }).mediaType([JSON_TYPE, GRAPHQL_TYPE]);
-  return preferred === undefined ? null : withCharset(preferred);
+  if (accept === undefined) return withCharset(JSON_TYPE);
+  let known = preferences.get(accept);
+  if (known === undefined) {
+    const preferred = new Negotiator({ headers: { accept } }).mediaType([JSON_TYPE, GRAPHQL_TYPE]);
+    known = { type: preferred === undefined ? null : withCharset(preferred) };
+    if (accept.length <= MAX_ACCEPT_LENGTH) preferences.set(accept, known);
+  }
+  return known.type;
 }
 
 /** Gives the media type of a refusal: `application/json` for a client that accepts neither type. */

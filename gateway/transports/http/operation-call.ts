@@ -4,6 +4,7 @@
  */
 import { HeaderMap, type HTTPGraphQLRequest } from '@apollo/server';
 import type { FastifyRequest } from 'fastify';
+import { LRUCache } from 'lru-cache';
 import { badInput } from '../../../core/errors.ts';
 import { isObject, membersOf, type Members } from '../../../core/json/json-value.ts';
 import type { SentOperation } from '../../operations/pipeline.ts';
@@ -35,16 +36,76 @@ function variablesIn(params: URLSearchParams): Members {
   return variables;
 }
 
+/** The query parameters of a GET. */
+class QueryParameters {
+  readonly params: URLSearchParams;
+  #naming: NamingRequest | undefined;
+  #sent: SentOperation | null = null;
+
+  constructor(url: string) {
+    const at = url.indexOf('?');
+    this.params = new URLSearchParams(at < 0 ? '' : url.slice(at));
+  }
+
+  get naming(): NamingRequest {
+    return (this.#naming ??= this.#readNaming());
+  }
+
+  #readNaming(): NamingRequest {
+    for (const name of ['query', ...NAMING_MEMBERS]) {
+      if (this.params.getAll(name).length > 1)
+        throw badInput(name, `The query parameter ${name} must be sent only once.`);
+    }
+    return {
+      query: this.params.get('query'),
+      id: this.params.get('id'),
+      documentId: this.params.get('documentId'),
+      extensions: jsonIn(this.params, 'extensions'),
+    };
+  }
+
+  /** See OperationCall. */
+  sent(named: string | null): SentOperation | null {
+    const { params } = this;
+    if (PARAMETERS.some((name) => params.getAll(name).length > 1)) return null;
+    const text = named ?? params.get('query');
+    if (text === null || (named === null && params.has('extensions'))) return null;
+    if (this.#sent?.text === text) return this.#sent;
+    const variables = params.get('variables');
+    return (this.#sent = {
+      text,
+      operationName: params.get('operationName') ?? undefined,
+      variables: { text: () => variables ?? '{}', value: () => variablesIn(params) },
+    });
+  }
+}
+
+/** Of those that are kept, in characters, and of one. */
+const MAX_QUERIES_LENGTH = 4 * 1024 * 1024;
+const MAX_QUERY_LENGTH = 16 * 1024;
+/** Partners ask the same again and again. */
+const queries = new LRUCache<string, QueryParameters>({
+  maxSize: MAX_QUERIES_LENGTH,
+  maxEntrySize: MAX_QUERY_LENGTH,
+  // The text, its parameters, and what they are kept in.
+  sizeCalculation: (_query, url) => 3 * url.length + 500,
+});
+
+function queryOf({ method, url }: FastifyRequest): QueryParameters {
+  if (method !== 'GET') return new QueryParameters(url);
+  let query = queries.get(url);
+  if (query === undefined) queries.set(url, (query = new QueryParameters(url)));
+  return query;
+}
+
 /** A call of an operation by an HTTP request. */
 export class OperationCall {
   readonly #body: unknown;
-  readonly #params: URLSearchParams;
-  #naming: NamingRequest | undefined;
+  readonly #query: QueryParameters;
 
   constructor(private readonly request: FastifyRequest) {
     this.#body = request.body;
-    const at = request.url.indexOf('?');
-    this.#params = new URLSearchParams(at < 0 ? '' : request.url.slice(at));
+    this.#query = queryOf(request);
   }
 
   /**
@@ -52,26 +113,12 @@ export class OperationCall {
    * given twice.
    */
   get naming(): NamingRequest {
-    return (this.#naming ??= this.#readNaming());
-  }
-
-  #readNaming(): NamingRequest {
-    if (this.request.method !== 'GET') return membersOf(this.#body);
-    for (const name of ['query', ...NAMING_MEMBERS]) {
-      if (this.#params.getAll(name).length > 1)
-        throw badInput(name, `The query parameter ${name} must be sent only once.`);
-    }
-    return {
-      query: this.#params.get('query'),
-      id: this.#params.get('id'),
-      documentId: this.#params.get('documentId'),
-      extensions: jsonIn(this.#params, 'extensions'),
-    };
+    return this.request.method === 'GET' ? this.#query.naming : membersOf(this.#body);
   }
 
   /** Throws BAD_USER_INPUT where the variables of a GET are not JSON. */
   checkVariables(): void {
-    jsonIn(this.#params, 'variables');
+    jsonIn(this.#query.params, 'variables');
   }
 
   /**
@@ -81,24 +128,8 @@ export class OperationCall {
    * @param text the text of the persisted operation that the request names; null where the request has its own
    */
   sent(text: string | null): SentOperation | null {
-    return this.request.method === 'GET' ? this.#sentByGet(text) : this.#sentByPost(text);
-  }
-
-  #sentByGet(named: string | null): SentOperation | null {
-    const params = this.#params;
-    if (this.request.headers['content-type'] !== undefined) return null;
-    if (PARAMETERS.some((name) => params.getAll(name).length > 1)) return null;
-    const text = named ?? params.get('query');
-    if (text === null || (named === null && params.has('extensions'))) return null;
-    const variables = params.get('variables');
-    return {
-      text,
-      operationName: params.get('operationName') ?? undefined,
-      variables: {
-        text: () => variables ?? '{}',
-        value: () => variablesIn(params),
-      },
-    };
+    if (this.request.method !== 'GET') return this.#sentByPost(text);
+    return this.request.headers['content-type'] === undefined ? this.#query.sent(text) : null;
   }
 
   #sentByPost(named: string | null): SentOperation | null {
@@ -127,7 +158,7 @@ export class OperationCall {
     for (const [name, value] of Object.entries(this.request.headers)) {
       if (value !== undefined) headers.set(name, Array.isArray(value) ? value.join(', ') : value);
     }
-    const params = new URLSearchParams(this.#params);
+    const params = new URLSearchParams(this.#query.params);
     if (text === null) return { method, headers, search: `?${params}`, body: this.#body };
     if (method !== 'GET') {
       const { id: _, documentId: __, extensions, ...others } = membersOf(this.#body);

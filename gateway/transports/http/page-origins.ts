@@ -1,6 +1,6 @@
 /** The origins whose pages may call the gateway: its own, and those that FLEETFLAG_ALLOWED_ORIGINS names. */
 import cors, { type FastifyCorsOptions } from '@fastify/cors';
-import type { FastifyInstance } from 'fastify';
+import type { FastifyInstance, FastifyPluginCallback, onRequestHookHandler } from 'fastify';
 
 /** Decides by the Origin of a request (Fetch, "Origin header"). */
 export interface PageOrigins {
@@ -56,9 +56,33 @@ const EXPOSED = [
 /** The time for which a browser may reuse the answer to a preflight. */
 const PREFLIGHT_MAX_AGE_SECONDS = 600;
 
+type CorsOptions = Parameters<typeof cors>[1];
+
+/**
+ * The plugin, whose hook copies its options several times for each request, for requests of pages and preflights alone.
+ * What it would say to all others is that answers depend on the origin.
+ */
+const onlyForPages: FastifyPluginCallback<CorsOptions> = Object.assign(
+  (scope: FastifyInstance, options: CorsOptions, done: () => void) => {
+    const ofPages: FastifyInstance = Object.create(scope, {
+      addHook: {
+        value: (name: 'onRequest', hook: onRequestHookHandler) =>
+          scope.addHook(name, function (request, reply, next) {
+            if (request.headers.origin !== undefined || request.method === 'OPTIONS')
+              return hook.call(scope, request, reply, next);
+            reply.header('vary', 'Origin');
+            next();
+          }),
+      },
+    });
+    cors(ofPages, options, done);
+  },
+  { [Symbol.for('skip-override')]: true },
+);
+
 /** Lets pages of the admitted origins call `path`, a route that is added to `scope` (Fetch, "CORS protocol"). */
 export async function admitPages(scope: FastifyInstance, path: string, origins: PageOrigins): Promise<void> {
-  await scope.register(cors, {
+  await scope.register(onlyForPages, {
     delegator: ({ headers, url }, done) => {
       const { origin } = headers;
       const options: FastifyCorsOptions = {

@@ -59,6 +59,9 @@ export function refuseAsHttpSays(app: FastifyInstance): void {
     );
   };
   // This comes before the body is read: a fault in the body would otherwise hide that the method is wrong.
-  app.addHook('onRequest', async (request, reply) => (request.is404 ? refuseUnknown(request, reply) : undefined));
+  app.addHook('onRequest', (request, reply, next) => {
+    if (request.is404) refuseUnknown(request, reply);
+    else next();
+  });
   app.setNotFoundHandler(refuseUnknown);
 }

@@ -14,13 +14,12 @@ import { refuse } from './refusal.ts';
  * bytes that are not UTF-8 would be replaced without an error.
  */
 export function readPlainBodies(app: FastifyInstance): void {
-  app.addHook('onRequest', async (request, reply) => {
+  app.addHook('onRequest', (request, reply, next) => {
     const encoding = request.headers['content-encoding'];
-    if (encoding === undefined || encoding.trim() === '' || encoding.trim().toLowerCase() === 'identity')
-      return undefined;
+    if (encoding === undefined || encoding.trim() === '' || encoding.trim().toLowerCase() === 'identity') return next();
     // The codings that are accepted instead (RFC 9110, section 15.5.16).
     reply.header('accept-encoding', 'identity');
-    return refuse(
+    refuse(
       request,
       reply,
       new FleetFlagError(

@@ -1,6 +1,6 @@
 import type { IncomingMessage } from 'node:http';
 import { describe, expect, test } from '@jest/globals';
-import { originReader, requestIdOf } from './request-origin.ts';
+import { peerReader, requestIdOf } from './request-origin.ts';
 
 function addressOf(
   remoteAddress: string | undefined,
@@ -8,7 +8,7 @@ function addressOf(
   trusted: readonly string[] = [],
 ): string | null {
   const headers = forwarded === undefined ? {} : { 'x-forwarded-for': forwarded };
-  return originReader(trusted)({ headers, socket: { remoteAddress } } as unknown as IncomingMessage).ipAddress;
+  return peerReader(trusted)({ headers, socket: { remoteAddress } } as unknown as IncomingMessage).ipAddress;
 }
 
 describe('the address of a request', () => {

@@ -1,7 +1,7 @@
 /** The origin of a request, for HTTP and websockets: its address, user agent and id. */
 import { randomUUID } from 'node:crypto';
 import type { IncomingHttpHeaders, IncomingMessage } from 'node:http';
-import { isIP } from 'node:net';
+import { isIP, type Socket } from 'node:net';
 import proxyAddress from '@fastify/proxy-addr';
 import type { RequestOrigin } from '../../../core/access/caller.ts';
 
@@ -30,26 +30,27 @@ function readAddress(text: string | undefined): string | null {
 export type PeerReader = (request: IncomingMessage) => Omit<RequestOrigin, 'requestId'>;
 
 /**
- * Creates the function that gives the address and user agent of a connection's client. `X-Forwarded-For` counts only as far as proxies of
- * `trustedProxies` have written it, because a client can send any text before that.
+ * Creates the function that gives the address and user agent of a connection's client. `X-Forwarded-For` counts only as
+ * far as proxies of `trustedProxies` have written it, because a client can send any text before that.
  *
  * @param trustedProxies addresses and CIDR ranges
  * @throws TypeError for a trusted proxy that is neither
  */
 export function peerReader(trustedProxies: readonly string[]): PeerReader {
   const trusts = proxyAddress.compile([...trustedProxies]);
-  return (request) => {
-    const peer = request.socket.remoteAddress;
-    return {
-      // A peer that has already disconnected has no address.
-      ipAddress: peer === undefined ? null : (readAddress(proxyAddress(request, trusts)) ?? readAddress(peer)),
-      userAgent: request.headers['user-agent'] ?? null,
-    };
+  /** The addresses of connections; a connection has many requests. */
+  const peers = new WeakMap<Socket, string | null>();
+  const peerOf = (socket: Socket): string | null => {
+    let address = peers.get(socket);
+    if (address === undefined) peers.set(socket, (address = readAddress(socket.remoteAddress)));
+    return address;
   };
-}
-
-/** A function that gives a request's origin: its peer as `peerReader` gives it, and its id. */
-export function originReader(trustedProxies: readonly string[]): (request: IncomingMessage) => RequestOrigin {
-  const peerOf = peerReader(trustedProxies);
-  return (request) => ({ ...peerOf(request), requestId: requestIdOf(request.headers) });
+  const addressOf = (request: IncomingMessage): string | null => {
+    // A peer that has already disconnected has no address.
+    if (request.socket.remoteAddress === undefined) return null;
+    const peer = peerOf(request.socket);
+    const isForwarded = request.headers['x-forwarded-for'] !== undefined;
+    return isForwarded ? (readAddress(proxyAddress(request, trusts)) ?? peer) : peer;
+  };
+  return (request) => ({ ipAddress: addressOf(request), userAgent: request.headers['user-agent'] ?? null });
 }

@@ -2,14 +2,13 @@
 import type { IncomingMessage } from 'node:http';
 import fastify, { type FastifyInstance, type FastifyReply } from 'fastify';
 import { FleetFlagError } from '../../../core/errors.ts';
-import type { RequestOrigin } from '../../../core/access/caller.ts';
 import { OPERATION_LIMITS } from '../../operations/limits/operation-limits.ts';
 import type { GatewayMetrics } from '../../monitoring/gateway-metrics.ts';
 import { addGraphqlRoute, type GraphqlRouteOptions } from './graphql-route.ts';
 import { admitPages, type PageOrigins } from './page-origins.ts';
 import { refuse, refuseAsHttpSays } from './refusal.ts';
 import { readPlainBodies, refuseBytes } from './request-body.ts';
-import { requestIdOf } from './request-origin.ts';
+import { requestIdOf, type PeerReader } from './request-origin.ts';
 
 /** The timeouts of requests, in milliseconds. The first two are limits (operation-limits.ts). */
 export interface RequestTimes {
@@ -27,8 +26,8 @@ export interface RoutesOptions extends GraphqlRouteOptions {
   readonly publicKeys: () => Promise<unknown>;
   /** Resolves to whether each subgraph and store that requests need answers, by its name. */
   readonly readiness: () => Promise<Readonly<Record<string, boolean>>>;
-  /** Gives the address, user agent and id of a request. */
-  readonly originOf: (request: IncomingMessage) => RequestOrigin;
+  /** Gives the address and user agent of a request. */
+  readonly peerOf: PeerReader;
   /** The origins whose pages may call `/graphql`. */
   readonly pages: PageOrigins;
   readonly playground: boolean;
@@ -42,7 +41,7 @@ export interface RoutesOptions extends GraphqlRouteOptions {
 export function createRoutes({
   publicKeys,
   readiness,
-  originOf,
+  peerOf,
   pages,
   playground,
   metrics,
@@ -57,6 +56,8 @@ export function createRoutes({
     onProtoPoisoning: 'ignore',
     onConstructorPoisoning: 'ignore',
     requestTimeout: times.requestTimeout,
+    // Who needs query parameters reads them (operation-call.ts).
+    routerOptions: { querystringParser: () => ({}) },
     http: {
       headersTimeout: times.headersTimeout,
       requestTimeout: times.requestTimeout,
@@ -74,11 +75,15 @@ export function createRoutes({
       ),
   });
   // This comes first, so that every answer, a failure included, names its request id.
-  app.addHook('onRequest', async (request, reply) => void reply.header('x-request-id', request.id));
+  app.addHook('onRequest', (request, reply, next) => {
+    reply.header('x-request-id', request.id);
+    next();
+  });
 
-  app.addHook('onResponse', async (request, reply) =>
-    metrics.answered(request.routeOptions.url ?? 'none', reply.statusCode, reply.elapsedTime / 1_000),
-  );
+  app.addHook('onResponse', (request, reply, next) => {
+    metrics.answered(request.routeOptions.url ?? 'none', reply.statusCode, reply.elapsedTime / 1_000);
+    next();
+  });
 
   app.setErrorHandler((error: Error & { statusCode?: number }, request, reply) => {
     if (error instanceof FleetFlagError) return refuse(request, reply, error);
@@ -104,7 +109,7 @@ export function createRoutes({
 
   void app.register(async (scope) => {
     await admitPages(scope, '/graphql', pages);
-    addGraphqlRoute(scope, graphql, (request) => ({ ...originOf(request.raw), requestId: request.id }));
+    addGraphqlRoute(scope, graphql, (request) => ({ ...peerOf(request.raw), requestId: request.id }));
   });
 
   app.get('/health/live', () => ({ status: 'ok' }));
