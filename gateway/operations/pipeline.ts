@@ -128,6 +128,9 @@ export class OperationPipeline {
   /** What others send pushes none of the vehicles' few texts out, which a whole fleet uses. */
   readonly #documents: Readonly<Record<'ofVehicles' | 'ofOthers', DocumentCache>>;
 
+  /** A transport that knows an operation again gives the same object. */
+  readonly #lastCalls = new WeakMap<SentOperation, { readonly scopeText: string; readonly call: GovernedCall }>();
+
   constructor(parts: PipelineParts) {
     this.#parts = parts;
     const cache = () =>
@@ -233,19 +236,24 @@ export class OperationPipeline {
    * Steps 4 to 6 of a query whose answer revisions govern; null for any other operation, and for one that a step
    * refuses: its transport takes it through the steps one by one.
    */
-  governed({ text, operationName, variables }: SentOperation, caller: Caller): GovernedCall | null {
+  governed(sent: SentOperation, caller: Caller): GovernedCall | null {
     const { answers } = this.#parts;
+    const { text, operationName, variables } = sent;
+    const scope = permissionScope(caller);
+    const scopeText = JSON.stringify(scope);
+    const last = this.#lastCalls.get(sent);
+    if (last?.scopeText === scopeText) return last.call;
     try {
       const checked = this.check(text, operationName, caller);
       if (!answers.mayGovern(checked)) return null;
-      const scope = permissionScope(caller);
-      const name = [checked.hash, operationName ?? '', JSON.stringify(scope), variables.text()].join('\n');
+      const name = [checked.hash, operationName ?? '', scopeText, variables.text()].join('\n');
       let call: GovernedCall | null | undefined = this.#calls.get(name);
       if (call === undefined) {
         const permitted = this.permit(checked, variables.value(), caller);
         call = answers.call(permitted, { text, operationName }, scope);
         if (call !== null) this.#calls.set(name, call);
       }
+      if (call !== null) this.#lastCalls.set(sent, { scopeText, call });
       return call;
     } catch {
       return null;

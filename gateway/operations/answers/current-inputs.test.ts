@@ -18,6 +18,7 @@ beforeEach(() => {
         asked.push({ vins, keys, end: (result) => (result instanceof Error ? reject(result) : resolve(result)) }),
       ),
     { warn: (_, message) => void warnings.push(message) },
+    0,
   );
 });
 
@@ -98,6 +99,23 @@ describe('while the states cannot be read', () => {
       jest.useRealTimers();
     }
   });
+});
+
+test('a read begins the later, the more callers the one before it answered', async () => {
+  const beginnings: number[] = [];
+  const paced = new CurrentInputs(
+    async () => {
+      beginnings.push(performance.now());
+      return INPUTS;
+    },
+    { warn: () => undefined },
+    0.5,
+  );
+  await Promise.all(Array.from({ length: 8 }, () => paced.now([], [])));
+  await paced.now([], []);
+  const [first = 0, second = 0] = beginnings;
+  expect(beginnings).toHaveLength(2);
+  expect(second - first).toBeGreaterThanOrEqual(3.9);
 });
 
 describe('the flags subgraph', () => {

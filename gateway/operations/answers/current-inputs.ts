@@ -14,6 +14,10 @@ import { gatewayIdentity } from '../../credentials/api-key-directory.ts';
 /** Reads the positions of all environments, and the states of these vehicles and flags. */
 export type ReadInputs = (vins: readonly string[], keys: readonly string[]) => Promise<AnswerInputs>;
 
+/** The least milliseconds between the beginnings of two reads, for each caller that the last one answered. */
+const PACE_MS = 0.1;
+/** The highest such pace in milliseconds: 100 small statements a second, however many ask. */
+const CROWD_PACE_MS = 10;
 /** Milliseconds that a read may take. An operation that is run without it has timeouts of its own. */
 const READ_TIMEOUT_MS = 1_000;
 /** Milliseconds for which nothing is read after a read that failed: nobody waits for a database that is away. */
@@ -41,6 +45,7 @@ export function inputsOf(flags: Pick<SubgraphConnection, 'execute'>): ReadInputs
 
 /** Those who share a read, and what they ask for. */
 interface Batch {
+  callers: number;
   readonly vins: Set<string>;
   readonly keys: Set<string>;
   readonly inputs: Promise<AnswerInputs | null>;
@@ -51,7 +56,7 @@ function newBatch(): Batch {
   let resolve!: Batch['resolve'];
   const inputs = new Promise<AnswerInputs | null>((settle) => (resolve = settle));
   // eslint-disable-next-line fleetflag/no-promise-in-object -- It never rejects.
-  return { vins: new Set(), keys: new Set(), inputs, resolve };
+  return { callers: 0, vins: new Set(), keys: new Set(), inputs, resolve };
 }
 
 export class CurrentInputs {
@@ -62,10 +67,12 @@ export class CurrentInputs {
   #isDue = false;
   /** On the clock of `performance.now()`. */
   #awayUntilMs = -Infinity;
+  #nextReadMs = -Infinity;
 
   constructor(
     private readonly read: ReadInputs,
     private readonly logger: Pick<GatewayLogger, 'warn'>,
+    private readonly paceMs = PACE_MS,
   ) {}
 
   /**
@@ -79,6 +86,7 @@ export class CurrentInputs {
     let batch = this.#waiting.at(-1);
     if (batch === undefined || Math.max(batch.vins.size + vins.length, batch.keys.size + keys.length) > MAX_INPUT_NAMES)
       this.#waiting.push((batch = newBatch()));
+    batch.callers += 1;
     for (const vin of vins) batch.vins.add(vin);
     for (const key of keys) batch.keys.add(key);
     this.#readNext();
@@ -88,17 +96,21 @@ export class CurrentInputs {
   #readNext(): void {
     if (this.#isDue || this.#reads === MAX_READS || this.#waiting.length === 0) return;
     this.#isDue = true;
-    // In a later turn, so that requests that have arrived together share the read.
-    setImmediate(() => {
+    const begin = () => {
       this.#isDue = false;
       unattended(this.#readBatch(), 'Reading the states of answers');
-    });
+    };
+    const wait = this.#nextReadMs - performance.now();
+    // In a later turn, so that requests that have arrived together share the read.
+    if (wait > 0) setTimeout(begin, wait);
+    else setImmediate(begin);
   }
 
   async #readBatch(): Promise<void> {
     const batch = this.#waiting.shift();
     if (batch === undefined) return;
     this.#reads += 1;
+    this.#nextReadMs = performance.now() + Math.min(CROWD_PACE_MS, this.paceMs * batch.callers);
     this.#readNext();
     try {
       batch.resolve(

@@ -2,13 +2,70 @@
 import type { Redis } from 'ioredis';
 import { RateLimiterMemory, RateLimiterRedis, type RateLimiterAbstract } from 'rate-limiter-flexible';
 import type { RateLimiter } from '../../../core/access/rate-limiter.ts';
+import { unattended } from '../../../core/async/unattended.ts';
 
 /** The library has one limit for each limiter object; our limits differ by key, so it only counts and we compare. */
 const COUNT_ONLY = Number.MAX_SAFE_INTEGER;
 
+/** What a limiter needs of the library's objects. */
+type Counter = Pick<RateLimiterAbstract, 'consume' | 'reward' | 'delete'>;
+type Counted = Pick<Awaited<ReturnType<Counter['consume']>>, 'consumedPoints' | 'msBeforeNext'>;
+
+/** A use that waits to be counted. */
+interface Use {
+  readonly resolve: (counted: Counted) => void;
+  readonly reject: (error: unknown) => void;
+}
+
+/**
+ * Counts the uses of a key that come within one turn of the event loop by one command; each use gets its own count, as
+ * if they had come one after another.
+ */
+class CountedByTurn {
+  readonly #due = new Map<string, Use[]>();
+
+  constructor(private readonly counter: Counter) {}
+
+  consume(key: string): Promise<Counted> {
+    return new Promise((resolve, reject) => {
+      const uses = this.#due.get(key);
+      if (uses !== undefined) return void uses.push({ resolve, reject });
+      this.#due.set(key, [{ resolve, reject }]);
+      setImmediate(() => this.#count(key));
+    });
+  }
+
+  reward(key: string): Promise<unknown> {
+    this.#count(key);
+    return this.counter.reward(key);
+  }
+
+  delete(key: string): Promise<unknown> {
+    this.#count(key);
+    return this.counter.delete(key);
+  }
+
+  #count(key: string): void {
+    const uses = this.#due.get(key);
+    if (uses === undefined) return;
+    this.#due.delete(key);
+    const counted = this.counter.consume(key, uses.length).then(
+      ({ consumedPoints, msBeforeNext }) => {
+        const before = consumedPoints - uses.length;
+        for (const [index, { resolve }] of uses.entries())
+          resolve({ consumedPoints: before + index + 1, msBeforeNext });
+      },
+      (error: unknown) => {
+        for (const { reject } of uses) reject(error);
+      },
+    );
+    unattended(counted, 'Counting uses of a key');
+  }
+}
+
 /** Builds a limiter with one library object for each length of window. */
-function limiterOver(create: (windowSeconds: number) => RateLimiterAbstract): RateLimiter {
-  const counters = new Map<number, RateLimiterAbstract>();
+function limiterOver(create: (windowSeconds: number) => Counter | CountedByTurn): RateLimiter {
+  const counters = new Map<number, Counter | CountedByTurn>();
   const counterOf = (windowSeconds: number) => {
     let counter = counters.get(windowSeconds);
     if (counter === undefined) counters.set(windowSeconds, (counter = create(windowSeconds)));
@@ -44,13 +101,15 @@ export function createInProcessRateLimiter(): RateLimiter {
 export function createRedisRateLimiter(storeClient: Redis, keyPrefix: string): RateLimiter {
   return limiterOver(
     (duration) =>
-      new RateLimiterRedis({
-        storeClient,
-        points: COUNT_ONLY,
-        duration,
-        keyPrefix: `${keyPrefix}:${duration}`,
-        rejectIfRedisNotReady: true,
-        insuranceLimiter: new RateLimiterMemory({ points: COUNT_ONLY, duration }),
-      }),
+      new CountedByTurn(
+        new RateLimiterRedis({
+          storeClient,
+          points: COUNT_ONLY,
+          duration,
+          keyPrefix: `${keyPrefix}:${duration}`,
+          rejectIfRedisNotReady: true,
+          insuranceLimiter: new RateLimiterMemory({ points: COUNT_ONLY, duration }),
+        }),
+      ),
   );
 }
