@@ -64,7 +64,7 @@ type CorsOptions = Parameters<typeof cors>[1];
  */
 const onlyForPages: FastifyPluginCallback<CorsOptions> = Object.assign(
   (scope: FastifyInstance, options: CorsOptions, done: () => void) => {
-    const ofPages: FastifyInstance = Object.create(scope, {
+    const ofPages = Object.create(scope, {
       addHook: {
         value: (name: 'onRequest', hook: onRequestHookHandler) =>
           scope.addHook(name, function (request, reply, next) {
@@ -74,7 +74,7 @@ const onlyForPages: FastifyPluginCallback<CorsOptions> = Object.assign(
             next();
           }),
       },
-    });
+    }) as FastifyInstance;
     cors(ofPages, options, done);
   },
   { [Symbol.for('skip-override')]: true },
