@@ -17,7 +17,7 @@ export interface FanOutTimes {
   readonly apartMs: number;
 }
 
-const TIMES: FanOutTimes = { turnMs: 4, socketsBetweenLooks: 16, apartMs: 250 };
+const TIMES: FanOutTimes = { turnMs: 2, socketsBetweenLooks: 16, apartMs: 250 };
 const APART_FACTOR = 4;
 
 /** A pass over the sockets of one operation. */
