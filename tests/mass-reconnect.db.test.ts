@@ -114,7 +114,7 @@ test(`${VEHICLES} vehicles that meet a restarted control plane within a second a
   for (const { query } of watched.statements) {
     const what = /\bsigned_definition\b|\bjws\b/.test(query)
       ? 'definitions'
-      : /\bFROM environments$/.test(query)
+      : /\bFROM environments(\)|$)/.test(query)
         ? 'looks'
         : 'everything else';
     counted.set(what, (counted.get(what) ?? 0) + 1);
