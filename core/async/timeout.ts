@@ -1,17 +1,17 @@
 import { timerDelay } from './timer-delay.ts';
 
-/** What `withTimeout` rejects with when the time is over. */
+/** The error of `withTimeout`. */
 export class TimeoutError extends Error {
   override readonly name = 'TimeoutError';
 }
 
 /**
- * The result of `work`, or a rejection with a TimeoutError when it is not there in time. The work is told by its
- * signal, and may go on all the same: what it holds is held until it ends. (Where one `fetch` is all that is waited for,
- * `AbortSignal.timeout` does.)
+ * Gives the result of `work`, or rejects with a TimeoutError when there is none in time. The signal of `work` is then
+ * aborted. Work that ignores its signal goes on, and holds what it has acquired until it ends. For a single `fetch`,
+ * `AbortSignal.timeout` is enough.
  *
  * @param timeoutMs milliseconds
- * @param message of the TimeoutError
+ * @param message the message of the TimeoutError
  */
 export async function withTimeout<T>(
   timeoutMs: number,
@@ -23,11 +23,11 @@ export async function withTimeout<T>(
   const over = new Promise<never>((_, reject) => {
     const end = () => {
       const error = new TimeoutError(message);
-      // Before the work is told: what it then rejects with is of no interest.
+      // This comes before the abort, because the error with which the work then rejects is of no interest.
       reject(error);
       late.abort(error);
     };
-    // A turn later, so that work that has ended while this process was busy counts as what it is.
+    // It ends a turn later, so that work that ended while this process was busy still counts.
     timer = setTimeout(() => setImmediate(end), timerDelay(timeoutMs));
   });
   try {
