@@ -7,14 +7,8 @@ import { TestControlPlane } from './testing/control-plane.ts';
 import { TEST_VIN, TestVehicle, vehicleToken } from './testing/test-vehicle.ts';
 import { eventually } from '../core/testing/eventually.ts';
 import { AGENT_VERSION } from './version.ts';
+import { ON } from './testing/rules.ts';
 
-const ON: RuleDefinition = {
-  id: 'on',
-  type: 'percentage_rollout',
-  priority: 1,
-  enabled: true,
-  conditions: { rollout_percentage: 100 },
-};
 const OFF: RuleDefinition = {
   id: 'off',
   type: 'kill_switch',

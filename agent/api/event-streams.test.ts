@@ -6,7 +6,6 @@ import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 import { OFREPWebProvider } from '@openfeature/ofrep-web-provider';
 import { OpenFeature, ProviderEvents } from '@openfeature/web-sdk';
 import { EventSource } from 'eventsource';
-import type { RuleDefinition } from '../../core/model.ts';
 import type { FlagChange } from '../agent-events.ts';
 import { TestControlPlane } from '../testing/control-plane.ts';
 import { sourceOf, testFlag } from '../testing/held-flags.ts';
@@ -14,14 +13,8 @@ import { TestVehicle } from '../testing/test-vehicle.ts';
 import { eventually } from '../../core/testing/eventually.ts';
 import { EVENT_STREAM_LIMITS, type EventStreamLimits } from './event-streams.ts';
 import { LocalServer, type LocalServerOptions } from './local-server.ts';
+import { KILL } from '../testing/rules.ts';
 
-const KILL: RuleDefinition = {
-  id: 'kill',
-  type: 'kill_switch',
-  priority: 1,
-  enabled: true,
-  conditions: { force_disabled: true },
-};
 const servers = new Set<LocalServer>();
 
 afterEach(async () => {

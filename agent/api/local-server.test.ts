@@ -1,27 +1,12 @@
 import { connect } from 'node:net';
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
-import type { RuleDefinition } from '../../core/model.ts';
 import type { FleetFlagAgent } from '../fleet-flag-agent.ts';
 import { TestControlPlane } from '../testing/control-plane.ts';
 import { TEST_VIN, TestVehicle } from '../testing/test-vehicle.ts';
 import { eventually } from '../../core/testing/eventually.ts';
 import { AGENT_VERSION } from '../version.ts';
 import { LocalServer } from './local-server.ts';
-
-const EU: RuleDefinition = {
-  id: 'eu',
-  type: 'vehicle_target',
-  priority: 1,
-  enabled: true,
-  conditions: { regions: ['EU'] },
-};
-const PREMIUM: RuleDefinition = {
-  id: 'premium',
-  type: 'user_attribute',
-  priority: 1,
-  enabled: true,
-  conditions: { attribute: 'subscription', operator: 'in', values: ['premium'] },
-};
+import { EU, PREMIUM } from '../testing/rules.ts';
 
 let plane: TestControlPlane;
 let vehicle: TestVehicle;

@@ -3,18 +3,11 @@ import { OFREPProvider } from '@openfeature/ofrep-provider';
 import { OFREPWebProvider } from '@openfeature/ofrep-web-provider';
 import { OpenFeature, ProviderStatus } from '@openfeature/server-sdk';
 import { OpenFeature as WebOpenFeature } from '@openfeature/web-sdk';
-import type { FlagType, JsonValue, RuleDefinition } from '../../core/model.ts';
+import type { FlagType, JsonValue } from '../../core/model.ts';
 import { TestControlPlane } from '../testing/control-plane.ts';
 import { TestVehicle } from '../testing/test-vehicle.ts';
 import { LocalServer } from './local-server.ts';
-
-const PREMIUM: RuleDefinition = {
-  id: 'premium',
-  type: 'user_attribute',
-  priority: 1,
-  enabled: true,
-  conditions: { attribute: 'subscription', operator: 'in', values: ['premium'] },
-};
+import { PREMIUM } from '../testing/rules.ts';
 
 let plane: TestControlPlane;
 let vehicle: TestVehicle;

@@ -13,14 +13,8 @@ import type { FleetFlagAgent } from '../fleet-flag-agent.ts';
 import { TestControlPlane } from '../testing/control-plane.ts';
 import { TestVehicle } from '../testing/test-vehicle.ts';
 import { FleetFlagProvider } from './fleet-flag-provider.ts';
+import { EU, KILL, PREMIUM } from '../testing/rules.ts';
 
-const PREMIUM: RuleDefinition = {
-  id: 'premium',
-  type: 'user_attribute',
-  priority: 1,
-  enabled: true,
-  conditions: { attribute: 'subscription', operator: 'in', values: ['premium'] },
-};
 const EVERYBODY: RuleDefinition = {
   id: 'all',
   type: 'percentage_rollout',
@@ -29,21 +23,6 @@ const EVERYBODY: RuleDefinition = {
   conditions: { rollout_percentage: 100 },
   variant: 'fast',
 };
-const KILL: RuleDefinition = {
-  id: 'kill',
-  type: 'kill_switch',
-  priority: 1,
-  enabled: true,
-  conditions: { force_disabled: true },
-};
-const EU: RuleDefinition = {
-  id: 'eu',
-  type: 'vehicle_target',
-  priority: 1,
-  enabled: true,
-  conditions: { regions: ['EU'] },
-};
-
 type Kind = 'boolean' | 'string' | 'number' | 'object';
 type Details = EvaluationDetails<JsonValue>;
 type Ask = (kind: Kind, key: string, defaultValue: JsonValue, context: Record<string, JsonValue>) => Promise<Details>;

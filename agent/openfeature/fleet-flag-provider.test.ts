@@ -6,20 +6,13 @@ import {
   createEvaluationEvent,
   type Client,
 } from '@openfeature/server-sdk';
-import type { RuleDefinition } from '../../core/model.ts';
 import type { FleetFlagAgent } from '../fleet-flag-agent.ts';
 import { TestControlPlane } from '../testing/control-plane.ts';
 import { TestVehicle } from '../testing/test-vehicle.ts';
 import { eventually } from '../../core/testing/eventually.ts';
 import { FleetFlagProvider, type FleetFlagProviderOptions } from './fleet-flag-provider.ts';
+import { PREMIUM } from '../testing/rules.ts';
 
-const PREMIUM: RuleDefinition = {
-  id: 'premium',
-  type: 'user_attribute',
-  priority: 1,
-  enabled: true,
-  conditions: { attribute: 'subscription', operator: 'in', values: ['premium'] },
-};
 const OTHER_VIN = 'KMHL14JA5PA000009';
 
 let plane: TestControlPlane;

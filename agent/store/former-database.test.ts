@@ -1,19 +1,12 @@
 import { readFile } from 'node:fs/promises';
 import { afterEach, beforeEach, expect, test } from '@jest/globals';
 import initSqlJs from 'sql.js';
-import type { RuleDefinition } from '../../core/model.ts';
 import { TestControlPlane } from '../testing/control-plane.ts';
 import { writeFormerDatabase, type FormerState } from '../testing/former-database.ts';
 import { TEST_VIN, TestVehicle } from '../testing/test-vehicle.ts';
 import { eventually } from '../../core/testing/eventually.ts';
+import { ON } from '../testing/rules.ts';
 
-const ON: RuleDefinition = {
-  id: 'on',
-  type: 'percentage_rollout',
-  priority: 1,
-  enabled: true,
-  conditions: { rollout_percentage: 100 },
-};
 const DAY_SECONDS = 86_400;
 const NOWHERE = { url: 'ws://127.0.0.1:1/graphql' };
 

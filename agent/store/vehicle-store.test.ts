@@ -2,7 +2,6 @@ import { readFile, rm, truncate, writeFile } from 'node:fs/promises';
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 import fc from 'fast-check';
 import initSqlJs, { type Database } from 'sql.js';
-import type { RuleDefinition } from '../../core/model.ts';
 import type { FleetFlagAgent } from '../fleet-flag-agent.ts';
 import { TestControlPlane } from '../testing/control-plane.ts';
 import { TestVehicle } from '../testing/test-vehicle.ts';
@@ -11,14 +10,7 @@ import { AGENT_VERSION } from '../version.ts';
 import { nodeFileSystem, type FileSystem } from './files/durable-file.ts';
 import { JOURNAL_BYTES } from './queue-journal.ts';
 import { createTables } from './rows/schema.ts';
-
-const ON: RuleDefinition = {
-  id: 'on',
-  type: 'percentage_rollout',
-  priority: 1,
-  enabled: true,
-  conditions: { rollout_percentage: 100 },
-};
+import { ON } from '../testing/rules.ts';
 
 let plane: TestControlPlane;
 let vehicle: TestVehicle;

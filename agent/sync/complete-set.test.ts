@@ -10,21 +10,8 @@ import { TestControlPlane, type SyncMessage } from '../testing/control-plane.ts'
 import { signJws } from '../testing/signing.ts';
 import { TestVehicle } from '../testing/test-vehicle.ts';
 import { eventually } from '../../core/testing/eventually.ts';
+import { KILL, ON } from '../testing/rules.ts';
 
-const ON: RuleDefinition = {
-  id: 'on',
-  type: 'percentage_rollout',
-  priority: 1,
-  enabled: true,
-  conditions: { rollout_percentage: 100 },
-};
-const KILL: RuleDefinition = {
-  id: 'kill',
-  type: 'kill_switch',
-  priority: 1,
-  enabled: true,
-  conditions: { force_disabled: true },
-};
 const UNKNOWN = {
   id: 'new',
   type: 'lunar_phase',

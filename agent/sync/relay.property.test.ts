@@ -6,7 +6,6 @@
 import { setTimeout as pause } from 'node:timers/promises';
 import { expect, test } from '@jest/globals';
 import fc from 'fast-check';
-import type { RuleDefinition } from '../../core/model.ts';
 import { emptyState, heldRevision, isStale, type VehicleState } from '../state.ts';
 import { TestControlPlane, type ChangeMessage, type SyncMessage } from '../testing/control-plane.ts';
 import { eventually } from '../../core/testing/eventually.ts';
@@ -18,16 +17,10 @@ import type { GraphqlResult, LinkEnding } from '../link/gateway-link.ts';
 import { PROOF_QUERY, type SignedFlag } from '../link/operations.ts';
 import { SyncHistory } from './sync-history.ts';
 import { SyncSession } from './sync-session.ts';
+import { KILL } from '../testing/rules.ts';
 
 const DAY_MS = 86_400_000;
 const NEVER_MS = 1_000_000_000;
-const KILL: RuleDefinition = {
-  id: 'kill',
-  type: 'kill_switch',
-  priority: 1,
-  enabled: true,
-  conditions: { force_disabled: true },
-};
 const RUNS = 60;
 
 /** Draws of the relay. */

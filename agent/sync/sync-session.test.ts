@@ -1,6 +1,5 @@
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 import fc from 'fast-check';
-import type { RuleDefinition } from '../../core/model.ts';
 import { DEFINITION_JWS_TYPE, STATEMENT_JWS_TYPE } from '../../core/wire/definition.ts';
 import { PROOF_JWS_TYPE } from '../../core/wire/proof.ts';
 import type { FleetFlagAgentOptions } from '../agent-options.ts';
@@ -9,14 +8,7 @@ import { TestControlPlane, type ChangeMessage } from '../testing/control-plane.t
 import { createSigningKey, signJws } from '../testing/signing.ts';
 import { TestVehicle } from '../testing/test-vehicle.ts';
 import { eventually } from '../../core/testing/eventually.ts';
-
-const ON: RuleDefinition = {
-  id: 'on',
-  type: 'percentage_rollout',
-  priority: 1,
-  enabled: true,
-  conditions: { rollout_percentage: 100 },
-};
+import { ON } from '../testing/rules.ts';
 
 let plane: TestControlPlane;
 let vehicle: TestVehicle;

@@ -1,21 +1,14 @@
 /** The nonces that an agent sends over the wire where the clocks cannot tell the age of a proof. */
 import { afterEach, beforeEach, expect, test } from '@jest/globals';
 import { GraphQLError } from 'graphql';
-import type { RuleDefinition } from '../../core/model.ts';
 import { isNonce } from '../../core/wire/proof.ts';
 import type { FleetFlagAgentOptions } from '../agent-options.ts';
 import type { FleetFlagAgent } from '../fleet-flag-agent.ts';
 import { TestControlPlane, type SyncMessage } from '../testing/control-plane.ts';
 import { TestVehicle } from '../testing/test-vehicle.ts';
 import { eventually } from '../../core/testing/eventually.ts';
+import { ON } from '../testing/rules.ts';
 
-const ON: RuleDefinition = {
-  id: 'on',
-  type: 'percentage_rollout',
-  priority: 1,
-  enabled: true,
-  conditions: { rollout_percentage: 100 },
-};
 const DAY_MS = 86_400_000;
 const NEVER_MS = 1_000_000;
 

@@ -5,7 +5,6 @@
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from '@jest/globals';
-import type { RuleDefinition } from '../../core/model.ts';
 import { createAuthority } from '../testing/certificates.ts';
 import { ClockedCommand, NO_FAKETIME, type ClockedAgent } from '../testing/clocked-agent.ts';
 import { TestControlPlane } from '../testing/control-plane.ts';
@@ -13,14 +12,8 @@ import { TestVehicle } from '../testing/test-vehicle.ts';
 import { eventually } from '../../core/testing/eventually.ts';
 import { TlsFront } from '../testing/tls-front.ts';
 import { describeUnless } from '../../core/testing/unless.ts';
+import { ON } from '../testing/rules.ts';
 
-const ON: RuleDefinition = {
-  id: 'on',
-  type: 'percentage_rollout',
-  priority: 1,
-  enabled: true,
-  conditions: { rollout_percentage: 100 },
-};
 const HOUR_SECONDS = 3_600;
 const DAY = 24 * HOUR_SECONDS;
 const YEAR = 365 * DAY;

@@ -3,21 +3,14 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 import { GraphQLError } from 'graphql';
 import initSqlJs from 'sql.js';
-import type { RuleDefinition } from '../../../core/model.ts';
 import { EVALUATIONS_METRIC } from '../../../core/wire/metric.ts';
 import { LocalServer } from '../../api/local-server.ts';
 import type { FleetFlagAgent } from '../../fleet-flag-agent.ts';
 import { TestControlPlane } from '../../testing/control-plane.ts';
 import { TestVehicle } from '../../testing/test-vehicle.ts';
 import { eventually } from '../../../core/testing/eventually.ts';
+import { ON } from '../../testing/rules.ts';
 
-const ON: RuleDefinition = {
-  id: 'on',
-  type: 'percentage_rollout',
-  priority: 1,
-  enabled: true,
-  conditions: { rollout_percentage: 100 },
-};
 const NEVER_MS = 600_000;
 /** As `until` waits for conditions, the agent only has to come round soon. */
 const SOON = { metricsIntervalMs: 30, metricsWriteMs: 10 };
