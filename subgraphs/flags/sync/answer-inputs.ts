@@ -5,6 +5,7 @@
 import { badInput } from '../../../core/errors.ts';
 import { FLAG_KEY_PATTERN, VIN_PATTERN } from '../../../core/model.ts';
 import { MAX_INPUT_NAMES, type AnswerInputsJson } from '../../../core/wire/answer-inputs.ts';
+import { prepared } from '../../shared/postgres/prepared-statements.ts';
 import type { Reader } from '../../shared/postgres/transaction.ts';
 
 /** All that name something: PostgreSQL does not accept every text. */
@@ -27,7 +28,7 @@ export async function readInputs(
 ): Promise<AnswerInputsJson> {
   const vehicles = named(vins, VIN_PATTERN, 'vins');
   const flags = named(keys, FLAG_KEY_PATTERN, 'keys');
-  const [row] = await db.$queryRaw<AnswerInputsJson[]>`
+  const [row] = await db.$queryRaw<AnswerInputsJson[]>`${prepared('answer_inputs')}
     SELECT floor(extract(epoch FROM statement_timestamp()))::float8 AS second,
       (SELECT json_object_agg(name, revision || '@' || extract(epoch FROM updated_at)) FROM environments) AS environments,
       (SELECT COALESCE(json_object_agg(vin, json_build_array(model, sw_version, region)::text), '{}') FROM vehicles WHERE vin = ANY(${vehicles}::text[])) AS vehicles,
