@@ -7,20 +7,28 @@ import { buildCommands } from '../commands/build.ts';
 import { readPlainArguments } from '../commands/command-line.ts';
 import type { BenchmarkOptions } from './harness/options.ts';
 
+interface Benchmark {
+  readonly load: () => Promise<{ run: (options: BenchmarkOptions) => Promise<void> }>;
+  /** Whether `--quick` leaves it out where none is named. */
+  readonly isLong?: true;
+}
+
 /** Each module's `run` prints its table and leaves nothing behind. */
-const BENCHMARKS: Readonly<Record<string, () => Promise<{ run: (options: BenchmarkOptions) => Promise<void> }>>> = {
-  reads: () => import('./reads.ts'),
-  audience: () => import('./audience.ts'),
-  agent: () => import('./agent.ts'),
-  evaluation: () => import('./evaluation.ts'),
-  'event-streams': () => import('./event-streams.ts'),
-  flash: () => import('./flash.ts'),
-  'fan-out': () => import('./fan-out.ts'),
-  ingestion: () => import('./ingestion.ts'),
-  'kill-switch': () => import('./kill-switch.ts'),
-  storm: () => import('./storm.ts'),
-  start: () => import('./start.ts'),
-  sync: () => import('./sync.ts'),
+const BENCHMARKS: Readonly<Record<string, Benchmark>> = {
+  reads: { load: () => import('./reads.ts') },
+  pages: { load: () => import('./pages.ts') },
+  storm: { load: () => import('./storm.ts') },
+  evaluation: { load: () => import('./evaluation.ts') },
+  start: { load: () => import('./start.ts') },
+  cost: { load: () => import('./cost.ts'), isLong: true },
+  'fan-out': { load: () => import('./fan-out.ts'), isLong: true },
+  audience: { load: () => import('./audience.ts'), isLong: true },
+  agent: { load: () => import('./agent.ts'), isLong: true },
+  'event-streams': { load: () => import('./event-streams.ts'), isLong: true },
+  flash: { load: () => import('./flash.ts'), isLong: true },
+  ingestion: { load: () => import('./ingestion.ts'), isLong: true },
+  'kill-switch': { load: () => import('./kill-switch.ts'), isLong: true },
+  sync: { load: () => import('./sync.ts'), isLong: true },
 };
 
 const args = readPlainArguments(
@@ -28,7 +36,7 @@ const args = readPlainArguments(
 
 NAME is one of ${Object.keys(BENCHMARKS).join(', ')}; all of them where none is named.
 
-  --quick  fewer and shorter rounds
+  --quick  fewer and shorter rounds; without NAME only those of docs/reference/performance.md
   --help, --version`,
   { known: ['--quick'], most: 1 },
 );
@@ -39,9 +47,10 @@ if (name !== undefined && !Object.hasOwn(BENCHMARKS, name)) {
 } else {
   // The benchmarks start the commands as they are deployed.
   await buildCommands();
-  for (const [key, load] of Object.entries(BENCHMARKS)) {
-    if (name !== undefined && name !== key) continue;
+  const quick = args.includes('--quick');
+  for (const [key, { load, isLong = false }] of Object.entries(BENCHMARKS)) {
+    if (name === undefined ? quick && isLong : name !== key) continue;
     const { run } = await load();
-    await run({ quick: args.includes('--quick') });
+    await run({ quick });
   }
 }

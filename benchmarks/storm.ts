@@ -13,6 +13,7 @@ import { ApiClient } from '../commands/demo/api-client.ts';
 import { Child } from '../commands/demo/child-process.ts';
 import { deleteEmbeddedPostgres } from '../subgraphs/shared/postgres/embedded/embedded-postgres.ts';
 import { wallClock } from './fan-out-messages.ts';
+import { measureWriteLoop } from './harness/write-loop.ts';
 import { Participant } from './participant.ts';
 import type { VehicleCommand, VehicleMessage } from './storm-messages.ts';
 
@@ -190,4 +191,10 @@ export async function run(): Promise<void> {
   const figures = await measureStorm();
   console.log(`\nA fleet of ${figures.vehicles} at one control plane in one process\n\n| | |\n|---|---|`);
   for (const [name, value] of Object.entries(figures)) console.log(`| ${name} | ${Number(value).toFixed(2)} |`);
+  const loop = await measureWriteLoop(figures.vehicles, figures.messageBytes, ROUNDS);
+  console.log(
+    loop === null
+      ? '\nThis machine has no C compiler (cc): the loop of writes is left out.'
+      : `\nA loop of writes of the same bytes takes ${loop.deliveryMicroseconds.toFixed(1)} µs of CPU a delivery, and the last reader has them after ${loop.lastMilliseconds.toFixed(0)} ms: FleetFlag takes ${(figures.deliveryMicroseconds / loop.deliveryMicroseconds).toFixed(2)} × the CPU (goal ≤ 1.4 ×).`,
+  );
 }
