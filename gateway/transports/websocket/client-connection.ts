@@ -109,7 +109,7 @@ export class ClientConnection implements SocketOwner, WheelEntry {
   readonly openedAt: number;
   closingAt = 0;
   initialised = false;
-  /** When the last ping was sent, and whether its pong is still due. */
+  /** When the last ping was sent or, where none is under way, a message came; and whether its pong is still due. */
   pingedAt: number;
   pongDue = false;
   /** Since when it has been too far behind to be written to; null where it is not. */
@@ -203,6 +203,8 @@ export class ClientConnection implements SocketOwner, WheelEntry {
 
   message(data: Buffer, isText: boolean): void {
     if (!this.#withinRate()) return;
+    // Who speaks is there: agents send pings of their own.
+    if (!this.pongDue) this.pingedAt = this.host.nowMs();
     let message: Message;
     try {
       if (!isText) throw new Error('Messages must be text frames.');
