@@ -1,54 +1,49 @@
 /**
- * Measures what people and programs ask of the control plane: the dashboard's page of flags with rules, names and
- * histories, the plain list, and evaluations. The real gateway in one process, with a session, is compared with a stock
- * Apollo gateway (stock-gateway.ts) over the same database.
+ * Measures what people ask of the control plane: the dashboard's page of flags with rules, names and histories, and the
+ * plain list. The real gateway in one process, with sessions of several people, is compared with a stock Apollo gateway
+ * (peers/stock-pages.ts) over the same database. Each request has a text of its own, so that each answer is computed.
  */
-import { fork, type ChildProcess } from 'node:child_process';
-import { once } from 'node:events';
-import { readFileSync } from 'node:fs';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { Agent, request } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
-import { fileURLToPath } from 'node:url';
-import { generateSigningKey } from '../subgraphs/flags/signing/signing.ts';
-import { startEmbeddedPostgres } from '../subgraphs/shared/postgres/embedded/embedded-postgres.ts';
+import { ApiClient } from '../commands/demo/api-client.ts';
+import {
+  deleteEmbeddedPostgres,
+  startEmbeddedPostgres,
+} from '../subgraphs/shared/postgres/embedded/embedded-postgres.ts';
+import { BenchmarkControlPlane } from './harness/control-plane.ts';
+import { fillFlags } from './harness/flags.ts';
+import { median, printTable } from './harness/numbers.ts';
+import type { BenchmarkOptions } from './harness/options.ts';
+import { Peer } from './harness/peer.ts';
+import { cpuSecondsOf } from './harness/process-usage.ts';
 
 const FLAGS = 30;
-const CHANGES = 6;
+/** Further changes of each flag, for its history. */
+const CHANGES = 5;
 const CONNECTIONS = 50;
 /** People who ask at the same time: the gateway lets large operations of one account take turns. */
 const PEOPLE = 5;
-const WARM_UP_SECONDS = 2;
-const SECONDS = 4;
-const ROUNDS = 3;
-/** Requests a second of the paced runs, as many people cause at a time. */
+/** Requests a second of the paced runs. */
 const PACE = 20;
-/** Ticks of the kernel's clock in a second, by which it counts the time of processes. */
-const TICKS = 100;
-const SIGNING_KEY = await generateSigningKey();
 const PASSWORD = 'correct horse battery staple';
-const ADMINISTRATOR = 'admin@fleetflag.local';
-export const READERS = Array.from({ length: PEOPLE }, (_, index) => `reader${index}@example.com`);
-const VIN = 'KMHK281HGNU000001';
 
-const RULES = 'rules { id type priority enabled conditions value variant }';
-const FLAG = `key name enabled safetyLevel environment revision updatedAt ${RULES}`;
-const WORK = {
-  'dashboard page': `{ flags(first: ${FLAGS}) { totalCount nodes { ${FLAG} createdBy { name } updatedBy { name } history(first: 5) { nodes { action createdAt user { name } } } } } }`,
-  'list of flags': `{ flags(first: ${FLAGS}) { totalCount nodes { ${FLAG} } } }`,
-  evaluateFlag: `{ evaluateFlag(key: "feature_3", context: { vin: "${VIN}", model: "EV9", swVersion: "2.5.0" }) { flagKey value variant reason ruleId revision } }`,
+const FLAG =
+  'key name enabled safetyLevel environment revision updatedAt rules { id type priority enabled conditions value variant }';
+const PAGES = {
+  'dashboard page': `flags(first: ${FLAGS}) { totalCount nodes { ${FLAG} createdBy { name } updatedBy { name } history(first: 5) { nodes { action createdAt user { name } } } } }`,
+  'list of flags': `flags(first: ${FLAGS}) { totalCount nodes { ${FLAG} } }`,
 } as const;
-type Work = keyof typeof WORK;
 
-/** A server under measurement, in a process of its own. */
-export interface Contender {
+/** A server under measurement. */
+interface Contender {
   readonly name: string;
   readonly url: string;
   /** Of each of the people who ask. */
   readonly headers: readonly Readonly<Record<string, string>>[];
-  readonly process: ChildProcess;
+  readonly pids: readonly number[];
 }
 
 interface Measured {
@@ -60,15 +55,10 @@ interface Measured {
   readonly refused: number;
 }
 
-const median = (values: readonly number[]) => [...values].sort((a, b) => a - b)[Math.floor(values.length / 2)] ?? NaN;
+let asked = 0;
 
-/** Gives the CPU time of a process in milliseconds. */
-function cpuOf({ pid }: ChildProcess): number {
-  const fields = readFileSync(`/proc/${pid}/stat`, 'utf8').split(') ')[1]?.split(' ') ?? [];
-  return ((Number(fields[11]) + Number(fields[12])) / TICKS) * 1_000;
-}
-
-function post(agent: Agent, { url, headers }: Contender, body: string, person: number): Promise<string> {
+function post(agent: Agent, { url, headers }: Contender, fields: string, person: number): Promise<string> {
+  const body = JSON.stringify({ query: `{ ${fields} } # ${++asked}` });
   return new Promise((resolve, reject) => {
     const sent = request(
       url,
@@ -83,176 +73,144 @@ function post(agent: Agent, { url, headers }: Contender, body: string, person: n
   });
 }
 
-async function checked(agent: Agent, contender: Contender, query: string, person = 0): Promise<string> {
-  const text = await post(agent, contender, JSON.stringify({ query }), person);
-  if (text.includes('"errors"')) throw new Error(`${contender.name}: ${text.slice(0, 500)}`);
-  return text;
-}
-
 function percentile(latencies: readonly number[], share: number): number {
   const sorted = [...latencies].sort((a, b) => a - b);
   return sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * share))] ?? NaN;
 }
 
-/** As many requests as the contender answers on `CONNECTIONS` connections, or `pace` a second. */
-async function load(contender: Contender, query: string, seconds: number, pace: number | null): Promise<Measured> {
+/** Sends as many requests as are answered on `CONNECTIONS` connections, or `pace` a second. */
+async function load(contender: Contender, fields: string, seconds: number, pace: number | null): Promise<Measured> {
   const agent = new Agent({ keepAlive: true, maxSockets: CONNECTIONS });
   const latencies: number[] = [];
   let refused = 0;
   const one = async (person: number) => {
     const begun = performance.now();
-    const text = await post(agent, contender, JSON.stringify({ query }), person);
+    const text = await post(agent, contender, fields, person);
     if (!text.includes('"errors"')) latencies.push(performance.now() - begun);
-    else if (!text.includes('retryAfter')) throw new Error(`${contender.name}: ${text.slice(0, 500)}`);
-    else refused++;
+    else if (text.includes('retryAfter')) refused++;
+    else throw new Error(`${contender.name}: ${text.slice(0, 500)}`);
   };
-  const cpu = cpuOf(contender.process);
+  const cpu = await cpuSecondsOf(contender.pids);
   const begun = performance.now();
-  const end = begun + seconds * 1_000;
-  const worker = async (person: number) => {
-    while (performance.now() < end) await one(person);
-  };
-  if (pace === null) await Promise.all(Array.from({ length: CONNECTIONS }, (_, index) => worker(index)));
-  else {
-    const sent: Promise<void>[] = [];
+  const sent: Promise<void>[] = [];
+  if (pace === null) {
+    const connection = async (person: number) => {
+      while (performance.now() < begun + seconds * 1_000) await one(person);
+    };
+    for (let index = 0; index < CONNECTIONS; index++) sent.push(connection(index));
+  } else {
     for (let index = 0; index < seconds * pace; index++) {
       await delay(Math.max(0, begun + (index * 1_000) / pace - performance.now()));
       sent.push(one(index));
     }
-    await Promise.all(sent);
   }
+  await Promise.all(sent);
   const elapsed = performance.now() - begun;
   agent.destroy();
   return {
     perSecond: (latencies.length / elapsed) * 1_000,
-    cpuMs: (cpuOf(contender.process) - cpu) / latencies.length,
+    cpuMs: ((await cpuSecondsOf(contender.pids)) - cpu) * (1_000 / latencies.length),
     p50: percentile(latencies, 0.5),
     p99: percentile(latencies, 0.99),
     refused,
   };
 }
 
-/** Starts a control plane from the sources at `root` and signs in as its administrator. */
-export async function startOwn(name: string, databaseUrl: string, root: string): Promise<Contender> {
-  const dataDir = await mkdtemp(join(tmpdir(), 'fleetflag-bench-data-'));
-  const child = fork(join(root, 'commands/start.ts'), [], {
-    cwd: root,
-    env: {
-      ...process.env,
-      DATABASE_URL: databaseUrl,
-      FLEETFLAG_DATA_DIR: dataDir,
-      FLEETFLAG_ADMIN_PASSWORD: PASSWORD,
-      FLEETFLAG_SIGNING_KEY: SIGNING_KEY,
-      LOG_LEVEL: 'fatal',
-      PORT: '0',
-    },
-    stdio: ['ignore', 'pipe', 'inherit', 'ipc'],
-  });
-  let said = '';
-  for await (const chunk of child.stdout ?? []) {
-    said += String(chunk);
-    if (said.includes('ready at')) break;
-  }
-  const url = `${/ready at (\S+)/.exec(said)?.[1]}/graphql`;
-  await rm(dataDir, { recursive: true, force: true });
-  return signedIn({ name, url, headers: [], process: child }, [ADMINISTRATOR]);
-}
-
-/** Signs people in. */
-export async function signedIn(contender: Contender, emails: readonly string[]): Promise<Contender> {
-  const agent = new Agent();
-  const headers = [];
-  for (const email of emails) {
-    const login = `mutation { login(email: "${email}", password: "${PASSWORD}") { token } }`;
-    const token = /"token":"([^"]+)"/.exec(await checked(agent, contender, login))?.[1];
-    headers.push({ authorization: `Bearer ${token}` });
-  }
-  return { ...contender, headers };
-}
-
-export async function startStock(databaseUrl: string): Promise<Contender> {
-  const child = fork(fileURLToPath(new URL('stock-gateway.ts', import.meta.url)), [databaseUrl]);
-  const [{ url }] = (await once(child, 'message')) as [{ url: string }];
-  return { name: 'stock Apollo gateway', url, headers: [{}], process: child };
-}
-
-/** Creates the flags, their rules and a history of each. */
-export async function fill(contender: Contender): Promise<void> {
-  const agent = new Agent({ keepAlive: true });
-  const change = (mutation: string) => checked(agent, contender, `mutation { ${mutation} { __typename } }`);
-  await change(`registerVehicles(input: [{ vin: "${VIN}", model: "EV9", swVersion: "2.5.0", region: "EU" }])`);
-  for (const email of READERS)
-    await change(`createUser(input: { email: "${email}", name: "Reader", password: "${PASSWORD}", role: READ })`);
-  for (let index = 0; index < FLAGS; index++) {
-    const key = `feature_${index}`;
-    await change(
-      `createFlag(input: { key: "${key}", name: "Feature ${index}", type: BOOLEAN, defaultValue: false, safetyLevel: NON_CRITICAL, environment: PRODUCTION, enabled: true })`,
-    );
-    for (const rule of [
-      'type: VEHICLE_TARGET, conditions: { models: ["Ioniq 5", "Ioniq 6"], sw_version: ">= 2.5.0", regions: ["EU", "NA"] }',
-      'type: USER_ATTRIBUTE, conditions: { attribute: "subscription", operator: "in", values: ["premium", "fleet"] }',
-      `type: PERCENTAGE_ROLLOUT, conditions: { rollout_percentage: ${index} }`,
-    ])
-      await change(`createRule(flagKey: "${key}", input: { ${rule} })`);
+/** Creates the flags with their histories, and people who read; gives the people's headers. */
+async function fill({ api, url }: BenchmarkControlPlane): Promise<Record<string, string>[]> {
+  await fillFlags(api, FLAGS);
+  for (let index = 0; index < FLAGS; index++)
     for (let turn = 0; turn < CHANGES; turn++)
-      await change(`updateFlag(key: "${key}", input: { description: "Change ${turn}" })`);
+      await api.ask(
+        `mutation { updateFlag(key: "feature_${index}", input: { description: "Change ${turn}" }) { applied } }`,
+      );
+  const headers = [];
+  for (let person = 0; person < PEOPLE; person++) {
+    const email = `reader${person}@example.com`;
+    await api.ask(
+      `mutation { createUser(input: { email: "${email}", name: "Reader", password: "${PASSWORD}", role: READ }) { id } }`,
+    );
+    const { login } = await new ApiClient(url).ask<{ login: { token: string } }>(
+      `mutation { login(email: "${email}", password: "${PASSWORD}") { token } }`,
+    );
+    headers.push({ authorization: `Bearer ${login.token}` });
   }
-  agent.destroy();
+  return headers;
 }
 
-/** Measures each contender in turn, in several rounds, so that what else the machine does meets all of them. */
-export async function compare(contenders: readonly Contender[], rounds = ROUNDS): Promise<void> {
-  console.log(`\nPages and evaluations: ${CONNECTIONS} connections, medians of ${rounds} rounds\n`);
-  console.log('| what | who | answers a second | refused | CPU ms each | p50 ms | p99 ms | p99 ms at 20 a second |');
-  console.log('|---|---|---|---|---|---|---|---|');
-  for (const [work, query] of Object.entries(WORK) as [Work, string][]) {
-    const results = new Map<Contender, { full: Measured[]; paced: Measured[] }>();
-    for (const contender of contenders) {
-      results.set(contender, { full: [], paced: [] });
-      await load(contender, query, WARM_UP_SECONDS, null);
-    }
+/** Measures both in turn, several times, so that a busy moment of the machine does not fall on one of them alone. */
+async function compare(own: Contender, stock: Contender, { quick }: BenchmarkOptions): Promise<void> {
+  const [rounds, seconds] = quick ? [1, 3] : [3, 5];
+  const rows: (string | number)[][] = [];
+  for (const [page, fields] of Object.entries(PAGES)) {
+    const results = new Map([own, stock].map((contender) => [contender, { full: [], paced: [] } as Results]));
+    for (const contender of results.keys()) await load(contender, fields, 2, null);
     for (let round = 0; round < rounds; round++) {
       for (const [contender, { full, paced }] of results) {
-        full.push(await load(contender, query, SECONDS, null));
-        paced.push(await load(contender, query, SECONDS, PACE));
+        full.push(await load(contender, fields, seconds, null));
+        paced.push(await load(contender, fields, seconds, PACE));
       }
     }
-    const of = (contender: Contender, which: 'full' | 'paced', member: keyof Measured) =>
+    const of = (contender: Contender, which: keyof Results, member: keyof Measured) =>
       median((results.get(contender)?.[which] ?? []).map((measured) => measured[member]));
-    for (const contender of contenders)
-      console.log(
-        `| ${work} | ${contender.name} | ${of(contender, 'full', 'perSecond').toFixed(0)} | ${of(contender, 'full', 'refused')} | ${of(contender, 'full', 'cpuMs').toFixed(2)} | ${of(contender, 'full', 'p50').toFixed(1)} | ${of(contender, 'full', 'p99').toFixed(1)} | ${of(contender, 'paced', 'p99').toFixed(1)} |`,
-      );
-    const last = contenders.at(-1);
-    if (last === undefined) continue;
-    for (const contender of contenders.slice(0, -1))
-      console.log(
-        `\n${work}: ${contender.name} answers ${(of(contender, 'full', 'perSecond') / of(last, 'full', 'perSecond')).toFixed(2)} × as many as ${last.name}.\n`,
-      );
+    for (const contender of results.keys())
+      rows.push([
+        page,
+        contender.name,
+        of(contender, 'full', 'perSecond'),
+        `${(of(contender, 'full', 'perSecond') / of(stock, 'full', 'perSecond')).toFixed(2)} ×`,
+        of(contender, 'full', 'cpuMs'),
+        `${(of(contender, 'full', 'cpuMs') / of(stock, 'full', 'cpuMs')).toFixed(2)} ×`,
+        of(contender, 'full', 'p50'),
+        of(contender, 'full', 'p99'),
+        of(contender, 'paced', 'p99'),
+        of(contender, 'full', 'refused'),
+      ]);
   }
+  console.log(`\nPages: ${CONNECTIONS} connections, medians of ${rounds} rounds; each answer is computed\n`);
+  printTable(
+    [
+      'what',
+      'who',
+      'answers a second',
+      'of stock',
+      'CPU ms each',
+      'of stock',
+      'p50 ms',
+      'p99 ms',
+      `p99 ms at ${PACE} a second`,
+      'refused',
+    ],
+    rows,
+  );
 }
 
-export async function stop({ process: child }: Contender): Promise<void> {
-  if (child.exitCode !== null || child.signalCode !== null) return;
-  child.kill('SIGTERM');
-  await once(child, 'exit');
+interface Results {
+  readonly full: Measured[];
+  readonly paced: Measured[];
 }
 
-/** Prints the table. Takes about three minutes. */
-export async function run(): Promise<void> {
-  const dataDir = await mkdtemp(join(tmpdir(), 'fleetflag-bench-'));
-  const server = await startEmbeddedPostgres({ dataDir, log: () => undefined });
-  const contenders: Contender[] = [];
+/** Prints the table. Takes about two minutes. */
+export async function run(options: BenchmarkOptions): Promise<void> {
+  const folder = await mkdtemp(join(tmpdir(), 'fleetflag-bench-pages-'));
+  const server = await startEmbeddedPostgres({ dataDir: folder, log: () => undefined });
+  let plane: BenchmarkControlPlane | null = null;
+  let peer: Peer | undefined;
   try {
-    const own = await startOwn('FleetFlag', server.url, fileURLToPath(new URL('..', import.meta.url)));
-    contenders.push(own);
-    await fill(own);
-    contenders[0] = await signedIn(own, READERS);
-    contenders.push(await startStock(server.url));
-    await compare(contenders);
+    plane = await BenchmarkControlPlane.start({ environment: { DATABASE_URL: server.url } });
+    if (plane === null) throw new Error('The form of one process starts everywhere.');
+    const headers = await fill(plane);
+    peer = await Peer.start('stock-pages', server.url);
+    await compare(
+      { name: 'FleetFlag', url: `${plane.url}/graphql`, headers, pids: plane.pids },
+      { name: 'stock Apollo gateway', url: peer.url, headers: [{}], pids: [peer.pid] },
+      options,
+    );
   } finally {
-    for (const contender of contenders) await stop(contender);
+    await peer?.stop();
+    await plane?.stop();
     await server.stop();
-    await rm(dataDir, { recursive: true, force: true });
+    await deleteEmbeddedPostgres(folder);
+    await rm(folder, { recursive: true, force: true });
   }
 }

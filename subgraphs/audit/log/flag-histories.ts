@@ -19,6 +19,8 @@ export interface FlagHistories {
   readonly historyCountOf: SharedLoader<string, number | null>;
 }
 
+type EntryJson = Omit<StoredAuditEntry, 'createdAt'> & { readonly createdAt: string };
+
 async function readHistories(
   prisma: PrismaClient,
   flagIds: readonly string[],
@@ -26,12 +28,14 @@ async function readHistories(
 ): Promise<Map<string, AuditLogPage>> {
   const [name, way] = page.backwards ? (['oldest_entries', 'ASC'] as const) : (['newest_entries', 'DESC'] as const);
   const order = Prisma.raw(`created_at ${way}, chain_position ${way}`);
-  const rows = await prisma.$queryRaw<StoredAuditEntry[]>`${prepared(name)}
-    SELECT entry.* FROM unnest(${[...flagIds]}::uuid[]) AS flag (id) CROSS JOIN LATERAL (
+  // One value for all: the driver and the client take many times longer for each row and column than for JSON.
+  const [read] = await prisma.$queryRaw<{ entries: EntryJson[] }[]>`${prepared(name)}
+    SELECT COALESCE(json_agg(entry), '[]') AS entries FROM unnest(${[...flagIds]}::uuid[]) AS flag (id) CROSS JOIN LATERAL (
       SELECT ${ENTRY_COLUMNS} FROM audit_logs WHERE flag_id = flag.id ORDER BY ${order} LIMIT ${page.limit + 1}
     ) AS entry`;
   const histories = new Map<string, StoredAuditEntry[]>(flagIds.map((id) => [id, []]));
-  for (const entry of rows) histories.get(entry.flagId ?? '')?.push(entry);
+  for (const { createdAt, ...entry } of read?.entries ?? [])
+    histories.get(entry.flagId ?? '')?.push({ ...entry, createdAt: new Date(createdAt) });
   const turn = page.backwards ? 1 : -1;
   const inOrder = (entries: StoredAuditEntry[]) => entries.sort((a, b) => turn * (a.position - b.position));
   return new Map(

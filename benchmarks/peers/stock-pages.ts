@@ -1,10 +1,10 @@
 /**
- * The peer of pages.ts, run as a process: a stock Apollo gateway before two stock subgraphs over HTTP, which read the
- * control plane's own database with prepared statements and loaders, as one would write them by hand. It knows no
- * callers. Sends its port when it listens.
+ * A stock Apollo gateway before two stock subgraphs over HTTP, which read the control plane's own database with prepared
+ * statements and loaders, as one would write them by hand: `stock-pages.ts DATABASE_URL`. It knows no callers.
  */
 import { ApolloGateway } from '@apollo/gateway';
 import { ApolloServer } from '@apollo/server';
+import { ApolloServerPluginInlineTraceDisabled } from '@apollo/server/plugin/disabled';
 import { startStandaloneServer } from '@apollo/server/standalone';
 import { buildSubgraphSchema } from '@apollo/subgraph';
 import { composeServices } from '@apollo/composition';
@@ -12,8 +12,8 @@ import DataLoader from 'dataloader';
 import { parse, type GraphQLScalarType } from 'graphql';
 import { GraphQLJSON } from 'graphql-scalars';
 import { Pool } from 'pg';
-import { compileFlag, evaluateFlag } from '../core/evaluation/evaluate.ts';
-import type { EvaluationContext, FlagDefinition, RuleDefinition } from '../core/model.ts';
+import { compileFlag, evaluateFlag } from '../../core/evaluation/evaluate.ts';
+import type { EvaluationContext, FlagDefinition, RuleDefinition } from '../../core/model.ts';
 
 process.env['APOLLO_TELEMETRY_DISABLED'] = '1';
 const pool = new Pool({ connectionString: process.argv[2], max: 10 });
@@ -106,7 +106,7 @@ async function serve(typeDefs: string, resolvers: object): Promise<string> {
   const schema = buildSubgraphSchema([
     { typeDefs: parse(typeDefs), resolvers: resolvers as Record<string, Record<string, never>> },
   ]);
-  const server = new ApolloServer<Loaders>({ schema, includeStacktraceInErrorResponses: false });
+  const server = new ApolloServer<Loaders>({ schema, plugins: [ApolloServerPluginInlineTraceDisabled()] });
   return (await startStandaloneServer(server, { context: async () => loaders(), listen: { port: 0 } })).url;
 }
 
@@ -170,10 +170,6 @@ const { supergraphSdl, errors } = composeServices([
   { name: 'audit', url: auditUrl, typeDefs: parse(AUDIT) },
 ]);
 if (supergraphSdl === undefined) throw new Error(errors?.map(({ message }) => message).join('\n'));
-const gateway = new ApolloServer({
-  gateway: new ApolloGateway({ supergraphSdl }),
-  includeStacktraceInErrorResponses: false,
-});
-const { url } = await startStandaloneServer(gateway, { listen: { port: 0 } });
-process.on('disconnect', () => process.exit());
-process.send?.({ url });
+const gateway = new ApolloServer({ gateway: new ApolloGateway({ supergraphSdl }) });
+const { url } = await startStandaloneServer(gateway, { listen: { port: 0, host: '127.0.0.1' } });
+console.log(`LISTENING ${new URL(url).port}`);
