@@ -1,21 +1,21 @@
 /**
- * Puts what many callers bring into few large writes, and tells each caller how its own write went. What is held is
- * bounded; what was not written is never acknowledged.
+ * Combines the items of many callers into few large writes. Each caller gets the result of the write that held its item.
+ * The items held in memory are bounded, and an item that was not written is never acknowledged.
  */
 import { backoffMs, type BackoffBounds } from './backoff.ts';
 import { TimeoutError, withTimeout } from './timeout.ts';
 
 /**
- * Why an item was not written: `full`: too much is held; `closed`: the writer stops; `failed`: its write failed or
- * timed out; `abandoned`: a write timed out while the item waited behind it.
+ * Why an item was not written. `full`: too many items are held; `closed`: the writer is closed; `failed`: its write failed
+ * or timed out; `abandoned`: a write timed out while the item waited behind it.
  */
 export type NotWrittenReason = 'full' | 'closed' | 'failed' | 'abandoned';
 
-/** An item was not written. Its cause is the error of the write, where there was one. */
+/** The refusal of an item that was not written. Its cause is the error of the write, where there was one. */
 export class NotWritten extends Error {
   override readonly name = 'NotWritten';
 
-  /** @param retryAfterMs milliseconds after which it may be brought again */
+  /** @param retryAfterMs milliseconds after which the caller may add the item again */
   constructor(
     readonly reason: NotWrittenReason,
     readonly retryAfterMs: number,
@@ -25,40 +25,40 @@ export class NotWritten extends Error {
   }
 }
 
-/** A bound on what is held, waiting or being written: bytes, for example. */
+/** A bound on the items that wait or are being written, in a unit such as bytes. */
 export interface Room<Item> {
   readonly capacity: number;
-  /** What an item takes of it. */
+  /** Gives the size of an item in that unit. */
   readonly takenBy: (item: Item) => number;
 }
 
-/** Joins items of the same key that wait together into one. */
+/** Merges waiting items of the same key into one. */
 export interface Merging<Item> {
   readonly keyOf: (item: Item) => string;
-  /** The item that says what both say, where `later` was brought after `waiting`. */
+  /** Gives one item with the content of both; `later` was added after `waiting`. */
   readonly merge: (waiting: Item, later: Item) => Item;
 }
 
 export interface BatchWriterOptions<Item, Result> {
-  /** Writes a batch, or rejects. After `late` is aborted nobody waits for it any more. */
+  /** Writes a batch, or rejects. `late` is aborted at the timeout, after which the result no longer counts. */
   readonly write: (items: readonly Item[], late: AbortSignal) => Promise<Result>;
-  /** What an item counts towards `batchSize`. */
+  /** Gives the size of an item, which counts towards `batchSize`. */
   readonly sizeOf: (item: Item) => number;
-  /** A batch is full, and is written at once, at this size. Its last item may exceed it. */
+  /** The size at which a batch is full and written at once. Its last item may exceed it. */
   readonly batchSize: number;
-  /** Milliseconds that an item waits for others. */
+  /** The milliseconds for which an item waits for others. */
   readonly maxAgeMs: number;
-  /** Writes under way at once. While all are, items gather for the next. */
+  /** The most writes that run at once. While that many run, items wait for the next. */
   readonly concurrency: number;
-  /** Milliseconds until a write counts as failed. */
+  /** The milliseconds after which a write counts as failed. */
   readonly timeoutMs: number;
   /**
-   * Whether a write that times out fails what waits behind it, too: a store that does not answer will not answer those
-   * any sooner, and each of them would wait as long again.
+   * Whether a write that times out also fails the items that wait behind it. A store that does not answer would not
+   * answer their writes either, and each of them would wait for another timeout.
    */
   readonly abandonQueueOnTimeout: boolean;
   readonly room: readonly Room<Item>[];
-  /** The waits that refused callers are told, by the writes that failed in a row. */
+  /** The waits that refusals name, by the number of writes that failed in a row. */
   readonly backoff: BackoffBounds;
   readonly merging?: Merging<Item>;
 }
@@ -72,13 +72,13 @@ interface Entry<Item, Result> {
   item: Item;
   size: number;
   readonly queuedAtMs: number;
-  /** What all that were merged into it take of each room. */
+  /** The sizes of all items that were merged into this one, for each bound. */
   readonly taken: number[];
   readonly callers: Caller<Result>[];
 }
 
 export class BatchWriter<Item, Result = void> {
-  /** In the order of arrival; by key, where items are merged. */
+  /** The waiting items in the order of arrival, by key where items are merged. */
   readonly #queue = new Map<unknown, Entry<Item, Result>>();
   readonly #writes = new Set<Promise<void>>();
   readonly #taken: number[];
@@ -91,7 +91,7 @@ export class BatchWriter<Item, Result = void> {
     this.#taken = options.room.map(() => 0);
   }
 
-  /** Whether `close` was called: nothing is taken any more. */
+  /** Whether `close` was called: no item is accepted any more. */
   get closed(): boolean {
     return this.#closed;
   }
@@ -108,7 +108,7 @@ export class BatchWriter<Item, Result = void> {
     return written;
   }
 
-  /** Takes no more; resolves when all that was taken is written or refused. */
+  /** Accepts no more items. Resolves when every accepted item is written or refused. */
   async close(): Promise<void> {
     this.#closed = true;
     this.#schedule('closed');
@@ -135,9 +135,9 @@ export class BatchWriter<Item, Result = void> {
   }
 
   /**
-   * Starts the writes that are due, and sees to the next one.
+   * Starts the writes that are due, and schedules the next one.
    *
-   * @param cause `added`: only a full batch is due, so that what is brought in one turn of the event loop stays
+   * @param cause `added`: only a full batch is due, so that items that are added in one turn of the event loop stay
    *   together however long that takes; `timer`: the oldest item is due, whatever the clock says
    */
   #schedule(cause: 'added' | 'timer' | 'write over' | 'closed'): void {
@@ -155,11 +155,11 @@ export class BatchWriter<Item, Result = void> {
       this.#startWrite();
       isDue = false;
     }
-    // The end of a write schedules anew.
+    // The end of a write schedules the next.
   }
 
   #startWrite(): void {
-    // It was set for the oldest item, which is written now.
+    // The timer was set for the oldest item, which is written now.
     clearTimeout(this.#timer);
     this.#timer = undefined;
     const batch: Entry<Item, Result>[] = [];
@@ -178,10 +178,10 @@ export class BatchWriter<Item, Result = void> {
     this.#writes.add(done);
   }
 
-  /** Writes a batch and answers all its callers; never rejects. Over at the timeout, whatever the write does. */
+  /** Writes a batch and answers all its callers; never rejects. Resolves at the timeout at the latest. */
   async #write(batch: readonly Entry<Item, Result>[]): Promise<void> {
     const { write, timeoutMs, abandonQueueOnTimeout } = this.options;
-    // The room is free when the write is over: one that nobody waits for any more still holds what it writes.
+    // The items count as held until the write ends: a write that timed out still holds them.
     const release = () => this.#release(batch);
     try {
       const result = await withTimeout(timeoutMs, `The write was not over within ${timeoutMs} ms.`, (late) => {

@@ -1,21 +1,22 @@
 import { timerDelay } from './timer-delay.ts';
 
-/** Work that is done again and again, one run after the other, until it is closed. Keeps no process alive. */
+/** Repeats a task, one run after the other, until it is closed. It does not keep the process alive. */
 export class Poller {
   #timer: NodeJS.Timeout | undefined;
   #running: Promise<void> = Promise.resolve();
   #closed = false;
 
   /**
-   * @param poll one run; resolves to the milliseconds from its end to the start of the next one, or to null when there
+   * @param poll does one run; resolves to the milliseconds from its end to the start of the next one, or to null when there
    *   is nothing left to do; must not reject
    */
   constructor(private readonly poll: () => Promise<number | null>) {}
 
   /**
-   * A poller whose runs start `intervalMs` milliseconds apart. Where a run takes longer, the next one follows it.
+   * Creates a poller whose runs start `intervalMs` milliseconds apart. After a run that takes longer, the next follows at
+   * once.
    *
-   * @param run must not reject
+   * @param run does one run; must not reject
    */
   static every(intervalMs: number, run: () => void | Promise<void>): Poller {
     return new Poller(async () => {
@@ -25,13 +26,13 @@ export class Poller {
     });
   }
 
-  /** Whether `close` was called: a run that takes long should look at it. */
+  /** Whether `close` was called. A long run should check this and end early. */
   get closed(): boolean {
     return this.#closed;
   }
 
   /**
-   * Starts polling. Called once. Without a wait it begins at once, and resolves after the first run.
+   * Starts the runs; to be called once. Without a wait, the first run begins at once, and this resolves after it.
    *
    * @param waitMs milliseconds until the first run
    */
@@ -41,7 +42,7 @@ export class Poller {
     return this.#running;
   }
 
-  /** Starts no more runs; resolves when the one that is under way is over. */
+  /** Starts no more runs. Resolves when the present one has ended. */
   async close(): Promise<void> {
     this.#closed = true;
     clearTimeout(this.#timer);

@@ -1,6 +1,6 @@
 /**
- * A reading of a clock, taken once for all who ask in one synchronous run of the program: until it returns to the event
- * loop or to what it awaits. A program in the vehicle may evaluate thousands of flags in one run, and reading a clock
+ * A reading of a clock that is shared within one synchronous run of the program, which lasts until the program returns to
+ * the event loop or awaits something. A program in the vehicle may evaluate thousands of flags in one run, and reading a clock
  * takes as long as several evaluations.
  */
 export class SharedReading {

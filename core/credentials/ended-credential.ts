@@ -1,5 +1,5 @@
 /**
- * A credential that has ended, as the audit subgraph tells gateways in the order of the audit log
+ * A revoked credential, as the audit subgraph reports it to gateways in the order of the audit log
  * (`Subscription.endedCredentials`). At most one member beside `position` is not null. Where all are null, the event
  * only says how far the log has been read.
  */

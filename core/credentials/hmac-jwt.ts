@@ -6,12 +6,12 @@
 import { createHmac, createSecretKey, timingSafeEqual, type KeyObject } from 'node:crypto';
 import { isObject, parseJson, type Members } from '../json/json-value.ts';
 
-/** What a token must say, beside its signature, to be accepted. */
+/** What a token must claim, besides a valid signature, to be accepted. */
 export interface ExpectedClaims {
   /** The type in the header; compared as RFC 7515, section 4.1.9, says. */
   readonly typ: string;
   readonly audience: string;
-  /** Any issuer where it is not given. */
+  /** The issuer; any is accepted where it is not given. */
   readonly issuer?: string;
   /** Claims that must be there, beside those that the other members ask for. */
   readonly required: readonly string[];
@@ -19,7 +19,7 @@ export interface ExpectedClaims {
   readonly maxAgeSeconds?: number;
 }
 
-/** Three parts in base64url, of which the last is 32 bytes. */
+/** The form of a token: three parts in base64url, of which the last has 32 bytes. */
 const COMPACT_FORM = /^[\w-]+\.[\w-]+\.[\w-]{43}$/;
 
 const utf8 = new TextDecoder('utf-8', { fatal: true });
@@ -33,7 +33,7 @@ const encoded = (value: object) => Buffer.from(JSON.stringify(value)).toString('
 
 const signatureOf = (signed: string, key: KeyObject) => createHmac('sha256', key).update(signed).digest('base64url');
 
-/** Gives the token that says `claims`. */
+/** Gives a signed token with `claims`. */
 export function signJwt(typ: string, claims: object, key: KeyObject): string {
   const signed = `${encoded({ alg: 'HS256', typ })}.${encoded(claims)}`;
   return `${signed}.${signatureOf(signed, key)}`;
@@ -48,7 +48,7 @@ export function verifyJwt(token: string, key: KeyObject, expected: ExpectedClaim
   if (!COMPACT_FORM.test(token)) throw new Error('it is no compact JWS with a signature of 32 bytes');
   const end = token.lastIndexOf('.');
   const signed = token.slice(0, end);
-  // First, so that nothing is read of what anybody may have written.
+  // The signature is checked first, so that nothing is parsed that anybody could have written.
   if (!timingSafeEqual(Buffer.from(signatureOf(signed, key)), Buffer.from(token.slice(end + 1))))
     throw new Error('its signature is not ours');
   const middle = token.indexOf('.');
@@ -91,7 +91,7 @@ function checkParties({ iss, aud }: Members, { issuer, audience }: ExpectedClaim
   if (!isMeant) throw new Error('it is for another audience');
 }
 
-/** A claim of seconds since 1970; undefined where it is not there. */
+/** Gives a claim in seconds since 1970; undefined where it is absent. */
 function time(claims: Members, name: string): number | undefined {
   const value = claims[name];
   if (value !== undefined && typeof value !== 'number') throw new Error(`its claim "${name}" is no number`);
