@@ -5,7 +5,7 @@ import { ENUMS } from '../shared/subgraph/graphql-enums.ts';
 import { connectionOf, isUuid, readPage } from '../shared/subgraph/pagination.ts';
 import type { SubgraphContext } from '../shared/subgraph/subgraph.ts';
 import type { Resolvers, ResolversParentTypes } from './generated/resolvers.ts';
-import type { Experiment } from './experiments/experiment.ts';
+import { decisivePValue, type ComputedResults, type Experiment } from './experiments/experiment.ts';
 import type { ExperimentLife } from './experiments/life.ts';
 import type { ExperimentResults } from './experiments/results.ts';
 import type { ExperimentService } from './experiments/experiment-service.ts';
@@ -56,7 +56,7 @@ export function experimentLoaders(
 }
 
 /** The parent of `ExperimentResults`. */
-export type Results = Analysis & { readonly experimentId: string; readonly computedAt: Date };
+export type Results = Analysis & Omit<ComputedResults, 'analysis'> & { readonly experimentId: string };
 const argumentsKey = ({ metric, from, to, interval }: MetricsArguments) => JSON.stringify([metric, from, to, interval]);
 
 /** Creates one request's loader of time series. */
@@ -115,7 +115,8 @@ export const resolvers: CompleteResolvers<Resolvers, ResolversParentTypes> = {
     createExperiment: (_, { input }, { services, identity }) => services.experiments.create(identity, input),
     updateExperiment: (_, { id, input }, { services, identity }) => services.life.update(identity, id, input),
     startExperiment: (_, { id }, { services, identity }) => services.life.start(identity, id),
-    completeExperiment: (_, { id }, { services, identity }) => services.life.complete(identity, id),
+    completeExperiment: (_, { id, ...options }, { services, identity }) =>
+      services.life.complete(identity, id, options),
     cancelExperiment: (_, { id, reason }, { services, identity }) => services.life.cancel(identity, id, reason),
     defineMetric: (_, { input }, { services, identity }) => services.definitions.define(identity, input),
     reportMetrics: (_, { input }, { services, identity }) => services.metrics.report(identity, input),
@@ -133,11 +134,13 @@ export const resolvers: CompleteResolvers<Resolvers, ResolversParentTypes> = {
   Experiment: {
     __resolveReference: ({ id }, { services }) => byId(id, services),
     flag: ({ flagId }) => ({ id: flagId }),
-    pValue: ({ results }) => results?.analysis.pValue ?? null,
+    pValue: ({ results }) => results && decisivePValue(results.analysis),
     improvementPercent: ({ results }) => results?.analysis.improvementPercent ?? null,
     async results(experiment, _, { services }) {
       const results = await services.results.of(experiment);
-      return results && { ...results.analysis, experimentId: experiment.id, computedAt: results.computedAt };
+      if (results === null) return null;
+      const { analysis, ...rest } = results;
+      return { ...analysis, ...rest, experimentId: experiment.id };
     },
   },
 

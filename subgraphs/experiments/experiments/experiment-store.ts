@@ -5,6 +5,7 @@ import type { Reader, Transaction } from '../../shared/postgres/transaction.ts';
 import { pageOf, type Page } from '../../shared/subgraph/pagination.ts';
 import {
   EXPERIMENT_STATUSES,
+  decisivePValue,
   type ComputedResults,
   type Experiment,
   type ExperimentPlan,
@@ -48,20 +49,25 @@ export interface Progress {
 
 /** The precision of the columns NUMERIC(10,8) and NUMERIC(8,4). `results` contains the numbers in full. */
 const P_VALUE_DECIMALS = 8;
+/** A small p-value is stored as the least that the column holds: 0 would claim certainty. */
+const LEAST_P_VALUE = 10 ** -P_VALUE_DECIMALS;
 const MAX_IMPROVEMENT = 9_999.9999;
 
 const readStatus = oneOf('experiments.status', EXPERIMENT_STATUSES);
 const readWinner = oneOfOrNull('experiments.winner_variant', VARIANTS);
 
 /** Whether a value is what `resultColumns` writes; of the analysis, which nothing else writes, no more is looked at. */
-function isStoredResults(stored: unknown): stored is { analysis: Analysis; computedAt: string } {
+function isStoredResults(
+  stored: unknown,
+): stored is { analysis: Analysis; computedAt: string; forcedReason?: string | null } {
   return isObject(stored) && isObject(stored['analysis']) && typeof stored['computedAt'] === 'string';
 }
 
 function readResults(stored: Prisma.JsonValue): ComputedResults | null {
   if (stored === null) return null;
   if (!isStoredResults(stored)) throw new Error('experiments.results holds no results');
-  return { analysis: stored.analysis, computedAt: new Date(stored.computedAt) };
+  const { analysis, computedAt, forcedReason = null } = stored;
+  return { analysis, computedAt: new Date(computedAt), forcedReason };
 }
 
 function toExperiment(row: Prisma.ExperimentGetPayload<object>): Experiment {
@@ -124,15 +130,16 @@ export async function saveProgress(
   );
 }
 
-function resultColumns({ analysis, computedAt }: ComputedResults): Prisma.ExperimentUpdateInput {
-  const { pValue, improvementPercent } = analysis;
+function resultColumns({ analysis, ...rest }: ComputedResults): Prisma.ExperimentUpdateInput {
+  const { improvementPercent } = analysis;
+  const pValue = decisivePValue(analysis);
   return {
-    pValue: pValue?.toFixed(P_VALUE_DECIMALS) ?? null,
+    pValue: pValue === null ? null : Math.max(LEAST_P_VALUE, pValue).toFixed(P_VALUE_DECIMALS),
     improvementPercent:
       improvementPercent === null
         ? null
         : Math.max(-MAX_IMPROVEMENT, Math.min(MAX_IMPROVEMENT, improvementPercent)).toFixed(4),
-    results: jsonColumn(parseJson(JSON.stringify({ analysis, computedAt }))),
+    results: jsonColumn(parseJson(JSON.stringify({ analysis, ...rest }))),
   };
 }
 

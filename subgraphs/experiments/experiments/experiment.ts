@@ -29,6 +29,13 @@ export interface ExperimentPlan {
 export interface ComputedResults {
   readonly analysis: Analysis;
   readonly computedAt: Date;
+  /** Why the test for the planned end decided before it; null where it did not. */
+  readonly forcedReason: string | null;
+}
+
+/** Gives the p-value of the test that decided. */
+export function decisivePValue({ decidedBy, pValue, sequentialPValue }: Analysis): number | null {
+  return decidedBy === 'sequential' ? sequentialPValue : pValue;
 }
 
 /** An experiment with its plan and its state. */

@@ -13,7 +13,7 @@ import type { Transaction } from '../../shared/postgres/transaction.ts';
 import { violatesUnique } from '../../shared/postgres/unique-violation.ts';
 import { isUuid } from '../../shared/subgraph/pagination.ts';
 import type { UpdateExperimentInput } from '../generated/resolvers.ts';
-import { editPlan, experimentContent, type Experiment, type ExperimentStatus } from './experiment.ts';
+import { decisivePValue, editPlan, experimentContent, type Experiment, type ExperimentStatus } from './experiment.ts';
 import { readFlagSplit, treatmentShareOf } from './flag-split.ts';
 import { endOf, type ExperimentResults } from './results.ts';
 import { findExperiments, lockExperiment, savePlan, saveProgress, searchExperiments } from './experiment-store.ts';
@@ -92,17 +92,24 @@ export class ExperimentLife {
 
   /**
    * Completes a running experiment, analyses it and stores the results. A winner is stored only when the difference is
-   * significant and the arms' sizes fit the planned shares.
+   * significant and the arms' sizes fit the planned shares. Before the planned end or size the sequential test decides,
+   * because the time of completion may depend on what was seen.
    *
-   * @throws CONFLICT when it is not running; NOT_FOUND; SERVICE_UNAVAILABLE when the metrics store does not answer
+   * @param force whether the test for the planned end decides all the same; it needs a reason, which is kept
+   * @throws BAD_USER_INPUT at `reason`; CONFLICT when it is not running; NOT_FOUND; SERVICE_UNAVAILABLE when the metrics store does not answer
    */
-  async complete(identity: CallerIdentity, id: string): Promise<Experiment> {
+  async complete(
+    identity: CallerIdentity,
+    id: string,
+    { force = false, reason }: { readonly force?: boolean | null; readonly reason?: string | null } = {},
+  ): Promise<Experiment> {
+    const forced = force === true ? readReason(reason, 'reason') : null;
     const [seen] = isUuid(id) ? await findExperiments(this.prisma, [id]) : [];
     if (seen === undefined) throw notFound();
     checkStatus(seen, 'running');
     // Computed before the transaction, because a slow store must not hold a lock. A running experiment's plan cannot
     // change meanwhile.
-    const results = await this.results.compute(seen, false);
+    const results = await this.results.compute(seen, forced === null ? 'complete' : { forced });
     return this.#change(id, async (tx, before) => {
       checkStatus(before, 'running');
       const { analysis, computedAt } = results;
@@ -113,8 +120,15 @@ export class ExperimentLife {
         winnerVariant,
         results,
       });
-      const { pValue, improvementPercent, sampleRatioMismatch } = analysis;
-      const found = { winnerVariant, pValue, improvementPercent, sampleRatioMismatch: sampleRatioMismatch.detected };
+      const { improvementPercent, sampleRatioMismatch, decidedBy } = analysis;
+      const found = {
+        winnerVariant,
+        pValue: decisivePValue(analysis),
+        improvementPercent,
+        sampleRatioMismatch: sampleRatioMismatch.detected,
+        decidedBy,
+        forcedReason: results.forcedReason,
+      };
       await appendAudit(tx, identity, {
         action: 'COMPLETE_EXPERIMENT',
         flagId: after.flagId,

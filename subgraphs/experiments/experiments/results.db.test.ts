@@ -343,11 +343,15 @@ describe('live results', () => {
 });
 
 describe('completion', () => {
+  /** Lets the planned end be now. */
+  const endNow = (id: string) => experiments.prisma.experiment.update({ where: { id }, data: { endDate: new Date() } });
+
   test('stores winner, p-value, improvement and the whole analysis, whatever is measured later', async () => {
     const start = since(3);
     const { id, flag } = await experiments.running({}, start);
     const measured = fleet(7, 60, -12);
     await store(flag.key, rowsOf(measured, start));
+    await endNow(id);
     const expected = analysed(measured, false);
     expect(expected.winner).toBe('treatment');
     const { data, errors } = await experiments.to<{ pValue: number; improvementPercent: number }>('complete', id);
@@ -359,7 +363,7 @@ describe('completion', () => {
     await store(flag.key, rowsOf(fleet(8, 60, 40), start));
     await expectResults(id, expected);
     const row = await experiments.prisma.experiment.findUniqueOrThrow({ where: { id } });
-    expect(Number(row.pValue)).toBeCloseTo(expected.pValue ?? NaN, 8);
+    expect(Number(row.pValue)).toBe(1e-8);
     expect(Number(row.improvementPercent)).toBeCloseTo(expected.improvementPercent ?? NaN, 4);
     expect((await experiments.lastAudit()).afterValue).toMatchObject({
       winnerVariant: 'treatment',
@@ -368,11 +372,65 @@ describe('completion', () => {
     });
   });
 
+  test('before the planned end or size goes by the sequential test, or with force and a reason by the one for the end', async () => {
+    const start = since(3);
+    const measured = fleet(11, 60, -4);
+    const completed = async (more: string) => {
+      const { id, flag } = await experiments.running({ sampleSize: 5_000 }, start);
+      await store(flag.key, rowsOf(measured, start));
+      const { data, errors } = await experiments.to<{ pValue: number; winnerVariant: string }>('complete', id, more);
+      expect(errors).toEqual([]);
+      const { results } = (
+        await experiments.ask<{ experiment: { results: Record<string, unknown> } }>(
+          user('READ'),
+          `{ experiment(id: "${id}") { results { decidedBy significant pValue sequentialPValue forcedReason } } }`,
+        )
+      ).data.experiment;
+      return { experiment: data.experiment, results };
+    };
+    const early = await completed('');
+    expect(early).toMatchObject({
+      experiment: { winnerVariant: null, pValue: expect.closeTo(Number(early.results['sequentialPValue']), 12) },
+      results: { decidedBy: 'SEQUENTIAL', significant: false, forcedReason: null },
+    });
+    // The test for a single analysis would have named a winner.
+    expect(early.results['pValue']).toBeLessThan(0.05);
+    expect(await completed(', force: true, reason: "The season is over"')).toMatchObject({
+      experiment: { winnerVariant: 'treatment', pValue: expect.closeTo(Number(early.results['pValue']), 12) },
+      results: { decidedBy: 'FIXED_HORIZON', significant: true, forcedReason: 'The season is over' },
+    });
+    expect((await experiments.lastAudit()).afterValue).toMatchObject({
+      decidedBy: 'fixed-horizon',
+      forcedReason: 'The season is over',
+    });
+    const { id } = await experiments.running();
+    expect(refusal(await experiments.to('complete', id, ', force: true'))).toEqual({
+      code: 'BAD_USER_INPUT',
+      field: 'reason',
+    });
+  });
+
+  test('stores a p-value that its column cannot hold as the least that it can, and in the results in full', async () => {
+    const start = since(3);
+    const { id, flag } = await experiments.running({ sampleSize: 10 }, start);
+    const rows = Array.from({ length: 80 }, (_, index): Vehicle => ({
+      variant: index % 2 === 0 ? 'control' : 'treatment',
+      values: [(index % 2) * 50 + (index % 5)],
+      history: [],
+    }));
+    await store(flag.key, rowsOf(rows, start));
+    const { data } = await experiments.to<{ pValue: number }>('complete', id);
+    expect(data.experiment.pValue).toBeGreaterThan(0);
+    expect(data.experiment.pValue).toBeLessThan(1e-20);
+    expect(Number((await experiments.prisma.experiment.findUniqueOrThrow({ where: { id } })).pValue)).toBe(1e-8);
+  });
+
   test('names no winner when one arm lost vehicles', async () => {
     const start = since(3);
     const { id, flag } = await experiments.running({}, start);
     const measured = fleet(9, 80, -12).filter(({ variant }, index) => variant === 'control' || index % 6 === 1);
     await store(flag.key, rowsOf(measured, start));
+    await endNow(id);
     expect(analysed(measured, false)).toMatchObject({ winner: 'treatment', sampleRatioMismatch: { detected: true } });
     expect((await experiments.to('complete', id)).data).toMatchObject({
       experiment: { winnerVariant: null, pValue: expect.any(Number) },

@@ -30,6 +30,18 @@ export function endOf({ endDate }: Pick<Experiment, 'endDate'>, now: Date): Date
   return endDate !== null && endDate < now ? endDate : now;
 }
 
+/**
+ * How an experiment is decided: `live` while it runs, `complete` when it is completed, and `forced` when it is completed
+ * by the test for its planned end, even before it.
+ */
+export type Deciding = 'live' | 'complete' | { readonly forced: string };
+
+/** Checks whether an experiment has come to its planned end or size; before that a single look decides nothing. */
+function isDue({ endDate, sampleSize }: Experiment, { arms }: Pick<ExperimentSums, 'arms'>, now: Date): boolean {
+  const vehicles = [arms.control, arms.treatment].map((arm) => arm.withHistory.count + arm.withoutHistory.count);
+  return (endDate !== null && endDate <= now) || vehicles.every((count) => count >= sampleSize);
+}
+
 /** Computes the results of experiments. */
 export class ExperimentResults {
   constructor(
@@ -40,10 +52,12 @@ export class ExperimentResults {
   /**
    * Computes the current results of an experiment that has started.
    *
-   * @param running whether more measurements are to come: significance then allows for repeated looks
+   * Before the planned end or size, significance allows for looks at any time, because whoever completes early has
+   * looked; unless that is forced.
+   *
    * @throws SERVICE_UNAVAILABLE when the metrics store does not answer
    */
-  async compute(experiment: Experiment, running: boolean): Promise<ComputedResults> {
+  async compute(experiment: Experiment, deciding: Deciding): Promise<ComputedResults> {
     const { flagId, startDate: from, primaryMetric: metric, treatmentShare, sampleSize, confidenceLevel } = experiment;
     if (treatmentShare === null) throw new Error(`Experiment ${experiment.id} runs without a planned share`);
     const computedAt = new Date();
@@ -55,9 +69,13 @@ export class ExperimentResults {
       from,
       to: endOf(experiment, computedAt),
     });
+    const due = deciding !== 'live' && isDue(experiment, sums, computedAt);
+    const forcedReason = typeof deciding === 'object' && !due ? deciding.forced : null;
+    const running = !due && forcedReason === null;
     return {
       analysis: analyse({ ...sums, treatmentShare }, { vehiclesInEachArm: sampleSize, confidenceLevel, running }),
       computedAt,
+      forcedReason,
     };
   }
 
@@ -66,6 +84,6 @@ export class ExperimentResults {
    * and after cancelling.
    */
   async of(experiment: Experiment): Promise<ComputedResults | null> {
-    return experiment.status === 'running' ? this.compute(experiment, true) : experiment.results;
+    return experiment.status === 'running' ? this.compute(experiment, 'live') : experiment.results;
   }
 }

@@ -132,7 +132,7 @@ export type Experiment = {
   readonly primaryMetric: Scalars['String']['output'];
   /** `control` or `treatment`, the arm with the greater mean. Written at completion; null where nothing is significant or the sample ratio is not as planned. */
   readonly winnerVariant?: Maybe<Scalars['String']['output']>;
-  /** Written at completion. */
+  /** The p-value of the test that decided. Written at completion. */
   readonly pValue?: Maybe<Scalars['Float']['output']>;
   /** Written at completion. */
   readonly improvementPercent?: Maybe<Scalars['Float']['output']>;
@@ -172,6 +172,8 @@ export type ExperimentResults = {
   readonly missing: ReadonlyArray<MissingNumber>;
   /** Changes that moved vehicles between the arms while it ran, oldest first. */
   readonly disturbances: ReadonlyArray<ExperimentDisturbance>;
+  /** Why the test for the planned end decided before it; null where it did not. */
+  readonly forcedReason?: Maybe<Scalars['String']['output']>;
   readonly computedAt: Scalars['DateTime']['output'];
 };
 
@@ -335,7 +337,10 @@ export type Mutation = {
    * and 100 % and no other running experiment.
    */
   readonly startExperiment: Experiment;
-  /** Ends a running experiment, analyses it and keeps the result. */
+  /**
+   * Ends a running experiment, analyses it and keeps the result. Before the planned end or size the sequential test
+   * decides; with `force` the test for the planned end does, and the reason is kept in the results.
+   */
   readonly completeExperiment: Experiment;
   /** Ends a draft or a running experiment without a result. */
   readonly cancelExperiment: Experiment;
@@ -367,6 +372,8 @@ export type MutationstartExperimentArgs = {
 
 export type MutationcompleteExperimentArgs = {
   id: Scalars['ID']['input'];
+  force?: InputMaybe<Scalars['Boolean']['input']>;
+  reason?: InputMaybe<Scalars['String']['input']>;
 };
 
 
@@ -658,6 +665,7 @@ export type ExperimentResultsResolvers<ContextType = Context, ParentType extends
   vehiclesInBothArms?: Resolver<ResolversTypes['Int'], ParentType, ContextType>;
   missing?: Resolver<ReadonlyArray<ResolversTypes['MissingNumber']>, ParentType, ContextType>;
   disturbances?: Resolver<ReadonlyArray<ResolversTypes['ExperimentDisturbance']>, ParentType, ContextType>;
+  forcedReason?: Resolver<Maybe<ResolversTypes['String']>, ParentType, ContextType>;
   computedAt?: Resolver<ResolversTypes['DateTime'], ParentType, ContextType>;
 };
 
@@ -722,7 +730,7 @@ export type MutationResolvers<ContextType = Context, ParentType extends Resolver
   createExperiment?: Resolver<ResolversTypes['Experiment'], ParentType, ContextType, RequireFields<MutationcreateExperimentArgs, 'input'>>;
   updateExperiment?: Resolver<ResolversTypes['Experiment'], ParentType, ContextType, RequireFields<MutationupdateExperimentArgs, 'id' | 'input'>>;
   startExperiment?: Resolver<ResolversTypes['Experiment'], ParentType, ContextType, RequireFields<MutationstartExperimentArgs, 'id'>>;
-  completeExperiment?: Resolver<ResolversTypes['Experiment'], ParentType, ContextType, RequireFields<MutationcompleteExperimentArgs, 'id'>>;
+  completeExperiment?: Resolver<ResolversTypes['Experiment'], ParentType, ContextType, RequireFields<MutationcompleteExperimentArgs, 'id' | 'force'>>;
   cancelExperiment?: Resolver<ResolversTypes['Experiment'], ParentType, ContextType, RequireFields<MutationcancelExperimentArgs, 'id' | 'reason'>>;
   defineMetric?: Resolver<ResolversTypes['MetricDefinition'], ParentType, ContextType, RequireFields<MutationdefineMetricArgs, 'input'>>;
   reportMetrics?: Resolver<ResolversTypes['MetricReceipt'], ParentType, ContextType, RequireFields<MutationreportMetricsArgs, 'input'>>;
