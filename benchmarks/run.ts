@@ -29,6 +29,7 @@ const BENCHMARKS: Readonly<Record<string, Benchmark>> = {
   ingestion: { load: () => import('./ingestion.ts'), isLong: true },
   'kill-switch': { load: () => import('./kill-switch.ts'), isLong: true },
   sync: { load: () => import('./sync.ts'), isLong: true },
+  statistics: { load: () => import('./statistics.ts'), isLong: true },
 };
 
 const args = readPlainArguments(

@@ -108,6 +108,13 @@ export function logOf(state: GuardState): number {
 /** Gives the chance of a false alarm that a guard may have over its whole rollout. */
 export const alphaOf = ({ confidenceLevel }: Pick<RolloutGuard, 'confidenceLevel'>) => 1 - confidenceLevel;
 
+/** Gives the logarithm of all evidence where that against the limit has this one, and no vehicle is lost. */
+export const logWeight = (log: number) =>
+  logWeighted([
+    { weight: WEIGHTS.limit, log },
+    { weight: WEIGHTS.outOfRange + WEIGHTS.neverReported, log: 0 },
+  ]);
+
 /** Gives the logarithm that the evidence against the limit alone has to reach. */
 export const logNeeded = (guard: Pick<RolloutGuard, 'confidenceLevel'>) =>
   logThreshold(alphaOf(guard)) - Math.log(WEIGHTS.limit);
