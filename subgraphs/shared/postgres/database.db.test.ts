@@ -7,6 +7,7 @@ import { FleetFlagError } from '../../../core/errors.ts';
 import { createTestDatabase, type TestDatabase } from '../testing/test-database.ts';
 import { openDatabase } from './database.ts';
 import { startEmbeddedPostgres } from './embedded/embedded-postgres.ts';
+import { prepared } from './prepared-statements.ts';
 import { asServiceError } from './service-error.ts';
 
 let testDatabase: TestDatabase;
@@ -174,5 +175,20 @@ test('a transaction sends its queries one after another, in the order of the cal
     expect(Math.max(...most)).toBe(1);
   } finally {
     watched.mockRestore();
+  }
+});
+
+test('a statement with a mark is prepared once on a connection, and no other one is', async () => {
+  const database = await openDatabase({ url: testDatabase.url, maxConnections: 1 });
+  try {
+    const { prisma } = database;
+    for (const n of [1, 2])
+      expect(await prisma.$queryRaw`${prepared('sample')} SELECT ${n}::int AS n`).toEqual([{ n }]);
+    await prisma.$queryRaw`SELECT ${1}::int AS n`;
+    await prisma.user.findMany();
+    expect(await prisma.$queryRaw`SELECT name FROM pg_prepared_statements`).toEqual([{ name: 'sample' }]);
+    await expect(prisma.$queryRaw`${prepared('sample')} SELECT ${1}::int AS m`).rejects.toThrow('must be unique');
+  } finally {
+    await database.close();
   }
 });
