@@ -43,8 +43,10 @@ describe('a key', () => {
     keys = {};
     now += 3_999;
     expect(await directory.find('a')).toMatchObject({ id: '1' });
+    expect([directory.known('a')?.id, directory.known('b')]).toEqual(['1', null]);
     expect(asked).toHaveLength(1);
     now += 2;
+    expect(directory.known('a')).toBeNull();
     expect(await directory.find('a')).toBeNull();
   });
 
@@ -99,6 +101,7 @@ describe('a key', () => {
     while (asked.length < 2) await new Promise(setImmediate);
     directory.end('1');
     directory.end('2');
+    expect(directory.known('a')).toBeNull();
     release();
     expect([await directory.find('a'), await underWay, await directory.find('b')]).toEqual([null, null, null]);
   });

@@ -57,6 +57,11 @@ export class ApiKeyDirectory {
     this.#known = new LRUCache({ max: MAX_KNOWN, perf: { now: clock }, ttlResolution: 0 });
   }
 
+  /** Gives the key with this SHA-256 (hexadecimal) where it is cached and valid. */
+  known(keyHash: string): ApiKeyCredential | null {
+    return this.#ifGood(this.#known.get(keyHash)?.credential ?? null);
+  }
+
   /**
    * Finds the key with this SHA-256 (hexadecimal); null when it is unknown, revoked or expired. Rejects with
    * SERVICE_UNAVAILABLE when the audit subgraph does not answer.

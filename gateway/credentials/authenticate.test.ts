@@ -21,7 +21,7 @@ const session = {
 const findSession: FindSession = async (token) => (token === SESSION ? session : null);
 const KEY = newApiKey();
 const key: ApiKeyCredential = { id: 'k1', role: 'WRITE', rateLimitPerMin: 60, expiresAt: EXPIRES };
-const apiKeys = { find: async (hash: string) => (hash === apiKeyHash(KEY) ? key : null) };
+const apiKeys = { known: () => null, find: async (hash: string) => (hash === apiKeyHash(KEY) ? key : null) };
 const sources = () => ({ findSession, apiKeys, vehicles: { tokens, generations }, failures: new FailedCredentials() });
 const whoIs = (credentials: Credentials, over: Partial<ReturnType<typeof sources>> = {}) =>
   authenticate(credentials, '192.0.2.1', { ...sources(), ...over });
@@ -131,7 +131,7 @@ describe('the caller', () => {
       await expect(
         whoIs(typeof credentials === 'function' ? await credentials() : credentials, {
           findSession: asked,
-          apiKeys: { find: asked },
+          apiKeys: { known: () => null, find: asked },
         }),
       ).rejects.toEqual(expect.objectContaining({ code: 'UNAUTHENTICATED', message }));
     },
@@ -158,15 +158,15 @@ describe('the caller', () => {
     await expect(
       whoIs({ authorization: `Bearer ${SESSION}` }, { findSession: () => Promise.reject(unavailable) }),
     ).rejects.toBe(unavailable);
-    await expect(whoIs({ apiKey: KEY }, { apiKeys: { find: () => Promise.reject(unavailable) } })).rejects.toBe(
-      unavailable,
-    );
+    await expect(
+      whoIs({ apiKey: KEY }, { apiKeys: { known: () => null, find: () => Promise.reject(unavailable) } }),
+    ).rejects.toBe(unavailable);
   });
 
   test('is not looked up where a key does not have the form of one', async () => {
     const find = () => Promise.reject(new Error('asked'));
     for (const apiKey of ['', 'ff_api_key_x', 'x'.repeat(100_000)])
-      await expect(whoIs({ apiKey }, { apiKeys: { find } })).rejects.toEqual(unauthenticated);
+      await expect(whoIs({ apiKey }, { apiKeys: { known: () => null, find } })).rejects.toEqual(unauthenticated);
   });
 
   test('is not looked up after too many wrong credentials of an address, unless the credential was valid before', async () => {
@@ -178,7 +178,10 @@ describe('the caller', () => {
     }
     const limited = expect.objectContaining({ code: 'RATE_LIMITED', details: { retryAfter: expect.any(Number) } });
     await expect(
-      whoIs({ apiKey: newApiKey() }, { failures, apiKeys: { find: () => Promise.reject(new Error('asked')) } }),
+      whoIs(
+        { apiKey: newApiKey() },
+        { failures, apiKeys: { known: () => null, find: () => Promise.reject(new Error('asked')) } },
+      ),
     ).rejects.toEqual(limited);
     await expect(whoIs({ authorization: `Bearer ${newSessionToken()}` }, { failures })).rejects.toEqual(limited);
     expect(await whoIs({ apiKey: KEY }, { failures })).toMatchObject({ caller: { apiKeyId: 'k1' } });

@@ -24,7 +24,7 @@ export interface Credentials {
 /** The sources by which credentials are checked. */
 export interface CredentialSources {
   readonly findSession: FindSession;
-  readonly apiKeys: Pick<ApiKeyDirectory, 'find'>;
+  readonly apiKeys: Pick<ApiKeyDirectory, 'known' | 'find'>;
   readonly vehicles: VehicleCredentials;
   readonly failures: FailedCredentials;
 }
@@ -121,7 +121,9 @@ async function keyCaller(
 ): Promise<Authenticated> {
   if (!isApiKey(apiKey)) throw looksLikeApiKey(apiKey) ? refused() : misplaced(apiKey);
   const credential = apiKeyHash(apiKey);
-  const known = await failures.lookUp(address, credential, () => apiKeys.find(credential));
+  // A key that is cached was valid a moment ago: whatever else its address has sent does not affect it.
+  const known =
+    apiKeys.known(credential) ?? (await failures.lookUp(address, credential, () => apiKeys.find(credential)));
   if (known === null) throw refused();
   const { id, role, rateLimitPerMin, expiresAt } = known;
   return { caller: { kind: 'apiKey', apiKeyId: id, role, rateLimitPerMin }, expiresAt, credential };

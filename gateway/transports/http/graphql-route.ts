@@ -167,7 +167,7 @@ export function addGraphqlRoute(
       try {
         // Other requests let kill switches go first even before they are authenticated and their text is loaded, because
         // both take time.
-        if (!mayBeKill(request)) await rightOfWay.clear();
+        if (rightOfWay.isTaken && !mayBeKill(request)) await rightOfWay.clear();
         const origin = originOf(request);
         const credentials = { authorization: header(request, 'authorization'), apiKey: header(request, 'x-api-key') };
         const { caller } = await pipeline.caller(credentials, origin.ipAddress);
