@@ -16,7 +16,7 @@ export type ReadInputs = (vins: readonly string[], keys: readonly string[]) => P
 
 /** The least milliseconds between the beginnings of two reads, for each caller that the last one answered. */
 const PACE_MS = 0.1;
-/** The highest such pace in milliseconds: 100 small statements a second, however many ask. */
+/** The highest such pace in milliseconds: 100 small statements a second for a crowd. */
 const CROWD_PACE_MS = 10;
 /** Milliseconds that a read may take. An operation that is run without it has timeouts of its own. */
 const READ_TIMEOUT_MS = 1_000;
