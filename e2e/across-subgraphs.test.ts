@@ -159,7 +159,7 @@ test('a vehicle may not listen to another environment, nobody may listen at all,
   await stranger.dispose();
 });
 
-test('who reads the trail sees each change as it happens, can have it checked, and take it elsewhere', async () => {
+test('a reader of the audit log sees each change as it happens, can verify the log, and export it', async () => {
   const client = admin.socket();
   const trail = new Listener(
     client,

@@ -118,7 +118,7 @@ test('a change of an ASIL-D flag goes from request through a second person to th
     flag: { history: { nodes: { action: string; user: { email: string } | null }[] } };
   }>(`{ flag(key: "${KEY}") { history { nodes { action user { email } } } } }`);
   const trail = flag.history.nodes.map(({ action, user }) => [action, user?.email]).reverse();
-  note('the trail', trail);
+  note('the audit log', trail);
   expect(trail).toEqual([
     ['REQUEST_CHANGE', ADMIN.email],
     ['APPROVE_CHANGE', 'safety@example.com'],

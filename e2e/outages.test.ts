@@ -246,7 +246,7 @@ describeUnless(DISTRIBUTED ? null : 'DATABASE_URL and REDIS_URL name no servers'
       }
       await eventually(
         async () => (await admin.ask('{ auditLogs(first: 1) { totalCount } }')).errors === undefined,
-        'the trail is read again',
+        'the audit log is read again',
       );
     });
   },

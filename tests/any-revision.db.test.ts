@@ -46,7 +46,7 @@ interface Entry {
 }
 
 /**
- * Every revision of every environment, told from the audit trail alone: what each recorded edit did to where the flag
+ * Every revision of every environment, derived from the audit log alone: what each recorded edit did to where the flag
  * lives.
  */
 async function historyFromAudit(): Promise<Map<Environment, Entry[]>> {

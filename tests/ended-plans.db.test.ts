@@ -82,7 +82,7 @@ const draft = (person: Person, key: string) =>
 const status = async (id: string) => (await prisma().changeRequest.findUniqueOrThrow({ where: { id } })).status;
 
 describe('who is deactivated', () => {
-  test('has nothing pending and nothing running any more: all of it in one transaction, listed in the answer, in the trail', async () => {
+  test('has nothing pending and nothing running any more: all of it in one transaction, listed in the answer, in the audit log', async () => {
     const [plain, critical] = [await rollouts.target(), await rollouts.asilD()];
     const running = (await scheduleBy(plain, ann)).rollout.id;
     const waiting = await scheduleBy(critical, ann);

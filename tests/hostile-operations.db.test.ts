@@ -14,13 +14,13 @@ const API = readApiSchema();
 const OPERATIONS = rounds(120, 10_000);
 const SEED = 20_261_128;
 /**
- * What is refused here may have written something all the same, and says so in the trail: a failed sign-in, a session
+ * What is refused here may have written something all the same, and is in the audit log: a failed sign-in, a session
  * that has ended.
  */
 const RECORDS_REFUSALS = new Set(['Mutation.login', 'Mutation.logout', 'Mutation.changePassword']);
 /** Those that only a vehicle may use. */
 const OF_VEHICLES = new Set(['Mutation.agentHeartbeat', 'Mutation.reportMetrics', 'Query.vehicleFacts']);
-/** Costly by their nature, so seldom: passwords are hashed, the trail is read, catalogues are. */
+/** Costly by their nature, so seldom: passwords are hashed, the audit log is read, catalogues are read. */
 const SELDOM = new Set([
   'Mutation.login',
   'Mutation.changePassword',
@@ -168,7 +168,7 @@ beforeEach(async () => {
 });
 afterEach(() => every?.close());
 
-/** All that people and vehicles have written, as one text, and how long the trail is. */
+/** All that people and vehicles have written, as one text, and the length of the audit log. */
 async function state(): Promise<{ readonly content: string; readonly trail: number; readonly revisions: string }> {
   const [row] = await every.prisma.$queryRaw<{ content: string; trail: bigint; revisions: string }[]>`
     SELECT md5(concat(

@@ -71,7 +71,7 @@ type List = (page: Page) => Promise<{ items: string[]; more: boolean }>;
 const idsOf = (rows: readonly { id: string }[]) => rows.map(({ id }) => id);
 const LISTS: Record<string, List> = {
   users: async (page) => listUsers(prisma, page).then(({ users, more }) => ({ items: idsOf(users), more })),
-  'entries of the trail': async (page) =>
+  'entries of the audit log': async (page) =>
     searchAuditLog(prisma, { action: 'SIGN_IN' }, page).then(({ entries, more }) => ({ items: idsOf(entries), more })),
   experiments: async (page) =>
     searchExperiments(prisma, {}, page).then(({ experiments, more }) => ({ items: idsOf(experiments), more })),
@@ -103,7 +103,7 @@ test.each(Object.keys(LISTS))(
   },
 );
 
-test('a cursor of the trail that nobody was given ends the list either way', async () => {
+test('an invented cursor of the audit log ends the list in both directions', async () => {
   for (const backwards of [true, false])
     expect(await searchAuditLog(prisma, {}, { limit: 5, cursor: randomUUID(), backwards })).toEqual({
       entries: [],

@@ -17,7 +17,7 @@ export class Api {
     readonly token: string | null = null,
   ) {}
 
-  /** Signed in as the administrator. */
+  /** Gives an API that is signed in as the administrator. */
   static admin(deployment: Api['deployment']): Promise<Api> {
     return Api.signedIn(deployment, ADMIN);
   }
@@ -42,7 +42,7 @@ export class Api {
     return { status: response.status, ...((await response.json()) as Omit<Answer, 'status'>) };
   }
 
-  /** The data of an answer that has no errors, in the shape that the test expects. */
+  /** Runs an operation and gives its data, in the shape that the test expects. Fails the test where there are errors. */
   async ok<Data = Record<string, unknown>>(
     query: string,
     variables: Readonly<Record<string, unknown>> = {},
@@ -52,7 +52,7 @@ export class Api {
     return data as Data;
   }
 
-  /** The one error of an answer. */
+  /** Runs an operation and gives the only error of its answer. */
   async refused(query: string, variables: Readonly<Record<string, unknown>> = {}): Promise<Record<string, unknown>> {
     const { errors } = await this.ask(query, variables);
     if (errors?.length !== 1) throw new Error(`Expected one error: ${JSON.stringify(errors)}`);
@@ -88,14 +88,14 @@ export class Api {
   }
 }
 
-/** A subscription whose events are kept as they come. */
+/** Subscribes and keeps the events. */
 export class Listener {
   readonly events: ExecutionResult[] = [];
   error: unknown;
   ended = false;
   readonly stop: () => void;
 
-  /** @param operation a text, or what names a persisted operation beside an empty one */
+  /** @param operation the text of a subscription, or the members that name a persisted operation */
   constructor(
     client: Client,
     operation: string | { query: string; extensions?: Record<string, unknown> },

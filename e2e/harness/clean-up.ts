@@ -6,7 +6,7 @@ declare global {
   var fleetFlagPreparedFolder: string | undefined;
 }
 
-/** Jest's global teardown of the project `e2e`: takes away the data folder that the setup made. */
+/** Jest's global teardown of the project `e2e`: removes the data folder that the setup made. */
 export default async function cleanUp(): Promise<void> {
   const folder = globalThis.fleetFlagPreparedFolder;
   if (folder === undefined) return;

@@ -21,7 +21,7 @@ export const DISTRIBUTED = Boolean(process.env['DATABASE_URL']) && Boolean(proce
 const READY = /FleetFlag(?: \w+)? ready at http:\/\/localhost:(\d+)/;
 
 export class Deployment {
-  /** Of the gateway, such as `http://127.0.0.1:40123`. */
+  /** The URL of the gateway, such as `http://127.0.0.1:40123`. */
   url = '';
   processes: ProjectProcess[] = [];
   readonly ports = new Map<string, number>();
@@ -30,16 +30,15 @@ export class Deployment {
     readonly dataDir: string,
     readonly environment: Readonly<Record<string, string>>,
     private readonly database: string | null,
-    /** The Redis server itself, whatever the processes reach it through. */
+    /** The URL of the Redis server itself, without the proxy through which the processes reach it. */
     private readonly redis: string | null,
-    /** Arguments of the process that is, or holds, the gateway. */
+    /** The arguments of the process that runs the gateway. */
     private readonly gatewayArgs: readonly string[],
   ) {}
 
   /**
-   * @param through gives the settings of a distributed deployment again, with the servers' addresses led through
-   * something
-   * @param gatewayArgs further arguments of the process that is, or holds, the gateway
+   * @param through changes the settings of a distributed deployment, such as the servers' addresses to those of a proxy
+   * @param gatewayArgs further arguments of the process that runs the gateway
    */
   static async start(
     environment: Readonly<Record<string, string>> = {},
@@ -103,7 +102,7 @@ export class Deployment {
     return `http://127.0.0.1:${this.ports.get('second gateway')}`;
   }
 
-  /** Starts a role's process that has ended again, on its port. */
+  /** Starts the process of a role again on its port, after it has ended. */
   async restart(name: SubgraphName | 'gateway'): Promise<void> {
     this.processes = this.processes.filter(({ running }) => running);
     await this.#launch(name, ['service', name], name === 'gateway' ? this.#subgraphUrls() : {});
@@ -130,21 +129,21 @@ export class Deployment {
     return webSocketOf(this.url);
   }
 
-  /** Everything that all processes have printed. */
+  /** Gives the output of all processes. */
   get output(): string {
     return this.processes.map((process_) => process_.stdout + process_.stderr).join('');
   }
 
-  /** Ends all processes; the data stay. */
+  /** Stops all processes and keeps their data. */
   async down(signal: NodeJS.Signals = 'SIGTERM'): Promise<(number | null)[]> {
-    // Gateways first, as an operator would: nobody is served half of an answer.
+    // Gateways stop first, as an operator would do it, so that no client gets half of an answer.
     const ends = [...this.processes].reverse().map((process_) => process_.stop(signal));
     await Promise.allSettled(ends);
     this.processes = [];
     return Promise.all(ends);
   }
 
-  /** Ends everything and removes what it has stored. */
+  /** Stops all processes and removes their data. */
   async remove(): Promise<void> {
     try {
       await this.down();
@@ -164,14 +163,14 @@ async function copyPrepared(dataDir: string): Promise<void> {
   const prepared = process.env['FLEETFLAG_E2E_PREPARED'];
   if (prepared === undefined) return;
   await chmod(dataDir, 0o711);
-  // Not fs.cp: the files stay those of the account that the server runs under.
+  // fs.cp would not keep the owner of the files, which is the account that the server runs under.
   await promisify(execFile)('cp', ['-a', join(prepared, 'postgresql'), dataDir]);
 }
 
 /**
- * A Redis database for the files that this worker runs, one after the other: what the others count and remember (failed
- * sign-ins of 127.0.0.1, snapshots by their revision) is theirs. Channels are shared and harmless. From the last of the
- * sixteen downwards, since somebody's own data are in the first.
+ * The Redis database of this Jest worker. Workers do not share one, because counters and snapshots (failed sign-ins of
+ * 127.0.0.1, snapshots by revision) would collide; shared channels are harmless. Databases are counted down from the last
+ * of the sixteen, because a developer's own data are in the first.
  */
 function ownRedis(): string {
   const url = new URL(process.env['REDIS_URL'] ?? '');
@@ -179,7 +178,7 @@ function ownRedis(): string {
   return url.href;
 }
 
-/** Removes what FleetFlag has written into a Redis database. */
+/** Removes the keys of FleetFlag from a Redis database. */
 async function clearRedis(url: string): Promise<void> {
   const redis = new Redis(url);
   try {
@@ -190,7 +189,7 @@ async function clearRedis(url: string): Promise<void> {
   }
 }
 
-/** The address for websockets of a gateway whose URL is `url`. */
+/** Gives the websocket address of the gateway at `url`. */
 export function webSocketOf(url: string): string {
   return `${url.replace(/^http/, 'ws')}/graphql`;
 }

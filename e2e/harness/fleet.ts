@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { FleetFlagAgent } from '../../agent/fleet-flag-agent.ts';
 import type { Api } from './api.ts';
 
-/** Short, so that what is measured is sent at once. */
+/** Timings with which measurements are sent at once. */
 const TIMINGS = { metricsWriteMs: 20, metricsIntervalMs: 200 };
 
 export class Fleet {

@@ -1,4 +1,4 @@
-/** Servers of a test's own that can be stopped and started again, each at one address for all its life. */
+/** Servers of one test that can be stopped and started again; their addresses stay the same. */
 import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -17,14 +17,14 @@ export async function postmasterOf(dataDir: string): Promise<number> {
   return Number((await readFile(join(place.trim(), 'cluster', 'postmaster.pid'), 'utf8')).split('\n')[0]);
 }
 
-/** PostgreSQL on a cluster of its own, behind a proxy that can be severed. */
+/** A PostgreSQL server with a cluster of its own, behind a proxy that can cut its connections. */
 export class KillablePostgres {
   private constructor(
     private readonly dataDir: string,
-    /** Where the server's socket is: another folder after each start. */
+    /** The folder of the server's socket; it is another one after each start. */
     private readonly target: { path: string },
     readonly proxy: SeverableProxy,
-    /** Through the proxy. */
+    /** The URL of the database through the proxy. */
     readonly url: string,
     private server: EmbeddedPostgres,
   ) {}
@@ -40,7 +40,7 @@ export class KillablePostgres {
     return new KillablePostgres(dataDir, target, proxy, url.href, server);
   }
 
-  /** An immediate shutdown: sessions are cut, nothing is written, and the next start has to recover. */
+  /** Stops the server at once: sessions are cut, nothing is written, and the next start has to recover. */
   async stop(): Promise<void> {
     process.kill(await postmasterOf(this.dataDir), 'SIGQUIT');
     await this.server.stop();

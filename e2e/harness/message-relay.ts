@@ -1,11 +1,11 @@
 /**
- * Somebody between a vehicle and its gateway who has no key: reads every message to the vehicle, and changes it or
- * keeps it back.
+ * An attacker between a vehicle and its gateway, without a key: it reads every message to the vehicle, and changes or
+ * withholds it.
  */
 import { WebSocket, WebSocketServer } from 'ws';
 import { boundAddress } from '../../core/wire/http-server.ts';
 
-/** A message of graphql-transport-ws with what the vehicle's operations answer. */
+/** A message of graphql-transport-ws that answers an operation of the vehicle. */
 export interface RelayedMessage {
   readonly type: string;
   readonly payload?: {
@@ -19,7 +19,7 @@ export interface RelayedMessage {
 export class MessageRelay {
   readonly #server: WebSocketServer;
   readonly #upstreams = new Set<WebSocket>();
-  /** What becomes of a message to the vehicle; null: it is kept back. */
+  /** Gives the message that the vehicle gets instead; null to withhold it. */
   meddle: (message: RelayedMessage) => RelayedMessage | null = (message) => message;
 
   private constructor(private readonly gateway: string) {
@@ -27,7 +27,7 @@ export class MessageRelay {
     this.#server.on('connection', (vehicle) => this.#connect(vehicle));
   }
 
-  /** @param gateway the address of its websocket */
+  /** @param gateway the address of the gateway's websocket */
   static async open(gateway: string): Promise<MessageRelay> {
     const relay = new MessageRelay(gateway);
     await new Promise((resolve) => relay.#server.once('listening', resolve));
@@ -38,7 +38,7 @@ export class MessageRelay {
     return `ws://127.0.0.1:${boundAddress(this.#server).port}/graphql`;
   }
 
-  /** Ends every connection; vehicles come back. */
+  /** Closes every connection; vehicles connect again. */
   cut(): void {
     for (const socket of this.#server.clients) socket.terminate();
   }

@@ -9,7 +9,7 @@ import { Readable } from 'node:stream';
 import { text } from 'node:stream/consumers';
 import { createChdbConnection } from 'chdb/connection';
 
-/** Of a request's parameters those that are no settings. */
+/** The parameters of a request that are not settings of the engine. */
 const NO_SETTINGS = new Set(['query', 'query_id', 'database', 'session_id', 'role']);
 
 const [path = '', port = '0'] = process.argv.slice(2);
@@ -19,7 +19,7 @@ async function answer(url: URL, body: string): Promise<string> {
   const parameters = [...url.searchParams];
   const query = url.searchParams.get('query');
   const { stream } = await engine.exec({
-    // What is to be inserted comes as the body of a request that has its statement in the address.
+    // For an insert, the statement is in the address and the rows are the body.
     ...(query === null ? { query: body } : { query, values: Readable.from([body]) }),
     query_params: Object.fromEntries(
       parameters.flatMap(([name, value]) => (name.startsWith('param_') ? [[name.slice(6), value]] : [])),

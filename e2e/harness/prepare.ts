@@ -9,8 +9,8 @@ import { DISTRIBUTED } from './deployment.ts';
 import { ROOT } from './process.ts';
 
 /**
- * Jest's global setup of the project `e2e`: makes the commands that the tests run (`npm run build`), which are those of
- * the image and of the agent's package, and a data folder that deployments copy.
+ * Jest's global setup of the project `e2e`: builds the commands that the tests run (`npm run build`), which are those of
+ * the image and of the agent's package, and makes a data folder that deployments copy.
  */
 export default async function prepare(): Promise<void> {
   await Promise.all([
@@ -20,12 +20,12 @@ export default async function prepare(): Promise<void> {
 }
 
 /**
- * Makes a data folder with a migrated and otherwise empty database. To make and migrate one takes most of the time of a
- * first start; the demo's tests start without it.
+ * Makes a data folder with a migrated and otherwise empty database, because creating and migrating one takes most of the
+ * time of a first start. The demo's tests start without it.
  */
 async function prepareDataFolder(): Promise<void> {
   const folder = mkdtempSync(join(tmpdir(), 'fleetflag-e2e-prepared-'));
-  // As root the server runs under another account, who must be able to pass through.
+  // A server that is started as root runs under another account, which must be able to enter the folder.
   chmodSync(folder, 0o711);
   globalThis.fleetFlagPreparedFolder = folder;
   const server = await startEmbeddedPostgres({ dataDir: folder, log: () => {} });
@@ -35,6 +35,6 @@ async function prepareDataFolder(): Promise<void> {
     await server.stop();
   }
   rmSync(join(folder, 'postgresql/server.log'), { force: true });
-  // Where that account cannot come here, the database is elsewhere and cannot be copied.
+  // Where that account cannot enter the folder, the database is elsewhere and cannot be copied.
   if (existsSync(join(folder, 'postgresql/cluster'))) process.env['FLEETFLAG_E2E_PREPARED'] = folder;
 }

@@ -1,15 +1,16 @@
 /**
- * Real processes of this project: started with a clean environment, waited for by what they print, never left behind.
+ * Runs real processes of this project. They start with a clean environment, tests wait for their output, and none is left
+ * running.
  */
 import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
 import { eventually as waitFor } from '../../core/testing/eventually.ts';
 
-/** The project's folder. */
+/** The folder of the project. */
 export const ROOT = fileURLToPath(new URL('../../', import.meta.url));
 
-/** Longer than any start on a busy machine; only a failing test waits this long. */
+/** The default timeout: longer than any start on a busy machine. Only a failing test waits this long. */
 const TIMEOUT_MS = 60_000;
 
 const BUILT: Readonly<Record<string, string>> = {
@@ -59,7 +60,7 @@ export class ProjectProcess {
     return this.child.exitCode === null && this.child.signalCode === null;
   }
 
-  /** The first match of `pattern` in what it has printed or will print. Rejects when it ends first. */
+  /** Waits for the first match of `pattern` in the output. Rejects when the process ends before that. */
   async printed(pattern: RegExp, stream: 'stdout' | 'stderr' = 'stdout'): Promise<RegExpExecArray> {
     const deadline = AbortSignal.timeout(TIMEOUT_MS);
     for (;;) {
@@ -94,5 +95,5 @@ export class ProjectProcess {
   }
 }
 
-/** As the one of core/testing, with the patience that whole processes on a busy machine need. */
-export const eventually: typeof waitFor = (look, what, timeoutMs = TIMEOUT_MS) => waitFor(look, what, timeoutMs);
+/** `eventually` of core/testing, with the longer timeout that whole processes on a busy machine need. */
+export const eventually: typeof waitFor = (check, what, timeoutMs = TIMEOUT_MS) => waitFor(check, what, timeoutMs);

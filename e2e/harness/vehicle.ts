@@ -23,7 +23,7 @@ export class VehicleProcess {
   private constructor(
     readonly folder: string,
     readonly wsUrl: string,
-    /** Of the command line, beside the usual ones. */
+    /** Further arguments of the command line. */
     public options: readonly string[],
   ) {}
 
@@ -68,7 +68,7 @@ export class VehicleProcess {
     return (await (await fetch(`${this.#local}/v1/status`)).json()) as AgentStatus;
   }
 
-  /** A flag's evaluation over OFREP, as a program in the vehicle asks for it. */
+  /** Evaluates a flag over OFREP, as a program in the vehicle does. */
   async evaluate(key: string): Promise<{ value?: unknown; reason?: string; variant?: string; errorCode?: string }> {
     const response = await fetch(`${this.#local}/ofrep/v1/evaluate/flags/${encodeURIComponent(key)}`, {
       method: 'POST',
@@ -78,7 +78,7 @@ export class VehicleProcess {
     return (await response.json()) as { value?: unknown };
   }
 
-  /** A measurement, as a program in the vehicle gives it to the agent. Gives the HTTP status. */
+  /** Sends a measurement to the agent, as a program in the vehicle does. Gives the HTTP status. */
   async track(measurement: {
     readonly metric: string;
     readonly value: number;
@@ -97,7 +97,7 @@ export class VehicleProcess {
     return readFile(this.dbPath);
   }
 
-  /** What has happened to the metrics queue since the database was written; empty where nothing has. */
+  /** Gives the journal of the metrics queue; empty where the queue has not changed since the database was written. */
   journal(): Promise<string> {
     return readFile(`${this.dbPath}.queue`, 'utf8').catch((error: NodeJS.ErrnoException) => {
       if (error.code === 'ENOENT') return '';

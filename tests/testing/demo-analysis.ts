@@ -1,4 +1,4 @@
-/** What the demo's experiment must come to: the analysis of its simulated trips, without a control plane. */
+/** The expected result of the demo's experiment: an analysis of its simulated trips without a control plane. */
 import { armOf, energyOf, TRIPS, type Arm, type Phase } from '../../commands/demo/driving.ts';
 import { MEASURED_SHARE } from '../../commands/demo/flags.ts';
 import { FLEET } from '../../commands/demo/fleet.ts';

@@ -20,16 +20,16 @@ import type { CallerName } from './permission-matrix.ts';
 import { startWholeControlPlane, type WholeParts } from './whole-control-plane.ts';
 
 export const PASSWORD = 'correct horse battery staple';
-/** The vehicle that samples name, and its environment; the other is in another one. */
+/** The vehicle of the samples and its environment, and a second vehicle in another environment. */
 export const VIN = 'KMHK281HGNU000001';
 const OTHER_VIN = 'KMHK281HGNU000002';
 
 const SECRET = 'a-secret-of-more-than-32-characters-x';
 
 export interface Credentials {
-  /** As subgraphs are told. */
+  /** The identity that subgraphs get. */
   readonly caller: Caller;
-  /** As HTTP headers; the same in connection_init. */
+  /** The credentials as HTTP headers, and as the payload of connection_init. */
   readonly headers: Readonly<Record<string, string>>;
 }
 
@@ -41,7 +41,7 @@ export class EveryCaller {
 
   private constructor(
     private readonly database: TestDatabase,
-    /** What the control plane works on; the callers' rows are written past it. */
+    /** The database of the control plane. The rows of the callers are written to it directly. */
     private readonly used: Database,
     private readonly lifecycle: Lifecycle,
   ) {}
@@ -51,7 +51,7 @@ export class EveryCaller {
   subgraphs!: ReadonlyMap<SubgraphName, Subgraph>;
 
   /**
-   * @param through gives what the control plane is to use in place of the database at this URL, closed with `lifecycle`
+   * @param through opens the database that the control plane uses in place of the one at the URL; `lifecycle` closes it
    */
   static start(through?: (url: string, lifecycle: Lifecycle) => Promise<Database>): Promise<EveryCaller> {
     return openAll(async (lifecycle) => {
@@ -123,13 +123,13 @@ export class EveryCaller {
     }
   }
 
-  /** Another control plane over the same stores, which hears of no change but from the database; gives its URL. */
+  /** Starts another control plane over the same stores, which learns of changes only from the database. Gives its URL. */
   async another(): Promise<string> {
     const { gateway } = await startWholeControlPlane({ ...this.#parts, bus: createInProcessBus() }, this.lifecycle);
     return `http://127.0.0.1:${gateway.port}/graphql`;
   }
 
-  /** Good credentials, of a session of its own for a person: what one cell ends, no other needs. */
+  /** Gives valid credentials. A person gets a new session each time, because a tested operation may end it. */
   async as(name: CallerName): Promise<Credentials> {
     switch (name) {
       case 'anonymous':
@@ -170,7 +170,7 @@ export class EveryCaller {
     };
   }
 
-  /** Registers an operation past every check, as one that has slipped into the table, for one key; gives its id. */
+  /** Writes an operation for one key into the table without any check, and gives its id. */
   async register(body: string, type: string, apiKeyId: string | null): Promise<string> {
     const id = randomUUID();
     await this.prisma.persistedOperation.create({

@@ -1,6 +1,6 @@
 /**
- * Operations by chance on any field of a schema, made from its types: mostly as they could be meant, with something in
- * them that nobody means. A value is written as a literal or as a variable, which are read by different parsers.
+ * Random operations on any field of a schema, generated from its types: mostly plausible, with hostile values in some
+ * places. A value is written as a literal or as a variable, because different parsers read them.
  */
 import fc from 'fast-check';
 import {
@@ -30,15 +30,15 @@ interface Written {
 }
 
 export interface HostileOperation {
-  /** Such as `Mutation.createFlag`. */
+  /** The root field, such as `Mutation.createFlag`. */
   readonly field: string;
-  /** The body of the request, as text: there are numbers and members that no value of JavaScript has. */
+  /** The body of the request as text, because JavaScript values cannot hold some numbers and members. */
   readonly body: string;
 }
 
 /**
- * What is there, by the name of an argument or input field: hostile input is little use where it never gets past the
- * first check.
+ * Existing values by the name of an argument or input field. Without them, hostile input would rarely pass the first
+ * check.
  */
 export type Present = Readonly<Record<string, readonly unknown[]>>;
 
@@ -230,7 +230,7 @@ const named = (name: string): Written => ({ literal: name, json: JSON.stringify(
 export class HostileOperations {
   constructor(private readonly present: Present) {}
 
-  /** An operation on one root field. */
+  /** Generates an operation on one root field. */
   on(
     kind: 'query' | 'mutation' | 'subscription',
     field: GraphQLField<unknown, unknown>,
@@ -248,7 +248,7 @@ export class HostileOperations {
     });
   }
 
-  /** A field with its arguments and what is selected below it; a variable stands as U+0001 until it has its number. */
+  /** Writes a field with its arguments and selections; a variable is U+0001 until it gets its number. */
   #call(field: GraphQLField<unknown, unknown>, depth: number): fc.Arbitrary<Call> {
     const args = field.args.map((arg) => this.#argument(arg));
     return fc.tuple(fc.tuple(...args), this.#selection(field.type, depth - 1)).map(([given, selection]) => {
@@ -266,7 +266,7 @@ export class HostileOperations {
     const value = this.#valueOf(arg.type, arg.name);
     return fc.tuple(value, fc.integer({ min: 0, max: 19 })).map(([value, how]) => {
       if (how === 0 || (!isRequiredArgument(arg) && how < 7)) return null;
-      // As a literal, where it is not too long for a document.
+      // It is a literal where it is not too long for a document.
       if (how % 2 === 0 && value.literal.length < 2_000)
         return { text: `${arg.name}: ${value.literal}`, variables: [] };
       return { text: `${arg.name}: \u0001`, variables: [{ type, value }] };
@@ -373,6 +373,6 @@ export class HostileOperations {
 
 interface Call {
   readonly text: string;
-  /** In the order in which they stand in `text`. */
+  /** The variables in the order in which they appear in `text`. */
   readonly variables: readonly { readonly type: string; readonly value: Written }[];
 }

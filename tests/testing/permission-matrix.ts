@@ -1,4 +1,4 @@
-/** docs/reference/permissions.md as data: what the tests hold the running system to. */
+/** Reads docs/reference/permissions.md as data, with which tests compare the running system. */
 import { readFileSync } from 'node:fs';
 
 export const CALLERS = [
@@ -15,17 +15,17 @@ export const CALLERS = [
 ] as const;
 export type CallerName = (typeof CALLERS)[number];
 
-/** Who may, by what it is about. */
+/** The rows of the page: who may do what. */
 export type Matrix = ReadonlyMap<string, ReadonlySet<CallerName>>;
 
 export interface PermissionMatrix {
-  /** By `Query.flag`. */
+  /** Operations, by names such as `Query.flag`. */
   readonly operations: Matrix;
-  /** By `Flag.history`, or `User.*` for all fields of a type. */
+  /** Fields, by names such as `Flag.history`, or `User.*` for all fields of a type. */
   readonly fields: Matrix;
-  /** By `flags/Flag`. */
+  /** Entities, by names such as `flags/Flag`. */
   readonly entities: Matrix;
-  /** `Query.apiKeyCredential`: for gateways alone. */
+  /** Operations that only gateways may run, such as `Query.apiKeyCredential`. */
   readonly gatewayOnly: readonly string[];
 }
 
@@ -57,7 +57,7 @@ function matrixOf(section: string): Matrix {
   return matrix;
 }
 
-/** Throws for a page that is not as this expects it. */
+/** Reads the page. Throws an Error where its form is not the expected one. */
 export function readPermissionMatrix(): PermissionMatrix {
   const page = readFileSync(new URL('../../docs/reference/permissions.md', import.meta.url), 'utf8');
   const [, operations = '', fields = '', inside = ''] = page.split('\n## ');

@@ -1,6 +1,6 @@
 /**
- * An operation for any field of a schema, with arguments that it could have: made from the types, so that a new field
- * needs no work.
+ * Generates a valid operation for any field of a schema. Its arguments are made from the types, so that a new field needs
+ * no work.
  */
 import {
   getNamedType,
@@ -21,7 +21,7 @@ import {
   type GraphQLOutputType,
 } from 'graphql';
 
-/** By the argument's or input field's name, where its type alone does not make a sensible value. */
+/** Sample values by the name of an argument or input field, where the type alone gives no sensible value. */
 export type Samples = Readonly<Record<string, unknown>>;
 
 export interface SampleOperation {
@@ -29,7 +29,7 @@ export interface SampleOperation {
   readonly variables: Readonly<Record<string, unknown>>;
 }
 
-/** Of scalars without a sample by name. A scalar that is missing here has to be added. */
+/** Sample values of scalars without one by name. A scalar that is missing here has to be added. */
 const BY_TYPE: Samples = {
   String: 'text',
   ID: '0198f0aa-0000-7000-8000-000000000000',
@@ -67,7 +67,7 @@ class Selecting {
   call(field: { readonly name: string; readonly args: readonly GraphQLArgument[] }): string {
     const args = field.args.filter(isRequiredArgument).map(({ name, type, astNode }) => {
       const variable = `v${this.declared.length}`;
-      // As the SDL has it: a subgraph's scalars are named otherwise by their implementation.
+      // This is the name in the SDL: the implementation of a subgraph's scalar has another one.
       this.declared.push(`$${variable}: ${astNode ? print(astNode.type) : String(type)}`);
       this.variables[variable] = valueOf(type, name, this.samples);
       return `${name}: $${variable}`;
@@ -75,7 +75,7 @@ class Selecting {
     return args.length === 0 ? field.name : `${field.name}(${args.join(', ')})`;
   }
 
-  /** All leaves down to `depth` fields below each other; nothing for a leaf itself. */
+  /** Selects all leaves down to `depth` levels; nothing for a leaf itself. */
   leaves(type: GraphQLOutputType, depth: number): string {
     const named = getNamedType(type);
     if (!isObjectType(named) && !isInterfaceType(named)) return '';
@@ -88,11 +88,11 @@ class Selecting {
 }
 
 /**
- * An operation that asks for a path of fields, from a root field on, and for the leaves of what the last one leads to,
- * two levels deep below a root field and one below others.
+ * Generates an operation that selects a path of fields from a root field on, and the leaves below the last field: two
+ * levels deep below a root field and one below others.
  *
  * @param kind `query`, `mutation` or `subscription`
- * @param bare whether only the name of the last one's type is selected: what a field loads that nobody asked for floats
+ * @param bare whether only `__typename` is selected below the last field, so that what it loads eagerly is not awaited
  */
 export function sampleOperation(
   kind: string,
@@ -114,8 +114,8 @@ export function sampleOperation(
 }
 
 /**
- * Questions for one entity: for its leaves together, and for each other field alone, because one that is refused takes
- * those beside it along where it cannot be null.
+ * Generates queries for one entity: one for all its leaves, and one for each other field alone, because a refused field
+ * that cannot be null removes the fields beside it.
  */
 export function sampleEntity(
   type: GraphQLObjectType,

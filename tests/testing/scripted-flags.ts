@@ -11,13 +11,13 @@ export interface ScriptedChange {
   readonly faulty?: boolean;
 }
 
-/** What an internal fault says, and no client may ever read. */
+/** The message of an internal fault, which no client may ever get. */
 export const FAULT = 'connect ECONNREFUSED 10.0.0.7:5432';
 
 /** The changes that subscriptions follow, each from the moment of its creation. */
 export class ScriptedChanges {
   readonly #emitter = new EventEmitter().setMaxListeners(0);
-  /** How many subscriptions are open now. */
+  /** The number of open subscriptions. */
   open = 0;
 
   emit(change: ScriptedChange): void {
@@ -74,7 +74,7 @@ const FLAG = {
 };
 
 /**
- * `flag(key)`: "eco" is there, "stale" is refused as a CONFLICT, "broken" is a fault of ours, anything else is null.
+ * Resolves `flag(key)`: "eco" exists, "stale" is refused with CONFLICT, "broken" fails, any other key gives null.
  */
 function findFlag(key: string): ScriptedFlag | null {
   if (key === 'stale') throw new FleetFlagError('CONFLICT', 'Changed since.', { field: 'key', currentRevision: 7 });

@@ -16,16 +16,16 @@ import type { RefusalReason } from '../../agent/trust/refusals.ts';
 import type { Environment } from '../../core/model.ts';
 import { identityOf } from '../../subgraphs/shared/testing/asking.ts';
 
-/** What becomes of one event on its way to the vehicle; one that is held comes after the next. */
+/** The fate of one event on its way to the vehicle; one that is held arrives after the next. */
 export type Fate = 'delivered' | 'lost' | 'doubled' | 'held';
 
-/** Where a vehicle's stream comes from and where its queries go: gateways balance them over instances. */
+/** The instances that serve a vehicle's stream and its queries, because gateways balance them over instances. */
 export interface Route {
   readonly stream: SubgraphConnection;
   readonly queries: SubgraphConnection;
 }
 
-/** So long that nothing converges by it within a test. */
+/** An interval so long that nothing converges by it within a test. */
 const NEVER_MS = 3_600_000;
 
 const never = () => new Backoff({ baseMs: NEVER_MS, capMs: NEVER_MS, random: () => 1 });
@@ -35,7 +35,7 @@ export class SimulatedVehicle {
   /** The revision after each commit. */
   readonly revisions: number[] = [];
   readonly refusals: RefusalReason[] = [];
-  /** Syncs that were answered. */
+  /** The number of syncs that were answered. */
   syncs = 0;
   readonly #ageingClock = new AgeingClock(Date.now);
   readonly #freshness = new Freshness({ clock: this.#ageingClock, random: Math.random, unanswered: never() });
@@ -90,7 +90,7 @@ export class SimulatedVehicle {
     this.#session = { over: session.run(), cut };
   }
 
-  /** Cuts the link; resolves when nothing of it runs any more. */
+  /** Cuts the link. Resolves when all its work has ended. */
   async disconnect(): Promise<void> {
     const session = this.#session;
     this.#session = undefined;

@@ -1,6 +1,6 @@
 /**
- * Very many vehicles in one process. Each says what an agent says, word for word, and waits before it connects again as
- * an agent does the first time; what it gets it does not verify, which would be the work of as many computers.
+ * Very many vehicles in one process. Each sends exactly what an agent sends, and waits before it connects again as an
+ * agent does the first time. It does not verify the answers, because that would be the work of as many computers.
  */
 import { setMaxListeners } from 'node:events';
 import { setTimeout as pause } from 'node:timers/promises';
@@ -10,9 +10,9 @@ import { CHANGES_SUBSCRIPTION, SYNC_QUERY } from '../../agent/link/operations.ts
 
 export interface CrowdVehicle {
   readonly token: string;
-  /** The revision that it has on disk. */
+  /** The revision that the vehicle has on disk. */
   revision: number;
-  /** Whether it has synced on the connection that it has. */
+  /** Whether the vehicle has synced on its present connection. */
   inTouch: boolean;
 }
 
@@ -23,9 +23,9 @@ export class VehicleCrowd {
   readonly #running: Promise<void>[] = [];
   readonly #sockets = new Set<WebSocket>();
   readonly vehicles: CrowdVehicle[] = [];
-  /** Bytes of the answers to syncs. */
+  /** The bytes of all answers to syncs. */
   syncBytes = 0;
-  /** Ends when there is coverage. */
+  /** Resolves when there is coverage. */
   #coverage: Promise<void> = Promise.resolve();
   #regain: () => void = () => undefined;
 
@@ -35,20 +35,20 @@ export class VehicleCrowd {
     this.#environment = environment;
   }
 
-  /** Begins to connect a vehicle that has `revision`, and goes on until the crowd is closed. */
+  /** Connects a vehicle that has `revision`, again and again until the crowd is closed. */
   add(token: string, revision: number): void {
     const vehicle = { token, revision, inTouch: false };
     this.vehicles.push(vehicle);
     this.#running.push(this.#stay(vehicle));
   }
 
-  /** How many are in sync, with `revision`, on a connection that is open. */
+  /** Gives the number of vehicles that are in sync at `revision` on an open connection. */
   inSync(revision: number): number {
     return this.vehicles.filter((vehicle) => vehicle.inTouch && vehicle.revision === revision).length;
   }
 
   /**
-   * What is connected stays so, and nobody tries to connect until `regainCoverage`: all of them then do within a
+   * Keeps open connections, and lets no vehicle connect until `regainCoverage`, after which all of them do within a
    * second.
    */
   loseCoverage(): void {
@@ -78,7 +78,7 @@ export class VehicleCrowd {
     }
   }
 
-  /** One connection from beginning to end. Resolves to whether a sync was answered on it. */
+  /** Runs one connection from beginning to end. Resolves to whether a sync was answered on it. */
   #connect(vehicle: CrowdVehicle): Promise<boolean> {
     const socket = new WebSocket(this.#url, 'graphql-transport-ws', { perMessageDeflate: false });
     this.#sockets.add(socket);

@@ -1,4 +1,4 @@
-/** The four subgraphs and a gateway before them in this process, on what a test gives them. */
+/** Runs the four subgraphs and a gateway in this process, on the stores of a test. */
 import { SUBGRAPH_NAMES, type SubgraphName } from '../../core/wire/subgraph.ts';
 import type { Subgraphs } from '../../gateway/composition/supergraph.ts';
 import { startGateway, type Gateway } from '../../gateway/gateway.ts';
@@ -21,17 +21,21 @@ export interface WholeControlPlane {
   readonly subgraphs: ReadonlyMap<SubgraphName, Subgraph>;
 }
 
-/** Starts all of it; it stops with `lifecycle`, what it was given does not. @param port 0 picks a free one */
+/**
+ * Starts the subgraphs and the gateway. Closing `lifecycle` stops them, but not the stores.
+ *
+ * @param port the port of the gateway; 0 picks a free one
+ */
 export async function startWholeControlPlane(
   { signer, metrics, ...parts }: WholeParts,
   lifecycle: Lifecycle,
   port = 0,
 ): Promise<WholeControlPlane> {
-  const of = { ...parts, logger: silent, signer: async () => signer, metrics: async () => metrics };
+  const subgraphParts = { ...parts, logger: silent, signer: async () => signer, metrics: async () => metrics };
   const subgraphs = new Map<SubgraphName, Subgraph>();
   const connections = [];
   for (const name of SUBGRAPH_NAMES) {
-    const { subgraph, ready } = await startSubgraph(name, of, lifecycle);
+    const { subgraph, ready } = await startSubgraph(name, subgraphParts, lifecycle);
     const connection = connectInProcess(subgraph, ready);
     lifecycle.onClose(() => connection.close());
     subgraphs.set(name, subgraph);
