@@ -6,6 +6,7 @@
 import { readFileSync } from 'node:fs';
 import { connect, type Socket } from 'node:net';
 import { CHANGES_SUBSCRIPTION, SYNC_QUERY } from '../agent/link/operations.ts';
+import { AGENT_NAME } from '../core/wire/agent-name.ts';
 import { wallClock } from './fan-out-messages.ts';
 import type { VehicleCommand, VehicleMessage } from './storm-messages.ts';
 
@@ -24,7 +25,7 @@ function frame(message: object): Buffer {
   return Buffer.concat([head, text]);
 }
 
-const UPGRADE = `GET /graphql HTTP/1.1\r\nHost: ${host}:${port}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\nSec-WebSocket-Protocol: graphql-transport-ws\r\n\r\n`;
+const UPGRADE = `GET /graphql HTTP/1.1\r\nHost: ${host}:${port}\r\nUser-Agent: ${AGENT_NAME}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\nSec-WebSocket-Protocol: graphql-transport-ws\r\n\r\n`;
 const variables = { environment: 'PRODUCTION' };
 const QUESTIONS = Buffer.concat([
   frame({ id: 'changes', type: 'subscribe', payload: { query: CHANGES_SUBSCRIPTION, variables } }),

@@ -1,5 +1,6 @@
 /** The `ws` client with the settings of a vehicle. */
 import { WebSocket, type ClientOptions } from 'ws';
+import { AGENT_NAME } from '../../core/wire/agent-name.ts';
 import type { CreateConnection } from './route.ts';
 
 /** The largest message that is read: a sync of 1.5 MB of definitions, with room to spare. */
@@ -25,6 +26,7 @@ export function vehicleWebSocket(createConnection: CreateConnection, watcher: So
     perMessageDeflate: false,
     maxPayload: MAX_MESSAGE_BYTES,
     followRedirects: false,
+    headers: { 'user-agent': AGENT_NAME },
     closeTimeout: CLOSING_MS,
     // eslint-disable-next-line @typescript-eslint/consistent-type-assertions -- typed as `net.createConnection`; called as `http.request` calls it
     createConnection: createConnection as never,

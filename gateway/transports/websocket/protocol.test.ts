@@ -1,7 +1,9 @@
 import type { IncomingMessage } from 'node:http';
 import { afterEach, describe, expect, test } from '@jest/globals';
+import { createClient } from 'graphql-ws';
 import { WebSocket } from 'ws';
 import { gatewayUnderTest, type GatewayUnderTest } from './testing/gateway-under-test.ts';
+import { AGENT_NAME } from '../../../core/wire/agent-name.ts';
 import { eventually } from '../../../core/testing/eventually.ts';
 
 const NARROW = 'subscription ($e: String!) { changes(environment: $e) { revision flag { key note } } }';
@@ -112,7 +114,7 @@ describe('the protocol', () => {
     await gateway.client();
   });
 
-  test('puts a client off when there are too many, before the upgrade, and says until when', async () => {
+  test('puts an agent off when there are too many, before the upgrade, and says until when', async () => {
     let room = 1;
     await start({
       admission: {
@@ -127,7 +129,7 @@ describe('the protocol', () => {
     const first = gateway.rawClient();
     await first.opened();
     const answer = await new Promise<IncomingMessage>((resolve) =>
-      new WebSocket(gateway.url, 'graphql-transport-ws')
+      new WebSocket(gateway.url, 'graphql-transport-ws', { headers: { 'user-agent': AGENT_NAME } })
         .on('unexpected-response', (_request, response) => resolve(response))
         .on('error', () => undefined),
     );
@@ -139,5 +141,24 @@ describe('the protocol', () => {
     first.socket.close();
     await eventually(() => gateway.server.counters().sockets === 0, 'the first to close');
     await gateway.client();
+  });
+
+  test('is stood by a stock graphql-ws client that is put off: it comes again by itself', async () => {
+    let putOff = 2;
+    await start({
+      admission: {
+        admit: () => (putOff-- > 0 ? 1 : { admittedAt: 0 }),
+        finish: () => undefined,
+        tick: () => undefined,
+      },
+    });
+    gateway.state.revision = 4;
+    const client = createClient({ url: gateway.url, webSocketImpl: WebSocket, retryWait: () => Promise.resolve() });
+    const result = await new Promise((resolve, reject) =>
+      client.subscribe({ query: '{ revision }' }, { next: resolve, error: reject, complete: () => undefined }),
+    );
+    expect(result).toEqual({ data: { revision: 4 } });
+    expect(gateway.server.counters().putOff).toBe(2);
+    await client.dispose();
   });
 });

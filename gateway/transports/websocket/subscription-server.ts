@@ -9,6 +9,7 @@ import { CloseCode, GRAPHQL_TRANSPORT_WS_PROTOCOL } from 'graphql-ws';
 import { LRUCache } from 'lru-cache';
 import { unattended } from '../../../core/async/unattended.ts';
 import type { Caller, CallerIdentity } from '../../../core/access/caller.ts';
+import { AGENT_NAME } from '../../../core/wire/agent-name.ts';
 import type { SubgraphConnection, SubgraphName } from '../../../core/wire/subgraph.ts';
 import type { AuthenticatedCaller, OpenSockets } from '../../credentials/credentials-in-use.ts';
 import type { RightOfWay } from '../../operations/turns/right-of-way.ts';
@@ -26,7 +27,7 @@ import { DeadlineWheel } from './deadline-wheel.ts';
 import { acceptance, readHandshake } from './framing/handshake.ts';
 import { ServerSocket } from './framing/server-socket.ts';
 import { DEFAULT_LIMITS, type SubscriptionLimits } from '../../subscriptions/subscription-limits.ts';
-import { refuseUpgrade } from './refuse-upgrade.ts';
+import { closeAtOnce, refuseUpgrade } from './refuse-upgrade.ts';
 import { SharedOperations, type SharedCounts, type SharedRequest } from '../../subscriptions/shared-operations.ts';
 import { spreadClose } from './spread-close.ts';
 import {
@@ -224,9 +225,17 @@ export function createSubscriptionServer(options: SubscriptionServerOptions): Su
       }
       const handshake = readHandshake(request);
       if ('status' in handshake) return refuseUpgrade(socket, handshake.status, handshake.reason, handshake.fields);
+      const isSpoken = handshake.protocols.includes(GRAPHQL_TRANSPORT_WS_PROTOCOL);
       const admitted = admission.admit();
       if (typeof admitted === 'number') {
         counters.putOff += 1;
+        if (request.headers['user-agent']?.startsWith(AGENT_NAME) !== true)
+          return closeAtOnce(
+            socket,
+            acceptance(handshake.key, isSpoken ? GRAPHQL_TRANSPORT_WS_PROTOCOL : null),
+            TRY_AGAIN_LATER,
+            'Try again later',
+          );
         const reason = `More vehicles are connecting than this gateway can serve at once; try again in ${admitted} s.`;
         return refuseUpgrade(socket, '503 Service Unavailable', reason, `Retry-After: ${admitted}\r\n`);
       }
@@ -235,7 +244,6 @@ export function createSubscriptionServer(options: SubscriptionServerOptions): Su
         admission.finish(admitted.admittedAt, false);
         return void socket.destroy();
       }
-      const isSpoken = handshake.protocols.includes(GRAPHQL_TRANSPORT_WS_PROTOCOL);
       socket.write(acceptance(handshake.key, isSpoken ? GRAPHQL_TRANSPORT_WS_PROTOCOL : null));
       const webSocket = new ServerSocket(socket, limits.maxPayload);
       const connection = new ClientConnection(webSocket, origin, request.headers, admitted.admittedAt, host);
