@@ -25,7 +25,7 @@ const SAMPLES: Samples = {
  */
 const BACKGROUND = [
   /FROM environments$/,
-  /^SELECT floor\(extract\(epoch FROM statement_timestamp/,
+  /^\/\* prepared as answer_inputs \*\//,
   /^SELECT position::float8 AS position FROM audit_chain/,
   /chain_position > \S+ AND chain_position <= \S+ ORDER BY/,
   /tokens_revoked_at IS NOT NULL/,
