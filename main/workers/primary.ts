@@ -20,6 +20,7 @@ import type { Lifecycle } from '../lifecycle.ts';
 import { stderr } from '../log.ts';
 import { ProcessChannel, type Methods } from './process-channel.ts';
 import { offerCache, type GatewayCache } from './shared-cache.ts';
+import { endOf } from './worker-end.ts';
 
 /** What a worker needs to know beside the settings, which it reads itself. */
 export interface Briefing {
@@ -99,18 +100,22 @@ class Workers {
     this.#running.add(running);
     const startedAt = performance.now();
     let isUp = false;
-    const ended = once(worker, 'exit').then(([code, signal]) => {
+    const gone = () => {
       this.#running.delete(running);
       running.channel.close();
-      if (!isUp) throw new Error(`A gateway process ended before it listened (${signal ?? `exit code ${code}`}).`);
-      if (!this.#stopping) this.#replace(worker, signal ?? code, performance.now() - startedAt);
-    });
+    };
+    const ended = endOf(worker)
+      .finally(gone)
+      .then((end) => {
+        if (!isUp) throw new Error(`A gateway process ended before it listened (${end}).`);
+        if (!this.#stopping) this.#replace(worker, end, performance.now() - startedAt);
+      });
     await Promise.race([listening, ended]);
     isUp = true;
     unattended(ended, 'Watching a gateway process');
   }
 
-  #replace({ process: { pid } }: Worker, end: unknown, ranMs: number): void {
+  #replace({ process: { pid } }: Worker, end: string, ranMs: number): void {
     this.#replaced += 1;
     if (ranMs > STABLE_MS) this.#backoff.reset();
     this.options.logger.error({ pid, end }, 'A gateway process has ended; its clients reconnect, and another starts');
@@ -146,8 +151,9 @@ class Workers {
       [...this.#running].map(async ({ worker }) => {
         if (worker.isDead()) return;
         const late = setTimeout(() => worker.process.kill('SIGKILL'), STOPPING_MS);
+        const ended = endOf(worker);
         worker.process.kill('SIGTERM');
-        await once(worker, 'exit');
+        await ended;
         clearTimeout(late);
       }),
     );
