@@ -1,5 +1,8 @@
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
 import { describe, expect, test } from '@jest/globals';
 import type { Caller } from '../../core/access/caller.ts';
+import { eventually } from '../../core/testing/eventually.ts';
 import { API_SCHEMA } from '../testing/api-schema.ts';
 import { countingLimiter } from '../testing/counting-limiter.ts';
 import { RevisionAnswers } from './answers/revision-answers.ts';
@@ -83,6 +86,38 @@ describe('a checked document', () => {
       pipeline.check(`{ me { kind } } # ${n}`, undefined, PERSON);
     expect(pipeline.check(FLAG.body, undefined, CAR).document).toBe(document);
     expect(pipeline.prepared(first.hash)).toBeUndefined();
+  });
+});
+
+describe('a call that revisions govern', () => {
+  const sent = (text: string) => ({
+    text,
+    operationName: undefined,
+    variables: { text: () => '{}', value: () => ({}) },
+  });
+
+  test('is kept for its scope, but not with a text that takes the place of many others', () => {
+    const pipeline = pipelineOf();
+    const call = pipeline.governed(sent(FLAG.body), PERSON);
+    expect(call).toMatchObject({ text: FLAG.body, given: {} });
+    expect(pipeline.governed(sent(FLAG.body), { ...PERSON, userId: 'u2' })).toBe(call);
+    const padded = `${FLAG.body} #${'-'.repeat(64 * 1024)}`;
+    expect(pipeline.governed(sent(padded), PERSON)).not.toBe(pipeline.governed(sent(padded), PERSON));
+  });
+
+  test('holds no document: a flood of texts takes no more memory than the documents that are cached', async () => {
+    const pipeline = pipelineOf();
+    const weakly = () => new WeakRef(pipeline.check(FLAG.body, undefined, PERSON).document);
+    const first = weakly();
+    expect(pipeline.governed(sent(FLAG.body), PERSON)).not.toBeNull();
+    for (let n = 0; n < OPERATION_LIMITS.cachedDocuments; n++)
+      pipeline.governed(sent(`{ flag(key: "eco") { key } } # ${n}`), PERSON);
+    setFlagsFromString('--expose-gc');
+    const collect: () => void = runInNewContext('gc');
+    await eventually(() => {
+      collect();
+      return first.deref() === undefined;
+    });
   });
 });
 

@@ -108,7 +108,7 @@ export interface PermittedOperation extends CheckedOperation {
 /** In the words of Apollo Server, which says so over HTTP before it looks for an operation. */
 const NO_TEXT = 'GraphQL operations must contain a non-empty `query` or a `persistedQuery` extension.';
 
-/** Of all calls that are kept, and of one, in characters. */
+/** Of all calls that are kept, and of one, in characters, the texts of their documents included. */
 const MAX_CALLS_LENGTH = 8 * 1024 * 1024;
 const MAX_CALL_LENGTH = 64 * 1024;
 /** What a call takes beside its names and variables, about. */
@@ -123,7 +123,7 @@ export class OperationPipeline {
     maxSize: MAX_CALLS_LENGTH,
     maxEntrySize: MAX_CALL_LENGTH,
     // The variables are in it as text, as values, and in its key.
-    sizeCalculation: (_call, name) => CALL_OVERHEAD + 3 * name.length,
+    sizeCalculation: ({ text }, name) => CALL_OVERHEAD + 3 * name.length + text.length,
   });
   /** What others send pushes none of the vehicles' few texts out, which a whole fleet uses. */
   readonly #documents: Readonly<Record<'ofVehicles' | 'ofOthers', DocumentCache>>;
@@ -219,14 +219,18 @@ export class OperationPipeline {
   async turn({ document, operation, given, cost }: PermittedOperation, caller: Caller): Promise<() => void> {
     const { accounts, rightOfWay } = this.#parts;
     const isKill = isKillSwitch(document, operation, given);
-    const endTurn = await accounts.acquire(caller, kindOf(isKill, cost));
-    if (isKill) {
-      const endWay = rightOfWay.begin();
-      return () => {
-        endTurn();
-        endWay();
-      };
-    }
+    if (!isKill) return this.#usualTurn(cost, caller);
+    const endTurn = await accounts.acquire(caller, kindOf(true, cost));
+    const endWay = rightOfWay.begin();
+    return () => {
+      endTurn();
+      endWay();
+    };
+  }
+
+  async #usualTurn(cost: number, caller: Caller): Promise<() => void> {
+    const { accounts, rightOfWay } = this.#parts;
+    const endTurn = await accounts.acquire(caller, kindOf(false, cost));
     // With its turn, so that who comes after it in the account waits as well.
     await rightOfWay.clear();
     return endTurn;
@@ -276,7 +280,7 @@ export class OperationPipeline {
     const seconds = () => (performance.now() - begun) / 1_000;
     try {
       if (rightOfWay.isTaken) await rightOfWay.clear();
-      const answer = await answers.answer(call, isKnown, () => this.turn(call.permitted, caller));
+      const answer = await answers.answer(call, isKnown, () => this.#usualTurn(call.cost, caller));
       if (answer === null) return null;
       if (answer.json !== null) answered('OK', seconds());
       return { ...answer, refusal: null };

@@ -21,9 +21,15 @@ const MAX_ANSWER_BYTES = 4 * 1024 * 1024;
 /** What an answer takes beside its bytes and names, about. */
 const OVERHEAD_BYTES = 400;
 
-/** An operation whose answer revisions govern, for callers of one permission scope who may run it. */
+/**
+ * An operation whose answer revisions govern, for callers of one permission scope who may run it. It holds no document:
+ * thousands of calls are kept, and a document takes a hundred times the memory of its text.
+ */
 export interface GovernedCall {
-  readonly permitted: PermittedOperation;
+  /** The variables as the request gives them. */
+  readonly given: PermittedOperation['given'];
+  /** The most objects that the answer could hold. */
+  readonly cost: number;
   readonly text: string;
   readonly operationName: string | undefined;
   readonly scope: Caller;
@@ -116,8 +122,8 @@ export class RevisionAnswers {
   ): GovernedCall | null {
     const dependencies = this.#planOf(permitted.document)?.(permitted.variables) ?? null;
     if (dependencies === null) return null;
-    const key = canonicalJson([permitted.hash, permitted.variables, scope]);
-    return { permitted, text, operationName, scope, dependencies, key };
+    const { hash, variables, given, cost } = permitted;
+    return { given, cost, text, operationName, scope, dependencies, key: canonicalJson([hash, variables, scope]) };
   }
 
   /**
@@ -202,13 +208,13 @@ export class RevisionAnswers {
   }
 
   /** The answer; null where it is a refusal that stays, undefined where it says nothing for long. Never rejects. */
-  async #compute({ text, operationName, permitted, scope }: GovernedCall): Promise<Buffer | null | undefined> {
+  async #compute({ text, operationName, given, scope }: GovernedCall): Promise<Buffer | null | undefined> {
     try {
       // The flags subgraph answers every governed field itself, so the client's own document is its query plan.
       const { data, errors = [] } = await this.options.flags.execute({
         query: text,
         operationName,
-        variables: permitted.given,
+        variables: given,
         identity: { caller: scope, origin: { ipAddress: null, userAgent: null, requestId: randomUUID() } },
       });
       if (errors.length > 0 || data == null) return lasts(errors) ? null : undefined;
