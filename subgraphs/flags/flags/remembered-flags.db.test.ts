@@ -50,6 +50,30 @@ test('an instance has its own changes in its cache when it answers, before any l
   expect([named(key), listed(key), evaluated(key)]).toEqual([undefined, 0, undefined]);
 });
 
+test('a change of its own that it hears of late hides nothing newer that was read meanwhile', async () => {
+  const { key } = await flags.create();
+  const { key: left } = await flags.create();
+  const changes = createFlagChanges(flags.prisma, flags.signer, flags.bus, silent);
+  // Between the commit and its answer another instance commits as well, and a look reads both.
+  const meanwhile: Record<string, () => Promise<unknown>> = {
+    [key]: () => flags.addRule(key, { type: 'VEHICLE_TARGET', conditions: { regions: ['EU'] } }),
+    [left]: () => flags.ok('mutation ($key: String!) { archiveFlag(key: $key) { applied } }', { key: left }),
+  };
+  const late: typeof changes = {
+    ...changes,
+    async edit(...args) {
+      const change = await changes.edit(...args);
+      await meanwhile[change.flag.key]?.();
+      await snapshots.refresh();
+      return change;
+    },
+  };
+  const service = new FlagService(flags.prisma, memory.noting(late));
+  for (const each of [key, left]) await service.updateFlag(identityOf(flags.writer), each, { name: 'Another' }, null);
+  expect([named(key)?.name, named(key)?.rules]).toMatchObject(['Another', [{ type: 'vehicle_target' }]]);
+  expect([named(left), listed(left)]).toEqual([undefined, 0]);
+});
+
 test('a draft is not cached', async () => {
   const changes = createFlagChanges(flags.prisma, flags.signer, flags.bus, silent);
   const service = new FlagService(flags.prisma, memory.noting(changes));

@@ -189,10 +189,13 @@ export class RememberedFlags implements PositionFollower {
 
   #present(): View {
     if (this.#view !== undefined) return this.#view;
-    const committed = [...this.#committed.values()].filter(({ archivedAt, draft }) => archivedAt === null && !draft);
+    // What was read since contains the change, and what others have made of it.
+    const isAhead = ({ environment, revision }: Flag) => revision > (this.#positions.get(environment)?.revision ?? -1);
+    const committed = new Map([...this.#committed].filter(([, flag]) => isAhead(flag)));
+    const living = [...committed.values()].filter(({ archivedAt, draft }) => archivedAt === null && !draft);
     return (this.#view = new View([
-      ...[...this.#read.values()].filter(({ id }) => !this.#committed.has(id)),
-      ...committed.map((flag) => ({
+      ...[...this.#read.values()].filter(({ id }) => !committed.has(id)),
+      ...living.map((flag) => ({
         id: flag.id,
         version: '',
         // The database's times are finer, but this process has written these.
