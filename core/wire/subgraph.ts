@@ -25,6 +25,8 @@ export interface SubgraphRequest {
 export interface SubgraphResponse {
   readonly data?: Record<string, unknown> | null;
   readonly errors?: readonly SubgraphErrorJson[];
+  /** `remembered` where a part of the answer is as last known, because the database could not be read for it. */
+  readonly extensions?: { readonly remembered?: boolean };
 }
 
 /** An error of a GraphQL response, as JSON. */

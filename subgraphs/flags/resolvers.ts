@@ -174,11 +174,11 @@ export const resolvers: CompleteResolvers<Resolvers, ResolversParentTypes> = {
       return evaluateAll(services, args.environment, context);
     },
     changeRequests: (_, { status }, { services }) => services.requests.list({ status: status ?? null }),
-    flagSync: (_, { environment, since, nonce }, { services, identity }) =>
+    flagSync: (_, { environment, since, nonce }, { services, identity, notes }) =>
       nonce == null
-        ? services.sync.sync(environment, since ?? 0)
+        ? services.sync.sync(environment, since ?? 0, notes)
         : services.sync.syncFor(identity.caller, nonce, environment, since ?? 0),
-    flagProof: (_, { environment }, { services }) => services.sync.proof(environment),
+    flagProof: (_, { environment }, { services, notes }) => services.sync.proof(environment, notes),
     async vehicleFacts(_, { nonce }, { services, identity: { caller } }) {
       if (caller.kind !== 'vehicle' || caller.vin === null)
         throw new FleetFlagError('FORBIDDEN', 'Only a vehicle may ask for its own registered facts.');

@@ -5,7 +5,7 @@ import type { Bus } from '../shared/feeds/bus.ts';
 import type { LaneName } from '../shared/postgres/database.ts';
 import type { KeyValueStore } from '../shared/stores/key-value-store.ts';
 import { sharedFieldLoader, sharedLoaderById } from '../shared/postgres/shared-loader.ts';
-import { createSubgraph, type Subgraph } from '../shared/subgraph/subgraph.ts';
+import { createSubgraph, type AnswerNotes, type Subgraph } from '../shared/subgraph/subgraph.ts';
 import { registeredFacts } from '../shared/between-subgraphs/vehicle-facts.ts';
 import { ChangeRequestFeed } from './changes/change-request-feed.ts';
 import type { ChangeRequestStatus } from './changes/change-request.ts';
@@ -65,9 +65,9 @@ export async function startFlags({
   const snapshots = new EnvironmentSnapshots({ prisma: delivery, store, logger, follower: remembered });
   const changes = remembered.noting(createFlagChanges(changesInTurn(prisma), signer, bus, logger, transitions));
   const kills = remembered.noting(createFlagChanges(clearedWay(killLane, logger), signer, bus, logger, transitions));
-  const flags = new RememberingFlagService(prisma, changes, { changes: kills, prisma: killLane }, remembered, () =>
-    snapshots.refresh(),
-  );
+  const look = () => snapshots.refresh();
+  const flagsNoting = (notes: AnswerNotes) =>
+    new RememberingFlagService(prisma, changes, { changes: kills, prisma: killLane }, remembered, look, notes);
   const requests = new ChangeRequestService(prisma, changes, transitions);
   const requestFeed = new ChangeRequestFeed(prisma, bus, logger);
   const rollouts = new RolloutService(prisma, transitions);
@@ -87,27 +87,31 @@ export async function startFlags({
   const subgraph = await createSubgraph<FlagsServices>({
     name: 'flags',
     resolvers,
-    services: () => ({
-      registered,
-      ...loaders,
-      typeOfNode: (id) => typeOfNode(prisma, id),
-      signer,
-      flags,
-      requests,
-      requestFeed,
-      rollouts,
-      snapshots,
-      definitions: (environment) =>
-        orRemembered(
-          () => snapshots.definitions(environment),
-          () => newer(remembered.definitions(environment), snapshots.lastDefinitions(environment)),
-        ),
-      sync,
-      answerInputs: (vins, keys) => readInputs(delivery, vins, keys),
-      feed,
-      rolloutOfRule: rolloutLoader(rollouts),
-      ...flagLoaders(flags),
-    }),
+    services(_identity, notes) {
+      const flags = flagsNoting(notes);
+      return {
+        registered,
+        ...loaders,
+        typeOfNode: (id) => typeOfNode(prisma, id),
+        signer,
+        flags,
+        requests,
+        requestFeed,
+        rollouts,
+        snapshots,
+        definitions: (environment) =>
+          orRemembered(
+            () => snapshots.definitions(environment),
+            () => newer(remembered.definitions(environment), snapshots.lastDefinitions(environment)),
+            notes,
+          ),
+        sync,
+        answerInputs: (vins, keys) => readInputs(delivery, vins, keys),
+        feed,
+        rolloutOfRule: rolloutLoader(rollouts),
+        ...flagLoaders(flags),
+      };
+    },
     logger,
   });
   await feed.start();

@@ -178,10 +178,15 @@ describe('an answer', () => {
       async () => ({ data: null, errors: [{ message: 'Later.', extensions: { code: 'SERVICE_UNAVAILABLE' } }] }),
     ],
     ['it has no data', async () => ({ data: null })],
+    [
+      'its subgraph gives it as last known, though the state could be read',
+      async () => ({ data: { evaluateFlags: [{ revision: 6 }] }, extensions: { remembered: true } }),
+    ],
   ])('is asked for again when %s', async (_when, failing) => {
     const healthy = answer;
     answer = failing;
     expect(await ask(callOf())).toBeNull();
+    await kept();
     answer = healthy;
     expect(await textOf(callOf())).toContain('"revision":7');
   });

@@ -211,12 +211,18 @@ export class RevisionAnswers {
   async #compute({ text, operationName, given, scope }: GovernedCall): Promise<Buffer | null | undefined> {
     try {
       // The flags subgraph answers every governed field itself, so the client's own document is its query plan.
-      const { data, errors = [] } = await this.options.flags.execute({
+      const {
+        data,
+        errors = [],
+        extensions,
+      } = await this.options.flags.execute({
         query: text,
         operationName,
         variables: given,
         identity: { caller: scope, origin: { ipAddress: null, userAgent: null, requestId: randomUUID() } },
       });
+      // What the subgraph remembers may be older than the state, which was read, and would be kept under it.
+      if (extensions?.remembered === true) return undefined;
       if (errors.length > 0 || data == null) return lasts(errors) ? null : undefined;
       return Buffer.from(`${JSON.stringify({ data })}\n`);
     } catch {

@@ -10,6 +10,7 @@ import type { PrismaClient } from '../../../prisma/generated/client.ts';
 import { asServiceError } from '../../shared/postgres/service-error.ts';
 import { TimeoutError, withTimeout } from '../../../core/async/timeout.ts';
 import { pageOf, type Page } from '../../shared/subgraph/pagination.ts';
+import type { AnswerNotes } from '../../shared/subgraph/subgraph.ts';
 import type { FlagChange, FlagChanges } from '../changes/change.ts';
 import { definitionIn } from '../signing/signing.ts';
 import type { Definitions } from '../sync/evaluation.ts';
@@ -221,8 +222,14 @@ function matches(flag: Flag, { environment, enabled, safetyLevel, killed, type, 
 /**
  * Gives the result of `read`. When the database does not answer, gives the cached answer instead, if there is one; a
  * database that is only busy is waited for where there is none.
+ *
+ * @param notes told when it is the cached answer
  */
-export async function orRemembered<T>(read: () => Promise<T>, remembered: () => T | null): Promise<T> {
+export async function orRemembered<T>(
+  read: () => Promise<T>,
+  remembered: () => T | null,
+  notes?: AnswerNotes,
+): Promise<T> {
   const reading = read();
   try {
     return await withTimeout(PATIENCE, 'The database does not answer.', () => reading);
@@ -231,7 +238,10 @@ export async function orRemembered<T>(read: () => Promise<T>, remembered: () => 
     const cause = asServiceError(error);
     const isAway = isLate || (cause instanceof FleetFlagError && cause.code === 'SERVICE_UNAVAILABLE');
     const known = isAway ? remembered() : null;
-    if (known !== null) return known;
+    if (known !== null) {
+      if (notes !== undefined) notes.remembered = true;
+      return known;
+    }
     if (isLate) return reading;
     throw error;
   }

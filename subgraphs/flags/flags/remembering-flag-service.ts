@@ -1,4 +1,5 @@
 import type { PrismaClient } from '../../../prisma/generated/client.ts';
+import type { AnswerNotes } from '../../shared/subgraph/subgraph.ts';
 import type { FlagChanges } from '../changes/change.ts';
 import type { Flag } from './flag.ts';
 import { FlagService, checkSearch, type KillLane } from './flag-service.ts';
@@ -9,13 +10,17 @@ import { orRemembered, type RememberedFlags } from './remembered-flags.ts';
  * after the call, or as last read while the database is down.
  */
 export class RememberingFlagService extends FlagService {
-  /** @param look brings `remembered` up to date by a read that begins after the call; rejects when it cannot be read */
+  /**
+   * @param look brings `remembered` up to date by a read that begins after the call; rejects when it cannot be read
+   * @param notes told of answers as last read
+   */
   constructor(
     prisma: PrismaClient,
     changes: FlagChanges,
     kills: KillLane,
     private readonly remembered: RememberedFlags,
     private readonly look: () => Promise<unknown>,
+    private readonly notes: AnswerNotes,
   ) {
     super(prisma, changes, kills);
   }
@@ -39,6 +44,7 @@ export class RememberingFlagService extends FlagService {
         return this.remembered.page(...args) ?? super.search(...args);
       },
       () => this.remembered.page(...args),
+      this.notes,
     );
   }
 
@@ -55,6 +61,7 @@ export class RememberingFlagService extends FlagService {
         return [...found, ...(await read(names.filter((name) => !known.has(name))))];
       },
       () => this.remembered.named(by, names),
+      this.notes,
     );
   }
 }

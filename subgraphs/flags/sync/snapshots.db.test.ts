@@ -3,7 +3,7 @@ import { decodeJwt } from 'jose';
 import type { Caller } from '../../../core/access/caller.ts';
 import { createInProcessStore, type KeyValueStore } from '../../shared/stores/key-value-store.ts';
 import { openRedis } from '../../shared/stores/redis.ts';
-import { refusal, silent, user } from '../../shared/testing/asking.ts';
+import { identityOf, refusal, silent, user } from '../../shared/testing/asking.ts';
 import { eventually } from '../../../core/testing/eventually.ts';
 import { rounds } from '../../../core/testing/rounds.ts';
 import { NONCE_LIMITS } from './nonce-admission.ts';
@@ -200,6 +200,32 @@ describe('while the database is down', () => {
     it.database.proxy.restore();
     await eventually(async () => (await sync(it, revision)).revision === change?.flag.revision);
     expect((await sync(it, revision)).flags).toMatchObject([{ key, revision: change?.flag.revision }]);
+  });
+
+  test('an answer as last known says so, so that nobody keeps it for a state that was read', async () => {
+    const it = await instance();
+    const { key } = await flags.create();
+    const queries = [
+      'flagSync(environment: STAGING) { revision }',
+      'flagProof(environment: STAGING)',
+      'flags { totalCount }',
+      `flag(key: "${key}") { id }`,
+      `evaluateFlag(key: "${key}", context: {}) { value }`,
+      'evaluateFlags(environment: STAGING, context: {}) { value }',
+    ];
+    const remembered = () =>
+      Promise.all(
+        queries.map(async (query) => {
+          const identity = identityOf(user('READ'));
+          const { data, extensions } = await it.connection.execute({ query: `{ ${query} }`, identity });
+          return data != null && extensions?.remembered === true;
+        }),
+      );
+    expect(await remembered()).toEqual(queries.map(() => false));
+    it.database.proxy.sever();
+    await eventually(async () => (await remembered()).every((says) => says));
+    it.database.proxy.restore();
+    await eventually(async () => (await remembered()).every((says) => !says));
   });
 
   test('a database that does not answer delays callers only briefly', async () => {

@@ -11,6 +11,7 @@ import type { Environment, FlagDefinition } from '../../../core/model.ts';
 import type { PrismaClient } from '../../../prisma/generated/client.ts';
 import { TimeoutError, withTimeout } from '../../../core/async/timeout.ts';
 import type { KeyValueStore } from '../../shared/stores/key-value-store.ts';
+import type { AnswerNotes } from '../../shared/subgraph/subgraph.ts';
 import { ComparedClock } from './compared-clock.ts';
 import type { Definitions, SignedDefinition } from './evaluation.ts';
 import type { Standing } from '../signing/position-signatures.ts';
@@ -244,15 +245,17 @@ export class EnvironmentSnapshots {
    *
    * Rejects with the database's error when nothing is known, or less than the caller has: a lower revision would tell
    * it that the control plane has lost changes.
+   *
+   * @param notes told when it is what was last known
    */
-  async since(environment: Environment, since: number): Promise<Changes> {
-    await this.#see(environment, since);
+  async since(environment: Environment, since: number, notes?: AnswerNotes): Promise<Changes> {
+    await this.#see(environment, since, notes);
     return this.known(environment, since > this.#revision(environment) ? 0 : since);
   }
 
   /** Gives the standing of `environment`, under the same conditions as `since`. */
-  async standing(environment: Environment): Promise<Standing> {
-    await this.#see(environment, 0);
+  async standing(environment: Environment, notes?: AnswerNotes): Promise<Standing> {
+    await this.#see(environment, 0, notes);
     return this.known(environment, this.#revision(environment));
   }
 
@@ -277,14 +280,17 @@ export class EnvironmentSnapshots {
   }
 
   /** Reads the database. When it does not answer, the known position must reach `atLeast`. */
-  async #see(environment: Environment, atLeast: number): Promise<void> {
+  async #see(environment: Environment, atLeast: number, notes?: AnswerNotes): Promise<void> {
     this.#wanted.add(environment);
     try {
       await (this.#held.has(environment)
         ? withTimeout(PATIENCE, 'The database did not answer in time', () => this.refresh(true))
         : this.refresh(true));
     } catch (error) {
-      if (atLeast <= (this.#held.get(environment)?.snapshot.position.revision ?? -1)) return;
+      if (atLeast <= (this.#held.get(environment)?.snapshot.position.revision ?? -1)) {
+        if (notes !== undefined) notes.remembered = true;
+        return;
+      }
       if (!(error instanceof TimeoutError)) throw error;
       throw new FleetFlagError(
         'SERVICE_UNAVAILABLE',

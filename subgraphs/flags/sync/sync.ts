@@ -6,6 +6,7 @@ import { badInput } from '../../../core/errors.ts';
 import type { Environment } from '../../../core/model.ts';
 import type { Caller } from '../../../core/access/caller.ts';
 import { isNonce } from '../../../core/wire/proof.ts';
+import type { AnswerNotes } from '../../shared/subgraph/subgraph.ts';
 import { NonceAdmission } from './nonce-admission.ts';
 import type { PositionSignatures } from '../signing/position-signatures.ts';
 import type { Changes, EnvironmentSnapshots } from './snapshots.ts';
@@ -49,11 +50,12 @@ export class SyncService {
    *
    * @param since the revision that the vehicle has stored; 0 for none. A vehicle above the environment's own revision
    * (from before a restore) gets everything, with the lower revision, so that it notices and refuses.
+   * @param notes told when the answer is as last read
    * @throws BAD_USER_INPUT below 0; SERVICE_UNAVAILABLE when neither the database nor a snapshot can answer
    */
-  async sync(environment: Environment, since: number): Promise<FlagSync> {
+  async sync(environment: Environment, since: number, notes?: AnswerNotes): Promise<FlagSync> {
     checkSince(since);
-    const changes = await this.snapshots.since(environment, since);
+    const changes = await this.snapshots.since(environment, since, notes);
     return this.#answer(since, changes, await this.signatures.proof(changes));
   }
 
@@ -72,8 +74,8 @@ export class SyncService {
   }
 
   /** Gives the current proof; when the database does not answer, that of its last answer. */
-  async proof(environment: Environment): Promise<string> {
-    return this.signatures.proof(await this.snapshots.standing(environment));
+  async proof(environment: Environment, notes?: AnswerNotes): Promise<string> {
+    return this.signatures.proof(await this.snapshots.standing(environment, notes));
   }
 
   async #answer(

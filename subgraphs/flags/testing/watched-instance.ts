@@ -1,6 +1,8 @@
 /** Another instance of the flags subgraph on the same database, whose statements and signatures tests can see. */
+import type { SubgraphConnection } from '../../../core/wire/subgraph.ts';
 import { createInProcessBus } from '../../shared/feeds/bus.ts';
 import { createInProcessStore, type KeyValueStore } from '../../shared/stores/key-value-store.ts';
+import { connectInProcess } from '../../shared/subgraph/in-process-connection.ts';
 import { asking, silent, type Ask } from '../../shared/testing/asking.ts';
 import { watchDatabase, type WatchedDatabase } from '../../shared/testing/watched-database.ts';
 import type { Signer } from '../signing/signing.ts';
@@ -11,6 +13,7 @@ import type { FlagsUnderTest } from './flags-under-test.ts';
 export interface WatchedInstance {
   readonly database: WatchedDatabase;
   readonly ask: Ask;
+  readonly connection: SubgraphConnection;
   readonly signed: { statements: number; proofs: number };
   stop(): Promise<void>;
 }
@@ -45,6 +48,7 @@ export async function startWatchedInstance(
   return {
     database,
     ask: asking(started.subgraph),
+    connection: connectInProcess(started.subgraph, async () => true),
     signed,
     stop: async () => {
       await started.close();

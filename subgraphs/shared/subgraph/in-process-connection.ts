@@ -34,8 +34,10 @@ function responseOf(
 /** Runs a query or a mutation on `subgraph` as the request's identity. */
 export async function executeOn(subgraph: Subgraph, request: SubgraphRequest): Promise<SubgraphResponse> {
   const { document, errors } = subgraph.documents.prepare(request.query);
-  const result = document === undefined ? { errors } : await execute(argumentsOf(subgraph, request, document));
-  return responseOf(result, subgraph, request);
+  if (document === undefined) return responseOf({ errors }, subgraph, request);
+  const execution = argumentsOf(subgraph, request, document);
+  const response = responseOf(await execute(execution), subgraph, request);
+  return execution.contextValue.notes.remembered ? { ...response, extensions: { remembered: true } } : response;
 }
 
 const argumentsOf = <Document>(subgraph: Subgraph, request: SubgraphRequest, document: Document) => ({

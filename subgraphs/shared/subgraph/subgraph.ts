@@ -29,9 +29,16 @@ import { asServiceError } from '../postgres/service-error.ts';
 import { PreparedDocuments } from './prepared-documents.ts';
 import { isObject, membersOf, type Members } from '../../../core/json/json-value.ts';
 
+/** What resolvers note about the answer that they make. */
+export interface AnswerNotes {
+  /** Whether a part of it is as last known, because the database could not be read for it. */
+  remembered: boolean;
+}
+
 /** The context that resolvers receive beside their arguments. `services` is the subgraph's own. */
 export interface SubgraphContext<Services = unknown> {
   readonly identity: CallerIdentity;
+  readonly notes: Readonly<AnswerNotes>;
   readonly services: Services;
 }
 
@@ -50,7 +57,7 @@ export interface SubgraphOptions<Services> {
   readonly name: SubgraphName;
   /** Resolvers whose types are generated from the SDL: `generated/resolvers.ts` of the subgraph. */
   readonly resolvers: NonNullable<GraphQLSchemaModule['resolvers']>;
-  readonly services: (identity: CallerIdentity) => Services;
+  readonly services: (identity: CallerIdentity, notes: AnswerNotes) => Services;
   readonly logger: Logger;
 }
 
@@ -193,7 +200,10 @@ export async function createSubgraph<Services>(options: SubgraphOptions<Services
     name,
     schema,
     documents: new PreparedDocuments(schema),
-    context: (identity) => ({ identity, services: options.services(identity) }),
+    context(identity) {
+      const notes = { remembered: false };
+      return { identity, notes, services: options.services(identity, notes) };
+    },
     logger,
   };
 }
