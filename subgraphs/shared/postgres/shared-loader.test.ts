@@ -1,9 +1,10 @@
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { expect, test } from '@jest/globals';
+import { eventually } from '../../../core/testing/eventually.ts';
 import { sharedFieldLoader, sharedLoader, sharedLoaderById } from './shared-loader.ts';
 
 /** A `find` whose answers come when the test says so. */
-function held() {
+function held(patienceMs?: number) {
   const calls: { readonly keys: readonly string[]; answer(): void; fail(): void }[] = [];
   const find = (keys: readonly string[]) =>
     new Promise<ReadonlyMap<string, string>>((resolve, reject) =>
@@ -13,7 +14,7 @@ function held() {
         fail: () => reject(new Error('away')),
       }),
     );
-  return { calls, loader: sharedLoader(find, (key: string) => key) };
+  return { calls, loader: sharedLoader(find, (key: string) => key, patienceMs) };
 }
 /** Lets everything that is due begin. */
 const settle = async () => {
@@ -45,6 +46,18 @@ test('a value is read anew for each caller, and a failed read is only its own ca
   await settle();
   calls[1]?.answer();
   expect(await again).toBe('a!');
+});
+
+test('a read that does not end holds up its own callers, and the others only for a moment', async () => {
+  const { calls, loader } = held(10);
+  const stuck = loader.load('a');
+  await settle();
+  const next = loader.load('b');
+  await eventually(() => calls.length === 2);
+  calls[1]?.answer();
+  expect(await next).toBe('b!');
+  calls[0]?.answer();
+  expect(await stuck).toBe('a!');
 });
 
 test('rows are found by their ids', async () => {
