@@ -113,7 +113,7 @@ describe('a call that revisions govern', () => {
     for (let n = 0; n < OPERATION_LIMITS.cachedDocuments; n++)
       pipeline.governed(sent(`{ flag(key: "eco") { key } } # ${n}`), PERSON);
     setFlagsFromString('--expose-gc');
-    const collect: () => void = runInNewContext('gc');
+    const collect = runInNewContext('gc') as () => void;
     await eventually(() => {
       collect();
       return first.deref() === undefined;

@@ -4,7 +4,6 @@ import { endOf, type EndingWorker } from './worker-end.ts';
 
 function worker(pid: number | undefined) {
   const emitter = new EventEmitter();
-  // eslint-disable-next-line @typescript-eslint/consistent-type-assertions -- an emitter of a worker's events
   return { emitter, ending: Object.assign(emitter, { process: { pid } }) as unknown as EndingWorker };
 }
 
