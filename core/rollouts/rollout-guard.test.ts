@@ -107,6 +107,28 @@ describe('describeGuard', () => {
     expect(describeGuard(guard, { ...figures, controlMean: null })).toContain('nothing under control');
   });
 
+  it('does not call worse what is not: the evidence may be of earlier steps, or of vehicles without a number', () => {
+    const lost = { neverReported: { control: 1, treatment: 16 } };
+    const same = { ...figures, ...lost, treatmentMean: 40, controlMean: 40, worsePercent: 0 };
+    expect(describeGuard(guard, same)).toBe(
+      'charge_minutes is 40 under treatment (54 vehicles) and 40 under control (61 vehicles) since the last step, where 5 % is the limit. 16 more did not report (1 of control). All steps and vehicles together cross the limit (p = 0.0004).',
+    );
+    const nothing = { ...same, treatmentMean: 0, controlMean: 0, worsePercent: null, pValue: null };
+    expect(describeGuard(guard, nothing)).toMatch(/since the last step.* together cross the limit\.$/);
+    expect(describeGuard(guard, { ...nothing, treatmentMean: null })).toContain('nothing under treatment');
+    expect(describeGuard({ ...guard, worse: 'lower' }, { ...nothing, controlMean: 3 })).toContain(': worse, where');
+    for (const [worse, treatmentMean] of [
+      ['higher', 30],
+      ['lower', 50],
+      ['lower', null],
+    ] as const) {
+      const bounded = readRolloutGuard({ metric: 'charge_minutes', worse, bound: 43 }, 'guard');
+      expect(describeGuard(bounded, { ...figures, ...lost, treatmentMean })).toContain(
+        'since the last step, where 43 is the bound. 16 more did not report (1 of control). All steps',
+      );
+    }
+  });
+
   it('says how many vehicles of the treatment had no number that could be used', () => {
     const lost = { outOfRange: { control: 0, treatment: 7 }, neverReported: { control: 2, treatment: 9 } };
     expect(describeGuard(guard, { ...figures, ...lost })).toContain(

@@ -158,16 +158,32 @@ function describeLost({ outOfRange, neverReported }: GuardFigures): string {
   return lost('measured out of range', outOfRange) + lost('did not report', neverReported);
 }
 
-/** Describes how a guard stands, for example in a kill switch's reason; at most 1,000 characters. */
+/**
+ * Describes why a guard's limit is crossed, for example in a kill switch's reason; at most 1,000 characters. The means
+ * are those since the last rise of the percentage. Where they keep the limit, the evidence is from earlier steps or from
+ * vehicles without a number, and the text says so.
+ */
 export function describeGuard({ metric, worse, maxWorsePercent, bound }: RolloutGuard, figures: GuardFigures): string {
-  const { treatmentMean, treatmentVehicles, controlMean, controlVehicles, worsePercent } = figures;
+  const { treatmentMean, treatmentVehicles, controlMean, controlVehicles, worsePercent, pValue } = figures;
   const arm = (name: string, mean: number | null, vehicles: number) =>
     `${mean === null ? 'nothing' : shown(mean)} under ${name} (${vehicles} vehicles)`;
   const treatment = arm('treatment', treatmentMean, treatmentVehicles);
   const lost = describeLost(figures);
-  if (bound !== null) return `${metric} is ${treatment}, ${worse} than its bound of ${bound}.${lost}`;
-  const difference = worsePercent === null ? 'worse' : `worse by ${shown(worsePercent)} %`;
-  return `${metric} is ${treatment} and ${arm('control', controlMean, controlVehicles)}: ${difference}, where ${maxWorsePercent} % is the limit.${lost}`;
+  const evidence = ` All steps and vehicles together cross the limit${pValue === null ? '' : ` (p = ${shown(pValue)})`}.`;
+  if (bound !== null) {
+    const beyond = treatmentMean !== null && (worse === 'higher' ? treatmentMean > bound : treatmentMean < bound);
+    if (beyond) return `${metric} is ${treatment}, ${worse} than its bound of ${bound}.${lost}`;
+    return `${metric} is ${treatment} since the last step, where ${bound} is the bound.${lost}${evidence}`;
+  }
+  const means = `${metric} is ${treatment} and ${arm('control', controlMean, controlVehicles)}`;
+  const limit = `where ${maxWorsePercent} % is the limit.${lost}`;
+  if (worsePercent !== null && worsePercent > (maxWorsePercent ?? 0))
+    return `${means}: worse by ${shown(worsePercent)} %, ${limit}`;
+  // A percentage of nothing is unknown.
+  const direction = worse === 'higher' ? 1 : -1;
+  if (worsePercent === null && direction * ((treatmentMean ?? NaN) - (controlMean ?? NaN)) > 0)
+    return `${means}: worse, ${limit}`;
+  return `${means} since the last step, ${limit}${evidence}`;
 }
 
 /** Describes why a rollout is paused when its metric has stopped arriving. */
