@@ -15,15 +15,25 @@ import type { Flag } from '../flags/flag.ts';
  */
 export async function checkDeclared(tx: Transaction, { key, safetyLevel }: Flag, guard: RolloutGuard): Promise<void> {
   const { metric, worse, bound } = guard;
-  const declared = await tx.metricDefinition.findUnique({ where: { key: metric }, select: { maximum: true } });
+  const declared = await tx.metricDefinition.findUnique({
+    where: { key: metric },
+    select: { minimum: true, maximum: true },
+  });
   if (declared === null && safetyLevel.startsWith('ASIL'))
     throw badInput(
       'guard.metric',
       `${metric} is not declared, and ${key} is ${safetyLevel}: declare the metric with defineMetric first.`,
     );
-  if (bound !== null && worse === 'lower' && (declared?.maximum ?? null) === null)
+  if (bound === null) return;
+  if (worse === 'lower' && (declared?.maximum ?? null) === null)
     throw badInput(
       'guard.bound',
       `A lower bound needs a metric with a maximum: declare the maximum of ${metric} with defineMetric first.`,
+    );
+  // Of a metric that nobody declared the minimum is taken to be 0.
+  if (worse === 'higher' && declared !== null && declared.minimum === null)
+    throw badInput(
+      'guard.bound',
+      `An upper bound needs a metric with a minimum: declare the minimum of ${metric} with defineMetric first.`,
     );
 }

@@ -38,6 +38,7 @@ beforeAll(async () => {
     data: [
       { key: 'charge_minutes', kind: 'mean', minimum: 0, maximum: 600 },
       { key: 'range_km', kind: 'mean', minimum: 0, maximum: 1_000 },
+      { key: 'cell_celsius', kind: 'mean', maximum: 60 },
     ],
   });
 }, 60_000);
@@ -180,13 +181,18 @@ describe('a guard', () => {
     }
   });
 
-  test('of a metric that nobody declared is refused on an ASIL flag, and a lower bound without a maximum everywhere', async () => {
+  test('of a metric that nobody declared is refused on an ASIL flag, and a bound without the end that its test needs everywhere', async () => {
     const ask = async (target: Target, guard: object) =>
       refusal(await rollouts.ask(target, STEPS, rollouts.flags.writer, { guard }));
     const [asil, other] = [await rollouts.target(), await rollouts.target({ safetyLevel: 'NON_CRITICAL' })];
     const undeclared = { ...GUARD, metric: 'wear' };
     expect(await ask(asil, undeclared)).toEqual({ code: 'BAD_USER_INPUT', field: 'guard.metric' });
     expect(await ask(other, { metric: 'wear', worse: 'LOWER', bound: 3 })).toEqual({
+      code: 'BAD_USER_INPUT',
+      field: 'guard.bound',
+    });
+    // What is below 0 would have to be left out, and the mean of the rest is higher.
+    expect(await ask(other, { metric: 'cell_celsius', worse: 'HIGHER', bound: 3 })).toEqual({
       code: 'BAD_USER_INPUT',
       field: 'guard.bound',
     });
