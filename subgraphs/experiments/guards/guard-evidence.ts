@@ -66,15 +66,21 @@ export interface Draw {
 }
 
 /**
- * Gives the state in which the rule's present draw has an epoch. Only a rise of the percentage draws vehicles, and only
- * those above all that were moved before: a resumption or a percentage that is lowered and raised again does not.
+ * Gives the state in which the rule's present draw has the last epoch. Only a rise of the percentage draws vehicles, and
+ * only those above all that were moved before: a resumption or a percentage that is lowered and raised again does not,
+ * nor does a salt that was used before, whose epoch is opened again.
+ *
+ * @param now the time of the look, in milliseconds since 1970
  */
-export function withEpoch(state: GuardState, { salt, threshold, watchedSince }: Draw): GuardState {
-  const last = state.epochs.at(-1);
-  const from = last?.salt === salt ? last.to : 0;
-  if (threshold <= from) return state;
-  // A person may have raised the percentage at any time since the last look.
-  const since = Math.max(watchedSince, state.lookedAt);
+export function withEpoch(state: GuardState, { salt, threshold, watchedSince }: Draw, now = watchedSince): GuardState {
+  const latest = state.epochs.findLast((epoch) => epoch.salt === salt);
+  const from = latest?.to ?? 0;
+  if (threshold <= from) {
+    if (latest === undefined || latest === state.epochs.at(-1)) return state;
+    return { ...state, epochs: [...state.epochs.filter((epoch) => epoch !== latest), latest] };
+  }
+  // A person who raises the percentage begins no watch. What was measured before they did is not the treatment's.
+  const since = watchedSince > state.lookedAt ? watchedSince : now;
   const epoch = { salt, from, to: threshold, since, limits: [], outOfRange: 0, neverReported: 0 };
   return { ...state, epochs: [...state.epochs, epoch] };
 }

@@ -39,15 +39,16 @@ function asked(watched: WatchedRollout, { salt, from, to, since }: EpochEvidence
     kind,
     window,
     patience: guard.silence,
+    ownVariantOnly: guard.bound !== null,
   };
 }
 
-/** Gives the range of a guard with a bound, which needs no vehicles; null where nothing can be tested. */
+/** Gives the range of a guard with a bound, which needs no vehicles; null where a declaration leaves nothing to test. */
 function ofBound({ guard, definition }: WatchedRollout): Calibration | null {
   if (definition?.kind === 'proportion') return binaryCalibration(definition);
   const { kind, minimum, maximum, window, cap } = definition ?? UNDECLARED;
-  // Without a declaration a number below 0 is a fault, because only a minimum makes a test against a bound possible.
-  const least = minimum ?? (guard.worse === 'higher' ? 0 : null);
+  // Of a metric that nobody declared 0 is taken to be the minimum, for as long as no number is below it.
+  const least = definition === null && guard.worse === 'higher' ? 0 : minimum;
   const range = rangeOfBound(guard, least, guard.worse === 'higher' ? (cap ?? maximum) : maximum);
   if (range === null) return null;
   const declared = definition !== null;
@@ -70,7 +71,8 @@ async function ofComparison(
   return first.vehicles >= CAP_VEHICLES ? calibrate(definition, first) : null;
 }
 
-const countingOf = ({ minimum, maximum, range, spent }: Calibration): Counting => ({
+const countingOf = ({ kind, minimum, maximum, range, spent }: Calibration): Counting => ({
+  binary: kind === 'proportion',
   minimum,
   maximum,
   low: range.low,
@@ -85,10 +87,14 @@ const countingOf = ({ minimum, maximum, range, spent }: Calibration): Counting =
  */
 export async function lookAt(watched: WatchedRollout, settled: SettledVehicles): Promise<Look> {
   const { guard, definition, salt, threshold, now } = watched;
-  const state = withEpoch(watched.state, { salt, threshold, watchedSince: guard.watchedSince.getTime() });
+  const draw = { salt, threshold, watchedSince: guard.watchedSince.getTime() };
+  const state = withEpoch(watched.state, draw, now.getTime());
   const open = state.epochs.at(-1);
   // No vehicle has the treatment yet.
-  if (open === undefined) return { state, arms: { control: NOBODY, treatment: NOBODY }, heardAt: null };
+  if (open === undefined) {
+    const seen = { ...state, lookedAt: now.getTime() };
+    return { state: seen, arms: { control: NOBODY, treatment: NOBODY }, heardAt: null };
+  }
   const epoch = asked(watched, open, state);
   const fixed =
     state.calibration ?? (guard.bound === null ? await ofComparison(watched, epoch, settled) : ofBound(watched));
@@ -97,13 +103,23 @@ export async function lookAt(watched: WatchedRollout, settled: SettledVehicles):
   const tests = testsOf(guard, calibration, shareOf(open));
   const arms = await settled.sums(epoch, countingOf(calibration), betsOf(tests));
   const heardAt = await settled.heardAt(epoch);
-  const comparable = fixed !== null || (definition === null && guard.bound === null && !hasOther(arms));
-  const usable = comparable ? arms : mapArms(arms, uncounted);
+  const usable = isComparable(watched, fixed, arms) ? arms : mapArms(arms, uncounted);
+  const shown = (arm: keyof Look['arms']) => ({ ...usable[arm], outOfRange: arms[arm].outOfRange });
   return {
     state: afterLook({ ...state, calibration: fixed }, guard, tests, usable, now.getTime()),
-    arms: usable,
+    // What was out of the range of a bound is shown: it says why nothing counts.
+    arms: fixed === null ? usable : { control: shown('control'), treatment: shown('treatment') },
     heardAt,
   };
+}
+
+/**
+ * Whether the numbers are what the bets take them for. Those of a metric that nobody declared need not be: it is taken
+ * to be 0 or 1 until 200 vehicles fix its range, and to be 0 or more where it has a bound.
+ */
+function isComparable({ guard, definition }: WatchedRollout, fixed: Calibration | null, arms: Look['arms']): boolean {
+  if (fixed === null) return definition === null && guard.bound === null && !hasOther(arms);
+  return guard.bound === null || fixed.declared || !hasOther(arms);
 }
 
 const hasOther = (arms: Look['arms']) => arms.control.outOfRange + arms.treatment.outOfRange > 0;

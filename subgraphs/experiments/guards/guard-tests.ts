@@ -19,21 +19,23 @@ const SHOWN_LIMITS: readonly number[] = [0, 10, 50, 100, 300];
 /** How far beyond a bound numbers may be, in distances of the bound from the end of the range. */
 const BOUND_REACH = 10;
 
-/** What a guard's metric is cut to, where its limit is a bound. Cutting towards the bound makes it only safer. */
+/**
+ * What a guard's metric is cut to, where its limit is a bound. Cutting towards the bound makes it only safer, so only one
+ * end has to be known: null where it is not.
+ */
 export function rangeOfBound(
   { worse, bound }: RolloutGuard,
   minimum: number | null,
   maximum: number | null,
 ): FrozenRange | null {
   const limit = bound ?? 0;
-  if (worse === 'higher') {
-    const low = minimum ?? 0;
-    const most = maximum ?? limit + BOUND_REACH * Math.max(Math.abs(limit - low), 1);
-    return { low, high: most, centres: [] };
-  }
-  if (maximum === null) return null;
-  const least = minimum ?? limit - BOUND_REACH * Math.max(Math.abs(maximum - limit), 1);
-  return { low: least, high: maximum, centres: [] };
+  const end = worse === 'higher' ? minimum : maximum;
+  if (end === null) return null;
+  const reach = BOUND_REACH * Math.max(Math.abs(limit - end), 1);
+  // A number that is not finite could not be stored.
+  return worse === 'higher'
+    ? { low: end, high: maximum ?? Math.min(limit + reach, Number.MAX_VALUE), centres: [] }
+    : { low: minimum ?? Math.max(limit - reach, -Number.MAX_VALUE), high: end, centres: [] };
 }
 
 function mixturesOf(guard: RolloutGuard, worsePercent: number, share: number, { kind, range }: Calibration): Mixture[] {

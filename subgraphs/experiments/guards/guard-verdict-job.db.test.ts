@@ -262,6 +262,43 @@ test('a decrease can count as harm, and the limit can be an absolute bound', asy
   ]);
 });
 
+describe('a bound', () => {
+  test('counts what vehicles measure under treatment only: others may have its buckets', async () => {
+    // The rule is narrowed to a model, say, and all others are beyond the bound.
+    const bounded = { maxWorsePercent: null, bound: 42 };
+    const [first, windowed] = [
+      await guarded({ ...bounded, metric: MINUTES }),
+      await guarded({ ...bounded, metric: 'energy' }, { minutes: 40 }),
+    ];
+    for (const [rollout, metric] of [
+      [first, MINUTES],
+      [windowed, 'energy'],
+    ] as const) {
+      await measured(rollout, [
+        ...arm(rollout, 'treatment', times(10, 30), { metric, minutesAgo: 9 }),
+        ...arm(rollout, 'treatment', times(40, 60), { metric, minutesAgo: 9, variant: 'control' }),
+      ]);
+    }
+    await job().refresh();
+    for (const rollout of [first, windowed])
+      expect(await verdict(rollout)).toMatchObject({
+        verdict: 'holding',
+        figures: { treatmentVehicles: 10, treatmentMean: 30, vehiclesInBothArms: 40, pValue: 1 },
+      });
+  });
+
+  test('of a metric that nobody declared waits where numbers are below 0, its supposed minimum', async () => {
+    const rollout = await guarded({ metric: UNDECLARED, maxWorsePercent: null, bound: 5 });
+    const kwh = { metric: UNDECLARED };
+    await measured(rollout, arm(rollout, 'treatment', [...times(20, 20), ...times(20, -20)], kwh));
+    await job().refresh();
+    expect(await verdict(rollout)).toMatchObject({
+      verdict: 'waiting',
+      figures: { treatmentVehicles: 0, outOfRange: { control: 0, treatment: 20 }, pValue: null },
+    });
+  });
+});
+
 describe('a mean', () => {
   test('is compared within its declared range, and what lies outside is counted by arm and not analysed', async () => {
     const rollout = await guarded({ metric: MINUTES, minimumVehicles: 40 });
@@ -333,6 +370,29 @@ describe('a mean', () => {
     });
   });
 
+  test('is cut where the vehicles before are, whatever one of them measured, and however often', async () => {
+    const [outlier, chatty] = [await guarded({ metric: UNDECLARED }), await guarded({ metric: UNDECLARED })];
+    const before = (rollout: FlagUnderTest, values: readonly number[]): Row[] =>
+      values.map((value) => ({ value, vin: vehicle(rollout, 0, 100), minutesAgo: 60, metric: UNDECLARED }));
+    const some = Array.from({ length: 199 }, (_, index) => 20 + (index % 20) / 10);
+    await measured(outlier, before(outlier, [...some, 1e15]));
+    const [loud] = before(chatty, [30]);
+    await measured(chatty, [
+      ...before(chatty, some),
+      ...Array.from({ length: 40 }, (_, index) => ({
+        ...loud!,
+        value: index === 0 ? 20 : 1e6,
+        minutesAgo: 60 - index,
+      })),
+    ]);
+    await job().refresh();
+    for (const rollout of [outlier, chatty])
+      expect((await stateOf(rollout)).calibration).toMatchObject({
+        source: 'history',
+        range: { low: expect.closeTo(10.47, 1), high: expect.closeTo(41.88, 1), centres: [expect.closeTo(20.94, 1)] },
+      });
+  });
+
   test('that nobody declared and that is 0 or 1 is compared as what it is', async () => {
     const rollout = await guarded({ metric: UNDECLARED });
     await measured(
@@ -342,6 +402,22 @@ describe('a mean', () => {
     await job().refresh();
     expect(await verdict(rollout)).toMatchObject({ verdict: 'crossed' });
   });
+});
+
+test('a proportion that is neither 0 nor 1 is out of range', async () => {
+  const rollout = await guarded();
+  await measured(rollout, [...good(rollout), ...arm(rollout, 'control', [0.5])]);
+  await job().refresh();
+  expect(await verdict(rollout)).toMatchObject({
+    figures: { controlVehicles: 10, outOfRange: { control: 1, treatment: 0 } },
+  });
+});
+
+test('what arrived before the step does not count, though the clock of the vehicle was ahead', async () => {
+  const rollout = await guarded();
+  await measured(rollout, arm(rollout, 'treatment', [0, 1], { minutesAgo: 8, arrivedMinutesAgo: 12 }));
+  await job().refresh();
+  expect((await verdict(rollout))?.figures).toMatchObject({ treatmentVehicles: 0 });
 });
 
 describe('a window', () => {
@@ -447,15 +523,25 @@ test('a metric is silent when no measurement under treatment has arrived for too
     late: await guarded({}, { minutes: 90 }),
     young: await guarded({}, { minutes: 29 }),
     off: await guarded({}, { minutes: 90, percentage: 0 }),
+    elsewhere: await guarded({}, { minutes: 90 }),
   };
-  const { never, stopped, late } = rollouts;
+  const { never, stopped, late, elsewhere } = rollouts;
   await measured(never, arm(never, 'control', [0]));
   await measured(stopped, [...arm(stopped, 'treatment', [0], { minutesAgo: 31 }), ...arm(stopped, 'control', [0])]);
   await measured(late, arm(late, 'treatment', [0], { minutesAgo: 60, arrivedMinutesAgo: 5 }));
+  // Its rule is narrowed, and only vehicles without the treatment are heard.
+  await measured(elsewhere, arm(elsewhere, 'treatment', [0], { variant: 'control' }));
   await job().refresh();
   const found: Record<string, string | undefined> = {};
   for (const [name, rollout] of Object.entries(rollouts)) found[name] = (await verdict(rollout))?.verdict;
-  expect(found).toEqual({ never: 'silent', stopped: 'silent', late: 'waiting', young: 'waiting', off: 'waiting' });
+  expect(found).toEqual({
+    never: 'silent',
+    stopped: 'silent',
+    late: 'waiting',
+    young: 'waiting',
+    off: 'waiting',
+    elsewhere: 'silent',
+  });
 });
 
 test('paused rollouts are still watched; ended ones, and those that have not begun, are not', async () => {

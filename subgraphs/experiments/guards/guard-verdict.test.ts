@@ -180,7 +180,13 @@ describe('an absolute bound', () => {
   test('as a least value needs a maximum', () => {
     expect(rangeOfBound(LEAST, 0, null)).toBeNull();
     expect(rangeOfBound(LEAST, null, 100)).toMatchObject({ low: -527, high: 100 });
-    expect(rangeOfBound(BOUND, null, null)).toMatchObject({ low: 0, high: 473 });
+  });
+
+  test('needs a minimum otherwise, and a range that can be stored', () => {
+    expect(rangeOfBound(BOUND, null, 100)).toBeNull();
+    expect(rangeOfBound(BOUND, 0, null)).toMatchObject({ low: 0, high: 473 });
+    expect(rangeOfBound({ ...BOUND, bound: 1e308 }, 0, null)).toMatchObject({ low: 0, high: Number.MAX_VALUE });
+    expect(rangeOfBound({ ...LEAST, bound: -1e308 }, null, 0)).toMatchObject({ low: -Number.MAX_VALUE, high: 0 });
   });
 });
 
@@ -233,10 +239,16 @@ describe('evidence', () => {
     const draw = { salt: 's', threshold: 500, watchedSince: 7 };
     const state = { ...withEpoch(NOTHING_SEEN, draw), lookedAt: 9 };
     for (const threshold of [0, 400, 500]) expect(withEpoch(state, { ...draw, threshold })).toBe(state);
-    const raised = withEpoch(state, { ...draw, threshold: 600 });
-    // By hand, at some time since the last look.
-    expect(raised.epochs.at(-1)).toMatchObject({ from: 500, to: 600, since: 9 });
-    expect(withEpoch(state, { ...draw, salt: 't' }).epochs.at(-1)).toMatchObject({ from: 0, to: 500 });
+    // By hand, at some time since the last look: what was measured until now may be from before.
+    const raised = withEpoch(state, { ...draw, threshold: 600 }, 12);
+    expect(raised.epochs.at(-1)).toMatchObject({ from: 500, to: 600, since: 12 });
+    const stepped = withEpoch(state, { ...draw, threshold: 600, watchedSince: 10 }, 12);
+    expect(stepped.epochs.at(-1)).toMatchObject({ from: 500, to: 600, since: 10 });
+    const salted = withEpoch(state, { ...draw, salt: 't' });
+    expect(salted.epochs.at(-1)).toMatchObject({ from: 0, to: 500 });
+    // The draw of the first salt is the one that has been used.
+    expect(withEpoch(salted, draw).epochs).toEqual([salted.epochs[1], salted.epochs[0]]);
+    expect(withEpoch(salted, { ...draw, threshold: 600 }).epochs.at(-1)).toMatchObject({ from: 500, to: 600 });
     expect(withEpoch(NOTHING_SEEN, { ...draw, threshold: 0 })).toBe(NOTHING_SEEN);
     expect(afterLook(NOTHING_SEEN, GUARD, [], look(GUARD, FRACTION, { control: [], treatment: [] }).arms, 3)).toBe(
       NOTHING_SEEN,

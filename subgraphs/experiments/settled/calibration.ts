@@ -28,6 +28,7 @@ export interface Calibration {
 export interface Sample {
   readonly source: 'history' | 'first-vehicles';
   readonly vehicles: number;
+  /** The mean of the numbers, cut at their 1st and 99th percentiles. */
   readonly mean: number;
   /** The 1st and the 99th percentile of the numbers, and the greatest. */
   readonly low: number;

@@ -32,10 +32,18 @@ export interface Epoch {
   readonly window: number | null;
   /** Milliseconds after which a vehicle without a measurement has not reported, where there is no window. */
   readonly patience: number;
+  /**
+   * Whether only numbers under the arm's own variant count. A comparison must not: it would leave out vehicles of the
+   * treatment only. A bound must: where a rule is narrowed to some vehicles, or its percentage is lowered, others have
+   * buckets of the treatment, too, and what they measure under control says nothing about the treatment.
+   */
+  readonly ownVariantOnly: boolean;
 }
 
 /** What of the settled vehicles counts, and to what their numbers are cut. */
 export interface Counting {
+  /** Whether only 0 and 1 are in range. */
+  readonly binary: boolean;
   readonly minimum: number | null;
   readonly maximum: number | null;
   readonly low: number;
@@ -80,20 +88,23 @@ export const GRACE_MS = 120_000;
 
 const BUCKET = `intDiv(toUInt64(murmurHash3_32(concat({salt:String}, ':', vin))) * 100000, 4294967296)`;
 const ROWS = `SELECT vin, metric, variant, value, toUnixTimestamp64Milli(at) AS at, toUnixTimestamp64Milli(received_at) AS received,
-    batch_id, position, ${BUCKET} AS bucket
+    batch_id, position, ${BUCKET} AS bucket,
+    variant = if(bucket < {to:UInt32}, 'treatment', 'control') AS own, own OR NOT {ownVariantOnly:Bool} AS usable
   FROM metric_rows FINAL
   WHERE flag_key = {flagKey:String} AND metric IN ({metric:String}, '${EVALUATIONS_METRIC}') AND variant IN ('treatment', 'control')
-    AND metric_rows.at >= fromUnixTimestamp64Milli({since:Int64}, 'UTC') AND received_at <= fromUnixTimestamp64Milli({now:Int64}, 'UTC')`;
-const OTHER = `countIf(variant = if(bucket < {to:UInt32}, 'control', 'treatment')) > 0 AS other`;
+    AND metric_rows.at >= fromUnixTimestamp64Milli({since:Int64}, 'UTC')
+    AND received_at BETWEEN fromUnixTimestamp64Milli({since:Int64}, 'UTC') AND fromUnixTimestamp64Milli({now:Int64}, 'UTC')`;
+const OTHER = `countIf(NOT own) > 0 AS other`;
 
 /** One row a vehicle: `settled_at` (ms), `value`, `reported`, whether it is settled, and whether it has not reported. */
 const WITHOUT_WINDOW = `SELECT vin, bucket, ${OTHER},
     countIf(metric = {metric:String}) AS rows,
-    minIf(received, metric = {metric:String}) AS settled_at,
-    argMinIf(value, (received, at, batch_id, position), metric = {metric:String}) AS value,
-    rows > 0 AS reported, rows > 0 AS settled,
+    minIf(received, metric = {metric:String}) AS first_received,
+    minIf(received, metric = {metric:String} AND usable) AS settled_at,
+    argMinIf(value, (received, at, batch_id, position), metric = {metric:String} AND usable) AS value,
+    countIf(metric = {metric:String} AND usable) > 0 AS reported, reported AS settled,
     min(received) + {patience:Int64} AS deadline,
-    deadline <= {now:Int64} AND (rows = 0 OR settled_at > deadline) AS never
+    deadline <= {now:Int64} AND (rows = 0 OR first_received > deadline) AS never
   FROM (${ROWS}) WHERE bucket >= {from:UInt32} GROUP BY vin, bucket`;
 
 const REDUCED: Readonly<Record<MetricKind, string>> = {
@@ -107,11 +118,12 @@ const REDUCED: Readonly<Record<MetricKind, string>> = {
 const withWindow = (kind: MetricKind) => `SELECT vin, bucket, ${OTHER},
     any(end) AS settled_at, countIf(inside) AS rows, ${REDUCED[kind]} AS value,
     ${kind === 'mean' ? 'rows > 0' : 'true'} AS reported,
-    settled_at <= {now:Int64} AS settled,
-    settled AND NOT reported AS never
+    settled_at <= {now:Int64} AS closed,
+    closed AND countIf(in_window AND NOT usable) = 0 AS settled,
+    closed AND NOT reported AS never
   FROM (
     SELECT *, greatest(first_at + {window:Int64}, first_received) + ${GRACE_MS} AS end,
-      metric = {metric:String} AND at < first_at + {window:Int64} AND received <= end AS inside
+      at < first_at + {window:Int64} AND received <= end AS in_window, in_window AND metric = {metric:String} AS inside
     FROM (
       SELECT *, first_value(at) OVER arrival AS first_at, first_value(received) OVER arrival AS first_received
       FROM (${ROWS}) WHERE bucket >= {from:UInt32}
@@ -121,7 +133,7 @@ const withWindow = (kind: MetricKind) => `SELECT vin, bucket, ${OTHER},
 
 const vehiclesOf = ({ kind, window }: Epoch) => (window === null ? WITHOUT_WINDOW : withWindow(kind));
 
-const OUT = `NOT isFinite(value) OR value < {minimum:Float64} OR value > {maximum:Float64}`;
+const OUT = `NOT isFinite(value) OR value < {minimum:Float64} OR value > {maximum:Float64} OR ({binary:Bool} AND value NOT IN (0, 1))`;
 
 const sumsOf = (epoch: Epoch) => `SELECT arm,
     toFloat64(countIf(counts)) AS counted, toFloat64(countIf(final AND out)) AS outOfRange,
@@ -137,8 +149,12 @@ const sumsOf = (epoch: Epoch) => `SELECT arm,
     FROM (${vehiclesOf(epoch)})
   ) GROUP BY arm`;
 
-const SAMPLE = `toFloat64(count()) AS vehicles, avg(value) AS mean, quantileExactLow(0.01)(value) AS low, quantileExactHigh(0.99)(value) AS high,
-    max(value) AS most, countIf(value NOT IN (0, 1)) = 0 AS onlyBinary`;
+/** Gives a sample of numbers that a query gives as `numbers`. The mean is of cut numbers: one outlier must not move it. */
+const sampleOf = (numbers: string, vehicles: string, vins: string) => `WITH
+    numbers AS (${numbers}),
+    (SELECT (quantileExactLow(0.01)(value), quantileExactHigh(0.99)(value)) FROM numbers) AS ends
+  SELECT toFloat64(${vehicles}) AS vehicles, avg(greatest(ends.1, least(ends.2, value))) AS mean, ends.1 AS low, ends.2 AS high,
+    max(value) AS most, countIf(value NOT IN (0, 1)) = 0 AS onlyBinary, ${vins} AS vins FROM numbers`;
 
 const HISTORY_REDUCED: Readonly<Record<MetricKind, string>> = {
   mean: 'avg(value)',
@@ -146,24 +162,27 @@ const HISTORY_REDUCED: Readonly<Record<MetricKind, string>> = {
   proportion: 'max(value)',
 };
 
-/** Each vehicle's numbers of whole windows; without a window each measurement is one. */
+/** Each vehicle's numbers of whole windows; without a window the first measurement, so that a chatty one is one, too. */
 const historyOf = ({ kind, window }: Epoch) => {
-  const numbers =
-    window === null
-      ? 'SELECT vin, value FROM measured'
-      : `SELECT vin, ${HISTORY_REDUCED[kind]} AS value FROM measured GROUP BY vin, intDiv(at, {window:Int64})`;
-  return `WITH measured AS (
-      SELECT vin, value, toUnixTimestamp64Milli(metric_rows.at) AS at FROM metric_rows FINAL
+  const measured = `SELECT vin, value, toUnixTimestamp64Milli(metric_rows.at) AS at FROM metric_rows FINAL
       WHERE flag_key = {flagKey:String} AND metric = {metric:String} AND isFinite(value)
-        AND metric_rows.at >= fromUnixTimestamp64Milli({since:Int64} - ${HISTORY_MS}, 'UTC') AND metric_rows.at < fromUnixTimestamp64Milli({since:Int64}, 'UTC'))
-    SELECT ${SAMPLE.replace('count()', 'uniqExact(vin)')} FROM (${numbers})`;
+        AND metric_rows.at >= fromUnixTimestamp64Milli({since:Int64} - ${HISTORY_MS}, 'UTC') AND metric_rows.at < fromUnixTimestamp64Milli({since:Int64}, 'UTC')`;
+  const [reduced, grouped] =
+    window === null ? ['argMin(value, at)', ''] : [HISTORY_REDUCED[kind], ', intDiv(at, {window:Int64})'];
+  const numbers = `SELECT vin, ${reduced} AS number FROM (${measured}) GROUP BY vin${grouped}`;
+  return sampleOf(`SELECT vin, number AS value FROM (${numbers})`, 'uniqExact(vin)', '[]::Array(String)');
 };
 
-const firstOf = (epoch: Epoch) => `SELECT ${SAMPLE}, groupArray(vin) AS vins FROM (
-    SELECT vin, value FROM (${vehiclesOf(epoch)}) WHERE settled AND reported AND isFinite(value)
-      AND value >= {minimum:Float64} AND value <= {maximum:Float64} ORDER BY settled_at, vin LIMIT {most:UInt32})`;
+const firstOf = (epoch: Epoch) =>
+  sampleOf(
+    `SELECT vin, value FROM (${vehiclesOf(epoch)}) WHERE settled AND reported AND isFinite(value)
+      AND value >= {minimum:Float64} AND value <= {maximum:Float64} ORDER BY settled_at, vin LIMIT {most:UInt32}`,
+    'count()',
+    'groupArray(vin)',
+  );
 
-const HEARD = `SELECT toFloat64(max(received)) AS last FROM (${ROWS}) WHERE bucket < {to:UInt32} AND (metric = {metric:String} OR {anything:Bool})`;
+const HEARD = `SELECT toFloat64(max(received)) AS last FROM (${ROWS})
+  WHERE bucket < {to:UInt32} AND own AND (metric = {metric:String} OR {anything:Bool})`;
 
 const NOBODY: ArmOfSettled = {
   counted: 0,
@@ -219,9 +238,9 @@ export function storedSettledVehicles(
   tables: Pick<MetricTables, 'make'>,
 ): SettledVehicles {
   async function rows<T>(query: string, epoch: Epoch, more: Record<string, unknown>): Promise<T[]> {
-    const { flagKey, metric, salt, from, to, since, now, window, patience } = epoch;
+    const { flagKey, metric, salt, from, to, since, now, window, patience, ownVariantOnly } = epoch;
     const times = { since: since.getTime(), now: now.getTime(), window: window ?? 0, patience };
-    const query_params = { flagKey, metric, salt, from, to, ...times, ...more };
+    const query_params = { flagKey, metric, salt, from, to, ownVariantOnly, ...times, ...more };
     try {
       await tables.make();
       return await (await client.query({ query, query_params, format: 'JSONEachRow' })).json<T>();
@@ -235,9 +254,10 @@ export function storedSettledVehicles(
     maximum: float(maximum ?? LARGEST),
   });
   return {
-    async sums(epoch, { minimum, maximum, low, high, spent }, bets) {
+    async sums(epoch, { binary, minimum, maximum, low, high, spent }, bets) {
       const found = await rows<SumsRow>(sumsOf(epoch), epoch, {
         ...limits(minimum, maximum),
+        binary,
         low: float(low),
         high: float(high),
         spent,
