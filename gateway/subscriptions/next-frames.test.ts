@@ -2,7 +2,7 @@ import type { EventEmitter } from 'node:events';
 import { describe, expect, test } from '@jest/globals';
 import fc from 'fast-check';
 import * as ws from 'ws';
-import { FrameBatch, encodeId } from './next-frames.ts';
+import { FrameBatch, encodeId, sharedFrames } from './next-frames.ts';
 
 /** Reads frames as a client's `ws` does. */
 function decode(bytes: Buffer): Promise<{ id: string; type: string; payload: unknown }[]> {
@@ -82,6 +82,18 @@ describe('the frames of next messages', () => {
         { id, type: 'complete' },
       ]);
     expect(batch.count).toBe(1);
+  });
+
+  test('of a result that many get are built once for a length of id, and held for few lengths', async () => {
+    const result = payloadOf({ data: 1 });
+    const built = sharedFrames(result).framesFor(encodeId('aaaa'));
+    expect(sharedFrames(result).framesFor(encodeId('bbbb'))).toBe(built);
+    for (let length = 1; length <= 256; length++) {
+      const id = 'x'.repeat(length);
+      const frames = Buffer.from(sharedFrames(result).framesFor(encodeId(id)));
+      expect(sharedFrames(result).copies).toBeLessThanOrEqual(3);
+      if (length % 64 === 0) expect((await decode(frames)).map((message) => message.id)).toEqual([id, id]);
+    }
   });
 
   test('do not change once they are kept', () => {

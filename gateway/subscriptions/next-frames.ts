@@ -96,6 +96,11 @@ export class FrameBatch {
     return this.payloads.length;
   }
 
+  /** How many times it holds its bytes: once for each length of id. */
+  get copies(): number {
+    return this.byIdLength.size;
+  }
+
   /**
    * Gives the frames for the operation `id`. The bytes are valid until the next call for another id; a caller that
    * needs them for longer has to call `keep`.
@@ -126,4 +131,20 @@ export class FrameBatch {
   keep(): void {
     if (this.last !== undefined) this.last.kept = true;
   }
+}
+
+/** The frames of results that many clients get: what a fleet asks when it comes back. */
+const sharedResults = new WeakMap<Buffer, FrameBatch>();
+/**
+ * Copies of a result with which its frames are made anew. A fleet's ids have a length or two; a client that tries all of
+ * them must not make a kept answer take hundreds of times its bytes.
+ */
+const MAX_COPIES = 3;
+
+/** Gives the frames of the one result of an operation, the same for all who get just this buffer. */
+export function sharedFrames(result: Buffer): FrameBatch {
+  let batch = sharedResults.get(result);
+  if (batch === undefined || batch.copies >= MAX_COPIES)
+    sharedResults.set(result, (batch = new FrameBatch([result], true)));
+  return batch;
 }

@@ -15,7 +15,7 @@ import type { RequestOrigin } from '../../../core/access/caller.ts';
 import type { AuthenticatedCaller } from '../../credentials/credentials-in-use.ts';
 import { NAMING_MEMBERS, type NamingRequest } from '../../operations/persisted-operations/operation-reference.ts';
 import type { SubscriptionLimits } from '../../subscriptions/subscription-limits.ts';
-import { FrameBatch, encodeId, type EncodedId } from '../../subscriptions/next-frames.ts';
+import { FrameBatch, encodeId, sharedFrames, type EncodedId } from '../../subscriptions/next-frames.ts';
 import { NO_SLOT, type WheelEntry } from './deadline-wheel.ts';
 import { textFrames } from './framing/server-frames.ts';
 import type { ServerSocket, SocketOwner } from './framing/server-socket.ts';
@@ -82,15 +82,6 @@ function readMessage(text: string): Message {
   if (type === MessageType.Subscribe && payload != null && NAMING_MEMBERS.some((name) => payload[name] != null))
     payload.query ??= '';
   return validateMessage(message);
-}
-
-/** The frames of results that many clients get: what a fleet asks when it comes back. */
-const sharedResults = new WeakMap<Buffer, FrameBatch>();
-
-function sharedResult(result: Buffer): FrameBatch {
-  let batch = sharedResults.get(result);
-  if (batch === undefined) sharedResults.set(result, (batch = new FrameBatch([result], true)));
-  return batch;
 }
 
 const ACKNOWLEDGED = textFrames('{"type":"connection_ack"}');
@@ -339,7 +330,7 @@ export class ClientConnection implements SocketOwner, WheelEntry {
    */
   sendResult(id: string, result: Buffer, isShared: boolean): void {
     if (!this.isOpen || this.#isDropped()) return;
-    const batch = isShared ? sharedResult(result) : new FrameBatch([result], true);
+    const batch = isShared ? sharedFrames(result) : new FrameBatch([result], true);
     const bytes = batch.framesFor(encodeId(id));
     this.socket.write(bytes);
     if (this.socket.waitingBytes === 0) return;
