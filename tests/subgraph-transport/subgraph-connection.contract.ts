@@ -87,6 +87,12 @@ export function describeSubgraphConnection(what: string, open: (subgraph: Subgra
       expect(await execute(FLAG_QUERY, { key: 'none' })).toEqual({ data: { flag: null } });
     });
 
+    test('says of an answer, and of no other, that it is as last known', async () => {
+      const answer = { data: { flag: null } };
+      expect(await execute(FLAG_QUERY, { key: 'remembered' })).toEqual({ ...answer, extensions: { remembered: true } });
+      expect(await execute(FLAG_QUERY, { key: 'none' })).toEqual(answer);
+    });
+
     test('runs the operation that is named', async () => {
       const query = 'query A { flag(key: "eco") { key } } query B { flag(key: "none") { key } }';
       expect(await execute(query, undefined, READER, 'A')).toEqual({ data: { flag: { key: 'eco' } } });

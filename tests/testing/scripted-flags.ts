@@ -2,7 +2,12 @@
 import { EventEmitter, on } from 'node:events';
 import { FleetFlagError } from '../../core/errors.ts';
 import { ENUMS } from '../../subgraphs/shared/subgraph/graphql-enums.ts';
-import { createSubgraph, type Subgraph } from '../../subgraphs/shared/subgraph/subgraph.ts';
+import {
+  createSubgraph,
+  type AnswerNotes,
+  type Subgraph,
+  type SubgraphContext,
+} from '../../subgraphs/shared/subgraph/subgraph.ts';
 import { silent } from '../../subgraphs/shared/testing/asking.ts';
 
 export interface ScriptedChange {
@@ -74,7 +79,8 @@ const FLAG = {
 };
 
 /**
- * Resolves `flag(key)`: "eco" exists, "stale" is refused with CONFLICT, "broken" fails, any other key gives null.
+ * Resolves `flag(key)`: "eco" exists, "stale" is refused with CONFLICT, "broken" fails, any other key gives null;
+ * "remembered" does so as last known.
  */
 function findFlag(key: string): ScriptedFlag | null {
   if (key === 'stale') throw new FleetFlagError('CONFLICT', 'Changed since.', { field: 'key', currentRevision: 7 });
@@ -85,12 +91,17 @@ function findFlag(key: string): ScriptedFlag | null {
 export function scriptedFlags(changes: ScriptedChanges): Promise<Subgraph> {
   return createSubgraph({
     name: 'flags',
-    services: () => null,
+    services: (_identity, notes) => notes,
     logger: silent,
     resolvers: {
       Environment: ENUMS.Environment,
       SafetyLevel: ENUMS.SafetyLevel,
-      Query: { flag: (_: unknown, { key }: { key: string }) => findFlag(key) },
+      Query: {
+        flag(_: unknown, { key }: { key: string }, { services: notes }: SubgraphContext<AnswerNotes>) {
+          if (key === 'remembered') notes.remembered = true;
+          return findFlag(key);
+        },
+      },
       Mutation: { enableFlag: (_: unknown, { key }: { key: string }) => ({ flag: findFlag(key), applied: true }) },
       Subscription: { flagChanges: { subscribe: () => changes.follow(), resolve: (event: unknown) => event } },
       Flag: {
