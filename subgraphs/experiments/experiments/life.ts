@@ -17,7 +17,7 @@ import { decisivePValue, editPlan, experimentContent, type Experiment, type Expe
 import { readFlagSplit, treatmentShareOf } from './flag-split.ts';
 import { endOf, type ExperimentResults } from './results.ts';
 import { findExperiments, lockExperiment, savePlan, saveProgress, searchExperiments } from './experiment-store.ts';
-import { readReason } from '../../../core/validation/text.ts';
+import { readOptionalReason, readReason } from '../../../core/validation/text.ts';
 
 const notFound = () => new FleetFlagError('NOT_FOUND', 'This experiment does not exist.', { field: 'id' });
 const conflict = (message: string) => new FleetFlagError('CONFLICT', message, { field: 'id' });
@@ -95,7 +95,9 @@ export class ExperimentLife {
    * significant and the arms' sizes fit the planned shares. Before the planned end or size the sequential test decides,
    * because the time of completion may depend on what was seen.
    *
-   * @param force whether the test for the planned end decides all the same; it needs a reason, which is kept
+   * @param force whether the test for the planned end decides all the same; it needs a reason, which is kept with the
+   * results
+   * @param reason what the audit log says beside it
    * @throws BAD_USER_INPUT at `reason`; CONFLICT when it is not running; NOT_FOUND; SERVICE_UNAVAILABLE when the metrics store does not answer
    */
   async complete(
@@ -103,7 +105,8 @@ export class ExperimentLife {
     id: string,
     { force = false, reason }: { readonly force?: boolean | null; readonly reason?: string | null } = {},
   ): Promise<Experiment> {
-    const forced = force === true ? readReason(reason, 'reason') : null;
+    const said = (force === true ? readReason : readOptionalReason)(reason, 'reason');
+    const forced = force === true ? said : null;
     const [seen] = isUuid(id) ? await findExperiments(this.prisma, [id]) : [];
     if (seen === undefined) throw notFound();
     checkStatus(seen, 'running');
@@ -128,6 +131,7 @@ export class ExperimentLife {
         sampleRatioMismatch: sampleRatioMismatch.detected,
         decidedBy,
         forcedReason: results.forcedReason,
+        reason: said,
       };
       await appendAudit(tx, identity, {
         action: 'COMPLETE_EXPERIMENT',

@@ -402,7 +402,10 @@ describe('completion', () => {
     expect((await experiments.lastAudit()).afterValue).toMatchObject({
       decidedBy: 'fixed-horizon',
       forcedReason: 'The season is over',
+      reason: 'The season is over',
     });
+    await completed(', reason: "Enough is known"');
+    expect((await experiments.lastAudit()).afterValue).toMatchObject({ forcedReason: null, reason: 'Enough is known' });
     const { id } = await experiments.running();
     expect(refusal(await experiments.to('complete', id, ', force: true'))).toEqual({
       code: 'BAD_USER_INPUT',
