@@ -20,8 +20,8 @@ const shared = {
 
 /**
  * Three projects: `unit` needs no server, `database` shares one embedded PostgreSQL started by its global setup
- * (each file has a database of its own in it), `e2e` drives the real processes. `npm test` leaves out `e2e/long`, which
- * has no place in its five minutes; `.ci/run` runs it.
+ * (each file has a database of its own in it), `e2e` drives the real processes. `npm test` leaves out `*.long.test.ts` and
+ * `*.long.db.test.ts`, which have no place in its five minutes; `.ci/run` runs them.
  */
 const config: Config = {
   projects: [

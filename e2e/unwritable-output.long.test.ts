@@ -10,10 +10,10 @@ import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from '@jest/globals';
-import { createVehicleTokens } from '../../core/credentials/vehicle-token.ts';
-import { deleteEmbeddedPostgres } from '../../subgraphs/shared/postgres/embedded/embedded-postgres.ts';
-import { ROOT, eventually } from '../harness/process.ts';
-import { boundAddress } from '../../core/wire/http-server.ts';
+import { createVehicleTokens } from '../core/credentials/vehicle-token.ts';
+import { deleteEmbeddedPostgres } from '../subgraphs/shared/postgres/embedded/embedded-postgres.ts';
+import { ROOT, eventually } from './harness/process.ts';
+import { boundAddress } from '../core/wire/http-server.ts';
 
 let folder: string;
 let descriptors: number[];

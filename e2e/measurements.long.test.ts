@@ -1,9 +1,9 @@
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import initSqlJs, { type SqlJsStatic } from 'sql.js';
-import { Api } from '../harness/api.ts';
-import { Deployment } from '../harness/deployment.ts';
-import { eventually } from '../harness/process.ts';
-import { VehicleProcess } from '../harness/vehicle.ts';
+import { Api } from './harness/api.ts';
+import { Deployment } from './harness/deployment.ts';
+import { eventually } from './harness/process.ts';
+import { VehicleProcess } from './harness/vehicle.ts';
 
 const FLAG = 'eco_route';
 const METRIC = 'energy_kwh';

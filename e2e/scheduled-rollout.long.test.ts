@@ -1,8 +1,8 @@
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import type { Client } from 'graphql-ws';
-import { Api, Listener } from '../harness/api.ts';
-import { Deployment } from '../harness/deployment.ts';
-import { eventually } from '../harness/process.ts';
+import { Api, Listener } from './harness/api.ts';
+import { Deployment } from './harness/deployment.ts';
+import { eventually } from './harness/process.ts';
 
 let deployment: Deployment;
 const clients: Client[] = [];

@@ -2,11 +2,11 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
-import { admin } from '../harness/admin.ts';
-import { Api } from '../harness/api.ts';
-import { Deployment } from '../harness/deployment.ts';
-import { eventually } from '../harness/process.ts';
-import { VehicleProcess } from '../harness/vehicle.ts';
+import { admin } from './harness/admin.ts';
+import { Api } from './harness/api.ts';
+import { Deployment } from './harness/deployment.ts';
+import { eventually } from './harness/process.ts';
+import { VehicleProcess } from './harness/vehicle.ts';
 
 interface KeySet {
   readonly keys: readonly { readonly kid: string }[];

@@ -4,11 +4,11 @@ import type { Socket } from 'node:net';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import { createClient, type Client } from 'graphql-ws';
 import { WebSocket } from 'ws';
-import { CHANGES_SUBSCRIPTION } from '../../agent/link/operations.ts';
-import { Api } from '../harness/api.ts';
-import { Deployment } from '../harness/deployment.ts';
-import { eventually } from '../harness/process.ts';
-import { clientPortsOf, workersOf } from '../harness/workers.ts';
+import { CHANGES_SUBSCRIPTION } from '../agent/link/operations.ts';
+import { Api } from './harness/api.ts';
+import { Deployment } from './harness/deployment.ts';
+import { eventually } from './harness/process.ts';
+import { clientPortsOf, workersOf } from './harness/workers.ts';
 
 const FLAG = 'shared_port';
 const VIN = 'KMHK281HGNU000001';

@@ -1,9 +1,9 @@
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
-import { BUCKETS, bucketing } from '../../core/evaluation/bucket.ts';
-import { Api } from '../harness/api.ts';
-import { Deployment } from '../harness/deployment.ts';
-import { Fleet } from '../harness/fleet.ts';
-import { eventually } from '../harness/process.ts';
+import { BUCKETS, bucketing } from '../core/evaluation/bucket.ts';
+import { Api } from './harness/api.ts';
+import { Deployment } from './harness/deployment.ts';
+import { Fleet } from './harness/fleet.ts';
+import { eventually } from './harness/process.ts';
 
 /** What it does harm to is measured; and another, whose metric stops arriving. */
 const KEY = 'regenerative_braking_v2';

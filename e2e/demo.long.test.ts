@@ -4,13 +4,13 @@ import { once } from 'node:events';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect } from '@jest/globals';
-import { KNOWN_EFFECT } from '../../commands/demo/driving.ts';
-import { interval, percent, probability } from '../../commands/demo/measured-experiment.ts';
-import { demoAnalysis } from '../../tests/testing/demo-analysis.ts';
-import { DISTRIBUTED } from '../harness/deployment.ts';
-import { ProjectProcess } from '../harness/process.ts';
-import { boundAddress } from '../../core/wire/http-server.ts';
-import { testUnless } from '../../core/testing/unless.ts';
+import { KNOWN_EFFECT } from '../commands/demo/driving.ts';
+import { interval, percent, probability } from '../commands/demo/measured-experiment.ts';
+import { demoAnalysis } from '../tests/testing/demo-analysis.ts';
+import { DISTRIBUTED } from './harness/deployment.ts';
+import { ProjectProcess } from './harness/process.ts';
+import { boundAddress } from '../core/wire/http-server.ts';
+import { testUnless } from '../core/testing/unless.ts';
 
 // The demo brings its own embedded stores, whatever servers there are.
 const embedded = testUnless(DISTRIBUTED ? 'it is about the embedded stores, and this run has servers' : null);

@@ -1,8 +1,8 @@
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
-import { Api } from '../harness/api.ts';
-import { ADMIN, Deployment, DISTRIBUTED } from '../harness/deployment.ts';
-import { ProjectProcess } from '../harness/process.ts';
-import { testUnless } from '../../core/testing/unless.ts';
+import { Api } from './harness/api.ts';
+import { ADMIN, Deployment, DISTRIBUTED } from './harness/deployment.ts';
+import { ProjectProcess } from './harness/process.ts';
+import { testUnless } from '../core/testing/unless.ts';
 
 let deployment: Deployment;
 

@@ -6,8 +6,8 @@ import { mkdtemp, readFile, readdir, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
-import { rounds } from '../../core/testing/rounds.ts';
-import { ProjectProcess, ROOT } from '../harness/process.ts';
+import { rounds } from '../core/testing/rounds.ts';
+import { ProjectProcess, ROOT } from './harness/process.ts';
 
 let folder: string;
 beforeAll(async () => {
