@@ -10,7 +10,7 @@ import { FlagService } from '../subgraphs/flags/flags/flag-service.ts';
 import { createSigner, generateSigningKey } from '../subgraphs/flags/signing/signing.ts';
 import { searchFlags } from '../subgraphs/flags/flags/flag-reads.ts';
 import { createInProcessBus } from '../subgraphs/shared/feeds/bus.ts';
-import { firstPage } from '../subgraphs/shared/subgraph/pagination.ts';
+import { firstPage } from '../core/wire/pagination.ts';
 import { identityOf, silent, user } from '../subgraphs/shared/testing/asking.ts';
 import { plansOf as queryPlans } from '../subgraphs/shared/testing/query-plans.ts';
 import { createTestDatabase, type TestDatabase } from '../subgraphs/shared/testing/test-database.ts';

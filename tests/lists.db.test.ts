@@ -4,7 +4,7 @@ import { appendAudit } from '../subgraphs/shared/audit/audit-log.ts';
 import { searchAuditLog } from '../subgraphs/audit/log/audit-log-store.ts';
 import { listUsers } from '../subgraphs/audit/accounts/user-store.ts';
 import { searchExperiments } from '../subgraphs/experiments/experiments/experiment-store.ts';
-import { pageOf, type Page } from '../subgraphs/shared/subgraph/pagination.ts';
+import { pageOf, type Page } from '../core/wire/pagination.ts';
 import { identityOf, user } from '../subgraphs/shared/testing/asking.ts';
 import { createTestDatabase, type TestDatabase } from '../subgraphs/shared/testing/test-database.ts';
 import { searchVehicles } from '../subgraphs/vehicles/search/vehicle-search.ts';

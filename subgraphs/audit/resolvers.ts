@@ -4,7 +4,7 @@ import type { EndedCredential } from '../../core/credentials/ended-credential.ts
 import type { Environment } from '../../core/model.ts';
 import type { CompleteResolvers } from '../shared/subgraph/complete-resolvers.ts';
 import { ENUMS } from '../shared/subgraph/graphql-enums.ts';
-import { connectionOf, isUuid, readPage, type PageArguments } from '../shared/subgraph/pagination.ts';
+import { connectionOf, isUuid, readPage, type PageArguments } from '../../core/wire/pagination.ts';
 import type { SharedLoader } from '../shared/postgres/shared-loader.ts';
 import type { SubgraphContext } from '../shared/subgraph/subgraph.ts';
 import type { Resolvers, ResolversParentTypes } from './generated/resolvers.ts';

@@ -2,7 +2,7 @@
 import DataLoader from 'dataloader';
 import type { CompleteResolvers } from '../shared/subgraph/complete-resolvers.ts';
 import { ENUMS } from '../shared/subgraph/graphql-enums.ts';
-import { connectionOf, isUuid, readPage } from '../shared/subgraph/pagination.ts';
+import { connectionOf, isUuid, readPage } from '../../core/wire/pagination.ts';
 import type { SubgraphContext } from '../shared/subgraph/subgraph.ts';
 import type { Resolvers, ResolversParentTypes } from './generated/resolvers.ts';
 import { decisivePValue, type ComputedResults, type Experiment } from './experiments/experiment.ts';

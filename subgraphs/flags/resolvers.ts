@@ -11,7 +11,7 @@ import { signedConditions } from '../../core/evaluation/rules/whitelist-digest.t
 import type { CompleteResolvers } from '../shared/subgraph/complete-resolvers.ts';
 import { ENUMS } from '../shared/subgraph/graphql-enums.ts';
 import type { FieldOfRow, SharedLoader } from '../shared/postgres/shared-loader.ts';
-import { connectionBy, isUuid, readPage } from '../shared/subgraph/pagination.ts';
+import { connectionBy, isUuid, readPage } from '../../core/wire/pagination.ts';
 import type { SubgraphContext } from '../shared/subgraph/subgraph.ts';
 import { withRegisteredFacts, type FactsByVin } from '../shared/between-subgraphs/vehicle-facts.ts';
 import type { EvaluationContext as ContextInput, Resolvers, ResolversParentTypes } from './generated/resolvers.ts';

@@ -3,7 +3,7 @@ import DataLoader from 'dataloader';
 import { VIN_PATTERN } from '../../core/model.ts';
 import type { CompleteResolvers } from '../shared/subgraph/complete-resolvers.ts';
 import { ENUMS } from '../shared/subgraph/graphql-enums.ts';
-import { connectionBy, readPage } from '../shared/subgraph/pagination.ts';
+import { connectionBy, readPage } from '../../core/wire/pagination.ts';
 import type { SubgraphContext } from '../shared/subgraph/subgraph.ts';
 import type { Resolvers, ResolversParentTypes } from './generated/resolvers.ts';
 import type { AudienceService } from './audience/audience-service.ts';

@@ -3,7 +3,7 @@ import { parseArgs } from 'node:util';
 import { ROLES, type Role } from '../../../core/access/caller.ts';
 import type { ApiKey } from '../../../subgraphs/audit/api-keys/api-key.ts';
 import { ApiKeyService } from '../../../subgraphs/audit/api-keys/api-key-service.ts';
-import { isUuid } from '../../../subgraphs/shared/subgraph/pagination.ts';
+import { isUuid } from '../../../core/wire/pagination.ts';
 import { withAdminDatabase } from '../admin-database.ts';
 import { UsageError, readArguments, type AdminCommand } from '../command.ts';
 import { operatorOnServer } from '../operator.ts';

@@ -3,7 +3,7 @@ import { ROLES, type Role } from '../../../core/access/caller.ts';
 import type { Prisma } from '../../../prisma/generated/client.ts';
 import { newestFirst, onwards } from '../../shared/subgraph/page-query.ts';
 import type { Reader, Transaction } from '../../shared/postgres/transaction.ts';
-import { pageOf, type Page } from '../../shared/subgraph/pagination.ts';
+import { pageOf, type Page } from '../../../core/wire/pagination.ts';
 import type { AccountDetails, User } from './user.ts';
 import { oneOf } from '../../shared/postgres/column-values.ts';
 import { prepared } from '../../shared/postgres/prepared-statements.ts';

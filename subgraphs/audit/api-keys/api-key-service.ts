@@ -5,7 +5,7 @@ import { actingUser, type CallerIdentity } from '../../../core/access/caller.ts'
 import type { PrismaClient } from '../../../prisma/generated/client.ts';
 import { appendAudit } from '../../shared/audit/audit-log.ts';
 import type { Transaction } from '../../shared/postgres/transaction.ts';
-import { isUuid } from '../../shared/subgraph/pagination.ts';
+import { isUuid } from '../../../core/wire/pagination.ts';
 import type { CreateApiKeyInput } from '../generated/resolvers.ts';
 import { readApiKeyInput, type ApiKey, type ApiKeyCredential } from './api-key.ts';
 import { deactivateApiKey, findApiKeys, insertApiKey, listApiKeys, useApiKeys } from './api-key-store.ts';

@@ -3,7 +3,7 @@ import { badInput } from '../../../core/errors.ts';
 import { validateFlagKey } from '../../../core/validation/validate-flag.ts';
 import type { PrismaClient } from '../../../prisma/generated/client.ts';
 import { AUDIT_ACTIONS } from '../../shared/audit/audit-log.ts';
-import { isUuid, type Page } from '../../shared/subgraph/pagination.ts';
+import { isUuid, type Page } from '../../../core/wire/pagination.ts';
 import {
   countAuditLog,
   findEntries,

@@ -1,7 +1,7 @@
 /** Reads of the audit log (subgraphs/shared/audit/audit-log.ts writes it). */
 import { Prisma, type PrismaClient } from '../../../prisma/generated/client.ts';
 import type { HashedContent } from '../../shared/audit/audit-log.ts';
-import { pageOf, type Page } from '../../shared/subgraph/pagination.ts';
+import { pageOf, type Page } from '../../../core/wire/pagination.ts';
 
 /** One entry of the audit log. */
 export interface StoredAuditEntry extends Omit<HashedContent, 'createdAt'> {

@@ -7,7 +7,7 @@ import {
   type FieldOfRow,
   type SharedLoader,
 } from '../../shared/postgres/shared-loader.ts';
-import { pageOf, type Page } from '../../shared/subgraph/pagination.ts';
+import { pageOf, type Page } from '../../../core/wire/pagination.ts';
 import { ENTRY_COLUMNS, type AuditLogPage, type StoredAuditEntry } from './audit-log-store.ts';
 
 /** A page that begins at the newest or the oldest entry. */

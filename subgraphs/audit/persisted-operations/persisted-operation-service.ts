@@ -4,7 +4,7 @@ import { actingUser, type CallerIdentity } from '../../../core/access/caller.ts'
 import type { PrismaClient } from '../../../prisma/generated/client.ts';
 import { appendAudit } from '../../shared/audit/audit-log.ts';
 import type { Transaction } from '../../shared/postgres/transaction.ts';
-import { isUuid } from '../../shared/subgraph/pagination.ts';
+import { isUuid } from '../../../core/wire/pagination.ts';
 import { findApiKeys } from '../api-keys/api-key-store.ts';
 import { idField, readManifest, type CheckOperation, type PersistedOperation } from './persisted-operation.ts';
 import {

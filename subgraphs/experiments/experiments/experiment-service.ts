@@ -4,7 +4,7 @@ import type { CallerIdentity } from '../../../core/access/caller.ts';
 import { validateFlagKey } from '../../../core/validation/validate-flag.ts';
 import type { PrismaClient } from '../../../prisma/generated/client.ts';
 import { appendAudit } from '../../shared/audit/audit-log.ts';
-import type { Page } from '../../shared/subgraph/pagination.ts';
+import type { Page } from '../../../core/wire/pagination.ts';
 import type { CreateExperimentInput, ExperimentFilter } from '../generated/resolvers.ts';
 import { experimentContent, readPlan, type Experiment } from './experiment.ts';
 import { findFlagId } from './flag-ids.ts';

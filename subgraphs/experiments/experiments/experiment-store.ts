@@ -2,7 +2,7 @@
 import type { Prisma } from '../../../prisma/generated/client.ts';
 import { newestFirst, onwards } from '../../shared/subgraph/page-query.ts';
 import type { Reader, Transaction } from '../../shared/postgres/transaction.ts';
-import { pageOf, type Page } from '../../shared/subgraph/pagination.ts';
+import { pageOf, type Page } from '../../../core/wire/pagination.ts';
 import {
   EXPERIMENT_STATUSES,
   decisivePValue,

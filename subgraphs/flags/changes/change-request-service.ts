@@ -10,7 +10,7 @@ import { readOptionalReason, readReason } from '../../../core/validation/text.ts
 import type { PrismaClient } from '../../../prisma/generated/client.ts';
 import { appendAudit } from '../../shared/audit/audit-log.ts';
 import type { Transaction } from '../../shared/postgres/transaction.ts';
-import { isUuid } from '../../shared/subgraph/pagination.ts';
+import { isUuid } from '../../../core/wire/pagination.ts';
 import { TRANSACTION, type FlagChanges } from './change.ts';
 import {
   findChangeRequests,

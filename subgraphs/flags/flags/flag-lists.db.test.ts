@@ -3,7 +3,7 @@ import fc from 'fast-check';
 import { ENVIRONMENTS, FLAG_TYPES, SAFETY_LEVELS } from '../../../core/model.ts';
 import { isKilled } from '../../../core/evaluation/evaluate.ts';
 import { refusal, silent, user } from '../../shared/testing/asking.ts';
-import { firstPage } from '../../shared/subgraph/pagination.ts';
+import { firstPage } from '../../../core/wire/pagination.ts';
 import { rounds } from '../../../core/testing/rounds.ts';
 import { ENUMS } from '../../shared/subgraph/graphql-enums.ts';
 import { findFlagsById } from './flag-reads.ts';

@@ -3,7 +3,7 @@
  * flag is renamed or changed meanwhile, it moves in the list, and the pages after the cursor stay where they were.
  */
 import { Prisma } from '../../../prisma/generated/client.ts';
-import { isUuid, type Page } from '../../shared/subgraph/pagination.ts';
+import { isUuid, type Page } from '../../../core/wire/pagination.ts';
 import type { FlagOrder } from '../generated/resolvers.ts';
 
 /** A field by which flags can be ordered. */

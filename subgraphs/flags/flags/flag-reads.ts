@@ -12,7 +12,7 @@ import { Prisma } from '../../../prisma/generated/client.ts';
 import { oneOf } from '../../shared/postgres/column-values.ts';
 import { prepared } from '../../shared/postgres/prepared-statements.ts';
 import type { Reader } from '../../shared/postgres/transaction.ts';
-import { pageOf, type Page } from '../../shared/subgraph/pagination.ts';
+import { pageOf, type Page } from '../../../core/wire/pagination.ts';
 import type { FlagFilter, FlagOrder } from '../generated/resolvers.ts';
 import type { Position } from '../sync/sync-store.ts';
 import { beyond, placeColumn } from './flag-order.ts';

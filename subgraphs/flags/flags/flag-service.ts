@@ -10,7 +10,7 @@ import { readReason } from '../../../core/validation/text.ts';
 import { validateFlagDescription, validateFlagKey, validateFlagName } from '../../../core/validation/validate-flag.ts';
 import { validateRuleInput } from '../../../core/validation/validate-rule.ts';
 import type { PrismaClient } from '../../../prisma/generated/client.ts';
-import type { Page } from '../../shared/subgraph/pagination.ts';
+import type { Page } from '../../../core/wire/pagination.ts';
 import type { FlagChange, FlagChanges } from '../changes/change.ts';
 import { ruleContent, type Flag, type Rule } from './flag.ts';
 import type {

@@ -5,7 +5,7 @@
  */
 import { VIN_PATTERN } from '../../../core/model.ts';
 import type { PrismaClient } from '../../../prisma/generated/client.ts';
-import { isUuid } from '../../shared/subgraph/pagination.ts';
+import { isUuid } from '../../../core/wire/pagination.ts';
 
 const TABLES = {
   Flag: 'flags',

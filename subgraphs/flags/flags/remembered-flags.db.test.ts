@@ -1,5 +1,5 @@
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from '@jest/globals';
-import { firstPage } from '../../shared/subgraph/pagination.ts';
+import { firstPage } from '../../../core/wire/pagination.ts';
 import { identityOf, silent } from '../../shared/testing/asking.ts';
 import { createFlagChanges } from '../changes/change.ts';
 import { RememberedFlags } from './remembered-flags.ts';

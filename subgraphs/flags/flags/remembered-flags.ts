@@ -9,7 +9,7 @@ import type { Environment } from '../../../core/model.ts';
 import type { PrismaClient } from '../../../prisma/generated/client.ts';
 import { asServiceError } from '../../shared/postgres/service-error.ts';
 import { TimeoutError, withTimeout } from '../../../core/async/timeout.ts';
-import { pageOf, type Page } from '../../shared/subgraph/pagination.ts';
+import { pageOf, type Page } from '../../../core/wire/pagination.ts';
 import type { AnswerNotes } from '../../shared/subgraph/subgraph.ts';
 import type { FlagChange, FlagChanges } from '../changes/change.ts';
 import { definitionIn } from '../signing/signing.ts';

@@ -12,7 +12,7 @@ import { planRollout } from '../../../core/rollouts/rollout-plan.ts';
 import type { PrismaClient } from '../../../prisma/generated/client.ts';
 import { appendAudit, type AuditAction } from '../../shared/audit/audit-log.ts';
 import type { Transaction } from '../../shared/postgres/transaction.ts';
-import { isUuid } from '../../shared/subgraph/pagination.ts';
+import { isUuid } from '../../../core/wire/pagination.ts';
 import type { RolloutStepInput } from '../generated/resolvers.ts';
 import { TRANSACTION, checkCurrent } from '../changes/change.ts';
 import { holdPersonWho, personOf } from '../flags/people.ts';

@@ -1,5 +1,5 @@
 /** Prisma arguments for one page of rows: one row more than the page holds, starting at its cursor. */
-import type { Page } from './pagination.ts';
+import type { Page } from '../../../core/wire/pagination.ts';
 
 /** Gives the order in which to read a page of a list that shows its newest items first. */
 export function newestFirst({ backwards }: Page) {

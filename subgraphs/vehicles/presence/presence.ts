@@ -5,7 +5,7 @@
 import { badInput } from '../../../core/errors.ts';
 import { VIN_PATTERN } from '../../../core/model.ts';
 import type { PrismaClient } from '../../../prisma/generated/client.ts';
-import { isUuid } from '../../shared/subgraph/pagination.ts';
+import { isUuid } from '../../../core/wire/pagination.ts';
 import {
   applyConnections,
   changeConnections,

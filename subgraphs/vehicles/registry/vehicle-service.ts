@@ -5,7 +5,7 @@ import type { CallerIdentity } from '../../../core/access/caller.ts';
 import type { VehicleTokens } from '../../../core/credentials/vehicle-token.ts';
 import type { PrismaClient } from '../../../prisma/generated/client.ts';
 import { appendAudit } from '../../shared/audit/audit-log.ts';
-import { pageOf, type Page } from '../../shared/subgraph/pagination.ts';
+import { pageOf, type Page } from '../../../core/wire/pagination.ts';
 import type { AnnounceStatuses } from './status-position.ts';
 import {
   findVehicles,

@@ -4,7 +4,7 @@
  * their columns.
  */
 import { Prisma, type PrismaClient } from '../../../prisma/generated/client.ts';
-import type { Page } from '../../shared/subgraph/pagination.ts';
+import type { Page } from '../../../core/wire/pagination.ts';
 import type { ReadFilter } from './vehicle-filter.ts';
 
 /** A condition on `vehicles`; null when no vehicle can satisfy it. */

@@ -2,8 +2,8 @@
  * Cursor paging for all connections of the API: the `first` items after the item that a cursor names, or the `last`
  * before it. Source: the GraphQL Cursor Connections specification (Relay).
  */
-import { badInput } from '../../../core/errors.ts';
-import { DEFAULT_PAGE, MAX_PAGE } from '../../../core/wire/pages.ts';
+import { badInput } from '../errors.ts';
+import { DEFAULT_PAGE, MAX_PAGE } from './pages.ts';
 
 const UUID = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/i;
 
