@@ -34,6 +34,7 @@ import type { Authenticated, Credentials } from '../credentials/authenticate.ts'
 import type { GovernedCall, RevisionAnswers } from './answers/revision-answers.ts';
 import { authorizeOperation } from './authorize.ts';
 import { refuseCost } from './limits/check-operation.ts';
+import { refusePages } from './limits/page-arguments.ts';
 import { DocumentCache, type PreparedDocument } from './limits/document-cache.ts';
 import { countOperation, type KeyRate } from './limits/key-rate.ts';
 import { OPERATION_LIMITS } from './limits/operation-limits.ts';
@@ -194,7 +195,8 @@ export class OperationPipeline {
   }
 
   /**
-   * Steps 5 and 6: whether the caller may run the operation with these variables, and whether it costs too much.
+   * Steps 5 and 6: whether the caller may run the operation with these variables, whether it costs too much, and whether
+   * the answer of a mutation can be given.
    *
    * @param given the variables as the request gives them
    * @throws RefusedOperation with UNAUTHENTICATED, FORBIDDEN, BAD_USER_INPUT or LIMIT_EXCEEDED
@@ -204,7 +206,9 @@ export class OperationPipeline {
     const asked = { document: checked.document, operation: checked.operation, variables: given };
     try {
       const variables = authorizeOperation(schema, asked, caller, { hideSuggestions: !this.#parts.introspection });
-      return { ...checked, given, variables, cost: refuseCost(schema, asked) };
+      const cost = refuseCost(schema, asked);
+      refusePages(schema, { ...checked, variables });
+      return { ...checked, given, variables, cost };
     } catch (error) {
       throw error instanceof GraphQLError ? new RefusedOperation([error], checked.document) : error;
     }

@@ -31,7 +31,7 @@ const exceeded = (limit: OperationLimit, message: string) =>
   new FleetFlagError('LIMIT_EXCEEDED', message, { limit: OPERATION_LIMITS[limit] });
 
 /** As an error of GraphQL, which the libraries on the way to the client expect; see ../refusals/error-answer.ts. */
-function asGraphQLError(refusal: FleetFlagError): GraphQLError {
+export function asGraphQLError(refusal: FleetFlagError): GraphQLError {
   return new GraphQLError(refusal.message, {
     originalError: refusal,
     extensions: { code: refusal.code, ...refusal.details },
