@@ -37,8 +37,8 @@ export interface GuardState {
   readonly most: number;
   /** By how much the treatment is worse at least, in percent; null while nothing is shown. */
   readonly worsePercentAtLeast: number | null;
-  /** The time of the last look, in milliseconds since 1970. */
-  readonly lookedAt: number;
+  /** The beginning of the watch in which the last look was, in milliseconds since 1970. */
+  readonly watchedSince: number;
 }
 
 /** The state before the first look. */
@@ -47,7 +47,7 @@ export const NOTHING_SEEN: GuardState = {
   epochs: [],
   most: 0,
   worsePercentAtLeast: null,
-  lookedAt: 0,
+  watchedSince: 0,
 };
 
 /**
@@ -79,8 +79,9 @@ export function withEpoch(state: GuardState, { salt, threshold, watchedSince }: 
     if (latest === undefined || latest === state.epochs.at(-1)) return state;
     return { ...state, epochs: [...state.epochs.filter((epoch) => epoch !== latest), latest] };
   }
-  // A person who raises the percentage begins no watch. What was measured before they did is not the treatment's.
-  const since = watchedSince > state.lookedAt ? watchedSince : now;
+  // A step begins a watch, and a person who raises the percentage does not: what was measured before they did is not the
+  // treatment's. Times of looks do not tell the two apart: a look may come between a step's time and its commit.
+  const since = watchedSince === state.watchedSince ? now : watchedSince;
   const epoch = { salt, from, to: threshold, since, limits: [], outOfRange: 0, neverReported: 0 };
   return { ...state, epochs: [...state.epochs, epoch] };
 }
@@ -136,14 +137,14 @@ function worseAtLeast(state: GuardState, tests: readonly LimitTest[], needed: nu
 /**
  * Gives the state after a look at the open epoch's settled vehicles.
  *
- * @param now milliseconds since 1970
+ * @param watchedSince the beginning of the present watch, in milliseconds since 1970
  */
 export function afterLook(
   state: GuardState,
   guard: RolloutGuard,
   tests: readonly LimitTest[],
   arms: Arms<ArmOfSettled>,
-  now: number,
+  watchedSince: number,
 ): GuardState {
   const open = state.epochs.at(-1);
   if (open === undefined) return state;
@@ -163,7 +164,7 @@ export function afterLook(
       share,
     ),
   };
-  const after = { ...state, epochs: [...state.epochs.slice(0, -1), seen], lookedAt: now };
+  const after = { ...state, epochs: [...state.epochs.slice(0, -1), seen], watchedSince };
   const atLeast = worseAtLeast(after, tests, logNeeded(guard));
   return {
     ...after,
@@ -181,7 +182,7 @@ export function isGuardState(stored: unknown): stored is GuardState {
     isObject(stored) &&
     Array.isArray(stored['epochs']) &&
     typeof stored['most'] === 'number' &&
-    typeof stored['lookedAt'] === 'number' &&
+    typeof stored['watchedSince'] === 'number' &&
     (stored['calibration'] === null || isObject(stored['calibration']))
   );
 }

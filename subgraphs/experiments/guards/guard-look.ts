@@ -92,7 +92,7 @@ export async function lookAt(watched: WatchedRollout, settled: SettledVehicles):
   const open = state.epochs.at(-1);
   // No vehicle has the treatment yet.
   if (open === undefined) {
-    const seen = { ...state, lookedAt: now.getTime() };
+    const seen = { ...state, watchedSince: draw.watchedSince };
     return { state: seen, arms: { control: NOBODY, treatment: NOBODY }, heardAt: null };
   }
   const epoch = asked(watched, open, state);
@@ -106,7 +106,7 @@ export async function lookAt(watched: WatchedRollout, settled: SettledVehicles):
   const usable = isComparable(watched, fixed, arms) ? arms : mapArms(arms, uncounted);
   const shown = (arm: keyof Look['arms']) => ({ ...usable[arm], outOfRange: arms[arm].outOfRange });
   return {
-    state: afterLook({ ...state, calibration: fixed }, guard, tests, usable, now.getTime()),
+    state: afterLook({ ...state, calibration: fixed }, guard, tests, usable, draw.watchedSince),
     // What was out of the range of a bound is shown: it says why nothing counts.
     arms: fixed === null ? usable : { control: shown('control'), treatment: shown('treatment') },
     heardAt,

@@ -237,13 +237,16 @@ describe('evidence', () => {
 
   test('begins anew only with a rise of the percentage beyond all before it, or with another salt', () => {
     const draw = { salt: 's', threshold: 500, watchedSince: 7 };
-    const state = { ...withEpoch(NOTHING_SEEN, draw), lookedAt: 9 };
+    const state = { ...withEpoch(NOTHING_SEEN, draw), watchedSince: 7 };
     for (const threshold of [0, 400, 500]) expect(withEpoch(state, { ...draw, threshold })).toBe(state);
     // By hand, at some time since the last look: what was measured until now may be from before.
     const raised = withEpoch(state, { ...draw, threshold: 600 }, 12);
     expect(raised.epochs.at(-1)).toMatchObject({ from: 500, to: 600, since: 12 });
     const stepped = withEpoch(state, { ...draw, threshold: 600, watchedSince: 10 }, 12);
     expect(stepped.epochs.at(-1)).toMatchObject({ from: 500, to: 600, since: 10 });
+    // The first step, after a look at nobody in the watch that the schedule began.
+    const scheduled = withEpoch({ ...NOTHING_SEEN, watchedSince: 5 }, draw, 12);
+    expect(scheduled.epochs).toMatchObject([{ from: 0, to: 500, since: 7 }]);
     const salted = withEpoch(state, { ...draw, salt: 't' });
     expect(salted.epochs.at(-1)).toMatchObject({ from: 0, to: 500 });
     // The draw of the first salt is the one that has been used.
