@@ -116,6 +116,8 @@ describe('describeGuard', () => {
     const nothing = { ...same, treatmentMean: 0, controlMean: 0, worsePercent: null, pValue: null };
     expect(describeGuard(guard, nothing)).toMatch(/since the last step.* together cross the limit\.$/);
     expect(describeGuard(guard, { ...nothing, treatmentMean: null })).toContain('nothing under treatment');
+    expect(describeGuard(guard, { ...nothing, treatmentMean: 1, controlMean: null })).toContain('since the last step');
+    expect(describeGuard({ ...guard, maxWorsePercent: null }, same)).toContain('since the last step');
     expect(describeGuard({ ...guard, worse: 'lower' }, { ...nothing, controlMean: 3 })).toContain(': worse, where');
     for (const [worse, treatmentMean] of [
       ['higher', 30],
