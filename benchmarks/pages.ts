@@ -41,7 +41,7 @@ const PAGES = {
 interface Contender {
   readonly name: string;
   readonly url: string;
-  /** Of each of the people who ask. */
+  /** The headers of each person who asks. */
   readonly headers: readonly Readonly<Record<string, string>>[];
   readonly pids: readonly number[];
 }

@@ -12,7 +12,7 @@ import { logMeanExp, type FrozenRange, type Mixture } from '../subgraphs/experim
 import { twoSidedBets } from '../subgraphs/experiments/statistics/evidence/two-sided-bets.ts';
 import { frozenRange, meanOf, uniformOf, type Uniform, type World } from './statistics-worlds.ts';
 
-/** What is decided in a cell. */
+/** The decision that a cell simulates. */
 export type Kind = 'experiment' | 'guard HIGHER' | 'guard LOWER' | 'bound HIGHER' | 'bound LOWER';
 
 /** How the vehicles come. */

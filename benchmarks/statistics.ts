@@ -15,7 +15,7 @@ const Z = 2.326;
 const SPLITS = [50, 10, 1] as const;
 const LIMIT = 10;
 
-/** What is true in the cells of a kind: the ratio of the means, of a bound that of the mean to the bound. */
+/** The true ratio in the cells of a kind: of the arms' means, or of the mean to the bound. */
 const TRUTHS: Readonly<Record<Kind, { readonly even: number; readonly edge: number; readonly harm: number }>> = {
   experiment: { even: 1, edge: 1, harm: 2 },
   'guard HIGHER': { even: 1, edge: 1 + LIMIT / 100, harm: 2 },

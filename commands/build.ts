@@ -56,7 +56,7 @@ const ORIGINAL_PLACES: Plugin = {
  */
 const NEVER_USED =
   /^(?:@opentelemetry\/(?:exporter|resource|sdk|semantic).+|make-fetch-happen|ts-graphviz|@apollo\/composition)$/;
-/** Of these, the names of what is told to the vendor; they are read at the start. */
+/** The names of telemetry's attributes among these packages; Apollo reads them at the start. */
 const CONSTANTS = /semantic-conventions/;
 const LOADED_BY_APOLLO = /[\\/]@apollo[\\/](?:gateway|query-graphs)[\\/]dist[\\/]/;
 

@@ -80,7 +80,7 @@ export interface ControlPlaneOptions {
 }
 
 export class BenchmarkControlPlane {
-  /** Of the gateway, such as `http://127.0.0.1:40123`. */
+  /** The gateway's URL, such as `http://127.0.0.1:40123`. */
   url = '';
   /** The administrator. */
   api = new ApiClient('');

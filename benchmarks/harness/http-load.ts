@@ -35,7 +35,7 @@ export interface LoadOrder {
 }
 
 export interface LoadResult {
-  /** Of the expected status, within the measured time. */
+  /** The number of answers with the expected status within the measured time. */
   readonly answers: number;
   readonly perSecond: number;
   readonly p50Ms: number;

@@ -221,7 +221,7 @@ export function versionTest(range: VersionRange): VersionTest {
     const known = answers.get(version);
     if (known !== undefined) return known;
     const answer = isInRange(range, version);
-    // What is too long to be a version would only take memory.
+    // A text that is too long to be a version would only take memory.
     if (typeof version !== 'string' || version.length > MAX_VERSION_LENGTH) return answer;
     if (answers.size >= MAX_REMEMBERED) answers.clear();
     answers.set(version, answer);

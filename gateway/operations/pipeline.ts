@@ -109,7 +109,7 @@ export interface PermittedOperation extends CheckedOperation {
 /** In the words of Apollo Server, which says so over HTTP before it looks for an operation. */
 const NO_TEXT = 'GraphQL operations must contain a non-empty `query` or a `persistedQuery` extension.';
 
-/** Of all calls that are kept, and of one, in characters, the texts of their documents included. */
+/** The most characters of all kept calls, and of one, the texts of their documents included. */
 const MAX_CALLS_LENGTH = 8 * 1024 * 1024;
 const MAX_CALL_LENGTH = 64 * 1024;
 /** What a call takes beside its names and variables, about. */

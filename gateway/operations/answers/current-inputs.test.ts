@@ -28,7 +28,7 @@ test('a read is shared by all who come before it begins, and later ones by who c
   const first = [inputs.now(['V1'], []), inputs.now(['V2', 'V1'], ['eco'])];
   await began(1);
   expect(asked[0]).toMatchObject({ vins: ['V1', 'V2'], keys: ['eco'] });
-  // What was committed since that read began is not in it.
+  // That read lacks the changes that were committed since it began.
   const second = inputs.now(['V3'], []);
   await began(2);
   const third = [inputs.now(['V4'], []), inputs.now([], [])];

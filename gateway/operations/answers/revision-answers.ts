@@ -15,7 +15,7 @@ import type { CheckedOperation, PermittedOperation } from '../pipeline.ts';
 import type { CurrentInputs } from './current-inputs.ts';
 import { answerPlans, type Dependencies } from './governed-fields.ts';
 
-/** Of all answers that are kept, and of one, in bytes. */
+/** The most bytes of all kept answers, and of one. */
 const MAX_BYTES = 32 * 1024 * 1024;
 const MAX_ANSWER_BYTES = 4 * 1024 * 1024;
 /** What an answer takes beside its bytes and names, about. */

@@ -50,7 +50,7 @@ describe('a page in the answer of a mutation', () => {
     expect(refused('{ flag(key: "x") { history(first: 0) { totalCount } } }')).toBeNull();
   });
 
-  // Whoever adds a list with cursors of another form to an object has to say so in `refusePages`.
+  // A list of an object whose cursors have another form needs a rule of its own in `refusePages`.
   test('is one of these lists, whose cursors are UUIDs', () => {
     const lists = Object.values(API_SCHEMA.getTypeMap()).flatMap((type) =>
       isObjectType(type) && type !== API_SCHEMA.getQueryType()

@@ -80,7 +80,7 @@ class QueryParameters {
   }
 }
 
-/** Of those that are kept, in characters, and of one. */
+/** The most characters of all kept queries, and of one. */
 const MAX_QUERIES_LENGTH = 4 * 1024 * 1024;
 const MAX_QUERY_LENGTH = 16 * 1024;
 /** Partners ask the same again and again. */
