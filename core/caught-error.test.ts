@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { describe, expect, it } from '@jest/globals';
-import { errorCode, errorMessage } from './caught-error.ts';
+import { errorCode, errorMessage, isMissingFile } from './caught-error.ts';
 
 function caught(work: () => unknown): unknown {
   try {
@@ -17,6 +17,11 @@ describe('caught errors', () => {
 
   it.each([[new Error('x')], [null], ['ENOENT'], [{ code: 2 }]])('%p has no code', (error) => {
     expect(errorCode(error)).toBeUndefined();
+  });
+
+  it('say that a file is missing, and only that', () => {
+    expect(isMissingFile(caught(() => readFileSync('/no/such/file')))).toBe(true);
+    expect(isMissingFile(caught(() => readFileSync('/')))).toBe(false);
   });
 
   it('have a message, whatever was thrown', () => {

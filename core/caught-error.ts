@@ -7,6 +7,11 @@ export function errorCode(error: unknown): string | undefined {
   return typeof code === 'string' ? code : undefined;
 }
 
+/** Says whether an error of a file system means that there is no such file or folder. */
+export function isMissingFile(error: unknown): boolean {
+  return errorCode(error) === 'ENOENT';
+}
+
 /** Gives the message of an error. Any other thrown value is converted to text. */
 export function errorMessage(error: unknown): string {
   return error instanceof Error ? error.message : String(error);

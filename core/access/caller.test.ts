@@ -17,6 +17,10 @@ describe('permissionScope', () => {
       { kind: 'vehicle', vin: 'KMH1234567890ABCD', environment: 'staging' },
       { kind: 'vehicle', vin: null, environment: 'staging' },
     ],
+    [
+      { kind: 'vehicle', vin: 'KMH1234567890ABCD', environment: 'staging', partition: 'Ioniq 5' },
+      { kind: 'vehicle', vin: null, environment: 'staging', partition: 'Ioniq 5' },
+    ],
   ])('keeps only the part of %j that decides what it may see', (caller, scope) => {
     expect(permissionScope(caller)).toEqual(scope);
   });
@@ -30,7 +34,7 @@ describe('permissionScope', () => {
 });
 
 describe('actingUser', () => {
-  it('is the user, and nobody for a key or a vehicle', () => {
+  it('is the user, and null for a key or a vehicle', () => {
     expect(actingUser({ kind: 'user', userId: 'u1', role: 'WRITE', sessionKey: null })).toBe('u1');
     expect(actingUser({ kind: 'apiKey', apiKeyId: 'k1', role: 'WRITE', rateLimitPerMin: 60 })).toBeNull();
   });

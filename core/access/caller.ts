@@ -44,6 +44,11 @@ export interface VehicleCaller {
   readonly kind: 'vehicle';
   readonly vin: string | null;
   readonly environment: Environment;
+  /**
+   * The vehicle's partition of the environment (core/partitions/partition.ts), as the gateway last learnt it. Absent
+   * where no gateway has: the vehicle then gets what vehicles of no named model get.
+   */
+  readonly partition?: string;
 }
 /**
  * A gateway that calls a subgraph on its own behalf, for example to look up a credential or a persisted operation. No
@@ -74,7 +79,7 @@ export interface CallerIdentity {
 }
 
 /**
- * Gives the part of a caller that decides what it may see, without its identity. All vehicles of an environment share
+ * Gives the part of a caller that decides what it may see, without its identity. All vehicles of a partition share
  * one scope, and so do all users of a role. Source: design.md, "one upstream subscription for each distinct
  * operation".
  */
@@ -88,6 +93,11 @@ export function permissionScope(caller: Caller): Caller {
     case 'apiKey':
       return { kind: 'apiKey', apiKeyId: null, role: caller.role, rateLimitPerMin: null };
     case 'vehicle':
-      return { kind: 'vehicle', vin: null, environment: caller.environment };
+      return {
+        kind: 'vehicle',
+        vin: null,
+        environment: caller.environment,
+        ...(caller.partition !== undefined && { partition: caller.partition }),
+      };
   }
 }

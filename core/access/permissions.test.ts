@@ -105,9 +105,12 @@ describe('refusalOf', () => {
       'Query.apiKeyCredential',
       'Query.persistedOperation',
       'Query.answerInputs',
+      'Query.vehiclePartitions',
+      'Query.partitionNews',
       'Query.vehicleTokenGenerations',
       'Mutation.reportPresence',
       'Subscription.endedCredentials',
+      'Subscription.partitionSignals',
       'Query._service',
     ]);
   });

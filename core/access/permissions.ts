@@ -6,7 +6,7 @@ import { FleetFlagError } from '../errors.ts';
 import type { ApiKeyRole, Caller, Role } from './caller.ts';
 
 /**
- * How far a vehicle may use a field: never, only with its own environment or VIN in the arguments, or always.
+ * A vehicle's access to a field: never, only with its own environment or VIN in the arguments, or always.
  */
 export type VehicleAccess = 'never' | 'ownEnvironment' | 'ownVin' | 'always';
 
@@ -26,13 +26,14 @@ const READERS = {
   apiKeys: ['READ', 'WRITE', 'ADMIN'],
   vehicle: 'never',
 } as const satisfies Permission;
+/** The callers that may change flags. */
 export const WRITERS = {
   anonymous: false,
   users: ['WRITE', 'ADMIN'],
   apiKeys: ['WRITE', 'ADMIN'],
   vehicle: 'never',
 } as const satisfies Permission;
-/** Includes SAFETY: stopping a feature must never wait for somebody with the right to configure it. */
+/** Includes SAFETY: stopping a feature must never wait for a user with the right to configure it. */
 export const STOPPERS = { ...WRITERS, users: ['WRITE', 'SAFETY', 'ADMIN'] } as const satisfies Permission;
 /** Excludes API keys: a planned rollout changes flags later in the name of the person who planned it. */
 export const PLANNERS = { ...WRITERS, apiKeys: [] } as const satisfies Permission;
@@ -43,7 +44,8 @@ export const REVIEWERS = {
   apiKeys: [],
   vehicle: 'never',
 } as const satisfies Permission;
-const ADMINS = {
+/** The administrators: people and keys. */
+export const ADMINS = {
   anonymous: false,
   users: ['ADMIN'],
   apiKeys: ['ADMIN'],
@@ -52,13 +54,13 @@ const ADMINS = {
 /** Excludes API keys: only a user account has a session and a password. */
 const PEOPLE = { ...READERS, apiKeys: [] } as const satisfies Permission;
 /**
- * The users who may create and revoke credentials and accounts. Excludes API keys: somebody who has stolen one must not
- * be able to create keys or accounts that remain when it is revoked.
+ * The users who may create and revoke credentials, accounts and webhooks. Excludes API keys: a thief of one must not be
+ * able to create keys, accounts or receivers that remain when it is revoked.
  */
-const KEEPERS = { ...ADMINS, apiKeys: [] } as const satisfies Permission;
+const CREDENTIAL_ADMINS = { ...ADMINS, apiKeys: [] } as const satisfies Permission;
 /** Includes anonymous callers, who have yet to sign in. Excludes vehicles: they have tokens and no accounts. */
-const WHO_SIGN_IN = { ...READERS, anonymous: true } as const satisfies Permission;
-/** Excludes everybody else: only the vehicle itself may report its own state. */
+const SIGN_IN_CALLERS = { ...READERS, anonymous: true } as const satisfies Permission;
+/** Excludes all other callers: only the vehicle itself may report its own state. */
 const VEHICLES = { anonymous: false, users: [], apiKeys: [], vehicle: 'always' } as const satisfies Permission;
 /** Fields that gateways use on their own behalf; they are `@inaccessible` in the schema. */
 const GATEWAYS = {
@@ -78,11 +80,21 @@ export const PERMISSIONS: Readonly<Record<string, Permission>> = {
   'Query.flag': READERS,
   'Query.flags': READERS,
   'Query.changeRequests': READERS,
+  'Query.changeRequestCount': READERS,
   'Query.evaluateFlag': READERS,
   'Query.evaluateFlags': READERS,
+  'Query.explainEvaluation': READERS,
+  'Query.flagVersions': READERS,
+  'Query.partitionLoad': READERS,
+  'Query.segment': READERS,
+  'Query.segments': READERS,
+  'Query.previewSegment': READERS,
+  'Query.releasePolicy': READERS,
+  'Query.releases': READERS,
   'Query.flagSync': { ...READERS, vehicle: 'ownEnvironment' },
   'Query.flagProof': { ...READERS, vehicle: 'ownEnvironment' },
   'Query.vehicleFacts': VEHICLES,
+  'Query.vehicleBackup': VEHICLES,
   'Query.vehicle': { ...READERS, vehicle: 'ownVin' },
   'Query.vehicles': READERS,
   'Query.fleet': READERS,
@@ -99,20 +111,36 @@ export const PERMISSIONS: Readonly<Record<string, Permission>> = {
   // key.
   'Query.auditIntegrity': { ...REVIEWERS, apiKeys: ['ADMIN'] },
   'Query.databaseHealth': ADMINS,
+  'Query.gateways': ADMINS,
+  'Query.heartbeatQueue': ADMINS,
+  'Query.measurementQueue': ADMINS,
   'Query.apiKeys': ADMINS,
   'Query.persistedOperations': ADMINS,
+  'Query.webhooks': CREDENTIAL_ADMINS,
+  'Query.webhookDeliveries': CREDENTIAL_ADMINS,
 
-  'Mutation.login': WHO_SIGN_IN,
+  'Mutation.login': SIGN_IN_CALLERS,
   'Mutation.logout': PEOPLE,
   'Mutation.changePassword': PEOPLE,
-  'Mutation.createUser': KEEPERS,
-  'Mutation.updateUser': KEEPERS,
+  'Mutation.createUser': CREDENTIAL_ADMINS,
+  'Mutation.updateUser': CREDENTIAL_ADMINS,
   'Mutation.registerPersistedOperations': ADMINS,
+  'Mutation.removePersistedOperations': ADMINS,
   'Mutation.createFlag': WRITERS,
   'Mutation.updateFlag': WRITERS,
+  'Mutation.applyChanges': WRITERS,
   'Mutation.enableFlag': WRITERS,
   'Mutation.disableFlag': WRITERS,
   'Mutation.archiveFlag': WRITERS,
+  'Mutation.unarchiveFlag': WRITERS,
+  'Mutation.restoreFlag': WRITERS,
+  'Mutation.reorderRules': WRITERS,
+  'Mutation.saveSegment': WRITERS,
+  'Mutation.deleteSegment': WRITERS,
+  // A policy holds back the changes of those who may write, so that they may not set it.
+  'Mutation.setReleasePolicy': ADMINS,
+  'Mutation.approveReleasePolicy': REVIEWERS,
+  'Mutation.rejectReleasePolicy': REVIEWERS,
   // SAFETY may only pull or release a kill switch; subgraphs/flags/changes/change.ts checks that by the change itself.
   'Mutation.createRule': STOPPERS,
   'Mutation.updateRule': STOPPERS,
@@ -124,6 +152,8 @@ export const PERMISSIONS: Readonly<Record<string, Permission>> = {
   // Only people make change requests, so no key has one to cancel.
   'Mutation.cancelChangeRequest': { ...STOPPERS, apiKeys: [] },
   'Mutation.scheduleRollout': PLANNERS,
+  'Mutation.haltRelease': STOPPERS,
+  'Mutation.promoteRelease': WRITERS,
   'Mutation.pauseRollout': STOPPERS,
   'Mutation.resumeRollout': PLANNERS,
   'Mutation.cancelRollout': STOPPERS,
@@ -131,6 +161,7 @@ export const PERMISSIONS: Readonly<Record<string, Permission>> = {
   'Mutation.issueVehicleToken': WRITERS,
   'Mutation.revokeVehicleTokens': WRITERS,
   'Mutation.setVehicleMaintenance': WRITERS,
+  'Mutation.setVehicleTags': WRITERS,
   'Mutation.defineMetric': WRITERS,
   'Mutation.createExperiment': WRITERS,
   'Mutation.updateExperiment': WRITERS,
@@ -139,8 +170,16 @@ export const PERMISSIONS: Readonly<Record<string, Permission>> = {
   'Mutation.cancelExperiment': WRITERS,
   'Mutation.reportMetrics': VEHICLES,
   'Mutation.agentHeartbeat': VEHICLES,
-  'Mutation.createApiKey': KEEPERS,
-  'Mutation.revokeApiKey': KEEPERS,
+  'Mutation.backUpVehicleState': VEHICLES,
+  'Mutation.reportFaults': VEHICLES,
+  'Mutation.createApiKey': CREDENTIAL_ADMINS,
+  'Mutation.revokeApiKey': CREDENTIAL_ADMINS,
+  'Mutation.createWebhook': CREDENTIAL_ADMINS,
+  'Mutation.updateWebhook': CREDENTIAL_ADMINS,
+  'Mutation.deleteWebhook': CREDENTIAL_ADMINS,
+  'Mutation.rotateWebhookSecret': CREDENTIAL_ADMINS,
+  'Mutation.sendTestWebhook': CREDENTIAL_ADMINS,
+  'Mutation.replayWebhookDelivery': CREDENTIAL_ADMINS,
 
   'Subscription.flagChanges': { ...READERS, vehicle: 'ownEnvironment' },
   'Subscription.changeRequestChanges': READERS,
@@ -150,9 +189,12 @@ export const PERMISSIONS: Readonly<Record<string, Permission>> = {
   'Query.apiKeyCredential': GATEWAYS,
   'Query.persistedOperation': GATEWAYS,
   'Query.answerInputs': GATEWAYS,
+  'Query.vehiclePartitions': GATEWAYS,
+  'Query.partitionNews': GATEWAYS,
   'Query.vehicleTokenGenerations': GATEWAYS,
   'Mutation.reportPresence': GATEWAYS,
   'Subscription.endedCredentials': GATEWAYS,
+  'Subscription.partitionSignals': GATEWAYS,
 
   // It would reveal the inaccessible fields. No gateway uses it at present.
   'Query._service': GATEWAYS,
@@ -164,9 +206,10 @@ export const PERMISSIONS: Readonly<Record<string, Permission>> = {
 
   // Types and fields that a vehicle could otherwise reach through the flags of its own stream. An anonymous caller
   // reaches `User` only through `login`.
-  User: WHO_SIGN_IN,
+  User: SIGN_IN_CALLERS,
   ApiKey: READERS,
   'Flag.history': READERS,
+  'Flag.release': READERS,
   'Flag.changeRequests': READERS,
   ChangeRequest: READERS,
   'Rule.rollout': READERS,
@@ -177,10 +220,23 @@ export const PERMISSIONS: Readonly<Record<string, Permission>> = {
   'Flag.experiments': READERS,
   // No stream leads to these types, but a subgraph would resolve them by id.
   AuditLog: READERS,
+  ChangePreview: READERS,
+  RequestedChange: READERS,
+  // They name vehicles.
+  Segment: READERS,
+  SegmentPreview: READERS,
   Experiment: READERS,
+  // The measurements of a named vehicle are for people who may change or stop features, and for programs of ADMINs.
+  'AnalysedVehicle.vin': { ...STOPPERS, apiKeys: ['ADMIN'] },
   // A vehicle may evaluate for itself, but only in its own environment.
   'Vehicle.evaluations': { ...READERS, vehicle: 'ownEnvironment' },
+  'Vehicle.partition': READERS,
+  'Vehicle.faults': READERS,
+  'Flag.faults': READERS,
   'Flag.metrics': READERS,
+  'Flag.metricNames': READERS,
+  'Flag.audience': READERS,
+  'Flag.previewChange': READERS,
 };
 
 function vehicleMay(
@@ -200,6 +256,34 @@ function vehicleMay(
   }
 }
 
+/** The operations of the public API that the table names. */
+const OPERATIONS = Object.entries(PERMISSIONS).filter(
+  ([name, { gateway = false }]) => /^(?:Query|Mutation|Subscription)\./.test(name) && !gateway,
+);
+
+function mayUse(permission: Permission, caller: Caller): boolean {
+  switch (caller.kind) {
+    case 'anonymous':
+      return permission.anonymous;
+    case 'gateway':
+      return permission.gateway ?? false;
+    case 'user':
+      return permission.users.includes(caller.role);
+    case 'apiKey':
+      return permission.apiKeys.includes(caller.role);
+    case 'vehicle':
+      return permission.vehicle !== 'never';
+  }
+}
+
+/**
+ * Gives the operations that a caller may call, by names such as `Mutation.killSwitch`, in the table's order. Of a
+ * vehicle they include those that it may call only with its own environment or VIN in the arguments.
+ */
+export function permissionsOf(caller: Caller): readonly string[] {
+  return OPERATIONS.filter(([, permission]) => mayUse(permission, caller)).map(([name]) => name);
+}
+
 /**
  * Says why `caller` may not use a field; null when it may.
  *
@@ -213,23 +297,10 @@ export function refusalOf(
   caller: Caller,
   args: Readonly<Record<string, unknown>>,
 ): FleetFlagError | null {
-  let allowed: boolean;
-  switch (caller.kind) {
-    case 'anonymous':
-      if (permission?.anonymous === true) return null;
-      return new FleetFlagError('UNAUTHENTICATED', `Sign in to use ${field}.`);
-    case 'gateway':
-      allowed = permission?.gateway ?? false;
-      break;
-    case 'user':
-      allowed = permission?.users.includes(caller.role) ?? false;
-      break;
-    case 'apiKey':
-      allowed = permission?.apiKeys.includes(caller.role) ?? false;
-      break;
-    case 'vehicle':
-      allowed = permission !== undefined && vehicleMay(permission.vehicle, caller, args);
-      break;
-  }
+  if (permission?.anonymous !== true && caller.kind === 'anonymous')
+    return new FleetFlagError('UNAUTHENTICATED', `Sign in to use ${field}.`);
+  const allowed =
+    permission !== undefined &&
+    (caller.kind === 'vehicle' ? vehicleMay(permission.vehicle, caller, args) : mayUse(permission, caller));
   return allowed ? null : new FleetFlagError('FORBIDDEN', `This caller may not use ${field}.`);
 }

@@ -29,11 +29,12 @@ test('lowering the level of any flag waits, raising it below ASIL-D or leaving i
   }
 });
 
-test('roles that may stop may use kill switches, people may plan rollouts, and writers may do the rest', () => {
+test('roles that may stop may use kill switches, people may plan rollouts, administrators set policies, and writers may do the rest', () => {
   const askers = (action: string) => ROLES.filter((role) => mayAskFor(action, role)).sort();
   for (const action of ['KILL_SWITCH', 'RELEASE_KILL_SWITCH'])
     expect(askers(action)).toEqual(['ADMIN', 'SAFETY', 'WRITE']);
   for (const action of ['CREATE_FLAG', 'UPDATE_RULE', 'SCHEDULE_ROLLOUT', 'RESUME_ROLLOUT'])
     expect(askers(action)).toEqual(['ADMIN', 'WRITE']);
+  expect(askers('SET_RELEASE_POLICY')).toEqual(['ADMIN']);
   for (const action of ['SCHEDULE_ROLLOUT', 'RESUME_ROLLOUT']) expect(permissionFor(action).apiKeys).toEqual([]);
 });

@@ -4,7 +4,7 @@
  */
 import { SAFETY_LEVELS, type SafetyLevel } from '../model.ts';
 import type { Role } from './caller.ts';
-import { PLANNERS, STOPPERS, WRITERS, type Permission } from './permissions.ts';
+import { ADMINS, PLANNERS, STOPPERS, WRITERS, type Permission } from './permissions.ts';
 
 interface Leveled {
   readonly safetyLevel: SafetyLevel;
@@ -32,6 +32,7 @@ export function needsSecondPerson(before: Leveled | null, after: Leveled, action
  */
 export function permissionFor(action: string): Permission {
   if (action === 'KILL_SWITCH' || action === 'RELEASE_KILL_SWITCH') return STOPPERS;
+  if (action === 'SET_RELEASE_POLICY') return ADMINS;
   return action === 'SCHEDULE_ROLLOUT' || action === 'RESUME_ROLLOUT' ? PLANNERS : WRITERS;
 }
 

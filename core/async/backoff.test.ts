@@ -29,7 +29,7 @@ test('no number of failures makes a wait longer than the cap, or shorter than th
   );
 });
 
-test('jitter takes the whole range from 0 to the bound, which starts anew after a success', () => {
+test('jitter takes the whole range from 0 to the bound, which starts again after a success', () => {
   let share = 0.5;
   const backoff = new Backoff({ ...BOUNDS, random: () => share });
   expect([backoff.next(), backoff.next(), backoff.failures]).toEqual([500, 1_000, 2]);

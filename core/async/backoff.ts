@@ -1,6 +1,6 @@
 /**
- * The waits between failed attempts. After the first failure in a row the wait is `baseMs`; each further failure doubles
- * it, up to `capMs`.
+ * The waits between failed attempts. After the first failure in a row the wait is `baseMs`; each further failure
+ * doubles it, up to `capMs`.
  */
 export interface BackoffBounds {
   /** The wait after the first failure. */
@@ -22,14 +22,15 @@ export function backoffMs(failures: number, { baseMs, capMs }: BackoffBounds): n
   return Math.min(capMs, baseMs * 2 ** exponent);
 }
 
+/** The bounds of the waits, and their randomness. */
 export interface BackoffOptions extends BackoffBounds {
   /** A source of random numbers, uniform in [0, 1). */
   readonly random: () => number;
 }
 
 /**
- * The waits of one client of many. They have full jitter, so that a fleet that lost its gateway does not reconnect in one
- * wave. Source: "Exponential Backoff And Jitter", AWS Architecture Blog, 2015.
+ * The waits of one client of many. They have full jitter, so that a fleet that lost its gateway does not reconnect in
+ * one wave. Source: "Exponential Backoff And Jitter", AWS Architecture Blog, 2015.
  */
 export class Backoff {
   #failures = 0;
@@ -47,16 +48,16 @@ export class Backoff {
   }
 
   /**
-   * Counts a failure. Gives the next wait in milliseconds for requests that must stay rare: its bound, and up to a quarter
-   * more.
+   * Counts a failure. Gives the next wait in milliseconds for requests that must stay rare: its bound, and up to a
+   * quarter more.
    */
   nextWhole(): number {
     return this.#bound() * (1 + this.options.random() / 4);
   }
 
   /**
-   * Gives a wait in milliseconds from the upper half of the range, for faults that pass slowly, such as a token that has
-   * to be replaced.
+   * Gives a wait in milliseconds from the upper half of the range, for faults that pass slowly, such as a token that
+   * has to be replaced.
    */
   nextSlow(): number {
     return this.options.capMs * (0.5 + this.options.random() / 2);

@@ -37,6 +37,29 @@ function heldWriter(options: Partial<BatchWriterOptions<string, string>> = {}) {
   return { writer, writes };
 }
 
+test('the load of a writer is what it holds, how long the oldest has waited, and how many writes have failed', async () => {
+  const { writer, writes } = heldWriter({ room: [{ capacity: 8, takenBy: (text) => text.length }] });
+  const load = () => writer.load();
+  expect(load()).toEqual({ held: 0, capacity: 8, oldestWaitMs: null, failures: 0 });
+  const answers = [outcomeOf(writer.add('abc'))];
+  await pass(60);
+  answers.push(outcomeOf(writer.add('de')));
+  expect(load()).toMatchObject({ held: 5, oldestWaitMs: expect.closeTo(60, 0), failures: 0 });
+  await pass(40);
+  // Being written, it is held, and no longer waits.
+  expect(load()).toMatchObject({ held: 5, oldestWaitMs: null });
+  answers.push(outcomeOf(writer.add('f')));
+  await pass(10);
+  expect(load()).toMatchObject({ held: 6, oldestWaitMs: expect.closeTo(10, 0) });
+  writes[0]!.fail(new Error('down'));
+  await pass(90);
+  expect(load()).toMatchObject({ held: 1, failures: 1 });
+  writes[1]!.end();
+  await pass(0);
+  expect(load()).toEqual({ held: 0, capacity: 8, oldestWaitMs: null, failures: 0 });
+  await Promise.all(answers);
+});
+
 describe('a batch', () => {
   test('is written when its oldest item has waited long enough, and answers all', async () => {
     const { writer, writes } = heldWriter();
@@ -136,7 +159,7 @@ describe('a write that fails', () => {
     expect(await again).toEqual(refused('failed', 1_000));
   });
 
-  test('by taking too long is told so, and leaves the queue to the next write', async () => {
+  test('by taking too long rejects with a timeout, and leaves the queue to the next write', async () => {
     const { writer, writes } = heldWriter();
     const first = outcomeOf(writer.add('a'));
     await pass(100);
@@ -170,7 +193,7 @@ describe('a write that fails', () => {
 });
 
 describe('room', () => {
-  test('is bounded in each respect, and free again when a write is over, not when nobody waits for it any more', async () => {
+  test('is bounded in each respect, and has room again when a write is over, not already when its caller stops waiting', async () => {
     const { writer, writes } = heldWriter({
       room: [
         { capacity: 100, takenBy: () => 1 },
@@ -206,7 +229,7 @@ describe('room', () => {
   });
 });
 
-test('closing writes at once what was taken, waits for it, and takes no more', async () => {
+test('closing writes the accepted items at once, waits for them, and accepts no more', async () => {
   const { writer, writes } = heldWriter({ batchSize: 1, maxAgeMs: 600_000, concurrency: 1 });
   const answers = [writer.add('a'), writer.add('b')];
   let closed = false;

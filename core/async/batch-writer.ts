@@ -1,13 +1,13 @@
 /**
- * Combines the items of many callers into few large writes. Each caller gets the result of the write that held its item.
- * The items held in memory are bounded, and an item that was not written is never acknowledged.
+ * Combines the items of many callers into few large writes. Each caller gets the result of the write that held its
+ * item. The items held in memory are bounded, and an item that was not written is never acknowledged.
  */
 import { backoffMs, type BackoffBounds } from './backoff.ts';
 import { TimeoutError, withTimeout } from './timeout.ts';
 
 /**
- * Why an item was not written. `full`: too many items are held; `closed`: the writer is closed; `failed`: its write failed
- * or timed out; `abandoned`: a write timed out while the item waited behind it.
+ * The reason why an item was not written. `full`: too many items are held; `closed`: the writer is closed; `failed`:
+ * its write failed or timed out; `abandoned`: a write timed out while the item waited behind it.
  */
 export type NotWrittenReason = 'full' | 'closed' | 'failed' | 'abandoned';
 
@@ -39,6 +39,7 @@ export interface Merging<Item> {
   readonly merge: (waiting: Item, later: Item) => Item;
 }
 
+/** The write, and the limits of batches and of the queue. */
 export interface BatchWriterOptions<Item, Result> {
   /** Writes a batch, or rejects. `late` is aborted at the timeout, after which the result no longer counts. */
   readonly write: (items: readonly Item[], late: AbortSignal) => Promise<Result>;
@@ -63,6 +64,18 @@ export interface BatchWriterOptions<Item, Result> {
   readonly merging?: Merging<Item>;
 }
 
+/** The load of a writer: how full it is. */
+export interface WriterLoad {
+  /** The items that wait or are being written, in the unit of the first bound. */
+  readonly held: number;
+  /** The first bound: what does not fit is refused. */
+  readonly capacity: number;
+  /** The milliseconds for which the oldest item has waited for its write to begin; null while none waits. */
+  readonly oldestWaitMs: number | null;
+  /** The writes that have failed since the last one that succeeded. */
+  readonly failures: number;
+}
+
 interface Caller<Result> {
   readonly resolve: (result: Result) => void;
   readonly reject: (error: NotWritten) => void;
@@ -77,6 +90,7 @@ interface Entry<Item, Result> {
   readonly callers: Caller<Result>[];
 }
 
+/** Writes items in batches; see the top of this file. */
 export class BatchWriter<Item, Result = void> {
   /** The waiting items in the order of arrival, by key where items are merged. */
   readonly #queue = new Map<unknown, Entry<Item, Result>>();
@@ -91,9 +105,20 @@ export class BatchWriter<Item, Result = void> {
     this.#taken = options.room.map(() => 0);
   }
 
-  /** Whether `close` was called: no item is accepted any more. */
+  /** Whether `close` was called: no further item is accepted. */
   get closed(): boolean {
     return this.#closed;
+  }
+
+  /** Gives how full the writer is now. */
+  load(): WriterLoad {
+    const [oldest] = this.#queue.values();
+    return {
+      held: this.#taken[0]!,
+      capacity: this.options.room[0]!.capacity,
+      oldestWaitMs: oldest === undefined ? null : performance.now() - oldest.queuedAtMs,
+      failures: this.#failures,
+    };
   }
 
   /** Resolves when the item is written, to what the write of its batch resolved to. Rejects with NotWritten only. */

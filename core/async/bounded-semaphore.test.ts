@@ -67,6 +67,34 @@ test('without a limit on waiting, no waiter is refused for its wait', async () =
   expect(await waiting).toEqual(expect.any(Function));
 });
 
+test('lent places run more than the own ones, and where none is lent, the waiter gets an own one', async () => {
+  const asked: { lend: () => void; refuse: () => void }[] = [];
+  let lent = 0;
+  const lender = {
+    borrow: () =>
+      new Promise<void>((resolve, reject) => {
+        asked.push({ lend: () => (lent++, resolve()), refuse: () => reject(new Error('none')) });
+      }),
+    giveBack: () => void lent--,
+  };
+  const limits = { running: 1, waiting: 2, waitMs: Infinity };
+  const turns = new BoundedSemaphore(limits, (why) => new Error(why), lender);
+  const first = await turns.acquire();
+  const [second, third] = [turns.acquire(), turns.acquire()];
+  expect(asked).toHaveLength(2);
+  asked[0]?.lend();
+  const end = await second;
+  asked[1]?.refuse();
+  await settle();
+  first();
+  end();
+  (await third)();
+  // One that comes too late is given back at once.
+  asked[2]?.lend();
+  await settle();
+  expect([turns.idle, lent]).toEqual([true, 0]);
+});
+
 test('work that fails releases its place', async () => {
   const turns = turnsOf({});
   await expect(turns.run(() => Promise.reject(new Error('failed')))).rejects.toThrow('failed');

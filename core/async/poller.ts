@@ -7,14 +7,14 @@ export class Poller {
   #closed = false;
 
   /**
-   * @param poll does one run; resolves to the milliseconds from its end to the start of the next one, or to null when there
-   *   is nothing left to do; must not reject
+   * @param poll does one run; resolves to the milliseconds from its end to the start of the next one, or to null when
+   *   there is nothing left to do; must not reject
    */
   constructor(private readonly poll: () => Promise<number | null>) {}
 
   /**
-   * Creates a poller whose runs start `intervalMs` milliseconds apart. After a run that takes longer, the next follows at
-   * once.
+   * Creates a poller whose runs start `intervalMs` milliseconds apart. After a run that takes longer, the next follows
+   * at once.
    *
    * @param run does one run; must not reject
    */

@@ -1,7 +1,7 @@
 /**
- * A reading of a clock that is shared within one synchronous run of the program, which lasts until the program returns to
- * the event loop or awaits something. A program in the vehicle may evaluate thousands of flags in one run, and reading a clock
- * takes as long as several evaluations.
+ * A reading of a clock that is shared within one synchronous run of the program, which lasts until the program returns
+ * to the event loop or awaits something. A program in the vehicle may evaluate thousands of flags in one run, and
+ * reading a clock takes as long as several evaluations.
  */
 export class SharedReading {
   #value = 0;

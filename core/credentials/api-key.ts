@@ -3,12 +3,21 @@
  * audit subgraph creates keys and the gateway recognises them.
  */
 import { createHash, randomBytes } from 'node:crypto';
+import type { ApiKeyRole } from '../access/caller.ts';
+
+/** The part of a valid key that gateways receive. */
+export interface ApiKeyCredential {
+  readonly id: string;
+  readonly role: ApiKeyRole;
+  readonly rateLimitPerMin: number;
+  readonly expiresAt: Date | null;
+}
 
 const START = 'ff_';
 /** 32 bytes in base64url. */
 const RANDOM_LENGTH = 43;
 /**
- * The length of `api_keys.key_prefix`. Its twelve random characters (72 bits) tell keys apart; the other 184 bits are
+ * The length of `api_keys.key_prefix`. Its twelve random characters (72 bits) distinguish keys; the other 184 bits are
  * never shown.
  */
 const PREFIX_LENGTH = START.length + 12;
@@ -39,7 +48,7 @@ export function apiKeyHash(key: string): string {
   return createHash('sha256').update(key).digest('hex');
 }
 
-/** Gives the beginning of a key, which may be shown so that people can tell keys apart. */
+/** Gives the beginning of a key, which may be shown so that people can distinguish keys. */
 export function apiKeyPrefix(key: string): string {
   return key.slice(0, PREFIX_LENGTH);
 }

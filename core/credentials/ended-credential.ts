@@ -1,3 +1,5 @@
+import { is, type Guard } from '../json/shape.ts';
+
 /**
  * A revoked credential, as the audit subgraph reports it to gateways in the order of the audit log
  * (`Subscription.endedCredentials`). At most one member beside `position` is not null. Where all are null, the event
@@ -14,3 +16,12 @@ export interface EndedCredential {
   /** The vehicle whose tokens have all ended. */
   readonly vin: string | null;
 }
+
+/** Says whether a value, such as an event of another process, is a revoked credential. */
+export const isEndedCredential = is.shape({
+  position: is.number,
+  userId: is.nullable(is.string),
+  sessionKey: is.nullable(is.string),
+  apiKeyId: is.nullable(is.string),
+  vin: is.nullable(is.string),
+}) satisfies Guard<EndedCredential>;

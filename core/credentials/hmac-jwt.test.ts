@@ -159,5 +159,5 @@ test.each<[string, ExpectedClaims]>([
     }),
     { numRuns: rounds(500, 10_000) },
   );
-  expect(accepted).toBeGreaterThan(10);
+  expect(accepted).toBeGreaterThan(0);
 });

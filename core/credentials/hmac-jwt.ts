@@ -6,14 +6,14 @@
 import { createHmac, createSecretKey, timingSafeEqual, type KeyObject } from 'node:crypto';
 import { isObject, parseJson, type Members } from '../json/json-value.ts';
 
-/** What a token must claim, besides a valid signature, to be accepted. */
+/** The claims that a token must make, besides a valid signature, to be accepted. */
 export interface ExpectedClaims {
   /** The type in the header; compared as RFC 7515, section 4.1.9, says. */
   readonly typ: string;
   readonly audience: string;
   /** The issuer; any is accepted where it is not given. */
   readonly issuer?: string;
-  /** Claims that must be there, beside those that the other members ask for. */
+  /** Further claims that the token must have. */
   readonly required: readonly string[];
   /** The greatest age by `iat`, in seconds; any where it is not given. */
   readonly maxAgeSeconds?: number;
@@ -48,7 +48,7 @@ export function verifyJwt(token: string, key: KeyObject, expected: ExpectedClaim
   if (!COMPACT_FORM.test(token)) throw new Error('it is no compact JWS with a signature of 32 bytes');
   const end = token.lastIndexOf('.');
   const signed = token.slice(0, end);
-  // The signature is checked first, so that nothing is parsed that anybody could have written.
+  // The signature is checked first, so that only what a holder of the key has written is parsed.
   if (!timingSafeEqual(Buffer.from(signatureOf(signed, key)), Buffer.from(token.slice(end + 1))))
     throw new Error('its signature is not ours');
   const middle = token.indexOf('.');

@@ -7,7 +7,7 @@ import { createHash, hkdfSync, randomUUID } from 'node:crypto';
 import { FleetFlagError } from '../errors.ts';
 import { canonicalJson } from '../json/canonical-json.ts';
 import type { CallerIdentity } from '../access/caller.ts';
-import type { SubgraphName } from '../wire/subgraph.ts';
+import type { SubgraphName } from '../wire/subgraph/subgraph.ts';
 import { importKey, signJwt, verifyJwt } from './hmac-jwt.ts';
 
 /** The HTTP header, and the member of a websocket subscribe message's `extensions`, that carries the token. */
@@ -27,7 +27,7 @@ interface IdentityClaims {
   readonly exp: number;
 }
 
-/** Long enough for clocks that differ a little, and too short to be of use to a thief. */
+/** The lifetime of a token: enough for clocks that differ a little, and too short to be of use to a thief. */
 const LIFETIME_SECONDS = 30;
 
 /** The replay guard of a subgraph: it remembers the tokens that were accepted. */
@@ -85,7 +85,7 @@ export function createIdentityTokens(secret: string): IdentityTokens {
       if (token === undefined) throw new FleetFlagError('UNAUTHENTICATED', 'The request has no caller identity token.');
       try {
         const expected = { typ: TYPE, audience: subgraph, required: ['exp', 'jti'], maxAgeSeconds: LIFETIME_SECONDS };
-        // eslint-disable-next-line @typescript-eslint/consistent-type-assertions -- what has our signature we wrote, in this form
+        // oxlint-disable-next-line typescript/consistent-type-assertions -- what has our signature we wrote, in this form
         const claims = verifyJwt(token, key, expected, Date.now()) as unknown as IdentityClaims;
         if (claims.body !== digest(body)) throw new Error('it was signed for another request body');
         // This check comes last, so that only tokens that would be accepted take up memory.

@@ -20,7 +20,7 @@ interface HashState {
   /** The bytes that do not fill a block of four yet, first byte lowest. */
   block: number;
   filledBits: number;
-  /** How many bytes were hashed. */
+  /** The number of bytes that were hashed. */
   length: number;
 }
 

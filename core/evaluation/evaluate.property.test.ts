@@ -12,6 +12,7 @@ import { validateConditions } from '../validation/validate-rule.ts';
 import { signedConditions } from './rules/whitelist-digest.ts';
 import { bucketing } from './bucket.ts';
 import { compileFlag, evaluateFlag } from './evaluate.ts';
+import { explainFlag } from './explain.ts';
 import { rounds } from '../testing/rounds.ts';
 
 /** Fixed, so that a failure is the same for everybody. */
@@ -324,5 +325,46 @@ describe('cohorts on sequential VINs', () => {
     const share = (first / 100) * (second / 100);
     // Four standard deviations of a binomial count.
     expect(Math.abs(both - FLEET * share)).toBeLessThan(4 * Math.sqrt(FLEET * share * (1 - share)));
+  });
+});
+
+describe('laws of explanations', () => {
+  it('agree with the evaluation: one rule decided, and of those before it none has conditions that all hold', () => {
+    fc.assert(
+      fc.property(rules, context, fc.boolean(), fc.constantFrom('', 'n'), (given, vehicle, enabled, nonce) => {
+        const explained = explainFlag(flag({ rules: given, enabled }), vehicle, nonce);
+        expect(explained.evaluation).toEqual(
+          evaluateFlag(compileFlag(flag({ rules: given, enabled })), vehicle, { nonce }),
+        );
+        expect(explained.rules.map(({ rule: { id } }) => id).sort()).toEqual(given.map(({ id }) => id).sort());
+        const decided = explained.rules.filter(({ outcome }) => outcome === 'DECIDED');
+        expect(decided.map(({ rule: { id } }) => id)).toEqual(
+          explained.evaluation.ruleId === null ? [] : [explained.evaluation.ruleId],
+        );
+        for (const { rule: one, outcome, checks } of explained.rules) {
+          if (outcome === 'DECIDED') expect(checks.every(({ holds }) => holds)).toBe(true);
+          if (outcome === 'NOT_MATCHED' && one.type !== 'kill_switch')
+            expect(checks.some(({ holds }) => !holds)).toBe(true);
+          if (outcome === 'NOT_REACHED') expect([!enabled, decided.length > 0]).toContain(true);
+          expect(outcome === 'DISABLED').toBe(!one.enabled);
+        }
+      }),
+      RUNS,
+    );
+  });
+
+  it('hold for VINs and for the digests that vehicles get alike', () => {
+    fc.assert(
+      fc.property(rules, context, (given, vehicle) => {
+        const signed = given.map((one) => ({ ...one, conditions: signedConditions(one) }));
+        const outcomes = (of: readonly RuleDefinition[]) =>
+          explainFlag(flag({ rules: of }), vehicle).rules.map(({ outcome, checks }) => [
+            outcome,
+            checks.map(({ holds }) => holds),
+          ]);
+        expect(outcomes(signed)).toEqual(outcomes(given));
+      }),
+      RUNS,
+    );
   });
 });

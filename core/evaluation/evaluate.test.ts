@@ -1,6 +1,7 @@
 import { describe, expect, it } from '@jest/globals';
 import type { EvaluationContext, FlagDefinition, JsonValue, RuleDefinition } from '../model.ts';
 import { compileFlag, evaluateFlag, type EvaluationOptions } from './evaluate.ts';
+import { ScopedFlags } from './scoped-flags.ts';
 
 const VIN = 'KMH1234567890ABCD';
 
@@ -29,7 +30,7 @@ function evaluate(definition: unknown, context: unknown = IN_EU, options?: Evalu
   return evaluateFlag(compileFlag(definition as FlagDefinition), context as EvaluationContext, options);
 }
 
-describe('what an evaluation is', () => {
+describe('an evaluation', () => {
   it('gives value, variant, reason, rule and revision', () => {
     expect(evaluate(flag({ rules: [rule()] }))).toEqual({
       value: true,
@@ -127,7 +128,7 @@ describe('what cannot be read', () => {
     expect(compileFlag(definition as FlagDefinition).unreadableRules).toEqual(['r1']);
   });
 
-  it('names a rule without an id by the empty text', () => {
+  it('names a rule without an id by the empty string', () => {
     expect(compileFlag({ ...flag(), rules: [{ ...rule(), id: null as never }] }).unreadableRules).toEqual(['']);
   });
 
@@ -158,4 +159,48 @@ describe('what cannot be read', () => {
       expect(evaluate(flag({ rules }), context)).toMatchObject({ reason: 'DEFAULT' });
     },
   );
+});
+
+describe('a value contract that was written past its checks', () => {
+  const contract = { type: 'number', defaultValue: 3, valueSchema: { maximum: 5 } } as const;
+
+  it('keeps a rule from matching whose value is outside of it, and no other rule', () => {
+    const rules = [rule({ id: 'over', priority: 9, value: 6 }), rule({ id: 'within', value: 4 })];
+    expect(evaluate(flag({ ...contract, rules }))).toMatchObject({ value: 4, ruleId: 'within' });
+    expect(compileFlag(flag({ ...contract, rules }))).toMatchObject({
+      unreadableRules: ['over'],
+      outsideContract: false,
+    });
+  });
+
+  it('counts for what a rule without a value serves, and for no kill switch', () => {
+    expect(compileFlag(flag({ valueSchema: { const: false }, rules: [rule()] })).unreadableRules).toEqual(['r1']);
+    const released = { ...kill, conditions: { force_disabled: false } };
+    expect(compileFlag(flag({ valueSchema: { const: false }, rules: [released] })).unreadableRules).toEqual([]);
+  });
+
+  it('marks a flag whose default value is outside of it, and one whose contract cannot be read', () => {
+    expect(compileFlag(flag({ ...contract, defaultValue: 6 })).outsideContract).toBe(true);
+    expect(compileFlag(flag({ ...contract, valueSchema: { pattern: 'a' } })).outsideContract).toBe(true);
+  });
+
+  it('leaves such a flag out of the flags of an environment', () => {
+    const flags = new ScopedFlags([
+      { compiled: compileFlag(flag({ ...contract, defaultValue: 6 })), scope: null },
+      { compiled: compileFlag(flag({ key: 'other' })), scope: null },
+    ]);
+    expect(flags.evaluate('adas', {})).toBeUndefined();
+    expect([...flags.evaluateAll({}).keys()]).toEqual(['other']);
+  });
+
+  it('counts for the new content of a release, too', () => {
+    const next = { defaultValue: 4, rules: [rule({ id: 'over', value: 6 })] };
+    const release = { id: 'r', percentage: 100, next };
+    expect(evaluate(flag({ ...contract, release }))).toMatchObject({ value: 4, ruleId: null });
+    expect(
+      compileFlag(flag({ ...contract, release: { ...release, next: { ...next, defaultValue: 6 } } })),
+    ).toMatchObject({
+      ...{ outsideContract: true },
+    });
+  });
 });

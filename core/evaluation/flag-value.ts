@@ -19,8 +19,8 @@ export function fitsFlagType(type: unknown, value: unknown): boolean {
 }
 
 /**
- * Checks that `value` may be a value of a flag of `type`: a boolean, text, a finite number, or any JSON but null. It
- * may take at most 256 KB as JSON.
+ * Checks that `value` may be a value of a flag of `type`: a boolean, a string, a finite number, or any JSON but null.
+ * It must have at most 256 KB as JSON.
  *
  * @param path the dotted path at which a fault is reported, such as `input.defaultValue`
  * @returns the value

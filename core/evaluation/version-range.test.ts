@@ -106,7 +106,7 @@ describe('isInRange', () => {
 });
 
 describe('a test of versions', () => {
-  it('says what isInRange says, at first and again, of more versions than it remembers', () => {
+  it('agrees with isInRange, the first time and again, for more versions than it remembers', () => {
     const [text, tested] = [range('>=2.5.0 <2.8'), versionTest(range('>=2.5.0 <2.8'))];
     const versions = [
       ...Array.from({ length: 120 }, (_, number) => `2.${number % 10}.${number}`),

@@ -211,7 +211,7 @@ export function isInRange(range: VersionRange, version: unknown): boolean {
 /** Decides whether a version, as a context gives it (any JSON), is in a range. */
 export type VersionTest = (version: unknown) => boolean;
 
-/** How many versions a test remembers. A fleet has few of them and a vehicle has one. */
+/** The most versions that a test remembers. A fleet has few of them and a vehicle has one. */
 const MAX_REMEMBERED = 50;
 
 /** Makes the test that says what `isInRange` says, and remembers it for the versions of late. */

@@ -4,7 +4,10 @@
  * "Evaluation".
  */
 
-/** Longer than any real version. It bounds what a context can make a process parse and remember. */
+/**
+ * The most characters of a version, more than any real one has. The limit bounds what a context can make a process parse
+ * and remember.
+ */
 export const MAX_VERSION_LENGTH = 100;
 
 /** The four numbers of a version. */

@@ -1,6 +1,6 @@
 import canonicalizeModule from 'canonicalize';
 
-// eslint-disable-next-line @typescript-eslint/consistent-type-assertions -- a CommonJS package: Node gives its function, TypeScript sees a module
+// oxlint-disable-next-line typescript/consistent-type-assertions -- a CommonJS package: Node gives its function, TypeScript sees a module
 const canonicalize = canonicalizeModule as never as (value: unknown) => string | undefined;
 
 /**

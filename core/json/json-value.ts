@@ -40,7 +40,7 @@ export function isOneOf<const T>(values: readonly T[], value: unknown): value is
 
 /** Reads JSON. Throws a SyntaxError where `text` is not JSON. */
 export function parseJson(text: string): JsonValue {
-  // eslint-disable-next-line @typescript-eslint/consistent-type-assertions -- JSON.parse gives nothing else, and does not say so
+  // oxlint-disable-next-line typescript/consistent-type-assertions -- JSON.parse gives nothing else, and does not say so
   return JSON.parse(text) as JsonValue;
 }
 

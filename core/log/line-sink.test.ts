@@ -2,7 +2,7 @@ import { expect, test } from '@jest/globals';
 import fc from 'fast-check';
 import { LineSink, type LineFiles, type LineStream } from './line-sink.ts';
 
-/** A pipe whose reader takes what it is told to take. */
+/** A pipe whose reader takes bytes only when the test calls `read`. */
 class Pipe implements LineStream {
   writableLength = 0;
   readonly waiting: { text: string; written: (error?: Error | null) => void }[] = [];
@@ -36,27 +36,27 @@ test.each(['pipe', 'socket'] as const)(
   (kind) => {
     const pipe = new Pipe();
     const sink = new LineSink(2, pipe, pipes(kind), 10);
-    const told: boolean[] = [];
-    const write = (text: string) => sink.write(text, (handedOn) => told.push(handedOn));
-    expect([write('0123456789\n'), write('lost\n'), sink.lost, sink.takeUntold(), sink.takeUntold()]).toEqual([
+    const answers: boolean[] = [];
+    const write = (text: string) => sink.write(text, (handedOn) => answers.push(handedOn));
+    expect([write('0123456789\n'), write('lost\n'), sink.lost, sink.takeUnreported(), sink.takeUnreported()]).toEqual([
       true,
       false,
       1,
       1,
       0,
     ]);
-    expect([pipe.read(), write('again\n'), told]).toEqual(['0123456789\n', true, [false, true]]);
+    expect([pipe.read(), write('again\n'), answers]).toEqual(['0123456789\n', true, [false, true]]);
   },
 );
 
 test('a pipe whose reader has gone loses the line that fails and every later one, and never blocks', () => {
   const pipe = new Pipe();
   const sink = new LineSink(1, pipe, pipes(), 1_000);
-  const told: boolean[] = [];
-  expect(sink.write('one\n', (handedOn) => told.push(handedOn))).toBe(true);
+  const answers: boolean[] = [];
+  expect(sink.write('one\n', (handedOn) => answers.push(handedOn))).toBe(true);
   pipe.fail(new Error('EPIPE'));
   pipe.read(new Error('EPIPE'));
-  expect([sink.write('two\n'), sink.lost, told, pipe.waiting]).toEqual([false, 2, [false], []]);
+  expect([sink.write('two\n'), sink.lost, answers, pipe.waiting]).toEqual([false, 2, [false], []]);
 });
 
 test('a terminal is written as a stream, whatever its descriptor is', () => {

@@ -20,7 +20,7 @@ export interface LineFiles {
 /** Writes lines to one of the process' output descriptors and counts the lines that are lost. */
 export class LineSink {
   #lost = 0;
-  #untold = 0;
+  #unreported = 0;
   /** Whether the last line was written in part, so that the next one has to begin with a line break. */
   #torn = false;
   /** Whether the reader has gone for good. */
@@ -54,10 +54,10 @@ export class LineSink {
   }
 
   /** Gives the number of lines that were lost since the last call, for a line that reports them. */
-  takeUntold(): number {
-    const untold = this.#untold;
-    this.#untold = 0;
-    return untold;
+  takeUnreported(): number {
+    const unreported = this.#unreported;
+    this.#unreported = 0;
+    return unreported;
   }
 
   /**
@@ -91,7 +91,7 @@ export class LineSink {
     try {
       count = this.files.writeSync(this.descriptor, bytes);
     } catch {
-      // The cause (no space, a limit, a device that has gone) may pass, so the next line is tried again.
+      // The cause (no space, a limit, a device that has gone) may pass, so the next line is written as usual.
     }
     if (count > 0) this.#torn = count < bytes.length;
     if (count === bytes.length) return true;
@@ -101,7 +101,7 @@ export class LineSink {
 
   #lose(): void {
     this.#lost += 1;
-    this.#untold += 1;
+    this.#unreported += 1;
   }
 }
 

@@ -53,6 +53,8 @@ describe('readRolloutGuard', () => {
     [{ maxWorsePercent: -0.1 }, 'guard.maxWorsePercent'],
     [{ maxWorsePercent: 10_001 }, 'guard.maxWorsePercent'],
     [{ maxWorsePercent: NaN }, 'guard.maxWorsePercent'],
+    [{ worse: 'lower', maxWorsePercent: 100 }, 'guard.maxWorsePercent'],
+    [{ maxWorsePercent: null, bound: -1e308 }, 'guard.bound'],
     [{ maxWorsePercent: null, bound: Infinity }, 'guard.bound'],
     [{ maxWorsePercent: null, bound: '3' as never }, 'guard.bound'],
     [{ confidenceLevel: 0.49 }, 'guard.confidenceLevel'],

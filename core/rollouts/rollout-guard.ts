@@ -1,12 +1,12 @@
 /**
  * Rollout guards: what a guard may say, and the figures behind its verdict. A guard watches a metric during a scheduled
- * rollout. Its limit is either "worse than control by x %" at a confidence level, or an absolute bound. Durations are in
- * milliseconds.
+ * rollout. Its limit is either "worse than control by x %" at a confidence level, or an absolute bound. Durations are
+ * in milliseconds.
  */
 import { badInput } from '../errors.ts';
 import { checkNumber } from '../json/json-value.ts';
-import { validateMetricName } from '../wire/metric.ts';
-import { parseDuration } from './rollout-plan.ts';
+import { validateMetricName } from '../wire/vehicle/metric.ts';
+import { parseDuration } from '../validation/duration.ts';
 
 /** The direction in which the metric gets worse. */
 export const GUARD_DIRECTIONS = ['higher', 'lower'] as const;
@@ -38,8 +38,8 @@ export interface RolloutGuard {
   readonly metric: string;
   readonly worse: GuardDirection;
   /**
-   * How much worse than control the treatment may be, in percent of the control's mean; null where `bound` is the
-   * limit.
+   * The limit on how much worse than control the treatment may be, in percent of the control's mean; null where `bound`
+   * is the limit.
    */
   readonly maxWorsePercent: number | null;
   /** The bound of the treatment's mean, in the metric's unit; null where `maxWorsePercent` is the limit. */
@@ -54,7 +54,7 @@ export interface RolloutGuard {
   readonly watchFor: number;
 }
 
-/** Vehicles of both arms. */
+/** The numbers of vehicles in both arms. */
 export interface VehiclesByArm {
   readonly control: number;
   readonly treatment: number;
@@ -65,15 +65,21 @@ export interface GuardFigures {
   /** The vehicles that count: their number is final. */
   readonly controlVehicles: number;
   readonly treatmentVehicles: number;
-  /** The vehicles that reported another arm than their bucket's. Nothing is done with it. */
+  /** The vehicles that reported another arm than their bucket's. The number is shown, and decides nothing. */
   readonly vehiclesInBothArms: number;
   readonly controlMean: number | null;
   readonly treatmentMean: number | null;
-  /** How much worse the treatment is, in percent of the control's mean; below 0 it is better. Null where unknown. */
+  /**
+   * The difference by which the treatment is worse, in percent of the control's mean; below 0 it is better. Null where
+   * unknown.
+   */
   readonly worsePercent: number | null;
-  /** How much worse it is at least, over the whole rollout and at all interim analyses at once; null where unknown. */
+  /**
+   * The least difference by which it is worse, over the whole rollout and at all interim analyses at once; null where
+   * unknown.
+   */
   readonly worsePercentAtLeast: number | null;
-  /** How much worse it would have to be to be noticed in 80 of 100 cases with these vehicles; null where unknown. */
+  /** The difference that would be noticed in 80 of 100 cases with these vehicles; null where unknown. */
   readonly detectablePercent: number | null;
   /** The vehicles whose number is outside the metric's declared range. */
   readonly outOfRange: VehiclesByArm;
@@ -101,16 +107,28 @@ function durationUpTo(text: string, most: number, path: string): number {
   return duration;
 }
 
+/**
+ * Reads how much worse than control a metric may be, in percent of the control's mean.
+ *
+ * @throws BAD_USER_INPUT at `path`
+ */
+export function readWorsePercent(worse: GuardDirection, percent: number, path: string): number {
+  if (!(percent >= 0 && percent <= MAX_WORSE_PERCENT))
+    throw badInput(path, `Expected a number from 0 to ${MAX_WORSE_PERCENT}.`);
+  // A mean cannot fall by more than all of it, so the limit could never be crossed.
+  if (worse === 'lower' && percent >= 100)
+    throw badInput(path, 'Expected a number below 100: a metric that is lower by all of its mean is at 0 already.');
+  return percent;
+}
+
 function limitOf(
-  { maxWorsePercent, bound }: RolloutGuardDraft,
+  { worse, maxWorsePercent, bound }: RolloutGuardDraft,
   path: string,
 ): Pick<RolloutGuard, 'maxWorsePercent' | 'bound'> {
   if (given(maxWorsePercent) === given(bound))
     throw badInput(path, 'A guard must have either maxWorsePercent or bound, not both.');
   if (given(maxWorsePercent)) {
-    if (!(maxWorsePercent >= 0 && maxWorsePercent <= MAX_WORSE_PERCENT))
-      throw badInput(`${path}.maxWorsePercent`, `Expected a number from 0 to ${MAX_WORSE_PERCENT}.`);
-    return { maxWorsePercent, bound: null };
+    return { maxWorsePercent: readWorsePercent(worse, maxWorsePercent, `${path}.maxWorsePercent`), bound: null };
   }
   if (typeof bound !== 'number') throw badInput(`${path}.bound`, 'Expected a finite number.');
   checkNumber(bound, `${path}.bound`);
@@ -160,8 +178,8 @@ function describeLost({ outOfRange, neverReported }: GuardFigures): string {
 
 /**
  * Describes why a guard's limit is crossed, for example in a kill switch's reason; at most 1,000 characters. The means
- * are those since the last rise of the percentage. Where they keep the limit, the evidence is from earlier steps or from
- * vehicles without a number, and the text says so.
+ * are those since the last rise of the percentage. Where they keep the limit, the evidence is from earlier steps or
+ * from vehicles without a number, and the text says so.
  */
 export function describeGuard({ metric, worse, maxWorsePercent, bound }: RolloutGuard, figures: GuardFigures): string {
   const { treatmentMean, treatmentVehicles, controlMean, controlVehicles, worsePercent, pValue } = figures;
@@ -179,7 +197,7 @@ export function describeGuard({ metric, worse, maxWorsePercent, bound }: Rollout
   const limit = `where ${maxWorsePercent} % is the limit.${lost}`;
   if (worsePercent !== null && worsePercent > (maxWorsePercent ?? 0))
     return `${means}: worse by ${shown(worsePercent)} %, ${limit}`;
-  // A percentage of nothing is unknown.
+  // In percent of a mean of 0, the difference is unknown.
   const direction = worse === 'higher' ? 1 : -1;
   if (worsePercent === null && direction * ((treatmentMean ?? NaN) - (controlMean ?? NaN)) > 0)
     return `${means}: worse, ${limit}`;

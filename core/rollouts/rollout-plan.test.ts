@@ -3,7 +3,6 @@ import { FleetFlagError } from '../errors.ts';
 import {
   ROLLOUT_HORIZON_MS,
   followingTimes,
-  parseDuration,
   planRollout,
   resumedTimes,
   type RolloutStepDraft,
@@ -11,42 +10,6 @@ import {
 
 const NOW = Date.UTC(2026, 10, 23);
 const HOUR_MS = 3_600_000;
-
-describe('parseDuration', () => {
-  it.each([
-    ['PT1S', 1_000],
-    ['PT90M', 5_400_000],
-    ['PT2H', 7_200_000],
-    ['P1D', 86_400_000],
-    ['P2W', 1_209_600_000],
-    ['P1DT12H30M5S', 131_405_000],
-  ])('reads %s', (text, milliseconds) => {
-    expect(parseDuration(text, 'x')).toBe(milliseconds);
-  });
-
-  it.each([
-    '',
-    'P',
-    'PT',
-    'P1DT',
-    'PT0S',
-    'P0D',
-    'P1M',
-    'P1Y',
-    '2H',
-    'PT1.5H',
-    'PT-1H',
-    '-PT1H',
-    'pt1h',
-    'PT1H ',
-    'PT1M1H',
-    'P9999999999D',
-  ])('refuses %j', (text) => {
-    expect(() => parseDuration(text, 'steps.0.after')).toThrow(
-      expect.objectContaining({ code: 'BAD_USER_INPUT', details: { field: 'steps.0.after' } }),
-    );
-  });
-});
 
 describe('planRollout', () => {
   const plan = (drafts: RolloutStepDraft[], present = 5) => planRollout(drafts, present, NOW, 'steps');

@@ -3,10 +3,11 @@
  * Times are Unix milliseconds.
  */
 import { FleetFlagError, badInput } from '../errors.ts';
+import { parseDuration } from '../validation/duration.ts';
 
 const MAX_ROLLOUT_STEPS = 50;
 
-/** How far ahead a step may be, in milliseconds: 366 days, so that the same date of the next year always fits. */
+/** The milliseconds that a step may lie ahead: 366 days, so that the same date of the next year always fits. */
 export const ROLLOUT_HORIZON_MS = 366 * 24 * 60 * 60 * 1000;
 
 /** A step as a client writes it: exactly one of `at` and `after`. */
@@ -27,29 +28,14 @@ export interface PlannedStep {
   readonly dueAt: number;
 }
 
-const UNITS = [7 * 24 * 60 * 60, 24 * 60 * 60, 60 * 60, 60, 1].map((seconds) => seconds * 1000);
-const DURATION = /^P(?=\d|T\d)(?:(\d{1,9})W)?(?:(\d{1,9})D)?(?:T(?=\d)(?:(\d{1,9})H)?(?:(\d{1,9})M)?(?:(\d{1,9})S)?)?$/;
-
 /**
- * Parses an ISO 8601 duration of weeks, days, hours, minutes and whole seconds (`PT2H`, `P1D`, `P1DT12H`) to
- * milliseconds. A day is 24 hours. Years and months have no fixed length and are refused, and so is a duration of zero.
+ * Checks a percentage that has to be above another one, at most 100, with at most three decimals.
  *
+ * @param rule what is broken where it is not above, such as `A rollout may only raise the percentage`
  * @throws BAD_USER_INPUT at `path`
  */
-export function parseDuration(text: string, path: string): number {
-  const parts = DURATION.exec(text)?.slice(1) ?? [];
-  const milliseconds = UNITS.reduce((sum, unit, index) => sum + unit * Number(parts[index] ?? 0), 0);
-  if (milliseconds === 0)
-    throw badInput(
-      path,
-      'Expected an ISO 8601 duration above zero in weeks, days, hours, minutes and seconds, such as PT2H or P1D.',
-    );
-  return milliseconds;
-}
-
-function checkPercentage(percentage: number, above: number, path: string): void {
-  if (!(percentage > above))
-    throw badInput(path, `A rollout may only raise the percentage: expected more than ${above}.`);
+export function checkRaised(percentage: number, above: number, path: string, rule: string): void {
+  if (!(percentage > above)) throw badInput(path, `${rule}: expected more than ${above}.`);
   if (percentage > 100) throw badInput(path, 'Expected at most 100.');
   if (Math.round(percentage * 1000) / 1000 !== percentage)
     throw badInput(path, 'A percentage may have at most three decimals.');
@@ -89,7 +75,8 @@ export function planRollout(
   }
   let before = { percentage: present, dueAt: now };
   return drafts.map((draft, index) => {
-    checkPercentage(draft.percentage, before.percentage, `${path}.${index}.percentage`);
+    const { percentage } = before;
+    checkRaised(draft.percentage, percentage, `${path}.${index}.percentage`, 'A rollout may only raise the percentage');
     const { field, ...step } = planStep(draft, before.dueAt, `${path}.${index}`);
     if (!(step.dueAt > before.dueAt))
       throw badInput(

@@ -1,14 +1,14 @@
 /**
  * Normalises and checks text that people write. Characters are refused that would be invisible, or look like others,
- * where the text is listed, printed or exported (docs/decisions/invisible-characters.md). Values that programs read
- * have other rules (core/json/json-value.ts).
+ * where the text is listed, printed or exported (docs/decisions/trust/invisible-characters.md). Values that programs
+ * read have other rules (core/json/json-value.ts).
  */
 import { badInput } from '../errors.ts';
 import { checkText } from '../json/json-value.ts';
 
 /** Control characters, and the two separators of lines and paragraphs. */
 const CONTROL = /[\p{Cc}\u2028\u2029]/u;
-const CONTROL_BUT_LINES = /(?![\t\n])\p{Cc}/u;
+const CONTROL_EXCEPT_LINES = /(?![\t\n])\p{Cc}/u;
 /** Invisible characters: directions (U+202E), characters of zero width, fillers, tags, selectors. */
 const UNSEEN = /[\p{Cf}\p{Default_Ignorable_Code_Point}]/u;
 /** Text without invisible characters that needs no further check; most text is of this kind. */
@@ -30,7 +30,7 @@ const TAGGED_FLAGS = ['gbeng', 'gbsct', 'gbwls'].map(
  * Sequences in which an invisible character changes what is seen: emoji (selectors, joined ones, keycaps, flags), a
  * Chinese character with its variant, and a joiner between letters of scripts that use one.
  */
-const AT_WORK = new RegExp(
+const NEEDED_SEQUENCES = new RegExp(
   [
     ...TAGGED_FLAGS,
     '[0-9#*]\\ufe0f\\u20e3',
@@ -42,7 +42,7 @@ const AT_WORK = new RegExp(
 );
 const LINE_ENDS = /\r\n?/g;
 
-/** What a text may be, and what a refusal calls it. */
+/** The limits of a text, and its name in refusals. */
 export interface TextLimits {
   /** The name of the text in a refusal, such as `A name`. */
   readonly what: string;
@@ -88,8 +88,8 @@ function readText(
 
 function readProse(value: unknown, path: string, limits: TextLimits, control: RegExp): string {
   const text = readText(value, path, limits, control);
-  // A blank replaces each such sequence, so that the characters around it do not form a new one.
-  if (!ASCII.test(text)) refuseUnseen(unseenIn(text.replace(AT_WORK, ' ')), path, limits.what);
+  // A blank replaces each needed sequence, so that the characters around it do not form a new one.
+  if (!ASCII.test(text)) refuseUnseen(unseenIn(text.replace(NEEDED_SEQUENCES, ' ')), path, limits.what);
   return text;
 }
 
@@ -104,19 +104,19 @@ export function readLine(value: unknown, path: string, limits: TextLimits): stri
 }
 
 /** Checks that `text` has no invisible character at all. @throws BAD_USER_INPUT at `path` */
-export function checkSeen(text: string, path: string, what: string): void {
+export function checkVisible(text: string, path: string, what: string): void {
   if (!ASCII.test(text)) refuseUnseen(unseenIn(text), path, what);
 }
 
 /**
- * Reads one line by which programs tell things apart, such as a model or a metric, without the blanks around it. It may
- * have no invisible character at all.
+ * Reads one line by which programs distinguish things, such as a model or a metric, without the blanks around it. It
+ * may have no invisible character at all.
  *
  * @throws BAD_USER_INPUT at `path`
  */
 export function readLabel(value: unknown, path: string, limits: TextLimits): string {
   const label = readText(value, path, limits, CONTROL);
-  checkSeen(label, path, limits.what);
+  checkVisible(label, path, limits.what);
   return label;
 }
 
@@ -140,7 +140,7 @@ export const MAX_REASON_LENGTH = 1_000;
  * @throws BAD_USER_INPUT at `path`
  */
 export function readLines(value: unknown, path: string, limits: TextLimits): string {
-  return readProse(value, path, limits, CONTROL_BUT_LINES);
+  return readProse(value, path, limits, CONTROL_EXCEPT_LINES);
 }
 
 /**

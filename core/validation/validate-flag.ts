@@ -3,7 +3,7 @@ import { badInput } from '../errors.ts';
 import { FLAG_KEY_PATTERN } from '../model.ts';
 import { readLine, readLines } from './text.ts';
 
-export const MAX_NAME_LENGTH = 200;
+const MAX_NAME_LENGTH = 200;
 const MAX_DESCRIPTION_LENGTH = 10_000;
 
 /**

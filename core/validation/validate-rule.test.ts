@@ -72,6 +72,16 @@ describe('validateRuleInput', () => {
     expect(validateRuleInput({ ...draft, value: { a: null } }, 'json', 'input').value).toEqual({ a: null });
   });
 
+  it('refuses a model with the name of the partition of all other models', () => {
+    for (const [type, more] of [
+      ['vehicle_target', {}],
+      ['percentage_rollout', { rollout_percentage: 5 }],
+    ] as const)
+      expect(() =>
+        validateRuleInput({ type, conditions: { ...more, models: ['EV9', ' *'] } }, 'json', 'input'),
+      ).toThrow(expect.objectContaining({ code: 'BAD_USER_INPUT', details: { field: 'input.conditions.models.1' } }));
+  });
+
   it('stores models and regions without the blanks around them', () => {
     const conditions = { regions: ['EU ', 'NA'], sw_version: ' >=2 ', models: ['\tIoniq 6'] };
     expect(validateRuleInput({ type: 'vehicle_target', conditions }, 'json', 'input').conditions).toEqual({

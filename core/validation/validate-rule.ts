@@ -1,6 +1,7 @@
 /**
- * "Conditions are validated when written: unknown keys, wrong types, percentages outside 0–100, impossible ranges,
- * invalid VINs and duplicates are refused with the path of the fault. Values must fit the flag's type." (design.md)
+ * Validates a rule before it is stored. Source: design.md, "Conditions are validated when written: unknown keys, wrong
+ * types, percentages outside 0–100, impossible ranges, invalid VINs and duplicates are refused with the path of the
+ * fault. Values must fit the flag's type."
  */
 import { badInput } from '../errors.ts';
 import {
@@ -14,23 +15,29 @@ import {
 } from '../model.ts';
 import { checkFlagValue } from '../evaluation/flag-value.ts';
 import { checkJson, checkJsonSize, isJsonObject, isOneOf } from '../json/json-value.ts';
+import { isEmptyObject } from '../evaluation/rules/audience.ts';
+import { readSegmented } from '../evaluation/segments/segment.ts';
 import { parseKillSwitch, storedKillSwitch } from '../evaluation/rules/kill-switch.ts';
 import { parsePercentageRollout } from '../evaluation/rules/percentage-rollout.ts';
 import { parseUserAttribute } from '../evaluation/rules/user-attribute.ts';
 import { parseVehicleTarget, storedTarget } from '../evaluation/rules/vehicle-target.ts';
 import { parseWrittenWhitelist } from '../evaluation/rules/vehicle-whitelist.ts';
 
-const DEFAULT_PRIORITY = 100;
+/** The priority of a rule that is written without one. */
+export const DEFAULT_PRIORITY = 100;
 
 /** A rule as a client writes it. Every member may be anything. */
 export interface RuleDraft {
   readonly type: unknown;
-  /** Null or absent, it is 100. */
+  /** The priority; 100 where it is null or absent. */
   readonly priority?: unknown;
-  /** Null or absent, it is true. */
+  /** Whether the rule is enabled; true where it is null or absent. */
   readonly enabled?: unknown;
   readonly conditions: unknown;
-  /** Absent, the rule has no value. Null means the same, except for a JSON flag, which refuses it as a value. */
+  /**
+   * The value that the rule serves. Absent, the rule has none. Null means the same, except for a JSON flag, which
+   * refuses null as a value.
+   */
   readonly value?: unknown;
   readonly variant?: unknown;
 }
@@ -50,24 +57,29 @@ const PARSERS: Readonly<Record<RuleType, (conditions: unknown, path: string) => 
 };
 
 /** The functions that normalise the text in the conditions of a type for storing. */
-const STORED: Readonly<Partial<Record<RuleType, (conditions: JsonObject, path: string) => JsonObject>>> = {
+const NORMALISERS: Readonly<Partial<Record<RuleType, (conditions: JsonObject, path: string) => JsonObject>>> = {
   kill_switch: storedKillSwitch,
   vehicle_target: storedTarget,
   percentage_rollout: storedTarget,
 };
 
 /**
- * Checks that `conditions` may be stored for a rule of `type`: readable as that type, and at most 256 KB as JSON.
+ * Checks that `conditions` may be stored for a rule of `type`: readable as that type, and at most 256 KB as JSON. Beside
+ * the conditions of its type, a rule that is no kill switch may name a `segment`; whether there is one of that key is
+ * not known here.
  *
  * @returns the conditions as written, without the blanks around models, regions and reasons
  * @throws BAD_USER_INPUT at the dotted path of the first fault, LIMIT_EXCEEDED (10,000 VINs, 262,144 bytes)
  */
 export function validateConditions(type: RuleType, conditions: unknown, path: string): JsonValue {
   checkJson(conditions, path);
-  PARSERS[type](conditions, path);
+  const { segment, own } = readSegmented(type, conditions, path);
+  checkJson(own, path);
+  // A segment may be all that a target says.
+  if (segment === null || type !== 'vehicle_target' || !isEmptyObject(own)) PARSERS[type](own, path);
   checkJsonSize(conditions, path);
-  const stored = isJsonObject(conditions) && STORED[type]?.(conditions, path);
-  return stored || conditions;
+  const stored = (isJsonObject(own) && NORMALISERS[type]?.(own, path)) || own;
+  return segment !== null && isJsonObject(stored) ? { segment, ...stored } : stored;
 }
 
 function validateValue(flagType: FlagType, value: unknown, path: string): JsonValue {

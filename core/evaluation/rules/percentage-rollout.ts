@@ -21,10 +21,16 @@ export interface PercentageRollout {
   readonly target: VehicleTarget;
 }
 
-function readPercentage(value: unknown, path: string): number {
+/** Reads a percentage. @throws BAD_USER_INPUT at `path` for anything but a number from 0 to 100 */
+export function readPercentage(value: unknown, path: string): number {
   if (typeof value !== 'number' || !(value >= 0 && value <= 100))
     throw badInput(path, 'Expected a number from 0 to 100.');
   return value;
+}
+
+/** Gives the bucket below which a percentage of the vehicles is. Golden cases fix that halves round up. */
+export function thresholdOf(percentage: number): number {
+  return Math.round(percentage * (BUCKETS / 100));
 }
 
 /**
@@ -38,8 +44,7 @@ export function parsePercentageRollout(conditions: unknown, path: string): Perce
   const object = readObject(conditions, path, KEYS);
   const percentage = readRequired(object, 'rollout_percentage', path, readPercentage);
   return {
-    // Golden cases fix that halves round up, as Math.round does.
-    threshold: Math.round(percentage * (BUCKETS / 100)),
+    threshold: thresholdOf(percentage),
     sticky: readOptional(object, 'sticky', path, readBoolean) ?? true,
     salt: readOptional(object, 'salt', path, readNonBlank),
     target: readTarget(object, path),

@@ -20,7 +20,7 @@ import { OPERATORS, compileOperator, type AttributeTest } from './attribute-oper
 const MAX_COMPARISONS = 100;
 
 /** One comparison of an attribute. */
-export interface Comparison {
+export interface AttributeComparison {
   /** A key of the context's `attributes`. It is taken literally: a dot does not lead into an object. */
   readonly attribute: string;
   /** The test of the attribute's value; null where the attribute must be missing. */
@@ -46,7 +46,7 @@ function parseExists(object: JsonObject, path: string): AttributeTest | null {
   return values?.has(false) === true ? null : isPresent;
 }
 
-function parseComparison(value: unknown, path: string): Comparison {
+function parseComparison(value: unknown, path: string): AttributeComparison {
   if (isJsonObject(value) && Object.hasOwn(value, 'exists')) {
     const object = readObject(value, path, ['attribute', 'exists']);
     const attribute = readRequired(object, 'attribute', path, readNonBlank);
@@ -69,7 +69,7 @@ function parseComparison(value: unknown, path: string): Comparison {
  * @returns the comparisons, ready to run
  * @throws BAD_USER_INPUT at the path of the first fault, LIMIT_EXCEEDED
  */
-export function parseUserAttribute(conditions: unknown, path: string): readonly Comparison[] {
+export function parseUserAttribute(conditions: unknown, path: string): readonly AttributeComparison[] {
   if (!isJsonObject(conditions) || !Object.hasOwn(conditions, 'all')) return [parseComparison(conditions, path)];
   const object = readObject(conditions, path, ['all']);
   return [...readRequired(object, 'all', path, (value, at) => readList(value, at, parseComparison, MAX_COMPARISONS))];
@@ -77,16 +77,18 @@ export function parseUserAttribute(conditions: unknown, path: string): readonly 
 
 const NO_ATTRIBUTES: JsonObject = {};
 
+/** Says whether a comparison holds for a context's attributes. */
+export function comparisonHolds({ attribute, test }: AttributeComparison, attributes: JsonObject): boolean {
+  // Inherited keys do not count: no user has an attribute called `constructor`.
+  const value = Object.hasOwn(attributes, attribute) ? (attributes[attribute] ?? null) : null;
+  return value === null || test === null ? value === test : test(value);
+}
+
 /** Compiles comparisons to a matcher; all of them must hold. */
-export function compileUserAttribute(comparisons: readonly Comparison[]): Matcher {
+export function compileUserAttribute(comparisons: readonly AttributeComparison[]): Matcher {
   return ({ attributes }) => {
     const known = isJsonObject(attributes) ? attributes : NO_ATTRIBUTES;
-    for (const { attribute, test } of comparisons) {
-      // Inherited keys do not count: no user has an attribute called `constructor`.
-      const value = Object.hasOwn(known, attribute) ? (known[attribute] ?? null) : null;
-      const holds = value === null || test === null ? value === test : test(value);
-      if (!holds) return false;
-    }
+    for (const comparison of comparisons) if (!comparisonHolds(comparison, known)) return false;
     return true;
   };
 }

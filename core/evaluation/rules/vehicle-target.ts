@@ -6,7 +6,8 @@ import { badInput } from '../../errors.ts';
 import type { VersionTest } from '../version-range.ts';
 import type { EvaluationContext, JsonObject, JsonValue } from '../../model.ts';
 import { readNames, readObject, readOptional, readVersionRange, type Matcher } from './condition-fields.ts';
-import { checkSeen } from '../../validation/text.ts';
+import { checkModelName } from '../../partitions/model-name.ts';
+import { checkVisible } from '../../validation/text.ts';
 
 export const TARGET_KEYS = ['models', 'sw_version', 'regions'] as const;
 
@@ -51,7 +52,7 @@ const LISTS = { models: 'A model', regions: 'A region' } as const;
 
 /**
  * Gives the conditions as they are stored. Models and regions lose the blanks around them and may have no invisible
- * characters, as in the registry of vehicles.
+ * characters, as in the registry of vehicles, which has no model `*` either.
  *
  * @param conditions conditions that `parseVehicleTarget` or `parsePercentageRollout` has accepted
  * @throws BAD_USER_INPUT at the path of the first fault
@@ -61,8 +62,12 @@ export function storedTarget(conditions: JsonObject, path: string): JsonObject {
   for (const [key, what] of Object.entries(LISTS)) {
     const names = conditions[key];
     if (!isTextList(names)) continue;
-    names.forEach((name, index) => checkSeen(name, `${path}.${key}.${index}`, what));
-    stored[key] = names.map((name) => name.trim());
+    names.forEach((name, index) => checkVisible(name, `${path}.${key}.${index}`, what));
+    const trimmed = names.map((name) => name.trim());
+    if (key === 'models')
+      for (const [index, name] of trimmed.entries())
+        checkModelName(name, `${path}.models.${index}`, 'leave models out for vehicles of every model');
+    stored[key] = trimmed;
   }
   return stored;
 }

@@ -8,7 +8,7 @@ import { VIN_PATTERN } from '../../model.ts';
 import { readList, readObject, readRequired, type Matcher } from './condition-fields.ts';
 import { isJsonObject } from '../../json/json-value.ts';
 
-export const MAX_VINS = 10_000;
+const MAX_VINS = 10_000;
 
 /** The form of a digest: 8 bytes in base64url. The last of its 11 characters carries four bits. */
 const DIGEST_PATTERN = /^[A-Za-z0-9_-]{10}[AEIMQUYcgkosw048]$/;

@@ -1,0 +1,33 @@
+import { expect, test } from '@jest/globals';
+import { madeOrRemoved } from './made-or-removed.ts';
+
+const FAULT = new Error('no space left');
+
+test('gives what was made, and does not remove it', async () => {
+  let removals = 0;
+  expect(
+    await madeOrRemoved(
+      async () => 'folder',
+      async () => (removals += 1),
+    ),
+  ).toBe('folder');
+  expect(removals).toBe(0);
+});
+
+test('removes what was begun when the making fails, and passes the fault on', async () => {
+  const removed: string[] = [];
+  const making = madeOrRemoved(
+    () => Promise.reject(FAULT),
+    async () => removed.push('folder'),
+  );
+  await expect(making).rejects.toBe(FAULT);
+  expect(removed).toEqual(['folder']);
+});
+
+test('reports a removal that fails as well with the fault that came first', async () => {
+  const making = madeOrRemoved(
+    () => Promise.reject(FAULT),
+    () => Promise.reject(new Error('busy')),
+  );
+  await expect(making).rejects.toMatchObject({ message: expect.stringContaining('busy'), cause: FAULT });
+});
