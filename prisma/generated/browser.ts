@@ -58,6 +58,16 @@ export type GatewayLease = Prisma.GatewayLeaseModel
  */
 export type VehicleConnection = Prisma.VehicleConnectionModel
 /**
+ * Model VehicleBackup
+ * What an agent needs to get back after the loss of its file, one row for each agent of a vehicle.
+ */
+export type VehicleBackup = Prisma.VehicleBackupModel
+/**
+ * Model VehicleFault
+ * How vehicles fare under the definitions of flags.
+ */
+export type VehicleFault = Prisma.VehicleFaultModel
+/**
  * Model VehicleStatusHead
  * Counts changes of vehicles' status: one row.
  */
@@ -67,6 +77,16 @@ export type VehicleStatusHead = Prisma.VehicleStatusHeadModel
  * At most one of a flag is running: idx_experiments_running_flag.
  */
 export type Experiment = Prisma.ExperimentModel
+/**
+ * Model ExperimentMetricEvidence
+ * What an experiment has gathered on a secondary metric or guardrail.
+ */
+export type ExperimentMetricEvidence = Prisma.ExperimentMetricEvidenceModel
+/**
+ * Model ExperimentEvidence
+ * What a running experiment has gathered.
+ */
+export type ExperimentEvidence = Prisma.ExperimentEvidenceModel
 /**
  * Model ExperimentDisturbance
  * A change of a flag that moved vehicles between the arms of its running experiment.
@@ -88,20 +108,70 @@ export type PersistedOperation = Prisma.PersistedOperationModel
  */
 export type PersistedOperationKey = Prisma.PersistedOperationKeyModel
 /**
+ * Model Webhook
+ * A receiver over HTTP, and the kinds of events that it gets.
+ */
+export type Webhook = Prisma.WebhookModel
+/**
+ * Model WebhookDelivery
+ * The outbox: one event for one webhook.
+ */
+export type WebhookDelivery = Prisma.WebhookDeliveryModel
+/**
+ * Model WebhookCheck
+ * A regular check whose findings webhooks get, on one instance at a time.
+ */
+export type WebhookCheck = Prisma.WebhookCheckModel
+/**
  * Model Environment
  * 
  */
 export type Environment = Prisma.EnvironmentModel
 /**
+ * Model ReleasePolicy
+ * The stages in which changes reach an environment's vehicles.
+ */
+export type ReleasePolicy = Prisma.ReleasePolicyModel
+/**
+ * Model Segment
+ * A named audience, which rules name in their conditions.
+ */
+export type Segment = Prisma.SegmentModel
+/**
+ * Model VehicleTag
+ * How often a tag was given to vehicles or taken from them.
+ */
+export type VehicleTag = Prisma.VehicleTagModel
+/**
+ * Model ScopedModel
+ * A model that has a partition of its own, since a scope named it.
+ */
+export type ScopedModel = Prisma.ScopedModelModel
+/**
  * Model FlagTombstone
- * A flag that has left an environment.
+ * A flag that has left an environment, or one of its partitions.
  */
 export type FlagTombstone = Prisma.FlagTombstoneModel
+/**
+ * Model FlagVersion
+ * What a flag consisted of after each of its changes.
+ */
+export type FlagVersion = Prisma.FlagVersionModel
 /**
  * Model ChangeRequest
  * A change of an ASIL-D flag that waits, or waited, for a second person.
  */
 export type ChangeRequest = Prisma.ChangeRequestModel
+/**
+ * Model ChangeSetMember
+ * What a change request for several flags would make of one of them.
+ */
+export type ChangeSetMember = Prisma.ChangeSetMemberModel
+/**
+ * Model Release
+ * A change on its way to a fleet.
+ */
+export type Release = Prisma.ReleaseModel
 /**
  * Model Rollout
  * A schedule that raises a rule's percentage step by step. At most one of a rule is active: idx_rollouts_active_rule.
@@ -127,6 +197,11 @@ export type RolloutVerdict = Prisma.RolloutVerdictModel
  * What a rollout's guard has gathered over its steps. The experiments subgraph writes and reads it.
  */
 export type RolloutEvidence = Prisma.RolloutEvidenceModel
+/**
+ * Model RolloutLook
+ * What a rollout's guard has seen over time. The experiments subgraph writes and reads it.
+ */
+export type RolloutLook = Prisma.RolloutLookModel
 /**
  * Model MetricDefinition
  * What is declared of a metric before it is measured.

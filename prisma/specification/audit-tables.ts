@@ -1,5 +1,5 @@
 /** Tables of users, their credentials and the audit log. */
-import { ID, NOW, TIME, TIMES, HASH, oneOf, text, type TableSpecification } from './table.ts';
+import { ID, NOW, TIME, TIMES, HASH, oneOfCheck, text, type TableSpecification } from './table.ts';
 
 export const AUDIT_TABLES: Readonly<Record<string, TableSpecification>> = {
   users: {
@@ -17,7 +17,7 @@ export const AUDIT_TABLES: Readonly<Record<string, TableSpecification>> = {
     constraints: {
       users_pkey: 'PRIMARY KEY (id)',
       idx_users_email: 'UNIQUE (email)',
-      users_role_check: oneOf('role', ['ADMIN', 'WRITE', 'READ', 'SAFETY']),
+      users_role_check: oneOfCheck('role', ['ADMIN', 'WRITE', 'READ', 'SAFETY']),
     },
     indexes: { idx_users_role: 'btree (role)', idx_users_is_active: 'btree (is_active)' },
     commented: ['password_hash', 'role'],
@@ -34,7 +34,7 @@ export const AUDIT_TABLES: Readonly<Record<string, TableSpecification>> = {
       user_agent: 'text',
       request_id: 'uuid',
       created_at: NOW,
-      // Not in the data specification.
+      // The following are not in the data specification.
       chain_position: 'bigint NOT NULL',
       previous_hash: HASH,
       hash: HASH,
@@ -45,7 +45,7 @@ export const AUDIT_TABLES: Readonly<Record<string, TableSpecification>> = {
       audit_logs_user_id_fkey: 'FOREIGN KEY (user_id) REFERENCES users(id) ON DELETE SET NULL',
       audit_logs_flag_id_fkey: 'FOREIGN KEY (flag_id) REFERENCES flags(id) ON DELETE SET NULL',
       audit_logs_api_key_id_fkey: 'FOREIGN KEY (api_key_id) REFERENCES api_keys(id) ON DELETE SET NULL',
-      audit_logs_action_check: oneOf('action', [
+      audit_logs_action_check: oneOfCheck('action', [
         'CREATE_FLAG',
         'UPDATE_FLAG',
         'DELETE_FLAG',
@@ -56,7 +56,7 @@ export const AUDIT_TABLES: Readonly<Record<string, TableSpecification>> = {
         'KILL_SWITCH',
         'ENABLE_FLAG',
         'DISABLE_FLAG',
-        // Not in the data specification.
+        // The following are not in the data specification.
         'RELEASE_KILL_SWITCH',
         'SIGN_IN',
         'SIGN_IN_FAILED',
@@ -88,6 +88,28 @@ export const AUDIT_TABLES: Readonly<Record<string, TableSpecification>> = {
         'GUARD_ROLLOUT',
         'ADVANCE_REVISION',
         'DEFINE_METRIC',
+        'RESTORE_FLAG',
+        'UNARCHIVE_FLAG',
+        'CREATE_WEBHOOK',
+        'UPDATE_WEBHOOK',
+        'DELETE_WEBHOOK',
+        'DISABLE_WEBHOOK',
+        'ROTATE_WEBHOOK_SECRET',
+        'TEST_WEBHOOK',
+        'REPLAY_WEBHOOK',
+        'REORDER_RULES',
+        'REMOVE_OPERATIONS',
+        'SAVE_SEGMENT',
+        'DELETE_SEGMENT',
+        'TAG_VEHICLES',
+        'REFRESH_SEGMENT',
+        'SET_RELEASE_POLICY',
+        'PROPOSE_RELEASE_POLICY',
+        'REJECT_RELEASE_POLICY',
+        'ADVANCE_RELEASE',
+        'PROMOTE_RELEASE',
+        'HALT_RELEASE',
+        'COMPLETE_RELEASE',
       ]),
     },
     indexes: {
@@ -95,7 +117,7 @@ export const AUDIT_TABLES: Readonly<Record<string, TableSpecification>> = {
       idx_audit_logs_flag_id: 'btree (flag_id)',
       idx_audit_logs_action: 'btree (action)',
       idx_audit_logs_created_at: 'btree (created_at DESC)',
-      // Not in the data specification.
+      // The following are not in the data specification.
       idx_audit_logs_chain_position: 'btree (chain_position)',
     },
     commented: [
@@ -134,7 +156,7 @@ export const AUDIT_TABLES: Readonly<Record<string, TableSpecification>> = {
     constraints: {
       api_keys_pkey: 'PRIMARY KEY (id)',
       idx_api_keys_key_hash: 'UNIQUE (key_hash)',
-      api_keys_role_check: oneOf('role', ['READ', 'WRITE', 'ADMIN']),
+      api_keys_role_check: oneOfCheck('role', ['READ', 'WRITE', 'ADMIN']),
       api_keys_created_by_fkey: 'FOREIGN KEY (created_by) REFERENCES users(id) ON DELETE SET NULL',
     },
     indexes: { idx_api_keys_is_active: 'btree (is_active)', idx_api_keys_expires_at: 'btree (expires_at)' },
@@ -151,14 +173,15 @@ export const AUDIT_TABLES: Readonly<Record<string, TableSpecification>> = {
       body: 'text NOT NULL',
       created_by: 'uuid',
       ...TIMES,
+      removed_at: TIME,
     },
     constraints: {
       persisted_operations_pkey: 'PRIMARY KEY (id)',
-      persisted_operations_type_check: oneOf('type', ['query', 'mutation', 'subscription']),
+      persisted_operations_type_check: oneOfCheck('type', ['query', 'mutation', 'subscription']),
       persisted_operations_created_by_fkey: 'FOREIGN KEY (created_by) REFERENCES users(id) ON DELETE SET NULL',
     },
     indexes: { idx_persisted_operations_sha256: 'btree (sha256)' },
-    commented: ['id', 'sha256', 'body'],
+    commented: ['id', 'sha256', 'body', 'removed_at'],
   },
   persisted_operation_keys: {
     columns: { operation_id: `${text(128)} NOT NULL`, api_key_id: 'uuid NOT NULL', created_at: NOW },

@@ -1,5 +1,5 @@
 /** Tables of flags, and of what changes them. */
-import { ID, NOW, TIME, TIMES, ENVIRONMENT, oneOf, text, type TableSpecification } from './table.ts';
+import { ID, NOW, TIME, TIMES, ENVIRONMENT, oneOfCheck, text, type TableSpecification } from './table.ts';
 
 export const FLAG_TABLES: Readonly<Record<string, TableSpecification>> = {
   flags: {
@@ -20,18 +20,31 @@ export const FLAG_TABLES: Readonly<Record<string, TableSpecification>> = {
       updated_by: 'uuid',
       ...TIMES,
       archived_at: TIME,
-      // Not in the data specification.
+      // The following are not in the data specification.
       revision: 'bigint NOT NULL DEFAULT 0',
       signed_definition: 'text',
       draft: 'boolean NOT NULL DEFAULT false',
+      scope: 'text[]',
+      requires: "jsonb NOT NULL DEFAULT '[]'::jsonb",
+      excludes: "text[] NOT NULL DEFAULT '{}'::text[]",
+      value_schema: 'jsonb',
+      release: 'jsonb',
+      activation: `${text(20)} NOT NULL DEFAULT 'IMMEDIATE'::character varying`,
+      kill_activation: `${text(20)} NOT NULL DEFAULT 'IMMEDIATE'::character varying`,
     },
     constraints: {
       flags_pkey: 'PRIMARY KEY (id)',
       idx_flags_key: 'UNIQUE (key)',
-      flags_type_check: oneOf('type', ['boolean', 'string', 'number', 'json']),
-      flags_safety_level_check: oneOf('safety_level', ['Non-Critical', 'Safety-Relevant', 'ASIL-B', 'ASIL-D']),
-      flags_environment_check: oneOf('environment', ENVIRONMENT),
+      flags_type_check: oneOfCheck('type', ['boolean', 'string', 'number', 'json']),
+      flags_safety_level_check: oneOfCheck('safety_level', ['Non-Critical', 'Safety-Relevant', 'ASIL-B', 'ASIL-D']),
+      flags_environment_check: oneOfCheck('environment', ENVIRONMENT),
       flags_draft_check: 'CHECK (((NOT draft) OR (archived_at IS NOT NULL)))',
+      flags_scope_check: "CHECK (((cardinality(scope) > 0) AND (NOT ('*'::text = ANY (scope)))))",
+      flags_requires_check: "CHECK ((jsonb_typeof(requires) = 'array'::text))",
+      flags_value_schema_check: "CHECK ((jsonb_typeof(value_schema) = 'object'::text))",
+      flags_activation_check: oneOfCheck('activation', ['IMMEDIATE', 'PARKED', 'NEXT_DRIVE']),
+      flags_kill_activation_check: oneOfCheck('kill_activation', ['IMMEDIATE', 'PARKED']),
+      flags_release_check: "CHECK ((jsonb_typeof(release) = 'object'::text))",
       flags_default_value_given: `CHECK ((COALESCE(jsonb_typeof((default_value -> 'value'::text)), 'null'::text) <> 'null'::text))`,
       flags_created_by_fkey: 'FOREIGN KEY (created_by) REFERENCES users(id) ON DELETE SET NULL',
       flags_updated_by_fkey: 'FOREIGN KEY (updated_by) REFERENCES users(id) ON DELETE SET NULL',
@@ -44,8 +57,11 @@ export const FLAG_TABLES: Readonly<Record<string, TableSpecification>> = {
       idx_flags_archived_at: 'btree (archived_at) WHERE (archived_at IS NULL)',
       idx_flags_env_enabled: 'btree (environment, enabled) WHERE (archived_at IS NULL)',
       idx_flags_search: `gin (to_tsvector('english'::regconfig, (((name)::text || ' '::text) || COALESCE(description, ''::text))))`,
-      // Not in the data specification.
+      // The following are not in the data specification.
       idx_flags_env_revision: 'btree (environment, revision)',
+      idx_flags_scope: 'gin (scope) WHERE (archived_at IS NULL)',
+      idx_flags_unscoped: 'btree (environment) WHERE ((archived_at IS NULL) AND (scope IS NULL))',
+      idx_flags_depending: `btree (environment) WHERE ((archived_at IS NULL) AND ((requires <> '[]'::jsonb) OR (excludes <> '{}'::text[]) OR (release IS NOT NULL)))`,
       idx_flags_key_folded: 'btree (lower((key)::text))',
       idx_flags_search_parts: String.raw`gin (regexp_replace(regexp_replace(lower((((((' '::text || (key)::text) || ' '::text) || (name)::text) || ' '::text) || COALESCE(description, ''::text))), '[!-/:-@[-${'`'}{-~\s]+'::text, ' '::text, 'g'::text), '[\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7a3]'::text, '\&\&'::text, 'g'::text) gin_trgm_ops)`,
     },
@@ -61,7 +77,15 @@ export const FLAG_TABLES: Readonly<Record<string, TableSpecification>> = {
       'revision',
       'signed_definition',
       'draft',
+      'scope',
+      'requires',
+      'excludes',
+      'value_schema',
+      'release',
+      'activation',
+      'kill_activation',
     ],
+    triggers: ['flags_checked_insert', 'flags_checked_update', 'flags_checked_delete'],
   },
   rules: {
     columns: {
@@ -73,20 +97,20 @@ export const FLAG_TABLES: Readonly<Record<string, TableSpecification>> = {
       conditions: 'jsonb NOT NULL',
       value: 'jsonb',
       ...TIMES,
-      // Not in the data specification.
+      // The following are not in the data specification.
       variant: text(50),
     },
     constraints: {
       rules_pkey: 'PRIMARY KEY (id)',
       rules_flag_id_fkey: 'FOREIGN KEY (flag_id) REFERENCES flags(id) ON DELETE CASCADE',
-      rules_type_check: oneOf('type', [
+      rules_type_check: oneOfCheck('type', [
         'percentage_rollout',
         'vehicle_whitelist',
         'vehicle_target',
         'user_attribute',
         'kill_switch',
       ]),
-      // Not in the data specification.
+      // The following are not in the data specification.
       rules_value_given: `CHECK (((value IS NULL) OR (COALESCE(jsonb_typeof((value -> 'value'::text)), 'null'::text) <> 'null'::text)))`,
       unique_flag_type_priority: 'UNIQUE (flag_id, type, priority)',
     },
@@ -100,25 +124,115 @@ export const FLAG_TABLES: Readonly<Record<string, TableSpecification>> = {
     commented: ['priority', 'conditions', 'value', 'variant'],
   },
   environments: {
-    columns: { name: `${text(20)} NOT NULL`, revision: 'bigint NOT NULL DEFAULT 0', updated_at: NOW },
-    constraints: { environments_pkey: 'PRIMARY KEY (name)', environments_name_check: oneOf('name', ENVIRONMENT) },
+    columns: {
+      name: `${text(20)} NOT NULL`,
+      revision: 'bigint NOT NULL DEFAULT 0',
+      updated_at: NOW,
+      flags_check: 'bigint NOT NULL DEFAULT 0',
+    },
+    constraints: { environments_pkey: 'PRIMARY KEY (name)', environments_name_check: oneOfCheck('name', ENVIRONMENT) },
     indexes: {},
-    commented: ['revision'],
+    commented: ['revision', 'flags_check'],
+    triggers: ['environments_counted'],
+  },
+  segments: {
+    columns: {
+      key: `${text(100)} NOT NULL`,
+      name: `${text(200)} NOT NULL`,
+      conditions: 'jsonb NOT NULL',
+      tag_changes: 'bigint NOT NULL DEFAULT 0',
+      created_by: 'uuid',
+      updated_by: 'uuid',
+      ...TIMES,
+    },
+    constraints: {
+      segments_pkey: 'PRIMARY KEY (key)',
+      segments_conditions_check:
+        "CHECK (((jsonb_typeof(conditions) = 'object'::text) AND (conditions <> '{}'::jsonb)))",
+      segments_created_by_fkey: 'FOREIGN KEY (created_by) REFERENCES users(id) ON DELETE SET NULL',
+      segments_updated_by_fkey: 'FOREIGN KEY (updated_by) REFERENCES users(id) ON DELETE SET NULL',
+    },
+    indexes: {},
+    commented: ['conditions', 'tag_changes'],
+  },
+  release_policies: {
+    columns: {
+      environment: `${text(20)} NOT NULL`,
+      stages: "jsonb NOT NULL DEFAULT '[]'::jsonb",
+      canary: 'jsonb',
+      safety_levels: "text[] NOT NULL DEFAULT '{Non-Critical,Safety-Relevant,ASIL-B,ASIL-D}'::text[]",
+      maximum_faulty_vehicles: 'integer NOT NULL DEFAULT 3',
+      maximum_faulty_percent: 'double precision NOT NULL DEFAULT 1',
+      updated_by: 'uuid',
+      updated_at: TIME,
+      proposal_id: 'uuid',
+      proposed: 'jsonb',
+      proposed_by: 'uuid',
+      proposed_at: TIME,
+    },
+    constraints: {
+      release_policies_pkey: 'PRIMARY KEY (environment)',
+      release_policies_environment_check: oneOfCheck('environment', ENVIRONMENT),
+      release_policies_stages_check: "CHECK ((jsonb_typeof(stages) = 'array'::text))",
+      release_policies_canary_check: "CHECK ((jsonb_typeof(canary) = 'object'::text))",
+      release_policies_safety_levels_check:
+        "CHECK ((safety_levels <@ '{Non-Critical,Safety-Relevant,ASIL-B,ASIL-D}'::text[]))",
+      release_policies_maximum_faulty_vehicles_check: 'CHECK ((maximum_faulty_vehicles >= 0))',
+      release_policies_maximum_faulty_percent_check:
+        'CHECK (((maximum_faulty_percent >= (0)::double precision) AND (maximum_faulty_percent <= (100)::double precision)))',
+      release_policies_proposed_check: "CHECK ((jsonb_typeof(proposed) = 'object'::text))",
+      release_policies_whole_proposal:
+        'CHECK ((((proposal_id IS NULL) = (proposed IS NULL)) AND ((proposal_id IS NULL) = (proposed_at IS NULL))))',
+      release_policies_updated_by_fkey: 'FOREIGN KEY (updated_by) REFERENCES users(id) ON DELETE SET NULL',
+      release_policies_proposed_by_fkey: 'FOREIGN KEY (proposed_by) REFERENCES users(id) ON DELETE SET NULL',
+    },
+    indexes: {},
+    commented: ['stages', 'canary', 'safety_levels', 'updated_at', 'proposed'],
+  },
+  scoped_models: {
+    columns: { environment: `${text(20)} NOT NULL`, model: `${text(100)} NOT NULL`, named_at: NOW },
+    constraints: {
+      scoped_models_pkey: 'PRIMARY KEY (environment, model)',
+      scoped_models_environment_check: oneOfCheck('environment', ENVIRONMENT),
+      scoped_models_model_check:
+        "CHECK (((model)::text <> ALL ((ARRAY[''::character varying, '*'::character varying])::text[])))",
+    },
+    indexes: {},
+    commented: ['named_at'],
   },
   flag_tombstones: {
     columns: {
       environment: `${text(20)} NOT NULL`,
+      partition: `${text(100)} NOT NULL DEFAULT ''::character varying`,
       key: `${text(100)} NOT NULL`,
       revision: 'bigint NOT NULL',
       signed_definition: 'text NOT NULL',
       created_at: NOW,
     },
     constraints: {
-      flag_tombstones_pkey: 'PRIMARY KEY (environment, key)',
-      flag_tombstones_environment_check: oneOf('environment', ENVIRONMENT),
+      flag_tombstones_pkey: 'PRIMARY KEY (environment, partition, key)',
+      flag_tombstones_environment_check: oneOfCheck('environment', ENVIRONMENT),
     },
     indexes: { idx_flag_tombstones_env_revision: 'btree (environment, revision)' },
-    commented: ['revision', 'signed_definition'],
+    commented: ['partition', 'revision', 'signed_definition'],
+  },
+  flag_versions: {
+    columns: {
+      flag_id: 'uuid NOT NULL',
+      environment: `${text(20)} NOT NULL`,
+      revision: 'bigint NOT NULL',
+      content: 'jsonb NOT NULL',
+      created_by: 'uuid',
+      created_at: `${TIME} NOT NULL`,
+    },
+    constraints: {
+      flag_versions_pkey: 'PRIMARY KEY (flag_id, environment, revision)',
+      flag_versions_flag_id_fkey: 'FOREIGN KEY (flag_id) REFERENCES flags(id) ON DELETE CASCADE',
+      flag_versions_created_by_fkey: 'FOREIGN KEY (created_by) REFERENCES users(id) ON DELETE SET NULL',
+      flag_versions_environment_check: oneOfCheck('environment', ENVIRONMENT),
+    },
+    indexes: {},
+    commented: ['revision', 'content'],
   },
   change_requests: {
     columns: {
@@ -142,7 +256,7 @@ export const FLAG_TABLES: Readonly<Record<string, TableSpecification>> = {
       change_requests_flag_id_fkey: 'FOREIGN KEY (flag_id) REFERENCES flags(id) ON DELETE CASCADE',
       change_requests_requested_by_fkey: 'FOREIGN KEY (requested_by) REFERENCES users(id)',
       change_requests_reviewed_by_fkey: 'FOREIGN KEY (reviewed_by) REFERENCES users(id)',
-      change_requests_status_check: oneOf('status', ['pending', 'approved', 'rejected', 'cancelled']),
+      change_requests_status_check: oneOfCheck('status', ['pending', 'approved', 'rejected', 'cancelled']),
       change_requests_two_people:
         "CHECK ((((status)::text <> ALL ((ARRAY['approved'::character varying, 'rejected'::character varying])::text[])) OR ((reviewed_by IS NOT NULL) AND (reviewed_by <> requested_by))))",
     },
@@ -151,6 +265,73 @@ export const FLAG_TABLES: Readonly<Record<string, TableSpecification>> = {
       idx_change_requests_status: 'btree (status, created_at DESC)',
     },
     commented: ['flag_revision', 'proposed', 'force'],
+  },
+  change_set_members: {
+    columns: {
+      change_request_id: 'uuid NOT NULL',
+      position: 'integer NOT NULL',
+      flag_id: 'uuid NOT NULL',
+      action: `${text(50)} NOT NULL`,
+      flag_revision: 'bigint NOT NULL',
+      before_value: 'jsonb',
+      after_value: 'jsonb',
+      proposed: 'jsonb NOT NULL',
+    },
+    constraints: {
+      change_set_members_pkey: 'PRIMARY KEY (change_request_id, "position")',
+      change_set_members_change_request_id_fkey:
+        'FOREIGN KEY (change_request_id) REFERENCES change_requests(id) ON DELETE CASCADE',
+      change_set_members_flag_id_fkey: 'FOREIGN KEY (flag_id) REFERENCES flags(id) ON DELETE CASCADE',
+      change_set_members_position_check: 'CHECK (("position" >= 0))',
+    },
+    indexes: { idx_change_set_members_flag_id: 'btree (flag_id)' },
+    commented: ['position', 'flag_revision', 'proposed'],
+  },
+  releases: {
+    columns: {
+      ...ID,
+      ring: 'uuid NOT NULL',
+      flag_id: 'uuid NOT NULL',
+      environment: `${text(20)} NOT NULL`,
+      status: `${text(20)} NOT NULL`,
+      stage: 'integer NOT NULL',
+      percentage: 'numeric(6,3) NOT NULL',
+      stages: 'jsonb NOT NULL',
+      canary: 'jsonb',
+      maximum_faulty_vehicles: 'integer NOT NULL',
+      maximum_faulty_percent: 'numeric(6,3) NOT NULL',
+      content: 'jsonb NOT NULL',
+      revision: 'bigint NOT NULL',
+      started_revision: 'bigint NOT NULL',
+      reason: 'text',
+      started_by: 'uuid',
+      started_at: NOW,
+      stage_started_at: NOW,
+      due_at: TIME,
+      ended_at: TIME,
+    },
+    constraints: {
+      releases_pkey: 'PRIMARY KEY (id)',
+      releases_flag_id_fkey: 'FOREIGN KEY (flag_id) REFERENCES flags(id) ON DELETE CASCADE',
+      releases_started_by_fkey: 'FOREIGN KEY (started_by) REFERENCES users(id) ON DELETE SET NULL',
+      releases_environment_check: oneOfCheck('environment', ENVIRONMENT),
+      releases_status_check: oneOfCheck('status', ['running', 'holding', 'completed', 'halted', 'superseded']),
+      releases_stage_check: 'CHECK ((stage >= 0))',
+      releases_percentage_check: 'CHECK (((percentage >= (0)::numeric) AND (percentage <= (100)::numeric)))',
+      releases_stages_check: "CHECK ((jsonb_typeof(stages) = 'array'::text))",
+      releases_canary_check: "CHECK ((jsonb_typeof(canary) = 'object'::text))",
+      releases_content_check: "CHECK ((jsonb_typeof(content) = 'object'::text))",
+      releases_whole_end:
+        "CHECK (((ended_at IS NULL) OR ((status)::text <> ALL ((ARRAY['running'::character varying, 'holding'::character varying])::text[]))))",
+      releases_when_due: 'CHECK (((ended_at IS NOT NULL) OR (due_at IS NOT NULL)))',
+    },
+    indexes: {
+      idx_releases_under_way: 'btree (flag_id) WHERE (ended_at IS NULL)',
+      idx_releases_flag_id: 'btree (flag_id, started_at DESC)',
+      idx_releases_due: 'btree (due_at) WHERE (ended_at IS NULL)',
+      idx_releases_started_at: 'btree (started_at DESC)',
+    },
+    commented: ['ring', 'stage', 'percentage', 'stages', 'content', 'revision', 'started_revision', 'reason', 'due_at'],
   },
   rollouts: {
     columns: {
@@ -173,8 +354,8 @@ export const FLAG_TABLES: Readonly<Record<string, TableSpecification>> = {
       rollouts_scheduled_by_fkey: 'FOREIGN KEY (scheduled_by) REFERENCES users(id)',
       rollouts_approved_by_fkey: 'FOREIGN KEY (approved_by) REFERENCES users(id)',
       rollouts_change_request_id_fkey: 'FOREIGN KEY (change_request_id) REFERENCES change_requests(id)',
-      rollouts_environment_check: oneOf('environment', ENVIRONMENT),
-      rollouts_status_check: oneOf('status', [
+      rollouts_environment_check: oneOfCheck('environment', ENVIRONMENT),
+      rollouts_status_check: oneOfCheck('status', [
         'waiting_for_approval',
         'running',
         'paused',
@@ -231,7 +412,7 @@ export const FLAG_TABLES: Readonly<Record<string, TableSpecification>> = {
     constraints: {
       rollout_guards_pkey: 'PRIMARY KEY (rollout_id)',
       rollout_guards_rollout_id_fkey: 'FOREIGN KEY (rollout_id) REFERENCES rollouts(id) ON DELETE CASCADE',
-      rollout_guards_worse_check: oneOf('worse', ['higher', 'lower']),
+      rollout_guards_worse_check: oneOfCheck('worse', ['higher', 'lower']),
       rollout_guards_limit: 'CHECK (((max_worse_percent IS NULL) <> (bound IS NULL)))',
     },
     indexes: {},
@@ -248,7 +429,7 @@ export const FLAG_TABLES: Readonly<Record<string, TableSpecification>> = {
     constraints: {
       rollout_verdicts_pkey: 'PRIMARY KEY (rollout_id)',
       rollout_verdicts_rollout_id_fkey: 'FOREIGN KEY (rollout_id) REFERENCES rollouts(id) ON DELETE CASCADE',
-      rollout_verdicts_verdict_check: oneOf('verdict', ['waiting', 'holding', 'crossed', 'silent']),
+      rollout_verdicts_verdict_check: oneOfCheck('verdict', ['waiting', 'holding', 'crossed', 'silent']),
     },
     indexes: {},
     commented: ['watch'],

@@ -8,6 +8,7 @@ import { EXPERIMENT_TABLES } from './experiment-tables.ts';
 import { FLAG_TABLES } from './flag-tables.ts';
 import type { TableSpecification } from './table.ts';
 import { VEHICLE_TABLES } from './vehicle-tables.ts';
+import { WEBHOOK_TABLES } from './webhook-tables.ts';
 
 /** The tables by name. */
 export const TABLES: Readonly<Record<string, TableSpecification>> = {
@@ -15,6 +16,7 @@ export const TABLES: Readonly<Record<string, TableSpecification>> = {
   ...VEHICLE_TABLES,
   ...EXPERIMENT_TABLES,
   ...AUDIT_TABLES,
+  ...WEBHOOK_TABLES,
 };
 
 /** Functions: signature → result. All but the first are not in the data specification. */
@@ -26,6 +28,10 @@ export const FUNCTIONS: Readonly<Record<string, string>> = {
   'detach_expired_audit_log_partition(timestamp with time zone)': 'jsonb',
   'refuse_audit_log_change()': 'trigger',
   'note_vehicle_change()': 'trigger',
+  'flag_check(character varying, bigint, timestamp with time zone)': 'bigint',
+  'living_flags_check(character varying)': 'bigint',
+  'note_flag_checks()': 'trigger',
+  'count_flag_checks()': 'trigger',
 };
 
 /** The installed extensions. */

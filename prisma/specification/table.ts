@@ -1,4 +1,4 @@
-/** What the specification says about a table, and how PostgreSQL spells it. */
+/** The specification of a table, in PostgreSQL's spelling. */
 export interface TableSpecification {
   /** Name → type, `NOT NULL`, `DEFAULT`, as PostgreSQL spells them. */
   readonly columns: Readonly<Record<string, string>>;
@@ -20,7 +20,7 @@ export const HASH = 'character(64) NOT NULL';
 export const ENVIRONMENT = ['development', 'staging', 'production'];
 
 /** Gives a CHECK that a text column has one of some values, in PostgreSQL's normal form. */
-export function oneOf(column: string, values: readonly string[]): string {
+export function oneOfCheck(column: string, values: readonly string[]): string {
   return `CHECK (((${column})::text = ANY ((ARRAY[${values.map((value) => `'${value}'::character varying`).join(', ')}])::text[])))`;
 }
 

@@ -1,5 +1,5 @@
 /** Tables of vehicles, and of their connections. */
-import { NOW, TIME, ENVIRONMENT, oneOf, text, type TableSpecification } from './table.ts';
+import { ENVIRONMENT, HASH, NOW, TIME, oneOfCheck, text, type TableSpecification } from './table.ts';
 
 export const VEHICLE_TABLES: Readonly<Record<string, TableSpecification>> = {
   vehicles: {
@@ -16,7 +16,7 @@ export const VEHICLE_TABLES: Readonly<Record<string, TableSpecification>> = {
       cache_size_mb: 'numeric(8,2)',
       registered_at: NOW,
       updated_at: NOW,
-      // Not in the data specification.
+      // The following are not in the data specification.
       environment: text(20),
       applied_revision: 'bigint',
       token_generation: 'integer NOT NULL DEFAULT 0',
@@ -25,12 +25,15 @@ export const VEHICLE_TABLES: Readonly<Record<string, TableSpecification>> = {
       status_position: 'bigint',
       clock_offset_seconds: 'double precision',
       agent_refusals: "text[] NOT NULL DEFAULT '{}'::text[]",
+      pending_flags: "text[] NOT NULL DEFAULT '{}'::text[]",
+      tags: "text[] NOT NULL DEFAULT '{}'::text[]",
+      model_changed_at: 'timestamp(3) with time zone',
     },
     constraints: {
       vehicles_pkey: 'PRIMARY KEY (vin)',
       vehicles_vin_check: `CHECK (((vin)::text ~ '^[A-HJ-NPR-Z0-9]{17}$'::text))`,
-      vehicles_status_check: oneOf('status', ['online', 'offline', 'maintenance']),
-      vehicles_environment_check: oneOf('environment', ENVIRONMENT),
+      vehicles_status_check: oneOfCheck('status', ['online', 'offline', 'maintenance']),
+      vehicles_environment_check: oneOfCheck('environment', ENVIRONMENT),
       vehicles_token_generation_check: 'CHECK ((token_generation >= 0))',
       vehicles_tokens_revoked: 'CHECK (((token_generation > 0) = (tokens_revoked_at IS NOT NULL)))',
     },
@@ -40,10 +43,12 @@ export const VEHICLE_TABLES: Readonly<Record<string, TableSpecification>> = {
       idx_vehicles_region: 'btree (region)',
       idx_vehicles_status: 'btree (status)',
       idx_vehicles_last_seen_at: 'btree (last_seen_at DESC)',
-      // Not in the data specification.
+      // The following are not in the data specification.
       idx_vehicles_tokens_revoked: 'btree (tokens_revoked_at, vin) WHERE (tokens_revoked_at IS NOT NULL)',
       idx_vehicles_env_revision: 'btree (environment, applied_revision)',
       idx_vehicles_disconnected_at: 'btree (disconnected_at) WHERE (disconnected_at IS NOT NULL)',
+      idx_vehicles_tags: 'gin (tags)',
+      idx_vehicles_model_changed: 'btree (model_changed_at, vin) WHERE (model_changed_at IS NOT NULL)',
       idx_vehicles_status_position: 'btree (status_position) WHERE (status_position IS NOT NULL)',
     },
     commented: [
@@ -60,8 +65,20 @@ export const VEHICLE_TABLES: Readonly<Record<string, TableSpecification>> = {
       'status_position',
       'clock_offset_seconds',
       'agent_refusals',
+      'pending_flags',
+      'tags',
+      'model_changed_at',
     ],
     triggers: ['vehicles_updated_at'],
+  },
+  vehicle_tags: {
+    columns: { tag: `${text(50)} NOT NULL`, changes: 'bigint NOT NULL' },
+    constraints: {
+      vehicle_tags_pkey: 'PRIMARY KEY (tag)',
+      vehicle_tags_changes_check: 'CHECK ((changes > 0))',
+    },
+    indexes: {},
+    commented: ['changes'],
   },
   gateway_leases: {
     columns: { gateway_id: 'uuid NOT NULL', sequence: 'bigint NOT NULL', renewed_at: NOW },
@@ -81,6 +98,52 @@ export const VEHICLE_TABLES: Readonly<Record<string, TableSpecification>> = {
     },
     indexes: { idx_vehicle_connections_vin: 'btree (vin)' },
     commented: [],
+  },
+  vehicle_backups: {
+    columns: {
+      vin: `${text(17)} NOT NULL`,
+      agent: `${text(100)} NOT NULL`,
+      content: 'bytea NOT NULL',
+      digest: HASH,
+      backed_up_at: NOW,
+    },
+    constraints: {
+      vehicle_backups_pkey: 'PRIMARY KEY (vin, agent)',
+      vehicle_backups_vin_fkey: 'FOREIGN KEY (vin) REFERENCES vehicles(vin) ON DELETE CASCADE',
+      vehicle_backups_content_check: 'CHECK (((octet_length(content) >= 1) AND (octet_length(content) <= 65536)))',
+    },
+    indexes: {},
+    commented: ['agent', 'content', 'digest', 'backed_up_at'],
+  },
+  vehicle_faults: {
+    columns: {
+      vin: `${text(17)} NOT NULL`,
+      environment: `${text(20)} NOT NULL`,
+      flag_key: `${text(100)} NOT NULL`,
+      revision: 'bigint NOT NULL',
+      kind: `${text(30)} NOT NULL`,
+      message: `${text(300)} NOT NULL`,
+      occurred_at: `${TIME} NOT NULL`,
+      received_at: NOW,
+    },
+    constraints: {
+      vehicle_faults_pkey: 'PRIMARY KEY (vin, environment, flag_key, revision, kind)',
+      vehicle_faults_vin_fkey: 'FOREIGN KEY (vin) REFERENCES vehicles(vin) ON DELETE CASCADE',
+      vehicle_faults_environment_check: oneOfCheck('environment', ENVIRONMENT),
+      vehicle_faults_revision_check: 'CHECK ((revision > 0))',
+      vehicle_faults_kind_check: oneOfCheck('kind', [
+        'not_servable',
+        'outside_contract',
+        'evaluation_error',
+        'restarts',
+        'reported_by_program',
+      ]),
+    },
+    indexes: {
+      idx_vehicle_faults_flag: 'btree (environment, flag_key, revision, kind, received_at)',
+      idx_vehicle_faults_received_at: 'btree (received_at)',
+    },
+    commented: ['environment', 'flag_key', 'revision', 'occurred_at', 'received_at'],
   },
   vehicle_status_head: {
     columns: { id: 'smallint NOT NULL DEFAULT 1', position: 'bigint NOT NULL DEFAULT 0' },

@@ -405,20 +405,35 @@ export const ModelName = {
   Vehicle: 'Vehicle',
   GatewayLease: 'GatewayLease',
   VehicleConnection: 'VehicleConnection',
+  VehicleBackup: 'VehicleBackup',
+  VehicleFault: 'VehicleFault',
   VehicleStatusHead: 'VehicleStatusHead',
   Experiment: 'Experiment',
+  ExperimentMetricEvidence: 'ExperimentMetricEvidence',
+  ExperimentEvidence: 'ExperimentEvidence',
   ExperimentDisturbance: 'ExperimentDisturbance',
   ApiKey: 'ApiKey',
   PersistedOperation: 'PersistedOperation',
   PersistedOperationKey: 'PersistedOperationKey',
+  Webhook: 'Webhook',
+  WebhookDelivery: 'WebhookDelivery',
+  WebhookCheck: 'WebhookCheck',
   Environment: 'Environment',
+  ReleasePolicy: 'ReleasePolicy',
+  Segment: 'Segment',
+  VehicleTag: 'VehicleTag',
+  ScopedModel: 'ScopedModel',
   FlagTombstone: 'FlagTombstone',
+  FlagVersion: 'FlagVersion',
   ChangeRequest: 'ChangeRequest',
+  ChangeSetMember: 'ChangeSetMember',
+  Release: 'Release',
   Rollout: 'Rollout',
   RolloutStep: 'RolloutStep',
   RolloutGuard: 'RolloutGuard',
   RolloutVerdict: 'RolloutVerdict',
   RolloutEvidence: 'RolloutEvidence',
+  RolloutLook: 'RolloutLook',
   MetricDefinition: 'MetricDefinition'
 } as const
 
@@ -435,7 +450,7 @@ export type TypeMap<ExtArgs extends runtime.Types.Extensions.InternalArgs = runt
     omit: GlobalOmitOptions
   }
   meta: {
-    modelProps: "user" | "flag" | "rule" | "auditLog" | "auditChain" | "vehicle" | "gatewayLease" | "vehicleConnection" | "vehicleStatusHead" | "experiment" | "experimentDisturbance" | "apiKey" | "persistedOperation" | "persistedOperationKey" | "environment" | "flagTombstone" | "changeRequest" | "rollout" | "rolloutStep" | "rolloutGuard" | "rolloutVerdict" | "rolloutEvidence" | "metricDefinition"
+    modelProps: "user" | "flag" | "rule" | "auditLog" | "auditChain" | "vehicle" | "gatewayLease" | "vehicleConnection" | "vehicleBackup" | "vehicleFault" | "vehicleStatusHead" | "experiment" | "experimentMetricEvidence" | "experimentEvidence" | "experimentDisturbance" | "apiKey" | "persistedOperation" | "persistedOperationKey" | "webhook" | "webhookDelivery" | "webhookCheck" | "environment" | "releasePolicy" | "segment" | "vehicleTag" | "scopedModel" | "flagTombstone" | "flagVersion" | "changeRequest" | "changeSetMember" | "release" | "rollout" | "rolloutStep" | "rolloutGuard" | "rolloutVerdict" | "rolloutEvidence" | "rolloutLook" | "metricDefinition"
     txIsolationLevel: TransactionIsolationLevel
   }
   model: {
@@ -1031,6 +1046,154 @@ export type TypeMap<ExtArgs extends runtime.Types.Extensions.InternalArgs = runt
         }
       }
     }
+    VehicleBackup: {
+      payload: Prisma.$VehicleBackupPayload<ExtArgs>
+      fields: Prisma.VehicleBackupFieldRefs
+      operations: {
+        findUnique: {
+          args: Prisma.VehicleBackupFindUniqueArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$VehicleBackupPayload> | null
+        }
+        findUniqueOrThrow: {
+          args: Prisma.VehicleBackupFindUniqueOrThrowArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$VehicleBackupPayload>
+        }
+        findFirst: {
+          args: Prisma.VehicleBackupFindFirstArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$VehicleBackupPayload> | null
+        }
+        findFirstOrThrow: {
+          args: Prisma.VehicleBackupFindFirstOrThrowArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$VehicleBackupPayload>
+        }
+        findMany: {
+          args: Prisma.VehicleBackupFindManyArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$VehicleBackupPayload>[]
+        }
+        create: {
+          args: Prisma.VehicleBackupCreateArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$VehicleBackupPayload>
+        }
+        createMany: {
+          args: Prisma.VehicleBackupCreateManyArgs<ExtArgs>
+          result: BatchPayload
+        }
+        createManyAndReturn: {
+          args: Prisma.VehicleBackupCreateManyAndReturnArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$VehicleBackupPayload>[]
+        }
+        delete: {
+          args: Prisma.VehicleBackupDeleteArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$VehicleBackupPayload>
+        }
+        update: {
+          args: Prisma.VehicleBackupUpdateArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$VehicleBackupPayload>
+        }
+        deleteMany: {
+          args: Prisma.VehicleBackupDeleteManyArgs<ExtArgs>
+          result: BatchPayload
+        }
+        updateMany: {
+          args: Prisma.VehicleBackupUpdateManyArgs<ExtArgs>
+          result: BatchPayload
+        }
+        updateManyAndReturn: {
+          args: Prisma.VehicleBackupUpdateManyAndReturnArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$VehicleBackupPayload>[]
+        }
+        upsert: {
+          args: Prisma.VehicleBackupUpsertArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$VehicleBackupPayload>
+        }
+        aggregate: {
+          args: Prisma.VehicleBackupAggregateArgs<ExtArgs>
+          result: runtime.Types.Utils.Optional<Prisma.AggregateVehicleBackup>
+        }
+        groupBy: {
+          args: Prisma.VehicleBackupGroupByArgs<ExtArgs>
+          result: runtime.Types.Utils.Optional<Prisma.VehicleBackupGroupByOutputType>[]
+        }
+        count: {
+          args: Prisma.VehicleBackupCountArgs<ExtArgs>
+          result: runtime.Types.Utils.Optional<Prisma.VehicleBackupCountAggregateOutputType> | number
+        }
+      }
+    }
+    VehicleFault: {
+      payload: Prisma.$VehicleFaultPayload<ExtArgs>
+      fields: Prisma.VehicleFaultFieldRefs
+      operations: {
+        findUnique: {
+          args: Prisma.VehicleFaultFindUniqueArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$VehicleFaultPayload> | null
+        }
+        findUniqueOrThrow: {
+          args: Prisma.VehicleFaultFindUniqueOrThrowArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$VehicleFaultPayload>
+        }
+        findFirst: {
+          args: Prisma.VehicleFaultFindFirstArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$VehicleFaultPayload> | null
+        }
+        findFirstOrThrow: {
+          args: Prisma.VehicleFaultFindFirstOrThrowArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$VehicleFaultPayload>
+        }
+        findMany: {
+          args: Prisma.VehicleFaultFindManyArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$VehicleFaultPayload>[]
+        }
+        create: {
+          args: Prisma.VehicleFaultCreateArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$VehicleFaultPayload>
+        }
+        createMany: {
+          args: Prisma.VehicleFaultCreateManyArgs<ExtArgs>
+          result: BatchPayload
+        }
+        createManyAndReturn: {
+          args: Prisma.VehicleFaultCreateManyAndReturnArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$VehicleFaultPayload>[]
+        }
+        delete: {
+          args: Prisma.VehicleFaultDeleteArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$VehicleFaultPayload>
+        }
+        update: {
+          args: Prisma.VehicleFaultUpdateArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$VehicleFaultPayload>
+        }
+        deleteMany: {
+          args: Prisma.VehicleFaultDeleteManyArgs<ExtArgs>
+          result: BatchPayload
+        }
+        updateMany: {
+          args: Prisma.VehicleFaultUpdateManyArgs<ExtArgs>
+          result: BatchPayload
+        }
+        updateManyAndReturn: {
+          args: Prisma.VehicleFaultUpdateManyAndReturnArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$VehicleFaultPayload>[]
+        }
+        upsert: {
+          args: Prisma.VehicleFaultUpsertArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$VehicleFaultPayload>
+        }
+        aggregate: {
+          args: Prisma.VehicleFaultAggregateArgs<ExtArgs>
+          result: runtime.Types.Utils.Optional<Prisma.AggregateVehicleFault>
+        }
+        groupBy: {
+          args: Prisma.VehicleFaultGroupByArgs<ExtArgs>
+          result: runtime.Types.Utils.Optional<Prisma.VehicleFaultGroupByOutputType>[]
+        }
+        count: {
+          args: Prisma.VehicleFaultCountArgs<ExtArgs>
+          result: runtime.Types.Utils.Optional<Prisma.VehicleFaultCountAggregateOutputType> | number
+        }
+      }
+    }
     VehicleStatusHead: {
       payload: Prisma.$VehicleStatusHeadPayload<ExtArgs>
       fields: Prisma.VehicleStatusHeadFieldRefs
@@ -1176,6 +1339,154 @@ export type TypeMap<ExtArgs extends runtime.Types.Extensions.InternalArgs = runt
         count: {
           args: Prisma.ExperimentCountArgs<ExtArgs>
           result: runtime.Types.Utils.Optional<Prisma.ExperimentCountAggregateOutputType> | number
+        }
+      }
+    }
+    ExperimentMetricEvidence: {
+      payload: Prisma.$ExperimentMetricEvidencePayload<ExtArgs>
+      fields: Prisma.ExperimentMetricEvidenceFieldRefs
+      operations: {
+        findUnique: {
+          args: Prisma.ExperimentMetricEvidenceFindUniqueArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$ExperimentMetricEvidencePayload> | null
+        }
+        findUniqueOrThrow: {
+          args: Prisma.ExperimentMetricEvidenceFindUniqueOrThrowArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$ExperimentMetricEvidencePayload>
+        }
+        findFirst: {
+          args: Prisma.ExperimentMetricEvidenceFindFirstArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$ExperimentMetricEvidencePayload> | null
+        }
+        findFirstOrThrow: {
+          args: Prisma.ExperimentMetricEvidenceFindFirstOrThrowArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$ExperimentMetricEvidencePayload>
+        }
+        findMany: {
+          args: Prisma.ExperimentMetricEvidenceFindManyArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$ExperimentMetricEvidencePayload>[]
+        }
+        create: {
+          args: Prisma.ExperimentMetricEvidenceCreateArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$ExperimentMetricEvidencePayload>
+        }
+        createMany: {
+          args: Prisma.ExperimentMetricEvidenceCreateManyArgs<ExtArgs>
+          result: BatchPayload
+        }
+        createManyAndReturn: {
+          args: Prisma.ExperimentMetricEvidenceCreateManyAndReturnArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$ExperimentMetricEvidencePayload>[]
+        }
+        delete: {
+          args: Prisma.ExperimentMetricEvidenceDeleteArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$ExperimentMetricEvidencePayload>
+        }
+        update: {
+          args: Prisma.ExperimentMetricEvidenceUpdateArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$ExperimentMetricEvidencePayload>
+        }
+        deleteMany: {
+          args: Prisma.ExperimentMetricEvidenceDeleteManyArgs<ExtArgs>
+          result: BatchPayload
+        }
+        updateMany: {
+          args: Prisma.ExperimentMetricEvidenceUpdateManyArgs<ExtArgs>
+          result: BatchPayload
+        }
+        updateManyAndReturn: {
+          args: Prisma.ExperimentMetricEvidenceUpdateManyAndReturnArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$ExperimentMetricEvidencePayload>[]
+        }
+        upsert: {
+          args: Prisma.ExperimentMetricEvidenceUpsertArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$ExperimentMetricEvidencePayload>
+        }
+        aggregate: {
+          args: Prisma.ExperimentMetricEvidenceAggregateArgs<ExtArgs>
+          result: runtime.Types.Utils.Optional<Prisma.AggregateExperimentMetricEvidence>
+        }
+        groupBy: {
+          args: Prisma.ExperimentMetricEvidenceGroupByArgs<ExtArgs>
+          result: runtime.Types.Utils.Optional<Prisma.ExperimentMetricEvidenceGroupByOutputType>[]
+        }
+        count: {
+          args: Prisma.ExperimentMetricEvidenceCountArgs<ExtArgs>
+          result: runtime.Types.Utils.Optional<Prisma.ExperimentMetricEvidenceCountAggregateOutputType> | number
+        }
+      }
+    }
+    ExperimentEvidence: {
+      payload: Prisma.$ExperimentEvidencePayload<ExtArgs>
+      fields: Prisma.ExperimentEvidenceFieldRefs
+      operations: {
+        findUnique: {
+          args: Prisma.ExperimentEvidenceFindUniqueArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$ExperimentEvidencePayload> | null
+        }
+        findUniqueOrThrow: {
+          args: Prisma.ExperimentEvidenceFindUniqueOrThrowArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$ExperimentEvidencePayload>
+        }
+        findFirst: {
+          args: Prisma.ExperimentEvidenceFindFirstArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$ExperimentEvidencePayload> | null
+        }
+        findFirstOrThrow: {
+          args: Prisma.ExperimentEvidenceFindFirstOrThrowArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$ExperimentEvidencePayload>
+        }
+        findMany: {
+          args: Prisma.ExperimentEvidenceFindManyArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$ExperimentEvidencePayload>[]
+        }
+        create: {
+          args: Prisma.ExperimentEvidenceCreateArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$ExperimentEvidencePayload>
+        }
+        createMany: {
+          args: Prisma.ExperimentEvidenceCreateManyArgs<ExtArgs>
+          result: BatchPayload
+        }
+        createManyAndReturn: {
+          args: Prisma.ExperimentEvidenceCreateManyAndReturnArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$ExperimentEvidencePayload>[]
+        }
+        delete: {
+          args: Prisma.ExperimentEvidenceDeleteArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$ExperimentEvidencePayload>
+        }
+        update: {
+          args: Prisma.ExperimentEvidenceUpdateArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$ExperimentEvidencePayload>
+        }
+        deleteMany: {
+          args: Prisma.ExperimentEvidenceDeleteManyArgs<ExtArgs>
+          result: BatchPayload
+        }
+        updateMany: {
+          args: Prisma.ExperimentEvidenceUpdateManyArgs<ExtArgs>
+          result: BatchPayload
+        }
+        updateManyAndReturn: {
+          args: Prisma.ExperimentEvidenceUpdateManyAndReturnArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$ExperimentEvidencePayload>[]
+        }
+        upsert: {
+          args: Prisma.ExperimentEvidenceUpsertArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$ExperimentEvidencePayload>
+        }
+        aggregate: {
+          args: Prisma.ExperimentEvidenceAggregateArgs<ExtArgs>
+          result: runtime.Types.Utils.Optional<Prisma.AggregateExperimentEvidence>
+        }
+        groupBy: {
+          args: Prisma.ExperimentEvidenceGroupByArgs<ExtArgs>
+          result: runtime.Types.Utils.Optional<Prisma.ExperimentEvidenceGroupByOutputType>[]
+        }
+        count: {
+          args: Prisma.ExperimentEvidenceCountArgs<ExtArgs>
+          result: runtime.Types.Utils.Optional<Prisma.ExperimentEvidenceCountAggregateOutputType> | number
         }
       }
     }
@@ -1475,6 +1786,228 @@ export type TypeMap<ExtArgs extends runtime.Types.Extensions.InternalArgs = runt
         }
       }
     }
+    Webhook: {
+      payload: Prisma.$WebhookPayload<ExtArgs>
+      fields: Prisma.WebhookFieldRefs
+      operations: {
+        findUnique: {
+          args: Prisma.WebhookFindUniqueArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$WebhookPayload> | null
+        }
+        findUniqueOrThrow: {
+          args: Prisma.WebhookFindUniqueOrThrowArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$WebhookPayload>
+        }
+        findFirst: {
+          args: Prisma.WebhookFindFirstArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$WebhookPayload> | null
+        }
+        findFirstOrThrow: {
+          args: Prisma.WebhookFindFirstOrThrowArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$WebhookPayload>
+        }
+        findMany: {
+          args: Prisma.WebhookFindManyArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$WebhookPayload>[]
+        }
+        create: {
+          args: Prisma.WebhookCreateArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$WebhookPayload>
+        }
+        createMany: {
+          args: Prisma.WebhookCreateManyArgs<ExtArgs>
+          result: BatchPayload
+        }
+        createManyAndReturn: {
+          args: Prisma.WebhookCreateManyAndReturnArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$WebhookPayload>[]
+        }
+        delete: {
+          args: Prisma.WebhookDeleteArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$WebhookPayload>
+        }
+        update: {
+          args: Prisma.WebhookUpdateArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$WebhookPayload>
+        }
+        deleteMany: {
+          args: Prisma.WebhookDeleteManyArgs<ExtArgs>
+          result: BatchPayload
+        }
+        updateMany: {
+          args: Prisma.WebhookUpdateManyArgs<ExtArgs>
+          result: BatchPayload
+        }
+        updateManyAndReturn: {
+          args: Prisma.WebhookUpdateManyAndReturnArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$WebhookPayload>[]
+        }
+        upsert: {
+          args: Prisma.WebhookUpsertArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$WebhookPayload>
+        }
+        aggregate: {
+          args: Prisma.WebhookAggregateArgs<ExtArgs>
+          result: runtime.Types.Utils.Optional<Prisma.AggregateWebhook>
+        }
+        groupBy: {
+          args: Prisma.WebhookGroupByArgs<ExtArgs>
+          result: runtime.Types.Utils.Optional<Prisma.WebhookGroupByOutputType>[]
+        }
+        count: {
+          args: Prisma.WebhookCountArgs<ExtArgs>
+          result: runtime.Types.Utils.Optional<Prisma.WebhookCountAggregateOutputType> | number
+        }
+      }
+    }
+    WebhookDelivery: {
+      payload: Prisma.$WebhookDeliveryPayload<ExtArgs>
+      fields: Prisma.WebhookDeliveryFieldRefs
+      operations: {
+        findUnique: {
+          args: Prisma.WebhookDeliveryFindUniqueArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$WebhookDeliveryPayload> | null
+        }
+        findUniqueOrThrow: {
+          args: Prisma.WebhookDeliveryFindUniqueOrThrowArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$WebhookDeliveryPayload>
+        }
+        findFirst: {
+          args: Prisma.WebhookDeliveryFindFirstArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$WebhookDeliveryPayload> | null
+        }
+        findFirstOrThrow: {
+          args: Prisma.WebhookDeliveryFindFirstOrThrowArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$WebhookDeliveryPayload>
+        }
+        findMany: {
+          args: Prisma.WebhookDeliveryFindManyArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$WebhookDeliveryPayload>[]
+        }
+        create: {
+          args: Prisma.WebhookDeliveryCreateArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$WebhookDeliveryPayload>
+        }
+        createMany: {
+          args: Prisma.WebhookDeliveryCreateManyArgs<ExtArgs>
+          result: BatchPayload
+        }
+        createManyAndReturn: {
+          args: Prisma.WebhookDeliveryCreateManyAndReturnArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$WebhookDeliveryPayload>[]
+        }
+        delete: {
+          args: Prisma.WebhookDeliveryDeleteArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$WebhookDeliveryPayload>
+        }
+        update: {
+          args: Prisma.WebhookDeliveryUpdateArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$WebhookDeliveryPayload>
+        }
+        deleteMany: {
+          args: Prisma.WebhookDeliveryDeleteManyArgs<ExtArgs>
+          result: BatchPayload
+        }
+        updateMany: {
+          args: Prisma.WebhookDeliveryUpdateManyArgs<ExtArgs>
+          result: BatchPayload
+        }
+        updateManyAndReturn: {
+          args: Prisma.WebhookDeliveryUpdateManyAndReturnArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$WebhookDeliveryPayload>[]
+        }
+        upsert: {
+          args: Prisma.WebhookDeliveryUpsertArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$WebhookDeliveryPayload>
+        }
+        aggregate: {
+          args: Prisma.WebhookDeliveryAggregateArgs<ExtArgs>
+          result: runtime.Types.Utils.Optional<Prisma.AggregateWebhookDelivery>
+        }
+        groupBy: {
+          args: Prisma.WebhookDeliveryGroupByArgs<ExtArgs>
+          result: runtime.Types.Utils.Optional<Prisma.WebhookDeliveryGroupByOutputType>[]
+        }
+        count: {
+          args: Prisma.WebhookDeliveryCountArgs<ExtArgs>
+          result: runtime.Types.Utils.Optional<Prisma.WebhookDeliveryCountAggregateOutputType> | number
+        }
+      }
+    }
+    WebhookCheck: {
+      payload: Prisma.$WebhookCheckPayload<ExtArgs>
+      fields: Prisma.WebhookCheckFieldRefs
+      operations: {
+        findUnique: {
+          args: Prisma.WebhookCheckFindUniqueArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$WebhookCheckPayload> | null
+        }
+        findUniqueOrThrow: {
+          args: Prisma.WebhookCheckFindUniqueOrThrowArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$WebhookCheckPayload>
+        }
+        findFirst: {
+          args: Prisma.WebhookCheckFindFirstArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$WebhookCheckPayload> | null
+        }
+        findFirstOrThrow: {
+          args: Prisma.WebhookCheckFindFirstOrThrowArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$WebhookCheckPayload>
+        }
+        findMany: {
+          args: Prisma.WebhookCheckFindManyArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$WebhookCheckPayload>[]
+        }
+        create: {
+          args: Prisma.WebhookCheckCreateArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$WebhookCheckPayload>
+        }
+        createMany: {
+          args: Prisma.WebhookCheckCreateManyArgs<ExtArgs>
+          result: BatchPayload
+        }
+        createManyAndReturn: {
+          args: Prisma.WebhookCheckCreateManyAndReturnArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$WebhookCheckPayload>[]
+        }
+        delete: {
+          args: Prisma.WebhookCheckDeleteArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$WebhookCheckPayload>
+        }
+        update: {
+          args: Prisma.WebhookCheckUpdateArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$WebhookCheckPayload>
+        }
+        deleteMany: {
+          args: Prisma.WebhookCheckDeleteManyArgs<ExtArgs>
+          result: BatchPayload
+        }
+        updateMany: {
+          args: Prisma.WebhookCheckUpdateManyArgs<ExtArgs>
+          result: BatchPayload
+        }
+        updateManyAndReturn: {
+          args: Prisma.WebhookCheckUpdateManyAndReturnArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$WebhookCheckPayload>[]
+        }
+        upsert: {
+          args: Prisma.WebhookCheckUpsertArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$WebhookCheckPayload>
+        }
+        aggregate: {
+          args: Prisma.WebhookCheckAggregateArgs<ExtArgs>
+          result: runtime.Types.Utils.Optional<Prisma.AggregateWebhookCheck>
+        }
+        groupBy: {
+          args: Prisma.WebhookCheckGroupByArgs<ExtArgs>
+          result: runtime.Types.Utils.Optional<Prisma.WebhookCheckGroupByOutputType>[]
+        }
+        count: {
+          args: Prisma.WebhookCheckCountArgs<ExtArgs>
+          result: runtime.Types.Utils.Optional<Prisma.WebhookCheckCountAggregateOutputType> | number
+        }
+      }
+    }
     Environment: {
       payload: Prisma.$EnvironmentPayload<ExtArgs>
       fields: Prisma.EnvironmentFieldRefs
@@ -1546,6 +2079,302 @@ export type TypeMap<ExtArgs extends runtime.Types.Extensions.InternalArgs = runt
         count: {
           args: Prisma.EnvironmentCountArgs<ExtArgs>
           result: runtime.Types.Utils.Optional<Prisma.EnvironmentCountAggregateOutputType> | number
+        }
+      }
+    }
+    ReleasePolicy: {
+      payload: Prisma.$ReleasePolicyPayload<ExtArgs>
+      fields: Prisma.ReleasePolicyFieldRefs
+      operations: {
+        findUnique: {
+          args: Prisma.ReleasePolicyFindUniqueArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$ReleasePolicyPayload> | null
+        }
+        findUniqueOrThrow: {
+          args: Prisma.ReleasePolicyFindUniqueOrThrowArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$ReleasePolicyPayload>
+        }
+        findFirst: {
+          args: Prisma.ReleasePolicyFindFirstArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$ReleasePolicyPayload> | null
+        }
+        findFirstOrThrow: {
+          args: Prisma.ReleasePolicyFindFirstOrThrowArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$ReleasePolicyPayload>
+        }
+        findMany: {
+          args: Prisma.ReleasePolicyFindManyArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$ReleasePolicyPayload>[]
+        }
+        create: {
+          args: Prisma.ReleasePolicyCreateArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$ReleasePolicyPayload>
+        }
+        createMany: {
+          args: Prisma.ReleasePolicyCreateManyArgs<ExtArgs>
+          result: BatchPayload
+        }
+        createManyAndReturn: {
+          args: Prisma.ReleasePolicyCreateManyAndReturnArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$ReleasePolicyPayload>[]
+        }
+        delete: {
+          args: Prisma.ReleasePolicyDeleteArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$ReleasePolicyPayload>
+        }
+        update: {
+          args: Prisma.ReleasePolicyUpdateArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$ReleasePolicyPayload>
+        }
+        deleteMany: {
+          args: Prisma.ReleasePolicyDeleteManyArgs<ExtArgs>
+          result: BatchPayload
+        }
+        updateMany: {
+          args: Prisma.ReleasePolicyUpdateManyArgs<ExtArgs>
+          result: BatchPayload
+        }
+        updateManyAndReturn: {
+          args: Prisma.ReleasePolicyUpdateManyAndReturnArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$ReleasePolicyPayload>[]
+        }
+        upsert: {
+          args: Prisma.ReleasePolicyUpsertArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$ReleasePolicyPayload>
+        }
+        aggregate: {
+          args: Prisma.ReleasePolicyAggregateArgs<ExtArgs>
+          result: runtime.Types.Utils.Optional<Prisma.AggregateReleasePolicy>
+        }
+        groupBy: {
+          args: Prisma.ReleasePolicyGroupByArgs<ExtArgs>
+          result: runtime.Types.Utils.Optional<Prisma.ReleasePolicyGroupByOutputType>[]
+        }
+        count: {
+          args: Prisma.ReleasePolicyCountArgs<ExtArgs>
+          result: runtime.Types.Utils.Optional<Prisma.ReleasePolicyCountAggregateOutputType> | number
+        }
+      }
+    }
+    Segment: {
+      payload: Prisma.$SegmentPayload<ExtArgs>
+      fields: Prisma.SegmentFieldRefs
+      operations: {
+        findUnique: {
+          args: Prisma.SegmentFindUniqueArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$SegmentPayload> | null
+        }
+        findUniqueOrThrow: {
+          args: Prisma.SegmentFindUniqueOrThrowArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$SegmentPayload>
+        }
+        findFirst: {
+          args: Prisma.SegmentFindFirstArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$SegmentPayload> | null
+        }
+        findFirstOrThrow: {
+          args: Prisma.SegmentFindFirstOrThrowArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$SegmentPayload>
+        }
+        findMany: {
+          args: Prisma.SegmentFindManyArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$SegmentPayload>[]
+        }
+        create: {
+          args: Prisma.SegmentCreateArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$SegmentPayload>
+        }
+        createMany: {
+          args: Prisma.SegmentCreateManyArgs<ExtArgs>
+          result: BatchPayload
+        }
+        createManyAndReturn: {
+          args: Prisma.SegmentCreateManyAndReturnArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$SegmentPayload>[]
+        }
+        delete: {
+          args: Prisma.SegmentDeleteArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$SegmentPayload>
+        }
+        update: {
+          args: Prisma.SegmentUpdateArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$SegmentPayload>
+        }
+        deleteMany: {
+          args: Prisma.SegmentDeleteManyArgs<ExtArgs>
+          result: BatchPayload
+        }
+        updateMany: {
+          args: Prisma.SegmentUpdateManyArgs<ExtArgs>
+          result: BatchPayload
+        }
+        updateManyAndReturn: {
+          args: Prisma.SegmentUpdateManyAndReturnArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$SegmentPayload>[]
+        }
+        upsert: {
+          args: Prisma.SegmentUpsertArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$SegmentPayload>
+        }
+        aggregate: {
+          args: Prisma.SegmentAggregateArgs<ExtArgs>
+          result: runtime.Types.Utils.Optional<Prisma.AggregateSegment>
+        }
+        groupBy: {
+          args: Prisma.SegmentGroupByArgs<ExtArgs>
+          result: runtime.Types.Utils.Optional<Prisma.SegmentGroupByOutputType>[]
+        }
+        count: {
+          args: Prisma.SegmentCountArgs<ExtArgs>
+          result: runtime.Types.Utils.Optional<Prisma.SegmentCountAggregateOutputType> | number
+        }
+      }
+    }
+    VehicleTag: {
+      payload: Prisma.$VehicleTagPayload<ExtArgs>
+      fields: Prisma.VehicleTagFieldRefs
+      operations: {
+        findUnique: {
+          args: Prisma.VehicleTagFindUniqueArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$VehicleTagPayload> | null
+        }
+        findUniqueOrThrow: {
+          args: Prisma.VehicleTagFindUniqueOrThrowArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$VehicleTagPayload>
+        }
+        findFirst: {
+          args: Prisma.VehicleTagFindFirstArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$VehicleTagPayload> | null
+        }
+        findFirstOrThrow: {
+          args: Prisma.VehicleTagFindFirstOrThrowArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$VehicleTagPayload>
+        }
+        findMany: {
+          args: Prisma.VehicleTagFindManyArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$VehicleTagPayload>[]
+        }
+        create: {
+          args: Prisma.VehicleTagCreateArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$VehicleTagPayload>
+        }
+        createMany: {
+          args: Prisma.VehicleTagCreateManyArgs<ExtArgs>
+          result: BatchPayload
+        }
+        createManyAndReturn: {
+          args: Prisma.VehicleTagCreateManyAndReturnArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$VehicleTagPayload>[]
+        }
+        delete: {
+          args: Prisma.VehicleTagDeleteArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$VehicleTagPayload>
+        }
+        update: {
+          args: Prisma.VehicleTagUpdateArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$VehicleTagPayload>
+        }
+        deleteMany: {
+          args: Prisma.VehicleTagDeleteManyArgs<ExtArgs>
+          result: BatchPayload
+        }
+        updateMany: {
+          args: Prisma.VehicleTagUpdateManyArgs<ExtArgs>
+          result: BatchPayload
+        }
+        updateManyAndReturn: {
+          args: Prisma.VehicleTagUpdateManyAndReturnArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$VehicleTagPayload>[]
+        }
+        upsert: {
+          args: Prisma.VehicleTagUpsertArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$VehicleTagPayload>
+        }
+        aggregate: {
+          args: Prisma.VehicleTagAggregateArgs<ExtArgs>
+          result: runtime.Types.Utils.Optional<Prisma.AggregateVehicleTag>
+        }
+        groupBy: {
+          args: Prisma.VehicleTagGroupByArgs<ExtArgs>
+          result: runtime.Types.Utils.Optional<Prisma.VehicleTagGroupByOutputType>[]
+        }
+        count: {
+          args: Prisma.VehicleTagCountArgs<ExtArgs>
+          result: runtime.Types.Utils.Optional<Prisma.VehicleTagCountAggregateOutputType> | number
+        }
+      }
+    }
+    ScopedModel: {
+      payload: Prisma.$ScopedModelPayload<ExtArgs>
+      fields: Prisma.ScopedModelFieldRefs
+      operations: {
+        findUnique: {
+          args: Prisma.ScopedModelFindUniqueArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$ScopedModelPayload> | null
+        }
+        findUniqueOrThrow: {
+          args: Prisma.ScopedModelFindUniqueOrThrowArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$ScopedModelPayload>
+        }
+        findFirst: {
+          args: Prisma.ScopedModelFindFirstArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$ScopedModelPayload> | null
+        }
+        findFirstOrThrow: {
+          args: Prisma.ScopedModelFindFirstOrThrowArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$ScopedModelPayload>
+        }
+        findMany: {
+          args: Prisma.ScopedModelFindManyArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$ScopedModelPayload>[]
+        }
+        create: {
+          args: Prisma.ScopedModelCreateArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$ScopedModelPayload>
+        }
+        createMany: {
+          args: Prisma.ScopedModelCreateManyArgs<ExtArgs>
+          result: BatchPayload
+        }
+        createManyAndReturn: {
+          args: Prisma.ScopedModelCreateManyAndReturnArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$ScopedModelPayload>[]
+        }
+        delete: {
+          args: Prisma.ScopedModelDeleteArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$ScopedModelPayload>
+        }
+        update: {
+          args: Prisma.ScopedModelUpdateArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$ScopedModelPayload>
+        }
+        deleteMany: {
+          args: Prisma.ScopedModelDeleteManyArgs<ExtArgs>
+          result: BatchPayload
+        }
+        updateMany: {
+          args: Prisma.ScopedModelUpdateManyArgs<ExtArgs>
+          result: BatchPayload
+        }
+        updateManyAndReturn: {
+          args: Prisma.ScopedModelUpdateManyAndReturnArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$ScopedModelPayload>[]
+        }
+        upsert: {
+          args: Prisma.ScopedModelUpsertArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$ScopedModelPayload>
+        }
+        aggregate: {
+          args: Prisma.ScopedModelAggregateArgs<ExtArgs>
+          result: runtime.Types.Utils.Optional<Prisma.AggregateScopedModel>
+        }
+        groupBy: {
+          args: Prisma.ScopedModelGroupByArgs<ExtArgs>
+          result: runtime.Types.Utils.Optional<Prisma.ScopedModelGroupByOutputType>[]
+        }
+        count: {
+          args: Prisma.ScopedModelCountArgs<ExtArgs>
+          result: runtime.Types.Utils.Optional<Prisma.ScopedModelCountAggregateOutputType> | number
         }
       }
     }
@@ -1623,6 +2452,80 @@ export type TypeMap<ExtArgs extends runtime.Types.Extensions.InternalArgs = runt
         }
       }
     }
+    FlagVersion: {
+      payload: Prisma.$FlagVersionPayload<ExtArgs>
+      fields: Prisma.FlagVersionFieldRefs
+      operations: {
+        findUnique: {
+          args: Prisma.FlagVersionFindUniqueArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$FlagVersionPayload> | null
+        }
+        findUniqueOrThrow: {
+          args: Prisma.FlagVersionFindUniqueOrThrowArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$FlagVersionPayload>
+        }
+        findFirst: {
+          args: Prisma.FlagVersionFindFirstArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$FlagVersionPayload> | null
+        }
+        findFirstOrThrow: {
+          args: Prisma.FlagVersionFindFirstOrThrowArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$FlagVersionPayload>
+        }
+        findMany: {
+          args: Prisma.FlagVersionFindManyArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$FlagVersionPayload>[]
+        }
+        create: {
+          args: Prisma.FlagVersionCreateArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$FlagVersionPayload>
+        }
+        createMany: {
+          args: Prisma.FlagVersionCreateManyArgs<ExtArgs>
+          result: BatchPayload
+        }
+        createManyAndReturn: {
+          args: Prisma.FlagVersionCreateManyAndReturnArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$FlagVersionPayload>[]
+        }
+        delete: {
+          args: Prisma.FlagVersionDeleteArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$FlagVersionPayload>
+        }
+        update: {
+          args: Prisma.FlagVersionUpdateArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$FlagVersionPayload>
+        }
+        deleteMany: {
+          args: Prisma.FlagVersionDeleteManyArgs<ExtArgs>
+          result: BatchPayload
+        }
+        updateMany: {
+          args: Prisma.FlagVersionUpdateManyArgs<ExtArgs>
+          result: BatchPayload
+        }
+        updateManyAndReturn: {
+          args: Prisma.FlagVersionUpdateManyAndReturnArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$FlagVersionPayload>[]
+        }
+        upsert: {
+          args: Prisma.FlagVersionUpsertArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$FlagVersionPayload>
+        }
+        aggregate: {
+          args: Prisma.FlagVersionAggregateArgs<ExtArgs>
+          result: runtime.Types.Utils.Optional<Prisma.AggregateFlagVersion>
+        }
+        groupBy: {
+          args: Prisma.FlagVersionGroupByArgs<ExtArgs>
+          result: runtime.Types.Utils.Optional<Prisma.FlagVersionGroupByOutputType>[]
+        }
+        count: {
+          args: Prisma.FlagVersionCountArgs<ExtArgs>
+          result: runtime.Types.Utils.Optional<Prisma.FlagVersionCountAggregateOutputType> | number
+        }
+      }
+    }
     ChangeRequest: {
       payload: Prisma.$ChangeRequestPayload<ExtArgs>
       fields: Prisma.ChangeRequestFieldRefs
@@ -1694,6 +2597,154 @@ export type TypeMap<ExtArgs extends runtime.Types.Extensions.InternalArgs = runt
         count: {
           args: Prisma.ChangeRequestCountArgs<ExtArgs>
           result: runtime.Types.Utils.Optional<Prisma.ChangeRequestCountAggregateOutputType> | number
+        }
+      }
+    }
+    ChangeSetMember: {
+      payload: Prisma.$ChangeSetMemberPayload<ExtArgs>
+      fields: Prisma.ChangeSetMemberFieldRefs
+      operations: {
+        findUnique: {
+          args: Prisma.ChangeSetMemberFindUniqueArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$ChangeSetMemberPayload> | null
+        }
+        findUniqueOrThrow: {
+          args: Prisma.ChangeSetMemberFindUniqueOrThrowArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$ChangeSetMemberPayload>
+        }
+        findFirst: {
+          args: Prisma.ChangeSetMemberFindFirstArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$ChangeSetMemberPayload> | null
+        }
+        findFirstOrThrow: {
+          args: Prisma.ChangeSetMemberFindFirstOrThrowArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$ChangeSetMemberPayload>
+        }
+        findMany: {
+          args: Prisma.ChangeSetMemberFindManyArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$ChangeSetMemberPayload>[]
+        }
+        create: {
+          args: Prisma.ChangeSetMemberCreateArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$ChangeSetMemberPayload>
+        }
+        createMany: {
+          args: Prisma.ChangeSetMemberCreateManyArgs<ExtArgs>
+          result: BatchPayload
+        }
+        createManyAndReturn: {
+          args: Prisma.ChangeSetMemberCreateManyAndReturnArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$ChangeSetMemberPayload>[]
+        }
+        delete: {
+          args: Prisma.ChangeSetMemberDeleteArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$ChangeSetMemberPayload>
+        }
+        update: {
+          args: Prisma.ChangeSetMemberUpdateArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$ChangeSetMemberPayload>
+        }
+        deleteMany: {
+          args: Prisma.ChangeSetMemberDeleteManyArgs<ExtArgs>
+          result: BatchPayload
+        }
+        updateMany: {
+          args: Prisma.ChangeSetMemberUpdateManyArgs<ExtArgs>
+          result: BatchPayload
+        }
+        updateManyAndReturn: {
+          args: Prisma.ChangeSetMemberUpdateManyAndReturnArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$ChangeSetMemberPayload>[]
+        }
+        upsert: {
+          args: Prisma.ChangeSetMemberUpsertArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$ChangeSetMemberPayload>
+        }
+        aggregate: {
+          args: Prisma.ChangeSetMemberAggregateArgs<ExtArgs>
+          result: runtime.Types.Utils.Optional<Prisma.AggregateChangeSetMember>
+        }
+        groupBy: {
+          args: Prisma.ChangeSetMemberGroupByArgs<ExtArgs>
+          result: runtime.Types.Utils.Optional<Prisma.ChangeSetMemberGroupByOutputType>[]
+        }
+        count: {
+          args: Prisma.ChangeSetMemberCountArgs<ExtArgs>
+          result: runtime.Types.Utils.Optional<Prisma.ChangeSetMemberCountAggregateOutputType> | number
+        }
+      }
+    }
+    Release: {
+      payload: Prisma.$ReleasePayload<ExtArgs>
+      fields: Prisma.ReleaseFieldRefs
+      operations: {
+        findUnique: {
+          args: Prisma.ReleaseFindUniqueArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$ReleasePayload> | null
+        }
+        findUniqueOrThrow: {
+          args: Prisma.ReleaseFindUniqueOrThrowArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$ReleasePayload>
+        }
+        findFirst: {
+          args: Prisma.ReleaseFindFirstArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$ReleasePayload> | null
+        }
+        findFirstOrThrow: {
+          args: Prisma.ReleaseFindFirstOrThrowArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$ReleasePayload>
+        }
+        findMany: {
+          args: Prisma.ReleaseFindManyArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$ReleasePayload>[]
+        }
+        create: {
+          args: Prisma.ReleaseCreateArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$ReleasePayload>
+        }
+        createMany: {
+          args: Prisma.ReleaseCreateManyArgs<ExtArgs>
+          result: BatchPayload
+        }
+        createManyAndReturn: {
+          args: Prisma.ReleaseCreateManyAndReturnArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$ReleasePayload>[]
+        }
+        delete: {
+          args: Prisma.ReleaseDeleteArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$ReleasePayload>
+        }
+        update: {
+          args: Prisma.ReleaseUpdateArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$ReleasePayload>
+        }
+        deleteMany: {
+          args: Prisma.ReleaseDeleteManyArgs<ExtArgs>
+          result: BatchPayload
+        }
+        updateMany: {
+          args: Prisma.ReleaseUpdateManyArgs<ExtArgs>
+          result: BatchPayload
+        }
+        updateManyAndReturn: {
+          args: Prisma.ReleaseUpdateManyAndReturnArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$ReleasePayload>[]
+        }
+        upsert: {
+          args: Prisma.ReleaseUpsertArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$ReleasePayload>
+        }
+        aggregate: {
+          args: Prisma.ReleaseAggregateArgs<ExtArgs>
+          result: runtime.Types.Utils.Optional<Prisma.AggregateRelease>
+        }
+        groupBy: {
+          args: Prisma.ReleaseGroupByArgs<ExtArgs>
+          result: runtime.Types.Utils.Optional<Prisma.ReleaseGroupByOutputType>[]
+        }
+        count: {
+          args: Prisma.ReleaseCountArgs<ExtArgs>
+          result: runtime.Types.Utils.Optional<Prisma.ReleaseCountAggregateOutputType> | number
         }
       }
     }
@@ -2067,6 +3118,80 @@ export type TypeMap<ExtArgs extends runtime.Types.Extensions.InternalArgs = runt
         }
       }
     }
+    RolloutLook: {
+      payload: Prisma.$RolloutLookPayload<ExtArgs>
+      fields: Prisma.RolloutLookFieldRefs
+      operations: {
+        findUnique: {
+          args: Prisma.RolloutLookFindUniqueArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$RolloutLookPayload> | null
+        }
+        findUniqueOrThrow: {
+          args: Prisma.RolloutLookFindUniqueOrThrowArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$RolloutLookPayload>
+        }
+        findFirst: {
+          args: Prisma.RolloutLookFindFirstArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$RolloutLookPayload> | null
+        }
+        findFirstOrThrow: {
+          args: Prisma.RolloutLookFindFirstOrThrowArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$RolloutLookPayload>
+        }
+        findMany: {
+          args: Prisma.RolloutLookFindManyArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$RolloutLookPayload>[]
+        }
+        create: {
+          args: Prisma.RolloutLookCreateArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$RolloutLookPayload>
+        }
+        createMany: {
+          args: Prisma.RolloutLookCreateManyArgs<ExtArgs>
+          result: BatchPayload
+        }
+        createManyAndReturn: {
+          args: Prisma.RolloutLookCreateManyAndReturnArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$RolloutLookPayload>[]
+        }
+        delete: {
+          args: Prisma.RolloutLookDeleteArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$RolloutLookPayload>
+        }
+        update: {
+          args: Prisma.RolloutLookUpdateArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$RolloutLookPayload>
+        }
+        deleteMany: {
+          args: Prisma.RolloutLookDeleteManyArgs<ExtArgs>
+          result: BatchPayload
+        }
+        updateMany: {
+          args: Prisma.RolloutLookUpdateManyArgs<ExtArgs>
+          result: BatchPayload
+        }
+        updateManyAndReturn: {
+          args: Prisma.RolloutLookUpdateManyAndReturnArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$RolloutLookPayload>[]
+        }
+        upsert: {
+          args: Prisma.RolloutLookUpsertArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$RolloutLookPayload>
+        }
+        aggregate: {
+          args: Prisma.RolloutLookAggregateArgs<ExtArgs>
+          result: runtime.Types.Utils.Optional<Prisma.AggregateRolloutLook>
+        }
+        groupBy: {
+          args: Prisma.RolloutLookGroupByArgs<ExtArgs>
+          result: runtime.Types.Utils.Optional<Prisma.RolloutLookGroupByOutputType>[]
+        }
+        count: {
+          args: Prisma.RolloutLookCountArgs<ExtArgs>
+          result: runtime.Types.Utils.Optional<Prisma.RolloutLookCountAggregateOutputType> | number
+        }
+      }
+    }
     MetricDefinition: {
       payload: Prisma.$MetricDefinitionPayload<ExtArgs>
       fields: Prisma.MetricDefinitionFieldRefs
@@ -2216,7 +3341,14 @@ export const FlagScalarFieldEnum = {
   archivedAt: 'archivedAt',
   revision: 'revision',
   draft: 'draft',
-  signedDefinition: 'signedDefinition'
+  signedDefinition: 'signedDefinition',
+  scope: 'scope',
+  valueSchema: 'valueSchema',
+  activation: 'activation',
+  killActivation: 'killActivation',
+  release: 'release',
+  requires: 'requires',
+  excludes: 'excludes'
 } as const
 
 export type FlagScalarFieldEnum = (typeof FlagScalarFieldEnum)[keyof typeof FlagScalarFieldEnum]
@@ -2288,7 +3420,10 @@ export const VehicleScalarFieldEnum = {
   disconnectedAt: 'disconnectedAt',
   statusPosition: 'statusPosition',
   clockOffsetSeconds: 'clockOffsetSeconds',
-  agentRefusals: 'agentRefusals'
+  agentRefusals: 'agentRefusals',
+  pendingFlags: 'pendingFlags',
+  tags: 'tags',
+  modelChangedAt: 'modelChangedAt'
 } as const
 
 export type VehicleScalarFieldEnum = (typeof VehicleScalarFieldEnum)[keyof typeof VehicleScalarFieldEnum]
@@ -2309,6 +3444,31 @@ export const VehicleConnectionScalarFieldEnum = {
 } as const
 
 export type VehicleConnectionScalarFieldEnum = (typeof VehicleConnectionScalarFieldEnum)[keyof typeof VehicleConnectionScalarFieldEnum]
+
+
+export const VehicleBackupScalarFieldEnum = {
+  vin: 'vin',
+  agent: 'agent',
+  content: 'content',
+  digest: 'digest',
+  backedUpAt: 'backedUpAt'
+} as const
+
+export type VehicleBackupScalarFieldEnum = (typeof VehicleBackupScalarFieldEnum)[keyof typeof VehicleBackupScalarFieldEnum]
+
+
+export const VehicleFaultScalarFieldEnum = {
+  vin: 'vin',
+  environment: 'environment',
+  flagKey: 'flagKey',
+  revision: 'revision',
+  kind: 'kind',
+  message: 'message',
+  occurredAt: 'occurredAt',
+  receivedAt: 'receivedAt'
+} as const
+
+export type VehicleFaultScalarFieldEnum = (typeof VehicleFaultScalarFieldEnum)[keyof typeof VehicleFaultScalarFieldEnum]
 
 
 export const VehicleStatusHeadScalarFieldEnum = {
@@ -2337,10 +3497,31 @@ export const ExperimentScalarFieldEnum = {
   updatedAt: 'updatedAt',
   treatmentShare: 'treatmentShare',
   results: 'results',
-  cancelReason: 'cancelReason'
+  cancelReason: 'cancelReason',
+  secondaryMetrics: 'secondaryMetrics',
+  guardrails: 'guardrails'
 } as const
 
 export type ExperimentScalarFieldEnum = (typeof ExperimentScalarFieldEnum)[keyof typeof ExperimentScalarFieldEnum]
+
+
+export const ExperimentMetricEvidenceScalarFieldEnum = {
+  experimentId: 'experimentId',
+  metric: 'metric',
+  state: 'state',
+  updatedAt: 'updatedAt'
+} as const
+
+export type ExperimentMetricEvidenceScalarFieldEnum = (typeof ExperimentMetricEvidenceScalarFieldEnum)[keyof typeof ExperimentMetricEvidenceScalarFieldEnum]
+
+
+export const ExperimentEvidenceScalarFieldEnum = {
+  experimentId: 'experimentId',
+  state: 'state',
+  updatedAt: 'updatedAt'
+} as const
+
+export type ExperimentEvidenceScalarFieldEnum = (typeof ExperimentEvidenceScalarFieldEnum)[keyof typeof ExperimentEvidenceScalarFieldEnum]
 
 
 export const ExperimentDisturbanceScalarFieldEnum = {
@@ -2348,7 +3529,10 @@ export const ExperimentDisturbanceScalarFieldEnum = {
   experimentId: 'experimentId',
   action: 'action',
   userId: 'userId',
-  createdAt: 'createdAt'
+  createdAt: 'createdAt',
+  salt: 'salt',
+  threshold: 'threshold',
+  flagId: 'flagId'
 } as const
 
 export type ExperimentDisturbanceScalarFieldEnum = (typeof ExperimentDisturbanceScalarFieldEnum)[keyof typeof ExperimentDisturbanceScalarFieldEnum]
@@ -2380,7 +3564,8 @@ export const PersistedOperationScalarFieldEnum = {
   body: 'body',
   createdById: 'createdById',
   createdAt: 'createdAt',
-  updatedAt: 'updatedAt'
+  updatedAt: 'updatedAt',
+  removedAt: 'removedAt'
 } as const
 
 export type PersistedOperationScalarFieldEnum = (typeof PersistedOperationScalarFieldEnum)[keyof typeof PersistedOperationScalarFieldEnum]
@@ -2395,17 +3580,120 @@ export const PersistedOperationKeyScalarFieldEnum = {
 export type PersistedOperationKeyScalarFieldEnum = (typeof PersistedOperationKeyScalarFieldEnum)[keyof typeof PersistedOperationKeyScalarFieldEnum]
 
 
+export const WebhookScalarFieldEnum = {
+  id: 'id',
+  name: 'name',
+  url: 'url',
+  kinds: 'kinds',
+  environments: 'environments',
+  offlinePercent: 'offlinePercent',
+  enabled: 'enabled',
+  disabledReason: 'disabledReason',
+  secretSeed: 'secretSeed',
+  previousSecretSeed: 'previousSecretSeed',
+  previousSecretUntil: 'previousSecretUntil',
+  failingSince: 'failingSince',
+  offlineSince: 'offlineSince',
+  offlineNotified: 'offlineNotified',
+  deletedAt: 'deletedAt',
+  createdById: 'createdById',
+  createdAt: 'createdAt',
+  updatedAt: 'updatedAt'
+} as const
+
+export type WebhookScalarFieldEnum = (typeof WebhookScalarFieldEnum)[keyof typeof WebhookScalarFieldEnum]
+
+
+export const WebhookDeliveryScalarFieldEnum = {
+  id: 'id',
+  webhookId: 'webhookId',
+  kind: 'kind',
+  occurrence: 'occurrence',
+  payload: 'payload',
+  status: 'status',
+  attempts: 'attempts',
+  nextAttemptAt: 'nextAttemptAt',
+  lease: 'lease',
+  lastAttemptAt: 'lastAttemptAt',
+  lastStatus: 'lastStatus',
+  lastFault: 'lastFault',
+  deliveredAt: 'deliveredAt',
+  createdAt: 'createdAt'
+} as const
+
+export type WebhookDeliveryScalarFieldEnum = (typeof WebhookDeliveryScalarFieldEnum)[keyof typeof WebhookDeliveryScalarFieldEnum]
+
+
+export const WebhookCheckScalarFieldEnum = {
+  name: 'name',
+  dueAt: 'dueAt'
+} as const
+
+export type WebhookCheckScalarFieldEnum = (typeof WebhookCheckScalarFieldEnum)[keyof typeof WebhookCheckScalarFieldEnum]
+
+
 export const EnvironmentScalarFieldEnum = {
   name: 'name',
   revision: 'revision',
-  updatedAt: 'updatedAt'
+  updatedAt: 'updatedAt',
+  flagsCheck: 'flagsCheck'
 } as const
 
 export type EnvironmentScalarFieldEnum = (typeof EnvironmentScalarFieldEnum)[keyof typeof EnvironmentScalarFieldEnum]
 
 
+export const ReleasePolicyScalarFieldEnum = {
+  environment: 'environment',
+  stages: 'stages',
+  canary: 'canary',
+  safetyLevels: 'safetyLevels',
+  maximumFaultyVehicles: 'maximumFaultyVehicles',
+  maximumFaultyPercent: 'maximumFaultyPercent',
+  updatedById: 'updatedById',
+  updatedAt: 'updatedAt',
+  proposalId: 'proposalId',
+  proposed: 'proposed',
+  proposedById: 'proposedById',
+  proposedAt: 'proposedAt'
+} as const
+
+export type ReleasePolicyScalarFieldEnum = (typeof ReleasePolicyScalarFieldEnum)[keyof typeof ReleasePolicyScalarFieldEnum]
+
+
+export const SegmentScalarFieldEnum = {
+  key: 'key',
+  name: 'name',
+  conditions: 'conditions',
+  tagChanges: 'tagChanges',
+  createdById: 'createdById',
+  updatedById: 'updatedById',
+  createdAt: 'createdAt',
+  updatedAt: 'updatedAt'
+} as const
+
+export type SegmentScalarFieldEnum = (typeof SegmentScalarFieldEnum)[keyof typeof SegmentScalarFieldEnum]
+
+
+export const VehicleTagScalarFieldEnum = {
+  tag: 'tag',
+  changes: 'changes'
+} as const
+
+export type VehicleTagScalarFieldEnum = (typeof VehicleTagScalarFieldEnum)[keyof typeof VehicleTagScalarFieldEnum]
+
+
+export const ScopedModelScalarFieldEnum = {
+  environment: 'environment',
+  model: 'model',
+  namedAt: 'namedAt'
+} as const
+
+export type ScopedModelScalarFieldEnum = (typeof ScopedModelScalarFieldEnum)[keyof typeof ScopedModelScalarFieldEnum]
+
+
 export const FlagTombstoneScalarFieldEnum = {
   environment: 'environment',
+  partition: 'partition',
   key: 'key',
   revision: 'revision',
   signedDefinition: 'signedDefinition',
@@ -2413,6 +3701,18 @@ export const FlagTombstoneScalarFieldEnum = {
 } as const
 
 export type FlagTombstoneScalarFieldEnum = (typeof FlagTombstoneScalarFieldEnum)[keyof typeof FlagTombstoneScalarFieldEnum]
+
+
+export const FlagVersionScalarFieldEnum = {
+  flagId: 'flagId',
+  environment: 'environment',
+  revision: 'revision',
+  content: 'content',
+  createdById: 'createdById',
+  createdAt: 'createdAt'
+} as const
+
+export type FlagVersionScalarFieldEnum = (typeof FlagVersionScalarFieldEnum)[keyof typeof FlagVersionScalarFieldEnum]
 
 
 export const ChangeRequestScalarFieldEnum = {
@@ -2434,6 +3734,46 @@ export const ChangeRequestScalarFieldEnum = {
 } as const
 
 export type ChangeRequestScalarFieldEnum = (typeof ChangeRequestScalarFieldEnum)[keyof typeof ChangeRequestScalarFieldEnum]
+
+
+export const ChangeSetMemberScalarFieldEnum = {
+  changeRequestId: 'changeRequestId',
+  position: 'position',
+  flagId: 'flagId',
+  action: 'action',
+  flagRevision: 'flagRevision',
+  beforeValue: 'beforeValue',
+  afterValue: 'afterValue',
+  proposed: 'proposed'
+} as const
+
+export type ChangeSetMemberScalarFieldEnum = (typeof ChangeSetMemberScalarFieldEnum)[keyof typeof ChangeSetMemberScalarFieldEnum]
+
+
+export const ReleaseScalarFieldEnum = {
+  id: 'id',
+  ring: 'ring',
+  flagId: 'flagId',
+  environment: 'environment',
+  status: 'status',
+  stage: 'stage',
+  percentage: 'percentage',
+  stages: 'stages',
+  canary: 'canary',
+  maximumFaultyVehicles: 'maximumFaultyVehicles',
+  maximumFaultyPercent: 'maximumFaultyPercent',
+  content: 'content',
+  revision: 'revision',
+  startedRevision: 'startedRevision',
+  reason: 'reason',
+  startedById: 'startedById',
+  startedAt: 'startedAt',
+  stageStartedAt: 'stageStartedAt',
+  dueAt: 'dueAt',
+  endedAt: 'endedAt'
+} as const
+
+export type ReleaseScalarFieldEnum = (typeof ReleaseScalarFieldEnum)[keyof typeof ReleaseScalarFieldEnum]
 
 
 export const RolloutScalarFieldEnum = {
@@ -2503,6 +3843,22 @@ export const RolloutEvidenceScalarFieldEnum = {
 } as const
 
 export type RolloutEvidenceScalarFieldEnum = (typeof RolloutEvidenceScalarFieldEnum)[keyof typeof RolloutEvidenceScalarFieldEnum]
+
+
+export const RolloutLookScalarFieldEnum = {
+  rolloutId: 'rolloutId',
+  at: 'at',
+  watch: 'watch',
+  verdict: 'verdict',
+  controlVehicles: 'controlVehicles',
+  treatmentVehicles: 'treatmentVehicles',
+  controlMean: 'controlMean',
+  treatmentMean: 'treatmentMean',
+  worsePercent: 'worsePercent',
+  worsePercentAtLeast: 'worsePercentAtLeast'
+} as const
+
+export type RolloutLookScalarFieldEnum = (typeof RolloutLookScalarFieldEnum)[keyof typeof RolloutLookScalarFieldEnum]
 
 
 export const MetricDefinitionScalarFieldEnum = {
@@ -2679,6 +4035,20 @@ export type FloatFieldRefInput<$PrismaModel> = FieldRefInputType<$PrismaModel, '
 export type ListFloatFieldRefInput<$PrismaModel> = FieldRefInputType<$PrismaModel, 'Float[]'>
     
 
+
+/**
+ * Reference to a field of type 'Bytes'
+ */
+export type BytesFieldRefInput<$PrismaModel> = FieldRefInputType<$PrismaModel, 'Bytes'>
+    
+
+
+/**
+ * Reference to a field of type 'Bytes[]'
+ */
+export type ListBytesFieldRefInput<$PrismaModel> = FieldRefInputType<$PrismaModel, 'Bytes[]'>
+    
+
 /**
  * Batch Payload for updateMany & deleteMany & createMany
  */
@@ -2838,20 +4208,35 @@ export type GlobalOmitConfig = {
   vehicle?: Prisma.VehicleOmit
   gatewayLease?: Prisma.GatewayLeaseOmit
   vehicleConnection?: Prisma.VehicleConnectionOmit
+  vehicleBackup?: Prisma.VehicleBackupOmit
+  vehicleFault?: Prisma.VehicleFaultOmit
   vehicleStatusHead?: Prisma.VehicleStatusHeadOmit
   experiment?: Prisma.ExperimentOmit
+  experimentMetricEvidence?: Prisma.ExperimentMetricEvidenceOmit
+  experimentEvidence?: Prisma.ExperimentEvidenceOmit
   experimentDisturbance?: Prisma.ExperimentDisturbanceOmit
   apiKey?: Prisma.ApiKeyOmit
   persistedOperation?: Prisma.PersistedOperationOmit
   persistedOperationKey?: Prisma.PersistedOperationKeyOmit
+  webhook?: Prisma.WebhookOmit
+  webhookDelivery?: Prisma.WebhookDeliveryOmit
+  webhookCheck?: Prisma.WebhookCheckOmit
   environment?: Prisma.EnvironmentOmit
+  releasePolicy?: Prisma.ReleasePolicyOmit
+  segment?: Prisma.SegmentOmit
+  vehicleTag?: Prisma.VehicleTagOmit
+  scopedModel?: Prisma.ScopedModelOmit
   flagTombstone?: Prisma.FlagTombstoneOmit
+  flagVersion?: Prisma.FlagVersionOmit
   changeRequest?: Prisma.ChangeRequestOmit
+  changeSetMember?: Prisma.ChangeSetMemberOmit
+  release?: Prisma.ReleaseOmit
   rollout?: Prisma.RolloutOmit
   rolloutStep?: Prisma.RolloutStepOmit
   rolloutGuard?: Prisma.RolloutGuardOmit
   rolloutVerdict?: Prisma.RolloutVerdictOmit
   rolloutEvidence?: Prisma.RolloutEvidenceOmit
+  rolloutLook?: Prisma.RolloutLookOmit
   metricDefinition?: Prisma.MetricDefinitionOmit
 }
 

@@ -59,20 +59,35 @@ export const ModelName = {
   Vehicle: 'Vehicle',
   GatewayLease: 'GatewayLease',
   VehicleConnection: 'VehicleConnection',
+  VehicleBackup: 'VehicleBackup',
+  VehicleFault: 'VehicleFault',
   VehicleStatusHead: 'VehicleStatusHead',
   Experiment: 'Experiment',
+  ExperimentMetricEvidence: 'ExperimentMetricEvidence',
+  ExperimentEvidence: 'ExperimentEvidence',
   ExperimentDisturbance: 'ExperimentDisturbance',
   ApiKey: 'ApiKey',
   PersistedOperation: 'PersistedOperation',
   PersistedOperationKey: 'PersistedOperationKey',
+  Webhook: 'Webhook',
+  WebhookDelivery: 'WebhookDelivery',
+  WebhookCheck: 'WebhookCheck',
   Environment: 'Environment',
+  ReleasePolicy: 'ReleasePolicy',
+  Segment: 'Segment',
+  VehicleTag: 'VehicleTag',
+  ScopedModel: 'ScopedModel',
   FlagTombstone: 'FlagTombstone',
+  FlagVersion: 'FlagVersion',
   ChangeRequest: 'ChangeRequest',
+  ChangeSetMember: 'ChangeSetMember',
+  Release: 'Release',
   Rollout: 'Rollout',
   RolloutStep: 'RolloutStep',
   RolloutGuard: 'RolloutGuard',
   RolloutVerdict: 'RolloutVerdict',
   RolloutEvidence: 'RolloutEvidence',
+  RolloutLook: 'RolloutLook',
   MetricDefinition: 'MetricDefinition'
 } as const
 
@@ -128,7 +143,14 @@ export const FlagScalarFieldEnum = {
   archivedAt: 'archivedAt',
   revision: 'revision',
   draft: 'draft',
-  signedDefinition: 'signedDefinition'
+  signedDefinition: 'signedDefinition',
+  scope: 'scope',
+  valueSchema: 'valueSchema',
+  activation: 'activation',
+  killActivation: 'killActivation',
+  release: 'release',
+  requires: 'requires',
+  excludes: 'excludes'
 } as const
 
 export type FlagScalarFieldEnum = (typeof FlagScalarFieldEnum)[keyof typeof FlagScalarFieldEnum]
@@ -200,7 +222,10 @@ export const VehicleScalarFieldEnum = {
   disconnectedAt: 'disconnectedAt',
   statusPosition: 'statusPosition',
   clockOffsetSeconds: 'clockOffsetSeconds',
-  agentRefusals: 'agentRefusals'
+  agentRefusals: 'agentRefusals',
+  pendingFlags: 'pendingFlags',
+  tags: 'tags',
+  modelChangedAt: 'modelChangedAt'
 } as const
 
 export type VehicleScalarFieldEnum = (typeof VehicleScalarFieldEnum)[keyof typeof VehicleScalarFieldEnum]
@@ -221,6 +246,31 @@ export const VehicleConnectionScalarFieldEnum = {
 } as const
 
 export type VehicleConnectionScalarFieldEnum = (typeof VehicleConnectionScalarFieldEnum)[keyof typeof VehicleConnectionScalarFieldEnum]
+
+
+export const VehicleBackupScalarFieldEnum = {
+  vin: 'vin',
+  agent: 'agent',
+  content: 'content',
+  digest: 'digest',
+  backedUpAt: 'backedUpAt'
+} as const
+
+export type VehicleBackupScalarFieldEnum = (typeof VehicleBackupScalarFieldEnum)[keyof typeof VehicleBackupScalarFieldEnum]
+
+
+export const VehicleFaultScalarFieldEnum = {
+  vin: 'vin',
+  environment: 'environment',
+  flagKey: 'flagKey',
+  revision: 'revision',
+  kind: 'kind',
+  message: 'message',
+  occurredAt: 'occurredAt',
+  receivedAt: 'receivedAt'
+} as const
+
+export type VehicleFaultScalarFieldEnum = (typeof VehicleFaultScalarFieldEnum)[keyof typeof VehicleFaultScalarFieldEnum]
 
 
 export const VehicleStatusHeadScalarFieldEnum = {
@@ -249,10 +299,31 @@ export const ExperimentScalarFieldEnum = {
   updatedAt: 'updatedAt',
   treatmentShare: 'treatmentShare',
   results: 'results',
-  cancelReason: 'cancelReason'
+  cancelReason: 'cancelReason',
+  secondaryMetrics: 'secondaryMetrics',
+  guardrails: 'guardrails'
 } as const
 
 export type ExperimentScalarFieldEnum = (typeof ExperimentScalarFieldEnum)[keyof typeof ExperimentScalarFieldEnum]
+
+
+export const ExperimentMetricEvidenceScalarFieldEnum = {
+  experimentId: 'experimentId',
+  metric: 'metric',
+  state: 'state',
+  updatedAt: 'updatedAt'
+} as const
+
+export type ExperimentMetricEvidenceScalarFieldEnum = (typeof ExperimentMetricEvidenceScalarFieldEnum)[keyof typeof ExperimentMetricEvidenceScalarFieldEnum]
+
+
+export const ExperimentEvidenceScalarFieldEnum = {
+  experimentId: 'experimentId',
+  state: 'state',
+  updatedAt: 'updatedAt'
+} as const
+
+export type ExperimentEvidenceScalarFieldEnum = (typeof ExperimentEvidenceScalarFieldEnum)[keyof typeof ExperimentEvidenceScalarFieldEnum]
 
 
 export const ExperimentDisturbanceScalarFieldEnum = {
@@ -260,7 +331,10 @@ export const ExperimentDisturbanceScalarFieldEnum = {
   experimentId: 'experimentId',
   action: 'action',
   userId: 'userId',
-  createdAt: 'createdAt'
+  createdAt: 'createdAt',
+  salt: 'salt',
+  threshold: 'threshold',
+  flagId: 'flagId'
 } as const
 
 export type ExperimentDisturbanceScalarFieldEnum = (typeof ExperimentDisturbanceScalarFieldEnum)[keyof typeof ExperimentDisturbanceScalarFieldEnum]
@@ -292,7 +366,8 @@ export const PersistedOperationScalarFieldEnum = {
   body: 'body',
   createdById: 'createdById',
   createdAt: 'createdAt',
-  updatedAt: 'updatedAt'
+  updatedAt: 'updatedAt',
+  removedAt: 'removedAt'
 } as const
 
 export type PersistedOperationScalarFieldEnum = (typeof PersistedOperationScalarFieldEnum)[keyof typeof PersistedOperationScalarFieldEnum]
@@ -307,17 +382,120 @@ export const PersistedOperationKeyScalarFieldEnum = {
 export type PersistedOperationKeyScalarFieldEnum = (typeof PersistedOperationKeyScalarFieldEnum)[keyof typeof PersistedOperationKeyScalarFieldEnum]
 
 
+export const WebhookScalarFieldEnum = {
+  id: 'id',
+  name: 'name',
+  url: 'url',
+  kinds: 'kinds',
+  environments: 'environments',
+  offlinePercent: 'offlinePercent',
+  enabled: 'enabled',
+  disabledReason: 'disabledReason',
+  secretSeed: 'secretSeed',
+  previousSecretSeed: 'previousSecretSeed',
+  previousSecretUntil: 'previousSecretUntil',
+  failingSince: 'failingSince',
+  offlineSince: 'offlineSince',
+  offlineNotified: 'offlineNotified',
+  deletedAt: 'deletedAt',
+  createdById: 'createdById',
+  createdAt: 'createdAt',
+  updatedAt: 'updatedAt'
+} as const
+
+export type WebhookScalarFieldEnum = (typeof WebhookScalarFieldEnum)[keyof typeof WebhookScalarFieldEnum]
+
+
+export const WebhookDeliveryScalarFieldEnum = {
+  id: 'id',
+  webhookId: 'webhookId',
+  kind: 'kind',
+  occurrence: 'occurrence',
+  payload: 'payload',
+  status: 'status',
+  attempts: 'attempts',
+  nextAttemptAt: 'nextAttemptAt',
+  lease: 'lease',
+  lastAttemptAt: 'lastAttemptAt',
+  lastStatus: 'lastStatus',
+  lastFault: 'lastFault',
+  deliveredAt: 'deliveredAt',
+  createdAt: 'createdAt'
+} as const
+
+export type WebhookDeliveryScalarFieldEnum = (typeof WebhookDeliveryScalarFieldEnum)[keyof typeof WebhookDeliveryScalarFieldEnum]
+
+
+export const WebhookCheckScalarFieldEnum = {
+  name: 'name',
+  dueAt: 'dueAt'
+} as const
+
+export type WebhookCheckScalarFieldEnum = (typeof WebhookCheckScalarFieldEnum)[keyof typeof WebhookCheckScalarFieldEnum]
+
+
 export const EnvironmentScalarFieldEnum = {
   name: 'name',
   revision: 'revision',
-  updatedAt: 'updatedAt'
+  updatedAt: 'updatedAt',
+  flagsCheck: 'flagsCheck'
 } as const
 
 export type EnvironmentScalarFieldEnum = (typeof EnvironmentScalarFieldEnum)[keyof typeof EnvironmentScalarFieldEnum]
 
 
+export const ReleasePolicyScalarFieldEnum = {
+  environment: 'environment',
+  stages: 'stages',
+  canary: 'canary',
+  safetyLevels: 'safetyLevels',
+  maximumFaultyVehicles: 'maximumFaultyVehicles',
+  maximumFaultyPercent: 'maximumFaultyPercent',
+  updatedById: 'updatedById',
+  updatedAt: 'updatedAt',
+  proposalId: 'proposalId',
+  proposed: 'proposed',
+  proposedById: 'proposedById',
+  proposedAt: 'proposedAt'
+} as const
+
+export type ReleasePolicyScalarFieldEnum = (typeof ReleasePolicyScalarFieldEnum)[keyof typeof ReleasePolicyScalarFieldEnum]
+
+
+export const SegmentScalarFieldEnum = {
+  key: 'key',
+  name: 'name',
+  conditions: 'conditions',
+  tagChanges: 'tagChanges',
+  createdById: 'createdById',
+  updatedById: 'updatedById',
+  createdAt: 'createdAt',
+  updatedAt: 'updatedAt'
+} as const
+
+export type SegmentScalarFieldEnum = (typeof SegmentScalarFieldEnum)[keyof typeof SegmentScalarFieldEnum]
+
+
+export const VehicleTagScalarFieldEnum = {
+  tag: 'tag',
+  changes: 'changes'
+} as const
+
+export type VehicleTagScalarFieldEnum = (typeof VehicleTagScalarFieldEnum)[keyof typeof VehicleTagScalarFieldEnum]
+
+
+export const ScopedModelScalarFieldEnum = {
+  environment: 'environment',
+  model: 'model',
+  namedAt: 'namedAt'
+} as const
+
+export type ScopedModelScalarFieldEnum = (typeof ScopedModelScalarFieldEnum)[keyof typeof ScopedModelScalarFieldEnum]
+
+
 export const FlagTombstoneScalarFieldEnum = {
   environment: 'environment',
+  partition: 'partition',
   key: 'key',
   revision: 'revision',
   signedDefinition: 'signedDefinition',
@@ -325,6 +503,18 @@ export const FlagTombstoneScalarFieldEnum = {
 } as const
 
 export type FlagTombstoneScalarFieldEnum = (typeof FlagTombstoneScalarFieldEnum)[keyof typeof FlagTombstoneScalarFieldEnum]
+
+
+export const FlagVersionScalarFieldEnum = {
+  flagId: 'flagId',
+  environment: 'environment',
+  revision: 'revision',
+  content: 'content',
+  createdById: 'createdById',
+  createdAt: 'createdAt'
+} as const
+
+export type FlagVersionScalarFieldEnum = (typeof FlagVersionScalarFieldEnum)[keyof typeof FlagVersionScalarFieldEnum]
 
 
 export const ChangeRequestScalarFieldEnum = {
@@ -346,6 +536,46 @@ export const ChangeRequestScalarFieldEnum = {
 } as const
 
 export type ChangeRequestScalarFieldEnum = (typeof ChangeRequestScalarFieldEnum)[keyof typeof ChangeRequestScalarFieldEnum]
+
+
+export const ChangeSetMemberScalarFieldEnum = {
+  changeRequestId: 'changeRequestId',
+  position: 'position',
+  flagId: 'flagId',
+  action: 'action',
+  flagRevision: 'flagRevision',
+  beforeValue: 'beforeValue',
+  afterValue: 'afterValue',
+  proposed: 'proposed'
+} as const
+
+export type ChangeSetMemberScalarFieldEnum = (typeof ChangeSetMemberScalarFieldEnum)[keyof typeof ChangeSetMemberScalarFieldEnum]
+
+
+export const ReleaseScalarFieldEnum = {
+  id: 'id',
+  ring: 'ring',
+  flagId: 'flagId',
+  environment: 'environment',
+  status: 'status',
+  stage: 'stage',
+  percentage: 'percentage',
+  stages: 'stages',
+  canary: 'canary',
+  maximumFaultyVehicles: 'maximumFaultyVehicles',
+  maximumFaultyPercent: 'maximumFaultyPercent',
+  content: 'content',
+  revision: 'revision',
+  startedRevision: 'startedRevision',
+  reason: 'reason',
+  startedById: 'startedById',
+  startedAt: 'startedAt',
+  stageStartedAt: 'stageStartedAt',
+  dueAt: 'dueAt',
+  endedAt: 'endedAt'
+} as const
+
+export type ReleaseScalarFieldEnum = (typeof ReleaseScalarFieldEnum)[keyof typeof ReleaseScalarFieldEnum]
 
 
 export const RolloutScalarFieldEnum = {
@@ -415,6 +645,22 @@ export const RolloutEvidenceScalarFieldEnum = {
 } as const
 
 export type RolloutEvidenceScalarFieldEnum = (typeof RolloutEvidenceScalarFieldEnum)[keyof typeof RolloutEvidenceScalarFieldEnum]
+
+
+export const RolloutLookScalarFieldEnum = {
+  rolloutId: 'rolloutId',
+  at: 'at',
+  watch: 'watch',
+  verdict: 'verdict',
+  controlVehicles: 'controlVehicles',
+  treatmentVehicles: 'treatmentVehicles',
+  controlMean: 'controlMean',
+  treatmentMean: 'treatmentMean',
+  worsePercent: 'worsePercent',
+  worsePercentAtLeast: 'worsePercentAtLeast'
+} as const
+
+export type RolloutLookScalarFieldEnum = (typeof RolloutLookScalarFieldEnum)[keyof typeof RolloutLookScalarFieldEnum]
 
 
 export const MetricDefinitionScalarFieldEnum = {

@@ -287,6 +287,7 @@ export type ChangeRequestWhereInput = {
   flag?: Prisma.XOR<Prisma.FlagScalarRelationFilter, Prisma.FlagWhereInput>
   requestedBy?: Prisma.XOR<Prisma.UserScalarRelationFilter, Prisma.UserWhereInput>
   reviewedBy?: Prisma.XOR<Prisma.UserNullableScalarRelationFilter, Prisma.UserWhereInput> | null
+  members?: Prisma.ChangeSetMemberListRelationFilter
   rollouts?: Prisma.RolloutListRelationFilter
 }
 
@@ -309,6 +310,7 @@ export type ChangeRequestOrderByWithRelationInput = {
   flag?: Prisma.FlagOrderByWithRelationInput
   requestedBy?: Prisma.UserOrderByWithRelationInput
   reviewedBy?: Prisma.UserOrderByWithRelationInput
+  members?: Prisma.ChangeSetMemberOrderByRelationAggregateInput
   rollouts?: Prisma.RolloutOrderByRelationAggregateInput
 }
 
@@ -334,6 +336,7 @@ export type ChangeRequestWhereUniqueInput = Prisma.AtLeast<{
   flag?: Prisma.XOR<Prisma.FlagScalarRelationFilter, Prisma.FlagWhereInput>
   requestedBy?: Prisma.XOR<Prisma.UserScalarRelationFilter, Prisma.UserWhereInput>
   reviewedBy?: Prisma.XOR<Prisma.UserNullableScalarRelationFilter, Prisma.UserWhereInput> | null
+  members?: Prisma.ChangeSetMemberListRelationFilter
   rollouts?: Prisma.RolloutListRelationFilter
 }, "id">
 
@@ -397,6 +400,7 @@ export type ChangeRequestCreateInput = {
   flag: Prisma.FlagCreateNestedOneWithoutChangeRequestsInput
   requestedBy: Prisma.UserCreateNestedOneWithoutRequestedInput
   reviewedBy?: Prisma.UserCreateNestedOneWithoutReviewedInput
+  members?: Prisma.ChangeSetMemberCreateNestedManyWithoutChangeRequestInput
   rollouts?: Prisma.RolloutCreateNestedManyWithoutChangeRequestInput
 }
 
@@ -416,6 +420,7 @@ export type ChangeRequestUncheckedCreateInput = {
   createdAt?: Date | string
   updatedAt?: Date | string
   force?: boolean
+  members?: Prisma.ChangeSetMemberUncheckedCreateNestedManyWithoutChangeRequestInput
   rollouts?: Prisma.RolloutUncheckedCreateNestedManyWithoutChangeRequestInput
 }
 
@@ -435,6 +440,7 @@ export type ChangeRequestUpdateInput = {
   flag?: Prisma.FlagUpdateOneRequiredWithoutChangeRequestsNestedInput
   requestedBy?: Prisma.UserUpdateOneRequiredWithoutRequestedNestedInput
   reviewedBy?: Prisma.UserUpdateOneWithoutReviewedNestedInput
+  members?: Prisma.ChangeSetMemberUpdateManyWithoutChangeRequestNestedInput
   rollouts?: Prisma.RolloutUpdateManyWithoutChangeRequestNestedInput
 }
 
@@ -454,6 +460,7 @@ export type ChangeRequestUncheckedUpdateInput = {
   createdAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
   updatedAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
   force?: Prisma.BoolFieldUpdateOperationsInput | boolean
+  members?: Prisma.ChangeSetMemberUncheckedUpdateManyWithoutChangeRequestNestedInput
   rollouts?: Prisma.RolloutUncheckedUpdateManyWithoutChangeRequestNestedInput
 }
 
@@ -572,6 +579,11 @@ export type ChangeRequestMinOrderByAggregateInput = {
 
 export type ChangeRequestSumOrderByAggregateInput = {
   flagRevision?: Prisma.SortOrder
+}
+
+export type ChangeRequestScalarRelationFilter = {
+  is?: Prisma.ChangeRequestWhereInput
+  isNot?: Prisma.ChangeRequestWhereInput
 }
 
 export type ChangeRequestNullableScalarRelationFilter = {
@@ -705,6 +717,20 @@ export type ChangeRequestUncheckedUpdateManyWithoutFlagNestedInput = {
   deleteMany?: Prisma.ChangeRequestScalarWhereInput | Prisma.ChangeRequestScalarWhereInput[]
 }
 
+export type ChangeRequestCreateNestedOneWithoutMembersInput = {
+  create?: Prisma.XOR<Prisma.ChangeRequestCreateWithoutMembersInput, Prisma.ChangeRequestUncheckedCreateWithoutMembersInput>
+  connectOrCreate?: Prisma.ChangeRequestCreateOrConnectWithoutMembersInput
+  connect?: Prisma.ChangeRequestWhereUniqueInput
+}
+
+export type ChangeRequestUpdateOneRequiredWithoutMembersNestedInput = {
+  create?: Prisma.XOR<Prisma.ChangeRequestCreateWithoutMembersInput, Prisma.ChangeRequestUncheckedCreateWithoutMembersInput>
+  connectOrCreate?: Prisma.ChangeRequestCreateOrConnectWithoutMembersInput
+  upsert?: Prisma.ChangeRequestUpsertWithoutMembersInput
+  connect?: Prisma.ChangeRequestWhereUniqueInput
+  update?: Prisma.XOR<Prisma.XOR<Prisma.ChangeRequestUpdateToOneWithWhereWithoutMembersInput, Prisma.ChangeRequestUpdateWithoutMembersInput>, Prisma.ChangeRequestUncheckedUpdateWithoutMembersInput>
+}
+
 export type ChangeRequestCreateNestedOneWithoutRolloutsInput = {
   create?: Prisma.XOR<Prisma.ChangeRequestCreateWithoutRolloutsInput, Prisma.ChangeRequestUncheckedCreateWithoutRolloutsInput>
   connectOrCreate?: Prisma.ChangeRequestCreateOrConnectWithoutRolloutsInput
@@ -736,6 +762,7 @@ export type ChangeRequestCreateWithoutRequestedByInput = {
   force?: boolean
   flag: Prisma.FlagCreateNestedOneWithoutChangeRequestsInput
   reviewedBy?: Prisma.UserCreateNestedOneWithoutReviewedInput
+  members?: Prisma.ChangeSetMemberCreateNestedManyWithoutChangeRequestInput
   rollouts?: Prisma.RolloutCreateNestedManyWithoutChangeRequestInput
 }
 
@@ -754,6 +781,7 @@ export type ChangeRequestUncheckedCreateWithoutRequestedByInput = {
   createdAt?: Date | string
   updatedAt?: Date | string
   force?: boolean
+  members?: Prisma.ChangeSetMemberUncheckedCreateNestedManyWithoutChangeRequestInput
   rollouts?: Prisma.RolloutUncheckedCreateNestedManyWithoutChangeRequestInput
 }
 
@@ -782,6 +810,7 @@ export type ChangeRequestCreateWithoutReviewedByInput = {
   force?: boolean
   flag: Prisma.FlagCreateNestedOneWithoutChangeRequestsInput
   requestedBy: Prisma.UserCreateNestedOneWithoutRequestedInput
+  members?: Prisma.ChangeSetMemberCreateNestedManyWithoutChangeRequestInput
   rollouts?: Prisma.RolloutCreateNestedManyWithoutChangeRequestInput
 }
 
@@ -800,6 +829,7 @@ export type ChangeRequestUncheckedCreateWithoutReviewedByInput = {
   createdAt?: Date | string
   updatedAt?: Date | string
   force?: boolean
+  members?: Prisma.ChangeSetMemberUncheckedCreateNestedManyWithoutChangeRequestInput
   rollouts?: Prisma.RolloutUncheckedCreateNestedManyWithoutChangeRequestInput
 }
 
@@ -881,6 +911,7 @@ export type ChangeRequestCreateWithoutFlagInput = {
   force?: boolean
   requestedBy: Prisma.UserCreateNestedOneWithoutRequestedInput
   reviewedBy?: Prisma.UserCreateNestedOneWithoutReviewedInput
+  members?: Prisma.ChangeSetMemberCreateNestedManyWithoutChangeRequestInput
   rollouts?: Prisma.RolloutCreateNestedManyWithoutChangeRequestInput
 }
 
@@ -899,6 +930,7 @@ export type ChangeRequestUncheckedCreateWithoutFlagInput = {
   createdAt?: Date | string
   updatedAt?: Date | string
   force?: boolean
+  members?: Prisma.ChangeSetMemberUncheckedCreateNestedManyWithoutChangeRequestInput
   rollouts?: Prisma.RolloutUncheckedCreateNestedManyWithoutChangeRequestInput
 }
 
@@ -928,6 +960,98 @@ export type ChangeRequestUpdateManyWithWhereWithoutFlagInput = {
   data: Prisma.XOR<Prisma.ChangeRequestUpdateManyMutationInput, Prisma.ChangeRequestUncheckedUpdateManyWithoutFlagInput>
 }
 
+export type ChangeRequestCreateWithoutMembersInput = {
+  id?: string
+  action: string
+  flagRevision: bigint | number
+  beforeValue?: Prisma.NullableJsonNullValueInput | runtime.InputJsonValue
+  afterValue?: Prisma.NullableJsonNullValueInput | runtime.InputJsonValue
+  proposed: Prisma.JsonNullValueInput | runtime.InputJsonValue
+  status?: string
+  comment?: string | null
+  reviewedAt?: Date | string | null
+  createdAt?: Date | string
+  updatedAt?: Date | string
+  force?: boolean
+  flag: Prisma.FlagCreateNestedOneWithoutChangeRequestsInput
+  requestedBy: Prisma.UserCreateNestedOneWithoutRequestedInput
+  reviewedBy?: Prisma.UserCreateNestedOneWithoutReviewedInput
+  rollouts?: Prisma.RolloutCreateNestedManyWithoutChangeRequestInput
+}
+
+export type ChangeRequestUncheckedCreateWithoutMembersInput = {
+  id?: string
+  flagId: string
+  action: string
+  flagRevision: bigint | number
+  beforeValue?: Prisma.NullableJsonNullValueInput | runtime.InputJsonValue
+  afterValue?: Prisma.NullableJsonNullValueInput | runtime.InputJsonValue
+  proposed: Prisma.JsonNullValueInput | runtime.InputJsonValue
+  status?: string
+  requestedById: string
+  reviewedById?: string | null
+  comment?: string | null
+  reviewedAt?: Date | string | null
+  createdAt?: Date | string
+  updatedAt?: Date | string
+  force?: boolean
+  rollouts?: Prisma.RolloutUncheckedCreateNestedManyWithoutChangeRequestInput
+}
+
+export type ChangeRequestCreateOrConnectWithoutMembersInput = {
+  where: Prisma.ChangeRequestWhereUniqueInput
+  create: Prisma.XOR<Prisma.ChangeRequestCreateWithoutMembersInput, Prisma.ChangeRequestUncheckedCreateWithoutMembersInput>
+}
+
+export type ChangeRequestUpsertWithoutMembersInput = {
+  update: Prisma.XOR<Prisma.ChangeRequestUpdateWithoutMembersInput, Prisma.ChangeRequestUncheckedUpdateWithoutMembersInput>
+  create: Prisma.XOR<Prisma.ChangeRequestCreateWithoutMembersInput, Prisma.ChangeRequestUncheckedCreateWithoutMembersInput>
+  where?: Prisma.ChangeRequestWhereInput
+}
+
+export type ChangeRequestUpdateToOneWithWhereWithoutMembersInput = {
+  where?: Prisma.ChangeRequestWhereInput
+  data: Prisma.XOR<Prisma.ChangeRequestUpdateWithoutMembersInput, Prisma.ChangeRequestUncheckedUpdateWithoutMembersInput>
+}
+
+export type ChangeRequestUpdateWithoutMembersInput = {
+  id?: Prisma.StringFieldUpdateOperationsInput | string
+  action?: Prisma.StringFieldUpdateOperationsInput | string
+  flagRevision?: Prisma.BigIntFieldUpdateOperationsInput | bigint | number
+  beforeValue?: Prisma.NullableJsonNullValueInput | runtime.InputJsonValue
+  afterValue?: Prisma.NullableJsonNullValueInput | runtime.InputJsonValue
+  proposed?: Prisma.JsonNullValueInput | runtime.InputJsonValue
+  status?: Prisma.StringFieldUpdateOperationsInput | string
+  comment?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
+  reviewedAt?: Prisma.NullableDateTimeFieldUpdateOperationsInput | Date | string | null
+  createdAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
+  updatedAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
+  force?: Prisma.BoolFieldUpdateOperationsInput | boolean
+  flag?: Prisma.FlagUpdateOneRequiredWithoutChangeRequestsNestedInput
+  requestedBy?: Prisma.UserUpdateOneRequiredWithoutRequestedNestedInput
+  reviewedBy?: Prisma.UserUpdateOneWithoutReviewedNestedInput
+  rollouts?: Prisma.RolloutUpdateManyWithoutChangeRequestNestedInput
+}
+
+export type ChangeRequestUncheckedUpdateWithoutMembersInput = {
+  id?: Prisma.StringFieldUpdateOperationsInput | string
+  flagId?: Prisma.StringFieldUpdateOperationsInput | string
+  action?: Prisma.StringFieldUpdateOperationsInput | string
+  flagRevision?: Prisma.BigIntFieldUpdateOperationsInput | bigint | number
+  beforeValue?: Prisma.NullableJsonNullValueInput | runtime.InputJsonValue
+  afterValue?: Prisma.NullableJsonNullValueInput | runtime.InputJsonValue
+  proposed?: Prisma.JsonNullValueInput | runtime.InputJsonValue
+  status?: Prisma.StringFieldUpdateOperationsInput | string
+  requestedById?: Prisma.StringFieldUpdateOperationsInput | string
+  reviewedById?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
+  comment?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
+  reviewedAt?: Prisma.NullableDateTimeFieldUpdateOperationsInput | Date | string | null
+  createdAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
+  updatedAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
+  force?: Prisma.BoolFieldUpdateOperationsInput | boolean
+  rollouts?: Prisma.RolloutUncheckedUpdateManyWithoutChangeRequestNestedInput
+}
+
 export type ChangeRequestCreateWithoutRolloutsInput = {
   id?: string
   action: string
@@ -944,6 +1068,7 @@ export type ChangeRequestCreateWithoutRolloutsInput = {
   flag: Prisma.FlagCreateNestedOneWithoutChangeRequestsInput
   requestedBy: Prisma.UserCreateNestedOneWithoutRequestedInput
   reviewedBy?: Prisma.UserCreateNestedOneWithoutReviewedInput
+  members?: Prisma.ChangeSetMemberCreateNestedManyWithoutChangeRequestInput
 }
 
 export type ChangeRequestUncheckedCreateWithoutRolloutsInput = {
@@ -962,6 +1087,7 @@ export type ChangeRequestUncheckedCreateWithoutRolloutsInput = {
   createdAt?: Date | string
   updatedAt?: Date | string
   force?: boolean
+  members?: Prisma.ChangeSetMemberUncheckedCreateNestedManyWithoutChangeRequestInput
 }
 
 export type ChangeRequestCreateOrConnectWithoutRolloutsInput = {
@@ -996,6 +1122,7 @@ export type ChangeRequestUpdateWithoutRolloutsInput = {
   flag?: Prisma.FlagUpdateOneRequiredWithoutChangeRequestsNestedInput
   requestedBy?: Prisma.UserUpdateOneRequiredWithoutRequestedNestedInput
   reviewedBy?: Prisma.UserUpdateOneWithoutReviewedNestedInput
+  members?: Prisma.ChangeSetMemberUpdateManyWithoutChangeRequestNestedInput
 }
 
 export type ChangeRequestUncheckedUpdateWithoutRolloutsInput = {
@@ -1014,6 +1141,7 @@ export type ChangeRequestUncheckedUpdateWithoutRolloutsInput = {
   createdAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
   updatedAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
   force?: Prisma.BoolFieldUpdateOperationsInput | boolean
+  members?: Prisma.ChangeSetMemberUncheckedUpdateManyWithoutChangeRequestNestedInput
 }
 
 export type ChangeRequestCreateManyRequestedByInput = {
@@ -1065,6 +1193,7 @@ export type ChangeRequestUpdateWithoutRequestedByInput = {
   force?: Prisma.BoolFieldUpdateOperationsInput | boolean
   flag?: Prisma.FlagUpdateOneRequiredWithoutChangeRequestsNestedInput
   reviewedBy?: Prisma.UserUpdateOneWithoutReviewedNestedInput
+  members?: Prisma.ChangeSetMemberUpdateManyWithoutChangeRequestNestedInput
   rollouts?: Prisma.RolloutUpdateManyWithoutChangeRequestNestedInput
 }
 
@@ -1083,6 +1212,7 @@ export type ChangeRequestUncheckedUpdateWithoutRequestedByInput = {
   createdAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
   updatedAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
   force?: Prisma.BoolFieldUpdateOperationsInput | boolean
+  members?: Prisma.ChangeSetMemberUncheckedUpdateManyWithoutChangeRequestNestedInput
   rollouts?: Prisma.RolloutUncheckedUpdateManyWithoutChangeRequestNestedInput
 }
 
@@ -1118,6 +1248,7 @@ export type ChangeRequestUpdateWithoutReviewedByInput = {
   force?: Prisma.BoolFieldUpdateOperationsInput | boolean
   flag?: Prisma.FlagUpdateOneRequiredWithoutChangeRequestsNestedInput
   requestedBy?: Prisma.UserUpdateOneRequiredWithoutRequestedNestedInput
+  members?: Prisma.ChangeSetMemberUpdateManyWithoutChangeRequestNestedInput
   rollouts?: Prisma.RolloutUpdateManyWithoutChangeRequestNestedInput
 }
 
@@ -1136,6 +1267,7 @@ export type ChangeRequestUncheckedUpdateWithoutReviewedByInput = {
   createdAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
   updatedAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
   force?: Prisma.BoolFieldUpdateOperationsInput | boolean
+  members?: Prisma.ChangeSetMemberUncheckedUpdateManyWithoutChangeRequestNestedInput
   rollouts?: Prisma.RolloutUncheckedUpdateManyWithoutChangeRequestNestedInput
 }
 
@@ -1188,6 +1320,7 @@ export type ChangeRequestUpdateWithoutFlagInput = {
   force?: Prisma.BoolFieldUpdateOperationsInput | boolean
   requestedBy?: Prisma.UserUpdateOneRequiredWithoutRequestedNestedInput
   reviewedBy?: Prisma.UserUpdateOneWithoutReviewedNestedInput
+  members?: Prisma.ChangeSetMemberUpdateManyWithoutChangeRequestNestedInput
   rollouts?: Prisma.RolloutUpdateManyWithoutChangeRequestNestedInput
 }
 
@@ -1206,6 +1339,7 @@ export type ChangeRequestUncheckedUpdateWithoutFlagInput = {
   createdAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
   updatedAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
   force?: Prisma.BoolFieldUpdateOperationsInput | boolean
+  members?: Prisma.ChangeSetMemberUncheckedUpdateManyWithoutChangeRequestNestedInput
   rollouts?: Prisma.RolloutUncheckedUpdateManyWithoutChangeRequestNestedInput
 }
 
@@ -1232,10 +1366,12 @@ export type ChangeRequestUncheckedUpdateManyWithoutFlagInput = {
  */
 
 export type ChangeRequestCountOutputType = {
+  members: number
   rollouts: number
 }
 
 export type ChangeRequestCountOutputTypeSelect<ExtArgs extends runtime.Types.Extensions.InternalArgs = runtime.Types.Extensions.DefaultArgs> = {
+  members?: boolean | ChangeRequestCountOutputTypeCountMembersArgs
   rollouts?: boolean | ChangeRequestCountOutputTypeCountRolloutsArgs
 }
 
@@ -1247,6 +1383,13 @@ export type ChangeRequestCountOutputTypeDefaultArgs<ExtArgs extends runtime.Type
    * Select specific fields to fetch from the ChangeRequestCountOutputType
    */
   select?: Prisma.ChangeRequestCountOutputTypeSelect<ExtArgs> | null
+}
+
+/**
+ * ChangeRequestCountOutputType without action
+ */
+export type ChangeRequestCountOutputTypeCountMembersArgs<ExtArgs extends runtime.Types.Extensions.InternalArgs = runtime.Types.Extensions.DefaultArgs> = {
+  where?: Prisma.ChangeSetMemberWhereInput
 }
 
 /**
@@ -1276,6 +1419,7 @@ export type ChangeRequestSelect<ExtArgs extends runtime.Types.Extensions.Interna
   flag?: boolean | Prisma.FlagDefaultArgs<ExtArgs>
   requestedBy?: boolean | Prisma.UserDefaultArgs<ExtArgs>
   reviewedBy?: boolean | Prisma.ChangeRequest$reviewedByArgs<ExtArgs>
+  members?: boolean | Prisma.ChangeRequest$membersArgs<ExtArgs>
   rollouts?: boolean | Prisma.ChangeRequest$rolloutsArgs<ExtArgs>
   _count?: boolean | Prisma.ChangeRequestCountOutputTypeDefaultArgs<ExtArgs>
 }, ExtArgs["result"]["changeRequest"]>
@@ -1345,6 +1489,7 @@ export type ChangeRequestInclude<ExtArgs extends runtime.Types.Extensions.Intern
   flag?: boolean | Prisma.FlagDefaultArgs<ExtArgs>
   requestedBy?: boolean | Prisma.UserDefaultArgs<ExtArgs>
   reviewedBy?: boolean | Prisma.ChangeRequest$reviewedByArgs<ExtArgs>
+  members?: boolean | Prisma.ChangeRequest$membersArgs<ExtArgs>
   rollouts?: boolean | Prisma.ChangeRequest$rolloutsArgs<ExtArgs>
   _count?: boolean | Prisma.ChangeRequestCountOutputTypeDefaultArgs<ExtArgs>
 }
@@ -1365,6 +1510,7 @@ export type $ChangeRequestPayload<ExtArgs extends runtime.Types.Extensions.Inter
     flag: Prisma.$FlagPayload<ExtArgs>
     requestedBy: Prisma.$UserPayload<ExtArgs>
     reviewedBy: Prisma.$UserPayload<ExtArgs> | null
+    members: Prisma.$ChangeSetMemberPayload<ExtArgs>[]
     rollouts: Prisma.$RolloutPayload<ExtArgs>[]
   }
   scalars: runtime.Types.Extensions.GetPayloadResult<{
@@ -1783,6 +1929,7 @@ export interface Prisma__ChangeRequestClient<T, Null = never, ExtArgs extends ru
   flag<T extends Prisma.FlagDefaultArgs<ExtArgs> = {}>(args?: Prisma.Subset<T, Prisma.FlagDefaultArgs<ExtArgs>>): Prisma.Prisma__FlagClient<runtime.Types.Result.GetResult<Prisma.$FlagPayload<ExtArgs>, T, "findUniqueOrThrow", GlobalOmitOptions> | Null, Null, ExtArgs, GlobalOmitOptions>
   requestedBy<T extends Prisma.UserDefaultArgs<ExtArgs> = {}>(args?: Prisma.Subset<T, Prisma.UserDefaultArgs<ExtArgs>>): Prisma.Prisma__UserClient<runtime.Types.Result.GetResult<Prisma.$UserPayload<ExtArgs>, T, "findUniqueOrThrow", GlobalOmitOptions> | Null, Null, ExtArgs, GlobalOmitOptions>
   reviewedBy<T extends Prisma.ChangeRequest$reviewedByArgs<ExtArgs> = {}>(args?: Prisma.Subset<T, Prisma.ChangeRequest$reviewedByArgs<ExtArgs>>): Prisma.Prisma__UserClient<runtime.Types.Result.GetResult<Prisma.$UserPayload<ExtArgs>, T, "findUniqueOrThrow", GlobalOmitOptions> | null, null, ExtArgs, GlobalOmitOptions>
+  members<T extends Prisma.ChangeRequest$membersArgs<ExtArgs> = {}>(args?: Prisma.Subset<T, Prisma.ChangeRequest$membersArgs<ExtArgs>>): Prisma.PrismaPromise<runtime.Types.Result.GetResult<Prisma.$ChangeSetMemberPayload<ExtArgs>, T, "findMany", GlobalOmitOptions> | Null>
   rollouts<T extends Prisma.ChangeRequest$rolloutsArgs<ExtArgs> = {}>(args?: Prisma.Subset<T, Prisma.ChangeRequest$rolloutsArgs<ExtArgs>>): Prisma.PrismaPromise<runtime.Types.Result.GetResult<Prisma.$RolloutPayload<ExtArgs>, T, "findMany", GlobalOmitOptions> | Null>
   /**
    * Attaches callbacks for the resolution and/or rejection of the Promise.
@@ -2245,6 +2392,30 @@ export type ChangeRequest$reviewedByArgs<ExtArgs extends runtime.Types.Extension
    */
   include?: Prisma.UserInclude<ExtArgs> | null
   where?: Prisma.UserWhereInput
+}
+
+/**
+ * ChangeRequest.members
+ */
+export type ChangeRequest$membersArgs<ExtArgs extends runtime.Types.Extensions.InternalArgs = runtime.Types.Extensions.DefaultArgs> = {
+  /**
+   * Select specific fields to fetch from the ChangeSetMember
+   */
+  select?: Prisma.ChangeSetMemberSelect<ExtArgs> | null
+  /**
+   * Omit specific fields from the ChangeSetMember
+   */
+  omit?: Prisma.ChangeSetMemberOmit<ExtArgs> | null
+  /**
+   * Choose, which related nodes to fetch as well
+   */
+  include?: Prisma.ChangeSetMemberInclude<ExtArgs> | null
+  where?: Prisma.ChangeSetMemberWhereInput
+  orderBy?: Prisma.ChangeSetMemberOrderByWithRelationInput | Prisma.ChangeSetMemberOrderByWithRelationInput[]
+  cursor?: Prisma.ChangeSetMemberWhereUniqueInput
+  take?: number
+  skip?: number
+  distinct?: Prisma.ChangeSetMemberScalarFieldEnum | Prisma.ChangeSetMemberScalarFieldEnum[]
 }
 
 /**

@@ -28,56 +28,66 @@ export type AggregateEnvironment = {
 
 export type EnvironmentAvgAggregateOutputType = {
   revision: number | null
+  flagsCheck: number | null
 }
 
 export type EnvironmentSumAggregateOutputType = {
   revision: bigint | null
+  flagsCheck: bigint | null
 }
 
 export type EnvironmentMinAggregateOutputType = {
   name: string | null
   revision: bigint | null
   updatedAt: Date | null
+  flagsCheck: bigint | null
 }
 
 export type EnvironmentMaxAggregateOutputType = {
   name: string | null
   revision: bigint | null
   updatedAt: Date | null
+  flagsCheck: bigint | null
 }
 
 export type EnvironmentCountAggregateOutputType = {
   name: number
   revision: number
   updatedAt: number
+  flagsCheck: number
   _all: number
 }
 
 
 export type EnvironmentAvgAggregateInputType = {
   revision?: true
+  flagsCheck?: true
 }
 
 export type EnvironmentSumAggregateInputType = {
   revision?: true
+  flagsCheck?: true
 }
 
 export type EnvironmentMinAggregateInputType = {
   name?: true
   revision?: true
   updatedAt?: true
+  flagsCheck?: true
 }
 
 export type EnvironmentMaxAggregateInputType = {
   name?: true
   revision?: true
   updatedAt?: true
+  flagsCheck?: true
 }
 
 export type EnvironmentCountAggregateInputType = {
   name?: true
   revision?: true
   updatedAt?: true
+  flagsCheck?: true
   _all?: true
 }
 
@@ -171,6 +181,7 @@ export type EnvironmentGroupByOutputType = {
   name: string
   revision: bigint
   updatedAt: Date
+  flagsCheck: bigint
   _count: EnvironmentCountAggregateOutputType | null
   _avg: EnvironmentAvgAggregateOutputType | null
   _sum: EnvironmentSumAggregateOutputType | null
@@ -200,12 +211,14 @@ export type EnvironmentWhereInput = {
   name?: Prisma.StringFilter<"Environment"> | string
   revision?: Prisma.BigIntFilter<"Environment"> | bigint | number
   updatedAt?: Prisma.DateTimeFilter<"Environment"> | Date | string
+  flagsCheck?: Prisma.BigIntFilter<"Environment"> | bigint | number
 }
 
 export type EnvironmentOrderByWithRelationInput = {
   name?: Prisma.SortOrder
   revision?: Prisma.SortOrder
   updatedAt?: Prisma.SortOrder
+  flagsCheck?: Prisma.SortOrder
 }
 
 export type EnvironmentWhereUniqueInput = Prisma.AtLeast<{
@@ -215,12 +228,14 @@ export type EnvironmentWhereUniqueInput = Prisma.AtLeast<{
   NOT?: Prisma.EnvironmentWhereInput | Prisma.EnvironmentWhereInput[]
   revision?: Prisma.BigIntFilter<"Environment"> | bigint | number
   updatedAt?: Prisma.DateTimeFilter<"Environment"> | Date | string
+  flagsCheck?: Prisma.BigIntFilter<"Environment"> | bigint | number
 }, "name">
 
 export type EnvironmentOrderByWithAggregationInput = {
   name?: Prisma.SortOrder
   revision?: Prisma.SortOrder
   updatedAt?: Prisma.SortOrder
+  flagsCheck?: Prisma.SortOrder
   _count?: Prisma.EnvironmentCountOrderByAggregateInput
   _avg?: Prisma.EnvironmentAvgOrderByAggregateInput
   _max?: Prisma.EnvironmentMaxOrderByAggregateInput
@@ -235,74 +250,87 @@ export type EnvironmentScalarWhereWithAggregatesInput = {
   name?: Prisma.StringWithAggregatesFilter<"Environment"> | string
   revision?: Prisma.BigIntWithAggregatesFilter<"Environment"> | bigint | number
   updatedAt?: Prisma.DateTimeWithAggregatesFilter<"Environment"> | Date | string
+  flagsCheck?: Prisma.BigIntWithAggregatesFilter<"Environment"> | bigint | number
 }
 
 export type EnvironmentCreateInput = {
   name: string
   revision?: bigint | number
   updatedAt?: Date | string
+  flagsCheck?: bigint | number
 }
 
 export type EnvironmentUncheckedCreateInput = {
   name: string
   revision?: bigint | number
   updatedAt?: Date | string
+  flagsCheck?: bigint | number
 }
 
 export type EnvironmentUpdateInput = {
   name?: Prisma.StringFieldUpdateOperationsInput | string
   revision?: Prisma.BigIntFieldUpdateOperationsInput | bigint | number
   updatedAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
+  flagsCheck?: Prisma.BigIntFieldUpdateOperationsInput | bigint | number
 }
 
 export type EnvironmentUncheckedUpdateInput = {
   name?: Prisma.StringFieldUpdateOperationsInput | string
   revision?: Prisma.BigIntFieldUpdateOperationsInput | bigint | number
   updatedAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
+  flagsCheck?: Prisma.BigIntFieldUpdateOperationsInput | bigint | number
 }
 
 export type EnvironmentCreateManyInput = {
   name: string
   revision?: bigint | number
   updatedAt?: Date | string
+  flagsCheck?: bigint | number
 }
 
 export type EnvironmentUpdateManyMutationInput = {
   name?: Prisma.StringFieldUpdateOperationsInput | string
   revision?: Prisma.BigIntFieldUpdateOperationsInput | bigint | number
   updatedAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
+  flagsCheck?: Prisma.BigIntFieldUpdateOperationsInput | bigint | number
 }
 
 export type EnvironmentUncheckedUpdateManyInput = {
   name?: Prisma.StringFieldUpdateOperationsInput | string
   revision?: Prisma.BigIntFieldUpdateOperationsInput | bigint | number
   updatedAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
+  flagsCheck?: Prisma.BigIntFieldUpdateOperationsInput | bigint | number
 }
 
 export type EnvironmentCountOrderByAggregateInput = {
   name?: Prisma.SortOrder
   revision?: Prisma.SortOrder
   updatedAt?: Prisma.SortOrder
+  flagsCheck?: Prisma.SortOrder
 }
 
 export type EnvironmentAvgOrderByAggregateInput = {
   revision?: Prisma.SortOrder
+  flagsCheck?: Prisma.SortOrder
 }
 
 export type EnvironmentMaxOrderByAggregateInput = {
   name?: Prisma.SortOrder
   revision?: Prisma.SortOrder
   updatedAt?: Prisma.SortOrder
+  flagsCheck?: Prisma.SortOrder
 }
 
 export type EnvironmentMinOrderByAggregateInput = {
   name?: Prisma.SortOrder
   revision?: Prisma.SortOrder
   updatedAt?: Prisma.SortOrder
+  flagsCheck?: Prisma.SortOrder
 }
 
 export type EnvironmentSumOrderByAggregateInput = {
   revision?: Prisma.SortOrder
+  flagsCheck?: Prisma.SortOrder
 }
 
 
@@ -311,27 +339,31 @@ export type EnvironmentSelect<ExtArgs extends runtime.Types.Extensions.InternalA
   name?: boolean
   revision?: boolean
   updatedAt?: boolean
+  flagsCheck?: boolean
 }, ExtArgs["result"]["environment"]>
 
 export type EnvironmentSelectCreateManyAndReturn<ExtArgs extends runtime.Types.Extensions.InternalArgs = runtime.Types.Extensions.DefaultArgs> = runtime.Types.Extensions.GetSelect<{
   name?: boolean
   revision?: boolean
   updatedAt?: boolean
+  flagsCheck?: boolean
 }, ExtArgs["result"]["environment"]>
 
 export type EnvironmentSelectUpdateManyAndReturn<ExtArgs extends runtime.Types.Extensions.InternalArgs = runtime.Types.Extensions.DefaultArgs> = runtime.Types.Extensions.GetSelect<{
   name?: boolean
   revision?: boolean
   updatedAt?: boolean
+  flagsCheck?: boolean
 }, ExtArgs["result"]["environment"]>
 
 export type EnvironmentSelectScalar = {
   name?: boolean
   revision?: boolean
   updatedAt?: boolean
+  flagsCheck?: boolean
 }
 
-export type EnvironmentOmit<ExtArgs extends runtime.Types.Extensions.InternalArgs = runtime.Types.Extensions.DefaultArgs> = runtime.Types.Extensions.GetOmit<"name" | "revision" | "updatedAt", ExtArgs["result"]["environment"]>
+export type EnvironmentOmit<ExtArgs extends runtime.Types.Extensions.InternalArgs = runtime.Types.Extensions.DefaultArgs> = runtime.Types.Extensions.GetOmit<"name" | "revision" | "updatedAt" | "flagsCheck", ExtArgs["result"]["environment"]>
 
 export type $EnvironmentPayload<ExtArgs extends runtime.Types.Extensions.InternalArgs = runtime.Types.Extensions.DefaultArgs> = {
   name: "Environment"
@@ -343,6 +375,10 @@ export type $EnvironmentPayload<ExtArgs extends runtime.Types.Extensions.Interna
     name: string
     revision: bigint
     updatedAt: Date
+    /**
+     * The sum of `flag_check` over its living flags, which triggers keep
+     */
+    flagsCheck: bigint
   }, ExtArgs["result"]["environment"]>
   composites: {}
 }
@@ -769,6 +805,7 @@ export interface EnvironmentFieldRefs {
   readonly name: Prisma.FieldRef<"Environment", 'String'>
   readonly revision: Prisma.FieldRef<"Environment", 'BigInt'>
   readonly updatedAt: Prisma.FieldRef<"Environment", 'DateTime'>
+  readonly flagsCheck: Prisma.FieldRef<"Environment", 'BigInt'>
 }
     
 

@@ -101,6 +101,8 @@ export type ExperimentCountAggregateOutputType = {
   treatmentShare: number
   results: number
   cancelReason: number
+  secondaryMetrics: number
+  guardrails: number
   _all: number
 }
 
@@ -180,6 +182,8 @@ export type ExperimentCountAggregateInputType = {
   treatmentShare?: true
   results?: true
   cancelReason?: true
+  secondaryMetrics?: true
+  guardrails?: true
   _all?: true
 }
 
@@ -288,6 +292,8 @@ export type ExperimentGroupByOutputType = {
   treatmentShare: runtime.Decimal | null
   results: runtime.JsonValue | null
   cancelReason: string | null
+  secondaryMetrics: runtime.JsonValue
+  guardrails: runtime.JsonValue
   _count: ExperimentCountAggregateOutputType | null
   _avg: ExperimentAvgAggregateOutputType | null
   _sum: ExperimentSumAggregateOutputType | null
@@ -332,8 +338,12 @@ export type ExperimentWhereInput = {
   treatmentShare?: Prisma.DecimalNullableFilter<"Experiment"> | runtime.Decimal | runtime.DecimalJsLike | number | string | null
   results?: Prisma.JsonNullableFilter<"Experiment">
   cancelReason?: Prisma.StringNullableFilter<"Experiment"> | string | null
+  secondaryMetrics?: Prisma.JsonFilter<"Experiment">
+  guardrails?: Prisma.JsonFilter<"Experiment">
   flag?: Prisma.XOR<Prisma.FlagScalarRelationFilter, Prisma.FlagWhereInput>
   disturbances?: Prisma.ExperimentDisturbanceListRelationFilter
+  evidence?: Prisma.XOR<Prisma.ExperimentEvidenceNullableScalarRelationFilter, Prisma.ExperimentEvidenceWhereInput> | null
+  metricEvidence?: Prisma.ExperimentMetricEvidenceListRelationFilter
 }
 
 export type ExperimentOrderByWithRelationInput = {
@@ -355,8 +365,12 @@ export type ExperimentOrderByWithRelationInput = {
   treatmentShare?: Prisma.SortOrderInput | Prisma.SortOrder
   results?: Prisma.SortOrderInput | Prisma.SortOrder
   cancelReason?: Prisma.SortOrderInput | Prisma.SortOrder
+  secondaryMetrics?: Prisma.SortOrder
+  guardrails?: Prisma.SortOrder
   flag?: Prisma.FlagOrderByWithRelationInput
   disturbances?: Prisma.ExperimentDisturbanceOrderByRelationAggregateInput
+  evidence?: Prisma.ExperimentEvidenceOrderByWithRelationInput
+  metricEvidence?: Prisma.ExperimentMetricEvidenceOrderByRelationAggregateInput
 }
 
 export type ExperimentWhereUniqueInput = Prisma.AtLeast<{
@@ -381,8 +395,12 @@ export type ExperimentWhereUniqueInput = Prisma.AtLeast<{
   treatmentShare?: Prisma.DecimalNullableFilter<"Experiment"> | runtime.Decimal | runtime.DecimalJsLike | number | string | null
   results?: Prisma.JsonNullableFilter<"Experiment">
   cancelReason?: Prisma.StringNullableFilter<"Experiment"> | string | null
+  secondaryMetrics?: Prisma.JsonFilter<"Experiment">
+  guardrails?: Prisma.JsonFilter<"Experiment">
   flag?: Prisma.XOR<Prisma.FlagScalarRelationFilter, Prisma.FlagWhereInput>
   disturbances?: Prisma.ExperimentDisturbanceListRelationFilter
+  evidence?: Prisma.XOR<Prisma.ExperimentEvidenceNullableScalarRelationFilter, Prisma.ExperimentEvidenceWhereInput> | null
+  metricEvidence?: Prisma.ExperimentMetricEvidenceListRelationFilter
 }, "id">
 
 export type ExperimentOrderByWithAggregationInput = {
@@ -404,6 +422,8 @@ export type ExperimentOrderByWithAggregationInput = {
   treatmentShare?: Prisma.SortOrderInput | Prisma.SortOrder
   results?: Prisma.SortOrderInput | Prisma.SortOrder
   cancelReason?: Prisma.SortOrderInput | Prisma.SortOrder
+  secondaryMetrics?: Prisma.SortOrder
+  guardrails?: Prisma.SortOrder
   _count?: Prisma.ExperimentCountOrderByAggregateInput
   _avg?: Prisma.ExperimentAvgOrderByAggregateInput
   _max?: Prisma.ExperimentMaxOrderByAggregateInput
@@ -433,6 +453,8 @@ export type ExperimentScalarWhereWithAggregatesInput = {
   treatmentShare?: Prisma.DecimalNullableWithAggregatesFilter<"Experiment"> | runtime.Decimal | runtime.DecimalJsLike | number | string | null
   results?: Prisma.JsonNullableWithAggregatesFilter<"Experiment">
   cancelReason?: Prisma.StringNullableWithAggregatesFilter<"Experiment"> | string | null
+  secondaryMetrics?: Prisma.JsonWithAggregatesFilter<"Experiment">
+  guardrails?: Prisma.JsonWithAggregatesFilter<"Experiment">
 }
 
 export type ExperimentCreateInput = {
@@ -453,8 +475,12 @@ export type ExperimentCreateInput = {
   treatmentShare?: runtime.Decimal | runtime.DecimalJsLike | number | string | null
   results?: Prisma.NullableJsonNullValueInput | runtime.InputJsonValue
   cancelReason?: string | null
+  secondaryMetrics?: Prisma.JsonNullValueInput | runtime.InputJsonValue
+  guardrails?: Prisma.JsonNullValueInput | runtime.InputJsonValue
   flag: Prisma.FlagCreateNestedOneWithoutExperimentsInput
   disturbances?: Prisma.ExperimentDisturbanceCreateNestedManyWithoutExperimentInput
+  evidence?: Prisma.ExperimentEvidenceCreateNestedOneWithoutExperimentInput
+  metricEvidence?: Prisma.ExperimentMetricEvidenceCreateNestedManyWithoutExperimentInput
 }
 
 export type ExperimentUncheckedCreateInput = {
@@ -476,7 +502,11 @@ export type ExperimentUncheckedCreateInput = {
   treatmentShare?: runtime.Decimal | runtime.DecimalJsLike | number | string | null
   results?: Prisma.NullableJsonNullValueInput | runtime.InputJsonValue
   cancelReason?: string | null
+  secondaryMetrics?: Prisma.JsonNullValueInput | runtime.InputJsonValue
+  guardrails?: Prisma.JsonNullValueInput | runtime.InputJsonValue
   disturbances?: Prisma.ExperimentDisturbanceUncheckedCreateNestedManyWithoutExperimentInput
+  evidence?: Prisma.ExperimentEvidenceUncheckedCreateNestedOneWithoutExperimentInput
+  metricEvidence?: Prisma.ExperimentMetricEvidenceUncheckedCreateNestedManyWithoutExperimentInput
 }
 
 export type ExperimentUpdateInput = {
@@ -497,8 +527,12 @@ export type ExperimentUpdateInput = {
   treatmentShare?: Prisma.NullableDecimalFieldUpdateOperationsInput | runtime.Decimal | runtime.DecimalJsLike | number | string | null
   results?: Prisma.NullableJsonNullValueInput | runtime.InputJsonValue
   cancelReason?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
+  secondaryMetrics?: Prisma.JsonNullValueInput | runtime.InputJsonValue
+  guardrails?: Prisma.JsonNullValueInput | runtime.InputJsonValue
   flag?: Prisma.FlagUpdateOneRequiredWithoutExperimentsNestedInput
   disturbances?: Prisma.ExperimentDisturbanceUpdateManyWithoutExperimentNestedInput
+  evidence?: Prisma.ExperimentEvidenceUpdateOneWithoutExperimentNestedInput
+  metricEvidence?: Prisma.ExperimentMetricEvidenceUpdateManyWithoutExperimentNestedInput
 }
 
 export type ExperimentUncheckedUpdateInput = {
@@ -520,7 +554,11 @@ export type ExperimentUncheckedUpdateInput = {
   treatmentShare?: Prisma.NullableDecimalFieldUpdateOperationsInput | runtime.Decimal | runtime.DecimalJsLike | number | string | null
   results?: Prisma.NullableJsonNullValueInput | runtime.InputJsonValue
   cancelReason?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
+  secondaryMetrics?: Prisma.JsonNullValueInput | runtime.InputJsonValue
+  guardrails?: Prisma.JsonNullValueInput | runtime.InputJsonValue
   disturbances?: Prisma.ExperimentDisturbanceUncheckedUpdateManyWithoutExperimentNestedInput
+  evidence?: Prisma.ExperimentEvidenceUncheckedUpdateOneWithoutExperimentNestedInput
+  metricEvidence?: Prisma.ExperimentMetricEvidenceUncheckedUpdateManyWithoutExperimentNestedInput
 }
 
 export type ExperimentCreateManyInput = {
@@ -542,6 +580,8 @@ export type ExperimentCreateManyInput = {
   treatmentShare?: runtime.Decimal | runtime.DecimalJsLike | number | string | null
   results?: Prisma.NullableJsonNullValueInput | runtime.InputJsonValue
   cancelReason?: string | null
+  secondaryMetrics?: Prisma.JsonNullValueInput | runtime.InputJsonValue
+  guardrails?: Prisma.JsonNullValueInput | runtime.InputJsonValue
 }
 
 export type ExperimentUpdateManyMutationInput = {
@@ -562,6 +602,8 @@ export type ExperimentUpdateManyMutationInput = {
   treatmentShare?: Prisma.NullableDecimalFieldUpdateOperationsInput | runtime.Decimal | runtime.DecimalJsLike | number | string | null
   results?: Prisma.NullableJsonNullValueInput | runtime.InputJsonValue
   cancelReason?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
+  secondaryMetrics?: Prisma.JsonNullValueInput | runtime.InputJsonValue
+  guardrails?: Prisma.JsonNullValueInput | runtime.InputJsonValue
 }
 
 export type ExperimentUncheckedUpdateManyInput = {
@@ -583,6 +625,8 @@ export type ExperimentUncheckedUpdateManyInput = {
   treatmentShare?: Prisma.NullableDecimalFieldUpdateOperationsInput | runtime.Decimal | runtime.DecimalJsLike | number | string | null
   results?: Prisma.NullableJsonNullValueInput | runtime.InputJsonValue
   cancelReason?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
+  secondaryMetrics?: Prisma.JsonNullValueInput | runtime.InputJsonValue
+  guardrails?: Prisma.JsonNullValueInput | runtime.InputJsonValue
 }
 
 export type ExperimentListRelationFilter = {
@@ -614,6 +658,8 @@ export type ExperimentCountOrderByAggregateInput = {
   treatmentShare?: Prisma.SortOrder
   results?: Prisma.SortOrder
   cancelReason?: Prisma.SortOrder
+  secondaryMetrics?: Prisma.SortOrder
+  guardrails?: Prisma.SortOrder
 }
 
 export type ExperimentAvgOrderByAggregateInput = {
@@ -727,6 +773,34 @@ export type DecimalFieldUpdateOperationsInput = {
   divide?: runtime.Decimal | runtime.DecimalJsLike | number | string
 }
 
+export type ExperimentCreateNestedOneWithoutMetricEvidenceInput = {
+  create?: Prisma.XOR<Prisma.ExperimentCreateWithoutMetricEvidenceInput, Prisma.ExperimentUncheckedCreateWithoutMetricEvidenceInput>
+  connectOrCreate?: Prisma.ExperimentCreateOrConnectWithoutMetricEvidenceInput
+  connect?: Prisma.ExperimentWhereUniqueInput
+}
+
+export type ExperimentUpdateOneRequiredWithoutMetricEvidenceNestedInput = {
+  create?: Prisma.XOR<Prisma.ExperimentCreateWithoutMetricEvidenceInput, Prisma.ExperimentUncheckedCreateWithoutMetricEvidenceInput>
+  connectOrCreate?: Prisma.ExperimentCreateOrConnectWithoutMetricEvidenceInput
+  upsert?: Prisma.ExperimentUpsertWithoutMetricEvidenceInput
+  connect?: Prisma.ExperimentWhereUniqueInput
+  update?: Prisma.XOR<Prisma.XOR<Prisma.ExperimentUpdateToOneWithWhereWithoutMetricEvidenceInput, Prisma.ExperimentUpdateWithoutMetricEvidenceInput>, Prisma.ExperimentUncheckedUpdateWithoutMetricEvidenceInput>
+}
+
+export type ExperimentCreateNestedOneWithoutEvidenceInput = {
+  create?: Prisma.XOR<Prisma.ExperimentCreateWithoutEvidenceInput, Prisma.ExperimentUncheckedCreateWithoutEvidenceInput>
+  connectOrCreate?: Prisma.ExperimentCreateOrConnectWithoutEvidenceInput
+  connect?: Prisma.ExperimentWhereUniqueInput
+}
+
+export type ExperimentUpdateOneRequiredWithoutEvidenceNestedInput = {
+  create?: Prisma.XOR<Prisma.ExperimentCreateWithoutEvidenceInput, Prisma.ExperimentUncheckedCreateWithoutEvidenceInput>
+  connectOrCreate?: Prisma.ExperimentCreateOrConnectWithoutEvidenceInput
+  upsert?: Prisma.ExperimentUpsertWithoutEvidenceInput
+  connect?: Prisma.ExperimentWhereUniqueInput
+  update?: Prisma.XOR<Prisma.XOR<Prisma.ExperimentUpdateToOneWithWhereWithoutEvidenceInput, Prisma.ExperimentUpdateWithoutEvidenceInput>, Prisma.ExperimentUncheckedUpdateWithoutEvidenceInput>
+}
+
 export type ExperimentCreateNestedOneWithoutDisturbancesInput = {
   create?: Prisma.XOR<Prisma.ExperimentCreateWithoutDisturbancesInput, Prisma.ExperimentUncheckedCreateWithoutDisturbancesInput>
   connectOrCreate?: Prisma.ExperimentCreateOrConnectWithoutDisturbancesInput
@@ -759,7 +833,11 @@ export type ExperimentCreateWithoutFlagInput = {
   treatmentShare?: runtime.Decimal | runtime.DecimalJsLike | number | string | null
   results?: Prisma.NullableJsonNullValueInput | runtime.InputJsonValue
   cancelReason?: string | null
+  secondaryMetrics?: Prisma.JsonNullValueInput | runtime.InputJsonValue
+  guardrails?: Prisma.JsonNullValueInput | runtime.InputJsonValue
   disturbances?: Prisma.ExperimentDisturbanceCreateNestedManyWithoutExperimentInput
+  evidence?: Prisma.ExperimentEvidenceCreateNestedOneWithoutExperimentInput
+  metricEvidence?: Prisma.ExperimentMetricEvidenceCreateNestedManyWithoutExperimentInput
 }
 
 export type ExperimentUncheckedCreateWithoutFlagInput = {
@@ -780,7 +858,11 @@ export type ExperimentUncheckedCreateWithoutFlagInput = {
   treatmentShare?: runtime.Decimal | runtime.DecimalJsLike | number | string | null
   results?: Prisma.NullableJsonNullValueInput | runtime.InputJsonValue
   cancelReason?: string | null
+  secondaryMetrics?: Prisma.JsonNullValueInput | runtime.InputJsonValue
+  guardrails?: Prisma.JsonNullValueInput | runtime.InputJsonValue
   disturbances?: Prisma.ExperimentDisturbanceUncheckedCreateNestedManyWithoutExperimentInput
+  evidence?: Prisma.ExperimentEvidenceUncheckedCreateNestedOneWithoutExperimentInput
+  metricEvidence?: Prisma.ExperimentMetricEvidenceUncheckedCreateNestedManyWithoutExperimentInput
 }
 
 export type ExperimentCreateOrConnectWithoutFlagInput = {
@@ -831,6 +913,240 @@ export type ExperimentScalarWhereInput = {
   treatmentShare?: Prisma.DecimalNullableFilter<"Experiment"> | runtime.Decimal | runtime.DecimalJsLike | number | string | null
   results?: Prisma.JsonNullableFilter<"Experiment">
   cancelReason?: Prisma.StringNullableFilter<"Experiment"> | string | null
+  secondaryMetrics?: Prisma.JsonFilter<"Experiment">
+  guardrails?: Prisma.JsonFilter<"Experiment">
+}
+
+export type ExperimentCreateWithoutMetricEvidenceInput = {
+  id?: string
+  name: string
+  description?: string | null
+  status: string
+  startDate: Date | string
+  endDate?: Date | string | null
+  sampleSize: number
+  confidenceLevel?: runtime.Decimal | runtime.DecimalJsLike | number | string
+  primaryMetric: string
+  winnerVariant?: string | null
+  pValue?: runtime.Decimal | runtime.DecimalJsLike | number | string | null
+  improvementPercent?: runtime.Decimal | runtime.DecimalJsLike | number | string | null
+  createdAt?: Date | string
+  updatedAt?: Date | string
+  treatmentShare?: runtime.Decimal | runtime.DecimalJsLike | number | string | null
+  results?: Prisma.NullableJsonNullValueInput | runtime.InputJsonValue
+  cancelReason?: string | null
+  secondaryMetrics?: Prisma.JsonNullValueInput | runtime.InputJsonValue
+  guardrails?: Prisma.JsonNullValueInput | runtime.InputJsonValue
+  flag: Prisma.FlagCreateNestedOneWithoutExperimentsInput
+  disturbances?: Prisma.ExperimentDisturbanceCreateNestedManyWithoutExperimentInput
+  evidence?: Prisma.ExperimentEvidenceCreateNestedOneWithoutExperimentInput
+}
+
+export type ExperimentUncheckedCreateWithoutMetricEvidenceInput = {
+  id?: string
+  flagId: string
+  name: string
+  description?: string | null
+  status: string
+  startDate: Date | string
+  endDate?: Date | string | null
+  sampleSize: number
+  confidenceLevel?: runtime.Decimal | runtime.DecimalJsLike | number | string
+  primaryMetric: string
+  winnerVariant?: string | null
+  pValue?: runtime.Decimal | runtime.DecimalJsLike | number | string | null
+  improvementPercent?: runtime.Decimal | runtime.DecimalJsLike | number | string | null
+  createdAt?: Date | string
+  updatedAt?: Date | string
+  treatmentShare?: runtime.Decimal | runtime.DecimalJsLike | number | string | null
+  results?: Prisma.NullableJsonNullValueInput | runtime.InputJsonValue
+  cancelReason?: string | null
+  secondaryMetrics?: Prisma.JsonNullValueInput | runtime.InputJsonValue
+  guardrails?: Prisma.JsonNullValueInput | runtime.InputJsonValue
+  disturbances?: Prisma.ExperimentDisturbanceUncheckedCreateNestedManyWithoutExperimentInput
+  evidence?: Prisma.ExperimentEvidenceUncheckedCreateNestedOneWithoutExperimentInput
+}
+
+export type ExperimentCreateOrConnectWithoutMetricEvidenceInput = {
+  where: Prisma.ExperimentWhereUniqueInput
+  create: Prisma.XOR<Prisma.ExperimentCreateWithoutMetricEvidenceInput, Prisma.ExperimentUncheckedCreateWithoutMetricEvidenceInput>
+}
+
+export type ExperimentUpsertWithoutMetricEvidenceInput = {
+  update: Prisma.XOR<Prisma.ExperimentUpdateWithoutMetricEvidenceInput, Prisma.ExperimentUncheckedUpdateWithoutMetricEvidenceInput>
+  create: Prisma.XOR<Prisma.ExperimentCreateWithoutMetricEvidenceInput, Prisma.ExperimentUncheckedCreateWithoutMetricEvidenceInput>
+  where?: Prisma.ExperimentWhereInput
+}
+
+export type ExperimentUpdateToOneWithWhereWithoutMetricEvidenceInput = {
+  where?: Prisma.ExperimentWhereInput
+  data: Prisma.XOR<Prisma.ExperimentUpdateWithoutMetricEvidenceInput, Prisma.ExperimentUncheckedUpdateWithoutMetricEvidenceInput>
+}
+
+export type ExperimentUpdateWithoutMetricEvidenceInput = {
+  id?: Prisma.StringFieldUpdateOperationsInput | string
+  name?: Prisma.StringFieldUpdateOperationsInput | string
+  description?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
+  status?: Prisma.StringFieldUpdateOperationsInput | string
+  startDate?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
+  endDate?: Prisma.NullableDateTimeFieldUpdateOperationsInput | Date | string | null
+  sampleSize?: Prisma.IntFieldUpdateOperationsInput | number
+  confidenceLevel?: Prisma.DecimalFieldUpdateOperationsInput | runtime.Decimal | runtime.DecimalJsLike | number | string
+  primaryMetric?: Prisma.StringFieldUpdateOperationsInput | string
+  winnerVariant?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
+  pValue?: Prisma.NullableDecimalFieldUpdateOperationsInput | runtime.Decimal | runtime.DecimalJsLike | number | string | null
+  improvementPercent?: Prisma.NullableDecimalFieldUpdateOperationsInput | runtime.Decimal | runtime.DecimalJsLike | number | string | null
+  createdAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
+  updatedAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
+  treatmentShare?: Prisma.NullableDecimalFieldUpdateOperationsInput | runtime.Decimal | runtime.DecimalJsLike | number | string | null
+  results?: Prisma.NullableJsonNullValueInput | runtime.InputJsonValue
+  cancelReason?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
+  secondaryMetrics?: Prisma.JsonNullValueInput | runtime.InputJsonValue
+  guardrails?: Prisma.JsonNullValueInput | runtime.InputJsonValue
+  flag?: Prisma.FlagUpdateOneRequiredWithoutExperimentsNestedInput
+  disturbances?: Prisma.ExperimentDisturbanceUpdateManyWithoutExperimentNestedInput
+  evidence?: Prisma.ExperimentEvidenceUpdateOneWithoutExperimentNestedInput
+}
+
+export type ExperimentUncheckedUpdateWithoutMetricEvidenceInput = {
+  id?: Prisma.StringFieldUpdateOperationsInput | string
+  flagId?: Prisma.StringFieldUpdateOperationsInput | string
+  name?: Prisma.StringFieldUpdateOperationsInput | string
+  description?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
+  status?: Prisma.StringFieldUpdateOperationsInput | string
+  startDate?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
+  endDate?: Prisma.NullableDateTimeFieldUpdateOperationsInput | Date | string | null
+  sampleSize?: Prisma.IntFieldUpdateOperationsInput | number
+  confidenceLevel?: Prisma.DecimalFieldUpdateOperationsInput | runtime.Decimal | runtime.DecimalJsLike | number | string
+  primaryMetric?: Prisma.StringFieldUpdateOperationsInput | string
+  winnerVariant?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
+  pValue?: Prisma.NullableDecimalFieldUpdateOperationsInput | runtime.Decimal | runtime.DecimalJsLike | number | string | null
+  improvementPercent?: Prisma.NullableDecimalFieldUpdateOperationsInput | runtime.Decimal | runtime.DecimalJsLike | number | string | null
+  createdAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
+  updatedAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
+  treatmentShare?: Prisma.NullableDecimalFieldUpdateOperationsInput | runtime.Decimal | runtime.DecimalJsLike | number | string | null
+  results?: Prisma.NullableJsonNullValueInput | runtime.InputJsonValue
+  cancelReason?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
+  secondaryMetrics?: Prisma.JsonNullValueInput | runtime.InputJsonValue
+  guardrails?: Prisma.JsonNullValueInput | runtime.InputJsonValue
+  disturbances?: Prisma.ExperimentDisturbanceUncheckedUpdateManyWithoutExperimentNestedInput
+  evidence?: Prisma.ExperimentEvidenceUncheckedUpdateOneWithoutExperimentNestedInput
+}
+
+export type ExperimentCreateWithoutEvidenceInput = {
+  id?: string
+  name: string
+  description?: string | null
+  status: string
+  startDate: Date | string
+  endDate?: Date | string | null
+  sampleSize: number
+  confidenceLevel?: runtime.Decimal | runtime.DecimalJsLike | number | string
+  primaryMetric: string
+  winnerVariant?: string | null
+  pValue?: runtime.Decimal | runtime.DecimalJsLike | number | string | null
+  improvementPercent?: runtime.Decimal | runtime.DecimalJsLike | number | string | null
+  createdAt?: Date | string
+  updatedAt?: Date | string
+  treatmentShare?: runtime.Decimal | runtime.DecimalJsLike | number | string | null
+  results?: Prisma.NullableJsonNullValueInput | runtime.InputJsonValue
+  cancelReason?: string | null
+  secondaryMetrics?: Prisma.JsonNullValueInput | runtime.InputJsonValue
+  guardrails?: Prisma.JsonNullValueInput | runtime.InputJsonValue
+  flag: Prisma.FlagCreateNestedOneWithoutExperimentsInput
+  disturbances?: Prisma.ExperimentDisturbanceCreateNestedManyWithoutExperimentInput
+  metricEvidence?: Prisma.ExperimentMetricEvidenceCreateNestedManyWithoutExperimentInput
+}
+
+export type ExperimentUncheckedCreateWithoutEvidenceInput = {
+  id?: string
+  flagId: string
+  name: string
+  description?: string | null
+  status: string
+  startDate: Date | string
+  endDate?: Date | string | null
+  sampleSize: number
+  confidenceLevel?: runtime.Decimal | runtime.DecimalJsLike | number | string
+  primaryMetric: string
+  winnerVariant?: string | null
+  pValue?: runtime.Decimal | runtime.DecimalJsLike | number | string | null
+  improvementPercent?: runtime.Decimal | runtime.DecimalJsLike | number | string | null
+  createdAt?: Date | string
+  updatedAt?: Date | string
+  treatmentShare?: runtime.Decimal | runtime.DecimalJsLike | number | string | null
+  results?: Prisma.NullableJsonNullValueInput | runtime.InputJsonValue
+  cancelReason?: string | null
+  secondaryMetrics?: Prisma.JsonNullValueInput | runtime.InputJsonValue
+  guardrails?: Prisma.JsonNullValueInput | runtime.InputJsonValue
+  disturbances?: Prisma.ExperimentDisturbanceUncheckedCreateNestedManyWithoutExperimentInput
+  metricEvidence?: Prisma.ExperimentMetricEvidenceUncheckedCreateNestedManyWithoutExperimentInput
+}
+
+export type ExperimentCreateOrConnectWithoutEvidenceInput = {
+  where: Prisma.ExperimentWhereUniqueInput
+  create: Prisma.XOR<Prisma.ExperimentCreateWithoutEvidenceInput, Prisma.ExperimentUncheckedCreateWithoutEvidenceInput>
+}
+
+export type ExperimentUpsertWithoutEvidenceInput = {
+  update: Prisma.XOR<Prisma.ExperimentUpdateWithoutEvidenceInput, Prisma.ExperimentUncheckedUpdateWithoutEvidenceInput>
+  create: Prisma.XOR<Prisma.ExperimentCreateWithoutEvidenceInput, Prisma.ExperimentUncheckedCreateWithoutEvidenceInput>
+  where?: Prisma.ExperimentWhereInput
+}
+
+export type ExperimentUpdateToOneWithWhereWithoutEvidenceInput = {
+  where?: Prisma.ExperimentWhereInput
+  data: Prisma.XOR<Prisma.ExperimentUpdateWithoutEvidenceInput, Prisma.ExperimentUncheckedUpdateWithoutEvidenceInput>
+}
+
+export type ExperimentUpdateWithoutEvidenceInput = {
+  id?: Prisma.StringFieldUpdateOperationsInput | string
+  name?: Prisma.StringFieldUpdateOperationsInput | string
+  description?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
+  status?: Prisma.StringFieldUpdateOperationsInput | string
+  startDate?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
+  endDate?: Prisma.NullableDateTimeFieldUpdateOperationsInput | Date | string | null
+  sampleSize?: Prisma.IntFieldUpdateOperationsInput | number
+  confidenceLevel?: Prisma.DecimalFieldUpdateOperationsInput | runtime.Decimal | runtime.DecimalJsLike | number | string
+  primaryMetric?: Prisma.StringFieldUpdateOperationsInput | string
+  winnerVariant?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
+  pValue?: Prisma.NullableDecimalFieldUpdateOperationsInput | runtime.Decimal | runtime.DecimalJsLike | number | string | null
+  improvementPercent?: Prisma.NullableDecimalFieldUpdateOperationsInput | runtime.Decimal | runtime.DecimalJsLike | number | string | null
+  createdAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
+  updatedAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
+  treatmentShare?: Prisma.NullableDecimalFieldUpdateOperationsInput | runtime.Decimal | runtime.DecimalJsLike | number | string | null
+  results?: Prisma.NullableJsonNullValueInput | runtime.InputJsonValue
+  cancelReason?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
+  secondaryMetrics?: Prisma.JsonNullValueInput | runtime.InputJsonValue
+  guardrails?: Prisma.JsonNullValueInput | runtime.InputJsonValue
+  flag?: Prisma.FlagUpdateOneRequiredWithoutExperimentsNestedInput
+  disturbances?: Prisma.ExperimentDisturbanceUpdateManyWithoutExperimentNestedInput
+  metricEvidence?: Prisma.ExperimentMetricEvidenceUpdateManyWithoutExperimentNestedInput
+}
+
+export type ExperimentUncheckedUpdateWithoutEvidenceInput = {
+  id?: Prisma.StringFieldUpdateOperationsInput | string
+  flagId?: Prisma.StringFieldUpdateOperationsInput | string
+  name?: Prisma.StringFieldUpdateOperationsInput | string
+  description?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
+  status?: Prisma.StringFieldUpdateOperationsInput | string
+  startDate?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
+  endDate?: Prisma.NullableDateTimeFieldUpdateOperationsInput | Date | string | null
+  sampleSize?: Prisma.IntFieldUpdateOperationsInput | number
+  confidenceLevel?: Prisma.DecimalFieldUpdateOperationsInput | runtime.Decimal | runtime.DecimalJsLike | number | string
+  primaryMetric?: Prisma.StringFieldUpdateOperationsInput | string
+  winnerVariant?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
+  pValue?: Prisma.NullableDecimalFieldUpdateOperationsInput | runtime.Decimal | runtime.DecimalJsLike | number | string | null
+  improvementPercent?: Prisma.NullableDecimalFieldUpdateOperationsInput | runtime.Decimal | runtime.DecimalJsLike | number | string | null
+  createdAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
+  updatedAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
+  treatmentShare?: Prisma.NullableDecimalFieldUpdateOperationsInput | runtime.Decimal | runtime.DecimalJsLike | number | string | null
+  results?: Prisma.NullableJsonNullValueInput | runtime.InputJsonValue
+  cancelReason?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
+  secondaryMetrics?: Prisma.JsonNullValueInput | runtime.InputJsonValue
+  guardrails?: Prisma.JsonNullValueInput | runtime.InputJsonValue
+  disturbances?: Prisma.ExperimentDisturbanceUncheckedUpdateManyWithoutExperimentNestedInput
+  metricEvidence?: Prisma.ExperimentMetricEvidenceUncheckedUpdateManyWithoutExperimentNestedInput
 }
 
 export type ExperimentCreateWithoutDisturbancesInput = {
@@ -851,7 +1167,11 @@ export type ExperimentCreateWithoutDisturbancesInput = {
   treatmentShare?: runtime.Decimal | runtime.DecimalJsLike | number | string | null
   results?: Prisma.NullableJsonNullValueInput | runtime.InputJsonValue
   cancelReason?: string | null
+  secondaryMetrics?: Prisma.JsonNullValueInput | runtime.InputJsonValue
+  guardrails?: Prisma.JsonNullValueInput | runtime.InputJsonValue
   flag: Prisma.FlagCreateNestedOneWithoutExperimentsInput
+  evidence?: Prisma.ExperimentEvidenceCreateNestedOneWithoutExperimentInput
+  metricEvidence?: Prisma.ExperimentMetricEvidenceCreateNestedManyWithoutExperimentInput
 }
 
 export type ExperimentUncheckedCreateWithoutDisturbancesInput = {
@@ -873,6 +1193,10 @@ export type ExperimentUncheckedCreateWithoutDisturbancesInput = {
   treatmentShare?: runtime.Decimal | runtime.DecimalJsLike | number | string | null
   results?: Prisma.NullableJsonNullValueInput | runtime.InputJsonValue
   cancelReason?: string | null
+  secondaryMetrics?: Prisma.JsonNullValueInput | runtime.InputJsonValue
+  guardrails?: Prisma.JsonNullValueInput | runtime.InputJsonValue
+  evidence?: Prisma.ExperimentEvidenceUncheckedCreateNestedOneWithoutExperimentInput
+  metricEvidence?: Prisma.ExperimentMetricEvidenceUncheckedCreateNestedManyWithoutExperimentInput
 }
 
 export type ExperimentCreateOrConnectWithoutDisturbancesInput = {
@@ -909,7 +1233,11 @@ export type ExperimentUpdateWithoutDisturbancesInput = {
   treatmentShare?: Prisma.NullableDecimalFieldUpdateOperationsInput | runtime.Decimal | runtime.DecimalJsLike | number | string | null
   results?: Prisma.NullableJsonNullValueInput | runtime.InputJsonValue
   cancelReason?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
+  secondaryMetrics?: Prisma.JsonNullValueInput | runtime.InputJsonValue
+  guardrails?: Prisma.JsonNullValueInput | runtime.InputJsonValue
   flag?: Prisma.FlagUpdateOneRequiredWithoutExperimentsNestedInput
+  evidence?: Prisma.ExperimentEvidenceUpdateOneWithoutExperimentNestedInput
+  metricEvidence?: Prisma.ExperimentMetricEvidenceUpdateManyWithoutExperimentNestedInput
 }
 
 export type ExperimentUncheckedUpdateWithoutDisturbancesInput = {
@@ -931,6 +1259,10 @@ export type ExperimentUncheckedUpdateWithoutDisturbancesInput = {
   treatmentShare?: Prisma.NullableDecimalFieldUpdateOperationsInput | runtime.Decimal | runtime.DecimalJsLike | number | string | null
   results?: Prisma.NullableJsonNullValueInput | runtime.InputJsonValue
   cancelReason?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
+  secondaryMetrics?: Prisma.JsonNullValueInput | runtime.InputJsonValue
+  guardrails?: Prisma.JsonNullValueInput | runtime.InputJsonValue
+  evidence?: Prisma.ExperimentEvidenceUncheckedUpdateOneWithoutExperimentNestedInput
+  metricEvidence?: Prisma.ExperimentMetricEvidenceUncheckedUpdateManyWithoutExperimentNestedInput
 }
 
 export type ExperimentCreateManyFlagInput = {
@@ -951,6 +1283,8 @@ export type ExperimentCreateManyFlagInput = {
   treatmentShare?: runtime.Decimal | runtime.DecimalJsLike | number | string | null
   results?: Prisma.NullableJsonNullValueInput | runtime.InputJsonValue
   cancelReason?: string | null
+  secondaryMetrics?: Prisma.JsonNullValueInput | runtime.InputJsonValue
+  guardrails?: Prisma.JsonNullValueInput | runtime.InputJsonValue
 }
 
 export type ExperimentUpdateWithoutFlagInput = {
@@ -971,7 +1305,11 @@ export type ExperimentUpdateWithoutFlagInput = {
   treatmentShare?: Prisma.NullableDecimalFieldUpdateOperationsInput | runtime.Decimal | runtime.DecimalJsLike | number | string | null
   results?: Prisma.NullableJsonNullValueInput | runtime.InputJsonValue
   cancelReason?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
+  secondaryMetrics?: Prisma.JsonNullValueInput | runtime.InputJsonValue
+  guardrails?: Prisma.JsonNullValueInput | runtime.InputJsonValue
   disturbances?: Prisma.ExperimentDisturbanceUpdateManyWithoutExperimentNestedInput
+  evidence?: Prisma.ExperimentEvidenceUpdateOneWithoutExperimentNestedInput
+  metricEvidence?: Prisma.ExperimentMetricEvidenceUpdateManyWithoutExperimentNestedInput
 }
 
 export type ExperimentUncheckedUpdateWithoutFlagInput = {
@@ -992,7 +1330,11 @@ export type ExperimentUncheckedUpdateWithoutFlagInput = {
   treatmentShare?: Prisma.NullableDecimalFieldUpdateOperationsInput | runtime.Decimal | runtime.DecimalJsLike | number | string | null
   results?: Prisma.NullableJsonNullValueInput | runtime.InputJsonValue
   cancelReason?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
+  secondaryMetrics?: Prisma.JsonNullValueInput | runtime.InputJsonValue
+  guardrails?: Prisma.JsonNullValueInput | runtime.InputJsonValue
   disturbances?: Prisma.ExperimentDisturbanceUncheckedUpdateManyWithoutExperimentNestedInput
+  evidence?: Prisma.ExperimentEvidenceUncheckedUpdateOneWithoutExperimentNestedInput
+  metricEvidence?: Prisma.ExperimentMetricEvidenceUncheckedUpdateManyWithoutExperimentNestedInput
 }
 
 export type ExperimentUncheckedUpdateManyWithoutFlagInput = {
@@ -1013,6 +1355,8 @@ export type ExperimentUncheckedUpdateManyWithoutFlagInput = {
   treatmentShare?: Prisma.NullableDecimalFieldUpdateOperationsInput | runtime.Decimal | runtime.DecimalJsLike | number | string | null
   results?: Prisma.NullableJsonNullValueInput | runtime.InputJsonValue
   cancelReason?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
+  secondaryMetrics?: Prisma.JsonNullValueInput | runtime.InputJsonValue
+  guardrails?: Prisma.JsonNullValueInput | runtime.InputJsonValue
 }
 
 
@@ -1022,10 +1366,12 @@ export type ExperimentUncheckedUpdateManyWithoutFlagInput = {
 
 export type ExperimentCountOutputType = {
   disturbances: number
+  metricEvidence: number
 }
 
 export type ExperimentCountOutputTypeSelect<ExtArgs extends runtime.Types.Extensions.InternalArgs = runtime.Types.Extensions.DefaultArgs> = {
   disturbances?: boolean | ExperimentCountOutputTypeCountDisturbancesArgs
+  metricEvidence?: boolean | ExperimentCountOutputTypeCountMetricEvidenceArgs
 }
 
 /**
@@ -1043,6 +1389,13 @@ export type ExperimentCountOutputTypeDefaultArgs<ExtArgs extends runtime.Types.E
  */
 export type ExperimentCountOutputTypeCountDisturbancesArgs<ExtArgs extends runtime.Types.Extensions.InternalArgs = runtime.Types.Extensions.DefaultArgs> = {
   where?: Prisma.ExperimentDisturbanceWhereInput
+}
+
+/**
+ * ExperimentCountOutputType without action
+ */
+export type ExperimentCountOutputTypeCountMetricEvidenceArgs<ExtArgs extends runtime.Types.Extensions.InternalArgs = runtime.Types.Extensions.DefaultArgs> = {
+  where?: Prisma.ExperimentMetricEvidenceWhereInput
 }
 
 
@@ -1065,8 +1418,12 @@ export type ExperimentSelect<ExtArgs extends runtime.Types.Extensions.InternalAr
   treatmentShare?: boolean
   results?: boolean
   cancelReason?: boolean
+  secondaryMetrics?: boolean
+  guardrails?: boolean
   flag?: boolean | Prisma.FlagDefaultArgs<ExtArgs>
   disturbances?: boolean | Prisma.Experiment$disturbancesArgs<ExtArgs>
+  evidence?: boolean | Prisma.Experiment$evidenceArgs<ExtArgs>
+  metricEvidence?: boolean | Prisma.Experiment$metricEvidenceArgs<ExtArgs>
   _count?: boolean | Prisma.ExperimentCountOutputTypeDefaultArgs<ExtArgs>
 }, ExtArgs["result"]["experiment"]>
 
@@ -1089,6 +1446,8 @@ export type ExperimentSelectCreateManyAndReturn<ExtArgs extends runtime.Types.Ex
   treatmentShare?: boolean
   results?: boolean
   cancelReason?: boolean
+  secondaryMetrics?: boolean
+  guardrails?: boolean
   flag?: boolean | Prisma.FlagDefaultArgs<ExtArgs>
 }, ExtArgs["result"]["experiment"]>
 
@@ -1111,6 +1470,8 @@ export type ExperimentSelectUpdateManyAndReturn<ExtArgs extends runtime.Types.Ex
   treatmentShare?: boolean
   results?: boolean
   cancelReason?: boolean
+  secondaryMetrics?: boolean
+  guardrails?: boolean
   flag?: boolean | Prisma.FlagDefaultArgs<ExtArgs>
 }, ExtArgs["result"]["experiment"]>
 
@@ -1133,12 +1494,16 @@ export type ExperimentSelectScalar = {
   treatmentShare?: boolean
   results?: boolean
   cancelReason?: boolean
+  secondaryMetrics?: boolean
+  guardrails?: boolean
 }
 
-export type ExperimentOmit<ExtArgs extends runtime.Types.Extensions.InternalArgs = runtime.Types.Extensions.DefaultArgs> = runtime.Types.Extensions.GetOmit<"id" | "flagId" | "name" | "description" | "status" | "startDate" | "endDate" | "sampleSize" | "confidenceLevel" | "primaryMetric" | "winnerVariant" | "pValue" | "improvementPercent" | "createdAt" | "updatedAt" | "treatmentShare" | "results" | "cancelReason", ExtArgs["result"]["experiment"]>
+export type ExperimentOmit<ExtArgs extends runtime.Types.Extensions.InternalArgs = runtime.Types.Extensions.DefaultArgs> = runtime.Types.Extensions.GetOmit<"id" | "flagId" | "name" | "description" | "status" | "startDate" | "endDate" | "sampleSize" | "confidenceLevel" | "primaryMetric" | "winnerVariant" | "pValue" | "improvementPercent" | "createdAt" | "updatedAt" | "treatmentShare" | "results" | "cancelReason" | "secondaryMetrics" | "guardrails", ExtArgs["result"]["experiment"]>
 export type ExperimentInclude<ExtArgs extends runtime.Types.Extensions.InternalArgs = runtime.Types.Extensions.DefaultArgs> = {
   flag?: boolean | Prisma.FlagDefaultArgs<ExtArgs>
   disturbances?: boolean | Prisma.Experiment$disturbancesArgs<ExtArgs>
+  evidence?: boolean | Prisma.Experiment$evidenceArgs<ExtArgs>
+  metricEvidence?: boolean | Prisma.Experiment$metricEvidenceArgs<ExtArgs>
   _count?: boolean | Prisma.ExperimentCountOutputTypeDefaultArgs<ExtArgs>
 }
 export type ExperimentIncludeCreateManyAndReturn<ExtArgs extends runtime.Types.Extensions.InternalArgs = runtime.Types.Extensions.DefaultArgs> = {
@@ -1153,6 +1518,8 @@ export type $ExperimentPayload<ExtArgs extends runtime.Types.Extensions.Internal
   objects: {
     flag: Prisma.$FlagPayload<ExtArgs>
     disturbances: Prisma.$ExperimentDisturbancePayload<ExtArgs>[]
+    evidence: Prisma.$ExperimentEvidencePayload<ExtArgs> | null
+    metricEvidence: Prisma.$ExperimentMetricEvidencePayload<ExtArgs>[]
   }
   scalars: runtime.Types.Extensions.GetPayloadResult<{
     id: string
@@ -1176,6 +1543,8 @@ export type $ExperimentPayload<ExtArgs extends runtime.Types.Extensions.Internal
     treatmentShare: runtime.Decimal | null
     results: runtime.JsonValue | null
     cancelReason: string | null
+    secondaryMetrics: runtime.JsonValue
+    guardrails: runtime.JsonValue
   }, ExtArgs["result"]["experiment"]>
   composites: {}
 }
@@ -1572,6 +1941,8 @@ export interface Prisma__ExperimentClient<T, Null = never, ExtArgs extends runti
   readonly [Symbol.toStringTag]: "PrismaPromise"
   flag<T extends Prisma.FlagDefaultArgs<ExtArgs> = {}>(args?: Prisma.Subset<T, Prisma.FlagDefaultArgs<ExtArgs>>): Prisma.Prisma__FlagClient<runtime.Types.Result.GetResult<Prisma.$FlagPayload<ExtArgs>, T, "findUniqueOrThrow", GlobalOmitOptions> | Null, Null, ExtArgs, GlobalOmitOptions>
   disturbances<T extends Prisma.Experiment$disturbancesArgs<ExtArgs> = {}>(args?: Prisma.Subset<T, Prisma.Experiment$disturbancesArgs<ExtArgs>>): Prisma.PrismaPromise<runtime.Types.Result.GetResult<Prisma.$ExperimentDisturbancePayload<ExtArgs>, T, "findMany", GlobalOmitOptions> | Null>
+  evidence<T extends Prisma.Experiment$evidenceArgs<ExtArgs> = {}>(args?: Prisma.Subset<T, Prisma.Experiment$evidenceArgs<ExtArgs>>): Prisma.Prisma__ExperimentEvidenceClient<runtime.Types.Result.GetResult<Prisma.$ExperimentEvidencePayload<ExtArgs>, T, "findUniqueOrThrow", GlobalOmitOptions> | null, null, ExtArgs, GlobalOmitOptions>
+  metricEvidence<T extends Prisma.Experiment$metricEvidenceArgs<ExtArgs> = {}>(args?: Prisma.Subset<T, Prisma.Experiment$metricEvidenceArgs<ExtArgs>>): Prisma.PrismaPromise<runtime.Types.Result.GetResult<Prisma.$ExperimentMetricEvidencePayload<ExtArgs>, T, "findMany", GlobalOmitOptions> | Null>
   /**
    * Attaches callbacks for the resolution and/or rejection of the Promise.
    * @param onfulfilled The callback to execute when the Promise is resolved.
@@ -1619,6 +1990,8 @@ export interface ExperimentFieldRefs {
   readonly treatmentShare: Prisma.FieldRef<"Experiment", 'Decimal'>
   readonly results: Prisma.FieldRef<"Experiment", 'Json'>
   readonly cancelReason: Prisma.FieldRef<"Experiment", 'String'>
+  readonly secondaryMetrics: Prisma.FieldRef<"Experiment", 'Json'>
+  readonly guardrails: Prisma.FieldRef<"Experiment", 'Json'>
 }
     
 
@@ -2041,6 +2414,49 @@ export type Experiment$disturbancesArgs<ExtArgs extends runtime.Types.Extensions
   take?: number
   skip?: number
   distinct?: Prisma.ExperimentDisturbanceScalarFieldEnum | Prisma.ExperimentDisturbanceScalarFieldEnum[]
+}
+
+/**
+ * Experiment.evidence
+ */
+export type Experiment$evidenceArgs<ExtArgs extends runtime.Types.Extensions.InternalArgs = runtime.Types.Extensions.DefaultArgs> = {
+  /**
+   * Select specific fields to fetch from the ExperimentEvidence
+   */
+  select?: Prisma.ExperimentEvidenceSelect<ExtArgs> | null
+  /**
+   * Omit specific fields from the ExperimentEvidence
+   */
+  omit?: Prisma.ExperimentEvidenceOmit<ExtArgs> | null
+  /**
+   * Choose, which related nodes to fetch as well
+   */
+  include?: Prisma.ExperimentEvidenceInclude<ExtArgs> | null
+  where?: Prisma.ExperimentEvidenceWhereInput
+}
+
+/**
+ * Experiment.metricEvidence
+ */
+export type Experiment$metricEvidenceArgs<ExtArgs extends runtime.Types.Extensions.InternalArgs = runtime.Types.Extensions.DefaultArgs> = {
+  /**
+   * Select specific fields to fetch from the ExperimentMetricEvidence
+   */
+  select?: Prisma.ExperimentMetricEvidenceSelect<ExtArgs> | null
+  /**
+   * Omit specific fields from the ExperimentMetricEvidence
+   */
+  omit?: Prisma.ExperimentMetricEvidenceOmit<ExtArgs> | null
+  /**
+   * Choose, which related nodes to fetch as well
+   */
+  include?: Prisma.ExperimentMetricEvidenceInclude<ExtArgs> | null
+  where?: Prisma.ExperimentMetricEvidenceWhereInput
+  orderBy?: Prisma.ExperimentMetricEvidenceOrderByWithRelationInput | Prisma.ExperimentMetricEvidenceOrderByWithRelationInput[]
+  cursor?: Prisma.ExperimentMetricEvidenceWhereUniqueInput
+  take?: number
+  skip?: number
+  distinct?: Prisma.ExperimentMetricEvidenceScalarFieldEnum | Prisma.ExperimentMetricEvidenceScalarFieldEnum[]
 }
 
 /**

@@ -20,8 +20,18 @@ export type ExperimentDisturbanceModel = runtime.Types.Result.DefaultSelection<P
 
 export type AggregateExperimentDisturbance = {
   _count: ExperimentDisturbanceCountAggregateOutputType | null
+  _avg: ExperimentDisturbanceAvgAggregateOutputType | null
+  _sum: ExperimentDisturbanceSumAggregateOutputType | null
   _min: ExperimentDisturbanceMinAggregateOutputType | null
   _max: ExperimentDisturbanceMaxAggregateOutputType | null
+}
+
+export type ExperimentDisturbanceAvgAggregateOutputType = {
+  threshold: number | null
+}
+
+export type ExperimentDisturbanceSumAggregateOutputType = {
+  threshold: number | null
 }
 
 export type ExperimentDisturbanceMinAggregateOutputType = {
@@ -30,6 +40,9 @@ export type ExperimentDisturbanceMinAggregateOutputType = {
   action: string | null
   userId: string | null
   createdAt: Date | null
+  salt: string | null
+  threshold: number | null
+  flagId: string | null
 }
 
 export type ExperimentDisturbanceMaxAggregateOutputType = {
@@ -38,6 +51,9 @@ export type ExperimentDisturbanceMaxAggregateOutputType = {
   action: string | null
   userId: string | null
   createdAt: Date | null
+  salt: string | null
+  threshold: number | null
+  flagId: string | null
 }
 
 export type ExperimentDisturbanceCountAggregateOutputType = {
@@ -46,9 +62,20 @@ export type ExperimentDisturbanceCountAggregateOutputType = {
   action: number
   userId: number
   createdAt: number
+  salt: number
+  threshold: number
+  flagId: number
   _all: number
 }
 
+
+export type ExperimentDisturbanceAvgAggregateInputType = {
+  threshold?: true
+}
+
+export type ExperimentDisturbanceSumAggregateInputType = {
+  threshold?: true
+}
 
 export type ExperimentDisturbanceMinAggregateInputType = {
   id?: true
@@ -56,6 +83,9 @@ export type ExperimentDisturbanceMinAggregateInputType = {
   action?: true
   userId?: true
   createdAt?: true
+  salt?: true
+  threshold?: true
+  flagId?: true
 }
 
 export type ExperimentDisturbanceMaxAggregateInputType = {
@@ -64,6 +94,9 @@ export type ExperimentDisturbanceMaxAggregateInputType = {
   action?: true
   userId?: true
   createdAt?: true
+  salt?: true
+  threshold?: true
+  flagId?: true
 }
 
 export type ExperimentDisturbanceCountAggregateInputType = {
@@ -72,6 +105,9 @@ export type ExperimentDisturbanceCountAggregateInputType = {
   action?: true
   userId?: true
   createdAt?: true
+  salt?: true
+  threshold?: true
+  flagId?: true
   _all?: true
 }
 
@@ -113,6 +149,18 @@ export type ExperimentDisturbanceAggregateArgs<ExtArgs extends runtime.Types.Ext
   /**
    * {@link https://www.prisma.io/docs/concepts/components/prisma-client/aggregations Aggregation Docs}
    * 
+   * Select which fields to average
+  **/
+  _avg?: ExperimentDisturbanceAvgAggregateInputType
+  /**
+   * {@link https://www.prisma.io/docs/concepts/components/prisma-client/aggregations Aggregation Docs}
+   * 
+   * Select which fields to sum
+  **/
+  _sum?: ExperimentDisturbanceSumAggregateInputType
+  /**
+   * {@link https://www.prisma.io/docs/concepts/components/prisma-client/aggregations Aggregation Docs}
+   * 
    * Select which fields to find the minimum value
   **/
   _min?: ExperimentDisturbanceMinAggregateInputType
@@ -143,6 +191,8 @@ export type ExperimentDisturbanceGroupByArgs<ExtArgs extends runtime.Types.Exten
   take?: number
   skip?: number
   _count?: ExperimentDisturbanceCountAggregateInputType | true
+  _avg?: ExperimentDisturbanceAvgAggregateInputType
+  _sum?: ExperimentDisturbanceSumAggregateInputType
   _min?: ExperimentDisturbanceMinAggregateInputType
   _max?: ExperimentDisturbanceMaxAggregateInputType
 }
@@ -153,7 +203,12 @@ export type ExperimentDisturbanceGroupByOutputType = {
   action: string
   userId: string | null
   createdAt: Date
+  salt: string | null
+  threshold: number | null
+  flagId: string | null
   _count: ExperimentDisturbanceCountAggregateOutputType | null
+  _avg: ExperimentDisturbanceAvgAggregateOutputType | null
+  _sum: ExperimentDisturbanceSumAggregateOutputType | null
   _min: ExperimentDisturbanceMinAggregateOutputType | null
   _max: ExperimentDisturbanceMaxAggregateOutputType | null
 }
@@ -182,8 +237,12 @@ export type ExperimentDisturbanceWhereInput = {
   action?: Prisma.StringFilter<"ExperimentDisturbance"> | string
   userId?: Prisma.UuidNullableFilter<"ExperimentDisturbance"> | string | null
   createdAt?: Prisma.DateTimeFilter<"ExperimentDisturbance"> | Date | string
+  salt?: Prisma.StringNullableFilter<"ExperimentDisturbance"> | string | null
+  threshold?: Prisma.IntNullableFilter<"ExperimentDisturbance"> | number | null
+  flagId?: Prisma.UuidNullableFilter<"ExperimentDisturbance"> | string | null
   experiment?: Prisma.XOR<Prisma.ExperimentScalarRelationFilter, Prisma.ExperimentWhereInput>
   user?: Prisma.XOR<Prisma.UserNullableScalarRelationFilter, Prisma.UserWhereInput> | null
+  flag?: Prisma.XOR<Prisma.FlagNullableScalarRelationFilter, Prisma.FlagWhereInput> | null
 }
 
 export type ExperimentDisturbanceOrderByWithRelationInput = {
@@ -192,8 +251,12 @@ export type ExperimentDisturbanceOrderByWithRelationInput = {
   action?: Prisma.SortOrder
   userId?: Prisma.SortOrderInput | Prisma.SortOrder
   createdAt?: Prisma.SortOrder
+  salt?: Prisma.SortOrderInput | Prisma.SortOrder
+  threshold?: Prisma.SortOrderInput | Prisma.SortOrder
+  flagId?: Prisma.SortOrderInput | Prisma.SortOrder
   experiment?: Prisma.ExperimentOrderByWithRelationInput
   user?: Prisma.UserOrderByWithRelationInput
+  flag?: Prisma.FlagOrderByWithRelationInput
 }
 
 export type ExperimentDisturbanceWhereUniqueInput = Prisma.AtLeast<{
@@ -205,8 +268,12 @@ export type ExperimentDisturbanceWhereUniqueInput = Prisma.AtLeast<{
   action?: Prisma.StringFilter<"ExperimentDisturbance"> | string
   userId?: Prisma.UuidNullableFilter<"ExperimentDisturbance"> | string | null
   createdAt?: Prisma.DateTimeFilter<"ExperimentDisturbance"> | Date | string
+  salt?: Prisma.StringNullableFilter<"ExperimentDisturbance"> | string | null
+  threshold?: Prisma.IntNullableFilter<"ExperimentDisturbance"> | number | null
+  flagId?: Prisma.UuidNullableFilter<"ExperimentDisturbance"> | string | null
   experiment?: Prisma.XOR<Prisma.ExperimentScalarRelationFilter, Prisma.ExperimentWhereInput>
   user?: Prisma.XOR<Prisma.UserNullableScalarRelationFilter, Prisma.UserWhereInput> | null
+  flag?: Prisma.XOR<Prisma.FlagNullableScalarRelationFilter, Prisma.FlagWhereInput> | null
 }, "id">
 
 export type ExperimentDisturbanceOrderByWithAggregationInput = {
@@ -215,9 +282,14 @@ export type ExperimentDisturbanceOrderByWithAggregationInput = {
   action?: Prisma.SortOrder
   userId?: Prisma.SortOrderInput | Prisma.SortOrder
   createdAt?: Prisma.SortOrder
+  salt?: Prisma.SortOrderInput | Prisma.SortOrder
+  threshold?: Prisma.SortOrderInput | Prisma.SortOrder
+  flagId?: Prisma.SortOrderInput | Prisma.SortOrder
   _count?: Prisma.ExperimentDisturbanceCountOrderByAggregateInput
+  _avg?: Prisma.ExperimentDisturbanceAvgOrderByAggregateInput
   _max?: Prisma.ExperimentDisturbanceMaxOrderByAggregateInput
   _min?: Prisma.ExperimentDisturbanceMinOrderByAggregateInput
+  _sum?: Prisma.ExperimentDisturbanceSumOrderByAggregateInput
 }
 
 export type ExperimentDisturbanceScalarWhereWithAggregatesInput = {
@@ -229,14 +301,20 @@ export type ExperimentDisturbanceScalarWhereWithAggregatesInput = {
   action?: Prisma.StringWithAggregatesFilter<"ExperimentDisturbance"> | string
   userId?: Prisma.UuidNullableWithAggregatesFilter<"ExperimentDisturbance"> | string | null
   createdAt?: Prisma.DateTimeWithAggregatesFilter<"ExperimentDisturbance"> | Date | string
+  salt?: Prisma.StringNullableWithAggregatesFilter<"ExperimentDisturbance"> | string | null
+  threshold?: Prisma.IntNullableWithAggregatesFilter<"ExperimentDisturbance"> | number | null
+  flagId?: Prisma.UuidNullableWithAggregatesFilter<"ExperimentDisturbance"> | string | null
 }
 
 export type ExperimentDisturbanceCreateInput = {
   id?: string
   action: string
   createdAt?: Date | string
+  salt?: string | null
+  threshold?: number | null
   experiment: Prisma.ExperimentCreateNestedOneWithoutDisturbancesInput
   user?: Prisma.UserCreateNestedOneWithoutDisturbancesInput
+  flag?: Prisma.FlagCreateNestedOneWithoutDisturbancesInput
 }
 
 export type ExperimentDisturbanceUncheckedCreateInput = {
@@ -245,14 +323,20 @@ export type ExperimentDisturbanceUncheckedCreateInput = {
   action: string
   userId?: string | null
   createdAt?: Date | string
+  salt?: string | null
+  threshold?: number | null
+  flagId?: string | null
 }
 
 export type ExperimentDisturbanceUpdateInput = {
   id?: Prisma.StringFieldUpdateOperationsInput | string
   action?: Prisma.StringFieldUpdateOperationsInput | string
   createdAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
+  salt?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
+  threshold?: Prisma.NullableIntFieldUpdateOperationsInput | number | null
   experiment?: Prisma.ExperimentUpdateOneRequiredWithoutDisturbancesNestedInput
   user?: Prisma.UserUpdateOneWithoutDisturbancesNestedInput
+  flag?: Prisma.FlagUpdateOneWithoutDisturbancesNestedInput
 }
 
 export type ExperimentDisturbanceUncheckedUpdateInput = {
@@ -261,6 +345,9 @@ export type ExperimentDisturbanceUncheckedUpdateInput = {
   action?: Prisma.StringFieldUpdateOperationsInput | string
   userId?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
   createdAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
+  salt?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
+  threshold?: Prisma.NullableIntFieldUpdateOperationsInput | number | null
+  flagId?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
 }
 
 export type ExperimentDisturbanceCreateManyInput = {
@@ -269,12 +356,17 @@ export type ExperimentDisturbanceCreateManyInput = {
   action: string
   userId?: string | null
   createdAt?: Date | string
+  salt?: string | null
+  threshold?: number | null
+  flagId?: string | null
 }
 
 export type ExperimentDisturbanceUpdateManyMutationInput = {
   id?: Prisma.StringFieldUpdateOperationsInput | string
   action?: Prisma.StringFieldUpdateOperationsInput | string
   createdAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
+  salt?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
+  threshold?: Prisma.NullableIntFieldUpdateOperationsInput | number | null
 }
 
 export type ExperimentDisturbanceUncheckedUpdateManyInput = {
@@ -283,6 +375,9 @@ export type ExperimentDisturbanceUncheckedUpdateManyInput = {
   action?: Prisma.StringFieldUpdateOperationsInput | string
   userId?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
   createdAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
+  salt?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
+  threshold?: Prisma.NullableIntFieldUpdateOperationsInput | number | null
+  flagId?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
 }
 
 export type ExperimentDisturbanceListRelationFilter = {
@@ -301,6 +396,13 @@ export type ExperimentDisturbanceCountOrderByAggregateInput = {
   action?: Prisma.SortOrder
   userId?: Prisma.SortOrder
   createdAt?: Prisma.SortOrder
+  salt?: Prisma.SortOrder
+  threshold?: Prisma.SortOrder
+  flagId?: Prisma.SortOrder
+}
+
+export type ExperimentDisturbanceAvgOrderByAggregateInput = {
+  threshold?: Prisma.SortOrder
 }
 
 export type ExperimentDisturbanceMaxOrderByAggregateInput = {
@@ -309,6 +411,9 @@ export type ExperimentDisturbanceMaxOrderByAggregateInput = {
   action?: Prisma.SortOrder
   userId?: Prisma.SortOrder
   createdAt?: Prisma.SortOrder
+  salt?: Prisma.SortOrder
+  threshold?: Prisma.SortOrder
+  flagId?: Prisma.SortOrder
 }
 
 export type ExperimentDisturbanceMinOrderByAggregateInput = {
@@ -317,6 +422,13 @@ export type ExperimentDisturbanceMinOrderByAggregateInput = {
   action?: Prisma.SortOrder
   userId?: Prisma.SortOrder
   createdAt?: Prisma.SortOrder
+  salt?: Prisma.SortOrder
+  threshold?: Prisma.SortOrder
+  flagId?: Prisma.SortOrder
+}
+
+export type ExperimentDisturbanceSumOrderByAggregateInput = {
+  threshold?: Prisma.SortOrder
 }
 
 export type ExperimentDisturbanceCreateNestedManyWithoutUserInput = {
@@ -358,6 +470,48 @@ export type ExperimentDisturbanceUncheckedUpdateManyWithoutUserNestedInput = {
   connect?: Prisma.ExperimentDisturbanceWhereUniqueInput | Prisma.ExperimentDisturbanceWhereUniqueInput[]
   update?: Prisma.ExperimentDisturbanceUpdateWithWhereUniqueWithoutUserInput | Prisma.ExperimentDisturbanceUpdateWithWhereUniqueWithoutUserInput[]
   updateMany?: Prisma.ExperimentDisturbanceUpdateManyWithWhereWithoutUserInput | Prisma.ExperimentDisturbanceUpdateManyWithWhereWithoutUserInput[]
+  deleteMany?: Prisma.ExperimentDisturbanceScalarWhereInput | Prisma.ExperimentDisturbanceScalarWhereInput[]
+}
+
+export type ExperimentDisturbanceCreateNestedManyWithoutFlagInput = {
+  create?: Prisma.XOR<Prisma.ExperimentDisturbanceCreateWithoutFlagInput, Prisma.ExperimentDisturbanceUncheckedCreateWithoutFlagInput> | Prisma.ExperimentDisturbanceCreateWithoutFlagInput[] | Prisma.ExperimentDisturbanceUncheckedCreateWithoutFlagInput[]
+  connectOrCreate?: Prisma.ExperimentDisturbanceCreateOrConnectWithoutFlagInput | Prisma.ExperimentDisturbanceCreateOrConnectWithoutFlagInput[]
+  createMany?: Prisma.ExperimentDisturbanceCreateManyFlagInputEnvelope
+  connect?: Prisma.ExperimentDisturbanceWhereUniqueInput | Prisma.ExperimentDisturbanceWhereUniqueInput[]
+}
+
+export type ExperimentDisturbanceUncheckedCreateNestedManyWithoutFlagInput = {
+  create?: Prisma.XOR<Prisma.ExperimentDisturbanceCreateWithoutFlagInput, Prisma.ExperimentDisturbanceUncheckedCreateWithoutFlagInput> | Prisma.ExperimentDisturbanceCreateWithoutFlagInput[] | Prisma.ExperimentDisturbanceUncheckedCreateWithoutFlagInput[]
+  connectOrCreate?: Prisma.ExperimentDisturbanceCreateOrConnectWithoutFlagInput | Prisma.ExperimentDisturbanceCreateOrConnectWithoutFlagInput[]
+  createMany?: Prisma.ExperimentDisturbanceCreateManyFlagInputEnvelope
+  connect?: Prisma.ExperimentDisturbanceWhereUniqueInput | Prisma.ExperimentDisturbanceWhereUniqueInput[]
+}
+
+export type ExperimentDisturbanceUpdateManyWithoutFlagNestedInput = {
+  create?: Prisma.XOR<Prisma.ExperimentDisturbanceCreateWithoutFlagInput, Prisma.ExperimentDisturbanceUncheckedCreateWithoutFlagInput> | Prisma.ExperimentDisturbanceCreateWithoutFlagInput[] | Prisma.ExperimentDisturbanceUncheckedCreateWithoutFlagInput[]
+  connectOrCreate?: Prisma.ExperimentDisturbanceCreateOrConnectWithoutFlagInput | Prisma.ExperimentDisturbanceCreateOrConnectWithoutFlagInput[]
+  upsert?: Prisma.ExperimentDisturbanceUpsertWithWhereUniqueWithoutFlagInput | Prisma.ExperimentDisturbanceUpsertWithWhereUniqueWithoutFlagInput[]
+  createMany?: Prisma.ExperimentDisturbanceCreateManyFlagInputEnvelope
+  set?: Prisma.ExperimentDisturbanceWhereUniqueInput | Prisma.ExperimentDisturbanceWhereUniqueInput[]
+  disconnect?: Prisma.ExperimentDisturbanceWhereUniqueInput | Prisma.ExperimentDisturbanceWhereUniqueInput[]
+  delete?: Prisma.ExperimentDisturbanceWhereUniqueInput | Prisma.ExperimentDisturbanceWhereUniqueInput[]
+  connect?: Prisma.ExperimentDisturbanceWhereUniqueInput | Prisma.ExperimentDisturbanceWhereUniqueInput[]
+  update?: Prisma.ExperimentDisturbanceUpdateWithWhereUniqueWithoutFlagInput | Prisma.ExperimentDisturbanceUpdateWithWhereUniqueWithoutFlagInput[]
+  updateMany?: Prisma.ExperimentDisturbanceUpdateManyWithWhereWithoutFlagInput | Prisma.ExperimentDisturbanceUpdateManyWithWhereWithoutFlagInput[]
+  deleteMany?: Prisma.ExperimentDisturbanceScalarWhereInput | Prisma.ExperimentDisturbanceScalarWhereInput[]
+}
+
+export type ExperimentDisturbanceUncheckedUpdateManyWithoutFlagNestedInput = {
+  create?: Prisma.XOR<Prisma.ExperimentDisturbanceCreateWithoutFlagInput, Prisma.ExperimentDisturbanceUncheckedCreateWithoutFlagInput> | Prisma.ExperimentDisturbanceCreateWithoutFlagInput[] | Prisma.ExperimentDisturbanceUncheckedCreateWithoutFlagInput[]
+  connectOrCreate?: Prisma.ExperimentDisturbanceCreateOrConnectWithoutFlagInput | Prisma.ExperimentDisturbanceCreateOrConnectWithoutFlagInput[]
+  upsert?: Prisma.ExperimentDisturbanceUpsertWithWhereUniqueWithoutFlagInput | Prisma.ExperimentDisturbanceUpsertWithWhereUniqueWithoutFlagInput[]
+  createMany?: Prisma.ExperimentDisturbanceCreateManyFlagInputEnvelope
+  set?: Prisma.ExperimentDisturbanceWhereUniqueInput | Prisma.ExperimentDisturbanceWhereUniqueInput[]
+  disconnect?: Prisma.ExperimentDisturbanceWhereUniqueInput | Prisma.ExperimentDisturbanceWhereUniqueInput[]
+  delete?: Prisma.ExperimentDisturbanceWhereUniqueInput | Prisma.ExperimentDisturbanceWhereUniqueInput[]
+  connect?: Prisma.ExperimentDisturbanceWhereUniqueInput | Prisma.ExperimentDisturbanceWhereUniqueInput[]
+  update?: Prisma.ExperimentDisturbanceUpdateWithWhereUniqueWithoutFlagInput | Prisma.ExperimentDisturbanceUpdateWithWhereUniqueWithoutFlagInput[]
+  updateMany?: Prisma.ExperimentDisturbanceUpdateManyWithWhereWithoutFlagInput | Prisma.ExperimentDisturbanceUpdateManyWithWhereWithoutFlagInput[]
   deleteMany?: Prisma.ExperimentDisturbanceScalarWhereInput | Prisma.ExperimentDisturbanceScalarWhereInput[]
 }
 
@@ -407,7 +561,10 @@ export type ExperimentDisturbanceCreateWithoutUserInput = {
   id?: string
   action: string
   createdAt?: Date | string
+  salt?: string | null
+  threshold?: number | null
   experiment: Prisma.ExperimentCreateNestedOneWithoutDisturbancesInput
+  flag?: Prisma.FlagCreateNestedOneWithoutDisturbancesInput
 }
 
 export type ExperimentDisturbanceUncheckedCreateWithoutUserInput = {
@@ -415,6 +572,9 @@ export type ExperimentDisturbanceUncheckedCreateWithoutUserInput = {
   experimentId: string
   action: string
   createdAt?: Date | string
+  salt?: string | null
+  threshold?: number | null
+  flagId?: string | null
 }
 
 export type ExperimentDisturbanceCreateOrConnectWithoutUserInput = {
@@ -452,13 +612,65 @@ export type ExperimentDisturbanceScalarWhereInput = {
   action?: Prisma.StringFilter<"ExperimentDisturbance"> | string
   userId?: Prisma.UuidNullableFilter<"ExperimentDisturbance"> | string | null
   createdAt?: Prisma.DateTimeFilter<"ExperimentDisturbance"> | Date | string
+  salt?: Prisma.StringNullableFilter<"ExperimentDisturbance"> | string | null
+  threshold?: Prisma.IntNullableFilter<"ExperimentDisturbance"> | number | null
+  flagId?: Prisma.UuidNullableFilter<"ExperimentDisturbance"> | string | null
+}
+
+export type ExperimentDisturbanceCreateWithoutFlagInput = {
+  id?: string
+  action: string
+  createdAt?: Date | string
+  salt?: string | null
+  threshold?: number | null
+  experiment: Prisma.ExperimentCreateNestedOneWithoutDisturbancesInput
+  user?: Prisma.UserCreateNestedOneWithoutDisturbancesInput
+}
+
+export type ExperimentDisturbanceUncheckedCreateWithoutFlagInput = {
+  id?: string
+  experimentId: string
+  action: string
+  userId?: string | null
+  createdAt?: Date | string
+  salt?: string | null
+  threshold?: number | null
+}
+
+export type ExperimentDisturbanceCreateOrConnectWithoutFlagInput = {
+  where: Prisma.ExperimentDisturbanceWhereUniqueInput
+  create: Prisma.XOR<Prisma.ExperimentDisturbanceCreateWithoutFlagInput, Prisma.ExperimentDisturbanceUncheckedCreateWithoutFlagInput>
+}
+
+export type ExperimentDisturbanceCreateManyFlagInputEnvelope = {
+  data: Prisma.ExperimentDisturbanceCreateManyFlagInput | Prisma.ExperimentDisturbanceCreateManyFlagInput[]
+  skipDuplicates?: boolean
+}
+
+export type ExperimentDisturbanceUpsertWithWhereUniqueWithoutFlagInput = {
+  where: Prisma.ExperimentDisturbanceWhereUniqueInput
+  update: Prisma.XOR<Prisma.ExperimentDisturbanceUpdateWithoutFlagInput, Prisma.ExperimentDisturbanceUncheckedUpdateWithoutFlagInput>
+  create: Prisma.XOR<Prisma.ExperimentDisturbanceCreateWithoutFlagInput, Prisma.ExperimentDisturbanceUncheckedCreateWithoutFlagInput>
+}
+
+export type ExperimentDisturbanceUpdateWithWhereUniqueWithoutFlagInput = {
+  where: Prisma.ExperimentDisturbanceWhereUniqueInput
+  data: Prisma.XOR<Prisma.ExperimentDisturbanceUpdateWithoutFlagInput, Prisma.ExperimentDisturbanceUncheckedUpdateWithoutFlagInput>
+}
+
+export type ExperimentDisturbanceUpdateManyWithWhereWithoutFlagInput = {
+  where: Prisma.ExperimentDisturbanceScalarWhereInput
+  data: Prisma.XOR<Prisma.ExperimentDisturbanceUpdateManyMutationInput, Prisma.ExperimentDisturbanceUncheckedUpdateManyWithoutFlagInput>
 }
 
 export type ExperimentDisturbanceCreateWithoutExperimentInput = {
   id?: string
   action: string
   createdAt?: Date | string
+  salt?: string | null
+  threshold?: number | null
   user?: Prisma.UserCreateNestedOneWithoutDisturbancesInput
+  flag?: Prisma.FlagCreateNestedOneWithoutDisturbancesInput
 }
 
 export type ExperimentDisturbanceUncheckedCreateWithoutExperimentInput = {
@@ -466,6 +678,9 @@ export type ExperimentDisturbanceUncheckedCreateWithoutExperimentInput = {
   action: string
   userId?: string | null
   createdAt?: Date | string
+  salt?: string | null
+  threshold?: number | null
+  flagId?: string | null
 }
 
 export type ExperimentDisturbanceCreateOrConnectWithoutExperimentInput = {
@@ -499,13 +714,19 @@ export type ExperimentDisturbanceCreateManyUserInput = {
   experimentId: string
   action: string
   createdAt?: Date | string
+  salt?: string | null
+  threshold?: number | null
+  flagId?: string | null
 }
 
 export type ExperimentDisturbanceUpdateWithoutUserInput = {
   id?: Prisma.StringFieldUpdateOperationsInput | string
   action?: Prisma.StringFieldUpdateOperationsInput | string
   createdAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
+  salt?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
+  threshold?: Prisma.NullableIntFieldUpdateOperationsInput | number | null
   experiment?: Prisma.ExperimentUpdateOneRequiredWithoutDisturbancesNestedInput
+  flag?: Prisma.FlagUpdateOneWithoutDisturbancesNestedInput
 }
 
 export type ExperimentDisturbanceUncheckedUpdateWithoutUserInput = {
@@ -513,6 +734,9 @@ export type ExperimentDisturbanceUncheckedUpdateWithoutUserInput = {
   experimentId?: Prisma.StringFieldUpdateOperationsInput | string
   action?: Prisma.StringFieldUpdateOperationsInput | string
   createdAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
+  salt?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
+  threshold?: Prisma.NullableIntFieldUpdateOperationsInput | number | null
+  flagId?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
 }
 
 export type ExperimentDisturbanceUncheckedUpdateManyWithoutUserInput = {
@@ -520,6 +744,49 @@ export type ExperimentDisturbanceUncheckedUpdateManyWithoutUserInput = {
   experimentId?: Prisma.StringFieldUpdateOperationsInput | string
   action?: Prisma.StringFieldUpdateOperationsInput | string
   createdAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
+  salt?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
+  threshold?: Prisma.NullableIntFieldUpdateOperationsInput | number | null
+  flagId?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
+}
+
+export type ExperimentDisturbanceCreateManyFlagInput = {
+  id?: string
+  experimentId: string
+  action: string
+  userId?: string | null
+  createdAt?: Date | string
+  salt?: string | null
+  threshold?: number | null
+}
+
+export type ExperimentDisturbanceUpdateWithoutFlagInput = {
+  id?: Prisma.StringFieldUpdateOperationsInput | string
+  action?: Prisma.StringFieldUpdateOperationsInput | string
+  createdAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
+  salt?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
+  threshold?: Prisma.NullableIntFieldUpdateOperationsInput | number | null
+  experiment?: Prisma.ExperimentUpdateOneRequiredWithoutDisturbancesNestedInput
+  user?: Prisma.UserUpdateOneWithoutDisturbancesNestedInput
+}
+
+export type ExperimentDisturbanceUncheckedUpdateWithoutFlagInput = {
+  id?: Prisma.StringFieldUpdateOperationsInput | string
+  experimentId?: Prisma.StringFieldUpdateOperationsInput | string
+  action?: Prisma.StringFieldUpdateOperationsInput | string
+  userId?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
+  createdAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
+  salt?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
+  threshold?: Prisma.NullableIntFieldUpdateOperationsInput | number | null
+}
+
+export type ExperimentDisturbanceUncheckedUpdateManyWithoutFlagInput = {
+  id?: Prisma.StringFieldUpdateOperationsInput | string
+  experimentId?: Prisma.StringFieldUpdateOperationsInput | string
+  action?: Prisma.StringFieldUpdateOperationsInput | string
+  userId?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
+  createdAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
+  salt?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
+  threshold?: Prisma.NullableIntFieldUpdateOperationsInput | number | null
 }
 
 export type ExperimentDisturbanceCreateManyExperimentInput = {
@@ -527,13 +794,19 @@ export type ExperimentDisturbanceCreateManyExperimentInput = {
   action: string
   userId?: string | null
   createdAt?: Date | string
+  salt?: string | null
+  threshold?: number | null
+  flagId?: string | null
 }
 
 export type ExperimentDisturbanceUpdateWithoutExperimentInput = {
   id?: Prisma.StringFieldUpdateOperationsInput | string
   action?: Prisma.StringFieldUpdateOperationsInput | string
   createdAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
+  salt?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
+  threshold?: Prisma.NullableIntFieldUpdateOperationsInput | number | null
   user?: Prisma.UserUpdateOneWithoutDisturbancesNestedInput
+  flag?: Prisma.FlagUpdateOneWithoutDisturbancesNestedInput
 }
 
 export type ExperimentDisturbanceUncheckedUpdateWithoutExperimentInput = {
@@ -541,6 +814,9 @@ export type ExperimentDisturbanceUncheckedUpdateWithoutExperimentInput = {
   action?: Prisma.StringFieldUpdateOperationsInput | string
   userId?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
   createdAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
+  salt?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
+  threshold?: Prisma.NullableIntFieldUpdateOperationsInput | number | null
+  flagId?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
 }
 
 export type ExperimentDisturbanceUncheckedUpdateManyWithoutExperimentInput = {
@@ -548,6 +824,9 @@ export type ExperimentDisturbanceUncheckedUpdateManyWithoutExperimentInput = {
   action?: Prisma.StringFieldUpdateOperationsInput | string
   userId?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
   createdAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
+  salt?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
+  threshold?: Prisma.NullableIntFieldUpdateOperationsInput | number | null
+  flagId?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
 }
 
 
@@ -558,8 +837,12 @@ export type ExperimentDisturbanceSelect<ExtArgs extends runtime.Types.Extensions
   action?: boolean
   userId?: boolean
   createdAt?: boolean
+  salt?: boolean
+  threshold?: boolean
+  flagId?: boolean
   experiment?: boolean | Prisma.ExperimentDefaultArgs<ExtArgs>
   user?: boolean | Prisma.ExperimentDisturbance$userArgs<ExtArgs>
+  flag?: boolean | Prisma.ExperimentDisturbance$flagArgs<ExtArgs>
 }, ExtArgs["result"]["experimentDisturbance"]>
 
 export type ExperimentDisturbanceSelectCreateManyAndReturn<ExtArgs extends runtime.Types.Extensions.InternalArgs = runtime.Types.Extensions.DefaultArgs> = runtime.Types.Extensions.GetSelect<{
@@ -568,8 +851,12 @@ export type ExperimentDisturbanceSelectCreateManyAndReturn<ExtArgs extends runti
   action?: boolean
   userId?: boolean
   createdAt?: boolean
+  salt?: boolean
+  threshold?: boolean
+  flagId?: boolean
   experiment?: boolean | Prisma.ExperimentDefaultArgs<ExtArgs>
   user?: boolean | Prisma.ExperimentDisturbance$userArgs<ExtArgs>
+  flag?: boolean | Prisma.ExperimentDisturbance$flagArgs<ExtArgs>
 }, ExtArgs["result"]["experimentDisturbance"]>
 
 export type ExperimentDisturbanceSelectUpdateManyAndReturn<ExtArgs extends runtime.Types.Extensions.InternalArgs = runtime.Types.Extensions.DefaultArgs> = runtime.Types.Extensions.GetSelect<{
@@ -578,8 +865,12 @@ export type ExperimentDisturbanceSelectUpdateManyAndReturn<ExtArgs extends runti
   action?: boolean
   userId?: boolean
   createdAt?: boolean
+  salt?: boolean
+  threshold?: boolean
+  flagId?: boolean
   experiment?: boolean | Prisma.ExperimentDefaultArgs<ExtArgs>
   user?: boolean | Prisma.ExperimentDisturbance$userArgs<ExtArgs>
+  flag?: boolean | Prisma.ExperimentDisturbance$flagArgs<ExtArgs>
 }, ExtArgs["result"]["experimentDisturbance"]>
 
 export type ExperimentDisturbanceSelectScalar = {
@@ -588,20 +879,26 @@ export type ExperimentDisturbanceSelectScalar = {
   action?: boolean
   userId?: boolean
   createdAt?: boolean
+  salt?: boolean
+  threshold?: boolean
+  flagId?: boolean
 }
 
-export type ExperimentDisturbanceOmit<ExtArgs extends runtime.Types.Extensions.InternalArgs = runtime.Types.Extensions.DefaultArgs> = runtime.Types.Extensions.GetOmit<"id" | "experimentId" | "action" | "userId" | "createdAt", ExtArgs["result"]["experimentDisturbance"]>
+export type ExperimentDisturbanceOmit<ExtArgs extends runtime.Types.Extensions.InternalArgs = runtime.Types.Extensions.DefaultArgs> = runtime.Types.Extensions.GetOmit<"id" | "experimentId" | "action" | "userId" | "createdAt" | "salt" | "threshold" | "flagId", ExtArgs["result"]["experimentDisturbance"]>
 export type ExperimentDisturbanceInclude<ExtArgs extends runtime.Types.Extensions.InternalArgs = runtime.Types.Extensions.DefaultArgs> = {
   experiment?: boolean | Prisma.ExperimentDefaultArgs<ExtArgs>
   user?: boolean | Prisma.ExperimentDisturbance$userArgs<ExtArgs>
+  flag?: boolean | Prisma.ExperimentDisturbance$flagArgs<ExtArgs>
 }
 export type ExperimentDisturbanceIncludeCreateManyAndReturn<ExtArgs extends runtime.Types.Extensions.InternalArgs = runtime.Types.Extensions.DefaultArgs> = {
   experiment?: boolean | Prisma.ExperimentDefaultArgs<ExtArgs>
   user?: boolean | Prisma.ExperimentDisturbance$userArgs<ExtArgs>
+  flag?: boolean | Prisma.ExperimentDisturbance$flagArgs<ExtArgs>
 }
 export type ExperimentDisturbanceIncludeUpdateManyAndReturn<ExtArgs extends runtime.Types.Extensions.InternalArgs = runtime.Types.Extensions.DefaultArgs> = {
   experiment?: boolean | Prisma.ExperimentDefaultArgs<ExtArgs>
   user?: boolean | Prisma.ExperimentDisturbance$userArgs<ExtArgs>
+  flag?: boolean | Prisma.ExperimentDisturbance$flagArgs<ExtArgs>
 }
 
 export type $ExperimentDisturbancePayload<ExtArgs extends runtime.Types.Extensions.InternalArgs = runtime.Types.Extensions.DefaultArgs> = {
@@ -609,6 +906,7 @@ export type $ExperimentDisturbancePayload<ExtArgs extends runtime.Types.Extensio
   objects: {
     experiment: Prisma.$ExperimentPayload<ExtArgs>
     user: Prisma.$UserPayload<ExtArgs> | null
+    flag: Prisma.$FlagPayload<ExtArgs> | null
   }
   scalars: runtime.Types.Extensions.GetPayloadResult<{
     id: string
@@ -616,6 +914,12 @@ export type $ExperimentDisturbancePayload<ExtArgs extends runtime.Types.Extensio
     action: string
     userId: string | null
     createdAt: Date
+    salt: string | null
+    threshold: number | null
+    /**
+     * The flag that was changed, where the experiment's own requires or excludes it
+     */
+    flagId: string | null
   }, ExtArgs["result"]["experimentDisturbance"]>
   composites: {}
 }
@@ -1012,6 +1316,7 @@ export interface Prisma__ExperimentDisturbanceClient<T, Null = never, ExtArgs ex
   readonly [Symbol.toStringTag]: "PrismaPromise"
   experiment<T extends Prisma.ExperimentDefaultArgs<ExtArgs> = {}>(args?: Prisma.Subset<T, Prisma.ExperimentDefaultArgs<ExtArgs>>): Prisma.Prisma__ExperimentClient<runtime.Types.Result.GetResult<Prisma.$ExperimentPayload<ExtArgs>, T, "findUniqueOrThrow", GlobalOmitOptions> | Null, Null, ExtArgs, GlobalOmitOptions>
   user<T extends Prisma.ExperimentDisturbance$userArgs<ExtArgs> = {}>(args?: Prisma.Subset<T, Prisma.ExperimentDisturbance$userArgs<ExtArgs>>): Prisma.Prisma__UserClient<runtime.Types.Result.GetResult<Prisma.$UserPayload<ExtArgs>, T, "findUniqueOrThrow", GlobalOmitOptions> | null, null, ExtArgs, GlobalOmitOptions>
+  flag<T extends Prisma.ExperimentDisturbance$flagArgs<ExtArgs> = {}>(args?: Prisma.Subset<T, Prisma.ExperimentDisturbance$flagArgs<ExtArgs>>): Prisma.Prisma__FlagClient<runtime.Types.Result.GetResult<Prisma.$FlagPayload<ExtArgs>, T, "findUniqueOrThrow", GlobalOmitOptions> | null, null, ExtArgs, GlobalOmitOptions>
   /**
    * Attaches callbacks for the resolution and/or rejection of the Promise.
    * @param onfulfilled The callback to execute when the Promise is resolved.
@@ -1046,6 +1351,9 @@ export interface ExperimentDisturbanceFieldRefs {
   readonly action: Prisma.FieldRef<"ExperimentDisturbance", 'String'>
   readonly userId: Prisma.FieldRef<"ExperimentDisturbance", 'String'>
   readonly createdAt: Prisma.FieldRef<"ExperimentDisturbance", 'DateTime'>
+  readonly salt: Prisma.FieldRef<"ExperimentDisturbance", 'String'>
+  readonly threshold: Prisma.FieldRef<"ExperimentDisturbance", 'Int'>
+  readonly flagId: Prisma.FieldRef<"ExperimentDisturbance", 'String'>
 }
     
 
@@ -1463,6 +1771,25 @@ export type ExperimentDisturbance$userArgs<ExtArgs extends runtime.Types.Extensi
    */
   include?: Prisma.UserInclude<ExtArgs> | null
   where?: Prisma.UserWhereInput
+}
+
+/**
+ * ExperimentDisturbance.flag
+ */
+export type ExperimentDisturbance$flagArgs<ExtArgs extends runtime.Types.Extensions.InternalArgs = runtime.Types.Extensions.DefaultArgs> = {
+  /**
+   * Select specific fields to fetch from the Flag
+   */
+  select?: Prisma.FlagSelect<ExtArgs> | null
+  /**
+   * Omit specific fields from the Flag
+   */
+  omit?: Prisma.FlagOmit<ExtArgs> | null
+  /**
+   * Choose, which related nodes to fetch as well
+   */
+  include?: Prisma.FlagInclude<ExtArgs> | null
+  where?: Prisma.FlagWhereInput
 }
 
 /**

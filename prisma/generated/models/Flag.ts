@@ -58,6 +58,8 @@ export type FlagMinAggregateOutputType = {
   revision: bigint | null
   draft: boolean | null
   signedDefinition: string | null
+  activation: string | null
+  killActivation: string | null
 }
 
 export type FlagMaxAggregateOutputType = {
@@ -80,6 +82,8 @@ export type FlagMaxAggregateOutputType = {
   revision: bigint | null
   draft: boolean | null
   signedDefinition: string | null
+  activation: string | null
+  killActivation: string | null
 }
 
 export type FlagCountAggregateOutputType = {
@@ -103,6 +107,13 @@ export type FlagCountAggregateOutputType = {
   revision: number
   draft: number
   signedDefinition: number
+  scope: number
+  valueSchema: number
+  activation: number
+  killActivation: number
+  release: number
+  requires: number
+  excludes: number
   _all: number
 }
 
@@ -139,6 +150,8 @@ export type FlagMinAggregateInputType = {
   revision?: true
   draft?: true
   signedDefinition?: true
+  activation?: true
+  killActivation?: true
 }
 
 export type FlagMaxAggregateInputType = {
@@ -161,6 +174,8 @@ export type FlagMaxAggregateInputType = {
   revision?: true
   draft?: true
   signedDefinition?: true
+  activation?: true
+  killActivation?: true
 }
 
 export type FlagCountAggregateInputType = {
@@ -184,6 +199,13 @@ export type FlagCountAggregateInputType = {
   revision?: true
   draft?: true
   signedDefinition?: true
+  scope?: true
+  valueSchema?: true
+  activation?: true
+  killActivation?: true
+  release?: true
+  requires?: true
+  excludes?: true
   _all?: true
 }
 
@@ -294,6 +316,13 @@ export type FlagGroupByOutputType = {
   revision: bigint
   draft: boolean
   signedDefinition: string | null
+  scope: string[]
+  valueSchema: runtime.JsonValue | null
+  activation: string
+  killActivation: string
+  release: runtime.JsonValue | null
+  requires: runtime.JsonValue
+  excludes: string[]
   _count: FlagCountAggregateOutputType | null
   _avg: FlagAvgAggregateOutputType | null
   _sum: FlagSumAggregateOutputType | null
@@ -340,6 +369,13 @@ export type FlagWhereInput = {
   revision?: Prisma.BigIntFilter<"Flag"> | bigint | number
   draft?: Prisma.BoolFilter<"Flag"> | boolean
   signedDefinition?: Prisma.StringNullableFilter<"Flag"> | string | null
+  scope?: Prisma.StringNullableListFilter<"Flag">
+  valueSchema?: Prisma.JsonNullableFilter<"Flag">
+  activation?: Prisma.StringFilter<"Flag"> | string
+  killActivation?: Prisma.StringFilter<"Flag"> | string
+  release?: Prisma.JsonNullableFilter<"Flag">
+  requires?: Prisma.JsonFilter<"Flag">
+  excludes?: Prisma.StringNullableListFilter<"Flag">
   createdBy?: Prisma.XOR<Prisma.UserNullableScalarRelationFilter, Prisma.UserWhereInput> | null
   updatedBy?: Prisma.XOR<Prisma.UserNullableScalarRelationFilter, Prisma.UserWhereInput> | null
   rules?: Prisma.RuleListRelationFilter
@@ -347,6 +383,10 @@ export type FlagWhereInput = {
   auditLogs?: Prisma.AuditLogListRelationFilter
   changeRequests?: Prisma.ChangeRequestListRelationFilter
   rollouts?: Prisma.RolloutListRelationFilter
+  versions?: Prisma.FlagVersionListRelationFilter
+  setMembers?: Prisma.ChangeSetMemberListRelationFilter
+  disturbances?: Prisma.ExperimentDisturbanceListRelationFilter
+  releases?: Prisma.ReleaseListRelationFilter
 }
 
 export type FlagOrderByWithRelationInput = {
@@ -370,6 +410,13 @@ export type FlagOrderByWithRelationInput = {
   revision?: Prisma.SortOrder
   draft?: Prisma.SortOrder
   signedDefinition?: Prisma.SortOrderInput | Prisma.SortOrder
+  scope?: Prisma.SortOrder
+  valueSchema?: Prisma.SortOrderInput | Prisma.SortOrder
+  activation?: Prisma.SortOrder
+  killActivation?: Prisma.SortOrder
+  release?: Prisma.SortOrderInput | Prisma.SortOrder
+  requires?: Prisma.SortOrder
+  excludes?: Prisma.SortOrder
   createdBy?: Prisma.UserOrderByWithRelationInput
   updatedBy?: Prisma.UserOrderByWithRelationInput
   rules?: Prisma.RuleOrderByRelationAggregateInput
@@ -377,6 +424,10 @@ export type FlagOrderByWithRelationInput = {
   auditLogs?: Prisma.AuditLogOrderByRelationAggregateInput
   changeRequests?: Prisma.ChangeRequestOrderByRelationAggregateInput
   rollouts?: Prisma.RolloutOrderByRelationAggregateInput
+  versions?: Prisma.FlagVersionOrderByRelationAggregateInput
+  setMembers?: Prisma.ChangeSetMemberOrderByRelationAggregateInput
+  disturbances?: Prisma.ExperimentDisturbanceOrderByRelationAggregateInput
+  releases?: Prisma.ReleaseOrderByRelationAggregateInput
 }
 
 export type FlagWhereUniqueInput = Prisma.AtLeast<{
@@ -403,6 +454,13 @@ export type FlagWhereUniqueInput = Prisma.AtLeast<{
   revision?: Prisma.BigIntFilter<"Flag"> | bigint | number
   draft?: Prisma.BoolFilter<"Flag"> | boolean
   signedDefinition?: Prisma.StringNullableFilter<"Flag"> | string | null
+  scope?: Prisma.StringNullableListFilter<"Flag">
+  valueSchema?: Prisma.JsonNullableFilter<"Flag">
+  activation?: Prisma.StringFilter<"Flag"> | string
+  killActivation?: Prisma.StringFilter<"Flag"> | string
+  release?: Prisma.JsonNullableFilter<"Flag">
+  requires?: Prisma.JsonFilter<"Flag">
+  excludes?: Prisma.StringNullableListFilter<"Flag">
   createdBy?: Prisma.XOR<Prisma.UserNullableScalarRelationFilter, Prisma.UserWhereInput> | null
   updatedBy?: Prisma.XOR<Prisma.UserNullableScalarRelationFilter, Prisma.UserWhereInput> | null
   rules?: Prisma.RuleListRelationFilter
@@ -410,6 +468,10 @@ export type FlagWhereUniqueInput = Prisma.AtLeast<{
   auditLogs?: Prisma.AuditLogListRelationFilter
   changeRequests?: Prisma.ChangeRequestListRelationFilter
   rollouts?: Prisma.RolloutListRelationFilter
+  versions?: Prisma.FlagVersionListRelationFilter
+  setMembers?: Prisma.ChangeSetMemberListRelationFilter
+  disturbances?: Prisma.ExperimentDisturbanceListRelationFilter
+  releases?: Prisma.ReleaseListRelationFilter
 }, "id" | "key">
 
 export type FlagOrderByWithAggregationInput = {
@@ -433,6 +495,13 @@ export type FlagOrderByWithAggregationInput = {
   revision?: Prisma.SortOrder
   draft?: Prisma.SortOrder
   signedDefinition?: Prisma.SortOrderInput | Prisma.SortOrder
+  scope?: Prisma.SortOrder
+  valueSchema?: Prisma.SortOrderInput | Prisma.SortOrder
+  activation?: Prisma.SortOrder
+  killActivation?: Prisma.SortOrder
+  release?: Prisma.SortOrderInput | Prisma.SortOrder
+  requires?: Prisma.SortOrder
+  excludes?: Prisma.SortOrder
   _count?: Prisma.FlagCountOrderByAggregateInput
   _avg?: Prisma.FlagAvgOrderByAggregateInput
   _max?: Prisma.FlagMaxOrderByAggregateInput
@@ -464,6 +533,13 @@ export type FlagScalarWhereWithAggregatesInput = {
   revision?: Prisma.BigIntWithAggregatesFilter<"Flag"> | bigint | number
   draft?: Prisma.BoolWithAggregatesFilter<"Flag"> | boolean
   signedDefinition?: Prisma.StringNullableWithAggregatesFilter<"Flag"> | string | null
+  scope?: Prisma.StringNullableListFilter<"Flag">
+  valueSchema?: Prisma.JsonNullableWithAggregatesFilter<"Flag">
+  activation?: Prisma.StringWithAggregatesFilter<"Flag"> | string
+  killActivation?: Prisma.StringWithAggregatesFilter<"Flag"> | string
+  release?: Prisma.JsonNullableWithAggregatesFilter<"Flag">
+  requires?: Prisma.JsonWithAggregatesFilter<"Flag">
+  excludes?: Prisma.StringNullableListFilter<"Flag">
 }
 
 export type FlagCreateInput = {
@@ -485,6 +561,13 @@ export type FlagCreateInput = {
   revision?: bigint | number
   draft?: boolean
   signedDefinition?: string | null
+  scope?: Prisma.FlagCreatescopeInput | string[]
+  valueSchema?: Prisma.NullableJsonNullValueInput | runtime.InputJsonValue
+  activation?: string
+  killActivation?: string
+  release?: Prisma.NullableJsonNullValueInput | runtime.InputJsonValue
+  requires?: Prisma.JsonNullValueInput | runtime.InputJsonValue
+  excludes?: Prisma.FlagCreateexcludesInput | string[]
   createdBy?: Prisma.UserCreateNestedOneWithoutCreatedFlagsInput
   updatedBy?: Prisma.UserCreateNestedOneWithoutUpdatedFlagsInput
   rules?: Prisma.RuleCreateNestedManyWithoutFlagInput
@@ -492,6 +575,10 @@ export type FlagCreateInput = {
   auditLogs?: Prisma.AuditLogCreateNestedManyWithoutFlagInput
   changeRequests?: Prisma.ChangeRequestCreateNestedManyWithoutFlagInput
   rollouts?: Prisma.RolloutCreateNestedManyWithoutFlagInput
+  versions?: Prisma.FlagVersionCreateNestedManyWithoutFlagInput
+  setMembers?: Prisma.ChangeSetMemberCreateNestedManyWithoutFlagInput
+  disturbances?: Prisma.ExperimentDisturbanceCreateNestedManyWithoutFlagInput
+  releases?: Prisma.ReleaseCreateNestedManyWithoutFlagInput
 }
 
 export type FlagUncheckedCreateInput = {
@@ -515,11 +602,22 @@ export type FlagUncheckedCreateInput = {
   revision?: bigint | number
   draft?: boolean
   signedDefinition?: string | null
+  scope?: Prisma.FlagCreatescopeInput | string[]
+  valueSchema?: Prisma.NullableJsonNullValueInput | runtime.InputJsonValue
+  activation?: string
+  killActivation?: string
+  release?: Prisma.NullableJsonNullValueInput | runtime.InputJsonValue
+  requires?: Prisma.JsonNullValueInput | runtime.InputJsonValue
+  excludes?: Prisma.FlagCreateexcludesInput | string[]
   rules?: Prisma.RuleUncheckedCreateNestedManyWithoutFlagInput
   experiments?: Prisma.ExperimentUncheckedCreateNestedManyWithoutFlagInput
   auditLogs?: Prisma.AuditLogUncheckedCreateNestedManyWithoutFlagInput
   changeRequests?: Prisma.ChangeRequestUncheckedCreateNestedManyWithoutFlagInput
   rollouts?: Prisma.RolloutUncheckedCreateNestedManyWithoutFlagInput
+  versions?: Prisma.FlagVersionUncheckedCreateNestedManyWithoutFlagInput
+  setMembers?: Prisma.ChangeSetMemberUncheckedCreateNestedManyWithoutFlagInput
+  disturbances?: Prisma.ExperimentDisturbanceUncheckedCreateNestedManyWithoutFlagInput
+  releases?: Prisma.ReleaseUncheckedCreateNestedManyWithoutFlagInput
 }
 
 export type FlagUpdateInput = {
@@ -541,6 +639,13 @@ export type FlagUpdateInput = {
   revision?: Prisma.BigIntFieldUpdateOperationsInput | bigint | number
   draft?: Prisma.BoolFieldUpdateOperationsInput | boolean
   signedDefinition?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
+  scope?: Prisma.FlagUpdatescopeInput | string[]
+  valueSchema?: Prisma.NullableJsonNullValueInput | runtime.InputJsonValue
+  activation?: Prisma.StringFieldUpdateOperationsInput | string
+  killActivation?: Prisma.StringFieldUpdateOperationsInput | string
+  release?: Prisma.NullableJsonNullValueInput | runtime.InputJsonValue
+  requires?: Prisma.JsonNullValueInput | runtime.InputJsonValue
+  excludes?: Prisma.FlagUpdateexcludesInput | string[]
   createdBy?: Prisma.UserUpdateOneWithoutCreatedFlagsNestedInput
   updatedBy?: Prisma.UserUpdateOneWithoutUpdatedFlagsNestedInput
   rules?: Prisma.RuleUpdateManyWithoutFlagNestedInput
@@ -548,6 +653,10 @@ export type FlagUpdateInput = {
   auditLogs?: Prisma.AuditLogUpdateManyWithoutFlagNestedInput
   changeRequests?: Prisma.ChangeRequestUpdateManyWithoutFlagNestedInput
   rollouts?: Prisma.RolloutUpdateManyWithoutFlagNestedInput
+  versions?: Prisma.FlagVersionUpdateManyWithoutFlagNestedInput
+  setMembers?: Prisma.ChangeSetMemberUpdateManyWithoutFlagNestedInput
+  disturbances?: Prisma.ExperimentDisturbanceUpdateManyWithoutFlagNestedInput
+  releases?: Prisma.ReleaseUpdateManyWithoutFlagNestedInput
 }
 
 export type FlagUncheckedUpdateInput = {
@@ -571,11 +680,22 @@ export type FlagUncheckedUpdateInput = {
   revision?: Prisma.BigIntFieldUpdateOperationsInput | bigint | number
   draft?: Prisma.BoolFieldUpdateOperationsInput | boolean
   signedDefinition?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
+  scope?: Prisma.FlagUpdatescopeInput | string[]
+  valueSchema?: Prisma.NullableJsonNullValueInput | runtime.InputJsonValue
+  activation?: Prisma.StringFieldUpdateOperationsInput | string
+  killActivation?: Prisma.StringFieldUpdateOperationsInput | string
+  release?: Prisma.NullableJsonNullValueInput | runtime.InputJsonValue
+  requires?: Prisma.JsonNullValueInput | runtime.InputJsonValue
+  excludes?: Prisma.FlagUpdateexcludesInput | string[]
   rules?: Prisma.RuleUncheckedUpdateManyWithoutFlagNestedInput
   experiments?: Prisma.ExperimentUncheckedUpdateManyWithoutFlagNestedInput
   auditLogs?: Prisma.AuditLogUncheckedUpdateManyWithoutFlagNestedInput
   changeRequests?: Prisma.ChangeRequestUncheckedUpdateManyWithoutFlagNestedInput
   rollouts?: Prisma.RolloutUncheckedUpdateManyWithoutFlagNestedInput
+  versions?: Prisma.FlagVersionUncheckedUpdateManyWithoutFlagNestedInput
+  setMembers?: Prisma.ChangeSetMemberUncheckedUpdateManyWithoutFlagNestedInput
+  disturbances?: Prisma.ExperimentDisturbanceUncheckedUpdateManyWithoutFlagNestedInput
+  releases?: Prisma.ReleaseUncheckedUpdateManyWithoutFlagNestedInput
 }
 
 export type FlagCreateManyInput = {
@@ -599,6 +719,13 @@ export type FlagCreateManyInput = {
   revision?: bigint | number
   draft?: boolean
   signedDefinition?: string | null
+  scope?: Prisma.FlagCreatescopeInput | string[]
+  valueSchema?: Prisma.NullableJsonNullValueInput | runtime.InputJsonValue
+  activation?: string
+  killActivation?: string
+  release?: Prisma.NullableJsonNullValueInput | runtime.InputJsonValue
+  requires?: Prisma.JsonNullValueInput | runtime.InputJsonValue
+  excludes?: Prisma.FlagCreateexcludesInput | string[]
 }
 
 export type FlagUpdateManyMutationInput = {
@@ -620,6 +747,13 @@ export type FlagUpdateManyMutationInput = {
   revision?: Prisma.BigIntFieldUpdateOperationsInput | bigint | number
   draft?: Prisma.BoolFieldUpdateOperationsInput | boolean
   signedDefinition?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
+  scope?: Prisma.FlagUpdatescopeInput | string[]
+  valueSchema?: Prisma.NullableJsonNullValueInput | runtime.InputJsonValue
+  activation?: Prisma.StringFieldUpdateOperationsInput | string
+  killActivation?: Prisma.StringFieldUpdateOperationsInput | string
+  release?: Prisma.NullableJsonNullValueInput | runtime.InputJsonValue
+  requires?: Prisma.JsonNullValueInput | runtime.InputJsonValue
+  excludes?: Prisma.FlagUpdateexcludesInput | string[]
 }
 
 export type FlagUncheckedUpdateManyInput = {
@@ -643,6 +777,13 @@ export type FlagUncheckedUpdateManyInput = {
   revision?: Prisma.BigIntFieldUpdateOperationsInput | bigint | number
   draft?: Prisma.BoolFieldUpdateOperationsInput | boolean
   signedDefinition?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
+  scope?: Prisma.FlagUpdatescopeInput | string[]
+  valueSchema?: Prisma.NullableJsonNullValueInput | runtime.InputJsonValue
+  activation?: Prisma.StringFieldUpdateOperationsInput | string
+  killActivation?: Prisma.StringFieldUpdateOperationsInput | string
+  release?: Prisma.NullableJsonNullValueInput | runtime.InputJsonValue
+  requires?: Prisma.JsonNullValueInput | runtime.InputJsonValue
+  excludes?: Prisma.FlagUpdateexcludesInput | string[]
 }
 
 export type FlagListRelationFilter = {
@@ -653,6 +794,14 @@ export type FlagListRelationFilter = {
 
 export type FlagOrderByRelationAggregateInput = {
   _count?: Prisma.SortOrder
+}
+
+export type StringNullableListFilter<$PrismaModel = never> = {
+  equals?: string[] | Prisma.ListStringFieldRefInput<$PrismaModel> | null
+  has?: string | Prisma.StringFieldRefInput<$PrismaModel> | null
+  hasEvery?: string[] | Prisma.ListStringFieldRefInput<$PrismaModel>
+  hasSome?: string[] | Prisma.ListStringFieldRefInput<$PrismaModel>
+  isEmpty?: boolean
 }
 
 export type FlagCountOrderByAggregateInput = {
@@ -676,6 +825,13 @@ export type FlagCountOrderByAggregateInput = {
   revision?: Prisma.SortOrder
   draft?: Prisma.SortOrder
   signedDefinition?: Prisma.SortOrder
+  scope?: Prisma.SortOrder
+  valueSchema?: Prisma.SortOrder
+  activation?: Prisma.SortOrder
+  killActivation?: Prisma.SortOrder
+  release?: Prisma.SortOrder
+  requires?: Prisma.SortOrder
+  excludes?: Prisma.SortOrder
 }
 
 export type FlagAvgOrderByAggregateInput = {
@@ -704,6 +860,8 @@ export type FlagMaxOrderByAggregateInput = {
   revision?: Prisma.SortOrder
   draft?: Prisma.SortOrder
   signedDefinition?: Prisma.SortOrder
+  activation?: Prisma.SortOrder
+  killActivation?: Prisma.SortOrder
 }
 
 export type FlagMinOrderByAggregateInput = {
@@ -726,6 +884,8 @@ export type FlagMinOrderByAggregateInput = {
   revision?: Prisma.SortOrder
   draft?: Prisma.SortOrder
   signedDefinition?: Prisma.SortOrder
+  activation?: Prisma.SortOrder
+  killActivation?: Prisma.SortOrder
 }
 
 export type FlagSumOrderByAggregateInput = {
@@ -828,6 +988,14 @@ export type FlagUncheckedUpdateManyWithoutUpdatedByNestedInput = {
   deleteMany?: Prisma.FlagScalarWhereInput | Prisma.FlagScalarWhereInput[]
 }
 
+export type FlagCreatescopeInput = {
+  set: string[]
+}
+
+export type FlagCreateexcludesInput = {
+  set: string[]
+}
+
 export type BigIntFieldUpdateOperationsInput = {
   set?: bigint | number
   increment?: bigint | number
@@ -842,6 +1010,16 @@ export type IntFieldUpdateOperationsInput = {
   decrement?: number
   multiply?: number
   divide?: number
+}
+
+export type FlagUpdatescopeInput = {
+  set?: string[]
+  push?: string | string[]
+}
+
+export type FlagUpdateexcludesInput = {
+  set?: string[]
+  push?: string | string[]
 }
 
 export type FlagCreateNestedOneWithoutRulesInput = {
@@ -888,6 +1066,36 @@ export type FlagUpdateOneRequiredWithoutExperimentsNestedInput = {
   update?: Prisma.XOR<Prisma.XOR<Prisma.FlagUpdateToOneWithWhereWithoutExperimentsInput, Prisma.FlagUpdateWithoutExperimentsInput>, Prisma.FlagUncheckedUpdateWithoutExperimentsInput>
 }
 
+export type FlagCreateNestedOneWithoutDisturbancesInput = {
+  create?: Prisma.XOR<Prisma.FlagCreateWithoutDisturbancesInput, Prisma.FlagUncheckedCreateWithoutDisturbancesInput>
+  connectOrCreate?: Prisma.FlagCreateOrConnectWithoutDisturbancesInput
+  connect?: Prisma.FlagWhereUniqueInput
+}
+
+export type FlagUpdateOneWithoutDisturbancesNestedInput = {
+  create?: Prisma.XOR<Prisma.FlagCreateWithoutDisturbancesInput, Prisma.FlagUncheckedCreateWithoutDisturbancesInput>
+  connectOrCreate?: Prisma.FlagCreateOrConnectWithoutDisturbancesInput
+  upsert?: Prisma.FlagUpsertWithoutDisturbancesInput
+  disconnect?: Prisma.FlagWhereInput | boolean
+  delete?: Prisma.FlagWhereInput | boolean
+  connect?: Prisma.FlagWhereUniqueInput
+  update?: Prisma.XOR<Prisma.XOR<Prisma.FlagUpdateToOneWithWhereWithoutDisturbancesInput, Prisma.FlagUpdateWithoutDisturbancesInput>, Prisma.FlagUncheckedUpdateWithoutDisturbancesInput>
+}
+
+export type FlagCreateNestedOneWithoutVersionsInput = {
+  create?: Prisma.XOR<Prisma.FlagCreateWithoutVersionsInput, Prisma.FlagUncheckedCreateWithoutVersionsInput>
+  connectOrCreate?: Prisma.FlagCreateOrConnectWithoutVersionsInput
+  connect?: Prisma.FlagWhereUniqueInput
+}
+
+export type FlagUpdateOneRequiredWithoutVersionsNestedInput = {
+  create?: Prisma.XOR<Prisma.FlagCreateWithoutVersionsInput, Prisma.FlagUncheckedCreateWithoutVersionsInput>
+  connectOrCreate?: Prisma.FlagCreateOrConnectWithoutVersionsInput
+  upsert?: Prisma.FlagUpsertWithoutVersionsInput
+  connect?: Prisma.FlagWhereUniqueInput
+  update?: Prisma.XOR<Prisma.XOR<Prisma.FlagUpdateToOneWithWhereWithoutVersionsInput, Prisma.FlagUpdateWithoutVersionsInput>, Prisma.FlagUncheckedUpdateWithoutVersionsInput>
+}
+
 export type FlagCreateNestedOneWithoutChangeRequestsInput = {
   create?: Prisma.XOR<Prisma.FlagCreateWithoutChangeRequestsInput, Prisma.FlagUncheckedCreateWithoutChangeRequestsInput>
   connectOrCreate?: Prisma.FlagCreateOrConnectWithoutChangeRequestsInput
@@ -900,6 +1108,34 @@ export type FlagUpdateOneRequiredWithoutChangeRequestsNestedInput = {
   upsert?: Prisma.FlagUpsertWithoutChangeRequestsInput
   connect?: Prisma.FlagWhereUniqueInput
   update?: Prisma.XOR<Prisma.XOR<Prisma.FlagUpdateToOneWithWhereWithoutChangeRequestsInput, Prisma.FlagUpdateWithoutChangeRequestsInput>, Prisma.FlagUncheckedUpdateWithoutChangeRequestsInput>
+}
+
+export type FlagCreateNestedOneWithoutSetMembersInput = {
+  create?: Prisma.XOR<Prisma.FlagCreateWithoutSetMembersInput, Prisma.FlagUncheckedCreateWithoutSetMembersInput>
+  connectOrCreate?: Prisma.FlagCreateOrConnectWithoutSetMembersInput
+  connect?: Prisma.FlagWhereUniqueInput
+}
+
+export type FlagUpdateOneRequiredWithoutSetMembersNestedInput = {
+  create?: Prisma.XOR<Prisma.FlagCreateWithoutSetMembersInput, Prisma.FlagUncheckedCreateWithoutSetMembersInput>
+  connectOrCreate?: Prisma.FlagCreateOrConnectWithoutSetMembersInput
+  upsert?: Prisma.FlagUpsertWithoutSetMembersInput
+  connect?: Prisma.FlagWhereUniqueInput
+  update?: Prisma.XOR<Prisma.XOR<Prisma.FlagUpdateToOneWithWhereWithoutSetMembersInput, Prisma.FlagUpdateWithoutSetMembersInput>, Prisma.FlagUncheckedUpdateWithoutSetMembersInput>
+}
+
+export type FlagCreateNestedOneWithoutReleasesInput = {
+  create?: Prisma.XOR<Prisma.FlagCreateWithoutReleasesInput, Prisma.FlagUncheckedCreateWithoutReleasesInput>
+  connectOrCreate?: Prisma.FlagCreateOrConnectWithoutReleasesInput
+  connect?: Prisma.FlagWhereUniqueInput
+}
+
+export type FlagUpdateOneRequiredWithoutReleasesNestedInput = {
+  create?: Prisma.XOR<Prisma.FlagCreateWithoutReleasesInput, Prisma.FlagUncheckedCreateWithoutReleasesInput>
+  connectOrCreate?: Prisma.FlagCreateOrConnectWithoutReleasesInput
+  upsert?: Prisma.FlagUpsertWithoutReleasesInput
+  connect?: Prisma.FlagWhereUniqueInput
+  update?: Prisma.XOR<Prisma.XOR<Prisma.FlagUpdateToOneWithWhereWithoutReleasesInput, Prisma.FlagUpdateWithoutReleasesInput>, Prisma.FlagUncheckedUpdateWithoutReleasesInput>
 }
 
 export type FlagCreateNestedOneWithoutRolloutsInput = {
@@ -935,12 +1171,23 @@ export type FlagCreateWithoutCreatedByInput = {
   revision?: bigint | number
   draft?: boolean
   signedDefinition?: string | null
+  scope?: Prisma.FlagCreatescopeInput | string[]
+  valueSchema?: Prisma.NullableJsonNullValueInput | runtime.InputJsonValue
+  activation?: string
+  killActivation?: string
+  release?: Prisma.NullableJsonNullValueInput | runtime.InputJsonValue
+  requires?: Prisma.JsonNullValueInput | runtime.InputJsonValue
+  excludes?: Prisma.FlagCreateexcludesInput | string[]
   updatedBy?: Prisma.UserCreateNestedOneWithoutUpdatedFlagsInput
   rules?: Prisma.RuleCreateNestedManyWithoutFlagInput
   experiments?: Prisma.ExperimentCreateNestedManyWithoutFlagInput
   auditLogs?: Prisma.AuditLogCreateNestedManyWithoutFlagInput
   changeRequests?: Prisma.ChangeRequestCreateNestedManyWithoutFlagInput
   rollouts?: Prisma.RolloutCreateNestedManyWithoutFlagInput
+  versions?: Prisma.FlagVersionCreateNestedManyWithoutFlagInput
+  setMembers?: Prisma.ChangeSetMemberCreateNestedManyWithoutFlagInput
+  disturbances?: Prisma.ExperimentDisturbanceCreateNestedManyWithoutFlagInput
+  releases?: Prisma.ReleaseCreateNestedManyWithoutFlagInput
 }
 
 export type FlagUncheckedCreateWithoutCreatedByInput = {
@@ -963,11 +1210,22 @@ export type FlagUncheckedCreateWithoutCreatedByInput = {
   revision?: bigint | number
   draft?: boolean
   signedDefinition?: string | null
+  scope?: Prisma.FlagCreatescopeInput | string[]
+  valueSchema?: Prisma.NullableJsonNullValueInput | runtime.InputJsonValue
+  activation?: string
+  killActivation?: string
+  release?: Prisma.NullableJsonNullValueInput | runtime.InputJsonValue
+  requires?: Prisma.JsonNullValueInput | runtime.InputJsonValue
+  excludes?: Prisma.FlagCreateexcludesInput | string[]
   rules?: Prisma.RuleUncheckedCreateNestedManyWithoutFlagInput
   experiments?: Prisma.ExperimentUncheckedCreateNestedManyWithoutFlagInput
   auditLogs?: Prisma.AuditLogUncheckedCreateNestedManyWithoutFlagInput
   changeRequests?: Prisma.ChangeRequestUncheckedCreateNestedManyWithoutFlagInput
   rollouts?: Prisma.RolloutUncheckedCreateNestedManyWithoutFlagInput
+  versions?: Prisma.FlagVersionUncheckedCreateNestedManyWithoutFlagInput
+  setMembers?: Prisma.ChangeSetMemberUncheckedCreateNestedManyWithoutFlagInput
+  disturbances?: Prisma.ExperimentDisturbanceUncheckedCreateNestedManyWithoutFlagInput
+  releases?: Prisma.ReleaseUncheckedCreateNestedManyWithoutFlagInput
 }
 
 export type FlagCreateOrConnectWithoutCreatedByInput = {
@@ -999,12 +1257,23 @@ export type FlagCreateWithoutUpdatedByInput = {
   revision?: bigint | number
   draft?: boolean
   signedDefinition?: string | null
+  scope?: Prisma.FlagCreatescopeInput | string[]
+  valueSchema?: Prisma.NullableJsonNullValueInput | runtime.InputJsonValue
+  activation?: string
+  killActivation?: string
+  release?: Prisma.NullableJsonNullValueInput | runtime.InputJsonValue
+  requires?: Prisma.JsonNullValueInput | runtime.InputJsonValue
+  excludes?: Prisma.FlagCreateexcludesInput | string[]
   createdBy?: Prisma.UserCreateNestedOneWithoutCreatedFlagsInput
   rules?: Prisma.RuleCreateNestedManyWithoutFlagInput
   experiments?: Prisma.ExperimentCreateNestedManyWithoutFlagInput
   auditLogs?: Prisma.AuditLogCreateNestedManyWithoutFlagInput
   changeRequests?: Prisma.ChangeRequestCreateNestedManyWithoutFlagInput
   rollouts?: Prisma.RolloutCreateNestedManyWithoutFlagInput
+  versions?: Prisma.FlagVersionCreateNestedManyWithoutFlagInput
+  setMembers?: Prisma.ChangeSetMemberCreateNestedManyWithoutFlagInput
+  disturbances?: Prisma.ExperimentDisturbanceCreateNestedManyWithoutFlagInput
+  releases?: Prisma.ReleaseCreateNestedManyWithoutFlagInput
 }
 
 export type FlagUncheckedCreateWithoutUpdatedByInput = {
@@ -1027,11 +1296,22 @@ export type FlagUncheckedCreateWithoutUpdatedByInput = {
   revision?: bigint | number
   draft?: boolean
   signedDefinition?: string | null
+  scope?: Prisma.FlagCreatescopeInput | string[]
+  valueSchema?: Prisma.NullableJsonNullValueInput | runtime.InputJsonValue
+  activation?: string
+  killActivation?: string
+  release?: Prisma.NullableJsonNullValueInput | runtime.InputJsonValue
+  requires?: Prisma.JsonNullValueInput | runtime.InputJsonValue
+  excludes?: Prisma.FlagCreateexcludesInput | string[]
   rules?: Prisma.RuleUncheckedCreateNestedManyWithoutFlagInput
   experiments?: Prisma.ExperimentUncheckedCreateNestedManyWithoutFlagInput
   auditLogs?: Prisma.AuditLogUncheckedCreateNestedManyWithoutFlagInput
   changeRequests?: Prisma.ChangeRequestUncheckedCreateNestedManyWithoutFlagInput
   rollouts?: Prisma.RolloutUncheckedCreateNestedManyWithoutFlagInput
+  versions?: Prisma.FlagVersionUncheckedCreateNestedManyWithoutFlagInput
+  setMembers?: Prisma.ChangeSetMemberUncheckedCreateNestedManyWithoutFlagInput
+  disturbances?: Prisma.ExperimentDisturbanceUncheckedCreateNestedManyWithoutFlagInput
+  releases?: Prisma.ReleaseUncheckedCreateNestedManyWithoutFlagInput
 }
 
 export type FlagCreateOrConnectWithoutUpdatedByInput = {
@@ -1084,6 +1364,13 @@ export type FlagScalarWhereInput = {
   revision?: Prisma.BigIntFilter<"Flag"> | bigint | number
   draft?: Prisma.BoolFilter<"Flag"> | boolean
   signedDefinition?: Prisma.StringNullableFilter<"Flag"> | string | null
+  scope?: Prisma.StringNullableListFilter<"Flag">
+  valueSchema?: Prisma.JsonNullableFilter<"Flag">
+  activation?: Prisma.StringFilter<"Flag"> | string
+  killActivation?: Prisma.StringFilter<"Flag"> | string
+  release?: Prisma.JsonNullableFilter<"Flag">
+  requires?: Prisma.JsonFilter<"Flag">
+  excludes?: Prisma.StringNullableListFilter<"Flag">
 }
 
 export type FlagUpsertWithWhereUniqueWithoutUpdatedByInput = {
@@ -1121,12 +1408,23 @@ export type FlagCreateWithoutRulesInput = {
   revision?: bigint | number
   draft?: boolean
   signedDefinition?: string | null
+  scope?: Prisma.FlagCreatescopeInput | string[]
+  valueSchema?: Prisma.NullableJsonNullValueInput | runtime.InputJsonValue
+  activation?: string
+  killActivation?: string
+  release?: Prisma.NullableJsonNullValueInput | runtime.InputJsonValue
+  requires?: Prisma.JsonNullValueInput | runtime.InputJsonValue
+  excludes?: Prisma.FlagCreateexcludesInput | string[]
   createdBy?: Prisma.UserCreateNestedOneWithoutCreatedFlagsInput
   updatedBy?: Prisma.UserCreateNestedOneWithoutUpdatedFlagsInput
   experiments?: Prisma.ExperimentCreateNestedManyWithoutFlagInput
   auditLogs?: Prisma.AuditLogCreateNestedManyWithoutFlagInput
   changeRequests?: Prisma.ChangeRequestCreateNestedManyWithoutFlagInput
   rollouts?: Prisma.RolloutCreateNestedManyWithoutFlagInput
+  versions?: Prisma.FlagVersionCreateNestedManyWithoutFlagInput
+  setMembers?: Prisma.ChangeSetMemberCreateNestedManyWithoutFlagInput
+  disturbances?: Prisma.ExperimentDisturbanceCreateNestedManyWithoutFlagInput
+  releases?: Prisma.ReleaseCreateNestedManyWithoutFlagInput
 }
 
 export type FlagUncheckedCreateWithoutRulesInput = {
@@ -1150,10 +1448,21 @@ export type FlagUncheckedCreateWithoutRulesInput = {
   revision?: bigint | number
   draft?: boolean
   signedDefinition?: string | null
+  scope?: Prisma.FlagCreatescopeInput | string[]
+  valueSchema?: Prisma.NullableJsonNullValueInput | runtime.InputJsonValue
+  activation?: string
+  killActivation?: string
+  release?: Prisma.NullableJsonNullValueInput | runtime.InputJsonValue
+  requires?: Prisma.JsonNullValueInput | runtime.InputJsonValue
+  excludes?: Prisma.FlagCreateexcludesInput | string[]
   experiments?: Prisma.ExperimentUncheckedCreateNestedManyWithoutFlagInput
   auditLogs?: Prisma.AuditLogUncheckedCreateNestedManyWithoutFlagInput
   changeRequests?: Prisma.ChangeRequestUncheckedCreateNestedManyWithoutFlagInput
   rollouts?: Prisma.RolloutUncheckedCreateNestedManyWithoutFlagInput
+  versions?: Prisma.FlagVersionUncheckedCreateNestedManyWithoutFlagInput
+  setMembers?: Prisma.ChangeSetMemberUncheckedCreateNestedManyWithoutFlagInput
+  disturbances?: Prisma.ExperimentDisturbanceUncheckedCreateNestedManyWithoutFlagInput
+  releases?: Prisma.ReleaseUncheckedCreateNestedManyWithoutFlagInput
 }
 
 export type FlagCreateOrConnectWithoutRulesInput = {
@@ -1191,12 +1500,23 @@ export type FlagUpdateWithoutRulesInput = {
   revision?: Prisma.BigIntFieldUpdateOperationsInput | bigint | number
   draft?: Prisma.BoolFieldUpdateOperationsInput | boolean
   signedDefinition?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
+  scope?: Prisma.FlagUpdatescopeInput | string[]
+  valueSchema?: Prisma.NullableJsonNullValueInput | runtime.InputJsonValue
+  activation?: Prisma.StringFieldUpdateOperationsInput | string
+  killActivation?: Prisma.StringFieldUpdateOperationsInput | string
+  release?: Prisma.NullableJsonNullValueInput | runtime.InputJsonValue
+  requires?: Prisma.JsonNullValueInput | runtime.InputJsonValue
+  excludes?: Prisma.FlagUpdateexcludesInput | string[]
   createdBy?: Prisma.UserUpdateOneWithoutCreatedFlagsNestedInput
   updatedBy?: Prisma.UserUpdateOneWithoutUpdatedFlagsNestedInput
   experiments?: Prisma.ExperimentUpdateManyWithoutFlagNestedInput
   auditLogs?: Prisma.AuditLogUpdateManyWithoutFlagNestedInput
   changeRequests?: Prisma.ChangeRequestUpdateManyWithoutFlagNestedInput
   rollouts?: Prisma.RolloutUpdateManyWithoutFlagNestedInput
+  versions?: Prisma.FlagVersionUpdateManyWithoutFlagNestedInput
+  setMembers?: Prisma.ChangeSetMemberUpdateManyWithoutFlagNestedInput
+  disturbances?: Prisma.ExperimentDisturbanceUpdateManyWithoutFlagNestedInput
+  releases?: Prisma.ReleaseUpdateManyWithoutFlagNestedInput
 }
 
 export type FlagUncheckedUpdateWithoutRulesInput = {
@@ -1220,10 +1540,21 @@ export type FlagUncheckedUpdateWithoutRulesInput = {
   revision?: Prisma.BigIntFieldUpdateOperationsInput | bigint | number
   draft?: Prisma.BoolFieldUpdateOperationsInput | boolean
   signedDefinition?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
+  scope?: Prisma.FlagUpdatescopeInput | string[]
+  valueSchema?: Prisma.NullableJsonNullValueInput | runtime.InputJsonValue
+  activation?: Prisma.StringFieldUpdateOperationsInput | string
+  killActivation?: Prisma.StringFieldUpdateOperationsInput | string
+  release?: Prisma.NullableJsonNullValueInput | runtime.InputJsonValue
+  requires?: Prisma.JsonNullValueInput | runtime.InputJsonValue
+  excludes?: Prisma.FlagUpdateexcludesInput | string[]
   experiments?: Prisma.ExperimentUncheckedUpdateManyWithoutFlagNestedInput
   auditLogs?: Prisma.AuditLogUncheckedUpdateManyWithoutFlagNestedInput
   changeRequests?: Prisma.ChangeRequestUncheckedUpdateManyWithoutFlagNestedInput
   rollouts?: Prisma.RolloutUncheckedUpdateManyWithoutFlagNestedInput
+  versions?: Prisma.FlagVersionUncheckedUpdateManyWithoutFlagNestedInput
+  setMembers?: Prisma.ChangeSetMemberUncheckedUpdateManyWithoutFlagNestedInput
+  disturbances?: Prisma.ExperimentDisturbanceUncheckedUpdateManyWithoutFlagNestedInput
+  releases?: Prisma.ReleaseUncheckedUpdateManyWithoutFlagNestedInput
 }
 
 export type FlagCreateWithoutAuditLogsInput = {
@@ -1245,12 +1576,23 @@ export type FlagCreateWithoutAuditLogsInput = {
   revision?: bigint | number
   draft?: boolean
   signedDefinition?: string | null
+  scope?: Prisma.FlagCreatescopeInput | string[]
+  valueSchema?: Prisma.NullableJsonNullValueInput | runtime.InputJsonValue
+  activation?: string
+  killActivation?: string
+  release?: Prisma.NullableJsonNullValueInput | runtime.InputJsonValue
+  requires?: Prisma.JsonNullValueInput | runtime.InputJsonValue
+  excludes?: Prisma.FlagCreateexcludesInput | string[]
   createdBy?: Prisma.UserCreateNestedOneWithoutCreatedFlagsInput
   updatedBy?: Prisma.UserCreateNestedOneWithoutUpdatedFlagsInput
   rules?: Prisma.RuleCreateNestedManyWithoutFlagInput
   experiments?: Prisma.ExperimentCreateNestedManyWithoutFlagInput
   changeRequests?: Prisma.ChangeRequestCreateNestedManyWithoutFlagInput
   rollouts?: Prisma.RolloutCreateNestedManyWithoutFlagInput
+  versions?: Prisma.FlagVersionCreateNestedManyWithoutFlagInput
+  setMembers?: Prisma.ChangeSetMemberCreateNestedManyWithoutFlagInput
+  disturbances?: Prisma.ExperimentDisturbanceCreateNestedManyWithoutFlagInput
+  releases?: Prisma.ReleaseCreateNestedManyWithoutFlagInput
 }
 
 export type FlagUncheckedCreateWithoutAuditLogsInput = {
@@ -1274,10 +1616,21 @@ export type FlagUncheckedCreateWithoutAuditLogsInput = {
   revision?: bigint | number
   draft?: boolean
   signedDefinition?: string | null
+  scope?: Prisma.FlagCreatescopeInput | string[]
+  valueSchema?: Prisma.NullableJsonNullValueInput | runtime.InputJsonValue
+  activation?: string
+  killActivation?: string
+  release?: Prisma.NullableJsonNullValueInput | runtime.InputJsonValue
+  requires?: Prisma.JsonNullValueInput | runtime.InputJsonValue
+  excludes?: Prisma.FlagCreateexcludesInput | string[]
   rules?: Prisma.RuleUncheckedCreateNestedManyWithoutFlagInput
   experiments?: Prisma.ExperimentUncheckedCreateNestedManyWithoutFlagInput
   changeRequests?: Prisma.ChangeRequestUncheckedCreateNestedManyWithoutFlagInput
   rollouts?: Prisma.RolloutUncheckedCreateNestedManyWithoutFlagInput
+  versions?: Prisma.FlagVersionUncheckedCreateNestedManyWithoutFlagInput
+  setMembers?: Prisma.ChangeSetMemberUncheckedCreateNestedManyWithoutFlagInput
+  disturbances?: Prisma.ExperimentDisturbanceUncheckedCreateNestedManyWithoutFlagInput
+  releases?: Prisma.ReleaseUncheckedCreateNestedManyWithoutFlagInput
 }
 
 export type FlagCreateOrConnectWithoutAuditLogsInput = {
@@ -1315,12 +1668,23 @@ export type FlagUpdateWithoutAuditLogsInput = {
   revision?: Prisma.BigIntFieldUpdateOperationsInput | bigint | number
   draft?: Prisma.BoolFieldUpdateOperationsInput | boolean
   signedDefinition?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
+  scope?: Prisma.FlagUpdatescopeInput | string[]
+  valueSchema?: Prisma.NullableJsonNullValueInput | runtime.InputJsonValue
+  activation?: Prisma.StringFieldUpdateOperationsInput | string
+  killActivation?: Prisma.StringFieldUpdateOperationsInput | string
+  release?: Prisma.NullableJsonNullValueInput | runtime.InputJsonValue
+  requires?: Prisma.JsonNullValueInput | runtime.InputJsonValue
+  excludes?: Prisma.FlagUpdateexcludesInput | string[]
   createdBy?: Prisma.UserUpdateOneWithoutCreatedFlagsNestedInput
   updatedBy?: Prisma.UserUpdateOneWithoutUpdatedFlagsNestedInput
   rules?: Prisma.RuleUpdateManyWithoutFlagNestedInput
   experiments?: Prisma.ExperimentUpdateManyWithoutFlagNestedInput
   changeRequests?: Prisma.ChangeRequestUpdateManyWithoutFlagNestedInput
   rollouts?: Prisma.RolloutUpdateManyWithoutFlagNestedInput
+  versions?: Prisma.FlagVersionUpdateManyWithoutFlagNestedInput
+  setMembers?: Prisma.ChangeSetMemberUpdateManyWithoutFlagNestedInput
+  disturbances?: Prisma.ExperimentDisturbanceUpdateManyWithoutFlagNestedInput
+  releases?: Prisma.ReleaseUpdateManyWithoutFlagNestedInput
 }
 
 export type FlagUncheckedUpdateWithoutAuditLogsInput = {
@@ -1344,10 +1708,21 @@ export type FlagUncheckedUpdateWithoutAuditLogsInput = {
   revision?: Prisma.BigIntFieldUpdateOperationsInput | bigint | number
   draft?: Prisma.BoolFieldUpdateOperationsInput | boolean
   signedDefinition?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
+  scope?: Prisma.FlagUpdatescopeInput | string[]
+  valueSchema?: Prisma.NullableJsonNullValueInput | runtime.InputJsonValue
+  activation?: Prisma.StringFieldUpdateOperationsInput | string
+  killActivation?: Prisma.StringFieldUpdateOperationsInput | string
+  release?: Prisma.NullableJsonNullValueInput | runtime.InputJsonValue
+  requires?: Prisma.JsonNullValueInput | runtime.InputJsonValue
+  excludes?: Prisma.FlagUpdateexcludesInput | string[]
   rules?: Prisma.RuleUncheckedUpdateManyWithoutFlagNestedInput
   experiments?: Prisma.ExperimentUncheckedUpdateManyWithoutFlagNestedInput
   changeRequests?: Prisma.ChangeRequestUncheckedUpdateManyWithoutFlagNestedInput
   rollouts?: Prisma.RolloutUncheckedUpdateManyWithoutFlagNestedInput
+  versions?: Prisma.FlagVersionUncheckedUpdateManyWithoutFlagNestedInput
+  setMembers?: Prisma.ChangeSetMemberUncheckedUpdateManyWithoutFlagNestedInput
+  disturbances?: Prisma.ExperimentDisturbanceUncheckedUpdateManyWithoutFlagNestedInput
+  releases?: Prisma.ReleaseUncheckedUpdateManyWithoutFlagNestedInput
 }
 
 export type FlagCreateWithoutExperimentsInput = {
@@ -1369,12 +1744,23 @@ export type FlagCreateWithoutExperimentsInput = {
   revision?: bigint | number
   draft?: boolean
   signedDefinition?: string | null
+  scope?: Prisma.FlagCreatescopeInput | string[]
+  valueSchema?: Prisma.NullableJsonNullValueInput | runtime.InputJsonValue
+  activation?: string
+  killActivation?: string
+  release?: Prisma.NullableJsonNullValueInput | runtime.InputJsonValue
+  requires?: Prisma.JsonNullValueInput | runtime.InputJsonValue
+  excludes?: Prisma.FlagCreateexcludesInput | string[]
   createdBy?: Prisma.UserCreateNestedOneWithoutCreatedFlagsInput
   updatedBy?: Prisma.UserCreateNestedOneWithoutUpdatedFlagsInput
   rules?: Prisma.RuleCreateNestedManyWithoutFlagInput
   auditLogs?: Prisma.AuditLogCreateNestedManyWithoutFlagInput
   changeRequests?: Prisma.ChangeRequestCreateNestedManyWithoutFlagInput
   rollouts?: Prisma.RolloutCreateNestedManyWithoutFlagInput
+  versions?: Prisma.FlagVersionCreateNestedManyWithoutFlagInput
+  setMembers?: Prisma.ChangeSetMemberCreateNestedManyWithoutFlagInput
+  disturbances?: Prisma.ExperimentDisturbanceCreateNestedManyWithoutFlagInput
+  releases?: Prisma.ReleaseCreateNestedManyWithoutFlagInput
 }
 
 export type FlagUncheckedCreateWithoutExperimentsInput = {
@@ -1398,10 +1784,21 @@ export type FlagUncheckedCreateWithoutExperimentsInput = {
   revision?: bigint | number
   draft?: boolean
   signedDefinition?: string | null
+  scope?: Prisma.FlagCreatescopeInput | string[]
+  valueSchema?: Prisma.NullableJsonNullValueInput | runtime.InputJsonValue
+  activation?: string
+  killActivation?: string
+  release?: Prisma.NullableJsonNullValueInput | runtime.InputJsonValue
+  requires?: Prisma.JsonNullValueInput | runtime.InputJsonValue
+  excludes?: Prisma.FlagCreateexcludesInput | string[]
   rules?: Prisma.RuleUncheckedCreateNestedManyWithoutFlagInput
   auditLogs?: Prisma.AuditLogUncheckedCreateNestedManyWithoutFlagInput
   changeRequests?: Prisma.ChangeRequestUncheckedCreateNestedManyWithoutFlagInput
   rollouts?: Prisma.RolloutUncheckedCreateNestedManyWithoutFlagInput
+  versions?: Prisma.FlagVersionUncheckedCreateNestedManyWithoutFlagInput
+  setMembers?: Prisma.ChangeSetMemberUncheckedCreateNestedManyWithoutFlagInput
+  disturbances?: Prisma.ExperimentDisturbanceUncheckedCreateNestedManyWithoutFlagInput
+  releases?: Prisma.ReleaseUncheckedCreateNestedManyWithoutFlagInput
 }
 
 export type FlagCreateOrConnectWithoutExperimentsInput = {
@@ -1439,12 +1836,23 @@ export type FlagUpdateWithoutExperimentsInput = {
   revision?: Prisma.BigIntFieldUpdateOperationsInput | bigint | number
   draft?: Prisma.BoolFieldUpdateOperationsInput | boolean
   signedDefinition?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
+  scope?: Prisma.FlagUpdatescopeInput | string[]
+  valueSchema?: Prisma.NullableJsonNullValueInput | runtime.InputJsonValue
+  activation?: Prisma.StringFieldUpdateOperationsInput | string
+  killActivation?: Prisma.StringFieldUpdateOperationsInput | string
+  release?: Prisma.NullableJsonNullValueInput | runtime.InputJsonValue
+  requires?: Prisma.JsonNullValueInput | runtime.InputJsonValue
+  excludes?: Prisma.FlagUpdateexcludesInput | string[]
   createdBy?: Prisma.UserUpdateOneWithoutCreatedFlagsNestedInput
   updatedBy?: Prisma.UserUpdateOneWithoutUpdatedFlagsNestedInput
   rules?: Prisma.RuleUpdateManyWithoutFlagNestedInput
   auditLogs?: Prisma.AuditLogUpdateManyWithoutFlagNestedInput
   changeRequests?: Prisma.ChangeRequestUpdateManyWithoutFlagNestedInput
   rollouts?: Prisma.RolloutUpdateManyWithoutFlagNestedInput
+  versions?: Prisma.FlagVersionUpdateManyWithoutFlagNestedInput
+  setMembers?: Prisma.ChangeSetMemberUpdateManyWithoutFlagNestedInput
+  disturbances?: Prisma.ExperimentDisturbanceUpdateManyWithoutFlagNestedInput
+  releases?: Prisma.ReleaseUpdateManyWithoutFlagNestedInput
 }
 
 export type FlagUncheckedUpdateWithoutExperimentsInput = {
@@ -1468,10 +1876,357 @@ export type FlagUncheckedUpdateWithoutExperimentsInput = {
   revision?: Prisma.BigIntFieldUpdateOperationsInput | bigint | number
   draft?: Prisma.BoolFieldUpdateOperationsInput | boolean
   signedDefinition?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
+  scope?: Prisma.FlagUpdatescopeInput | string[]
+  valueSchema?: Prisma.NullableJsonNullValueInput | runtime.InputJsonValue
+  activation?: Prisma.StringFieldUpdateOperationsInput | string
+  killActivation?: Prisma.StringFieldUpdateOperationsInput | string
+  release?: Prisma.NullableJsonNullValueInput | runtime.InputJsonValue
+  requires?: Prisma.JsonNullValueInput | runtime.InputJsonValue
+  excludes?: Prisma.FlagUpdateexcludesInput | string[]
   rules?: Prisma.RuleUncheckedUpdateManyWithoutFlagNestedInput
   auditLogs?: Prisma.AuditLogUncheckedUpdateManyWithoutFlagNestedInput
   changeRequests?: Prisma.ChangeRequestUncheckedUpdateManyWithoutFlagNestedInput
   rollouts?: Prisma.RolloutUncheckedUpdateManyWithoutFlagNestedInput
+  versions?: Prisma.FlagVersionUncheckedUpdateManyWithoutFlagNestedInput
+  setMembers?: Prisma.ChangeSetMemberUncheckedUpdateManyWithoutFlagNestedInput
+  disturbances?: Prisma.ExperimentDisturbanceUncheckedUpdateManyWithoutFlagNestedInput
+  releases?: Prisma.ReleaseUncheckedUpdateManyWithoutFlagNestedInput
+}
+
+export type FlagCreateWithoutDisturbancesInput = {
+  id?: string
+  key: string
+  name: string
+  description?: string | null
+  type: string
+  defaultValue: Prisma.JsonNullValueInput | runtime.InputJsonValue
+  enabled?: boolean
+  safetyLevel: string
+  environment: string
+  totalEvaluations?: bigint | number
+  activeVehicles?: number
+  lastEvaluationAt?: Date | string | null
+  createdAt?: Date | string
+  updatedAt?: Date | string
+  archivedAt?: Date | string | null
+  revision?: bigint | number
+  draft?: boolean
+  signedDefinition?: string | null
+  scope?: Prisma.FlagCreatescopeInput | string[]
+  valueSchema?: Prisma.NullableJsonNullValueInput | runtime.InputJsonValue
+  activation?: string
+  killActivation?: string
+  release?: Prisma.NullableJsonNullValueInput | runtime.InputJsonValue
+  requires?: Prisma.JsonNullValueInput | runtime.InputJsonValue
+  excludes?: Prisma.FlagCreateexcludesInput | string[]
+  createdBy?: Prisma.UserCreateNestedOneWithoutCreatedFlagsInput
+  updatedBy?: Prisma.UserCreateNestedOneWithoutUpdatedFlagsInput
+  rules?: Prisma.RuleCreateNestedManyWithoutFlagInput
+  experiments?: Prisma.ExperimentCreateNestedManyWithoutFlagInput
+  auditLogs?: Prisma.AuditLogCreateNestedManyWithoutFlagInput
+  changeRequests?: Prisma.ChangeRequestCreateNestedManyWithoutFlagInput
+  rollouts?: Prisma.RolloutCreateNestedManyWithoutFlagInput
+  versions?: Prisma.FlagVersionCreateNestedManyWithoutFlagInput
+  setMembers?: Prisma.ChangeSetMemberCreateNestedManyWithoutFlagInput
+  releases?: Prisma.ReleaseCreateNestedManyWithoutFlagInput
+}
+
+export type FlagUncheckedCreateWithoutDisturbancesInput = {
+  id?: string
+  key: string
+  name: string
+  description?: string | null
+  type: string
+  defaultValue: Prisma.JsonNullValueInput | runtime.InputJsonValue
+  enabled?: boolean
+  safetyLevel: string
+  environment: string
+  totalEvaluations?: bigint | number
+  activeVehicles?: number
+  lastEvaluationAt?: Date | string | null
+  createdById?: string | null
+  updatedById?: string | null
+  createdAt?: Date | string
+  updatedAt?: Date | string
+  archivedAt?: Date | string | null
+  revision?: bigint | number
+  draft?: boolean
+  signedDefinition?: string | null
+  scope?: Prisma.FlagCreatescopeInput | string[]
+  valueSchema?: Prisma.NullableJsonNullValueInput | runtime.InputJsonValue
+  activation?: string
+  killActivation?: string
+  release?: Prisma.NullableJsonNullValueInput | runtime.InputJsonValue
+  requires?: Prisma.JsonNullValueInput | runtime.InputJsonValue
+  excludes?: Prisma.FlagCreateexcludesInput | string[]
+  rules?: Prisma.RuleUncheckedCreateNestedManyWithoutFlagInput
+  experiments?: Prisma.ExperimentUncheckedCreateNestedManyWithoutFlagInput
+  auditLogs?: Prisma.AuditLogUncheckedCreateNestedManyWithoutFlagInput
+  changeRequests?: Prisma.ChangeRequestUncheckedCreateNestedManyWithoutFlagInput
+  rollouts?: Prisma.RolloutUncheckedCreateNestedManyWithoutFlagInput
+  versions?: Prisma.FlagVersionUncheckedCreateNestedManyWithoutFlagInput
+  setMembers?: Prisma.ChangeSetMemberUncheckedCreateNestedManyWithoutFlagInput
+  releases?: Prisma.ReleaseUncheckedCreateNestedManyWithoutFlagInput
+}
+
+export type FlagCreateOrConnectWithoutDisturbancesInput = {
+  where: Prisma.FlagWhereUniqueInput
+  create: Prisma.XOR<Prisma.FlagCreateWithoutDisturbancesInput, Prisma.FlagUncheckedCreateWithoutDisturbancesInput>
+}
+
+export type FlagUpsertWithoutDisturbancesInput = {
+  update: Prisma.XOR<Prisma.FlagUpdateWithoutDisturbancesInput, Prisma.FlagUncheckedUpdateWithoutDisturbancesInput>
+  create: Prisma.XOR<Prisma.FlagCreateWithoutDisturbancesInput, Prisma.FlagUncheckedCreateWithoutDisturbancesInput>
+  where?: Prisma.FlagWhereInput
+}
+
+export type FlagUpdateToOneWithWhereWithoutDisturbancesInput = {
+  where?: Prisma.FlagWhereInput
+  data: Prisma.XOR<Prisma.FlagUpdateWithoutDisturbancesInput, Prisma.FlagUncheckedUpdateWithoutDisturbancesInput>
+}
+
+export type FlagUpdateWithoutDisturbancesInput = {
+  id?: Prisma.StringFieldUpdateOperationsInput | string
+  key?: Prisma.StringFieldUpdateOperationsInput | string
+  name?: Prisma.StringFieldUpdateOperationsInput | string
+  description?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
+  type?: Prisma.StringFieldUpdateOperationsInput | string
+  defaultValue?: Prisma.JsonNullValueInput | runtime.InputJsonValue
+  enabled?: Prisma.BoolFieldUpdateOperationsInput | boolean
+  safetyLevel?: Prisma.StringFieldUpdateOperationsInput | string
+  environment?: Prisma.StringFieldUpdateOperationsInput | string
+  totalEvaluations?: Prisma.BigIntFieldUpdateOperationsInput | bigint | number
+  activeVehicles?: Prisma.IntFieldUpdateOperationsInput | number
+  lastEvaluationAt?: Prisma.NullableDateTimeFieldUpdateOperationsInput | Date | string | null
+  createdAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
+  updatedAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
+  archivedAt?: Prisma.NullableDateTimeFieldUpdateOperationsInput | Date | string | null
+  revision?: Prisma.BigIntFieldUpdateOperationsInput | bigint | number
+  draft?: Prisma.BoolFieldUpdateOperationsInput | boolean
+  signedDefinition?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
+  scope?: Prisma.FlagUpdatescopeInput | string[]
+  valueSchema?: Prisma.NullableJsonNullValueInput | runtime.InputJsonValue
+  activation?: Prisma.StringFieldUpdateOperationsInput | string
+  killActivation?: Prisma.StringFieldUpdateOperationsInput | string
+  release?: Prisma.NullableJsonNullValueInput | runtime.InputJsonValue
+  requires?: Prisma.JsonNullValueInput | runtime.InputJsonValue
+  excludes?: Prisma.FlagUpdateexcludesInput | string[]
+  createdBy?: Prisma.UserUpdateOneWithoutCreatedFlagsNestedInput
+  updatedBy?: Prisma.UserUpdateOneWithoutUpdatedFlagsNestedInput
+  rules?: Prisma.RuleUpdateManyWithoutFlagNestedInput
+  experiments?: Prisma.ExperimentUpdateManyWithoutFlagNestedInput
+  auditLogs?: Prisma.AuditLogUpdateManyWithoutFlagNestedInput
+  changeRequests?: Prisma.ChangeRequestUpdateManyWithoutFlagNestedInput
+  rollouts?: Prisma.RolloutUpdateManyWithoutFlagNestedInput
+  versions?: Prisma.FlagVersionUpdateManyWithoutFlagNestedInput
+  setMembers?: Prisma.ChangeSetMemberUpdateManyWithoutFlagNestedInput
+  releases?: Prisma.ReleaseUpdateManyWithoutFlagNestedInput
+}
+
+export type FlagUncheckedUpdateWithoutDisturbancesInput = {
+  id?: Prisma.StringFieldUpdateOperationsInput | string
+  key?: Prisma.StringFieldUpdateOperationsInput | string
+  name?: Prisma.StringFieldUpdateOperationsInput | string
+  description?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
+  type?: Prisma.StringFieldUpdateOperationsInput | string
+  defaultValue?: Prisma.JsonNullValueInput | runtime.InputJsonValue
+  enabled?: Prisma.BoolFieldUpdateOperationsInput | boolean
+  safetyLevel?: Prisma.StringFieldUpdateOperationsInput | string
+  environment?: Prisma.StringFieldUpdateOperationsInput | string
+  totalEvaluations?: Prisma.BigIntFieldUpdateOperationsInput | bigint | number
+  activeVehicles?: Prisma.IntFieldUpdateOperationsInput | number
+  lastEvaluationAt?: Prisma.NullableDateTimeFieldUpdateOperationsInput | Date | string | null
+  createdById?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
+  updatedById?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
+  createdAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
+  updatedAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
+  archivedAt?: Prisma.NullableDateTimeFieldUpdateOperationsInput | Date | string | null
+  revision?: Prisma.BigIntFieldUpdateOperationsInput | bigint | number
+  draft?: Prisma.BoolFieldUpdateOperationsInput | boolean
+  signedDefinition?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
+  scope?: Prisma.FlagUpdatescopeInput | string[]
+  valueSchema?: Prisma.NullableJsonNullValueInput | runtime.InputJsonValue
+  activation?: Prisma.StringFieldUpdateOperationsInput | string
+  killActivation?: Prisma.StringFieldUpdateOperationsInput | string
+  release?: Prisma.NullableJsonNullValueInput | runtime.InputJsonValue
+  requires?: Prisma.JsonNullValueInput | runtime.InputJsonValue
+  excludes?: Prisma.FlagUpdateexcludesInput | string[]
+  rules?: Prisma.RuleUncheckedUpdateManyWithoutFlagNestedInput
+  experiments?: Prisma.ExperimentUncheckedUpdateManyWithoutFlagNestedInput
+  auditLogs?: Prisma.AuditLogUncheckedUpdateManyWithoutFlagNestedInput
+  changeRequests?: Prisma.ChangeRequestUncheckedUpdateManyWithoutFlagNestedInput
+  rollouts?: Prisma.RolloutUncheckedUpdateManyWithoutFlagNestedInput
+  versions?: Prisma.FlagVersionUncheckedUpdateManyWithoutFlagNestedInput
+  setMembers?: Prisma.ChangeSetMemberUncheckedUpdateManyWithoutFlagNestedInput
+  releases?: Prisma.ReleaseUncheckedUpdateManyWithoutFlagNestedInput
+}
+
+export type FlagCreateWithoutVersionsInput = {
+  id?: string
+  key: string
+  name: string
+  description?: string | null
+  type: string
+  defaultValue: Prisma.JsonNullValueInput | runtime.InputJsonValue
+  enabled?: boolean
+  safetyLevel: string
+  environment: string
+  totalEvaluations?: bigint | number
+  activeVehicles?: number
+  lastEvaluationAt?: Date | string | null
+  createdAt?: Date | string
+  updatedAt?: Date | string
+  archivedAt?: Date | string | null
+  revision?: bigint | number
+  draft?: boolean
+  signedDefinition?: string | null
+  scope?: Prisma.FlagCreatescopeInput | string[]
+  valueSchema?: Prisma.NullableJsonNullValueInput | runtime.InputJsonValue
+  activation?: string
+  killActivation?: string
+  release?: Prisma.NullableJsonNullValueInput | runtime.InputJsonValue
+  requires?: Prisma.JsonNullValueInput | runtime.InputJsonValue
+  excludes?: Prisma.FlagCreateexcludesInput | string[]
+  createdBy?: Prisma.UserCreateNestedOneWithoutCreatedFlagsInput
+  updatedBy?: Prisma.UserCreateNestedOneWithoutUpdatedFlagsInput
+  rules?: Prisma.RuleCreateNestedManyWithoutFlagInput
+  experiments?: Prisma.ExperimentCreateNestedManyWithoutFlagInput
+  auditLogs?: Prisma.AuditLogCreateNestedManyWithoutFlagInput
+  changeRequests?: Prisma.ChangeRequestCreateNestedManyWithoutFlagInput
+  rollouts?: Prisma.RolloutCreateNestedManyWithoutFlagInput
+  setMembers?: Prisma.ChangeSetMemberCreateNestedManyWithoutFlagInput
+  disturbances?: Prisma.ExperimentDisturbanceCreateNestedManyWithoutFlagInput
+  releases?: Prisma.ReleaseCreateNestedManyWithoutFlagInput
+}
+
+export type FlagUncheckedCreateWithoutVersionsInput = {
+  id?: string
+  key: string
+  name: string
+  description?: string | null
+  type: string
+  defaultValue: Prisma.JsonNullValueInput | runtime.InputJsonValue
+  enabled?: boolean
+  safetyLevel: string
+  environment: string
+  totalEvaluations?: bigint | number
+  activeVehicles?: number
+  lastEvaluationAt?: Date | string | null
+  createdById?: string | null
+  updatedById?: string | null
+  createdAt?: Date | string
+  updatedAt?: Date | string
+  archivedAt?: Date | string | null
+  revision?: bigint | number
+  draft?: boolean
+  signedDefinition?: string | null
+  scope?: Prisma.FlagCreatescopeInput | string[]
+  valueSchema?: Prisma.NullableJsonNullValueInput | runtime.InputJsonValue
+  activation?: string
+  killActivation?: string
+  release?: Prisma.NullableJsonNullValueInput | runtime.InputJsonValue
+  requires?: Prisma.JsonNullValueInput | runtime.InputJsonValue
+  excludes?: Prisma.FlagCreateexcludesInput | string[]
+  rules?: Prisma.RuleUncheckedCreateNestedManyWithoutFlagInput
+  experiments?: Prisma.ExperimentUncheckedCreateNestedManyWithoutFlagInput
+  auditLogs?: Prisma.AuditLogUncheckedCreateNestedManyWithoutFlagInput
+  changeRequests?: Prisma.ChangeRequestUncheckedCreateNestedManyWithoutFlagInput
+  rollouts?: Prisma.RolloutUncheckedCreateNestedManyWithoutFlagInput
+  setMembers?: Prisma.ChangeSetMemberUncheckedCreateNestedManyWithoutFlagInput
+  disturbances?: Prisma.ExperimentDisturbanceUncheckedCreateNestedManyWithoutFlagInput
+  releases?: Prisma.ReleaseUncheckedCreateNestedManyWithoutFlagInput
+}
+
+export type FlagCreateOrConnectWithoutVersionsInput = {
+  where: Prisma.FlagWhereUniqueInput
+  create: Prisma.XOR<Prisma.FlagCreateWithoutVersionsInput, Prisma.FlagUncheckedCreateWithoutVersionsInput>
+}
+
+export type FlagUpsertWithoutVersionsInput = {
+  update: Prisma.XOR<Prisma.FlagUpdateWithoutVersionsInput, Prisma.FlagUncheckedUpdateWithoutVersionsInput>
+  create: Prisma.XOR<Prisma.FlagCreateWithoutVersionsInput, Prisma.FlagUncheckedCreateWithoutVersionsInput>
+  where?: Prisma.FlagWhereInput
+}
+
+export type FlagUpdateToOneWithWhereWithoutVersionsInput = {
+  where?: Prisma.FlagWhereInput
+  data: Prisma.XOR<Prisma.FlagUpdateWithoutVersionsInput, Prisma.FlagUncheckedUpdateWithoutVersionsInput>
+}
+
+export type FlagUpdateWithoutVersionsInput = {
+  id?: Prisma.StringFieldUpdateOperationsInput | string
+  key?: Prisma.StringFieldUpdateOperationsInput | string
+  name?: Prisma.StringFieldUpdateOperationsInput | string
+  description?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
+  type?: Prisma.StringFieldUpdateOperationsInput | string
+  defaultValue?: Prisma.JsonNullValueInput | runtime.InputJsonValue
+  enabled?: Prisma.BoolFieldUpdateOperationsInput | boolean
+  safetyLevel?: Prisma.StringFieldUpdateOperationsInput | string
+  environment?: Prisma.StringFieldUpdateOperationsInput | string
+  totalEvaluations?: Prisma.BigIntFieldUpdateOperationsInput | bigint | number
+  activeVehicles?: Prisma.IntFieldUpdateOperationsInput | number
+  lastEvaluationAt?: Prisma.NullableDateTimeFieldUpdateOperationsInput | Date | string | null
+  createdAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
+  updatedAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
+  archivedAt?: Prisma.NullableDateTimeFieldUpdateOperationsInput | Date | string | null
+  revision?: Prisma.BigIntFieldUpdateOperationsInput | bigint | number
+  draft?: Prisma.BoolFieldUpdateOperationsInput | boolean
+  signedDefinition?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
+  scope?: Prisma.FlagUpdatescopeInput | string[]
+  valueSchema?: Prisma.NullableJsonNullValueInput | runtime.InputJsonValue
+  activation?: Prisma.StringFieldUpdateOperationsInput | string
+  killActivation?: Prisma.StringFieldUpdateOperationsInput | string
+  release?: Prisma.NullableJsonNullValueInput | runtime.InputJsonValue
+  requires?: Prisma.JsonNullValueInput | runtime.InputJsonValue
+  excludes?: Prisma.FlagUpdateexcludesInput | string[]
+  createdBy?: Prisma.UserUpdateOneWithoutCreatedFlagsNestedInput
+  updatedBy?: Prisma.UserUpdateOneWithoutUpdatedFlagsNestedInput
+  rules?: Prisma.RuleUpdateManyWithoutFlagNestedInput
+  experiments?: Prisma.ExperimentUpdateManyWithoutFlagNestedInput
+  auditLogs?: Prisma.AuditLogUpdateManyWithoutFlagNestedInput
+  changeRequests?: Prisma.ChangeRequestUpdateManyWithoutFlagNestedInput
+  rollouts?: Prisma.RolloutUpdateManyWithoutFlagNestedInput
+  setMembers?: Prisma.ChangeSetMemberUpdateManyWithoutFlagNestedInput
+  disturbances?: Prisma.ExperimentDisturbanceUpdateManyWithoutFlagNestedInput
+  releases?: Prisma.ReleaseUpdateManyWithoutFlagNestedInput
+}
+
+export type FlagUncheckedUpdateWithoutVersionsInput = {
+  id?: Prisma.StringFieldUpdateOperationsInput | string
+  key?: Prisma.StringFieldUpdateOperationsInput | string
+  name?: Prisma.StringFieldUpdateOperationsInput | string
+  description?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
+  type?: Prisma.StringFieldUpdateOperationsInput | string
+  defaultValue?: Prisma.JsonNullValueInput | runtime.InputJsonValue
+  enabled?: Prisma.BoolFieldUpdateOperationsInput | boolean
+  safetyLevel?: Prisma.StringFieldUpdateOperationsInput | string
+  environment?: Prisma.StringFieldUpdateOperationsInput | string
+  totalEvaluations?: Prisma.BigIntFieldUpdateOperationsInput | bigint | number
+  activeVehicles?: Prisma.IntFieldUpdateOperationsInput | number
+  lastEvaluationAt?: Prisma.NullableDateTimeFieldUpdateOperationsInput | Date | string | null
+  createdById?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
+  updatedById?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
+  createdAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
+  updatedAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
+  archivedAt?: Prisma.NullableDateTimeFieldUpdateOperationsInput | Date | string | null
+  revision?: Prisma.BigIntFieldUpdateOperationsInput | bigint | number
+  draft?: Prisma.BoolFieldUpdateOperationsInput | boolean
+  signedDefinition?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
+  scope?: Prisma.FlagUpdatescopeInput | string[]
+  valueSchema?: Prisma.NullableJsonNullValueInput | runtime.InputJsonValue
+  activation?: Prisma.StringFieldUpdateOperationsInput | string
+  killActivation?: Prisma.StringFieldUpdateOperationsInput | string
+  release?: Prisma.NullableJsonNullValueInput | runtime.InputJsonValue
+  requires?: Prisma.JsonNullValueInput | runtime.InputJsonValue
+  excludes?: Prisma.FlagUpdateexcludesInput | string[]
+  rules?: Prisma.RuleUncheckedUpdateManyWithoutFlagNestedInput
+  experiments?: Prisma.ExperimentUncheckedUpdateManyWithoutFlagNestedInput
+  auditLogs?: Prisma.AuditLogUncheckedUpdateManyWithoutFlagNestedInput
+  changeRequests?: Prisma.ChangeRequestUncheckedUpdateManyWithoutFlagNestedInput
+  rollouts?: Prisma.RolloutUncheckedUpdateManyWithoutFlagNestedInput
+  setMembers?: Prisma.ChangeSetMemberUncheckedUpdateManyWithoutFlagNestedInput
+  disturbances?: Prisma.ExperimentDisturbanceUncheckedUpdateManyWithoutFlagNestedInput
+  releases?: Prisma.ReleaseUncheckedUpdateManyWithoutFlagNestedInput
 }
 
 export type FlagCreateWithoutChangeRequestsInput = {
@@ -1493,12 +2248,23 @@ export type FlagCreateWithoutChangeRequestsInput = {
   revision?: bigint | number
   draft?: boolean
   signedDefinition?: string | null
+  scope?: Prisma.FlagCreatescopeInput | string[]
+  valueSchema?: Prisma.NullableJsonNullValueInput | runtime.InputJsonValue
+  activation?: string
+  killActivation?: string
+  release?: Prisma.NullableJsonNullValueInput | runtime.InputJsonValue
+  requires?: Prisma.JsonNullValueInput | runtime.InputJsonValue
+  excludes?: Prisma.FlagCreateexcludesInput | string[]
   createdBy?: Prisma.UserCreateNestedOneWithoutCreatedFlagsInput
   updatedBy?: Prisma.UserCreateNestedOneWithoutUpdatedFlagsInput
   rules?: Prisma.RuleCreateNestedManyWithoutFlagInput
   experiments?: Prisma.ExperimentCreateNestedManyWithoutFlagInput
   auditLogs?: Prisma.AuditLogCreateNestedManyWithoutFlagInput
   rollouts?: Prisma.RolloutCreateNestedManyWithoutFlagInput
+  versions?: Prisma.FlagVersionCreateNestedManyWithoutFlagInput
+  setMembers?: Prisma.ChangeSetMemberCreateNestedManyWithoutFlagInput
+  disturbances?: Prisma.ExperimentDisturbanceCreateNestedManyWithoutFlagInput
+  releases?: Prisma.ReleaseCreateNestedManyWithoutFlagInput
 }
 
 export type FlagUncheckedCreateWithoutChangeRequestsInput = {
@@ -1522,10 +2288,21 @@ export type FlagUncheckedCreateWithoutChangeRequestsInput = {
   revision?: bigint | number
   draft?: boolean
   signedDefinition?: string | null
+  scope?: Prisma.FlagCreatescopeInput | string[]
+  valueSchema?: Prisma.NullableJsonNullValueInput | runtime.InputJsonValue
+  activation?: string
+  killActivation?: string
+  release?: Prisma.NullableJsonNullValueInput | runtime.InputJsonValue
+  requires?: Prisma.JsonNullValueInput | runtime.InputJsonValue
+  excludes?: Prisma.FlagCreateexcludesInput | string[]
   rules?: Prisma.RuleUncheckedCreateNestedManyWithoutFlagInput
   experiments?: Prisma.ExperimentUncheckedCreateNestedManyWithoutFlagInput
   auditLogs?: Prisma.AuditLogUncheckedCreateNestedManyWithoutFlagInput
   rollouts?: Prisma.RolloutUncheckedCreateNestedManyWithoutFlagInput
+  versions?: Prisma.FlagVersionUncheckedCreateNestedManyWithoutFlagInput
+  setMembers?: Prisma.ChangeSetMemberUncheckedCreateNestedManyWithoutFlagInput
+  disturbances?: Prisma.ExperimentDisturbanceUncheckedCreateNestedManyWithoutFlagInput
+  releases?: Prisma.ReleaseUncheckedCreateNestedManyWithoutFlagInput
 }
 
 export type FlagCreateOrConnectWithoutChangeRequestsInput = {
@@ -1563,12 +2340,23 @@ export type FlagUpdateWithoutChangeRequestsInput = {
   revision?: Prisma.BigIntFieldUpdateOperationsInput | bigint | number
   draft?: Prisma.BoolFieldUpdateOperationsInput | boolean
   signedDefinition?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
+  scope?: Prisma.FlagUpdatescopeInput | string[]
+  valueSchema?: Prisma.NullableJsonNullValueInput | runtime.InputJsonValue
+  activation?: Prisma.StringFieldUpdateOperationsInput | string
+  killActivation?: Prisma.StringFieldUpdateOperationsInput | string
+  release?: Prisma.NullableJsonNullValueInput | runtime.InputJsonValue
+  requires?: Prisma.JsonNullValueInput | runtime.InputJsonValue
+  excludes?: Prisma.FlagUpdateexcludesInput | string[]
   createdBy?: Prisma.UserUpdateOneWithoutCreatedFlagsNestedInput
   updatedBy?: Prisma.UserUpdateOneWithoutUpdatedFlagsNestedInput
   rules?: Prisma.RuleUpdateManyWithoutFlagNestedInput
   experiments?: Prisma.ExperimentUpdateManyWithoutFlagNestedInput
   auditLogs?: Prisma.AuditLogUpdateManyWithoutFlagNestedInput
   rollouts?: Prisma.RolloutUpdateManyWithoutFlagNestedInput
+  versions?: Prisma.FlagVersionUpdateManyWithoutFlagNestedInput
+  setMembers?: Prisma.ChangeSetMemberUpdateManyWithoutFlagNestedInput
+  disturbances?: Prisma.ExperimentDisturbanceUpdateManyWithoutFlagNestedInput
+  releases?: Prisma.ReleaseUpdateManyWithoutFlagNestedInput
 }
 
 export type FlagUncheckedUpdateWithoutChangeRequestsInput = {
@@ -1592,10 +2380,357 @@ export type FlagUncheckedUpdateWithoutChangeRequestsInput = {
   revision?: Prisma.BigIntFieldUpdateOperationsInput | bigint | number
   draft?: Prisma.BoolFieldUpdateOperationsInput | boolean
   signedDefinition?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
+  scope?: Prisma.FlagUpdatescopeInput | string[]
+  valueSchema?: Prisma.NullableJsonNullValueInput | runtime.InputJsonValue
+  activation?: Prisma.StringFieldUpdateOperationsInput | string
+  killActivation?: Prisma.StringFieldUpdateOperationsInput | string
+  release?: Prisma.NullableJsonNullValueInput | runtime.InputJsonValue
+  requires?: Prisma.JsonNullValueInput | runtime.InputJsonValue
+  excludes?: Prisma.FlagUpdateexcludesInput | string[]
   rules?: Prisma.RuleUncheckedUpdateManyWithoutFlagNestedInput
   experiments?: Prisma.ExperimentUncheckedUpdateManyWithoutFlagNestedInput
   auditLogs?: Prisma.AuditLogUncheckedUpdateManyWithoutFlagNestedInput
   rollouts?: Prisma.RolloutUncheckedUpdateManyWithoutFlagNestedInput
+  versions?: Prisma.FlagVersionUncheckedUpdateManyWithoutFlagNestedInput
+  setMembers?: Prisma.ChangeSetMemberUncheckedUpdateManyWithoutFlagNestedInput
+  disturbances?: Prisma.ExperimentDisturbanceUncheckedUpdateManyWithoutFlagNestedInput
+  releases?: Prisma.ReleaseUncheckedUpdateManyWithoutFlagNestedInput
+}
+
+export type FlagCreateWithoutSetMembersInput = {
+  id?: string
+  key: string
+  name: string
+  description?: string | null
+  type: string
+  defaultValue: Prisma.JsonNullValueInput | runtime.InputJsonValue
+  enabled?: boolean
+  safetyLevel: string
+  environment: string
+  totalEvaluations?: bigint | number
+  activeVehicles?: number
+  lastEvaluationAt?: Date | string | null
+  createdAt?: Date | string
+  updatedAt?: Date | string
+  archivedAt?: Date | string | null
+  revision?: bigint | number
+  draft?: boolean
+  signedDefinition?: string | null
+  scope?: Prisma.FlagCreatescopeInput | string[]
+  valueSchema?: Prisma.NullableJsonNullValueInput | runtime.InputJsonValue
+  activation?: string
+  killActivation?: string
+  release?: Prisma.NullableJsonNullValueInput | runtime.InputJsonValue
+  requires?: Prisma.JsonNullValueInput | runtime.InputJsonValue
+  excludes?: Prisma.FlagCreateexcludesInput | string[]
+  createdBy?: Prisma.UserCreateNestedOneWithoutCreatedFlagsInput
+  updatedBy?: Prisma.UserCreateNestedOneWithoutUpdatedFlagsInput
+  rules?: Prisma.RuleCreateNestedManyWithoutFlagInput
+  experiments?: Prisma.ExperimentCreateNestedManyWithoutFlagInput
+  auditLogs?: Prisma.AuditLogCreateNestedManyWithoutFlagInput
+  changeRequests?: Prisma.ChangeRequestCreateNestedManyWithoutFlagInput
+  rollouts?: Prisma.RolloutCreateNestedManyWithoutFlagInput
+  versions?: Prisma.FlagVersionCreateNestedManyWithoutFlagInput
+  disturbances?: Prisma.ExperimentDisturbanceCreateNestedManyWithoutFlagInput
+  releases?: Prisma.ReleaseCreateNestedManyWithoutFlagInput
+}
+
+export type FlagUncheckedCreateWithoutSetMembersInput = {
+  id?: string
+  key: string
+  name: string
+  description?: string | null
+  type: string
+  defaultValue: Prisma.JsonNullValueInput | runtime.InputJsonValue
+  enabled?: boolean
+  safetyLevel: string
+  environment: string
+  totalEvaluations?: bigint | number
+  activeVehicles?: number
+  lastEvaluationAt?: Date | string | null
+  createdById?: string | null
+  updatedById?: string | null
+  createdAt?: Date | string
+  updatedAt?: Date | string
+  archivedAt?: Date | string | null
+  revision?: bigint | number
+  draft?: boolean
+  signedDefinition?: string | null
+  scope?: Prisma.FlagCreatescopeInput | string[]
+  valueSchema?: Prisma.NullableJsonNullValueInput | runtime.InputJsonValue
+  activation?: string
+  killActivation?: string
+  release?: Prisma.NullableJsonNullValueInput | runtime.InputJsonValue
+  requires?: Prisma.JsonNullValueInput | runtime.InputJsonValue
+  excludes?: Prisma.FlagCreateexcludesInput | string[]
+  rules?: Prisma.RuleUncheckedCreateNestedManyWithoutFlagInput
+  experiments?: Prisma.ExperimentUncheckedCreateNestedManyWithoutFlagInput
+  auditLogs?: Prisma.AuditLogUncheckedCreateNestedManyWithoutFlagInput
+  changeRequests?: Prisma.ChangeRequestUncheckedCreateNestedManyWithoutFlagInput
+  rollouts?: Prisma.RolloutUncheckedCreateNestedManyWithoutFlagInput
+  versions?: Prisma.FlagVersionUncheckedCreateNestedManyWithoutFlagInput
+  disturbances?: Prisma.ExperimentDisturbanceUncheckedCreateNestedManyWithoutFlagInput
+  releases?: Prisma.ReleaseUncheckedCreateNestedManyWithoutFlagInput
+}
+
+export type FlagCreateOrConnectWithoutSetMembersInput = {
+  where: Prisma.FlagWhereUniqueInput
+  create: Prisma.XOR<Prisma.FlagCreateWithoutSetMembersInput, Prisma.FlagUncheckedCreateWithoutSetMembersInput>
+}
+
+export type FlagUpsertWithoutSetMembersInput = {
+  update: Prisma.XOR<Prisma.FlagUpdateWithoutSetMembersInput, Prisma.FlagUncheckedUpdateWithoutSetMembersInput>
+  create: Prisma.XOR<Prisma.FlagCreateWithoutSetMembersInput, Prisma.FlagUncheckedCreateWithoutSetMembersInput>
+  where?: Prisma.FlagWhereInput
+}
+
+export type FlagUpdateToOneWithWhereWithoutSetMembersInput = {
+  where?: Prisma.FlagWhereInput
+  data: Prisma.XOR<Prisma.FlagUpdateWithoutSetMembersInput, Prisma.FlagUncheckedUpdateWithoutSetMembersInput>
+}
+
+export type FlagUpdateWithoutSetMembersInput = {
+  id?: Prisma.StringFieldUpdateOperationsInput | string
+  key?: Prisma.StringFieldUpdateOperationsInput | string
+  name?: Prisma.StringFieldUpdateOperationsInput | string
+  description?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
+  type?: Prisma.StringFieldUpdateOperationsInput | string
+  defaultValue?: Prisma.JsonNullValueInput | runtime.InputJsonValue
+  enabled?: Prisma.BoolFieldUpdateOperationsInput | boolean
+  safetyLevel?: Prisma.StringFieldUpdateOperationsInput | string
+  environment?: Prisma.StringFieldUpdateOperationsInput | string
+  totalEvaluations?: Prisma.BigIntFieldUpdateOperationsInput | bigint | number
+  activeVehicles?: Prisma.IntFieldUpdateOperationsInput | number
+  lastEvaluationAt?: Prisma.NullableDateTimeFieldUpdateOperationsInput | Date | string | null
+  createdAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
+  updatedAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
+  archivedAt?: Prisma.NullableDateTimeFieldUpdateOperationsInput | Date | string | null
+  revision?: Prisma.BigIntFieldUpdateOperationsInput | bigint | number
+  draft?: Prisma.BoolFieldUpdateOperationsInput | boolean
+  signedDefinition?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
+  scope?: Prisma.FlagUpdatescopeInput | string[]
+  valueSchema?: Prisma.NullableJsonNullValueInput | runtime.InputJsonValue
+  activation?: Prisma.StringFieldUpdateOperationsInput | string
+  killActivation?: Prisma.StringFieldUpdateOperationsInput | string
+  release?: Prisma.NullableJsonNullValueInput | runtime.InputJsonValue
+  requires?: Prisma.JsonNullValueInput | runtime.InputJsonValue
+  excludes?: Prisma.FlagUpdateexcludesInput | string[]
+  createdBy?: Prisma.UserUpdateOneWithoutCreatedFlagsNestedInput
+  updatedBy?: Prisma.UserUpdateOneWithoutUpdatedFlagsNestedInput
+  rules?: Prisma.RuleUpdateManyWithoutFlagNestedInput
+  experiments?: Prisma.ExperimentUpdateManyWithoutFlagNestedInput
+  auditLogs?: Prisma.AuditLogUpdateManyWithoutFlagNestedInput
+  changeRequests?: Prisma.ChangeRequestUpdateManyWithoutFlagNestedInput
+  rollouts?: Prisma.RolloutUpdateManyWithoutFlagNestedInput
+  versions?: Prisma.FlagVersionUpdateManyWithoutFlagNestedInput
+  disturbances?: Prisma.ExperimentDisturbanceUpdateManyWithoutFlagNestedInput
+  releases?: Prisma.ReleaseUpdateManyWithoutFlagNestedInput
+}
+
+export type FlagUncheckedUpdateWithoutSetMembersInput = {
+  id?: Prisma.StringFieldUpdateOperationsInput | string
+  key?: Prisma.StringFieldUpdateOperationsInput | string
+  name?: Prisma.StringFieldUpdateOperationsInput | string
+  description?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
+  type?: Prisma.StringFieldUpdateOperationsInput | string
+  defaultValue?: Prisma.JsonNullValueInput | runtime.InputJsonValue
+  enabled?: Prisma.BoolFieldUpdateOperationsInput | boolean
+  safetyLevel?: Prisma.StringFieldUpdateOperationsInput | string
+  environment?: Prisma.StringFieldUpdateOperationsInput | string
+  totalEvaluations?: Prisma.BigIntFieldUpdateOperationsInput | bigint | number
+  activeVehicles?: Prisma.IntFieldUpdateOperationsInput | number
+  lastEvaluationAt?: Prisma.NullableDateTimeFieldUpdateOperationsInput | Date | string | null
+  createdById?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
+  updatedById?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
+  createdAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
+  updatedAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
+  archivedAt?: Prisma.NullableDateTimeFieldUpdateOperationsInput | Date | string | null
+  revision?: Prisma.BigIntFieldUpdateOperationsInput | bigint | number
+  draft?: Prisma.BoolFieldUpdateOperationsInput | boolean
+  signedDefinition?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
+  scope?: Prisma.FlagUpdatescopeInput | string[]
+  valueSchema?: Prisma.NullableJsonNullValueInput | runtime.InputJsonValue
+  activation?: Prisma.StringFieldUpdateOperationsInput | string
+  killActivation?: Prisma.StringFieldUpdateOperationsInput | string
+  release?: Prisma.NullableJsonNullValueInput | runtime.InputJsonValue
+  requires?: Prisma.JsonNullValueInput | runtime.InputJsonValue
+  excludes?: Prisma.FlagUpdateexcludesInput | string[]
+  rules?: Prisma.RuleUncheckedUpdateManyWithoutFlagNestedInput
+  experiments?: Prisma.ExperimentUncheckedUpdateManyWithoutFlagNestedInput
+  auditLogs?: Prisma.AuditLogUncheckedUpdateManyWithoutFlagNestedInput
+  changeRequests?: Prisma.ChangeRequestUncheckedUpdateManyWithoutFlagNestedInput
+  rollouts?: Prisma.RolloutUncheckedUpdateManyWithoutFlagNestedInput
+  versions?: Prisma.FlagVersionUncheckedUpdateManyWithoutFlagNestedInput
+  disturbances?: Prisma.ExperimentDisturbanceUncheckedUpdateManyWithoutFlagNestedInput
+  releases?: Prisma.ReleaseUncheckedUpdateManyWithoutFlagNestedInput
+}
+
+export type FlagCreateWithoutReleasesInput = {
+  id?: string
+  key: string
+  name: string
+  description?: string | null
+  type: string
+  defaultValue: Prisma.JsonNullValueInput | runtime.InputJsonValue
+  enabled?: boolean
+  safetyLevel: string
+  environment: string
+  totalEvaluations?: bigint | number
+  activeVehicles?: number
+  lastEvaluationAt?: Date | string | null
+  createdAt?: Date | string
+  updatedAt?: Date | string
+  archivedAt?: Date | string | null
+  revision?: bigint | number
+  draft?: boolean
+  signedDefinition?: string | null
+  scope?: Prisma.FlagCreatescopeInput | string[]
+  valueSchema?: Prisma.NullableJsonNullValueInput | runtime.InputJsonValue
+  activation?: string
+  killActivation?: string
+  release?: Prisma.NullableJsonNullValueInput | runtime.InputJsonValue
+  requires?: Prisma.JsonNullValueInput | runtime.InputJsonValue
+  excludes?: Prisma.FlagCreateexcludesInput | string[]
+  createdBy?: Prisma.UserCreateNestedOneWithoutCreatedFlagsInput
+  updatedBy?: Prisma.UserCreateNestedOneWithoutUpdatedFlagsInput
+  rules?: Prisma.RuleCreateNestedManyWithoutFlagInput
+  experiments?: Prisma.ExperimentCreateNestedManyWithoutFlagInput
+  auditLogs?: Prisma.AuditLogCreateNestedManyWithoutFlagInput
+  changeRequests?: Prisma.ChangeRequestCreateNestedManyWithoutFlagInput
+  rollouts?: Prisma.RolloutCreateNestedManyWithoutFlagInput
+  versions?: Prisma.FlagVersionCreateNestedManyWithoutFlagInput
+  setMembers?: Prisma.ChangeSetMemberCreateNestedManyWithoutFlagInput
+  disturbances?: Prisma.ExperimentDisturbanceCreateNestedManyWithoutFlagInput
+}
+
+export type FlagUncheckedCreateWithoutReleasesInput = {
+  id?: string
+  key: string
+  name: string
+  description?: string | null
+  type: string
+  defaultValue: Prisma.JsonNullValueInput | runtime.InputJsonValue
+  enabled?: boolean
+  safetyLevel: string
+  environment: string
+  totalEvaluations?: bigint | number
+  activeVehicles?: number
+  lastEvaluationAt?: Date | string | null
+  createdById?: string | null
+  updatedById?: string | null
+  createdAt?: Date | string
+  updatedAt?: Date | string
+  archivedAt?: Date | string | null
+  revision?: bigint | number
+  draft?: boolean
+  signedDefinition?: string | null
+  scope?: Prisma.FlagCreatescopeInput | string[]
+  valueSchema?: Prisma.NullableJsonNullValueInput | runtime.InputJsonValue
+  activation?: string
+  killActivation?: string
+  release?: Prisma.NullableJsonNullValueInput | runtime.InputJsonValue
+  requires?: Prisma.JsonNullValueInput | runtime.InputJsonValue
+  excludes?: Prisma.FlagCreateexcludesInput | string[]
+  rules?: Prisma.RuleUncheckedCreateNestedManyWithoutFlagInput
+  experiments?: Prisma.ExperimentUncheckedCreateNestedManyWithoutFlagInput
+  auditLogs?: Prisma.AuditLogUncheckedCreateNestedManyWithoutFlagInput
+  changeRequests?: Prisma.ChangeRequestUncheckedCreateNestedManyWithoutFlagInput
+  rollouts?: Prisma.RolloutUncheckedCreateNestedManyWithoutFlagInput
+  versions?: Prisma.FlagVersionUncheckedCreateNestedManyWithoutFlagInput
+  setMembers?: Prisma.ChangeSetMemberUncheckedCreateNestedManyWithoutFlagInput
+  disturbances?: Prisma.ExperimentDisturbanceUncheckedCreateNestedManyWithoutFlagInput
+}
+
+export type FlagCreateOrConnectWithoutReleasesInput = {
+  where: Prisma.FlagWhereUniqueInput
+  create: Prisma.XOR<Prisma.FlagCreateWithoutReleasesInput, Prisma.FlagUncheckedCreateWithoutReleasesInput>
+}
+
+export type FlagUpsertWithoutReleasesInput = {
+  update: Prisma.XOR<Prisma.FlagUpdateWithoutReleasesInput, Prisma.FlagUncheckedUpdateWithoutReleasesInput>
+  create: Prisma.XOR<Prisma.FlagCreateWithoutReleasesInput, Prisma.FlagUncheckedCreateWithoutReleasesInput>
+  where?: Prisma.FlagWhereInput
+}
+
+export type FlagUpdateToOneWithWhereWithoutReleasesInput = {
+  where?: Prisma.FlagWhereInput
+  data: Prisma.XOR<Prisma.FlagUpdateWithoutReleasesInput, Prisma.FlagUncheckedUpdateWithoutReleasesInput>
+}
+
+export type FlagUpdateWithoutReleasesInput = {
+  id?: Prisma.StringFieldUpdateOperationsInput | string
+  key?: Prisma.StringFieldUpdateOperationsInput | string
+  name?: Prisma.StringFieldUpdateOperationsInput | string
+  description?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
+  type?: Prisma.StringFieldUpdateOperationsInput | string
+  defaultValue?: Prisma.JsonNullValueInput | runtime.InputJsonValue
+  enabled?: Prisma.BoolFieldUpdateOperationsInput | boolean
+  safetyLevel?: Prisma.StringFieldUpdateOperationsInput | string
+  environment?: Prisma.StringFieldUpdateOperationsInput | string
+  totalEvaluations?: Prisma.BigIntFieldUpdateOperationsInput | bigint | number
+  activeVehicles?: Prisma.IntFieldUpdateOperationsInput | number
+  lastEvaluationAt?: Prisma.NullableDateTimeFieldUpdateOperationsInput | Date | string | null
+  createdAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
+  updatedAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
+  archivedAt?: Prisma.NullableDateTimeFieldUpdateOperationsInput | Date | string | null
+  revision?: Prisma.BigIntFieldUpdateOperationsInput | bigint | number
+  draft?: Prisma.BoolFieldUpdateOperationsInput | boolean
+  signedDefinition?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
+  scope?: Prisma.FlagUpdatescopeInput | string[]
+  valueSchema?: Prisma.NullableJsonNullValueInput | runtime.InputJsonValue
+  activation?: Prisma.StringFieldUpdateOperationsInput | string
+  killActivation?: Prisma.StringFieldUpdateOperationsInput | string
+  release?: Prisma.NullableJsonNullValueInput | runtime.InputJsonValue
+  requires?: Prisma.JsonNullValueInput | runtime.InputJsonValue
+  excludes?: Prisma.FlagUpdateexcludesInput | string[]
+  createdBy?: Prisma.UserUpdateOneWithoutCreatedFlagsNestedInput
+  updatedBy?: Prisma.UserUpdateOneWithoutUpdatedFlagsNestedInput
+  rules?: Prisma.RuleUpdateManyWithoutFlagNestedInput
+  experiments?: Prisma.ExperimentUpdateManyWithoutFlagNestedInput
+  auditLogs?: Prisma.AuditLogUpdateManyWithoutFlagNestedInput
+  changeRequests?: Prisma.ChangeRequestUpdateManyWithoutFlagNestedInput
+  rollouts?: Prisma.RolloutUpdateManyWithoutFlagNestedInput
+  versions?: Prisma.FlagVersionUpdateManyWithoutFlagNestedInput
+  setMembers?: Prisma.ChangeSetMemberUpdateManyWithoutFlagNestedInput
+  disturbances?: Prisma.ExperimentDisturbanceUpdateManyWithoutFlagNestedInput
+}
+
+export type FlagUncheckedUpdateWithoutReleasesInput = {
+  id?: Prisma.StringFieldUpdateOperationsInput | string
+  key?: Prisma.StringFieldUpdateOperationsInput | string
+  name?: Prisma.StringFieldUpdateOperationsInput | string
+  description?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
+  type?: Prisma.StringFieldUpdateOperationsInput | string
+  defaultValue?: Prisma.JsonNullValueInput | runtime.InputJsonValue
+  enabled?: Prisma.BoolFieldUpdateOperationsInput | boolean
+  safetyLevel?: Prisma.StringFieldUpdateOperationsInput | string
+  environment?: Prisma.StringFieldUpdateOperationsInput | string
+  totalEvaluations?: Prisma.BigIntFieldUpdateOperationsInput | bigint | number
+  activeVehicles?: Prisma.IntFieldUpdateOperationsInput | number
+  lastEvaluationAt?: Prisma.NullableDateTimeFieldUpdateOperationsInput | Date | string | null
+  createdById?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
+  updatedById?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
+  createdAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
+  updatedAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
+  archivedAt?: Prisma.NullableDateTimeFieldUpdateOperationsInput | Date | string | null
+  revision?: Prisma.BigIntFieldUpdateOperationsInput | bigint | number
+  draft?: Prisma.BoolFieldUpdateOperationsInput | boolean
+  signedDefinition?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
+  scope?: Prisma.FlagUpdatescopeInput | string[]
+  valueSchema?: Prisma.NullableJsonNullValueInput | runtime.InputJsonValue
+  activation?: Prisma.StringFieldUpdateOperationsInput | string
+  killActivation?: Prisma.StringFieldUpdateOperationsInput | string
+  release?: Prisma.NullableJsonNullValueInput | runtime.InputJsonValue
+  requires?: Prisma.JsonNullValueInput | runtime.InputJsonValue
+  excludes?: Prisma.FlagUpdateexcludesInput | string[]
+  rules?: Prisma.RuleUncheckedUpdateManyWithoutFlagNestedInput
+  experiments?: Prisma.ExperimentUncheckedUpdateManyWithoutFlagNestedInput
+  auditLogs?: Prisma.AuditLogUncheckedUpdateManyWithoutFlagNestedInput
+  changeRequests?: Prisma.ChangeRequestUncheckedUpdateManyWithoutFlagNestedInput
+  rollouts?: Prisma.RolloutUncheckedUpdateManyWithoutFlagNestedInput
+  versions?: Prisma.FlagVersionUncheckedUpdateManyWithoutFlagNestedInput
+  setMembers?: Prisma.ChangeSetMemberUncheckedUpdateManyWithoutFlagNestedInput
+  disturbances?: Prisma.ExperimentDisturbanceUncheckedUpdateManyWithoutFlagNestedInput
 }
 
 export type FlagCreateWithoutRolloutsInput = {
@@ -1617,12 +2752,23 @@ export type FlagCreateWithoutRolloutsInput = {
   revision?: bigint | number
   draft?: boolean
   signedDefinition?: string | null
+  scope?: Prisma.FlagCreatescopeInput | string[]
+  valueSchema?: Prisma.NullableJsonNullValueInput | runtime.InputJsonValue
+  activation?: string
+  killActivation?: string
+  release?: Prisma.NullableJsonNullValueInput | runtime.InputJsonValue
+  requires?: Prisma.JsonNullValueInput | runtime.InputJsonValue
+  excludes?: Prisma.FlagCreateexcludesInput | string[]
   createdBy?: Prisma.UserCreateNestedOneWithoutCreatedFlagsInput
   updatedBy?: Prisma.UserCreateNestedOneWithoutUpdatedFlagsInput
   rules?: Prisma.RuleCreateNestedManyWithoutFlagInput
   experiments?: Prisma.ExperimentCreateNestedManyWithoutFlagInput
   auditLogs?: Prisma.AuditLogCreateNestedManyWithoutFlagInput
   changeRequests?: Prisma.ChangeRequestCreateNestedManyWithoutFlagInput
+  versions?: Prisma.FlagVersionCreateNestedManyWithoutFlagInput
+  setMembers?: Prisma.ChangeSetMemberCreateNestedManyWithoutFlagInput
+  disturbances?: Prisma.ExperimentDisturbanceCreateNestedManyWithoutFlagInput
+  releases?: Prisma.ReleaseCreateNestedManyWithoutFlagInput
 }
 
 export type FlagUncheckedCreateWithoutRolloutsInput = {
@@ -1646,10 +2792,21 @@ export type FlagUncheckedCreateWithoutRolloutsInput = {
   revision?: bigint | number
   draft?: boolean
   signedDefinition?: string | null
+  scope?: Prisma.FlagCreatescopeInput | string[]
+  valueSchema?: Prisma.NullableJsonNullValueInput | runtime.InputJsonValue
+  activation?: string
+  killActivation?: string
+  release?: Prisma.NullableJsonNullValueInput | runtime.InputJsonValue
+  requires?: Prisma.JsonNullValueInput | runtime.InputJsonValue
+  excludes?: Prisma.FlagCreateexcludesInput | string[]
   rules?: Prisma.RuleUncheckedCreateNestedManyWithoutFlagInput
   experiments?: Prisma.ExperimentUncheckedCreateNestedManyWithoutFlagInput
   auditLogs?: Prisma.AuditLogUncheckedCreateNestedManyWithoutFlagInput
   changeRequests?: Prisma.ChangeRequestUncheckedCreateNestedManyWithoutFlagInput
+  versions?: Prisma.FlagVersionUncheckedCreateNestedManyWithoutFlagInput
+  setMembers?: Prisma.ChangeSetMemberUncheckedCreateNestedManyWithoutFlagInput
+  disturbances?: Prisma.ExperimentDisturbanceUncheckedCreateNestedManyWithoutFlagInput
+  releases?: Prisma.ReleaseUncheckedCreateNestedManyWithoutFlagInput
 }
 
 export type FlagCreateOrConnectWithoutRolloutsInput = {
@@ -1687,12 +2844,23 @@ export type FlagUpdateWithoutRolloutsInput = {
   revision?: Prisma.BigIntFieldUpdateOperationsInput | bigint | number
   draft?: Prisma.BoolFieldUpdateOperationsInput | boolean
   signedDefinition?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
+  scope?: Prisma.FlagUpdatescopeInput | string[]
+  valueSchema?: Prisma.NullableJsonNullValueInput | runtime.InputJsonValue
+  activation?: Prisma.StringFieldUpdateOperationsInput | string
+  killActivation?: Prisma.StringFieldUpdateOperationsInput | string
+  release?: Prisma.NullableJsonNullValueInput | runtime.InputJsonValue
+  requires?: Prisma.JsonNullValueInput | runtime.InputJsonValue
+  excludes?: Prisma.FlagUpdateexcludesInput | string[]
   createdBy?: Prisma.UserUpdateOneWithoutCreatedFlagsNestedInput
   updatedBy?: Prisma.UserUpdateOneWithoutUpdatedFlagsNestedInput
   rules?: Prisma.RuleUpdateManyWithoutFlagNestedInput
   experiments?: Prisma.ExperimentUpdateManyWithoutFlagNestedInput
   auditLogs?: Prisma.AuditLogUpdateManyWithoutFlagNestedInput
   changeRequests?: Prisma.ChangeRequestUpdateManyWithoutFlagNestedInput
+  versions?: Prisma.FlagVersionUpdateManyWithoutFlagNestedInput
+  setMembers?: Prisma.ChangeSetMemberUpdateManyWithoutFlagNestedInput
+  disturbances?: Prisma.ExperimentDisturbanceUpdateManyWithoutFlagNestedInput
+  releases?: Prisma.ReleaseUpdateManyWithoutFlagNestedInput
 }
 
 export type FlagUncheckedUpdateWithoutRolloutsInput = {
@@ -1716,10 +2884,21 @@ export type FlagUncheckedUpdateWithoutRolloutsInput = {
   revision?: Prisma.BigIntFieldUpdateOperationsInput | bigint | number
   draft?: Prisma.BoolFieldUpdateOperationsInput | boolean
   signedDefinition?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
+  scope?: Prisma.FlagUpdatescopeInput | string[]
+  valueSchema?: Prisma.NullableJsonNullValueInput | runtime.InputJsonValue
+  activation?: Prisma.StringFieldUpdateOperationsInput | string
+  killActivation?: Prisma.StringFieldUpdateOperationsInput | string
+  release?: Prisma.NullableJsonNullValueInput | runtime.InputJsonValue
+  requires?: Prisma.JsonNullValueInput | runtime.InputJsonValue
+  excludes?: Prisma.FlagUpdateexcludesInput | string[]
   rules?: Prisma.RuleUncheckedUpdateManyWithoutFlagNestedInput
   experiments?: Prisma.ExperimentUncheckedUpdateManyWithoutFlagNestedInput
   auditLogs?: Prisma.AuditLogUncheckedUpdateManyWithoutFlagNestedInput
   changeRequests?: Prisma.ChangeRequestUncheckedUpdateManyWithoutFlagNestedInput
+  versions?: Prisma.FlagVersionUncheckedUpdateManyWithoutFlagNestedInput
+  setMembers?: Prisma.ChangeSetMemberUncheckedUpdateManyWithoutFlagNestedInput
+  disturbances?: Prisma.ExperimentDisturbanceUncheckedUpdateManyWithoutFlagNestedInput
+  releases?: Prisma.ReleaseUncheckedUpdateManyWithoutFlagNestedInput
 }
 
 export type FlagCreateManyCreatedByInput = {
@@ -1742,6 +2921,13 @@ export type FlagCreateManyCreatedByInput = {
   revision?: bigint | number
   draft?: boolean
   signedDefinition?: string | null
+  scope?: Prisma.FlagCreatescopeInput | string[]
+  valueSchema?: Prisma.NullableJsonNullValueInput | runtime.InputJsonValue
+  activation?: string
+  killActivation?: string
+  release?: Prisma.NullableJsonNullValueInput | runtime.InputJsonValue
+  requires?: Prisma.JsonNullValueInput | runtime.InputJsonValue
+  excludes?: Prisma.FlagCreateexcludesInput | string[]
 }
 
 export type FlagCreateManyUpdatedByInput = {
@@ -1764,6 +2950,13 @@ export type FlagCreateManyUpdatedByInput = {
   revision?: bigint | number
   draft?: boolean
   signedDefinition?: string | null
+  scope?: Prisma.FlagCreatescopeInput | string[]
+  valueSchema?: Prisma.NullableJsonNullValueInput | runtime.InputJsonValue
+  activation?: string
+  killActivation?: string
+  release?: Prisma.NullableJsonNullValueInput | runtime.InputJsonValue
+  requires?: Prisma.JsonNullValueInput | runtime.InputJsonValue
+  excludes?: Prisma.FlagCreateexcludesInput | string[]
 }
 
 export type FlagUpdateWithoutCreatedByInput = {
@@ -1785,12 +2978,23 @@ export type FlagUpdateWithoutCreatedByInput = {
   revision?: Prisma.BigIntFieldUpdateOperationsInput | bigint | number
   draft?: Prisma.BoolFieldUpdateOperationsInput | boolean
   signedDefinition?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
+  scope?: Prisma.FlagUpdatescopeInput | string[]
+  valueSchema?: Prisma.NullableJsonNullValueInput | runtime.InputJsonValue
+  activation?: Prisma.StringFieldUpdateOperationsInput | string
+  killActivation?: Prisma.StringFieldUpdateOperationsInput | string
+  release?: Prisma.NullableJsonNullValueInput | runtime.InputJsonValue
+  requires?: Prisma.JsonNullValueInput | runtime.InputJsonValue
+  excludes?: Prisma.FlagUpdateexcludesInput | string[]
   updatedBy?: Prisma.UserUpdateOneWithoutUpdatedFlagsNestedInput
   rules?: Prisma.RuleUpdateManyWithoutFlagNestedInput
   experiments?: Prisma.ExperimentUpdateManyWithoutFlagNestedInput
   auditLogs?: Prisma.AuditLogUpdateManyWithoutFlagNestedInput
   changeRequests?: Prisma.ChangeRequestUpdateManyWithoutFlagNestedInput
   rollouts?: Prisma.RolloutUpdateManyWithoutFlagNestedInput
+  versions?: Prisma.FlagVersionUpdateManyWithoutFlagNestedInput
+  setMembers?: Prisma.ChangeSetMemberUpdateManyWithoutFlagNestedInput
+  disturbances?: Prisma.ExperimentDisturbanceUpdateManyWithoutFlagNestedInput
+  releases?: Prisma.ReleaseUpdateManyWithoutFlagNestedInput
 }
 
 export type FlagUncheckedUpdateWithoutCreatedByInput = {
@@ -1813,11 +3017,22 @@ export type FlagUncheckedUpdateWithoutCreatedByInput = {
   revision?: Prisma.BigIntFieldUpdateOperationsInput | bigint | number
   draft?: Prisma.BoolFieldUpdateOperationsInput | boolean
   signedDefinition?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
+  scope?: Prisma.FlagUpdatescopeInput | string[]
+  valueSchema?: Prisma.NullableJsonNullValueInput | runtime.InputJsonValue
+  activation?: Prisma.StringFieldUpdateOperationsInput | string
+  killActivation?: Prisma.StringFieldUpdateOperationsInput | string
+  release?: Prisma.NullableJsonNullValueInput | runtime.InputJsonValue
+  requires?: Prisma.JsonNullValueInput | runtime.InputJsonValue
+  excludes?: Prisma.FlagUpdateexcludesInput | string[]
   rules?: Prisma.RuleUncheckedUpdateManyWithoutFlagNestedInput
   experiments?: Prisma.ExperimentUncheckedUpdateManyWithoutFlagNestedInput
   auditLogs?: Prisma.AuditLogUncheckedUpdateManyWithoutFlagNestedInput
   changeRequests?: Prisma.ChangeRequestUncheckedUpdateManyWithoutFlagNestedInput
   rollouts?: Prisma.RolloutUncheckedUpdateManyWithoutFlagNestedInput
+  versions?: Prisma.FlagVersionUncheckedUpdateManyWithoutFlagNestedInput
+  setMembers?: Prisma.ChangeSetMemberUncheckedUpdateManyWithoutFlagNestedInput
+  disturbances?: Prisma.ExperimentDisturbanceUncheckedUpdateManyWithoutFlagNestedInput
+  releases?: Prisma.ReleaseUncheckedUpdateManyWithoutFlagNestedInput
 }
 
 export type FlagUncheckedUpdateManyWithoutCreatedByInput = {
@@ -1840,6 +3055,13 @@ export type FlagUncheckedUpdateManyWithoutCreatedByInput = {
   revision?: Prisma.BigIntFieldUpdateOperationsInput | bigint | number
   draft?: Prisma.BoolFieldUpdateOperationsInput | boolean
   signedDefinition?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
+  scope?: Prisma.FlagUpdatescopeInput | string[]
+  valueSchema?: Prisma.NullableJsonNullValueInput | runtime.InputJsonValue
+  activation?: Prisma.StringFieldUpdateOperationsInput | string
+  killActivation?: Prisma.StringFieldUpdateOperationsInput | string
+  release?: Prisma.NullableJsonNullValueInput | runtime.InputJsonValue
+  requires?: Prisma.JsonNullValueInput | runtime.InputJsonValue
+  excludes?: Prisma.FlagUpdateexcludesInput | string[]
 }
 
 export type FlagUpdateWithoutUpdatedByInput = {
@@ -1861,12 +3083,23 @@ export type FlagUpdateWithoutUpdatedByInput = {
   revision?: Prisma.BigIntFieldUpdateOperationsInput | bigint | number
   draft?: Prisma.BoolFieldUpdateOperationsInput | boolean
   signedDefinition?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
+  scope?: Prisma.FlagUpdatescopeInput | string[]
+  valueSchema?: Prisma.NullableJsonNullValueInput | runtime.InputJsonValue
+  activation?: Prisma.StringFieldUpdateOperationsInput | string
+  killActivation?: Prisma.StringFieldUpdateOperationsInput | string
+  release?: Prisma.NullableJsonNullValueInput | runtime.InputJsonValue
+  requires?: Prisma.JsonNullValueInput | runtime.InputJsonValue
+  excludes?: Prisma.FlagUpdateexcludesInput | string[]
   createdBy?: Prisma.UserUpdateOneWithoutCreatedFlagsNestedInput
   rules?: Prisma.RuleUpdateManyWithoutFlagNestedInput
   experiments?: Prisma.ExperimentUpdateManyWithoutFlagNestedInput
   auditLogs?: Prisma.AuditLogUpdateManyWithoutFlagNestedInput
   changeRequests?: Prisma.ChangeRequestUpdateManyWithoutFlagNestedInput
   rollouts?: Prisma.RolloutUpdateManyWithoutFlagNestedInput
+  versions?: Prisma.FlagVersionUpdateManyWithoutFlagNestedInput
+  setMembers?: Prisma.ChangeSetMemberUpdateManyWithoutFlagNestedInput
+  disturbances?: Prisma.ExperimentDisturbanceUpdateManyWithoutFlagNestedInput
+  releases?: Prisma.ReleaseUpdateManyWithoutFlagNestedInput
 }
 
 export type FlagUncheckedUpdateWithoutUpdatedByInput = {
@@ -1889,11 +3122,22 @@ export type FlagUncheckedUpdateWithoutUpdatedByInput = {
   revision?: Prisma.BigIntFieldUpdateOperationsInput | bigint | number
   draft?: Prisma.BoolFieldUpdateOperationsInput | boolean
   signedDefinition?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
+  scope?: Prisma.FlagUpdatescopeInput | string[]
+  valueSchema?: Prisma.NullableJsonNullValueInput | runtime.InputJsonValue
+  activation?: Prisma.StringFieldUpdateOperationsInput | string
+  killActivation?: Prisma.StringFieldUpdateOperationsInput | string
+  release?: Prisma.NullableJsonNullValueInput | runtime.InputJsonValue
+  requires?: Prisma.JsonNullValueInput | runtime.InputJsonValue
+  excludes?: Prisma.FlagUpdateexcludesInput | string[]
   rules?: Prisma.RuleUncheckedUpdateManyWithoutFlagNestedInput
   experiments?: Prisma.ExperimentUncheckedUpdateManyWithoutFlagNestedInput
   auditLogs?: Prisma.AuditLogUncheckedUpdateManyWithoutFlagNestedInput
   changeRequests?: Prisma.ChangeRequestUncheckedUpdateManyWithoutFlagNestedInput
   rollouts?: Prisma.RolloutUncheckedUpdateManyWithoutFlagNestedInput
+  versions?: Prisma.FlagVersionUncheckedUpdateManyWithoutFlagNestedInput
+  setMembers?: Prisma.ChangeSetMemberUncheckedUpdateManyWithoutFlagNestedInput
+  disturbances?: Prisma.ExperimentDisturbanceUncheckedUpdateManyWithoutFlagNestedInput
+  releases?: Prisma.ReleaseUncheckedUpdateManyWithoutFlagNestedInput
 }
 
 export type FlagUncheckedUpdateManyWithoutUpdatedByInput = {
@@ -1916,6 +3160,13 @@ export type FlagUncheckedUpdateManyWithoutUpdatedByInput = {
   revision?: Prisma.BigIntFieldUpdateOperationsInput | bigint | number
   draft?: Prisma.BoolFieldUpdateOperationsInput | boolean
   signedDefinition?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
+  scope?: Prisma.FlagUpdatescopeInput | string[]
+  valueSchema?: Prisma.NullableJsonNullValueInput | runtime.InputJsonValue
+  activation?: Prisma.StringFieldUpdateOperationsInput | string
+  killActivation?: Prisma.StringFieldUpdateOperationsInput | string
+  release?: Prisma.NullableJsonNullValueInput | runtime.InputJsonValue
+  requires?: Prisma.JsonNullValueInput | runtime.InputJsonValue
+  excludes?: Prisma.FlagUpdateexcludesInput | string[]
 }
 
 
@@ -1929,6 +3180,10 @@ export type FlagCountOutputType = {
   auditLogs: number
   changeRequests: number
   rollouts: number
+  versions: number
+  setMembers: number
+  disturbances: number
+  releases: number
 }
 
 export type FlagCountOutputTypeSelect<ExtArgs extends runtime.Types.Extensions.InternalArgs = runtime.Types.Extensions.DefaultArgs> = {
@@ -1937,6 +3192,10 @@ export type FlagCountOutputTypeSelect<ExtArgs extends runtime.Types.Extensions.I
   auditLogs?: boolean | FlagCountOutputTypeCountAuditLogsArgs
   changeRequests?: boolean | FlagCountOutputTypeCountChangeRequestsArgs
   rollouts?: boolean | FlagCountOutputTypeCountRolloutsArgs
+  versions?: boolean | FlagCountOutputTypeCountVersionsArgs
+  setMembers?: boolean | FlagCountOutputTypeCountSetMembersArgs
+  disturbances?: boolean | FlagCountOutputTypeCountDisturbancesArgs
+  releases?: boolean | FlagCountOutputTypeCountReleasesArgs
 }
 
 /**
@@ -1984,6 +3243,34 @@ export type FlagCountOutputTypeCountRolloutsArgs<ExtArgs extends runtime.Types.E
   where?: Prisma.RolloutWhereInput
 }
 
+/**
+ * FlagCountOutputType without action
+ */
+export type FlagCountOutputTypeCountVersionsArgs<ExtArgs extends runtime.Types.Extensions.InternalArgs = runtime.Types.Extensions.DefaultArgs> = {
+  where?: Prisma.FlagVersionWhereInput
+}
+
+/**
+ * FlagCountOutputType without action
+ */
+export type FlagCountOutputTypeCountSetMembersArgs<ExtArgs extends runtime.Types.Extensions.InternalArgs = runtime.Types.Extensions.DefaultArgs> = {
+  where?: Prisma.ChangeSetMemberWhereInput
+}
+
+/**
+ * FlagCountOutputType without action
+ */
+export type FlagCountOutputTypeCountDisturbancesArgs<ExtArgs extends runtime.Types.Extensions.InternalArgs = runtime.Types.Extensions.DefaultArgs> = {
+  where?: Prisma.ExperimentDisturbanceWhereInput
+}
+
+/**
+ * FlagCountOutputType without action
+ */
+export type FlagCountOutputTypeCountReleasesArgs<ExtArgs extends runtime.Types.Extensions.InternalArgs = runtime.Types.Extensions.DefaultArgs> = {
+  where?: Prisma.ReleaseWhereInput
+}
+
 
 export type FlagSelect<ExtArgs extends runtime.Types.Extensions.InternalArgs = runtime.Types.Extensions.DefaultArgs> = runtime.Types.Extensions.GetSelect<{
   id?: boolean
@@ -2006,6 +3293,13 @@ export type FlagSelect<ExtArgs extends runtime.Types.Extensions.InternalArgs = r
   revision?: boolean
   draft?: boolean
   signedDefinition?: boolean
+  scope?: boolean
+  valueSchema?: boolean
+  activation?: boolean
+  killActivation?: boolean
+  release?: boolean
+  requires?: boolean
+  excludes?: boolean
   createdBy?: boolean | Prisma.Flag$createdByArgs<ExtArgs>
   updatedBy?: boolean | Prisma.Flag$updatedByArgs<ExtArgs>
   rules?: boolean | Prisma.Flag$rulesArgs<ExtArgs>
@@ -2013,6 +3307,10 @@ export type FlagSelect<ExtArgs extends runtime.Types.Extensions.InternalArgs = r
   auditLogs?: boolean | Prisma.Flag$auditLogsArgs<ExtArgs>
   changeRequests?: boolean | Prisma.Flag$changeRequestsArgs<ExtArgs>
   rollouts?: boolean | Prisma.Flag$rolloutsArgs<ExtArgs>
+  versions?: boolean | Prisma.Flag$versionsArgs<ExtArgs>
+  setMembers?: boolean | Prisma.Flag$setMembersArgs<ExtArgs>
+  disturbances?: boolean | Prisma.Flag$disturbancesArgs<ExtArgs>
+  releases?: boolean | Prisma.Flag$releasesArgs<ExtArgs>
   _count?: boolean | Prisma.FlagCountOutputTypeDefaultArgs<ExtArgs>
 }, ExtArgs["result"]["flag"]>
 
@@ -2037,6 +3335,13 @@ export type FlagSelectCreateManyAndReturn<ExtArgs extends runtime.Types.Extensio
   revision?: boolean
   draft?: boolean
   signedDefinition?: boolean
+  scope?: boolean
+  valueSchema?: boolean
+  activation?: boolean
+  killActivation?: boolean
+  release?: boolean
+  requires?: boolean
+  excludes?: boolean
   createdBy?: boolean | Prisma.Flag$createdByArgs<ExtArgs>
   updatedBy?: boolean | Prisma.Flag$updatedByArgs<ExtArgs>
 }, ExtArgs["result"]["flag"]>
@@ -2062,6 +3367,13 @@ export type FlagSelectUpdateManyAndReturn<ExtArgs extends runtime.Types.Extensio
   revision?: boolean
   draft?: boolean
   signedDefinition?: boolean
+  scope?: boolean
+  valueSchema?: boolean
+  activation?: boolean
+  killActivation?: boolean
+  release?: boolean
+  requires?: boolean
+  excludes?: boolean
   createdBy?: boolean | Prisma.Flag$createdByArgs<ExtArgs>
   updatedBy?: boolean | Prisma.Flag$updatedByArgs<ExtArgs>
 }, ExtArgs["result"]["flag"]>
@@ -2087,9 +3399,16 @@ export type FlagSelectScalar = {
   revision?: boolean
   draft?: boolean
   signedDefinition?: boolean
+  scope?: boolean
+  valueSchema?: boolean
+  activation?: boolean
+  killActivation?: boolean
+  release?: boolean
+  requires?: boolean
+  excludes?: boolean
 }
 
-export type FlagOmit<ExtArgs extends runtime.Types.Extensions.InternalArgs = runtime.Types.Extensions.DefaultArgs> = runtime.Types.Extensions.GetOmit<"id" | "key" | "name" | "description" | "type" | "defaultValue" | "enabled" | "safetyLevel" | "environment" | "totalEvaluations" | "activeVehicles" | "lastEvaluationAt" | "createdById" | "updatedById" | "createdAt" | "updatedAt" | "archivedAt" | "revision" | "draft" | "signedDefinition", ExtArgs["result"]["flag"]>
+export type FlagOmit<ExtArgs extends runtime.Types.Extensions.InternalArgs = runtime.Types.Extensions.DefaultArgs> = runtime.Types.Extensions.GetOmit<"id" | "key" | "name" | "description" | "type" | "defaultValue" | "enabled" | "safetyLevel" | "environment" | "totalEvaluations" | "activeVehicles" | "lastEvaluationAt" | "createdById" | "updatedById" | "createdAt" | "updatedAt" | "archivedAt" | "revision" | "draft" | "signedDefinition" | "scope" | "valueSchema" | "activation" | "killActivation" | "release" | "requires" | "excludes", ExtArgs["result"]["flag"]>
 export type FlagInclude<ExtArgs extends runtime.Types.Extensions.InternalArgs = runtime.Types.Extensions.DefaultArgs> = {
   createdBy?: boolean | Prisma.Flag$createdByArgs<ExtArgs>
   updatedBy?: boolean | Prisma.Flag$updatedByArgs<ExtArgs>
@@ -2098,6 +3417,10 @@ export type FlagInclude<ExtArgs extends runtime.Types.Extensions.InternalArgs = 
   auditLogs?: boolean | Prisma.Flag$auditLogsArgs<ExtArgs>
   changeRequests?: boolean | Prisma.Flag$changeRequestsArgs<ExtArgs>
   rollouts?: boolean | Prisma.Flag$rolloutsArgs<ExtArgs>
+  versions?: boolean | Prisma.Flag$versionsArgs<ExtArgs>
+  setMembers?: boolean | Prisma.Flag$setMembersArgs<ExtArgs>
+  disturbances?: boolean | Prisma.Flag$disturbancesArgs<ExtArgs>
+  releases?: boolean | Prisma.Flag$releasesArgs<ExtArgs>
   _count?: boolean | Prisma.FlagCountOutputTypeDefaultArgs<ExtArgs>
 }
 export type FlagIncludeCreateManyAndReturn<ExtArgs extends runtime.Types.Extensions.InternalArgs = runtime.Types.Extensions.DefaultArgs> = {
@@ -2119,6 +3442,10 @@ export type $FlagPayload<ExtArgs extends runtime.Types.Extensions.InternalArgs =
     auditLogs: Prisma.$AuditLogPayload<ExtArgs>[]
     changeRequests: Prisma.$ChangeRequestPayload<ExtArgs>[]
     rollouts: Prisma.$RolloutPayload<ExtArgs>[]
+    versions: Prisma.$FlagVersionPayload<ExtArgs>[]
+    setMembers: Prisma.$ChangeSetMemberPayload<ExtArgs>[]
+    disturbances: Prisma.$ExperimentDisturbancePayload<ExtArgs>[]
+    releases: Prisma.$ReleasePayload<ExtArgs>[]
   }
   scalars: runtime.Types.Extensions.GetPayloadResult<{
     id: string
@@ -2153,6 +3480,28 @@ export type $FlagPayload<ExtArgs extends runtime.Types.Extensions.InternalArgs =
     revision: bigint
     draft: boolean
     signedDefinition: string | null
+    /**
+     * The models that get it; empty where the column is null, which is every vehicle
+     */
+    scope: string[]
+    /**
+     * [{"flag": key, "variants": [name]}]
+     */
+    valueSchema: runtime.JsonValue | null
+    /**
+     * IMMEDIATE, PARKED or NEXT_DRIVE
+     */
+    activation: string
+    /**
+     * IMMEDIATE or PARKED
+     */
+    killActivation: string
+    /**
+     * {"id", "percentage", "canary", "stable"}; null: no release is under way
+     */
+    release: runtime.JsonValue | null
+    requires: runtime.JsonValue
+    excludes: string[]
   }, ExtArgs["result"]["flag"]>
   composites: {}
 }
@@ -2554,6 +3903,10 @@ export interface Prisma__FlagClient<T, Null = never, ExtArgs extends runtime.Typ
   auditLogs<T extends Prisma.Flag$auditLogsArgs<ExtArgs> = {}>(args?: Prisma.Subset<T, Prisma.Flag$auditLogsArgs<ExtArgs>>): Prisma.PrismaPromise<runtime.Types.Result.GetResult<Prisma.$AuditLogPayload<ExtArgs>, T, "findMany", GlobalOmitOptions> | Null>
   changeRequests<T extends Prisma.Flag$changeRequestsArgs<ExtArgs> = {}>(args?: Prisma.Subset<T, Prisma.Flag$changeRequestsArgs<ExtArgs>>): Prisma.PrismaPromise<runtime.Types.Result.GetResult<Prisma.$ChangeRequestPayload<ExtArgs>, T, "findMany", GlobalOmitOptions> | Null>
   rollouts<T extends Prisma.Flag$rolloutsArgs<ExtArgs> = {}>(args?: Prisma.Subset<T, Prisma.Flag$rolloutsArgs<ExtArgs>>): Prisma.PrismaPromise<runtime.Types.Result.GetResult<Prisma.$RolloutPayload<ExtArgs>, T, "findMany", GlobalOmitOptions> | Null>
+  versions<T extends Prisma.Flag$versionsArgs<ExtArgs> = {}>(args?: Prisma.Subset<T, Prisma.Flag$versionsArgs<ExtArgs>>): Prisma.PrismaPromise<runtime.Types.Result.GetResult<Prisma.$FlagVersionPayload<ExtArgs>, T, "findMany", GlobalOmitOptions> | Null>
+  setMembers<T extends Prisma.Flag$setMembersArgs<ExtArgs> = {}>(args?: Prisma.Subset<T, Prisma.Flag$setMembersArgs<ExtArgs>>): Prisma.PrismaPromise<runtime.Types.Result.GetResult<Prisma.$ChangeSetMemberPayload<ExtArgs>, T, "findMany", GlobalOmitOptions> | Null>
+  disturbances<T extends Prisma.Flag$disturbancesArgs<ExtArgs> = {}>(args?: Prisma.Subset<T, Prisma.Flag$disturbancesArgs<ExtArgs>>): Prisma.PrismaPromise<runtime.Types.Result.GetResult<Prisma.$ExperimentDisturbancePayload<ExtArgs>, T, "findMany", GlobalOmitOptions> | Null>
+  releases<T extends Prisma.Flag$releasesArgs<ExtArgs> = {}>(args?: Prisma.Subset<T, Prisma.Flag$releasesArgs<ExtArgs>>): Prisma.PrismaPromise<runtime.Types.Result.GetResult<Prisma.$ReleasePayload<ExtArgs>, T, "findMany", GlobalOmitOptions> | Null>
   /**
    * Attaches callbacks for the resolution and/or rejection of the Promise.
    * @param onfulfilled The callback to execute when the Promise is resolved.
@@ -2603,6 +3956,13 @@ export interface FlagFieldRefs {
   readonly revision: Prisma.FieldRef<"Flag", 'BigInt'>
   readonly draft: Prisma.FieldRef<"Flag", 'Boolean'>
   readonly signedDefinition: Prisma.FieldRef<"Flag", 'String'>
+  readonly scope: Prisma.FieldRef<"Flag", 'String[]'>
+  readonly valueSchema: Prisma.FieldRef<"Flag", 'Json'>
+  readonly activation: Prisma.FieldRef<"Flag", 'String'>
+  readonly killActivation: Prisma.FieldRef<"Flag", 'String'>
+  readonly release: Prisma.FieldRef<"Flag", 'Json'>
+  readonly requires: Prisma.FieldRef<"Flag", 'Json'>
+  readonly excludes: Prisma.FieldRef<"Flag", 'String[]'>
 }
     
 
@@ -3159,6 +4519,102 @@ export type Flag$rolloutsArgs<ExtArgs extends runtime.Types.Extensions.InternalA
   take?: number
   skip?: number
   distinct?: Prisma.RolloutScalarFieldEnum | Prisma.RolloutScalarFieldEnum[]
+}
+
+/**
+ * Flag.versions
+ */
+export type Flag$versionsArgs<ExtArgs extends runtime.Types.Extensions.InternalArgs = runtime.Types.Extensions.DefaultArgs> = {
+  /**
+   * Select specific fields to fetch from the FlagVersion
+   */
+  select?: Prisma.FlagVersionSelect<ExtArgs> | null
+  /**
+   * Omit specific fields from the FlagVersion
+   */
+  omit?: Prisma.FlagVersionOmit<ExtArgs> | null
+  /**
+   * Choose, which related nodes to fetch as well
+   */
+  include?: Prisma.FlagVersionInclude<ExtArgs> | null
+  where?: Prisma.FlagVersionWhereInput
+  orderBy?: Prisma.FlagVersionOrderByWithRelationInput | Prisma.FlagVersionOrderByWithRelationInput[]
+  cursor?: Prisma.FlagVersionWhereUniqueInput
+  take?: number
+  skip?: number
+  distinct?: Prisma.FlagVersionScalarFieldEnum | Prisma.FlagVersionScalarFieldEnum[]
+}
+
+/**
+ * Flag.setMembers
+ */
+export type Flag$setMembersArgs<ExtArgs extends runtime.Types.Extensions.InternalArgs = runtime.Types.Extensions.DefaultArgs> = {
+  /**
+   * Select specific fields to fetch from the ChangeSetMember
+   */
+  select?: Prisma.ChangeSetMemberSelect<ExtArgs> | null
+  /**
+   * Omit specific fields from the ChangeSetMember
+   */
+  omit?: Prisma.ChangeSetMemberOmit<ExtArgs> | null
+  /**
+   * Choose, which related nodes to fetch as well
+   */
+  include?: Prisma.ChangeSetMemberInclude<ExtArgs> | null
+  where?: Prisma.ChangeSetMemberWhereInput
+  orderBy?: Prisma.ChangeSetMemberOrderByWithRelationInput | Prisma.ChangeSetMemberOrderByWithRelationInput[]
+  cursor?: Prisma.ChangeSetMemberWhereUniqueInput
+  take?: number
+  skip?: number
+  distinct?: Prisma.ChangeSetMemberScalarFieldEnum | Prisma.ChangeSetMemberScalarFieldEnum[]
+}
+
+/**
+ * Flag.disturbances
+ */
+export type Flag$disturbancesArgs<ExtArgs extends runtime.Types.Extensions.InternalArgs = runtime.Types.Extensions.DefaultArgs> = {
+  /**
+   * Select specific fields to fetch from the ExperimentDisturbance
+   */
+  select?: Prisma.ExperimentDisturbanceSelect<ExtArgs> | null
+  /**
+   * Omit specific fields from the ExperimentDisturbance
+   */
+  omit?: Prisma.ExperimentDisturbanceOmit<ExtArgs> | null
+  /**
+   * Choose, which related nodes to fetch as well
+   */
+  include?: Prisma.ExperimentDisturbanceInclude<ExtArgs> | null
+  where?: Prisma.ExperimentDisturbanceWhereInput
+  orderBy?: Prisma.ExperimentDisturbanceOrderByWithRelationInput | Prisma.ExperimentDisturbanceOrderByWithRelationInput[]
+  cursor?: Prisma.ExperimentDisturbanceWhereUniqueInput
+  take?: number
+  skip?: number
+  distinct?: Prisma.ExperimentDisturbanceScalarFieldEnum | Prisma.ExperimentDisturbanceScalarFieldEnum[]
+}
+
+/**
+ * Flag.releases
+ */
+export type Flag$releasesArgs<ExtArgs extends runtime.Types.Extensions.InternalArgs = runtime.Types.Extensions.DefaultArgs> = {
+  /**
+   * Select specific fields to fetch from the Release
+   */
+  select?: Prisma.ReleaseSelect<ExtArgs> | null
+  /**
+   * Omit specific fields from the Release
+   */
+  omit?: Prisma.ReleaseOmit<ExtArgs> | null
+  /**
+   * Choose, which related nodes to fetch as well
+   */
+  include?: Prisma.ReleaseInclude<ExtArgs> | null
+  where?: Prisma.ReleaseWhereInput
+  orderBy?: Prisma.ReleaseOrderByWithRelationInput | Prisma.ReleaseOrderByWithRelationInput[]
+  cursor?: Prisma.ReleaseWhereUniqueInput
+  take?: number
+  skip?: number
+  distinct?: Prisma.ReleaseScalarFieldEnum | Prisma.ReleaseScalarFieldEnum[]
 }
 
 /**

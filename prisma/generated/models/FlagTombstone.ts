@@ -14,7 +14,7 @@ import type * as Prisma from "../internal/prismaNamespace.ts"
 
 /**
  * Model FlagTombstone
- * A flag that has left an environment.
+ * A flag that has left an environment, or one of its partitions.
  */
 export type FlagTombstoneModel = runtime.Types.Result.DefaultSelection<Prisma.$FlagTombstonePayload>
 
@@ -36,6 +36,7 @@ export type FlagTombstoneSumAggregateOutputType = {
 
 export type FlagTombstoneMinAggregateOutputType = {
   environment: string | null
+  partition: string | null
   key: string | null
   revision: bigint | null
   signedDefinition: string | null
@@ -44,6 +45,7 @@ export type FlagTombstoneMinAggregateOutputType = {
 
 export type FlagTombstoneMaxAggregateOutputType = {
   environment: string | null
+  partition: string | null
   key: string | null
   revision: bigint | null
   signedDefinition: string | null
@@ -52,6 +54,7 @@ export type FlagTombstoneMaxAggregateOutputType = {
 
 export type FlagTombstoneCountAggregateOutputType = {
   environment: number
+  partition: number
   key: number
   revision: number
   signedDefinition: number
@@ -70,6 +73,7 @@ export type FlagTombstoneSumAggregateInputType = {
 
 export type FlagTombstoneMinAggregateInputType = {
   environment?: true
+  partition?: true
   key?: true
   revision?: true
   signedDefinition?: true
@@ -78,6 +82,7 @@ export type FlagTombstoneMinAggregateInputType = {
 
 export type FlagTombstoneMaxAggregateInputType = {
   environment?: true
+  partition?: true
   key?: true
   revision?: true
   signedDefinition?: true
@@ -86,6 +91,7 @@ export type FlagTombstoneMaxAggregateInputType = {
 
 export type FlagTombstoneCountAggregateInputType = {
   environment?: true
+  partition?: true
   key?: true
   revision?: true
   signedDefinition?: true
@@ -181,6 +187,7 @@ export type FlagTombstoneGroupByArgs<ExtArgs extends runtime.Types.Extensions.In
 
 export type FlagTombstoneGroupByOutputType = {
   environment: string
+  partition: string
   key: string
   revision: bigint
   signedDefinition: string
@@ -212,6 +219,7 @@ export type FlagTombstoneWhereInput = {
   OR?: Prisma.FlagTombstoneWhereInput[]
   NOT?: Prisma.FlagTombstoneWhereInput | Prisma.FlagTombstoneWhereInput[]
   environment?: Prisma.StringFilter<"FlagTombstone"> | string
+  partition?: Prisma.StringFilter<"FlagTombstone"> | string
   key?: Prisma.StringFilter<"FlagTombstone"> | string
   revision?: Prisma.BigIntFilter<"FlagTombstone"> | bigint | number
   signedDefinition?: Prisma.StringFilter<"FlagTombstone"> | string
@@ -220,6 +228,7 @@ export type FlagTombstoneWhereInput = {
 
 export type FlagTombstoneOrderByWithRelationInput = {
   environment?: Prisma.SortOrder
+  partition?: Prisma.SortOrder
   key?: Prisma.SortOrder
   revision?: Prisma.SortOrder
   signedDefinition?: Prisma.SortOrder
@@ -227,19 +236,21 @@ export type FlagTombstoneOrderByWithRelationInput = {
 }
 
 export type FlagTombstoneWhereUniqueInput = Prisma.AtLeast<{
-  environment_key?: Prisma.FlagTombstoneEnvironmentKeyCompoundUniqueInput
+  environment_partition_key?: Prisma.FlagTombstoneEnvironmentPartitionKeyCompoundUniqueInput
   AND?: Prisma.FlagTombstoneWhereInput | Prisma.FlagTombstoneWhereInput[]
   OR?: Prisma.FlagTombstoneWhereInput[]
   NOT?: Prisma.FlagTombstoneWhereInput | Prisma.FlagTombstoneWhereInput[]
   environment?: Prisma.StringFilter<"FlagTombstone"> | string
+  partition?: Prisma.StringFilter<"FlagTombstone"> | string
   key?: Prisma.StringFilter<"FlagTombstone"> | string
   revision?: Prisma.BigIntFilter<"FlagTombstone"> | bigint | number
   signedDefinition?: Prisma.StringFilter<"FlagTombstone"> | string
   createdAt?: Prisma.DateTimeFilter<"FlagTombstone"> | Date | string
-}, "environment_key">
+}, "environment_partition_key">
 
 export type FlagTombstoneOrderByWithAggregationInput = {
   environment?: Prisma.SortOrder
+  partition?: Prisma.SortOrder
   key?: Prisma.SortOrder
   revision?: Prisma.SortOrder
   signedDefinition?: Prisma.SortOrder
@@ -256,6 +267,7 @@ export type FlagTombstoneScalarWhereWithAggregatesInput = {
   OR?: Prisma.FlagTombstoneScalarWhereWithAggregatesInput[]
   NOT?: Prisma.FlagTombstoneScalarWhereWithAggregatesInput | Prisma.FlagTombstoneScalarWhereWithAggregatesInput[]
   environment?: Prisma.StringWithAggregatesFilter<"FlagTombstone"> | string
+  partition?: Prisma.StringWithAggregatesFilter<"FlagTombstone"> | string
   key?: Prisma.StringWithAggregatesFilter<"FlagTombstone"> | string
   revision?: Prisma.BigIntWithAggregatesFilter<"FlagTombstone"> | bigint | number
   signedDefinition?: Prisma.StringWithAggregatesFilter<"FlagTombstone"> | string
@@ -264,6 +276,7 @@ export type FlagTombstoneScalarWhereWithAggregatesInput = {
 
 export type FlagTombstoneCreateInput = {
   environment: string
+  partition?: string
   key: string
   revision: bigint | number
   signedDefinition: string
@@ -272,6 +285,7 @@ export type FlagTombstoneCreateInput = {
 
 export type FlagTombstoneUncheckedCreateInput = {
   environment: string
+  partition?: string
   key: string
   revision: bigint | number
   signedDefinition: string
@@ -280,6 +294,7 @@ export type FlagTombstoneUncheckedCreateInput = {
 
 export type FlagTombstoneUpdateInput = {
   environment?: Prisma.StringFieldUpdateOperationsInput | string
+  partition?: Prisma.StringFieldUpdateOperationsInput | string
   key?: Prisma.StringFieldUpdateOperationsInput | string
   revision?: Prisma.BigIntFieldUpdateOperationsInput | bigint | number
   signedDefinition?: Prisma.StringFieldUpdateOperationsInput | string
@@ -288,6 +303,7 @@ export type FlagTombstoneUpdateInput = {
 
 export type FlagTombstoneUncheckedUpdateInput = {
   environment?: Prisma.StringFieldUpdateOperationsInput | string
+  partition?: Prisma.StringFieldUpdateOperationsInput | string
   key?: Prisma.StringFieldUpdateOperationsInput | string
   revision?: Prisma.BigIntFieldUpdateOperationsInput | bigint | number
   signedDefinition?: Prisma.StringFieldUpdateOperationsInput | string
@@ -296,6 +312,7 @@ export type FlagTombstoneUncheckedUpdateInput = {
 
 export type FlagTombstoneCreateManyInput = {
   environment: string
+  partition?: string
   key: string
   revision: bigint | number
   signedDefinition: string
@@ -304,6 +321,7 @@ export type FlagTombstoneCreateManyInput = {
 
 export type FlagTombstoneUpdateManyMutationInput = {
   environment?: Prisma.StringFieldUpdateOperationsInput | string
+  partition?: Prisma.StringFieldUpdateOperationsInput | string
   key?: Prisma.StringFieldUpdateOperationsInput | string
   revision?: Prisma.BigIntFieldUpdateOperationsInput | bigint | number
   signedDefinition?: Prisma.StringFieldUpdateOperationsInput | string
@@ -312,19 +330,22 @@ export type FlagTombstoneUpdateManyMutationInput = {
 
 export type FlagTombstoneUncheckedUpdateManyInput = {
   environment?: Prisma.StringFieldUpdateOperationsInput | string
+  partition?: Prisma.StringFieldUpdateOperationsInput | string
   key?: Prisma.StringFieldUpdateOperationsInput | string
   revision?: Prisma.BigIntFieldUpdateOperationsInput | bigint | number
   signedDefinition?: Prisma.StringFieldUpdateOperationsInput | string
   createdAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
 }
 
-export type FlagTombstoneEnvironmentKeyCompoundUniqueInput = {
+export type FlagTombstoneEnvironmentPartitionKeyCompoundUniqueInput = {
   environment: string
+  partition: string
   key: string
 }
 
 export type FlagTombstoneCountOrderByAggregateInput = {
   environment?: Prisma.SortOrder
+  partition?: Prisma.SortOrder
   key?: Prisma.SortOrder
   revision?: Prisma.SortOrder
   signedDefinition?: Prisma.SortOrder
@@ -337,6 +358,7 @@ export type FlagTombstoneAvgOrderByAggregateInput = {
 
 export type FlagTombstoneMaxOrderByAggregateInput = {
   environment?: Prisma.SortOrder
+  partition?: Prisma.SortOrder
   key?: Prisma.SortOrder
   revision?: Prisma.SortOrder
   signedDefinition?: Prisma.SortOrder
@@ -345,6 +367,7 @@ export type FlagTombstoneMaxOrderByAggregateInput = {
 
 export type FlagTombstoneMinOrderByAggregateInput = {
   environment?: Prisma.SortOrder
+  partition?: Prisma.SortOrder
   key?: Prisma.SortOrder
   revision?: Prisma.SortOrder
   signedDefinition?: Prisma.SortOrder
@@ -359,6 +382,7 @@ export type FlagTombstoneSumOrderByAggregateInput = {
 
 export type FlagTombstoneSelect<ExtArgs extends runtime.Types.Extensions.InternalArgs = runtime.Types.Extensions.DefaultArgs> = runtime.Types.Extensions.GetSelect<{
   environment?: boolean
+  partition?: boolean
   key?: boolean
   revision?: boolean
   signedDefinition?: boolean
@@ -367,6 +391,7 @@ export type FlagTombstoneSelect<ExtArgs extends runtime.Types.Extensions.Interna
 
 export type FlagTombstoneSelectCreateManyAndReturn<ExtArgs extends runtime.Types.Extensions.InternalArgs = runtime.Types.Extensions.DefaultArgs> = runtime.Types.Extensions.GetSelect<{
   environment?: boolean
+  partition?: boolean
   key?: boolean
   revision?: boolean
   signedDefinition?: boolean
@@ -375,6 +400,7 @@ export type FlagTombstoneSelectCreateManyAndReturn<ExtArgs extends runtime.Types
 
 export type FlagTombstoneSelectUpdateManyAndReturn<ExtArgs extends runtime.Types.Extensions.InternalArgs = runtime.Types.Extensions.DefaultArgs> = runtime.Types.Extensions.GetSelect<{
   environment?: boolean
+  partition?: boolean
   key?: boolean
   revision?: boolean
   signedDefinition?: boolean
@@ -383,13 +409,14 @@ export type FlagTombstoneSelectUpdateManyAndReturn<ExtArgs extends runtime.Types
 
 export type FlagTombstoneSelectScalar = {
   environment?: boolean
+  partition?: boolean
   key?: boolean
   revision?: boolean
   signedDefinition?: boolean
   createdAt?: boolean
 }
 
-export type FlagTombstoneOmit<ExtArgs extends runtime.Types.Extensions.InternalArgs = runtime.Types.Extensions.DefaultArgs> = runtime.Types.Extensions.GetOmit<"environment" | "key" | "revision" | "signedDefinition" | "createdAt", ExtArgs["result"]["flagTombstone"]>
+export type FlagTombstoneOmit<ExtArgs extends runtime.Types.Extensions.InternalArgs = runtime.Types.Extensions.DefaultArgs> = runtime.Types.Extensions.GetOmit<"environment" | "partition" | "key" | "revision" | "signedDefinition" | "createdAt", ExtArgs["result"]["flagTombstone"]>
 
 export type $FlagTombstonePayload<ExtArgs extends runtime.Types.Extensions.InternalArgs = runtime.Types.Extensions.DefaultArgs> = {
   name: "FlagTombstone"
@@ -399,6 +426,10 @@ export type $FlagTombstonePayload<ExtArgs extends runtime.Types.Extensions.Inter
      * development, staging or production
      */
     environment: string
+    /**
+     * Empty: every partition
+     */
+    partition: string
     key: string
     revision: bigint
     signedDefinition: string
@@ -827,6 +858,7 @@ export interface Prisma__FlagTombstoneClient<T, Null = never, ExtArgs extends ru
  */
 export interface FlagTombstoneFieldRefs {
   readonly environment: Prisma.FieldRef<"FlagTombstone", 'String'>
+  readonly partition: Prisma.FieldRef<"FlagTombstone", 'String'>
   readonly key: Prisma.FieldRef<"FlagTombstone", 'String'>
   readonly revision: Prisma.FieldRef<"FlagTombstone", 'BigInt'>
   readonly signedDefinition: Prisma.FieldRef<"FlagTombstone", 'String'>

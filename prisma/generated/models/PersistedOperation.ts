@@ -33,6 +33,7 @@ export type PersistedOperationMinAggregateOutputType = {
   createdById: string | null
   createdAt: Date | null
   updatedAt: Date | null
+  removedAt: Date | null
 }
 
 export type PersistedOperationMaxAggregateOutputType = {
@@ -44,6 +45,7 @@ export type PersistedOperationMaxAggregateOutputType = {
   createdById: string | null
   createdAt: Date | null
   updatedAt: Date | null
+  removedAt: Date | null
 }
 
 export type PersistedOperationCountAggregateOutputType = {
@@ -55,6 +57,7 @@ export type PersistedOperationCountAggregateOutputType = {
   createdById: number
   createdAt: number
   updatedAt: number
+  removedAt: number
   _all: number
 }
 
@@ -68,6 +71,7 @@ export type PersistedOperationMinAggregateInputType = {
   createdById?: true
   createdAt?: true
   updatedAt?: true
+  removedAt?: true
 }
 
 export type PersistedOperationMaxAggregateInputType = {
@@ -79,6 +83,7 @@ export type PersistedOperationMaxAggregateInputType = {
   createdById?: true
   createdAt?: true
   updatedAt?: true
+  removedAt?: true
 }
 
 export type PersistedOperationCountAggregateInputType = {
@@ -90,6 +95,7 @@ export type PersistedOperationCountAggregateInputType = {
   createdById?: true
   createdAt?: true
   updatedAt?: true
+  removedAt?: true
   _all?: true
 }
 
@@ -174,6 +180,7 @@ export type PersistedOperationGroupByOutputType = {
   createdById: string | null
   createdAt: Date
   updatedAt: Date
+  removedAt: Date | null
   _count: PersistedOperationCountAggregateOutputType | null
   _min: PersistedOperationMinAggregateOutputType | null
   _max: PersistedOperationMaxAggregateOutputType | null
@@ -206,6 +213,7 @@ export type PersistedOperationWhereInput = {
   createdById?: Prisma.UuidNullableFilter<"PersistedOperation"> | string | null
   createdAt?: Prisma.DateTimeFilter<"PersistedOperation"> | Date | string
   updatedAt?: Prisma.DateTimeFilter<"PersistedOperation"> | Date | string
+  removedAt?: Prisma.DateTimeNullableFilter<"PersistedOperation"> | Date | string | null
   createdBy?: Prisma.XOR<Prisma.UserNullableScalarRelationFilter, Prisma.UserWhereInput> | null
   keys?: Prisma.PersistedOperationKeyListRelationFilter
 }
@@ -219,6 +227,7 @@ export type PersistedOperationOrderByWithRelationInput = {
   createdById?: Prisma.SortOrderInput | Prisma.SortOrder
   createdAt?: Prisma.SortOrder
   updatedAt?: Prisma.SortOrder
+  removedAt?: Prisma.SortOrderInput | Prisma.SortOrder
   createdBy?: Prisma.UserOrderByWithRelationInput
   keys?: Prisma.PersistedOperationKeyOrderByRelationAggregateInput
 }
@@ -235,6 +244,7 @@ export type PersistedOperationWhereUniqueInput = Prisma.AtLeast<{
   createdById?: Prisma.UuidNullableFilter<"PersistedOperation"> | string | null
   createdAt?: Prisma.DateTimeFilter<"PersistedOperation"> | Date | string
   updatedAt?: Prisma.DateTimeFilter<"PersistedOperation"> | Date | string
+  removedAt?: Prisma.DateTimeNullableFilter<"PersistedOperation"> | Date | string | null
   createdBy?: Prisma.XOR<Prisma.UserNullableScalarRelationFilter, Prisma.UserWhereInput> | null
   keys?: Prisma.PersistedOperationKeyListRelationFilter
 }, "id">
@@ -248,6 +258,7 @@ export type PersistedOperationOrderByWithAggregationInput = {
   createdById?: Prisma.SortOrderInput | Prisma.SortOrder
   createdAt?: Prisma.SortOrder
   updatedAt?: Prisma.SortOrder
+  removedAt?: Prisma.SortOrderInput | Prisma.SortOrder
   _count?: Prisma.PersistedOperationCountOrderByAggregateInput
   _max?: Prisma.PersistedOperationMaxOrderByAggregateInput
   _min?: Prisma.PersistedOperationMinOrderByAggregateInput
@@ -265,6 +276,7 @@ export type PersistedOperationScalarWhereWithAggregatesInput = {
   createdById?: Prisma.UuidNullableWithAggregatesFilter<"PersistedOperation"> | string | null
   createdAt?: Prisma.DateTimeWithAggregatesFilter<"PersistedOperation"> | Date | string
   updatedAt?: Prisma.DateTimeWithAggregatesFilter<"PersistedOperation"> | Date | string
+  removedAt?: Prisma.DateTimeNullableWithAggregatesFilter<"PersistedOperation"> | Date | string | null
 }
 
 export type PersistedOperationCreateInput = {
@@ -275,6 +287,7 @@ export type PersistedOperationCreateInput = {
   body: string
   createdAt?: Date | string
   updatedAt?: Date | string
+  removedAt?: Date | string | null
   createdBy?: Prisma.UserCreateNestedOneWithoutOperationsInput
   keys?: Prisma.PersistedOperationKeyCreateNestedManyWithoutOperationInput
 }
@@ -288,6 +301,7 @@ export type PersistedOperationUncheckedCreateInput = {
   createdById?: string | null
   createdAt?: Date | string
   updatedAt?: Date | string
+  removedAt?: Date | string | null
   keys?: Prisma.PersistedOperationKeyUncheckedCreateNestedManyWithoutOperationInput
 }
 
@@ -299,6 +313,7 @@ export type PersistedOperationUpdateInput = {
   body?: Prisma.StringFieldUpdateOperationsInput | string
   createdAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
   updatedAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
+  removedAt?: Prisma.NullableDateTimeFieldUpdateOperationsInput | Date | string | null
   createdBy?: Prisma.UserUpdateOneWithoutOperationsNestedInput
   keys?: Prisma.PersistedOperationKeyUpdateManyWithoutOperationNestedInput
 }
@@ -312,6 +327,7 @@ export type PersistedOperationUncheckedUpdateInput = {
   createdById?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
   createdAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
   updatedAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
+  removedAt?: Prisma.NullableDateTimeFieldUpdateOperationsInput | Date | string | null
   keys?: Prisma.PersistedOperationKeyUncheckedUpdateManyWithoutOperationNestedInput
 }
 
@@ -324,6 +340,7 @@ export type PersistedOperationCreateManyInput = {
   createdById?: string | null
   createdAt?: Date | string
   updatedAt?: Date | string
+  removedAt?: Date | string | null
 }
 
 export type PersistedOperationUpdateManyMutationInput = {
@@ -334,6 +351,7 @@ export type PersistedOperationUpdateManyMutationInput = {
   body?: Prisma.StringFieldUpdateOperationsInput | string
   createdAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
   updatedAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
+  removedAt?: Prisma.NullableDateTimeFieldUpdateOperationsInput | Date | string | null
 }
 
 export type PersistedOperationUncheckedUpdateManyInput = {
@@ -345,6 +363,7 @@ export type PersistedOperationUncheckedUpdateManyInput = {
   createdById?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
   createdAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
   updatedAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
+  removedAt?: Prisma.NullableDateTimeFieldUpdateOperationsInput | Date | string | null
 }
 
 export type PersistedOperationListRelationFilter = {
@@ -366,6 +385,7 @@ export type PersistedOperationCountOrderByAggregateInput = {
   createdById?: Prisma.SortOrder
   createdAt?: Prisma.SortOrder
   updatedAt?: Prisma.SortOrder
+  removedAt?: Prisma.SortOrder
 }
 
 export type PersistedOperationMaxOrderByAggregateInput = {
@@ -377,6 +397,7 @@ export type PersistedOperationMaxOrderByAggregateInput = {
   createdById?: Prisma.SortOrder
   createdAt?: Prisma.SortOrder
   updatedAt?: Prisma.SortOrder
+  removedAt?: Prisma.SortOrder
 }
 
 export type PersistedOperationMinOrderByAggregateInput = {
@@ -388,6 +409,7 @@ export type PersistedOperationMinOrderByAggregateInput = {
   createdById?: Prisma.SortOrder
   createdAt?: Prisma.SortOrder
   updatedAt?: Prisma.SortOrder
+  removedAt?: Prisma.SortOrder
 }
 
 export type PersistedOperationScalarRelationFilter = {
@@ -459,6 +481,7 @@ export type PersistedOperationCreateWithoutCreatedByInput = {
   body: string
   createdAt?: Date | string
   updatedAt?: Date | string
+  removedAt?: Date | string | null
   keys?: Prisma.PersistedOperationKeyCreateNestedManyWithoutOperationInput
 }
 
@@ -470,6 +493,7 @@ export type PersistedOperationUncheckedCreateWithoutCreatedByInput = {
   body: string
   createdAt?: Date | string
   updatedAt?: Date | string
+  removedAt?: Date | string | null
   keys?: Prisma.PersistedOperationKeyUncheckedCreateNestedManyWithoutOperationInput
 }
 
@@ -511,6 +535,7 @@ export type PersistedOperationScalarWhereInput = {
   createdById?: Prisma.UuidNullableFilter<"PersistedOperation"> | string | null
   createdAt?: Prisma.DateTimeFilter<"PersistedOperation"> | Date | string
   updatedAt?: Prisma.DateTimeFilter<"PersistedOperation"> | Date | string
+  removedAt?: Prisma.DateTimeNullableFilter<"PersistedOperation"> | Date | string | null
 }
 
 export type PersistedOperationCreateWithoutKeysInput = {
@@ -521,6 +546,7 @@ export type PersistedOperationCreateWithoutKeysInput = {
   body: string
   createdAt?: Date | string
   updatedAt?: Date | string
+  removedAt?: Date | string | null
   createdBy?: Prisma.UserCreateNestedOneWithoutOperationsInput
 }
 
@@ -533,6 +559,7 @@ export type PersistedOperationUncheckedCreateWithoutKeysInput = {
   createdById?: string | null
   createdAt?: Date | string
   updatedAt?: Date | string
+  removedAt?: Date | string | null
 }
 
 export type PersistedOperationCreateOrConnectWithoutKeysInput = {
@@ -559,6 +586,7 @@ export type PersistedOperationUpdateWithoutKeysInput = {
   body?: Prisma.StringFieldUpdateOperationsInput | string
   createdAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
   updatedAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
+  removedAt?: Prisma.NullableDateTimeFieldUpdateOperationsInput | Date | string | null
   createdBy?: Prisma.UserUpdateOneWithoutOperationsNestedInput
 }
 
@@ -571,6 +599,7 @@ export type PersistedOperationUncheckedUpdateWithoutKeysInput = {
   createdById?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
   createdAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
   updatedAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
+  removedAt?: Prisma.NullableDateTimeFieldUpdateOperationsInput | Date | string | null
 }
 
 export type PersistedOperationCreateManyCreatedByInput = {
@@ -581,6 +610,7 @@ export type PersistedOperationCreateManyCreatedByInput = {
   body: string
   createdAt?: Date | string
   updatedAt?: Date | string
+  removedAt?: Date | string | null
 }
 
 export type PersistedOperationUpdateWithoutCreatedByInput = {
@@ -591,6 +621,7 @@ export type PersistedOperationUpdateWithoutCreatedByInput = {
   body?: Prisma.StringFieldUpdateOperationsInput | string
   createdAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
   updatedAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
+  removedAt?: Prisma.NullableDateTimeFieldUpdateOperationsInput | Date | string | null
   keys?: Prisma.PersistedOperationKeyUpdateManyWithoutOperationNestedInput
 }
 
@@ -602,6 +633,7 @@ export type PersistedOperationUncheckedUpdateWithoutCreatedByInput = {
   body?: Prisma.StringFieldUpdateOperationsInput | string
   createdAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
   updatedAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
+  removedAt?: Prisma.NullableDateTimeFieldUpdateOperationsInput | Date | string | null
   keys?: Prisma.PersistedOperationKeyUncheckedUpdateManyWithoutOperationNestedInput
 }
 
@@ -613,6 +645,7 @@ export type PersistedOperationUncheckedUpdateManyWithoutCreatedByInput = {
   body?: Prisma.StringFieldUpdateOperationsInput | string
   createdAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
   updatedAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
+  removedAt?: Prisma.NullableDateTimeFieldUpdateOperationsInput | Date | string | null
 }
 
 
@@ -655,6 +688,7 @@ export type PersistedOperationSelect<ExtArgs extends runtime.Types.Extensions.In
   createdById?: boolean
   createdAt?: boolean
   updatedAt?: boolean
+  removedAt?: boolean
   createdBy?: boolean | Prisma.PersistedOperation$createdByArgs<ExtArgs>
   keys?: boolean | Prisma.PersistedOperation$keysArgs<ExtArgs>
   _count?: boolean | Prisma.PersistedOperationCountOutputTypeDefaultArgs<ExtArgs>
@@ -669,6 +703,7 @@ export type PersistedOperationSelectCreateManyAndReturn<ExtArgs extends runtime.
   createdById?: boolean
   createdAt?: boolean
   updatedAt?: boolean
+  removedAt?: boolean
   createdBy?: boolean | Prisma.PersistedOperation$createdByArgs<ExtArgs>
 }, ExtArgs["result"]["persistedOperation"]>
 
@@ -681,6 +716,7 @@ export type PersistedOperationSelectUpdateManyAndReturn<ExtArgs extends runtime.
   createdById?: boolean
   createdAt?: boolean
   updatedAt?: boolean
+  removedAt?: boolean
   createdBy?: boolean | Prisma.PersistedOperation$createdByArgs<ExtArgs>
 }, ExtArgs["result"]["persistedOperation"]>
 
@@ -693,9 +729,10 @@ export type PersistedOperationSelectScalar = {
   createdById?: boolean
   createdAt?: boolean
   updatedAt?: boolean
+  removedAt?: boolean
 }
 
-export type PersistedOperationOmit<ExtArgs extends runtime.Types.Extensions.InternalArgs = runtime.Types.Extensions.DefaultArgs> = runtime.Types.Extensions.GetOmit<"id" | "sha256" | "name" | "type" | "body" | "createdById" | "createdAt" | "updatedAt", ExtArgs["result"]["persistedOperation"]>
+export type PersistedOperationOmit<ExtArgs extends runtime.Types.Extensions.InternalArgs = runtime.Types.Extensions.DefaultArgs> = runtime.Types.Extensions.GetOmit<"id" | "sha256" | "name" | "type" | "body" | "createdById" | "createdAt" | "updatedAt" | "removedAt", ExtArgs["result"]["persistedOperation"]>
 export type PersistedOperationInclude<ExtArgs extends runtime.Types.Extensions.InternalArgs = runtime.Types.Extensions.DefaultArgs> = {
   createdBy?: boolean | Prisma.PersistedOperation$createdByArgs<ExtArgs>
   keys?: boolean | Prisma.PersistedOperation$keysArgs<ExtArgs>
@@ -729,6 +766,10 @@ export type $PersistedOperationPayload<ExtArgs extends runtime.Types.Extensions.
     createdById: string | null
     createdAt: Date
     updatedAt: Date
+    /**
+     * since when nobody can run it
+     */
+    removedAt: Date | null
   }, ExtArgs["result"]["persistedOperation"]>
   composites: {}
 }
@@ -1162,6 +1203,7 @@ export interface PersistedOperationFieldRefs {
   readonly createdById: Prisma.FieldRef<"PersistedOperation", 'String'>
   readonly createdAt: Prisma.FieldRef<"PersistedOperation", 'DateTime'>
   readonly updatedAt: Prisma.FieldRef<"PersistedOperation", 'DateTime'>
+  readonly removedAt: Prisma.FieldRef<"PersistedOperation", 'DateTime'>
 }
     
 

@@ -247,6 +247,7 @@ export type RolloutWhereInput = {
   guard?: Prisma.XOR<Prisma.RolloutGuardNullableScalarRelationFilter, Prisma.RolloutGuardWhereInput> | null
   verdict?: Prisma.XOR<Prisma.RolloutVerdictNullableScalarRelationFilter, Prisma.RolloutVerdictWhereInput> | null
   evidence?: Prisma.XOR<Prisma.RolloutEvidenceNullableScalarRelationFilter, Prisma.RolloutEvidenceWhereInput> | null
+  looks?: Prisma.RolloutLookListRelationFilter
 }
 
 export type RolloutOrderByWithRelationInput = {
@@ -271,6 +272,7 @@ export type RolloutOrderByWithRelationInput = {
   guard?: Prisma.RolloutGuardOrderByWithRelationInput
   verdict?: Prisma.RolloutVerdictOrderByWithRelationInput
   evidence?: Prisma.RolloutEvidenceOrderByWithRelationInput
+  looks?: Prisma.RolloutLookOrderByRelationAggregateInput
 }
 
 export type RolloutWhereUniqueInput = Prisma.AtLeast<{
@@ -298,6 +300,7 @@ export type RolloutWhereUniqueInput = Prisma.AtLeast<{
   guard?: Prisma.XOR<Prisma.RolloutGuardNullableScalarRelationFilter, Prisma.RolloutGuardWhereInput> | null
   verdict?: Prisma.XOR<Prisma.RolloutVerdictNullableScalarRelationFilter, Prisma.RolloutVerdictWhereInput> | null
   evidence?: Prisma.XOR<Prisma.RolloutEvidenceNullableScalarRelationFilter, Prisma.RolloutEvidenceWhereInput> | null
+  looks?: Prisma.RolloutLookListRelationFilter
 }, "id">
 
 export type RolloutOrderByWithAggregationInput = {
@@ -353,6 +356,7 @@ export type RolloutCreateInput = {
   guard?: Prisma.RolloutGuardCreateNestedOneWithoutRolloutInput
   verdict?: Prisma.RolloutVerdictCreateNestedOneWithoutRolloutInput
   evidence?: Prisma.RolloutEvidenceCreateNestedOneWithoutRolloutInput
+  looks?: Prisma.RolloutLookCreateNestedManyWithoutRolloutInput
 }
 
 export type RolloutUncheckedCreateInput = {
@@ -372,6 +376,7 @@ export type RolloutUncheckedCreateInput = {
   guard?: Prisma.RolloutGuardUncheckedCreateNestedOneWithoutRolloutInput
   verdict?: Prisma.RolloutVerdictUncheckedCreateNestedOneWithoutRolloutInput
   evidence?: Prisma.RolloutEvidenceUncheckedCreateNestedOneWithoutRolloutInput
+  looks?: Prisma.RolloutLookUncheckedCreateNestedManyWithoutRolloutInput
 }
 
 export type RolloutUpdateInput = {
@@ -391,6 +396,7 @@ export type RolloutUpdateInput = {
   guard?: Prisma.RolloutGuardUpdateOneWithoutRolloutNestedInput
   verdict?: Prisma.RolloutVerdictUpdateOneWithoutRolloutNestedInput
   evidence?: Prisma.RolloutEvidenceUpdateOneWithoutRolloutNestedInput
+  looks?: Prisma.RolloutLookUpdateManyWithoutRolloutNestedInput
 }
 
 export type RolloutUncheckedUpdateInput = {
@@ -410,6 +416,7 @@ export type RolloutUncheckedUpdateInput = {
   guard?: Prisma.RolloutGuardUncheckedUpdateOneWithoutRolloutNestedInput
   verdict?: Prisma.RolloutVerdictUncheckedUpdateOneWithoutRolloutNestedInput
   evidence?: Prisma.RolloutEvidenceUncheckedUpdateOneWithoutRolloutNestedInput
+  looks?: Prisma.RolloutLookUncheckedUpdateManyWithoutRolloutNestedInput
 }
 
 export type RolloutCreateManyInput = {
@@ -778,6 +785,20 @@ export type RolloutUpdateOneRequiredWithoutEvidenceNestedInput = {
   update?: Prisma.XOR<Prisma.XOR<Prisma.RolloutUpdateToOneWithWhereWithoutEvidenceInput, Prisma.RolloutUpdateWithoutEvidenceInput>, Prisma.RolloutUncheckedUpdateWithoutEvidenceInput>
 }
 
+export type RolloutCreateNestedOneWithoutLooksInput = {
+  create?: Prisma.XOR<Prisma.RolloutCreateWithoutLooksInput, Prisma.RolloutUncheckedCreateWithoutLooksInput>
+  connectOrCreate?: Prisma.RolloutCreateOrConnectWithoutLooksInput
+  connect?: Prisma.RolloutWhereUniqueInput
+}
+
+export type RolloutUpdateOneRequiredWithoutLooksNestedInput = {
+  create?: Prisma.XOR<Prisma.RolloutCreateWithoutLooksInput, Prisma.RolloutUncheckedCreateWithoutLooksInput>
+  connectOrCreate?: Prisma.RolloutCreateOrConnectWithoutLooksInput
+  upsert?: Prisma.RolloutUpsertWithoutLooksInput
+  connect?: Prisma.RolloutWhereUniqueInput
+  update?: Prisma.XOR<Prisma.XOR<Prisma.RolloutUpdateToOneWithWhereWithoutLooksInput, Prisma.RolloutUpdateWithoutLooksInput>, Prisma.RolloutUncheckedUpdateWithoutLooksInput>
+}
+
 export type RolloutCreateWithoutScheduledByInput = {
   id?: string
   environment: string
@@ -794,6 +815,7 @@ export type RolloutCreateWithoutScheduledByInput = {
   guard?: Prisma.RolloutGuardCreateNestedOneWithoutRolloutInput
   verdict?: Prisma.RolloutVerdictCreateNestedOneWithoutRolloutInput
   evidence?: Prisma.RolloutEvidenceCreateNestedOneWithoutRolloutInput
+  looks?: Prisma.RolloutLookCreateNestedManyWithoutRolloutInput
 }
 
 export type RolloutUncheckedCreateWithoutScheduledByInput = {
@@ -812,6 +834,7 @@ export type RolloutUncheckedCreateWithoutScheduledByInput = {
   guard?: Prisma.RolloutGuardUncheckedCreateNestedOneWithoutRolloutInput
   verdict?: Prisma.RolloutVerdictUncheckedCreateNestedOneWithoutRolloutInput
   evidence?: Prisma.RolloutEvidenceUncheckedCreateNestedOneWithoutRolloutInput
+  looks?: Prisma.RolloutLookUncheckedCreateNestedManyWithoutRolloutInput
 }
 
 export type RolloutCreateOrConnectWithoutScheduledByInput = {
@@ -840,6 +863,7 @@ export type RolloutCreateWithoutApprovedByInput = {
   guard?: Prisma.RolloutGuardCreateNestedOneWithoutRolloutInput
   verdict?: Prisma.RolloutVerdictCreateNestedOneWithoutRolloutInput
   evidence?: Prisma.RolloutEvidenceCreateNestedOneWithoutRolloutInput
+  looks?: Prisma.RolloutLookCreateNestedManyWithoutRolloutInput
 }
 
 export type RolloutUncheckedCreateWithoutApprovedByInput = {
@@ -858,6 +882,7 @@ export type RolloutUncheckedCreateWithoutApprovedByInput = {
   guard?: Prisma.RolloutGuardUncheckedCreateNestedOneWithoutRolloutInput
   verdict?: Prisma.RolloutVerdictUncheckedCreateNestedOneWithoutRolloutInput
   evidence?: Prisma.RolloutEvidenceUncheckedCreateNestedOneWithoutRolloutInput
+  looks?: Prisma.RolloutLookUncheckedCreateNestedManyWithoutRolloutInput
 }
 
 export type RolloutCreateOrConnectWithoutApprovedByInput = {
@@ -936,6 +961,7 @@ export type RolloutCreateWithoutFlagInput = {
   guard?: Prisma.RolloutGuardCreateNestedOneWithoutRolloutInput
   verdict?: Prisma.RolloutVerdictCreateNestedOneWithoutRolloutInput
   evidence?: Prisma.RolloutEvidenceCreateNestedOneWithoutRolloutInput
+  looks?: Prisma.RolloutLookCreateNestedManyWithoutRolloutInput
 }
 
 export type RolloutUncheckedCreateWithoutFlagInput = {
@@ -954,6 +980,7 @@ export type RolloutUncheckedCreateWithoutFlagInput = {
   guard?: Prisma.RolloutGuardUncheckedCreateNestedOneWithoutRolloutInput
   verdict?: Prisma.RolloutVerdictUncheckedCreateNestedOneWithoutRolloutInput
   evidence?: Prisma.RolloutEvidenceUncheckedCreateNestedOneWithoutRolloutInput
+  looks?: Prisma.RolloutLookUncheckedCreateNestedManyWithoutRolloutInput
 }
 
 export type RolloutCreateOrConnectWithoutFlagInput = {
@@ -998,6 +1025,7 @@ export type RolloutCreateWithoutRuleInput = {
   guard?: Prisma.RolloutGuardCreateNestedOneWithoutRolloutInput
   verdict?: Prisma.RolloutVerdictCreateNestedOneWithoutRolloutInput
   evidence?: Prisma.RolloutEvidenceCreateNestedOneWithoutRolloutInput
+  looks?: Prisma.RolloutLookCreateNestedManyWithoutRolloutInput
 }
 
 export type RolloutUncheckedCreateWithoutRuleInput = {
@@ -1016,6 +1044,7 @@ export type RolloutUncheckedCreateWithoutRuleInput = {
   guard?: Prisma.RolloutGuardUncheckedCreateNestedOneWithoutRolloutInput
   verdict?: Prisma.RolloutVerdictUncheckedCreateNestedOneWithoutRolloutInput
   evidence?: Prisma.RolloutEvidenceUncheckedCreateNestedOneWithoutRolloutInput
+  looks?: Prisma.RolloutLookUncheckedCreateNestedManyWithoutRolloutInput
 }
 
 export type RolloutCreateOrConnectWithoutRuleInput = {
@@ -1060,6 +1089,7 @@ export type RolloutCreateWithoutChangeRequestInput = {
   guard?: Prisma.RolloutGuardCreateNestedOneWithoutRolloutInput
   verdict?: Prisma.RolloutVerdictCreateNestedOneWithoutRolloutInput
   evidence?: Prisma.RolloutEvidenceCreateNestedOneWithoutRolloutInput
+  looks?: Prisma.RolloutLookCreateNestedManyWithoutRolloutInput
 }
 
 export type RolloutUncheckedCreateWithoutChangeRequestInput = {
@@ -1078,6 +1108,7 @@ export type RolloutUncheckedCreateWithoutChangeRequestInput = {
   guard?: Prisma.RolloutGuardUncheckedCreateNestedOneWithoutRolloutInput
   verdict?: Prisma.RolloutVerdictUncheckedCreateNestedOneWithoutRolloutInput
   evidence?: Prisma.RolloutEvidenceUncheckedCreateNestedOneWithoutRolloutInput
+  looks?: Prisma.RolloutLookUncheckedCreateNestedManyWithoutRolloutInput
 }
 
 export type RolloutCreateOrConnectWithoutChangeRequestInput = {
@@ -1122,6 +1153,7 @@ export type RolloutCreateWithoutStepsInput = {
   guard?: Prisma.RolloutGuardCreateNestedOneWithoutRolloutInput
   verdict?: Prisma.RolloutVerdictCreateNestedOneWithoutRolloutInput
   evidence?: Prisma.RolloutEvidenceCreateNestedOneWithoutRolloutInput
+  looks?: Prisma.RolloutLookCreateNestedManyWithoutRolloutInput
 }
 
 export type RolloutUncheckedCreateWithoutStepsInput = {
@@ -1140,6 +1172,7 @@ export type RolloutUncheckedCreateWithoutStepsInput = {
   guard?: Prisma.RolloutGuardUncheckedCreateNestedOneWithoutRolloutInput
   verdict?: Prisma.RolloutVerdictUncheckedCreateNestedOneWithoutRolloutInput
   evidence?: Prisma.RolloutEvidenceUncheckedCreateNestedOneWithoutRolloutInput
+  looks?: Prisma.RolloutLookUncheckedCreateNestedManyWithoutRolloutInput
 }
 
 export type RolloutCreateOrConnectWithoutStepsInput = {
@@ -1174,6 +1207,7 @@ export type RolloutUpdateWithoutStepsInput = {
   guard?: Prisma.RolloutGuardUpdateOneWithoutRolloutNestedInput
   verdict?: Prisma.RolloutVerdictUpdateOneWithoutRolloutNestedInput
   evidence?: Prisma.RolloutEvidenceUpdateOneWithoutRolloutNestedInput
+  looks?: Prisma.RolloutLookUpdateManyWithoutRolloutNestedInput
 }
 
 export type RolloutUncheckedUpdateWithoutStepsInput = {
@@ -1192,6 +1226,7 @@ export type RolloutUncheckedUpdateWithoutStepsInput = {
   guard?: Prisma.RolloutGuardUncheckedUpdateOneWithoutRolloutNestedInput
   verdict?: Prisma.RolloutVerdictUncheckedUpdateOneWithoutRolloutNestedInput
   evidence?: Prisma.RolloutEvidenceUncheckedUpdateOneWithoutRolloutNestedInput
+  looks?: Prisma.RolloutLookUncheckedUpdateManyWithoutRolloutNestedInput
 }
 
 export type RolloutCreateWithoutGuardInput = {
@@ -1210,6 +1245,7 @@ export type RolloutCreateWithoutGuardInput = {
   steps?: Prisma.RolloutStepCreateNestedManyWithoutRolloutInput
   verdict?: Prisma.RolloutVerdictCreateNestedOneWithoutRolloutInput
   evidence?: Prisma.RolloutEvidenceCreateNestedOneWithoutRolloutInput
+  looks?: Prisma.RolloutLookCreateNestedManyWithoutRolloutInput
 }
 
 export type RolloutUncheckedCreateWithoutGuardInput = {
@@ -1228,6 +1264,7 @@ export type RolloutUncheckedCreateWithoutGuardInput = {
   steps?: Prisma.RolloutStepUncheckedCreateNestedManyWithoutRolloutInput
   verdict?: Prisma.RolloutVerdictUncheckedCreateNestedOneWithoutRolloutInput
   evidence?: Prisma.RolloutEvidenceUncheckedCreateNestedOneWithoutRolloutInput
+  looks?: Prisma.RolloutLookUncheckedCreateNestedManyWithoutRolloutInput
 }
 
 export type RolloutCreateOrConnectWithoutGuardInput = {
@@ -1262,6 +1299,7 @@ export type RolloutUpdateWithoutGuardInput = {
   steps?: Prisma.RolloutStepUpdateManyWithoutRolloutNestedInput
   verdict?: Prisma.RolloutVerdictUpdateOneWithoutRolloutNestedInput
   evidence?: Prisma.RolloutEvidenceUpdateOneWithoutRolloutNestedInput
+  looks?: Prisma.RolloutLookUpdateManyWithoutRolloutNestedInput
 }
 
 export type RolloutUncheckedUpdateWithoutGuardInput = {
@@ -1280,6 +1318,7 @@ export type RolloutUncheckedUpdateWithoutGuardInput = {
   steps?: Prisma.RolloutStepUncheckedUpdateManyWithoutRolloutNestedInput
   verdict?: Prisma.RolloutVerdictUncheckedUpdateOneWithoutRolloutNestedInput
   evidence?: Prisma.RolloutEvidenceUncheckedUpdateOneWithoutRolloutNestedInput
+  looks?: Prisma.RolloutLookUncheckedUpdateManyWithoutRolloutNestedInput
 }
 
 export type RolloutCreateWithoutVerdictInput = {
@@ -1298,6 +1337,7 @@ export type RolloutCreateWithoutVerdictInput = {
   steps?: Prisma.RolloutStepCreateNestedManyWithoutRolloutInput
   guard?: Prisma.RolloutGuardCreateNestedOneWithoutRolloutInput
   evidence?: Prisma.RolloutEvidenceCreateNestedOneWithoutRolloutInput
+  looks?: Prisma.RolloutLookCreateNestedManyWithoutRolloutInput
 }
 
 export type RolloutUncheckedCreateWithoutVerdictInput = {
@@ -1316,6 +1356,7 @@ export type RolloutUncheckedCreateWithoutVerdictInput = {
   steps?: Prisma.RolloutStepUncheckedCreateNestedManyWithoutRolloutInput
   guard?: Prisma.RolloutGuardUncheckedCreateNestedOneWithoutRolloutInput
   evidence?: Prisma.RolloutEvidenceUncheckedCreateNestedOneWithoutRolloutInput
+  looks?: Prisma.RolloutLookUncheckedCreateNestedManyWithoutRolloutInput
 }
 
 export type RolloutCreateOrConnectWithoutVerdictInput = {
@@ -1350,6 +1391,7 @@ export type RolloutUpdateWithoutVerdictInput = {
   steps?: Prisma.RolloutStepUpdateManyWithoutRolloutNestedInput
   guard?: Prisma.RolloutGuardUpdateOneWithoutRolloutNestedInput
   evidence?: Prisma.RolloutEvidenceUpdateOneWithoutRolloutNestedInput
+  looks?: Prisma.RolloutLookUpdateManyWithoutRolloutNestedInput
 }
 
 export type RolloutUncheckedUpdateWithoutVerdictInput = {
@@ -1368,6 +1410,7 @@ export type RolloutUncheckedUpdateWithoutVerdictInput = {
   steps?: Prisma.RolloutStepUncheckedUpdateManyWithoutRolloutNestedInput
   guard?: Prisma.RolloutGuardUncheckedUpdateOneWithoutRolloutNestedInput
   evidence?: Prisma.RolloutEvidenceUncheckedUpdateOneWithoutRolloutNestedInput
+  looks?: Prisma.RolloutLookUncheckedUpdateManyWithoutRolloutNestedInput
 }
 
 export type RolloutCreateWithoutEvidenceInput = {
@@ -1386,6 +1429,7 @@ export type RolloutCreateWithoutEvidenceInput = {
   steps?: Prisma.RolloutStepCreateNestedManyWithoutRolloutInput
   guard?: Prisma.RolloutGuardCreateNestedOneWithoutRolloutInput
   verdict?: Prisma.RolloutVerdictCreateNestedOneWithoutRolloutInput
+  looks?: Prisma.RolloutLookCreateNestedManyWithoutRolloutInput
 }
 
 export type RolloutUncheckedCreateWithoutEvidenceInput = {
@@ -1404,6 +1448,7 @@ export type RolloutUncheckedCreateWithoutEvidenceInput = {
   steps?: Prisma.RolloutStepUncheckedCreateNestedManyWithoutRolloutInput
   guard?: Prisma.RolloutGuardUncheckedCreateNestedOneWithoutRolloutInput
   verdict?: Prisma.RolloutVerdictUncheckedCreateNestedOneWithoutRolloutInput
+  looks?: Prisma.RolloutLookUncheckedCreateNestedManyWithoutRolloutInput
 }
 
 export type RolloutCreateOrConnectWithoutEvidenceInput = {
@@ -1438,6 +1483,7 @@ export type RolloutUpdateWithoutEvidenceInput = {
   steps?: Prisma.RolloutStepUpdateManyWithoutRolloutNestedInput
   guard?: Prisma.RolloutGuardUpdateOneWithoutRolloutNestedInput
   verdict?: Prisma.RolloutVerdictUpdateOneWithoutRolloutNestedInput
+  looks?: Prisma.RolloutLookUpdateManyWithoutRolloutNestedInput
 }
 
 export type RolloutUncheckedUpdateWithoutEvidenceInput = {
@@ -1456,6 +1502,99 @@ export type RolloutUncheckedUpdateWithoutEvidenceInput = {
   steps?: Prisma.RolloutStepUncheckedUpdateManyWithoutRolloutNestedInput
   guard?: Prisma.RolloutGuardUncheckedUpdateOneWithoutRolloutNestedInput
   verdict?: Prisma.RolloutVerdictUncheckedUpdateOneWithoutRolloutNestedInput
+  looks?: Prisma.RolloutLookUncheckedUpdateManyWithoutRolloutNestedInput
+}
+
+export type RolloutCreateWithoutLooksInput = {
+  id?: string
+  environment: string
+  status: string
+  pausedReason?: string | null
+  nextStepAt?: Date | string | null
+  createdAt?: Date | string
+  updatedAt?: Date | string
+  flag: Prisma.FlagCreateNestedOneWithoutRolloutsInput
+  rule: Prisma.RuleCreateNestedOneWithoutRolloutsInput
+  scheduledBy: Prisma.UserCreateNestedOneWithoutScheduledInput
+  approvedBy?: Prisma.UserCreateNestedOneWithoutApprovedInput
+  changeRequest?: Prisma.ChangeRequestCreateNestedOneWithoutRolloutsInput
+  steps?: Prisma.RolloutStepCreateNestedManyWithoutRolloutInput
+  guard?: Prisma.RolloutGuardCreateNestedOneWithoutRolloutInput
+  verdict?: Prisma.RolloutVerdictCreateNestedOneWithoutRolloutInput
+  evidence?: Prisma.RolloutEvidenceCreateNestedOneWithoutRolloutInput
+}
+
+export type RolloutUncheckedCreateWithoutLooksInput = {
+  id?: string
+  flagId: string
+  ruleId: string
+  environment: string
+  status: string
+  pausedReason?: string | null
+  nextStepAt?: Date | string | null
+  scheduledById: string
+  approvedById?: string | null
+  changeRequestId?: string | null
+  createdAt?: Date | string
+  updatedAt?: Date | string
+  steps?: Prisma.RolloutStepUncheckedCreateNestedManyWithoutRolloutInput
+  guard?: Prisma.RolloutGuardUncheckedCreateNestedOneWithoutRolloutInput
+  verdict?: Prisma.RolloutVerdictUncheckedCreateNestedOneWithoutRolloutInput
+  evidence?: Prisma.RolloutEvidenceUncheckedCreateNestedOneWithoutRolloutInput
+}
+
+export type RolloutCreateOrConnectWithoutLooksInput = {
+  where: Prisma.RolloutWhereUniqueInput
+  create: Prisma.XOR<Prisma.RolloutCreateWithoutLooksInput, Prisma.RolloutUncheckedCreateWithoutLooksInput>
+}
+
+export type RolloutUpsertWithoutLooksInput = {
+  update: Prisma.XOR<Prisma.RolloutUpdateWithoutLooksInput, Prisma.RolloutUncheckedUpdateWithoutLooksInput>
+  create: Prisma.XOR<Prisma.RolloutCreateWithoutLooksInput, Prisma.RolloutUncheckedCreateWithoutLooksInput>
+  where?: Prisma.RolloutWhereInput
+}
+
+export type RolloutUpdateToOneWithWhereWithoutLooksInput = {
+  where?: Prisma.RolloutWhereInput
+  data: Prisma.XOR<Prisma.RolloutUpdateWithoutLooksInput, Prisma.RolloutUncheckedUpdateWithoutLooksInput>
+}
+
+export type RolloutUpdateWithoutLooksInput = {
+  id?: Prisma.StringFieldUpdateOperationsInput | string
+  environment?: Prisma.StringFieldUpdateOperationsInput | string
+  status?: Prisma.StringFieldUpdateOperationsInput | string
+  pausedReason?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
+  nextStepAt?: Prisma.NullableDateTimeFieldUpdateOperationsInput | Date | string | null
+  createdAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
+  updatedAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
+  flag?: Prisma.FlagUpdateOneRequiredWithoutRolloutsNestedInput
+  rule?: Prisma.RuleUpdateOneRequiredWithoutRolloutsNestedInput
+  scheduledBy?: Prisma.UserUpdateOneRequiredWithoutScheduledNestedInput
+  approvedBy?: Prisma.UserUpdateOneWithoutApprovedNestedInput
+  changeRequest?: Prisma.ChangeRequestUpdateOneWithoutRolloutsNestedInput
+  steps?: Prisma.RolloutStepUpdateManyWithoutRolloutNestedInput
+  guard?: Prisma.RolloutGuardUpdateOneWithoutRolloutNestedInput
+  verdict?: Prisma.RolloutVerdictUpdateOneWithoutRolloutNestedInput
+  evidence?: Prisma.RolloutEvidenceUpdateOneWithoutRolloutNestedInput
+}
+
+export type RolloutUncheckedUpdateWithoutLooksInput = {
+  id?: Prisma.StringFieldUpdateOperationsInput | string
+  flagId?: Prisma.StringFieldUpdateOperationsInput | string
+  ruleId?: Prisma.StringFieldUpdateOperationsInput | string
+  environment?: Prisma.StringFieldUpdateOperationsInput | string
+  status?: Prisma.StringFieldUpdateOperationsInput | string
+  pausedReason?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
+  nextStepAt?: Prisma.NullableDateTimeFieldUpdateOperationsInput | Date | string | null
+  scheduledById?: Prisma.StringFieldUpdateOperationsInput | string
+  approvedById?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
+  changeRequestId?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
+  createdAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
+  updatedAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
+  steps?: Prisma.RolloutStepUncheckedUpdateManyWithoutRolloutNestedInput
+  guard?: Prisma.RolloutGuardUncheckedUpdateOneWithoutRolloutNestedInput
+  verdict?: Prisma.RolloutVerdictUncheckedUpdateOneWithoutRolloutNestedInput
+  evidence?: Prisma.RolloutEvidenceUncheckedUpdateOneWithoutRolloutNestedInput
 }
 
 export type RolloutCreateManyScheduledByInput = {
@@ -1502,6 +1641,7 @@ export type RolloutUpdateWithoutScheduledByInput = {
   guard?: Prisma.RolloutGuardUpdateOneWithoutRolloutNestedInput
   verdict?: Prisma.RolloutVerdictUpdateOneWithoutRolloutNestedInput
   evidence?: Prisma.RolloutEvidenceUpdateOneWithoutRolloutNestedInput
+  looks?: Prisma.RolloutLookUpdateManyWithoutRolloutNestedInput
 }
 
 export type RolloutUncheckedUpdateWithoutScheduledByInput = {
@@ -1520,6 +1660,7 @@ export type RolloutUncheckedUpdateWithoutScheduledByInput = {
   guard?: Prisma.RolloutGuardUncheckedUpdateOneWithoutRolloutNestedInput
   verdict?: Prisma.RolloutVerdictUncheckedUpdateOneWithoutRolloutNestedInput
   evidence?: Prisma.RolloutEvidenceUncheckedUpdateOneWithoutRolloutNestedInput
+  looks?: Prisma.RolloutLookUncheckedUpdateManyWithoutRolloutNestedInput
 }
 
 export type RolloutUncheckedUpdateManyWithoutScheduledByInput = {
@@ -1552,6 +1693,7 @@ export type RolloutUpdateWithoutApprovedByInput = {
   guard?: Prisma.RolloutGuardUpdateOneWithoutRolloutNestedInput
   verdict?: Prisma.RolloutVerdictUpdateOneWithoutRolloutNestedInput
   evidence?: Prisma.RolloutEvidenceUpdateOneWithoutRolloutNestedInput
+  looks?: Prisma.RolloutLookUpdateManyWithoutRolloutNestedInput
 }
 
 export type RolloutUncheckedUpdateWithoutApprovedByInput = {
@@ -1570,6 +1712,7 @@ export type RolloutUncheckedUpdateWithoutApprovedByInput = {
   guard?: Prisma.RolloutGuardUncheckedUpdateOneWithoutRolloutNestedInput
   verdict?: Prisma.RolloutVerdictUncheckedUpdateOneWithoutRolloutNestedInput
   evidence?: Prisma.RolloutEvidenceUncheckedUpdateOneWithoutRolloutNestedInput
+  looks?: Prisma.RolloutLookUncheckedUpdateManyWithoutRolloutNestedInput
 }
 
 export type RolloutUncheckedUpdateManyWithoutApprovedByInput = {
@@ -1616,6 +1759,7 @@ export type RolloutUpdateWithoutFlagInput = {
   guard?: Prisma.RolloutGuardUpdateOneWithoutRolloutNestedInput
   verdict?: Prisma.RolloutVerdictUpdateOneWithoutRolloutNestedInput
   evidence?: Prisma.RolloutEvidenceUpdateOneWithoutRolloutNestedInput
+  looks?: Prisma.RolloutLookUpdateManyWithoutRolloutNestedInput
 }
 
 export type RolloutUncheckedUpdateWithoutFlagInput = {
@@ -1634,6 +1778,7 @@ export type RolloutUncheckedUpdateWithoutFlagInput = {
   guard?: Prisma.RolloutGuardUncheckedUpdateOneWithoutRolloutNestedInput
   verdict?: Prisma.RolloutVerdictUncheckedUpdateOneWithoutRolloutNestedInput
   evidence?: Prisma.RolloutEvidenceUncheckedUpdateOneWithoutRolloutNestedInput
+  looks?: Prisma.RolloutLookUncheckedUpdateManyWithoutRolloutNestedInput
 }
 
 export type RolloutUncheckedUpdateManyWithoutFlagInput = {
@@ -1680,6 +1825,7 @@ export type RolloutUpdateWithoutRuleInput = {
   guard?: Prisma.RolloutGuardUpdateOneWithoutRolloutNestedInput
   verdict?: Prisma.RolloutVerdictUpdateOneWithoutRolloutNestedInput
   evidence?: Prisma.RolloutEvidenceUpdateOneWithoutRolloutNestedInput
+  looks?: Prisma.RolloutLookUpdateManyWithoutRolloutNestedInput
 }
 
 export type RolloutUncheckedUpdateWithoutRuleInput = {
@@ -1698,6 +1844,7 @@ export type RolloutUncheckedUpdateWithoutRuleInput = {
   guard?: Prisma.RolloutGuardUncheckedUpdateOneWithoutRolloutNestedInput
   verdict?: Prisma.RolloutVerdictUncheckedUpdateOneWithoutRolloutNestedInput
   evidence?: Prisma.RolloutEvidenceUncheckedUpdateOneWithoutRolloutNestedInput
+  looks?: Prisma.RolloutLookUncheckedUpdateManyWithoutRolloutNestedInput
 }
 
 export type RolloutUncheckedUpdateManyWithoutRuleInput = {
@@ -1744,6 +1891,7 @@ export type RolloutUpdateWithoutChangeRequestInput = {
   guard?: Prisma.RolloutGuardUpdateOneWithoutRolloutNestedInput
   verdict?: Prisma.RolloutVerdictUpdateOneWithoutRolloutNestedInput
   evidence?: Prisma.RolloutEvidenceUpdateOneWithoutRolloutNestedInput
+  looks?: Prisma.RolloutLookUpdateManyWithoutRolloutNestedInput
 }
 
 export type RolloutUncheckedUpdateWithoutChangeRequestInput = {
@@ -1762,6 +1910,7 @@ export type RolloutUncheckedUpdateWithoutChangeRequestInput = {
   guard?: Prisma.RolloutGuardUncheckedUpdateOneWithoutRolloutNestedInput
   verdict?: Prisma.RolloutVerdictUncheckedUpdateOneWithoutRolloutNestedInput
   evidence?: Prisma.RolloutEvidenceUncheckedUpdateOneWithoutRolloutNestedInput
+  looks?: Prisma.RolloutLookUncheckedUpdateManyWithoutRolloutNestedInput
 }
 
 export type RolloutUncheckedUpdateManyWithoutChangeRequestInput = {
@@ -1785,10 +1934,12 @@ export type RolloutUncheckedUpdateManyWithoutChangeRequestInput = {
 
 export type RolloutCountOutputType = {
   steps: number
+  looks: number
 }
 
 export type RolloutCountOutputTypeSelect<ExtArgs extends runtime.Types.Extensions.InternalArgs = runtime.Types.Extensions.DefaultArgs> = {
   steps?: boolean | RolloutCountOutputTypeCountStepsArgs
+  looks?: boolean | RolloutCountOutputTypeCountLooksArgs
 }
 
 /**
@@ -1806,6 +1957,13 @@ export type RolloutCountOutputTypeDefaultArgs<ExtArgs extends runtime.Types.Exte
  */
 export type RolloutCountOutputTypeCountStepsArgs<ExtArgs extends runtime.Types.Extensions.InternalArgs = runtime.Types.Extensions.DefaultArgs> = {
   where?: Prisma.RolloutStepWhereInput
+}
+
+/**
+ * RolloutCountOutputType without action
+ */
+export type RolloutCountOutputTypeCountLooksArgs<ExtArgs extends runtime.Types.Extensions.InternalArgs = runtime.Types.Extensions.DefaultArgs> = {
+  where?: Prisma.RolloutLookWhereInput
 }
 
 
@@ -1831,6 +1989,7 @@ export type RolloutSelect<ExtArgs extends runtime.Types.Extensions.InternalArgs 
   guard?: boolean | Prisma.Rollout$guardArgs<ExtArgs>
   verdict?: boolean | Prisma.Rollout$verdictArgs<ExtArgs>
   evidence?: boolean | Prisma.Rollout$evidenceArgs<ExtArgs>
+  looks?: boolean | Prisma.Rollout$looksArgs<ExtArgs>
   _count?: boolean | Prisma.RolloutCountOutputTypeDefaultArgs<ExtArgs>
 }, ExtArgs["result"]["rollout"]>
 
@@ -1900,6 +2059,7 @@ export type RolloutInclude<ExtArgs extends runtime.Types.Extensions.InternalArgs
   guard?: boolean | Prisma.Rollout$guardArgs<ExtArgs>
   verdict?: boolean | Prisma.Rollout$verdictArgs<ExtArgs>
   evidence?: boolean | Prisma.Rollout$evidenceArgs<ExtArgs>
+  looks?: boolean | Prisma.Rollout$looksArgs<ExtArgs>
   _count?: boolean | Prisma.RolloutCountOutputTypeDefaultArgs<ExtArgs>
 }
 export type RolloutIncludeCreateManyAndReturn<ExtArgs extends runtime.Types.Extensions.InternalArgs = runtime.Types.Extensions.DefaultArgs> = {
@@ -1929,6 +2089,7 @@ export type $RolloutPayload<ExtArgs extends runtime.Types.Extensions.InternalArg
     guard: Prisma.$RolloutGuardPayload<ExtArgs> | null
     verdict: Prisma.$RolloutVerdictPayload<ExtArgs> | null
     evidence: Prisma.$RolloutEvidencePayload<ExtArgs> | null
+    looks: Prisma.$RolloutLookPayload<ExtArgs>[]
   }
   scalars: runtime.Types.Extensions.GetPayloadResult<{
     id: string
@@ -2352,6 +2513,7 @@ export interface Prisma__RolloutClient<T, Null = never, ExtArgs extends runtime.
   guard<T extends Prisma.Rollout$guardArgs<ExtArgs> = {}>(args?: Prisma.Subset<T, Prisma.Rollout$guardArgs<ExtArgs>>): Prisma.Prisma__RolloutGuardClient<runtime.Types.Result.GetResult<Prisma.$RolloutGuardPayload<ExtArgs>, T, "findUniqueOrThrow", GlobalOmitOptions> | null, null, ExtArgs, GlobalOmitOptions>
   verdict<T extends Prisma.Rollout$verdictArgs<ExtArgs> = {}>(args?: Prisma.Subset<T, Prisma.Rollout$verdictArgs<ExtArgs>>): Prisma.Prisma__RolloutVerdictClient<runtime.Types.Result.GetResult<Prisma.$RolloutVerdictPayload<ExtArgs>, T, "findUniqueOrThrow", GlobalOmitOptions> | null, null, ExtArgs, GlobalOmitOptions>
   evidence<T extends Prisma.Rollout$evidenceArgs<ExtArgs> = {}>(args?: Prisma.Subset<T, Prisma.Rollout$evidenceArgs<ExtArgs>>): Prisma.Prisma__RolloutEvidenceClient<runtime.Types.Result.GetResult<Prisma.$RolloutEvidencePayload<ExtArgs>, T, "findUniqueOrThrow", GlobalOmitOptions> | null, null, ExtArgs, GlobalOmitOptions>
+  looks<T extends Prisma.Rollout$looksArgs<ExtArgs> = {}>(args?: Prisma.Subset<T, Prisma.Rollout$looksArgs<ExtArgs>>): Prisma.PrismaPromise<runtime.Types.Result.GetResult<Prisma.$RolloutLookPayload<ExtArgs>, T, "findMany", GlobalOmitOptions> | Null>
   /**
    * Attaches callbacks for the resolution and/or rejection of the Promise.
    * @param onfulfilled The callback to execute when the Promise is resolved.
@@ -2910,6 +3072,30 @@ export type Rollout$evidenceArgs<ExtArgs extends runtime.Types.Extensions.Intern
    */
   include?: Prisma.RolloutEvidenceInclude<ExtArgs> | null
   where?: Prisma.RolloutEvidenceWhereInput
+}
+
+/**
+ * Rollout.looks
+ */
+export type Rollout$looksArgs<ExtArgs extends runtime.Types.Extensions.InternalArgs = runtime.Types.Extensions.DefaultArgs> = {
+  /**
+   * Select specific fields to fetch from the RolloutLook
+   */
+  select?: Prisma.RolloutLookSelect<ExtArgs> | null
+  /**
+   * Omit specific fields from the RolloutLook
+   */
+  omit?: Prisma.RolloutLookOmit<ExtArgs> | null
+  /**
+   * Choose, which related nodes to fetch as well
+   */
+  include?: Prisma.RolloutLookInclude<ExtArgs> | null
+  where?: Prisma.RolloutLookWhereInput
+  orderBy?: Prisma.RolloutLookOrderByWithRelationInput | Prisma.RolloutLookOrderByWithRelationInput[]
+  cursor?: Prisma.RolloutLookWhereUniqueInput
+  take?: number
+  skip?: number
+  distinct?: Prisma.RolloutLookScalarFieldEnum | Prisma.RolloutLookScalarFieldEnum[]
 }
 
 /**

@@ -230,8 +230,15 @@ export type UserWhereInput = {
   reviewed?: Prisma.ChangeRequestListRelationFilter
   scheduled?: Prisma.RolloutListRelationFilter
   approved?: Prisma.RolloutListRelationFilter
+  releases?: Prisma.ReleaseListRelationFilter
   operations?: Prisma.PersistedOperationListRelationFilter
   disturbances?: Prisma.ExperimentDisturbanceListRelationFilter
+  flagVersions?: Prisma.FlagVersionListRelationFilter
+  segmentsCreated?: Prisma.SegmentListRelationFilter
+  segmentsUpdated?: Prisma.SegmentListRelationFilter
+  policiesSet?: Prisma.ReleasePolicyListRelationFilter
+  policiesProposed?: Prisma.ReleasePolicyListRelationFilter
+  webhooks?: Prisma.WebhookListRelationFilter
 }
 
 export type UserOrderByWithRelationInput = {
@@ -253,8 +260,15 @@ export type UserOrderByWithRelationInput = {
   reviewed?: Prisma.ChangeRequestOrderByRelationAggregateInput
   scheduled?: Prisma.RolloutOrderByRelationAggregateInput
   approved?: Prisma.RolloutOrderByRelationAggregateInput
+  releases?: Prisma.ReleaseOrderByRelationAggregateInput
   operations?: Prisma.PersistedOperationOrderByRelationAggregateInput
   disturbances?: Prisma.ExperimentDisturbanceOrderByRelationAggregateInput
+  flagVersions?: Prisma.FlagVersionOrderByRelationAggregateInput
+  segmentsCreated?: Prisma.SegmentOrderByRelationAggregateInput
+  segmentsUpdated?: Prisma.SegmentOrderByRelationAggregateInput
+  policiesSet?: Prisma.ReleasePolicyOrderByRelationAggregateInput
+  policiesProposed?: Prisma.ReleasePolicyOrderByRelationAggregateInput
+  webhooks?: Prisma.WebhookOrderByRelationAggregateInput
 }
 
 export type UserWhereUniqueInput = Prisma.AtLeast<{
@@ -279,8 +293,15 @@ export type UserWhereUniqueInput = Prisma.AtLeast<{
   reviewed?: Prisma.ChangeRequestListRelationFilter
   scheduled?: Prisma.RolloutListRelationFilter
   approved?: Prisma.RolloutListRelationFilter
+  releases?: Prisma.ReleaseListRelationFilter
   operations?: Prisma.PersistedOperationListRelationFilter
   disturbances?: Prisma.ExperimentDisturbanceListRelationFilter
+  flagVersions?: Prisma.FlagVersionListRelationFilter
+  segmentsCreated?: Prisma.SegmentListRelationFilter
+  segmentsUpdated?: Prisma.SegmentListRelationFilter
+  policiesSet?: Prisma.ReleasePolicyListRelationFilter
+  policiesProposed?: Prisma.ReleasePolicyListRelationFilter
+  webhooks?: Prisma.WebhookListRelationFilter
 }, "id" | "email">
 
 export type UserOrderByWithAggregationInput = {
@@ -334,8 +355,15 @@ export type UserCreateInput = {
   reviewed?: Prisma.ChangeRequestCreateNestedManyWithoutReviewedByInput
   scheduled?: Prisma.RolloutCreateNestedManyWithoutScheduledByInput
   approved?: Prisma.RolloutCreateNestedManyWithoutApprovedByInput
+  releases?: Prisma.ReleaseCreateNestedManyWithoutStartedByInput
   operations?: Prisma.PersistedOperationCreateNestedManyWithoutCreatedByInput
   disturbances?: Prisma.ExperimentDisturbanceCreateNestedManyWithoutUserInput
+  flagVersions?: Prisma.FlagVersionCreateNestedManyWithoutCreatedByInput
+  segmentsCreated?: Prisma.SegmentCreateNestedManyWithoutCreatedByInput
+  segmentsUpdated?: Prisma.SegmentCreateNestedManyWithoutUpdatedByInput
+  policiesSet?: Prisma.ReleasePolicyCreateNestedManyWithoutUpdatedByInput
+  policiesProposed?: Prisma.ReleasePolicyCreateNestedManyWithoutProposedByInput
+  webhooks?: Prisma.WebhookCreateNestedManyWithoutCreatedByInput
 }
 
 export type UserUncheckedCreateInput = {
@@ -357,8 +385,15 @@ export type UserUncheckedCreateInput = {
   reviewed?: Prisma.ChangeRequestUncheckedCreateNestedManyWithoutReviewedByInput
   scheduled?: Prisma.RolloutUncheckedCreateNestedManyWithoutScheduledByInput
   approved?: Prisma.RolloutUncheckedCreateNestedManyWithoutApprovedByInput
+  releases?: Prisma.ReleaseUncheckedCreateNestedManyWithoutStartedByInput
   operations?: Prisma.PersistedOperationUncheckedCreateNestedManyWithoutCreatedByInput
   disturbances?: Prisma.ExperimentDisturbanceUncheckedCreateNestedManyWithoutUserInput
+  flagVersions?: Prisma.FlagVersionUncheckedCreateNestedManyWithoutCreatedByInput
+  segmentsCreated?: Prisma.SegmentUncheckedCreateNestedManyWithoutCreatedByInput
+  segmentsUpdated?: Prisma.SegmentUncheckedCreateNestedManyWithoutUpdatedByInput
+  policiesSet?: Prisma.ReleasePolicyUncheckedCreateNestedManyWithoutUpdatedByInput
+  policiesProposed?: Prisma.ReleasePolicyUncheckedCreateNestedManyWithoutProposedByInput
+  webhooks?: Prisma.WebhookUncheckedCreateNestedManyWithoutCreatedByInput
 }
 
 export type UserUpdateInput = {
@@ -380,8 +415,15 @@ export type UserUpdateInput = {
   reviewed?: Prisma.ChangeRequestUpdateManyWithoutReviewedByNestedInput
   scheduled?: Prisma.RolloutUpdateManyWithoutScheduledByNestedInput
   approved?: Prisma.RolloutUpdateManyWithoutApprovedByNestedInput
+  releases?: Prisma.ReleaseUpdateManyWithoutStartedByNestedInput
   operations?: Prisma.PersistedOperationUpdateManyWithoutCreatedByNestedInput
   disturbances?: Prisma.ExperimentDisturbanceUpdateManyWithoutUserNestedInput
+  flagVersions?: Prisma.FlagVersionUpdateManyWithoutCreatedByNestedInput
+  segmentsCreated?: Prisma.SegmentUpdateManyWithoutCreatedByNestedInput
+  segmentsUpdated?: Prisma.SegmentUpdateManyWithoutUpdatedByNestedInput
+  policiesSet?: Prisma.ReleasePolicyUpdateManyWithoutUpdatedByNestedInput
+  policiesProposed?: Prisma.ReleasePolicyUpdateManyWithoutProposedByNestedInput
+  webhooks?: Prisma.WebhookUpdateManyWithoutCreatedByNestedInput
 }
 
 export type UserUncheckedUpdateInput = {
@@ -403,8 +445,15 @@ export type UserUncheckedUpdateInput = {
   reviewed?: Prisma.ChangeRequestUncheckedUpdateManyWithoutReviewedByNestedInput
   scheduled?: Prisma.RolloutUncheckedUpdateManyWithoutScheduledByNestedInput
   approved?: Prisma.RolloutUncheckedUpdateManyWithoutApprovedByNestedInput
+  releases?: Prisma.ReleaseUncheckedUpdateManyWithoutStartedByNestedInput
   operations?: Prisma.PersistedOperationUncheckedUpdateManyWithoutCreatedByNestedInput
   disturbances?: Prisma.ExperimentDisturbanceUncheckedUpdateManyWithoutUserNestedInput
+  flagVersions?: Prisma.FlagVersionUncheckedUpdateManyWithoutCreatedByNestedInput
+  segmentsCreated?: Prisma.SegmentUncheckedUpdateManyWithoutCreatedByNestedInput
+  segmentsUpdated?: Prisma.SegmentUncheckedUpdateManyWithoutUpdatedByNestedInput
+  policiesSet?: Prisma.ReleasePolicyUncheckedUpdateManyWithoutUpdatedByNestedInput
+  policiesProposed?: Prisma.ReleasePolicyUncheckedUpdateManyWithoutProposedByNestedInput
+  webhooks?: Prisma.WebhookUncheckedUpdateManyWithoutCreatedByNestedInput
 }
 
 export type UserCreateManyInput = {
@@ -611,6 +660,102 @@ export type UserUpdateOneWithoutOperationsNestedInput = {
   update?: Prisma.XOR<Prisma.XOR<Prisma.UserUpdateToOneWithWhereWithoutOperationsInput, Prisma.UserUpdateWithoutOperationsInput>, Prisma.UserUncheckedUpdateWithoutOperationsInput>
 }
 
+export type UserCreateNestedOneWithoutWebhooksInput = {
+  create?: Prisma.XOR<Prisma.UserCreateWithoutWebhooksInput, Prisma.UserUncheckedCreateWithoutWebhooksInput>
+  connectOrCreate?: Prisma.UserCreateOrConnectWithoutWebhooksInput
+  connect?: Prisma.UserWhereUniqueInput
+}
+
+export type UserUpdateOneWithoutWebhooksNestedInput = {
+  create?: Prisma.XOR<Prisma.UserCreateWithoutWebhooksInput, Prisma.UserUncheckedCreateWithoutWebhooksInput>
+  connectOrCreate?: Prisma.UserCreateOrConnectWithoutWebhooksInput
+  upsert?: Prisma.UserUpsertWithoutWebhooksInput
+  disconnect?: Prisma.UserWhereInput | boolean
+  delete?: Prisma.UserWhereInput | boolean
+  connect?: Prisma.UserWhereUniqueInput
+  update?: Prisma.XOR<Prisma.XOR<Prisma.UserUpdateToOneWithWhereWithoutWebhooksInput, Prisma.UserUpdateWithoutWebhooksInput>, Prisma.UserUncheckedUpdateWithoutWebhooksInput>
+}
+
+export type UserCreateNestedOneWithoutPoliciesSetInput = {
+  create?: Prisma.XOR<Prisma.UserCreateWithoutPoliciesSetInput, Prisma.UserUncheckedCreateWithoutPoliciesSetInput>
+  connectOrCreate?: Prisma.UserCreateOrConnectWithoutPoliciesSetInput
+  connect?: Prisma.UserWhereUniqueInput
+}
+
+export type UserCreateNestedOneWithoutPoliciesProposedInput = {
+  create?: Prisma.XOR<Prisma.UserCreateWithoutPoliciesProposedInput, Prisma.UserUncheckedCreateWithoutPoliciesProposedInput>
+  connectOrCreate?: Prisma.UserCreateOrConnectWithoutPoliciesProposedInput
+  connect?: Prisma.UserWhereUniqueInput
+}
+
+export type UserUpdateOneWithoutPoliciesSetNestedInput = {
+  create?: Prisma.XOR<Prisma.UserCreateWithoutPoliciesSetInput, Prisma.UserUncheckedCreateWithoutPoliciesSetInput>
+  connectOrCreate?: Prisma.UserCreateOrConnectWithoutPoliciesSetInput
+  upsert?: Prisma.UserUpsertWithoutPoliciesSetInput
+  disconnect?: Prisma.UserWhereInput | boolean
+  delete?: Prisma.UserWhereInput | boolean
+  connect?: Prisma.UserWhereUniqueInput
+  update?: Prisma.XOR<Prisma.XOR<Prisma.UserUpdateToOneWithWhereWithoutPoliciesSetInput, Prisma.UserUpdateWithoutPoliciesSetInput>, Prisma.UserUncheckedUpdateWithoutPoliciesSetInput>
+}
+
+export type UserUpdateOneWithoutPoliciesProposedNestedInput = {
+  create?: Prisma.XOR<Prisma.UserCreateWithoutPoliciesProposedInput, Prisma.UserUncheckedCreateWithoutPoliciesProposedInput>
+  connectOrCreate?: Prisma.UserCreateOrConnectWithoutPoliciesProposedInput
+  upsert?: Prisma.UserUpsertWithoutPoliciesProposedInput
+  disconnect?: Prisma.UserWhereInput | boolean
+  delete?: Prisma.UserWhereInput | boolean
+  connect?: Prisma.UserWhereUniqueInput
+  update?: Prisma.XOR<Prisma.XOR<Prisma.UserUpdateToOneWithWhereWithoutPoliciesProposedInput, Prisma.UserUpdateWithoutPoliciesProposedInput>, Prisma.UserUncheckedUpdateWithoutPoliciesProposedInput>
+}
+
+export type UserCreateNestedOneWithoutSegmentsCreatedInput = {
+  create?: Prisma.XOR<Prisma.UserCreateWithoutSegmentsCreatedInput, Prisma.UserUncheckedCreateWithoutSegmentsCreatedInput>
+  connectOrCreate?: Prisma.UserCreateOrConnectWithoutSegmentsCreatedInput
+  connect?: Prisma.UserWhereUniqueInput
+}
+
+export type UserCreateNestedOneWithoutSegmentsUpdatedInput = {
+  create?: Prisma.XOR<Prisma.UserCreateWithoutSegmentsUpdatedInput, Prisma.UserUncheckedCreateWithoutSegmentsUpdatedInput>
+  connectOrCreate?: Prisma.UserCreateOrConnectWithoutSegmentsUpdatedInput
+  connect?: Prisma.UserWhereUniqueInput
+}
+
+export type UserUpdateOneWithoutSegmentsCreatedNestedInput = {
+  create?: Prisma.XOR<Prisma.UserCreateWithoutSegmentsCreatedInput, Prisma.UserUncheckedCreateWithoutSegmentsCreatedInput>
+  connectOrCreate?: Prisma.UserCreateOrConnectWithoutSegmentsCreatedInput
+  upsert?: Prisma.UserUpsertWithoutSegmentsCreatedInput
+  disconnect?: Prisma.UserWhereInput | boolean
+  delete?: Prisma.UserWhereInput | boolean
+  connect?: Prisma.UserWhereUniqueInput
+  update?: Prisma.XOR<Prisma.XOR<Prisma.UserUpdateToOneWithWhereWithoutSegmentsCreatedInput, Prisma.UserUpdateWithoutSegmentsCreatedInput>, Prisma.UserUncheckedUpdateWithoutSegmentsCreatedInput>
+}
+
+export type UserUpdateOneWithoutSegmentsUpdatedNestedInput = {
+  create?: Prisma.XOR<Prisma.UserCreateWithoutSegmentsUpdatedInput, Prisma.UserUncheckedCreateWithoutSegmentsUpdatedInput>
+  connectOrCreate?: Prisma.UserCreateOrConnectWithoutSegmentsUpdatedInput
+  upsert?: Prisma.UserUpsertWithoutSegmentsUpdatedInput
+  disconnect?: Prisma.UserWhereInput | boolean
+  delete?: Prisma.UserWhereInput | boolean
+  connect?: Prisma.UserWhereUniqueInput
+  update?: Prisma.XOR<Prisma.XOR<Prisma.UserUpdateToOneWithWhereWithoutSegmentsUpdatedInput, Prisma.UserUpdateWithoutSegmentsUpdatedInput>, Prisma.UserUncheckedUpdateWithoutSegmentsUpdatedInput>
+}
+
+export type UserCreateNestedOneWithoutFlagVersionsInput = {
+  create?: Prisma.XOR<Prisma.UserCreateWithoutFlagVersionsInput, Prisma.UserUncheckedCreateWithoutFlagVersionsInput>
+  connectOrCreate?: Prisma.UserCreateOrConnectWithoutFlagVersionsInput
+  connect?: Prisma.UserWhereUniqueInput
+}
+
+export type UserUpdateOneWithoutFlagVersionsNestedInput = {
+  create?: Prisma.XOR<Prisma.UserCreateWithoutFlagVersionsInput, Prisma.UserUncheckedCreateWithoutFlagVersionsInput>
+  connectOrCreate?: Prisma.UserCreateOrConnectWithoutFlagVersionsInput
+  upsert?: Prisma.UserUpsertWithoutFlagVersionsInput
+  disconnect?: Prisma.UserWhereInput | boolean
+  delete?: Prisma.UserWhereInput | boolean
+  connect?: Prisma.UserWhereUniqueInput
+  update?: Prisma.XOR<Prisma.XOR<Prisma.UserUpdateToOneWithWhereWithoutFlagVersionsInput, Prisma.UserUpdateWithoutFlagVersionsInput>, Prisma.UserUncheckedUpdateWithoutFlagVersionsInput>
+}
+
 export type UserCreateNestedOneWithoutRequestedInput = {
   create?: Prisma.XOR<Prisma.UserCreateWithoutRequestedInput, Prisma.UserUncheckedCreateWithoutRequestedInput>
   connectOrCreate?: Prisma.UserCreateOrConnectWithoutRequestedInput
@@ -639,6 +784,22 @@ export type UserUpdateOneWithoutReviewedNestedInput = {
   delete?: Prisma.UserWhereInput | boolean
   connect?: Prisma.UserWhereUniqueInput
   update?: Prisma.XOR<Prisma.XOR<Prisma.UserUpdateToOneWithWhereWithoutReviewedInput, Prisma.UserUpdateWithoutReviewedInput>, Prisma.UserUncheckedUpdateWithoutReviewedInput>
+}
+
+export type UserCreateNestedOneWithoutReleasesInput = {
+  create?: Prisma.XOR<Prisma.UserCreateWithoutReleasesInput, Prisma.UserUncheckedCreateWithoutReleasesInput>
+  connectOrCreate?: Prisma.UserCreateOrConnectWithoutReleasesInput
+  connect?: Prisma.UserWhereUniqueInput
+}
+
+export type UserUpdateOneWithoutReleasesNestedInput = {
+  create?: Prisma.XOR<Prisma.UserCreateWithoutReleasesInput, Prisma.UserUncheckedCreateWithoutReleasesInput>
+  connectOrCreate?: Prisma.UserCreateOrConnectWithoutReleasesInput
+  upsert?: Prisma.UserUpsertWithoutReleasesInput
+  disconnect?: Prisma.UserWhereInput | boolean
+  delete?: Prisma.UserWhereInput | boolean
+  connect?: Prisma.UserWhereUniqueInput
+  update?: Prisma.XOR<Prisma.XOR<Prisma.UserUpdateToOneWithWhereWithoutReleasesInput, Prisma.UserUpdateWithoutReleasesInput>, Prisma.UserUncheckedUpdateWithoutReleasesInput>
 }
 
 export type UserCreateNestedOneWithoutScheduledInput = {
@@ -689,8 +850,15 @@ export type UserCreateWithoutCreatedFlagsInput = {
   reviewed?: Prisma.ChangeRequestCreateNestedManyWithoutReviewedByInput
   scheduled?: Prisma.RolloutCreateNestedManyWithoutScheduledByInput
   approved?: Prisma.RolloutCreateNestedManyWithoutApprovedByInput
+  releases?: Prisma.ReleaseCreateNestedManyWithoutStartedByInput
   operations?: Prisma.PersistedOperationCreateNestedManyWithoutCreatedByInput
   disturbances?: Prisma.ExperimentDisturbanceCreateNestedManyWithoutUserInput
+  flagVersions?: Prisma.FlagVersionCreateNestedManyWithoutCreatedByInput
+  segmentsCreated?: Prisma.SegmentCreateNestedManyWithoutCreatedByInput
+  segmentsUpdated?: Prisma.SegmentCreateNestedManyWithoutUpdatedByInput
+  policiesSet?: Prisma.ReleasePolicyCreateNestedManyWithoutUpdatedByInput
+  policiesProposed?: Prisma.ReleasePolicyCreateNestedManyWithoutProposedByInput
+  webhooks?: Prisma.WebhookCreateNestedManyWithoutCreatedByInput
 }
 
 export type UserUncheckedCreateWithoutCreatedFlagsInput = {
@@ -711,8 +879,15 @@ export type UserUncheckedCreateWithoutCreatedFlagsInput = {
   reviewed?: Prisma.ChangeRequestUncheckedCreateNestedManyWithoutReviewedByInput
   scheduled?: Prisma.RolloutUncheckedCreateNestedManyWithoutScheduledByInput
   approved?: Prisma.RolloutUncheckedCreateNestedManyWithoutApprovedByInput
+  releases?: Prisma.ReleaseUncheckedCreateNestedManyWithoutStartedByInput
   operations?: Prisma.PersistedOperationUncheckedCreateNestedManyWithoutCreatedByInput
   disturbances?: Prisma.ExperimentDisturbanceUncheckedCreateNestedManyWithoutUserInput
+  flagVersions?: Prisma.FlagVersionUncheckedCreateNestedManyWithoutCreatedByInput
+  segmentsCreated?: Prisma.SegmentUncheckedCreateNestedManyWithoutCreatedByInput
+  segmentsUpdated?: Prisma.SegmentUncheckedCreateNestedManyWithoutUpdatedByInput
+  policiesSet?: Prisma.ReleasePolicyUncheckedCreateNestedManyWithoutUpdatedByInput
+  policiesProposed?: Prisma.ReleasePolicyUncheckedCreateNestedManyWithoutProposedByInput
+  webhooks?: Prisma.WebhookUncheckedCreateNestedManyWithoutCreatedByInput
 }
 
 export type UserCreateOrConnectWithoutCreatedFlagsInput = {
@@ -738,8 +913,15 @@ export type UserCreateWithoutUpdatedFlagsInput = {
   reviewed?: Prisma.ChangeRequestCreateNestedManyWithoutReviewedByInput
   scheduled?: Prisma.RolloutCreateNestedManyWithoutScheduledByInput
   approved?: Prisma.RolloutCreateNestedManyWithoutApprovedByInput
+  releases?: Prisma.ReleaseCreateNestedManyWithoutStartedByInput
   operations?: Prisma.PersistedOperationCreateNestedManyWithoutCreatedByInput
   disturbances?: Prisma.ExperimentDisturbanceCreateNestedManyWithoutUserInput
+  flagVersions?: Prisma.FlagVersionCreateNestedManyWithoutCreatedByInput
+  segmentsCreated?: Prisma.SegmentCreateNestedManyWithoutCreatedByInput
+  segmentsUpdated?: Prisma.SegmentCreateNestedManyWithoutUpdatedByInput
+  policiesSet?: Prisma.ReleasePolicyCreateNestedManyWithoutUpdatedByInput
+  policiesProposed?: Prisma.ReleasePolicyCreateNestedManyWithoutProposedByInput
+  webhooks?: Prisma.WebhookCreateNestedManyWithoutCreatedByInput
 }
 
 export type UserUncheckedCreateWithoutUpdatedFlagsInput = {
@@ -760,8 +942,15 @@ export type UserUncheckedCreateWithoutUpdatedFlagsInput = {
   reviewed?: Prisma.ChangeRequestUncheckedCreateNestedManyWithoutReviewedByInput
   scheduled?: Prisma.RolloutUncheckedCreateNestedManyWithoutScheduledByInput
   approved?: Prisma.RolloutUncheckedCreateNestedManyWithoutApprovedByInput
+  releases?: Prisma.ReleaseUncheckedCreateNestedManyWithoutStartedByInput
   operations?: Prisma.PersistedOperationUncheckedCreateNestedManyWithoutCreatedByInput
   disturbances?: Prisma.ExperimentDisturbanceUncheckedCreateNestedManyWithoutUserInput
+  flagVersions?: Prisma.FlagVersionUncheckedCreateNestedManyWithoutCreatedByInput
+  segmentsCreated?: Prisma.SegmentUncheckedCreateNestedManyWithoutCreatedByInput
+  segmentsUpdated?: Prisma.SegmentUncheckedCreateNestedManyWithoutUpdatedByInput
+  policiesSet?: Prisma.ReleasePolicyUncheckedCreateNestedManyWithoutUpdatedByInput
+  policiesProposed?: Prisma.ReleasePolicyUncheckedCreateNestedManyWithoutProposedByInput
+  webhooks?: Prisma.WebhookUncheckedCreateNestedManyWithoutCreatedByInput
 }
 
 export type UserCreateOrConnectWithoutUpdatedFlagsInput = {
@@ -798,8 +987,15 @@ export type UserUpdateWithoutCreatedFlagsInput = {
   reviewed?: Prisma.ChangeRequestUpdateManyWithoutReviewedByNestedInput
   scheduled?: Prisma.RolloutUpdateManyWithoutScheduledByNestedInput
   approved?: Prisma.RolloutUpdateManyWithoutApprovedByNestedInput
+  releases?: Prisma.ReleaseUpdateManyWithoutStartedByNestedInput
   operations?: Prisma.PersistedOperationUpdateManyWithoutCreatedByNestedInput
   disturbances?: Prisma.ExperimentDisturbanceUpdateManyWithoutUserNestedInput
+  flagVersions?: Prisma.FlagVersionUpdateManyWithoutCreatedByNestedInput
+  segmentsCreated?: Prisma.SegmentUpdateManyWithoutCreatedByNestedInput
+  segmentsUpdated?: Prisma.SegmentUpdateManyWithoutUpdatedByNestedInput
+  policiesSet?: Prisma.ReleasePolicyUpdateManyWithoutUpdatedByNestedInput
+  policiesProposed?: Prisma.ReleasePolicyUpdateManyWithoutProposedByNestedInput
+  webhooks?: Prisma.WebhookUpdateManyWithoutCreatedByNestedInput
 }
 
 export type UserUncheckedUpdateWithoutCreatedFlagsInput = {
@@ -820,8 +1016,15 @@ export type UserUncheckedUpdateWithoutCreatedFlagsInput = {
   reviewed?: Prisma.ChangeRequestUncheckedUpdateManyWithoutReviewedByNestedInput
   scheduled?: Prisma.RolloutUncheckedUpdateManyWithoutScheduledByNestedInput
   approved?: Prisma.RolloutUncheckedUpdateManyWithoutApprovedByNestedInput
+  releases?: Prisma.ReleaseUncheckedUpdateManyWithoutStartedByNestedInput
   operations?: Prisma.PersistedOperationUncheckedUpdateManyWithoutCreatedByNestedInput
   disturbances?: Prisma.ExperimentDisturbanceUncheckedUpdateManyWithoutUserNestedInput
+  flagVersions?: Prisma.FlagVersionUncheckedUpdateManyWithoutCreatedByNestedInput
+  segmentsCreated?: Prisma.SegmentUncheckedUpdateManyWithoutCreatedByNestedInput
+  segmentsUpdated?: Prisma.SegmentUncheckedUpdateManyWithoutUpdatedByNestedInput
+  policiesSet?: Prisma.ReleasePolicyUncheckedUpdateManyWithoutUpdatedByNestedInput
+  policiesProposed?: Prisma.ReleasePolicyUncheckedUpdateManyWithoutProposedByNestedInput
+  webhooks?: Prisma.WebhookUncheckedUpdateManyWithoutCreatedByNestedInput
 }
 
 export type UserUpsertWithoutUpdatedFlagsInput = {
@@ -853,8 +1056,15 @@ export type UserUpdateWithoutUpdatedFlagsInput = {
   reviewed?: Prisma.ChangeRequestUpdateManyWithoutReviewedByNestedInput
   scheduled?: Prisma.RolloutUpdateManyWithoutScheduledByNestedInput
   approved?: Prisma.RolloutUpdateManyWithoutApprovedByNestedInput
+  releases?: Prisma.ReleaseUpdateManyWithoutStartedByNestedInput
   operations?: Prisma.PersistedOperationUpdateManyWithoutCreatedByNestedInput
   disturbances?: Prisma.ExperimentDisturbanceUpdateManyWithoutUserNestedInput
+  flagVersions?: Prisma.FlagVersionUpdateManyWithoutCreatedByNestedInput
+  segmentsCreated?: Prisma.SegmentUpdateManyWithoutCreatedByNestedInput
+  segmentsUpdated?: Prisma.SegmentUpdateManyWithoutUpdatedByNestedInput
+  policiesSet?: Prisma.ReleasePolicyUpdateManyWithoutUpdatedByNestedInput
+  policiesProposed?: Prisma.ReleasePolicyUpdateManyWithoutProposedByNestedInput
+  webhooks?: Prisma.WebhookUpdateManyWithoutCreatedByNestedInput
 }
 
 export type UserUncheckedUpdateWithoutUpdatedFlagsInput = {
@@ -875,8 +1085,15 @@ export type UserUncheckedUpdateWithoutUpdatedFlagsInput = {
   reviewed?: Prisma.ChangeRequestUncheckedUpdateManyWithoutReviewedByNestedInput
   scheduled?: Prisma.RolloutUncheckedUpdateManyWithoutScheduledByNestedInput
   approved?: Prisma.RolloutUncheckedUpdateManyWithoutApprovedByNestedInput
+  releases?: Prisma.ReleaseUncheckedUpdateManyWithoutStartedByNestedInput
   operations?: Prisma.PersistedOperationUncheckedUpdateManyWithoutCreatedByNestedInput
   disturbances?: Prisma.ExperimentDisturbanceUncheckedUpdateManyWithoutUserNestedInput
+  flagVersions?: Prisma.FlagVersionUncheckedUpdateManyWithoutCreatedByNestedInput
+  segmentsCreated?: Prisma.SegmentUncheckedUpdateManyWithoutCreatedByNestedInput
+  segmentsUpdated?: Prisma.SegmentUncheckedUpdateManyWithoutUpdatedByNestedInput
+  policiesSet?: Prisma.ReleasePolicyUncheckedUpdateManyWithoutUpdatedByNestedInput
+  policiesProposed?: Prisma.ReleasePolicyUncheckedUpdateManyWithoutProposedByNestedInput
+  webhooks?: Prisma.WebhookUncheckedUpdateManyWithoutCreatedByNestedInput
 }
 
 export type UserCreateWithoutAuditLogsInput = {
@@ -897,8 +1114,15 @@ export type UserCreateWithoutAuditLogsInput = {
   reviewed?: Prisma.ChangeRequestCreateNestedManyWithoutReviewedByInput
   scheduled?: Prisma.RolloutCreateNestedManyWithoutScheduledByInput
   approved?: Prisma.RolloutCreateNestedManyWithoutApprovedByInput
+  releases?: Prisma.ReleaseCreateNestedManyWithoutStartedByInput
   operations?: Prisma.PersistedOperationCreateNestedManyWithoutCreatedByInput
   disturbances?: Prisma.ExperimentDisturbanceCreateNestedManyWithoutUserInput
+  flagVersions?: Prisma.FlagVersionCreateNestedManyWithoutCreatedByInput
+  segmentsCreated?: Prisma.SegmentCreateNestedManyWithoutCreatedByInput
+  segmentsUpdated?: Prisma.SegmentCreateNestedManyWithoutUpdatedByInput
+  policiesSet?: Prisma.ReleasePolicyCreateNestedManyWithoutUpdatedByInput
+  policiesProposed?: Prisma.ReleasePolicyCreateNestedManyWithoutProposedByInput
+  webhooks?: Prisma.WebhookCreateNestedManyWithoutCreatedByInput
 }
 
 export type UserUncheckedCreateWithoutAuditLogsInput = {
@@ -919,8 +1143,15 @@ export type UserUncheckedCreateWithoutAuditLogsInput = {
   reviewed?: Prisma.ChangeRequestUncheckedCreateNestedManyWithoutReviewedByInput
   scheduled?: Prisma.RolloutUncheckedCreateNestedManyWithoutScheduledByInput
   approved?: Prisma.RolloutUncheckedCreateNestedManyWithoutApprovedByInput
+  releases?: Prisma.ReleaseUncheckedCreateNestedManyWithoutStartedByInput
   operations?: Prisma.PersistedOperationUncheckedCreateNestedManyWithoutCreatedByInput
   disturbances?: Prisma.ExperimentDisturbanceUncheckedCreateNestedManyWithoutUserInput
+  flagVersions?: Prisma.FlagVersionUncheckedCreateNestedManyWithoutCreatedByInput
+  segmentsCreated?: Prisma.SegmentUncheckedCreateNestedManyWithoutCreatedByInput
+  segmentsUpdated?: Prisma.SegmentUncheckedCreateNestedManyWithoutUpdatedByInput
+  policiesSet?: Prisma.ReleasePolicyUncheckedCreateNestedManyWithoutUpdatedByInput
+  policiesProposed?: Prisma.ReleasePolicyUncheckedCreateNestedManyWithoutProposedByInput
+  webhooks?: Prisma.WebhookUncheckedCreateNestedManyWithoutCreatedByInput
 }
 
 export type UserCreateOrConnectWithoutAuditLogsInput = {
@@ -957,8 +1188,15 @@ export type UserUpdateWithoutAuditLogsInput = {
   reviewed?: Prisma.ChangeRequestUpdateManyWithoutReviewedByNestedInput
   scheduled?: Prisma.RolloutUpdateManyWithoutScheduledByNestedInput
   approved?: Prisma.RolloutUpdateManyWithoutApprovedByNestedInput
+  releases?: Prisma.ReleaseUpdateManyWithoutStartedByNestedInput
   operations?: Prisma.PersistedOperationUpdateManyWithoutCreatedByNestedInput
   disturbances?: Prisma.ExperimentDisturbanceUpdateManyWithoutUserNestedInput
+  flagVersions?: Prisma.FlagVersionUpdateManyWithoutCreatedByNestedInput
+  segmentsCreated?: Prisma.SegmentUpdateManyWithoutCreatedByNestedInput
+  segmentsUpdated?: Prisma.SegmentUpdateManyWithoutUpdatedByNestedInput
+  policiesSet?: Prisma.ReleasePolicyUpdateManyWithoutUpdatedByNestedInput
+  policiesProposed?: Prisma.ReleasePolicyUpdateManyWithoutProposedByNestedInput
+  webhooks?: Prisma.WebhookUpdateManyWithoutCreatedByNestedInput
 }
 
 export type UserUncheckedUpdateWithoutAuditLogsInput = {
@@ -979,8 +1217,15 @@ export type UserUncheckedUpdateWithoutAuditLogsInput = {
   reviewed?: Prisma.ChangeRequestUncheckedUpdateManyWithoutReviewedByNestedInput
   scheduled?: Prisma.RolloutUncheckedUpdateManyWithoutScheduledByNestedInput
   approved?: Prisma.RolloutUncheckedUpdateManyWithoutApprovedByNestedInput
+  releases?: Prisma.ReleaseUncheckedUpdateManyWithoutStartedByNestedInput
   operations?: Prisma.PersistedOperationUncheckedUpdateManyWithoutCreatedByNestedInput
   disturbances?: Prisma.ExperimentDisturbanceUncheckedUpdateManyWithoutUserNestedInput
+  flagVersions?: Prisma.FlagVersionUncheckedUpdateManyWithoutCreatedByNestedInput
+  segmentsCreated?: Prisma.SegmentUncheckedUpdateManyWithoutCreatedByNestedInput
+  segmentsUpdated?: Prisma.SegmentUncheckedUpdateManyWithoutUpdatedByNestedInput
+  policiesSet?: Prisma.ReleasePolicyUncheckedUpdateManyWithoutUpdatedByNestedInput
+  policiesProposed?: Prisma.ReleasePolicyUncheckedUpdateManyWithoutProposedByNestedInput
+  webhooks?: Prisma.WebhookUncheckedUpdateManyWithoutCreatedByNestedInput
 }
 
 export type UserCreateWithoutDisturbancesInput = {
@@ -1002,7 +1247,14 @@ export type UserCreateWithoutDisturbancesInput = {
   reviewed?: Prisma.ChangeRequestCreateNestedManyWithoutReviewedByInput
   scheduled?: Prisma.RolloutCreateNestedManyWithoutScheduledByInput
   approved?: Prisma.RolloutCreateNestedManyWithoutApprovedByInput
+  releases?: Prisma.ReleaseCreateNestedManyWithoutStartedByInput
   operations?: Prisma.PersistedOperationCreateNestedManyWithoutCreatedByInput
+  flagVersions?: Prisma.FlagVersionCreateNestedManyWithoutCreatedByInput
+  segmentsCreated?: Prisma.SegmentCreateNestedManyWithoutCreatedByInput
+  segmentsUpdated?: Prisma.SegmentCreateNestedManyWithoutUpdatedByInput
+  policiesSet?: Prisma.ReleasePolicyCreateNestedManyWithoutUpdatedByInput
+  policiesProposed?: Prisma.ReleasePolicyCreateNestedManyWithoutProposedByInput
+  webhooks?: Prisma.WebhookCreateNestedManyWithoutCreatedByInput
 }
 
 export type UserUncheckedCreateWithoutDisturbancesInput = {
@@ -1024,7 +1276,14 @@ export type UserUncheckedCreateWithoutDisturbancesInput = {
   reviewed?: Prisma.ChangeRequestUncheckedCreateNestedManyWithoutReviewedByInput
   scheduled?: Prisma.RolloutUncheckedCreateNestedManyWithoutScheduledByInput
   approved?: Prisma.RolloutUncheckedCreateNestedManyWithoutApprovedByInput
+  releases?: Prisma.ReleaseUncheckedCreateNestedManyWithoutStartedByInput
   operations?: Prisma.PersistedOperationUncheckedCreateNestedManyWithoutCreatedByInput
+  flagVersions?: Prisma.FlagVersionUncheckedCreateNestedManyWithoutCreatedByInput
+  segmentsCreated?: Prisma.SegmentUncheckedCreateNestedManyWithoutCreatedByInput
+  segmentsUpdated?: Prisma.SegmentUncheckedCreateNestedManyWithoutUpdatedByInput
+  policiesSet?: Prisma.ReleasePolicyUncheckedCreateNestedManyWithoutUpdatedByInput
+  policiesProposed?: Prisma.ReleasePolicyUncheckedCreateNestedManyWithoutProposedByInput
+  webhooks?: Prisma.WebhookUncheckedCreateNestedManyWithoutCreatedByInput
 }
 
 export type UserCreateOrConnectWithoutDisturbancesInput = {
@@ -1062,7 +1321,14 @@ export type UserUpdateWithoutDisturbancesInput = {
   reviewed?: Prisma.ChangeRequestUpdateManyWithoutReviewedByNestedInput
   scheduled?: Prisma.RolloutUpdateManyWithoutScheduledByNestedInput
   approved?: Prisma.RolloutUpdateManyWithoutApprovedByNestedInput
+  releases?: Prisma.ReleaseUpdateManyWithoutStartedByNestedInput
   operations?: Prisma.PersistedOperationUpdateManyWithoutCreatedByNestedInput
+  flagVersions?: Prisma.FlagVersionUpdateManyWithoutCreatedByNestedInput
+  segmentsCreated?: Prisma.SegmentUpdateManyWithoutCreatedByNestedInput
+  segmentsUpdated?: Prisma.SegmentUpdateManyWithoutUpdatedByNestedInput
+  policiesSet?: Prisma.ReleasePolicyUpdateManyWithoutUpdatedByNestedInput
+  policiesProposed?: Prisma.ReleasePolicyUpdateManyWithoutProposedByNestedInput
+  webhooks?: Prisma.WebhookUpdateManyWithoutCreatedByNestedInput
 }
 
 export type UserUncheckedUpdateWithoutDisturbancesInput = {
@@ -1084,7 +1350,14 @@ export type UserUncheckedUpdateWithoutDisturbancesInput = {
   reviewed?: Prisma.ChangeRequestUncheckedUpdateManyWithoutReviewedByNestedInput
   scheduled?: Prisma.RolloutUncheckedUpdateManyWithoutScheduledByNestedInput
   approved?: Prisma.RolloutUncheckedUpdateManyWithoutApprovedByNestedInput
+  releases?: Prisma.ReleaseUncheckedUpdateManyWithoutStartedByNestedInput
   operations?: Prisma.PersistedOperationUncheckedUpdateManyWithoutCreatedByNestedInput
+  flagVersions?: Prisma.FlagVersionUncheckedUpdateManyWithoutCreatedByNestedInput
+  segmentsCreated?: Prisma.SegmentUncheckedUpdateManyWithoutCreatedByNestedInput
+  segmentsUpdated?: Prisma.SegmentUncheckedUpdateManyWithoutUpdatedByNestedInput
+  policiesSet?: Prisma.ReleasePolicyUncheckedUpdateManyWithoutUpdatedByNestedInput
+  policiesProposed?: Prisma.ReleasePolicyUncheckedUpdateManyWithoutProposedByNestedInput
+  webhooks?: Prisma.WebhookUncheckedUpdateManyWithoutCreatedByNestedInput
 }
 
 export type UserCreateWithoutApiKeysInput = {
@@ -1105,8 +1378,15 @@ export type UserCreateWithoutApiKeysInput = {
   reviewed?: Prisma.ChangeRequestCreateNestedManyWithoutReviewedByInput
   scheduled?: Prisma.RolloutCreateNestedManyWithoutScheduledByInput
   approved?: Prisma.RolloutCreateNestedManyWithoutApprovedByInput
+  releases?: Prisma.ReleaseCreateNestedManyWithoutStartedByInput
   operations?: Prisma.PersistedOperationCreateNestedManyWithoutCreatedByInput
   disturbances?: Prisma.ExperimentDisturbanceCreateNestedManyWithoutUserInput
+  flagVersions?: Prisma.FlagVersionCreateNestedManyWithoutCreatedByInput
+  segmentsCreated?: Prisma.SegmentCreateNestedManyWithoutCreatedByInput
+  segmentsUpdated?: Prisma.SegmentCreateNestedManyWithoutUpdatedByInput
+  policiesSet?: Prisma.ReleasePolicyCreateNestedManyWithoutUpdatedByInput
+  policiesProposed?: Prisma.ReleasePolicyCreateNestedManyWithoutProposedByInput
+  webhooks?: Prisma.WebhookCreateNestedManyWithoutCreatedByInput
 }
 
 export type UserUncheckedCreateWithoutApiKeysInput = {
@@ -1127,8 +1407,15 @@ export type UserUncheckedCreateWithoutApiKeysInput = {
   reviewed?: Prisma.ChangeRequestUncheckedCreateNestedManyWithoutReviewedByInput
   scheduled?: Prisma.RolloutUncheckedCreateNestedManyWithoutScheduledByInput
   approved?: Prisma.RolloutUncheckedCreateNestedManyWithoutApprovedByInput
+  releases?: Prisma.ReleaseUncheckedCreateNestedManyWithoutStartedByInput
   operations?: Prisma.PersistedOperationUncheckedCreateNestedManyWithoutCreatedByInput
   disturbances?: Prisma.ExperimentDisturbanceUncheckedCreateNestedManyWithoutUserInput
+  flagVersions?: Prisma.FlagVersionUncheckedCreateNestedManyWithoutCreatedByInput
+  segmentsCreated?: Prisma.SegmentUncheckedCreateNestedManyWithoutCreatedByInput
+  segmentsUpdated?: Prisma.SegmentUncheckedCreateNestedManyWithoutUpdatedByInput
+  policiesSet?: Prisma.ReleasePolicyUncheckedCreateNestedManyWithoutUpdatedByInput
+  policiesProposed?: Prisma.ReleasePolicyUncheckedCreateNestedManyWithoutProposedByInput
+  webhooks?: Prisma.WebhookUncheckedCreateNestedManyWithoutCreatedByInput
 }
 
 export type UserCreateOrConnectWithoutApiKeysInput = {
@@ -1165,8 +1452,15 @@ export type UserUpdateWithoutApiKeysInput = {
   reviewed?: Prisma.ChangeRequestUpdateManyWithoutReviewedByNestedInput
   scheduled?: Prisma.RolloutUpdateManyWithoutScheduledByNestedInput
   approved?: Prisma.RolloutUpdateManyWithoutApprovedByNestedInput
+  releases?: Prisma.ReleaseUpdateManyWithoutStartedByNestedInput
   operations?: Prisma.PersistedOperationUpdateManyWithoutCreatedByNestedInput
   disturbances?: Prisma.ExperimentDisturbanceUpdateManyWithoutUserNestedInput
+  flagVersions?: Prisma.FlagVersionUpdateManyWithoutCreatedByNestedInput
+  segmentsCreated?: Prisma.SegmentUpdateManyWithoutCreatedByNestedInput
+  segmentsUpdated?: Prisma.SegmentUpdateManyWithoutUpdatedByNestedInput
+  policiesSet?: Prisma.ReleasePolicyUpdateManyWithoutUpdatedByNestedInput
+  policiesProposed?: Prisma.ReleasePolicyUpdateManyWithoutProposedByNestedInput
+  webhooks?: Prisma.WebhookUpdateManyWithoutCreatedByNestedInput
 }
 
 export type UserUncheckedUpdateWithoutApiKeysInput = {
@@ -1187,8 +1481,15 @@ export type UserUncheckedUpdateWithoutApiKeysInput = {
   reviewed?: Prisma.ChangeRequestUncheckedUpdateManyWithoutReviewedByNestedInput
   scheduled?: Prisma.RolloutUncheckedUpdateManyWithoutScheduledByNestedInput
   approved?: Prisma.RolloutUncheckedUpdateManyWithoutApprovedByNestedInput
+  releases?: Prisma.ReleaseUncheckedUpdateManyWithoutStartedByNestedInput
   operations?: Prisma.PersistedOperationUncheckedUpdateManyWithoutCreatedByNestedInput
   disturbances?: Prisma.ExperimentDisturbanceUncheckedUpdateManyWithoutUserNestedInput
+  flagVersions?: Prisma.FlagVersionUncheckedUpdateManyWithoutCreatedByNestedInput
+  segmentsCreated?: Prisma.SegmentUncheckedUpdateManyWithoutCreatedByNestedInput
+  segmentsUpdated?: Prisma.SegmentUncheckedUpdateManyWithoutUpdatedByNestedInput
+  policiesSet?: Prisma.ReleasePolicyUncheckedUpdateManyWithoutUpdatedByNestedInput
+  policiesProposed?: Prisma.ReleasePolicyUncheckedUpdateManyWithoutProposedByNestedInput
+  webhooks?: Prisma.WebhookUncheckedUpdateManyWithoutCreatedByNestedInput
 }
 
 export type UserCreateWithoutOperationsInput = {
@@ -1210,7 +1511,14 @@ export type UserCreateWithoutOperationsInput = {
   reviewed?: Prisma.ChangeRequestCreateNestedManyWithoutReviewedByInput
   scheduled?: Prisma.RolloutCreateNestedManyWithoutScheduledByInput
   approved?: Prisma.RolloutCreateNestedManyWithoutApprovedByInput
+  releases?: Prisma.ReleaseCreateNestedManyWithoutStartedByInput
   disturbances?: Prisma.ExperimentDisturbanceCreateNestedManyWithoutUserInput
+  flagVersions?: Prisma.FlagVersionCreateNestedManyWithoutCreatedByInput
+  segmentsCreated?: Prisma.SegmentCreateNestedManyWithoutCreatedByInput
+  segmentsUpdated?: Prisma.SegmentCreateNestedManyWithoutUpdatedByInput
+  policiesSet?: Prisma.ReleasePolicyCreateNestedManyWithoutUpdatedByInput
+  policiesProposed?: Prisma.ReleasePolicyCreateNestedManyWithoutProposedByInput
+  webhooks?: Prisma.WebhookCreateNestedManyWithoutCreatedByInput
 }
 
 export type UserUncheckedCreateWithoutOperationsInput = {
@@ -1232,7 +1540,14 @@ export type UserUncheckedCreateWithoutOperationsInput = {
   reviewed?: Prisma.ChangeRequestUncheckedCreateNestedManyWithoutReviewedByInput
   scheduled?: Prisma.RolloutUncheckedCreateNestedManyWithoutScheduledByInput
   approved?: Prisma.RolloutUncheckedCreateNestedManyWithoutApprovedByInput
+  releases?: Prisma.ReleaseUncheckedCreateNestedManyWithoutStartedByInput
   disturbances?: Prisma.ExperimentDisturbanceUncheckedCreateNestedManyWithoutUserInput
+  flagVersions?: Prisma.FlagVersionUncheckedCreateNestedManyWithoutCreatedByInput
+  segmentsCreated?: Prisma.SegmentUncheckedCreateNestedManyWithoutCreatedByInput
+  segmentsUpdated?: Prisma.SegmentUncheckedCreateNestedManyWithoutUpdatedByInput
+  policiesSet?: Prisma.ReleasePolicyUncheckedCreateNestedManyWithoutUpdatedByInput
+  policiesProposed?: Prisma.ReleasePolicyUncheckedCreateNestedManyWithoutProposedByInput
+  webhooks?: Prisma.WebhookUncheckedCreateNestedManyWithoutCreatedByInput
 }
 
 export type UserCreateOrConnectWithoutOperationsInput = {
@@ -1270,7 +1585,14 @@ export type UserUpdateWithoutOperationsInput = {
   reviewed?: Prisma.ChangeRequestUpdateManyWithoutReviewedByNestedInput
   scheduled?: Prisma.RolloutUpdateManyWithoutScheduledByNestedInput
   approved?: Prisma.RolloutUpdateManyWithoutApprovedByNestedInput
+  releases?: Prisma.ReleaseUpdateManyWithoutStartedByNestedInput
   disturbances?: Prisma.ExperimentDisturbanceUpdateManyWithoutUserNestedInput
+  flagVersions?: Prisma.FlagVersionUpdateManyWithoutCreatedByNestedInput
+  segmentsCreated?: Prisma.SegmentUpdateManyWithoutCreatedByNestedInput
+  segmentsUpdated?: Prisma.SegmentUpdateManyWithoutUpdatedByNestedInput
+  policiesSet?: Prisma.ReleasePolicyUpdateManyWithoutUpdatedByNestedInput
+  policiesProposed?: Prisma.ReleasePolicyUpdateManyWithoutProposedByNestedInput
+  webhooks?: Prisma.WebhookUpdateManyWithoutCreatedByNestedInput
 }
 
 export type UserUncheckedUpdateWithoutOperationsInput = {
@@ -1292,7 +1614,806 @@ export type UserUncheckedUpdateWithoutOperationsInput = {
   reviewed?: Prisma.ChangeRequestUncheckedUpdateManyWithoutReviewedByNestedInput
   scheduled?: Prisma.RolloutUncheckedUpdateManyWithoutScheduledByNestedInput
   approved?: Prisma.RolloutUncheckedUpdateManyWithoutApprovedByNestedInput
+  releases?: Prisma.ReleaseUncheckedUpdateManyWithoutStartedByNestedInput
   disturbances?: Prisma.ExperimentDisturbanceUncheckedUpdateManyWithoutUserNestedInput
+  flagVersions?: Prisma.FlagVersionUncheckedUpdateManyWithoutCreatedByNestedInput
+  segmentsCreated?: Prisma.SegmentUncheckedUpdateManyWithoutCreatedByNestedInput
+  segmentsUpdated?: Prisma.SegmentUncheckedUpdateManyWithoutUpdatedByNestedInput
+  policiesSet?: Prisma.ReleasePolicyUncheckedUpdateManyWithoutUpdatedByNestedInput
+  policiesProposed?: Prisma.ReleasePolicyUncheckedUpdateManyWithoutProposedByNestedInput
+  webhooks?: Prisma.WebhookUncheckedUpdateManyWithoutCreatedByNestedInput
+}
+
+export type UserCreateWithoutWebhooksInput = {
+  id?: string
+  email: string
+  name: string
+  passwordHash: string
+  role: string
+  department?: string | null
+  isActive?: boolean
+  lastLoginAt?: Date | string | null
+  createdAt?: Date | string
+  updatedAt?: Date | string
+  createdFlags?: Prisma.FlagCreateNestedManyWithoutCreatedByInput
+  updatedFlags?: Prisma.FlagCreateNestedManyWithoutUpdatedByInput
+  apiKeys?: Prisma.ApiKeyCreateNestedManyWithoutCreatedByInput
+  auditLogs?: Prisma.AuditLogCreateNestedManyWithoutUserInput
+  requested?: Prisma.ChangeRequestCreateNestedManyWithoutRequestedByInput
+  reviewed?: Prisma.ChangeRequestCreateNestedManyWithoutReviewedByInput
+  scheduled?: Prisma.RolloutCreateNestedManyWithoutScheduledByInput
+  approved?: Prisma.RolloutCreateNestedManyWithoutApprovedByInput
+  releases?: Prisma.ReleaseCreateNestedManyWithoutStartedByInput
+  operations?: Prisma.PersistedOperationCreateNestedManyWithoutCreatedByInput
+  disturbances?: Prisma.ExperimentDisturbanceCreateNestedManyWithoutUserInput
+  flagVersions?: Prisma.FlagVersionCreateNestedManyWithoutCreatedByInput
+  segmentsCreated?: Prisma.SegmentCreateNestedManyWithoutCreatedByInput
+  segmentsUpdated?: Prisma.SegmentCreateNestedManyWithoutUpdatedByInput
+  policiesSet?: Prisma.ReleasePolicyCreateNestedManyWithoutUpdatedByInput
+  policiesProposed?: Prisma.ReleasePolicyCreateNestedManyWithoutProposedByInput
+}
+
+export type UserUncheckedCreateWithoutWebhooksInput = {
+  id?: string
+  email: string
+  name: string
+  passwordHash: string
+  role: string
+  department?: string | null
+  isActive?: boolean
+  lastLoginAt?: Date | string | null
+  createdAt?: Date | string
+  updatedAt?: Date | string
+  createdFlags?: Prisma.FlagUncheckedCreateNestedManyWithoutCreatedByInput
+  updatedFlags?: Prisma.FlagUncheckedCreateNestedManyWithoutUpdatedByInput
+  apiKeys?: Prisma.ApiKeyUncheckedCreateNestedManyWithoutCreatedByInput
+  auditLogs?: Prisma.AuditLogUncheckedCreateNestedManyWithoutUserInput
+  requested?: Prisma.ChangeRequestUncheckedCreateNestedManyWithoutRequestedByInput
+  reviewed?: Prisma.ChangeRequestUncheckedCreateNestedManyWithoutReviewedByInput
+  scheduled?: Prisma.RolloutUncheckedCreateNestedManyWithoutScheduledByInput
+  approved?: Prisma.RolloutUncheckedCreateNestedManyWithoutApprovedByInput
+  releases?: Prisma.ReleaseUncheckedCreateNestedManyWithoutStartedByInput
+  operations?: Prisma.PersistedOperationUncheckedCreateNestedManyWithoutCreatedByInput
+  disturbances?: Prisma.ExperimentDisturbanceUncheckedCreateNestedManyWithoutUserInput
+  flagVersions?: Prisma.FlagVersionUncheckedCreateNestedManyWithoutCreatedByInput
+  segmentsCreated?: Prisma.SegmentUncheckedCreateNestedManyWithoutCreatedByInput
+  segmentsUpdated?: Prisma.SegmentUncheckedCreateNestedManyWithoutUpdatedByInput
+  policiesSet?: Prisma.ReleasePolicyUncheckedCreateNestedManyWithoutUpdatedByInput
+  policiesProposed?: Prisma.ReleasePolicyUncheckedCreateNestedManyWithoutProposedByInput
+}
+
+export type UserCreateOrConnectWithoutWebhooksInput = {
+  where: Prisma.UserWhereUniqueInput
+  create: Prisma.XOR<Prisma.UserCreateWithoutWebhooksInput, Prisma.UserUncheckedCreateWithoutWebhooksInput>
+}
+
+export type UserUpsertWithoutWebhooksInput = {
+  update: Prisma.XOR<Prisma.UserUpdateWithoutWebhooksInput, Prisma.UserUncheckedUpdateWithoutWebhooksInput>
+  create: Prisma.XOR<Prisma.UserCreateWithoutWebhooksInput, Prisma.UserUncheckedCreateWithoutWebhooksInput>
+  where?: Prisma.UserWhereInput
+}
+
+export type UserUpdateToOneWithWhereWithoutWebhooksInput = {
+  where?: Prisma.UserWhereInput
+  data: Prisma.XOR<Prisma.UserUpdateWithoutWebhooksInput, Prisma.UserUncheckedUpdateWithoutWebhooksInput>
+}
+
+export type UserUpdateWithoutWebhooksInput = {
+  id?: Prisma.StringFieldUpdateOperationsInput | string
+  email?: Prisma.StringFieldUpdateOperationsInput | string
+  name?: Prisma.StringFieldUpdateOperationsInput | string
+  passwordHash?: Prisma.StringFieldUpdateOperationsInput | string
+  role?: Prisma.StringFieldUpdateOperationsInput | string
+  department?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
+  isActive?: Prisma.BoolFieldUpdateOperationsInput | boolean
+  lastLoginAt?: Prisma.NullableDateTimeFieldUpdateOperationsInput | Date | string | null
+  createdAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
+  updatedAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
+  createdFlags?: Prisma.FlagUpdateManyWithoutCreatedByNestedInput
+  updatedFlags?: Prisma.FlagUpdateManyWithoutUpdatedByNestedInput
+  apiKeys?: Prisma.ApiKeyUpdateManyWithoutCreatedByNestedInput
+  auditLogs?: Prisma.AuditLogUpdateManyWithoutUserNestedInput
+  requested?: Prisma.ChangeRequestUpdateManyWithoutRequestedByNestedInput
+  reviewed?: Prisma.ChangeRequestUpdateManyWithoutReviewedByNestedInput
+  scheduled?: Prisma.RolloutUpdateManyWithoutScheduledByNestedInput
+  approved?: Prisma.RolloutUpdateManyWithoutApprovedByNestedInput
+  releases?: Prisma.ReleaseUpdateManyWithoutStartedByNestedInput
+  operations?: Prisma.PersistedOperationUpdateManyWithoutCreatedByNestedInput
+  disturbances?: Prisma.ExperimentDisturbanceUpdateManyWithoutUserNestedInput
+  flagVersions?: Prisma.FlagVersionUpdateManyWithoutCreatedByNestedInput
+  segmentsCreated?: Prisma.SegmentUpdateManyWithoutCreatedByNestedInput
+  segmentsUpdated?: Prisma.SegmentUpdateManyWithoutUpdatedByNestedInput
+  policiesSet?: Prisma.ReleasePolicyUpdateManyWithoutUpdatedByNestedInput
+  policiesProposed?: Prisma.ReleasePolicyUpdateManyWithoutProposedByNestedInput
+}
+
+export type UserUncheckedUpdateWithoutWebhooksInput = {
+  id?: Prisma.StringFieldUpdateOperationsInput | string
+  email?: Prisma.StringFieldUpdateOperationsInput | string
+  name?: Prisma.StringFieldUpdateOperationsInput | string
+  passwordHash?: Prisma.StringFieldUpdateOperationsInput | string
+  role?: Prisma.StringFieldUpdateOperationsInput | string
+  department?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
+  isActive?: Prisma.BoolFieldUpdateOperationsInput | boolean
+  lastLoginAt?: Prisma.NullableDateTimeFieldUpdateOperationsInput | Date | string | null
+  createdAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
+  updatedAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
+  createdFlags?: Prisma.FlagUncheckedUpdateManyWithoutCreatedByNestedInput
+  updatedFlags?: Prisma.FlagUncheckedUpdateManyWithoutUpdatedByNestedInput
+  apiKeys?: Prisma.ApiKeyUncheckedUpdateManyWithoutCreatedByNestedInput
+  auditLogs?: Prisma.AuditLogUncheckedUpdateManyWithoutUserNestedInput
+  requested?: Prisma.ChangeRequestUncheckedUpdateManyWithoutRequestedByNestedInput
+  reviewed?: Prisma.ChangeRequestUncheckedUpdateManyWithoutReviewedByNestedInput
+  scheduled?: Prisma.RolloutUncheckedUpdateManyWithoutScheduledByNestedInput
+  approved?: Prisma.RolloutUncheckedUpdateManyWithoutApprovedByNestedInput
+  releases?: Prisma.ReleaseUncheckedUpdateManyWithoutStartedByNestedInput
+  operations?: Prisma.PersistedOperationUncheckedUpdateManyWithoutCreatedByNestedInput
+  disturbances?: Prisma.ExperimentDisturbanceUncheckedUpdateManyWithoutUserNestedInput
+  flagVersions?: Prisma.FlagVersionUncheckedUpdateManyWithoutCreatedByNestedInput
+  segmentsCreated?: Prisma.SegmentUncheckedUpdateManyWithoutCreatedByNestedInput
+  segmentsUpdated?: Prisma.SegmentUncheckedUpdateManyWithoutUpdatedByNestedInput
+  policiesSet?: Prisma.ReleasePolicyUncheckedUpdateManyWithoutUpdatedByNestedInput
+  policiesProposed?: Prisma.ReleasePolicyUncheckedUpdateManyWithoutProposedByNestedInput
+}
+
+export type UserCreateWithoutPoliciesSetInput = {
+  id?: string
+  email: string
+  name: string
+  passwordHash: string
+  role: string
+  department?: string | null
+  isActive?: boolean
+  lastLoginAt?: Date | string | null
+  createdAt?: Date | string
+  updatedAt?: Date | string
+  createdFlags?: Prisma.FlagCreateNestedManyWithoutCreatedByInput
+  updatedFlags?: Prisma.FlagCreateNestedManyWithoutUpdatedByInput
+  apiKeys?: Prisma.ApiKeyCreateNestedManyWithoutCreatedByInput
+  auditLogs?: Prisma.AuditLogCreateNestedManyWithoutUserInput
+  requested?: Prisma.ChangeRequestCreateNestedManyWithoutRequestedByInput
+  reviewed?: Prisma.ChangeRequestCreateNestedManyWithoutReviewedByInput
+  scheduled?: Prisma.RolloutCreateNestedManyWithoutScheduledByInput
+  approved?: Prisma.RolloutCreateNestedManyWithoutApprovedByInput
+  releases?: Prisma.ReleaseCreateNestedManyWithoutStartedByInput
+  operations?: Prisma.PersistedOperationCreateNestedManyWithoutCreatedByInput
+  disturbances?: Prisma.ExperimentDisturbanceCreateNestedManyWithoutUserInput
+  flagVersions?: Prisma.FlagVersionCreateNestedManyWithoutCreatedByInput
+  segmentsCreated?: Prisma.SegmentCreateNestedManyWithoutCreatedByInput
+  segmentsUpdated?: Prisma.SegmentCreateNestedManyWithoutUpdatedByInput
+  policiesProposed?: Prisma.ReleasePolicyCreateNestedManyWithoutProposedByInput
+  webhooks?: Prisma.WebhookCreateNestedManyWithoutCreatedByInput
+}
+
+export type UserUncheckedCreateWithoutPoliciesSetInput = {
+  id?: string
+  email: string
+  name: string
+  passwordHash: string
+  role: string
+  department?: string | null
+  isActive?: boolean
+  lastLoginAt?: Date | string | null
+  createdAt?: Date | string
+  updatedAt?: Date | string
+  createdFlags?: Prisma.FlagUncheckedCreateNestedManyWithoutCreatedByInput
+  updatedFlags?: Prisma.FlagUncheckedCreateNestedManyWithoutUpdatedByInput
+  apiKeys?: Prisma.ApiKeyUncheckedCreateNestedManyWithoutCreatedByInput
+  auditLogs?: Prisma.AuditLogUncheckedCreateNestedManyWithoutUserInput
+  requested?: Prisma.ChangeRequestUncheckedCreateNestedManyWithoutRequestedByInput
+  reviewed?: Prisma.ChangeRequestUncheckedCreateNestedManyWithoutReviewedByInput
+  scheduled?: Prisma.RolloutUncheckedCreateNestedManyWithoutScheduledByInput
+  approved?: Prisma.RolloutUncheckedCreateNestedManyWithoutApprovedByInput
+  releases?: Prisma.ReleaseUncheckedCreateNestedManyWithoutStartedByInput
+  operations?: Prisma.PersistedOperationUncheckedCreateNestedManyWithoutCreatedByInput
+  disturbances?: Prisma.ExperimentDisturbanceUncheckedCreateNestedManyWithoutUserInput
+  flagVersions?: Prisma.FlagVersionUncheckedCreateNestedManyWithoutCreatedByInput
+  segmentsCreated?: Prisma.SegmentUncheckedCreateNestedManyWithoutCreatedByInput
+  segmentsUpdated?: Prisma.SegmentUncheckedCreateNestedManyWithoutUpdatedByInput
+  policiesProposed?: Prisma.ReleasePolicyUncheckedCreateNestedManyWithoutProposedByInput
+  webhooks?: Prisma.WebhookUncheckedCreateNestedManyWithoutCreatedByInput
+}
+
+export type UserCreateOrConnectWithoutPoliciesSetInput = {
+  where: Prisma.UserWhereUniqueInput
+  create: Prisma.XOR<Prisma.UserCreateWithoutPoliciesSetInput, Prisma.UserUncheckedCreateWithoutPoliciesSetInput>
+}
+
+export type UserCreateWithoutPoliciesProposedInput = {
+  id?: string
+  email: string
+  name: string
+  passwordHash: string
+  role: string
+  department?: string | null
+  isActive?: boolean
+  lastLoginAt?: Date | string | null
+  createdAt?: Date | string
+  updatedAt?: Date | string
+  createdFlags?: Prisma.FlagCreateNestedManyWithoutCreatedByInput
+  updatedFlags?: Prisma.FlagCreateNestedManyWithoutUpdatedByInput
+  apiKeys?: Prisma.ApiKeyCreateNestedManyWithoutCreatedByInput
+  auditLogs?: Prisma.AuditLogCreateNestedManyWithoutUserInput
+  requested?: Prisma.ChangeRequestCreateNestedManyWithoutRequestedByInput
+  reviewed?: Prisma.ChangeRequestCreateNestedManyWithoutReviewedByInput
+  scheduled?: Prisma.RolloutCreateNestedManyWithoutScheduledByInput
+  approved?: Prisma.RolloutCreateNestedManyWithoutApprovedByInput
+  releases?: Prisma.ReleaseCreateNestedManyWithoutStartedByInput
+  operations?: Prisma.PersistedOperationCreateNestedManyWithoutCreatedByInput
+  disturbances?: Prisma.ExperimentDisturbanceCreateNestedManyWithoutUserInput
+  flagVersions?: Prisma.FlagVersionCreateNestedManyWithoutCreatedByInput
+  segmentsCreated?: Prisma.SegmentCreateNestedManyWithoutCreatedByInput
+  segmentsUpdated?: Prisma.SegmentCreateNestedManyWithoutUpdatedByInput
+  policiesSet?: Prisma.ReleasePolicyCreateNestedManyWithoutUpdatedByInput
+  webhooks?: Prisma.WebhookCreateNestedManyWithoutCreatedByInput
+}
+
+export type UserUncheckedCreateWithoutPoliciesProposedInput = {
+  id?: string
+  email: string
+  name: string
+  passwordHash: string
+  role: string
+  department?: string | null
+  isActive?: boolean
+  lastLoginAt?: Date | string | null
+  createdAt?: Date | string
+  updatedAt?: Date | string
+  createdFlags?: Prisma.FlagUncheckedCreateNestedManyWithoutCreatedByInput
+  updatedFlags?: Prisma.FlagUncheckedCreateNestedManyWithoutUpdatedByInput
+  apiKeys?: Prisma.ApiKeyUncheckedCreateNestedManyWithoutCreatedByInput
+  auditLogs?: Prisma.AuditLogUncheckedCreateNestedManyWithoutUserInput
+  requested?: Prisma.ChangeRequestUncheckedCreateNestedManyWithoutRequestedByInput
+  reviewed?: Prisma.ChangeRequestUncheckedCreateNestedManyWithoutReviewedByInput
+  scheduled?: Prisma.RolloutUncheckedCreateNestedManyWithoutScheduledByInput
+  approved?: Prisma.RolloutUncheckedCreateNestedManyWithoutApprovedByInput
+  releases?: Prisma.ReleaseUncheckedCreateNestedManyWithoutStartedByInput
+  operations?: Prisma.PersistedOperationUncheckedCreateNestedManyWithoutCreatedByInput
+  disturbances?: Prisma.ExperimentDisturbanceUncheckedCreateNestedManyWithoutUserInput
+  flagVersions?: Prisma.FlagVersionUncheckedCreateNestedManyWithoutCreatedByInput
+  segmentsCreated?: Prisma.SegmentUncheckedCreateNestedManyWithoutCreatedByInput
+  segmentsUpdated?: Prisma.SegmentUncheckedCreateNestedManyWithoutUpdatedByInput
+  policiesSet?: Prisma.ReleasePolicyUncheckedCreateNestedManyWithoutUpdatedByInput
+  webhooks?: Prisma.WebhookUncheckedCreateNestedManyWithoutCreatedByInput
+}
+
+export type UserCreateOrConnectWithoutPoliciesProposedInput = {
+  where: Prisma.UserWhereUniqueInput
+  create: Prisma.XOR<Prisma.UserCreateWithoutPoliciesProposedInput, Prisma.UserUncheckedCreateWithoutPoliciesProposedInput>
+}
+
+export type UserUpsertWithoutPoliciesSetInput = {
+  update: Prisma.XOR<Prisma.UserUpdateWithoutPoliciesSetInput, Prisma.UserUncheckedUpdateWithoutPoliciesSetInput>
+  create: Prisma.XOR<Prisma.UserCreateWithoutPoliciesSetInput, Prisma.UserUncheckedCreateWithoutPoliciesSetInput>
+  where?: Prisma.UserWhereInput
+}
+
+export type UserUpdateToOneWithWhereWithoutPoliciesSetInput = {
+  where?: Prisma.UserWhereInput
+  data: Prisma.XOR<Prisma.UserUpdateWithoutPoliciesSetInput, Prisma.UserUncheckedUpdateWithoutPoliciesSetInput>
+}
+
+export type UserUpdateWithoutPoliciesSetInput = {
+  id?: Prisma.StringFieldUpdateOperationsInput | string
+  email?: Prisma.StringFieldUpdateOperationsInput | string
+  name?: Prisma.StringFieldUpdateOperationsInput | string
+  passwordHash?: Prisma.StringFieldUpdateOperationsInput | string
+  role?: Prisma.StringFieldUpdateOperationsInput | string
+  department?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
+  isActive?: Prisma.BoolFieldUpdateOperationsInput | boolean
+  lastLoginAt?: Prisma.NullableDateTimeFieldUpdateOperationsInput | Date | string | null
+  createdAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
+  updatedAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
+  createdFlags?: Prisma.FlagUpdateManyWithoutCreatedByNestedInput
+  updatedFlags?: Prisma.FlagUpdateManyWithoutUpdatedByNestedInput
+  apiKeys?: Prisma.ApiKeyUpdateManyWithoutCreatedByNestedInput
+  auditLogs?: Prisma.AuditLogUpdateManyWithoutUserNestedInput
+  requested?: Prisma.ChangeRequestUpdateManyWithoutRequestedByNestedInput
+  reviewed?: Prisma.ChangeRequestUpdateManyWithoutReviewedByNestedInput
+  scheduled?: Prisma.RolloutUpdateManyWithoutScheduledByNestedInput
+  approved?: Prisma.RolloutUpdateManyWithoutApprovedByNestedInput
+  releases?: Prisma.ReleaseUpdateManyWithoutStartedByNestedInput
+  operations?: Prisma.PersistedOperationUpdateManyWithoutCreatedByNestedInput
+  disturbances?: Prisma.ExperimentDisturbanceUpdateManyWithoutUserNestedInput
+  flagVersions?: Prisma.FlagVersionUpdateManyWithoutCreatedByNestedInput
+  segmentsCreated?: Prisma.SegmentUpdateManyWithoutCreatedByNestedInput
+  segmentsUpdated?: Prisma.SegmentUpdateManyWithoutUpdatedByNestedInput
+  policiesProposed?: Prisma.ReleasePolicyUpdateManyWithoutProposedByNestedInput
+  webhooks?: Prisma.WebhookUpdateManyWithoutCreatedByNestedInput
+}
+
+export type UserUncheckedUpdateWithoutPoliciesSetInput = {
+  id?: Prisma.StringFieldUpdateOperationsInput | string
+  email?: Prisma.StringFieldUpdateOperationsInput | string
+  name?: Prisma.StringFieldUpdateOperationsInput | string
+  passwordHash?: Prisma.StringFieldUpdateOperationsInput | string
+  role?: Prisma.StringFieldUpdateOperationsInput | string
+  department?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
+  isActive?: Prisma.BoolFieldUpdateOperationsInput | boolean
+  lastLoginAt?: Prisma.NullableDateTimeFieldUpdateOperationsInput | Date | string | null
+  createdAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
+  updatedAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
+  createdFlags?: Prisma.FlagUncheckedUpdateManyWithoutCreatedByNestedInput
+  updatedFlags?: Prisma.FlagUncheckedUpdateManyWithoutUpdatedByNestedInput
+  apiKeys?: Prisma.ApiKeyUncheckedUpdateManyWithoutCreatedByNestedInput
+  auditLogs?: Prisma.AuditLogUncheckedUpdateManyWithoutUserNestedInput
+  requested?: Prisma.ChangeRequestUncheckedUpdateManyWithoutRequestedByNestedInput
+  reviewed?: Prisma.ChangeRequestUncheckedUpdateManyWithoutReviewedByNestedInput
+  scheduled?: Prisma.RolloutUncheckedUpdateManyWithoutScheduledByNestedInput
+  approved?: Prisma.RolloutUncheckedUpdateManyWithoutApprovedByNestedInput
+  releases?: Prisma.ReleaseUncheckedUpdateManyWithoutStartedByNestedInput
+  operations?: Prisma.PersistedOperationUncheckedUpdateManyWithoutCreatedByNestedInput
+  disturbances?: Prisma.ExperimentDisturbanceUncheckedUpdateManyWithoutUserNestedInput
+  flagVersions?: Prisma.FlagVersionUncheckedUpdateManyWithoutCreatedByNestedInput
+  segmentsCreated?: Prisma.SegmentUncheckedUpdateManyWithoutCreatedByNestedInput
+  segmentsUpdated?: Prisma.SegmentUncheckedUpdateManyWithoutUpdatedByNestedInput
+  policiesProposed?: Prisma.ReleasePolicyUncheckedUpdateManyWithoutProposedByNestedInput
+  webhooks?: Prisma.WebhookUncheckedUpdateManyWithoutCreatedByNestedInput
+}
+
+export type UserUpsertWithoutPoliciesProposedInput = {
+  update: Prisma.XOR<Prisma.UserUpdateWithoutPoliciesProposedInput, Prisma.UserUncheckedUpdateWithoutPoliciesProposedInput>
+  create: Prisma.XOR<Prisma.UserCreateWithoutPoliciesProposedInput, Prisma.UserUncheckedCreateWithoutPoliciesProposedInput>
+  where?: Prisma.UserWhereInput
+}
+
+export type UserUpdateToOneWithWhereWithoutPoliciesProposedInput = {
+  where?: Prisma.UserWhereInput
+  data: Prisma.XOR<Prisma.UserUpdateWithoutPoliciesProposedInput, Prisma.UserUncheckedUpdateWithoutPoliciesProposedInput>
+}
+
+export type UserUpdateWithoutPoliciesProposedInput = {
+  id?: Prisma.StringFieldUpdateOperationsInput | string
+  email?: Prisma.StringFieldUpdateOperationsInput | string
+  name?: Prisma.StringFieldUpdateOperationsInput | string
+  passwordHash?: Prisma.StringFieldUpdateOperationsInput | string
+  role?: Prisma.StringFieldUpdateOperationsInput | string
+  department?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
+  isActive?: Prisma.BoolFieldUpdateOperationsInput | boolean
+  lastLoginAt?: Prisma.NullableDateTimeFieldUpdateOperationsInput | Date | string | null
+  createdAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
+  updatedAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
+  createdFlags?: Prisma.FlagUpdateManyWithoutCreatedByNestedInput
+  updatedFlags?: Prisma.FlagUpdateManyWithoutUpdatedByNestedInput
+  apiKeys?: Prisma.ApiKeyUpdateManyWithoutCreatedByNestedInput
+  auditLogs?: Prisma.AuditLogUpdateManyWithoutUserNestedInput
+  requested?: Prisma.ChangeRequestUpdateManyWithoutRequestedByNestedInput
+  reviewed?: Prisma.ChangeRequestUpdateManyWithoutReviewedByNestedInput
+  scheduled?: Prisma.RolloutUpdateManyWithoutScheduledByNestedInput
+  approved?: Prisma.RolloutUpdateManyWithoutApprovedByNestedInput
+  releases?: Prisma.ReleaseUpdateManyWithoutStartedByNestedInput
+  operations?: Prisma.PersistedOperationUpdateManyWithoutCreatedByNestedInput
+  disturbances?: Prisma.ExperimentDisturbanceUpdateManyWithoutUserNestedInput
+  flagVersions?: Prisma.FlagVersionUpdateManyWithoutCreatedByNestedInput
+  segmentsCreated?: Prisma.SegmentUpdateManyWithoutCreatedByNestedInput
+  segmentsUpdated?: Prisma.SegmentUpdateManyWithoutUpdatedByNestedInput
+  policiesSet?: Prisma.ReleasePolicyUpdateManyWithoutUpdatedByNestedInput
+  webhooks?: Prisma.WebhookUpdateManyWithoutCreatedByNestedInput
+}
+
+export type UserUncheckedUpdateWithoutPoliciesProposedInput = {
+  id?: Prisma.StringFieldUpdateOperationsInput | string
+  email?: Prisma.StringFieldUpdateOperationsInput | string
+  name?: Prisma.StringFieldUpdateOperationsInput | string
+  passwordHash?: Prisma.StringFieldUpdateOperationsInput | string
+  role?: Prisma.StringFieldUpdateOperationsInput | string
+  department?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
+  isActive?: Prisma.BoolFieldUpdateOperationsInput | boolean
+  lastLoginAt?: Prisma.NullableDateTimeFieldUpdateOperationsInput | Date | string | null
+  createdAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
+  updatedAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
+  createdFlags?: Prisma.FlagUncheckedUpdateManyWithoutCreatedByNestedInput
+  updatedFlags?: Prisma.FlagUncheckedUpdateManyWithoutUpdatedByNestedInput
+  apiKeys?: Prisma.ApiKeyUncheckedUpdateManyWithoutCreatedByNestedInput
+  auditLogs?: Prisma.AuditLogUncheckedUpdateManyWithoutUserNestedInput
+  requested?: Prisma.ChangeRequestUncheckedUpdateManyWithoutRequestedByNestedInput
+  reviewed?: Prisma.ChangeRequestUncheckedUpdateManyWithoutReviewedByNestedInput
+  scheduled?: Prisma.RolloutUncheckedUpdateManyWithoutScheduledByNestedInput
+  approved?: Prisma.RolloutUncheckedUpdateManyWithoutApprovedByNestedInput
+  releases?: Prisma.ReleaseUncheckedUpdateManyWithoutStartedByNestedInput
+  operations?: Prisma.PersistedOperationUncheckedUpdateManyWithoutCreatedByNestedInput
+  disturbances?: Prisma.ExperimentDisturbanceUncheckedUpdateManyWithoutUserNestedInput
+  flagVersions?: Prisma.FlagVersionUncheckedUpdateManyWithoutCreatedByNestedInput
+  segmentsCreated?: Prisma.SegmentUncheckedUpdateManyWithoutCreatedByNestedInput
+  segmentsUpdated?: Prisma.SegmentUncheckedUpdateManyWithoutUpdatedByNestedInput
+  policiesSet?: Prisma.ReleasePolicyUncheckedUpdateManyWithoutUpdatedByNestedInput
+  webhooks?: Prisma.WebhookUncheckedUpdateManyWithoutCreatedByNestedInput
+}
+
+export type UserCreateWithoutSegmentsCreatedInput = {
+  id?: string
+  email: string
+  name: string
+  passwordHash: string
+  role: string
+  department?: string | null
+  isActive?: boolean
+  lastLoginAt?: Date | string | null
+  createdAt?: Date | string
+  updatedAt?: Date | string
+  createdFlags?: Prisma.FlagCreateNestedManyWithoutCreatedByInput
+  updatedFlags?: Prisma.FlagCreateNestedManyWithoutUpdatedByInput
+  apiKeys?: Prisma.ApiKeyCreateNestedManyWithoutCreatedByInput
+  auditLogs?: Prisma.AuditLogCreateNestedManyWithoutUserInput
+  requested?: Prisma.ChangeRequestCreateNestedManyWithoutRequestedByInput
+  reviewed?: Prisma.ChangeRequestCreateNestedManyWithoutReviewedByInput
+  scheduled?: Prisma.RolloutCreateNestedManyWithoutScheduledByInput
+  approved?: Prisma.RolloutCreateNestedManyWithoutApprovedByInput
+  releases?: Prisma.ReleaseCreateNestedManyWithoutStartedByInput
+  operations?: Prisma.PersistedOperationCreateNestedManyWithoutCreatedByInput
+  disturbances?: Prisma.ExperimentDisturbanceCreateNestedManyWithoutUserInput
+  flagVersions?: Prisma.FlagVersionCreateNestedManyWithoutCreatedByInput
+  segmentsUpdated?: Prisma.SegmentCreateNestedManyWithoutUpdatedByInput
+  policiesSet?: Prisma.ReleasePolicyCreateNestedManyWithoutUpdatedByInput
+  policiesProposed?: Prisma.ReleasePolicyCreateNestedManyWithoutProposedByInput
+  webhooks?: Prisma.WebhookCreateNestedManyWithoutCreatedByInput
+}
+
+export type UserUncheckedCreateWithoutSegmentsCreatedInput = {
+  id?: string
+  email: string
+  name: string
+  passwordHash: string
+  role: string
+  department?: string | null
+  isActive?: boolean
+  lastLoginAt?: Date | string | null
+  createdAt?: Date | string
+  updatedAt?: Date | string
+  createdFlags?: Prisma.FlagUncheckedCreateNestedManyWithoutCreatedByInput
+  updatedFlags?: Prisma.FlagUncheckedCreateNestedManyWithoutUpdatedByInput
+  apiKeys?: Prisma.ApiKeyUncheckedCreateNestedManyWithoutCreatedByInput
+  auditLogs?: Prisma.AuditLogUncheckedCreateNestedManyWithoutUserInput
+  requested?: Prisma.ChangeRequestUncheckedCreateNestedManyWithoutRequestedByInput
+  reviewed?: Prisma.ChangeRequestUncheckedCreateNestedManyWithoutReviewedByInput
+  scheduled?: Prisma.RolloutUncheckedCreateNestedManyWithoutScheduledByInput
+  approved?: Prisma.RolloutUncheckedCreateNestedManyWithoutApprovedByInput
+  releases?: Prisma.ReleaseUncheckedCreateNestedManyWithoutStartedByInput
+  operations?: Prisma.PersistedOperationUncheckedCreateNestedManyWithoutCreatedByInput
+  disturbances?: Prisma.ExperimentDisturbanceUncheckedCreateNestedManyWithoutUserInput
+  flagVersions?: Prisma.FlagVersionUncheckedCreateNestedManyWithoutCreatedByInput
+  segmentsUpdated?: Prisma.SegmentUncheckedCreateNestedManyWithoutUpdatedByInput
+  policiesSet?: Prisma.ReleasePolicyUncheckedCreateNestedManyWithoutUpdatedByInput
+  policiesProposed?: Prisma.ReleasePolicyUncheckedCreateNestedManyWithoutProposedByInput
+  webhooks?: Prisma.WebhookUncheckedCreateNestedManyWithoutCreatedByInput
+}
+
+export type UserCreateOrConnectWithoutSegmentsCreatedInput = {
+  where: Prisma.UserWhereUniqueInput
+  create: Prisma.XOR<Prisma.UserCreateWithoutSegmentsCreatedInput, Prisma.UserUncheckedCreateWithoutSegmentsCreatedInput>
+}
+
+export type UserCreateWithoutSegmentsUpdatedInput = {
+  id?: string
+  email: string
+  name: string
+  passwordHash: string
+  role: string
+  department?: string | null
+  isActive?: boolean
+  lastLoginAt?: Date | string | null
+  createdAt?: Date | string
+  updatedAt?: Date | string
+  createdFlags?: Prisma.FlagCreateNestedManyWithoutCreatedByInput
+  updatedFlags?: Prisma.FlagCreateNestedManyWithoutUpdatedByInput
+  apiKeys?: Prisma.ApiKeyCreateNestedManyWithoutCreatedByInput
+  auditLogs?: Prisma.AuditLogCreateNestedManyWithoutUserInput
+  requested?: Prisma.ChangeRequestCreateNestedManyWithoutRequestedByInput
+  reviewed?: Prisma.ChangeRequestCreateNestedManyWithoutReviewedByInput
+  scheduled?: Prisma.RolloutCreateNestedManyWithoutScheduledByInput
+  approved?: Prisma.RolloutCreateNestedManyWithoutApprovedByInput
+  releases?: Prisma.ReleaseCreateNestedManyWithoutStartedByInput
+  operations?: Prisma.PersistedOperationCreateNestedManyWithoutCreatedByInput
+  disturbances?: Prisma.ExperimentDisturbanceCreateNestedManyWithoutUserInput
+  flagVersions?: Prisma.FlagVersionCreateNestedManyWithoutCreatedByInput
+  segmentsCreated?: Prisma.SegmentCreateNestedManyWithoutCreatedByInput
+  policiesSet?: Prisma.ReleasePolicyCreateNestedManyWithoutUpdatedByInput
+  policiesProposed?: Prisma.ReleasePolicyCreateNestedManyWithoutProposedByInput
+  webhooks?: Prisma.WebhookCreateNestedManyWithoutCreatedByInput
+}
+
+export type UserUncheckedCreateWithoutSegmentsUpdatedInput = {
+  id?: string
+  email: string
+  name: string
+  passwordHash: string
+  role: string
+  department?: string | null
+  isActive?: boolean
+  lastLoginAt?: Date | string | null
+  createdAt?: Date | string
+  updatedAt?: Date | string
+  createdFlags?: Prisma.FlagUncheckedCreateNestedManyWithoutCreatedByInput
+  updatedFlags?: Prisma.FlagUncheckedCreateNestedManyWithoutUpdatedByInput
+  apiKeys?: Prisma.ApiKeyUncheckedCreateNestedManyWithoutCreatedByInput
+  auditLogs?: Prisma.AuditLogUncheckedCreateNestedManyWithoutUserInput
+  requested?: Prisma.ChangeRequestUncheckedCreateNestedManyWithoutRequestedByInput
+  reviewed?: Prisma.ChangeRequestUncheckedCreateNestedManyWithoutReviewedByInput
+  scheduled?: Prisma.RolloutUncheckedCreateNestedManyWithoutScheduledByInput
+  approved?: Prisma.RolloutUncheckedCreateNestedManyWithoutApprovedByInput
+  releases?: Prisma.ReleaseUncheckedCreateNestedManyWithoutStartedByInput
+  operations?: Prisma.PersistedOperationUncheckedCreateNestedManyWithoutCreatedByInput
+  disturbances?: Prisma.ExperimentDisturbanceUncheckedCreateNestedManyWithoutUserInput
+  flagVersions?: Prisma.FlagVersionUncheckedCreateNestedManyWithoutCreatedByInput
+  segmentsCreated?: Prisma.SegmentUncheckedCreateNestedManyWithoutCreatedByInput
+  policiesSet?: Prisma.ReleasePolicyUncheckedCreateNestedManyWithoutUpdatedByInput
+  policiesProposed?: Prisma.ReleasePolicyUncheckedCreateNestedManyWithoutProposedByInput
+  webhooks?: Prisma.WebhookUncheckedCreateNestedManyWithoutCreatedByInput
+}
+
+export type UserCreateOrConnectWithoutSegmentsUpdatedInput = {
+  where: Prisma.UserWhereUniqueInput
+  create: Prisma.XOR<Prisma.UserCreateWithoutSegmentsUpdatedInput, Prisma.UserUncheckedCreateWithoutSegmentsUpdatedInput>
+}
+
+export type UserUpsertWithoutSegmentsCreatedInput = {
+  update: Prisma.XOR<Prisma.UserUpdateWithoutSegmentsCreatedInput, Prisma.UserUncheckedUpdateWithoutSegmentsCreatedInput>
+  create: Prisma.XOR<Prisma.UserCreateWithoutSegmentsCreatedInput, Prisma.UserUncheckedCreateWithoutSegmentsCreatedInput>
+  where?: Prisma.UserWhereInput
+}
+
+export type UserUpdateToOneWithWhereWithoutSegmentsCreatedInput = {
+  where?: Prisma.UserWhereInput
+  data: Prisma.XOR<Prisma.UserUpdateWithoutSegmentsCreatedInput, Prisma.UserUncheckedUpdateWithoutSegmentsCreatedInput>
+}
+
+export type UserUpdateWithoutSegmentsCreatedInput = {
+  id?: Prisma.StringFieldUpdateOperationsInput | string
+  email?: Prisma.StringFieldUpdateOperationsInput | string
+  name?: Prisma.StringFieldUpdateOperationsInput | string
+  passwordHash?: Prisma.StringFieldUpdateOperationsInput | string
+  role?: Prisma.StringFieldUpdateOperationsInput | string
+  department?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
+  isActive?: Prisma.BoolFieldUpdateOperationsInput | boolean
+  lastLoginAt?: Prisma.NullableDateTimeFieldUpdateOperationsInput | Date | string | null
+  createdAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
+  updatedAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
+  createdFlags?: Prisma.FlagUpdateManyWithoutCreatedByNestedInput
+  updatedFlags?: Prisma.FlagUpdateManyWithoutUpdatedByNestedInput
+  apiKeys?: Prisma.ApiKeyUpdateManyWithoutCreatedByNestedInput
+  auditLogs?: Prisma.AuditLogUpdateManyWithoutUserNestedInput
+  requested?: Prisma.ChangeRequestUpdateManyWithoutRequestedByNestedInput
+  reviewed?: Prisma.ChangeRequestUpdateManyWithoutReviewedByNestedInput
+  scheduled?: Prisma.RolloutUpdateManyWithoutScheduledByNestedInput
+  approved?: Prisma.RolloutUpdateManyWithoutApprovedByNestedInput
+  releases?: Prisma.ReleaseUpdateManyWithoutStartedByNestedInput
+  operations?: Prisma.PersistedOperationUpdateManyWithoutCreatedByNestedInput
+  disturbances?: Prisma.ExperimentDisturbanceUpdateManyWithoutUserNestedInput
+  flagVersions?: Prisma.FlagVersionUpdateManyWithoutCreatedByNestedInput
+  segmentsUpdated?: Prisma.SegmentUpdateManyWithoutUpdatedByNestedInput
+  policiesSet?: Prisma.ReleasePolicyUpdateManyWithoutUpdatedByNestedInput
+  policiesProposed?: Prisma.ReleasePolicyUpdateManyWithoutProposedByNestedInput
+  webhooks?: Prisma.WebhookUpdateManyWithoutCreatedByNestedInput
+}
+
+export type UserUncheckedUpdateWithoutSegmentsCreatedInput = {
+  id?: Prisma.StringFieldUpdateOperationsInput | string
+  email?: Prisma.StringFieldUpdateOperationsInput | string
+  name?: Prisma.StringFieldUpdateOperationsInput | string
+  passwordHash?: Prisma.StringFieldUpdateOperationsInput | string
+  role?: Prisma.StringFieldUpdateOperationsInput | string
+  department?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
+  isActive?: Prisma.BoolFieldUpdateOperationsInput | boolean
+  lastLoginAt?: Prisma.NullableDateTimeFieldUpdateOperationsInput | Date | string | null
+  createdAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
+  updatedAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
+  createdFlags?: Prisma.FlagUncheckedUpdateManyWithoutCreatedByNestedInput
+  updatedFlags?: Prisma.FlagUncheckedUpdateManyWithoutUpdatedByNestedInput
+  apiKeys?: Prisma.ApiKeyUncheckedUpdateManyWithoutCreatedByNestedInput
+  auditLogs?: Prisma.AuditLogUncheckedUpdateManyWithoutUserNestedInput
+  requested?: Prisma.ChangeRequestUncheckedUpdateManyWithoutRequestedByNestedInput
+  reviewed?: Prisma.ChangeRequestUncheckedUpdateManyWithoutReviewedByNestedInput
+  scheduled?: Prisma.RolloutUncheckedUpdateManyWithoutScheduledByNestedInput
+  approved?: Prisma.RolloutUncheckedUpdateManyWithoutApprovedByNestedInput
+  releases?: Prisma.ReleaseUncheckedUpdateManyWithoutStartedByNestedInput
+  operations?: Prisma.PersistedOperationUncheckedUpdateManyWithoutCreatedByNestedInput
+  disturbances?: Prisma.ExperimentDisturbanceUncheckedUpdateManyWithoutUserNestedInput
+  flagVersions?: Prisma.FlagVersionUncheckedUpdateManyWithoutCreatedByNestedInput
+  segmentsUpdated?: Prisma.SegmentUncheckedUpdateManyWithoutUpdatedByNestedInput
+  policiesSet?: Prisma.ReleasePolicyUncheckedUpdateManyWithoutUpdatedByNestedInput
+  policiesProposed?: Prisma.ReleasePolicyUncheckedUpdateManyWithoutProposedByNestedInput
+  webhooks?: Prisma.WebhookUncheckedUpdateManyWithoutCreatedByNestedInput
+}
+
+export type UserUpsertWithoutSegmentsUpdatedInput = {
+  update: Prisma.XOR<Prisma.UserUpdateWithoutSegmentsUpdatedInput, Prisma.UserUncheckedUpdateWithoutSegmentsUpdatedInput>
+  create: Prisma.XOR<Prisma.UserCreateWithoutSegmentsUpdatedInput, Prisma.UserUncheckedCreateWithoutSegmentsUpdatedInput>
+  where?: Prisma.UserWhereInput
+}
+
+export type UserUpdateToOneWithWhereWithoutSegmentsUpdatedInput = {
+  where?: Prisma.UserWhereInput
+  data: Prisma.XOR<Prisma.UserUpdateWithoutSegmentsUpdatedInput, Prisma.UserUncheckedUpdateWithoutSegmentsUpdatedInput>
+}
+
+export type UserUpdateWithoutSegmentsUpdatedInput = {
+  id?: Prisma.StringFieldUpdateOperationsInput | string
+  email?: Prisma.StringFieldUpdateOperationsInput | string
+  name?: Prisma.StringFieldUpdateOperationsInput | string
+  passwordHash?: Prisma.StringFieldUpdateOperationsInput | string
+  role?: Prisma.StringFieldUpdateOperationsInput | string
+  department?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
+  isActive?: Prisma.BoolFieldUpdateOperationsInput | boolean
+  lastLoginAt?: Prisma.NullableDateTimeFieldUpdateOperationsInput | Date | string | null
+  createdAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
+  updatedAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
+  createdFlags?: Prisma.FlagUpdateManyWithoutCreatedByNestedInput
+  updatedFlags?: Prisma.FlagUpdateManyWithoutUpdatedByNestedInput
+  apiKeys?: Prisma.ApiKeyUpdateManyWithoutCreatedByNestedInput
+  auditLogs?: Prisma.AuditLogUpdateManyWithoutUserNestedInput
+  requested?: Prisma.ChangeRequestUpdateManyWithoutRequestedByNestedInput
+  reviewed?: Prisma.ChangeRequestUpdateManyWithoutReviewedByNestedInput
+  scheduled?: Prisma.RolloutUpdateManyWithoutScheduledByNestedInput
+  approved?: Prisma.RolloutUpdateManyWithoutApprovedByNestedInput
+  releases?: Prisma.ReleaseUpdateManyWithoutStartedByNestedInput
+  operations?: Prisma.PersistedOperationUpdateManyWithoutCreatedByNestedInput
+  disturbances?: Prisma.ExperimentDisturbanceUpdateManyWithoutUserNestedInput
+  flagVersions?: Prisma.FlagVersionUpdateManyWithoutCreatedByNestedInput
+  segmentsCreated?: Prisma.SegmentUpdateManyWithoutCreatedByNestedInput
+  policiesSet?: Prisma.ReleasePolicyUpdateManyWithoutUpdatedByNestedInput
+  policiesProposed?: Prisma.ReleasePolicyUpdateManyWithoutProposedByNestedInput
+  webhooks?: Prisma.WebhookUpdateManyWithoutCreatedByNestedInput
+}
+
+export type UserUncheckedUpdateWithoutSegmentsUpdatedInput = {
+  id?: Prisma.StringFieldUpdateOperationsInput | string
+  email?: Prisma.StringFieldUpdateOperationsInput | string
+  name?: Prisma.StringFieldUpdateOperationsInput | string
+  passwordHash?: Prisma.StringFieldUpdateOperationsInput | string
+  role?: Prisma.StringFieldUpdateOperationsInput | string
+  department?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
+  isActive?: Prisma.BoolFieldUpdateOperationsInput | boolean
+  lastLoginAt?: Prisma.NullableDateTimeFieldUpdateOperationsInput | Date | string | null
+  createdAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
+  updatedAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
+  createdFlags?: Prisma.FlagUncheckedUpdateManyWithoutCreatedByNestedInput
+  updatedFlags?: Prisma.FlagUncheckedUpdateManyWithoutUpdatedByNestedInput
+  apiKeys?: Prisma.ApiKeyUncheckedUpdateManyWithoutCreatedByNestedInput
+  auditLogs?: Prisma.AuditLogUncheckedUpdateManyWithoutUserNestedInput
+  requested?: Prisma.ChangeRequestUncheckedUpdateManyWithoutRequestedByNestedInput
+  reviewed?: Prisma.ChangeRequestUncheckedUpdateManyWithoutReviewedByNestedInput
+  scheduled?: Prisma.RolloutUncheckedUpdateManyWithoutScheduledByNestedInput
+  approved?: Prisma.RolloutUncheckedUpdateManyWithoutApprovedByNestedInput
+  releases?: Prisma.ReleaseUncheckedUpdateManyWithoutStartedByNestedInput
+  operations?: Prisma.PersistedOperationUncheckedUpdateManyWithoutCreatedByNestedInput
+  disturbances?: Prisma.ExperimentDisturbanceUncheckedUpdateManyWithoutUserNestedInput
+  flagVersions?: Prisma.FlagVersionUncheckedUpdateManyWithoutCreatedByNestedInput
+  segmentsCreated?: Prisma.SegmentUncheckedUpdateManyWithoutCreatedByNestedInput
+  policiesSet?: Prisma.ReleasePolicyUncheckedUpdateManyWithoutUpdatedByNestedInput
+  policiesProposed?: Prisma.ReleasePolicyUncheckedUpdateManyWithoutProposedByNestedInput
+  webhooks?: Prisma.WebhookUncheckedUpdateManyWithoutCreatedByNestedInput
+}
+
+export type UserCreateWithoutFlagVersionsInput = {
+  id?: string
+  email: string
+  name: string
+  passwordHash: string
+  role: string
+  department?: string | null
+  isActive?: boolean
+  lastLoginAt?: Date | string | null
+  createdAt?: Date | string
+  updatedAt?: Date | string
+  createdFlags?: Prisma.FlagCreateNestedManyWithoutCreatedByInput
+  updatedFlags?: Prisma.FlagCreateNestedManyWithoutUpdatedByInput
+  apiKeys?: Prisma.ApiKeyCreateNestedManyWithoutCreatedByInput
+  auditLogs?: Prisma.AuditLogCreateNestedManyWithoutUserInput
+  requested?: Prisma.ChangeRequestCreateNestedManyWithoutRequestedByInput
+  reviewed?: Prisma.ChangeRequestCreateNestedManyWithoutReviewedByInput
+  scheduled?: Prisma.RolloutCreateNestedManyWithoutScheduledByInput
+  approved?: Prisma.RolloutCreateNestedManyWithoutApprovedByInput
+  releases?: Prisma.ReleaseCreateNestedManyWithoutStartedByInput
+  operations?: Prisma.PersistedOperationCreateNestedManyWithoutCreatedByInput
+  disturbances?: Prisma.ExperimentDisturbanceCreateNestedManyWithoutUserInput
+  segmentsCreated?: Prisma.SegmentCreateNestedManyWithoutCreatedByInput
+  segmentsUpdated?: Prisma.SegmentCreateNestedManyWithoutUpdatedByInput
+  policiesSet?: Prisma.ReleasePolicyCreateNestedManyWithoutUpdatedByInput
+  policiesProposed?: Prisma.ReleasePolicyCreateNestedManyWithoutProposedByInput
+  webhooks?: Prisma.WebhookCreateNestedManyWithoutCreatedByInput
+}
+
+export type UserUncheckedCreateWithoutFlagVersionsInput = {
+  id?: string
+  email: string
+  name: string
+  passwordHash: string
+  role: string
+  department?: string | null
+  isActive?: boolean
+  lastLoginAt?: Date | string | null
+  createdAt?: Date | string
+  updatedAt?: Date | string
+  createdFlags?: Prisma.FlagUncheckedCreateNestedManyWithoutCreatedByInput
+  updatedFlags?: Prisma.FlagUncheckedCreateNestedManyWithoutUpdatedByInput
+  apiKeys?: Prisma.ApiKeyUncheckedCreateNestedManyWithoutCreatedByInput
+  auditLogs?: Prisma.AuditLogUncheckedCreateNestedManyWithoutUserInput
+  requested?: Prisma.ChangeRequestUncheckedCreateNestedManyWithoutRequestedByInput
+  reviewed?: Prisma.ChangeRequestUncheckedCreateNestedManyWithoutReviewedByInput
+  scheduled?: Prisma.RolloutUncheckedCreateNestedManyWithoutScheduledByInput
+  approved?: Prisma.RolloutUncheckedCreateNestedManyWithoutApprovedByInput
+  releases?: Prisma.ReleaseUncheckedCreateNestedManyWithoutStartedByInput
+  operations?: Prisma.PersistedOperationUncheckedCreateNestedManyWithoutCreatedByInput
+  disturbances?: Prisma.ExperimentDisturbanceUncheckedCreateNestedManyWithoutUserInput
+  segmentsCreated?: Prisma.SegmentUncheckedCreateNestedManyWithoutCreatedByInput
+  segmentsUpdated?: Prisma.SegmentUncheckedCreateNestedManyWithoutUpdatedByInput
+  policiesSet?: Prisma.ReleasePolicyUncheckedCreateNestedManyWithoutUpdatedByInput
+  policiesProposed?: Prisma.ReleasePolicyUncheckedCreateNestedManyWithoutProposedByInput
+  webhooks?: Prisma.WebhookUncheckedCreateNestedManyWithoutCreatedByInput
+}
+
+export type UserCreateOrConnectWithoutFlagVersionsInput = {
+  where: Prisma.UserWhereUniqueInput
+  create: Prisma.XOR<Prisma.UserCreateWithoutFlagVersionsInput, Prisma.UserUncheckedCreateWithoutFlagVersionsInput>
+}
+
+export type UserUpsertWithoutFlagVersionsInput = {
+  update: Prisma.XOR<Prisma.UserUpdateWithoutFlagVersionsInput, Prisma.UserUncheckedUpdateWithoutFlagVersionsInput>
+  create: Prisma.XOR<Prisma.UserCreateWithoutFlagVersionsInput, Prisma.UserUncheckedCreateWithoutFlagVersionsInput>
+  where?: Prisma.UserWhereInput
+}
+
+export type UserUpdateToOneWithWhereWithoutFlagVersionsInput = {
+  where?: Prisma.UserWhereInput
+  data: Prisma.XOR<Prisma.UserUpdateWithoutFlagVersionsInput, Prisma.UserUncheckedUpdateWithoutFlagVersionsInput>
+}
+
+export type UserUpdateWithoutFlagVersionsInput = {
+  id?: Prisma.StringFieldUpdateOperationsInput | string
+  email?: Prisma.StringFieldUpdateOperationsInput | string
+  name?: Prisma.StringFieldUpdateOperationsInput | string
+  passwordHash?: Prisma.StringFieldUpdateOperationsInput | string
+  role?: Prisma.StringFieldUpdateOperationsInput | string
+  department?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
+  isActive?: Prisma.BoolFieldUpdateOperationsInput | boolean
+  lastLoginAt?: Prisma.NullableDateTimeFieldUpdateOperationsInput | Date | string | null
+  createdAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
+  updatedAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
+  createdFlags?: Prisma.FlagUpdateManyWithoutCreatedByNestedInput
+  updatedFlags?: Prisma.FlagUpdateManyWithoutUpdatedByNestedInput
+  apiKeys?: Prisma.ApiKeyUpdateManyWithoutCreatedByNestedInput
+  auditLogs?: Prisma.AuditLogUpdateManyWithoutUserNestedInput
+  requested?: Prisma.ChangeRequestUpdateManyWithoutRequestedByNestedInput
+  reviewed?: Prisma.ChangeRequestUpdateManyWithoutReviewedByNestedInput
+  scheduled?: Prisma.RolloutUpdateManyWithoutScheduledByNestedInput
+  approved?: Prisma.RolloutUpdateManyWithoutApprovedByNestedInput
+  releases?: Prisma.ReleaseUpdateManyWithoutStartedByNestedInput
+  operations?: Prisma.PersistedOperationUpdateManyWithoutCreatedByNestedInput
+  disturbances?: Prisma.ExperimentDisturbanceUpdateManyWithoutUserNestedInput
+  segmentsCreated?: Prisma.SegmentUpdateManyWithoutCreatedByNestedInput
+  segmentsUpdated?: Prisma.SegmentUpdateManyWithoutUpdatedByNestedInput
+  policiesSet?: Prisma.ReleasePolicyUpdateManyWithoutUpdatedByNestedInput
+  policiesProposed?: Prisma.ReleasePolicyUpdateManyWithoutProposedByNestedInput
+  webhooks?: Prisma.WebhookUpdateManyWithoutCreatedByNestedInput
+}
+
+export type UserUncheckedUpdateWithoutFlagVersionsInput = {
+  id?: Prisma.StringFieldUpdateOperationsInput | string
+  email?: Prisma.StringFieldUpdateOperationsInput | string
+  name?: Prisma.StringFieldUpdateOperationsInput | string
+  passwordHash?: Prisma.StringFieldUpdateOperationsInput | string
+  role?: Prisma.StringFieldUpdateOperationsInput | string
+  department?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
+  isActive?: Prisma.BoolFieldUpdateOperationsInput | boolean
+  lastLoginAt?: Prisma.NullableDateTimeFieldUpdateOperationsInput | Date | string | null
+  createdAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
+  updatedAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
+  createdFlags?: Prisma.FlagUncheckedUpdateManyWithoutCreatedByNestedInput
+  updatedFlags?: Prisma.FlagUncheckedUpdateManyWithoutUpdatedByNestedInput
+  apiKeys?: Prisma.ApiKeyUncheckedUpdateManyWithoutCreatedByNestedInput
+  auditLogs?: Prisma.AuditLogUncheckedUpdateManyWithoutUserNestedInput
+  requested?: Prisma.ChangeRequestUncheckedUpdateManyWithoutRequestedByNestedInput
+  reviewed?: Prisma.ChangeRequestUncheckedUpdateManyWithoutReviewedByNestedInput
+  scheduled?: Prisma.RolloutUncheckedUpdateManyWithoutScheduledByNestedInput
+  approved?: Prisma.RolloutUncheckedUpdateManyWithoutApprovedByNestedInput
+  releases?: Prisma.ReleaseUncheckedUpdateManyWithoutStartedByNestedInput
+  operations?: Prisma.PersistedOperationUncheckedUpdateManyWithoutCreatedByNestedInput
+  disturbances?: Prisma.ExperimentDisturbanceUncheckedUpdateManyWithoutUserNestedInput
+  segmentsCreated?: Prisma.SegmentUncheckedUpdateManyWithoutCreatedByNestedInput
+  segmentsUpdated?: Prisma.SegmentUncheckedUpdateManyWithoutUpdatedByNestedInput
+  policiesSet?: Prisma.ReleasePolicyUncheckedUpdateManyWithoutUpdatedByNestedInput
+  policiesProposed?: Prisma.ReleasePolicyUncheckedUpdateManyWithoutProposedByNestedInput
+  webhooks?: Prisma.WebhookUncheckedUpdateManyWithoutCreatedByNestedInput
 }
 
 export type UserCreateWithoutRequestedInput = {
@@ -1313,8 +2434,15 @@ export type UserCreateWithoutRequestedInput = {
   reviewed?: Prisma.ChangeRequestCreateNestedManyWithoutReviewedByInput
   scheduled?: Prisma.RolloutCreateNestedManyWithoutScheduledByInput
   approved?: Prisma.RolloutCreateNestedManyWithoutApprovedByInput
+  releases?: Prisma.ReleaseCreateNestedManyWithoutStartedByInput
   operations?: Prisma.PersistedOperationCreateNestedManyWithoutCreatedByInput
   disturbances?: Prisma.ExperimentDisturbanceCreateNestedManyWithoutUserInput
+  flagVersions?: Prisma.FlagVersionCreateNestedManyWithoutCreatedByInput
+  segmentsCreated?: Prisma.SegmentCreateNestedManyWithoutCreatedByInput
+  segmentsUpdated?: Prisma.SegmentCreateNestedManyWithoutUpdatedByInput
+  policiesSet?: Prisma.ReleasePolicyCreateNestedManyWithoutUpdatedByInput
+  policiesProposed?: Prisma.ReleasePolicyCreateNestedManyWithoutProposedByInput
+  webhooks?: Prisma.WebhookCreateNestedManyWithoutCreatedByInput
 }
 
 export type UserUncheckedCreateWithoutRequestedInput = {
@@ -1335,8 +2463,15 @@ export type UserUncheckedCreateWithoutRequestedInput = {
   reviewed?: Prisma.ChangeRequestUncheckedCreateNestedManyWithoutReviewedByInput
   scheduled?: Prisma.RolloutUncheckedCreateNestedManyWithoutScheduledByInput
   approved?: Prisma.RolloutUncheckedCreateNestedManyWithoutApprovedByInput
+  releases?: Prisma.ReleaseUncheckedCreateNestedManyWithoutStartedByInput
   operations?: Prisma.PersistedOperationUncheckedCreateNestedManyWithoutCreatedByInput
   disturbances?: Prisma.ExperimentDisturbanceUncheckedCreateNestedManyWithoutUserInput
+  flagVersions?: Prisma.FlagVersionUncheckedCreateNestedManyWithoutCreatedByInput
+  segmentsCreated?: Prisma.SegmentUncheckedCreateNestedManyWithoutCreatedByInput
+  segmentsUpdated?: Prisma.SegmentUncheckedCreateNestedManyWithoutUpdatedByInput
+  policiesSet?: Prisma.ReleasePolicyUncheckedCreateNestedManyWithoutUpdatedByInput
+  policiesProposed?: Prisma.ReleasePolicyUncheckedCreateNestedManyWithoutProposedByInput
+  webhooks?: Prisma.WebhookUncheckedCreateNestedManyWithoutCreatedByInput
 }
 
 export type UserCreateOrConnectWithoutRequestedInput = {
@@ -1362,8 +2497,15 @@ export type UserCreateWithoutReviewedInput = {
   requested?: Prisma.ChangeRequestCreateNestedManyWithoutRequestedByInput
   scheduled?: Prisma.RolloutCreateNestedManyWithoutScheduledByInput
   approved?: Prisma.RolloutCreateNestedManyWithoutApprovedByInput
+  releases?: Prisma.ReleaseCreateNestedManyWithoutStartedByInput
   operations?: Prisma.PersistedOperationCreateNestedManyWithoutCreatedByInput
   disturbances?: Prisma.ExperimentDisturbanceCreateNestedManyWithoutUserInput
+  flagVersions?: Prisma.FlagVersionCreateNestedManyWithoutCreatedByInput
+  segmentsCreated?: Prisma.SegmentCreateNestedManyWithoutCreatedByInput
+  segmentsUpdated?: Prisma.SegmentCreateNestedManyWithoutUpdatedByInput
+  policiesSet?: Prisma.ReleasePolicyCreateNestedManyWithoutUpdatedByInput
+  policiesProposed?: Prisma.ReleasePolicyCreateNestedManyWithoutProposedByInput
+  webhooks?: Prisma.WebhookCreateNestedManyWithoutCreatedByInput
 }
 
 export type UserUncheckedCreateWithoutReviewedInput = {
@@ -1384,8 +2526,15 @@ export type UserUncheckedCreateWithoutReviewedInput = {
   requested?: Prisma.ChangeRequestUncheckedCreateNestedManyWithoutRequestedByInput
   scheduled?: Prisma.RolloutUncheckedCreateNestedManyWithoutScheduledByInput
   approved?: Prisma.RolloutUncheckedCreateNestedManyWithoutApprovedByInput
+  releases?: Prisma.ReleaseUncheckedCreateNestedManyWithoutStartedByInput
   operations?: Prisma.PersistedOperationUncheckedCreateNestedManyWithoutCreatedByInput
   disturbances?: Prisma.ExperimentDisturbanceUncheckedCreateNestedManyWithoutUserInput
+  flagVersions?: Prisma.FlagVersionUncheckedCreateNestedManyWithoutCreatedByInput
+  segmentsCreated?: Prisma.SegmentUncheckedCreateNestedManyWithoutCreatedByInput
+  segmentsUpdated?: Prisma.SegmentUncheckedCreateNestedManyWithoutUpdatedByInput
+  policiesSet?: Prisma.ReleasePolicyUncheckedCreateNestedManyWithoutUpdatedByInput
+  policiesProposed?: Prisma.ReleasePolicyUncheckedCreateNestedManyWithoutProposedByInput
+  webhooks?: Prisma.WebhookUncheckedCreateNestedManyWithoutCreatedByInput
 }
 
 export type UserCreateOrConnectWithoutReviewedInput = {
@@ -1422,8 +2571,15 @@ export type UserUpdateWithoutRequestedInput = {
   reviewed?: Prisma.ChangeRequestUpdateManyWithoutReviewedByNestedInput
   scheduled?: Prisma.RolloutUpdateManyWithoutScheduledByNestedInput
   approved?: Prisma.RolloutUpdateManyWithoutApprovedByNestedInput
+  releases?: Prisma.ReleaseUpdateManyWithoutStartedByNestedInput
   operations?: Prisma.PersistedOperationUpdateManyWithoutCreatedByNestedInput
   disturbances?: Prisma.ExperimentDisturbanceUpdateManyWithoutUserNestedInput
+  flagVersions?: Prisma.FlagVersionUpdateManyWithoutCreatedByNestedInput
+  segmentsCreated?: Prisma.SegmentUpdateManyWithoutCreatedByNestedInput
+  segmentsUpdated?: Prisma.SegmentUpdateManyWithoutUpdatedByNestedInput
+  policiesSet?: Prisma.ReleasePolicyUpdateManyWithoutUpdatedByNestedInput
+  policiesProposed?: Prisma.ReleasePolicyUpdateManyWithoutProposedByNestedInput
+  webhooks?: Prisma.WebhookUpdateManyWithoutCreatedByNestedInput
 }
 
 export type UserUncheckedUpdateWithoutRequestedInput = {
@@ -1444,8 +2600,15 @@ export type UserUncheckedUpdateWithoutRequestedInput = {
   reviewed?: Prisma.ChangeRequestUncheckedUpdateManyWithoutReviewedByNestedInput
   scheduled?: Prisma.RolloutUncheckedUpdateManyWithoutScheduledByNestedInput
   approved?: Prisma.RolloutUncheckedUpdateManyWithoutApprovedByNestedInput
+  releases?: Prisma.ReleaseUncheckedUpdateManyWithoutStartedByNestedInput
   operations?: Prisma.PersistedOperationUncheckedUpdateManyWithoutCreatedByNestedInput
   disturbances?: Prisma.ExperimentDisturbanceUncheckedUpdateManyWithoutUserNestedInput
+  flagVersions?: Prisma.FlagVersionUncheckedUpdateManyWithoutCreatedByNestedInput
+  segmentsCreated?: Prisma.SegmentUncheckedUpdateManyWithoutCreatedByNestedInput
+  segmentsUpdated?: Prisma.SegmentUncheckedUpdateManyWithoutUpdatedByNestedInput
+  policiesSet?: Prisma.ReleasePolicyUncheckedUpdateManyWithoutUpdatedByNestedInput
+  policiesProposed?: Prisma.ReleasePolicyUncheckedUpdateManyWithoutProposedByNestedInput
+  webhooks?: Prisma.WebhookUncheckedUpdateManyWithoutCreatedByNestedInput
 }
 
 export type UserUpsertWithoutReviewedInput = {
@@ -1477,8 +2640,15 @@ export type UserUpdateWithoutReviewedInput = {
   requested?: Prisma.ChangeRequestUpdateManyWithoutRequestedByNestedInput
   scheduled?: Prisma.RolloutUpdateManyWithoutScheduledByNestedInput
   approved?: Prisma.RolloutUpdateManyWithoutApprovedByNestedInput
+  releases?: Prisma.ReleaseUpdateManyWithoutStartedByNestedInput
   operations?: Prisma.PersistedOperationUpdateManyWithoutCreatedByNestedInput
   disturbances?: Prisma.ExperimentDisturbanceUpdateManyWithoutUserNestedInput
+  flagVersions?: Prisma.FlagVersionUpdateManyWithoutCreatedByNestedInput
+  segmentsCreated?: Prisma.SegmentUpdateManyWithoutCreatedByNestedInput
+  segmentsUpdated?: Prisma.SegmentUpdateManyWithoutUpdatedByNestedInput
+  policiesSet?: Prisma.ReleasePolicyUpdateManyWithoutUpdatedByNestedInput
+  policiesProposed?: Prisma.ReleasePolicyUpdateManyWithoutProposedByNestedInput
+  webhooks?: Prisma.WebhookUpdateManyWithoutCreatedByNestedInput
 }
 
 export type UserUncheckedUpdateWithoutReviewedInput = {
@@ -1499,8 +2669,147 @@ export type UserUncheckedUpdateWithoutReviewedInput = {
   requested?: Prisma.ChangeRequestUncheckedUpdateManyWithoutRequestedByNestedInput
   scheduled?: Prisma.RolloutUncheckedUpdateManyWithoutScheduledByNestedInput
   approved?: Prisma.RolloutUncheckedUpdateManyWithoutApprovedByNestedInput
+  releases?: Prisma.ReleaseUncheckedUpdateManyWithoutStartedByNestedInput
   operations?: Prisma.PersistedOperationUncheckedUpdateManyWithoutCreatedByNestedInput
   disturbances?: Prisma.ExperimentDisturbanceUncheckedUpdateManyWithoutUserNestedInput
+  flagVersions?: Prisma.FlagVersionUncheckedUpdateManyWithoutCreatedByNestedInput
+  segmentsCreated?: Prisma.SegmentUncheckedUpdateManyWithoutCreatedByNestedInput
+  segmentsUpdated?: Prisma.SegmentUncheckedUpdateManyWithoutUpdatedByNestedInput
+  policiesSet?: Prisma.ReleasePolicyUncheckedUpdateManyWithoutUpdatedByNestedInput
+  policiesProposed?: Prisma.ReleasePolicyUncheckedUpdateManyWithoutProposedByNestedInput
+  webhooks?: Prisma.WebhookUncheckedUpdateManyWithoutCreatedByNestedInput
+}
+
+export type UserCreateWithoutReleasesInput = {
+  id?: string
+  email: string
+  name: string
+  passwordHash: string
+  role: string
+  department?: string | null
+  isActive?: boolean
+  lastLoginAt?: Date | string | null
+  createdAt?: Date | string
+  updatedAt?: Date | string
+  createdFlags?: Prisma.FlagCreateNestedManyWithoutCreatedByInput
+  updatedFlags?: Prisma.FlagCreateNestedManyWithoutUpdatedByInput
+  apiKeys?: Prisma.ApiKeyCreateNestedManyWithoutCreatedByInput
+  auditLogs?: Prisma.AuditLogCreateNestedManyWithoutUserInput
+  requested?: Prisma.ChangeRequestCreateNestedManyWithoutRequestedByInput
+  reviewed?: Prisma.ChangeRequestCreateNestedManyWithoutReviewedByInput
+  scheduled?: Prisma.RolloutCreateNestedManyWithoutScheduledByInput
+  approved?: Prisma.RolloutCreateNestedManyWithoutApprovedByInput
+  operations?: Prisma.PersistedOperationCreateNestedManyWithoutCreatedByInput
+  disturbances?: Prisma.ExperimentDisturbanceCreateNestedManyWithoutUserInput
+  flagVersions?: Prisma.FlagVersionCreateNestedManyWithoutCreatedByInput
+  segmentsCreated?: Prisma.SegmentCreateNestedManyWithoutCreatedByInput
+  segmentsUpdated?: Prisma.SegmentCreateNestedManyWithoutUpdatedByInput
+  policiesSet?: Prisma.ReleasePolicyCreateNestedManyWithoutUpdatedByInput
+  policiesProposed?: Prisma.ReleasePolicyCreateNestedManyWithoutProposedByInput
+  webhooks?: Prisma.WebhookCreateNestedManyWithoutCreatedByInput
+}
+
+export type UserUncheckedCreateWithoutReleasesInput = {
+  id?: string
+  email: string
+  name: string
+  passwordHash: string
+  role: string
+  department?: string | null
+  isActive?: boolean
+  lastLoginAt?: Date | string | null
+  createdAt?: Date | string
+  updatedAt?: Date | string
+  createdFlags?: Prisma.FlagUncheckedCreateNestedManyWithoutCreatedByInput
+  updatedFlags?: Prisma.FlagUncheckedCreateNestedManyWithoutUpdatedByInput
+  apiKeys?: Prisma.ApiKeyUncheckedCreateNestedManyWithoutCreatedByInput
+  auditLogs?: Prisma.AuditLogUncheckedCreateNestedManyWithoutUserInput
+  requested?: Prisma.ChangeRequestUncheckedCreateNestedManyWithoutRequestedByInput
+  reviewed?: Prisma.ChangeRequestUncheckedCreateNestedManyWithoutReviewedByInput
+  scheduled?: Prisma.RolloutUncheckedCreateNestedManyWithoutScheduledByInput
+  approved?: Prisma.RolloutUncheckedCreateNestedManyWithoutApprovedByInput
+  operations?: Prisma.PersistedOperationUncheckedCreateNestedManyWithoutCreatedByInput
+  disturbances?: Prisma.ExperimentDisturbanceUncheckedCreateNestedManyWithoutUserInput
+  flagVersions?: Prisma.FlagVersionUncheckedCreateNestedManyWithoutCreatedByInput
+  segmentsCreated?: Prisma.SegmentUncheckedCreateNestedManyWithoutCreatedByInput
+  segmentsUpdated?: Prisma.SegmentUncheckedCreateNestedManyWithoutUpdatedByInput
+  policiesSet?: Prisma.ReleasePolicyUncheckedCreateNestedManyWithoutUpdatedByInput
+  policiesProposed?: Prisma.ReleasePolicyUncheckedCreateNestedManyWithoutProposedByInput
+  webhooks?: Prisma.WebhookUncheckedCreateNestedManyWithoutCreatedByInput
+}
+
+export type UserCreateOrConnectWithoutReleasesInput = {
+  where: Prisma.UserWhereUniqueInput
+  create: Prisma.XOR<Prisma.UserCreateWithoutReleasesInput, Prisma.UserUncheckedCreateWithoutReleasesInput>
+}
+
+export type UserUpsertWithoutReleasesInput = {
+  update: Prisma.XOR<Prisma.UserUpdateWithoutReleasesInput, Prisma.UserUncheckedUpdateWithoutReleasesInput>
+  create: Prisma.XOR<Prisma.UserCreateWithoutReleasesInput, Prisma.UserUncheckedCreateWithoutReleasesInput>
+  where?: Prisma.UserWhereInput
+}
+
+export type UserUpdateToOneWithWhereWithoutReleasesInput = {
+  where?: Prisma.UserWhereInput
+  data: Prisma.XOR<Prisma.UserUpdateWithoutReleasesInput, Prisma.UserUncheckedUpdateWithoutReleasesInput>
+}
+
+export type UserUpdateWithoutReleasesInput = {
+  id?: Prisma.StringFieldUpdateOperationsInput | string
+  email?: Prisma.StringFieldUpdateOperationsInput | string
+  name?: Prisma.StringFieldUpdateOperationsInput | string
+  passwordHash?: Prisma.StringFieldUpdateOperationsInput | string
+  role?: Prisma.StringFieldUpdateOperationsInput | string
+  department?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
+  isActive?: Prisma.BoolFieldUpdateOperationsInput | boolean
+  lastLoginAt?: Prisma.NullableDateTimeFieldUpdateOperationsInput | Date | string | null
+  createdAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
+  updatedAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
+  createdFlags?: Prisma.FlagUpdateManyWithoutCreatedByNestedInput
+  updatedFlags?: Prisma.FlagUpdateManyWithoutUpdatedByNestedInput
+  apiKeys?: Prisma.ApiKeyUpdateManyWithoutCreatedByNestedInput
+  auditLogs?: Prisma.AuditLogUpdateManyWithoutUserNestedInput
+  requested?: Prisma.ChangeRequestUpdateManyWithoutRequestedByNestedInput
+  reviewed?: Prisma.ChangeRequestUpdateManyWithoutReviewedByNestedInput
+  scheduled?: Prisma.RolloutUpdateManyWithoutScheduledByNestedInput
+  approved?: Prisma.RolloutUpdateManyWithoutApprovedByNestedInput
+  operations?: Prisma.PersistedOperationUpdateManyWithoutCreatedByNestedInput
+  disturbances?: Prisma.ExperimentDisturbanceUpdateManyWithoutUserNestedInput
+  flagVersions?: Prisma.FlagVersionUpdateManyWithoutCreatedByNestedInput
+  segmentsCreated?: Prisma.SegmentUpdateManyWithoutCreatedByNestedInput
+  segmentsUpdated?: Prisma.SegmentUpdateManyWithoutUpdatedByNestedInput
+  policiesSet?: Prisma.ReleasePolicyUpdateManyWithoutUpdatedByNestedInput
+  policiesProposed?: Prisma.ReleasePolicyUpdateManyWithoutProposedByNestedInput
+  webhooks?: Prisma.WebhookUpdateManyWithoutCreatedByNestedInput
+}
+
+export type UserUncheckedUpdateWithoutReleasesInput = {
+  id?: Prisma.StringFieldUpdateOperationsInput | string
+  email?: Prisma.StringFieldUpdateOperationsInput | string
+  name?: Prisma.StringFieldUpdateOperationsInput | string
+  passwordHash?: Prisma.StringFieldUpdateOperationsInput | string
+  role?: Prisma.StringFieldUpdateOperationsInput | string
+  department?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
+  isActive?: Prisma.BoolFieldUpdateOperationsInput | boolean
+  lastLoginAt?: Prisma.NullableDateTimeFieldUpdateOperationsInput | Date | string | null
+  createdAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
+  updatedAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
+  createdFlags?: Prisma.FlagUncheckedUpdateManyWithoutCreatedByNestedInput
+  updatedFlags?: Prisma.FlagUncheckedUpdateManyWithoutUpdatedByNestedInput
+  apiKeys?: Prisma.ApiKeyUncheckedUpdateManyWithoutCreatedByNestedInput
+  auditLogs?: Prisma.AuditLogUncheckedUpdateManyWithoutUserNestedInput
+  requested?: Prisma.ChangeRequestUncheckedUpdateManyWithoutRequestedByNestedInput
+  reviewed?: Prisma.ChangeRequestUncheckedUpdateManyWithoutReviewedByNestedInput
+  scheduled?: Prisma.RolloutUncheckedUpdateManyWithoutScheduledByNestedInput
+  approved?: Prisma.RolloutUncheckedUpdateManyWithoutApprovedByNestedInput
+  operations?: Prisma.PersistedOperationUncheckedUpdateManyWithoutCreatedByNestedInput
+  disturbances?: Prisma.ExperimentDisturbanceUncheckedUpdateManyWithoutUserNestedInput
+  flagVersions?: Prisma.FlagVersionUncheckedUpdateManyWithoutCreatedByNestedInput
+  segmentsCreated?: Prisma.SegmentUncheckedUpdateManyWithoutCreatedByNestedInput
+  segmentsUpdated?: Prisma.SegmentUncheckedUpdateManyWithoutUpdatedByNestedInput
+  policiesSet?: Prisma.ReleasePolicyUncheckedUpdateManyWithoutUpdatedByNestedInput
+  policiesProposed?: Prisma.ReleasePolicyUncheckedUpdateManyWithoutProposedByNestedInput
+  webhooks?: Prisma.WebhookUncheckedUpdateManyWithoutCreatedByNestedInput
 }
 
 export type UserCreateWithoutScheduledInput = {
@@ -1521,8 +2830,15 @@ export type UserCreateWithoutScheduledInput = {
   requested?: Prisma.ChangeRequestCreateNestedManyWithoutRequestedByInput
   reviewed?: Prisma.ChangeRequestCreateNestedManyWithoutReviewedByInput
   approved?: Prisma.RolloutCreateNestedManyWithoutApprovedByInput
+  releases?: Prisma.ReleaseCreateNestedManyWithoutStartedByInput
   operations?: Prisma.PersistedOperationCreateNestedManyWithoutCreatedByInput
   disturbances?: Prisma.ExperimentDisturbanceCreateNestedManyWithoutUserInput
+  flagVersions?: Prisma.FlagVersionCreateNestedManyWithoutCreatedByInput
+  segmentsCreated?: Prisma.SegmentCreateNestedManyWithoutCreatedByInput
+  segmentsUpdated?: Prisma.SegmentCreateNestedManyWithoutUpdatedByInput
+  policiesSet?: Prisma.ReleasePolicyCreateNestedManyWithoutUpdatedByInput
+  policiesProposed?: Prisma.ReleasePolicyCreateNestedManyWithoutProposedByInput
+  webhooks?: Prisma.WebhookCreateNestedManyWithoutCreatedByInput
 }
 
 export type UserUncheckedCreateWithoutScheduledInput = {
@@ -1543,8 +2859,15 @@ export type UserUncheckedCreateWithoutScheduledInput = {
   requested?: Prisma.ChangeRequestUncheckedCreateNestedManyWithoutRequestedByInput
   reviewed?: Prisma.ChangeRequestUncheckedCreateNestedManyWithoutReviewedByInput
   approved?: Prisma.RolloutUncheckedCreateNestedManyWithoutApprovedByInput
+  releases?: Prisma.ReleaseUncheckedCreateNestedManyWithoutStartedByInput
   operations?: Prisma.PersistedOperationUncheckedCreateNestedManyWithoutCreatedByInput
   disturbances?: Prisma.ExperimentDisturbanceUncheckedCreateNestedManyWithoutUserInput
+  flagVersions?: Prisma.FlagVersionUncheckedCreateNestedManyWithoutCreatedByInput
+  segmentsCreated?: Prisma.SegmentUncheckedCreateNestedManyWithoutCreatedByInput
+  segmentsUpdated?: Prisma.SegmentUncheckedCreateNestedManyWithoutUpdatedByInput
+  policiesSet?: Prisma.ReleasePolicyUncheckedCreateNestedManyWithoutUpdatedByInput
+  policiesProposed?: Prisma.ReleasePolicyUncheckedCreateNestedManyWithoutProposedByInput
+  webhooks?: Prisma.WebhookUncheckedCreateNestedManyWithoutCreatedByInput
 }
 
 export type UserCreateOrConnectWithoutScheduledInput = {
@@ -1570,8 +2893,15 @@ export type UserCreateWithoutApprovedInput = {
   requested?: Prisma.ChangeRequestCreateNestedManyWithoutRequestedByInput
   reviewed?: Prisma.ChangeRequestCreateNestedManyWithoutReviewedByInput
   scheduled?: Prisma.RolloutCreateNestedManyWithoutScheduledByInput
+  releases?: Prisma.ReleaseCreateNestedManyWithoutStartedByInput
   operations?: Prisma.PersistedOperationCreateNestedManyWithoutCreatedByInput
   disturbances?: Prisma.ExperimentDisturbanceCreateNestedManyWithoutUserInput
+  flagVersions?: Prisma.FlagVersionCreateNestedManyWithoutCreatedByInput
+  segmentsCreated?: Prisma.SegmentCreateNestedManyWithoutCreatedByInput
+  segmentsUpdated?: Prisma.SegmentCreateNestedManyWithoutUpdatedByInput
+  policiesSet?: Prisma.ReleasePolicyCreateNestedManyWithoutUpdatedByInput
+  policiesProposed?: Prisma.ReleasePolicyCreateNestedManyWithoutProposedByInput
+  webhooks?: Prisma.WebhookCreateNestedManyWithoutCreatedByInput
 }
 
 export type UserUncheckedCreateWithoutApprovedInput = {
@@ -1592,8 +2922,15 @@ export type UserUncheckedCreateWithoutApprovedInput = {
   requested?: Prisma.ChangeRequestUncheckedCreateNestedManyWithoutRequestedByInput
   reviewed?: Prisma.ChangeRequestUncheckedCreateNestedManyWithoutReviewedByInput
   scheduled?: Prisma.RolloutUncheckedCreateNestedManyWithoutScheduledByInput
+  releases?: Prisma.ReleaseUncheckedCreateNestedManyWithoutStartedByInput
   operations?: Prisma.PersistedOperationUncheckedCreateNestedManyWithoutCreatedByInput
   disturbances?: Prisma.ExperimentDisturbanceUncheckedCreateNestedManyWithoutUserInput
+  flagVersions?: Prisma.FlagVersionUncheckedCreateNestedManyWithoutCreatedByInput
+  segmentsCreated?: Prisma.SegmentUncheckedCreateNestedManyWithoutCreatedByInput
+  segmentsUpdated?: Prisma.SegmentUncheckedCreateNestedManyWithoutUpdatedByInput
+  policiesSet?: Prisma.ReleasePolicyUncheckedCreateNestedManyWithoutUpdatedByInput
+  policiesProposed?: Prisma.ReleasePolicyUncheckedCreateNestedManyWithoutProposedByInput
+  webhooks?: Prisma.WebhookUncheckedCreateNestedManyWithoutCreatedByInput
 }
 
 export type UserCreateOrConnectWithoutApprovedInput = {
@@ -1630,8 +2967,15 @@ export type UserUpdateWithoutScheduledInput = {
   requested?: Prisma.ChangeRequestUpdateManyWithoutRequestedByNestedInput
   reviewed?: Prisma.ChangeRequestUpdateManyWithoutReviewedByNestedInput
   approved?: Prisma.RolloutUpdateManyWithoutApprovedByNestedInput
+  releases?: Prisma.ReleaseUpdateManyWithoutStartedByNestedInput
   operations?: Prisma.PersistedOperationUpdateManyWithoutCreatedByNestedInput
   disturbances?: Prisma.ExperimentDisturbanceUpdateManyWithoutUserNestedInput
+  flagVersions?: Prisma.FlagVersionUpdateManyWithoutCreatedByNestedInput
+  segmentsCreated?: Prisma.SegmentUpdateManyWithoutCreatedByNestedInput
+  segmentsUpdated?: Prisma.SegmentUpdateManyWithoutUpdatedByNestedInput
+  policiesSet?: Prisma.ReleasePolicyUpdateManyWithoutUpdatedByNestedInput
+  policiesProposed?: Prisma.ReleasePolicyUpdateManyWithoutProposedByNestedInput
+  webhooks?: Prisma.WebhookUpdateManyWithoutCreatedByNestedInput
 }
 
 export type UserUncheckedUpdateWithoutScheduledInput = {
@@ -1652,8 +2996,15 @@ export type UserUncheckedUpdateWithoutScheduledInput = {
   requested?: Prisma.ChangeRequestUncheckedUpdateManyWithoutRequestedByNestedInput
   reviewed?: Prisma.ChangeRequestUncheckedUpdateManyWithoutReviewedByNestedInput
   approved?: Prisma.RolloutUncheckedUpdateManyWithoutApprovedByNestedInput
+  releases?: Prisma.ReleaseUncheckedUpdateManyWithoutStartedByNestedInput
   operations?: Prisma.PersistedOperationUncheckedUpdateManyWithoutCreatedByNestedInput
   disturbances?: Prisma.ExperimentDisturbanceUncheckedUpdateManyWithoutUserNestedInput
+  flagVersions?: Prisma.FlagVersionUncheckedUpdateManyWithoutCreatedByNestedInput
+  segmentsCreated?: Prisma.SegmentUncheckedUpdateManyWithoutCreatedByNestedInput
+  segmentsUpdated?: Prisma.SegmentUncheckedUpdateManyWithoutUpdatedByNestedInput
+  policiesSet?: Prisma.ReleasePolicyUncheckedUpdateManyWithoutUpdatedByNestedInput
+  policiesProposed?: Prisma.ReleasePolicyUncheckedUpdateManyWithoutProposedByNestedInput
+  webhooks?: Prisma.WebhookUncheckedUpdateManyWithoutCreatedByNestedInput
 }
 
 export type UserUpsertWithoutApprovedInput = {
@@ -1685,8 +3036,15 @@ export type UserUpdateWithoutApprovedInput = {
   requested?: Prisma.ChangeRequestUpdateManyWithoutRequestedByNestedInput
   reviewed?: Prisma.ChangeRequestUpdateManyWithoutReviewedByNestedInput
   scheduled?: Prisma.RolloutUpdateManyWithoutScheduledByNestedInput
+  releases?: Prisma.ReleaseUpdateManyWithoutStartedByNestedInput
   operations?: Prisma.PersistedOperationUpdateManyWithoutCreatedByNestedInput
   disturbances?: Prisma.ExperimentDisturbanceUpdateManyWithoutUserNestedInput
+  flagVersions?: Prisma.FlagVersionUpdateManyWithoutCreatedByNestedInput
+  segmentsCreated?: Prisma.SegmentUpdateManyWithoutCreatedByNestedInput
+  segmentsUpdated?: Prisma.SegmentUpdateManyWithoutUpdatedByNestedInput
+  policiesSet?: Prisma.ReleasePolicyUpdateManyWithoutUpdatedByNestedInput
+  policiesProposed?: Prisma.ReleasePolicyUpdateManyWithoutProposedByNestedInput
+  webhooks?: Prisma.WebhookUpdateManyWithoutCreatedByNestedInput
 }
 
 export type UserUncheckedUpdateWithoutApprovedInput = {
@@ -1707,8 +3065,15 @@ export type UserUncheckedUpdateWithoutApprovedInput = {
   requested?: Prisma.ChangeRequestUncheckedUpdateManyWithoutRequestedByNestedInput
   reviewed?: Prisma.ChangeRequestUncheckedUpdateManyWithoutReviewedByNestedInput
   scheduled?: Prisma.RolloutUncheckedUpdateManyWithoutScheduledByNestedInput
+  releases?: Prisma.ReleaseUncheckedUpdateManyWithoutStartedByNestedInput
   operations?: Prisma.PersistedOperationUncheckedUpdateManyWithoutCreatedByNestedInput
   disturbances?: Prisma.ExperimentDisturbanceUncheckedUpdateManyWithoutUserNestedInput
+  flagVersions?: Prisma.FlagVersionUncheckedUpdateManyWithoutCreatedByNestedInput
+  segmentsCreated?: Prisma.SegmentUncheckedUpdateManyWithoutCreatedByNestedInput
+  segmentsUpdated?: Prisma.SegmentUncheckedUpdateManyWithoutUpdatedByNestedInput
+  policiesSet?: Prisma.ReleasePolicyUncheckedUpdateManyWithoutUpdatedByNestedInput
+  policiesProposed?: Prisma.ReleasePolicyUncheckedUpdateManyWithoutProposedByNestedInput
+  webhooks?: Prisma.WebhookUncheckedUpdateManyWithoutCreatedByNestedInput
 }
 
 
@@ -1725,8 +3090,15 @@ export type UserCountOutputType = {
   reviewed: number
   scheduled: number
   approved: number
+  releases: number
   operations: number
   disturbances: number
+  flagVersions: number
+  segmentsCreated: number
+  segmentsUpdated: number
+  policiesSet: number
+  policiesProposed: number
+  webhooks: number
 }
 
 export type UserCountOutputTypeSelect<ExtArgs extends runtime.Types.Extensions.InternalArgs = runtime.Types.Extensions.DefaultArgs> = {
@@ -1738,8 +3110,15 @@ export type UserCountOutputTypeSelect<ExtArgs extends runtime.Types.Extensions.I
   reviewed?: boolean | UserCountOutputTypeCountReviewedArgs
   scheduled?: boolean | UserCountOutputTypeCountScheduledArgs
   approved?: boolean | UserCountOutputTypeCountApprovedArgs
+  releases?: boolean | UserCountOutputTypeCountReleasesArgs
   operations?: boolean | UserCountOutputTypeCountOperationsArgs
   disturbances?: boolean | UserCountOutputTypeCountDisturbancesArgs
+  flagVersions?: boolean | UserCountOutputTypeCountFlagVersionsArgs
+  segmentsCreated?: boolean | UserCountOutputTypeCountSegmentsCreatedArgs
+  segmentsUpdated?: boolean | UserCountOutputTypeCountSegmentsUpdatedArgs
+  policiesSet?: boolean | UserCountOutputTypeCountPoliciesSetArgs
+  policiesProposed?: boolean | UserCountOutputTypeCountPoliciesProposedArgs
+  webhooks?: boolean | UserCountOutputTypeCountWebhooksArgs
 }
 
 /**
@@ -1811,6 +3190,13 @@ export type UserCountOutputTypeCountApprovedArgs<ExtArgs extends runtime.Types.E
 /**
  * UserCountOutputType without action
  */
+export type UserCountOutputTypeCountReleasesArgs<ExtArgs extends runtime.Types.Extensions.InternalArgs = runtime.Types.Extensions.DefaultArgs> = {
+  where?: Prisma.ReleaseWhereInput
+}
+
+/**
+ * UserCountOutputType without action
+ */
 export type UserCountOutputTypeCountOperationsArgs<ExtArgs extends runtime.Types.Extensions.InternalArgs = runtime.Types.Extensions.DefaultArgs> = {
   where?: Prisma.PersistedOperationWhereInput
 }
@@ -1820,6 +3206,48 @@ export type UserCountOutputTypeCountOperationsArgs<ExtArgs extends runtime.Types
  */
 export type UserCountOutputTypeCountDisturbancesArgs<ExtArgs extends runtime.Types.Extensions.InternalArgs = runtime.Types.Extensions.DefaultArgs> = {
   where?: Prisma.ExperimentDisturbanceWhereInput
+}
+
+/**
+ * UserCountOutputType without action
+ */
+export type UserCountOutputTypeCountFlagVersionsArgs<ExtArgs extends runtime.Types.Extensions.InternalArgs = runtime.Types.Extensions.DefaultArgs> = {
+  where?: Prisma.FlagVersionWhereInput
+}
+
+/**
+ * UserCountOutputType without action
+ */
+export type UserCountOutputTypeCountSegmentsCreatedArgs<ExtArgs extends runtime.Types.Extensions.InternalArgs = runtime.Types.Extensions.DefaultArgs> = {
+  where?: Prisma.SegmentWhereInput
+}
+
+/**
+ * UserCountOutputType without action
+ */
+export type UserCountOutputTypeCountSegmentsUpdatedArgs<ExtArgs extends runtime.Types.Extensions.InternalArgs = runtime.Types.Extensions.DefaultArgs> = {
+  where?: Prisma.SegmentWhereInput
+}
+
+/**
+ * UserCountOutputType without action
+ */
+export type UserCountOutputTypeCountPoliciesSetArgs<ExtArgs extends runtime.Types.Extensions.InternalArgs = runtime.Types.Extensions.DefaultArgs> = {
+  where?: Prisma.ReleasePolicyWhereInput
+}
+
+/**
+ * UserCountOutputType without action
+ */
+export type UserCountOutputTypeCountPoliciesProposedArgs<ExtArgs extends runtime.Types.Extensions.InternalArgs = runtime.Types.Extensions.DefaultArgs> = {
+  where?: Prisma.ReleasePolicyWhereInput
+}
+
+/**
+ * UserCountOutputType without action
+ */
+export type UserCountOutputTypeCountWebhooksArgs<ExtArgs extends runtime.Types.Extensions.InternalArgs = runtime.Types.Extensions.DefaultArgs> = {
+  where?: Prisma.WebhookWhereInput
 }
 
 
@@ -1842,8 +3270,15 @@ export type UserSelect<ExtArgs extends runtime.Types.Extensions.InternalArgs = r
   reviewed?: boolean | Prisma.User$reviewedArgs<ExtArgs>
   scheduled?: boolean | Prisma.User$scheduledArgs<ExtArgs>
   approved?: boolean | Prisma.User$approvedArgs<ExtArgs>
+  releases?: boolean | Prisma.User$releasesArgs<ExtArgs>
   operations?: boolean | Prisma.User$operationsArgs<ExtArgs>
   disturbances?: boolean | Prisma.User$disturbancesArgs<ExtArgs>
+  flagVersions?: boolean | Prisma.User$flagVersionsArgs<ExtArgs>
+  segmentsCreated?: boolean | Prisma.User$segmentsCreatedArgs<ExtArgs>
+  segmentsUpdated?: boolean | Prisma.User$segmentsUpdatedArgs<ExtArgs>
+  policiesSet?: boolean | Prisma.User$policiesSetArgs<ExtArgs>
+  policiesProposed?: boolean | Prisma.User$policiesProposedArgs<ExtArgs>
+  webhooks?: boolean | Prisma.User$webhooksArgs<ExtArgs>
   _count?: boolean | Prisma.UserCountOutputTypeDefaultArgs<ExtArgs>
 }, ExtArgs["result"]["user"]>
 
@@ -1896,8 +3331,15 @@ export type UserInclude<ExtArgs extends runtime.Types.Extensions.InternalArgs = 
   reviewed?: boolean | Prisma.User$reviewedArgs<ExtArgs>
   scheduled?: boolean | Prisma.User$scheduledArgs<ExtArgs>
   approved?: boolean | Prisma.User$approvedArgs<ExtArgs>
+  releases?: boolean | Prisma.User$releasesArgs<ExtArgs>
   operations?: boolean | Prisma.User$operationsArgs<ExtArgs>
   disturbances?: boolean | Prisma.User$disturbancesArgs<ExtArgs>
+  flagVersions?: boolean | Prisma.User$flagVersionsArgs<ExtArgs>
+  segmentsCreated?: boolean | Prisma.User$segmentsCreatedArgs<ExtArgs>
+  segmentsUpdated?: boolean | Prisma.User$segmentsUpdatedArgs<ExtArgs>
+  policiesSet?: boolean | Prisma.User$policiesSetArgs<ExtArgs>
+  policiesProposed?: boolean | Prisma.User$policiesProposedArgs<ExtArgs>
+  webhooks?: boolean | Prisma.User$webhooksArgs<ExtArgs>
   _count?: boolean | Prisma.UserCountOutputTypeDefaultArgs<ExtArgs>
 }
 export type UserIncludeCreateManyAndReturn<ExtArgs extends runtime.Types.Extensions.InternalArgs = runtime.Types.Extensions.DefaultArgs> = {}
@@ -1914,8 +3356,15 @@ export type $UserPayload<ExtArgs extends runtime.Types.Extensions.InternalArgs =
     reviewed: Prisma.$ChangeRequestPayload<ExtArgs>[]
     scheduled: Prisma.$RolloutPayload<ExtArgs>[]
     approved: Prisma.$RolloutPayload<ExtArgs>[]
+    releases: Prisma.$ReleasePayload<ExtArgs>[]
     operations: Prisma.$PersistedOperationPayload<ExtArgs>[]
     disturbances: Prisma.$ExperimentDisturbancePayload<ExtArgs>[]
+    flagVersions: Prisma.$FlagVersionPayload<ExtArgs>[]
+    segmentsCreated: Prisma.$SegmentPayload<ExtArgs>[]
+    segmentsUpdated: Prisma.$SegmentPayload<ExtArgs>[]
+    policiesSet: Prisma.$ReleasePolicyPayload<ExtArgs>[]
+    policiesProposed: Prisma.$ReleasePolicyPayload<ExtArgs>[]
+    webhooks: Prisma.$WebhookPayload<ExtArgs>[]
   }
   scalars: runtime.Types.Extensions.GetPayloadResult<{
     id: string
@@ -2333,8 +3782,15 @@ export interface Prisma__UserClient<T, Null = never, ExtArgs extends runtime.Typ
   reviewed<T extends Prisma.User$reviewedArgs<ExtArgs> = {}>(args?: Prisma.Subset<T, Prisma.User$reviewedArgs<ExtArgs>>): Prisma.PrismaPromise<runtime.Types.Result.GetResult<Prisma.$ChangeRequestPayload<ExtArgs>, T, "findMany", GlobalOmitOptions> | Null>
   scheduled<T extends Prisma.User$scheduledArgs<ExtArgs> = {}>(args?: Prisma.Subset<T, Prisma.User$scheduledArgs<ExtArgs>>): Prisma.PrismaPromise<runtime.Types.Result.GetResult<Prisma.$RolloutPayload<ExtArgs>, T, "findMany", GlobalOmitOptions> | Null>
   approved<T extends Prisma.User$approvedArgs<ExtArgs> = {}>(args?: Prisma.Subset<T, Prisma.User$approvedArgs<ExtArgs>>): Prisma.PrismaPromise<runtime.Types.Result.GetResult<Prisma.$RolloutPayload<ExtArgs>, T, "findMany", GlobalOmitOptions> | Null>
+  releases<T extends Prisma.User$releasesArgs<ExtArgs> = {}>(args?: Prisma.Subset<T, Prisma.User$releasesArgs<ExtArgs>>): Prisma.PrismaPromise<runtime.Types.Result.GetResult<Prisma.$ReleasePayload<ExtArgs>, T, "findMany", GlobalOmitOptions> | Null>
   operations<T extends Prisma.User$operationsArgs<ExtArgs> = {}>(args?: Prisma.Subset<T, Prisma.User$operationsArgs<ExtArgs>>): Prisma.PrismaPromise<runtime.Types.Result.GetResult<Prisma.$PersistedOperationPayload<ExtArgs>, T, "findMany", GlobalOmitOptions> | Null>
   disturbances<T extends Prisma.User$disturbancesArgs<ExtArgs> = {}>(args?: Prisma.Subset<T, Prisma.User$disturbancesArgs<ExtArgs>>): Prisma.PrismaPromise<runtime.Types.Result.GetResult<Prisma.$ExperimentDisturbancePayload<ExtArgs>, T, "findMany", GlobalOmitOptions> | Null>
+  flagVersions<T extends Prisma.User$flagVersionsArgs<ExtArgs> = {}>(args?: Prisma.Subset<T, Prisma.User$flagVersionsArgs<ExtArgs>>): Prisma.PrismaPromise<runtime.Types.Result.GetResult<Prisma.$FlagVersionPayload<ExtArgs>, T, "findMany", GlobalOmitOptions> | Null>
+  segmentsCreated<T extends Prisma.User$segmentsCreatedArgs<ExtArgs> = {}>(args?: Prisma.Subset<T, Prisma.User$segmentsCreatedArgs<ExtArgs>>): Prisma.PrismaPromise<runtime.Types.Result.GetResult<Prisma.$SegmentPayload<ExtArgs>, T, "findMany", GlobalOmitOptions> | Null>
+  segmentsUpdated<T extends Prisma.User$segmentsUpdatedArgs<ExtArgs> = {}>(args?: Prisma.Subset<T, Prisma.User$segmentsUpdatedArgs<ExtArgs>>): Prisma.PrismaPromise<runtime.Types.Result.GetResult<Prisma.$SegmentPayload<ExtArgs>, T, "findMany", GlobalOmitOptions> | Null>
+  policiesSet<T extends Prisma.User$policiesSetArgs<ExtArgs> = {}>(args?: Prisma.Subset<T, Prisma.User$policiesSetArgs<ExtArgs>>): Prisma.PrismaPromise<runtime.Types.Result.GetResult<Prisma.$ReleasePolicyPayload<ExtArgs>, T, "findMany", GlobalOmitOptions> | Null>
+  policiesProposed<T extends Prisma.User$policiesProposedArgs<ExtArgs> = {}>(args?: Prisma.Subset<T, Prisma.User$policiesProposedArgs<ExtArgs>>): Prisma.PrismaPromise<runtime.Types.Result.GetResult<Prisma.$ReleasePolicyPayload<ExtArgs>, T, "findMany", GlobalOmitOptions> | Null>
+  webhooks<T extends Prisma.User$webhooksArgs<ExtArgs> = {}>(args?: Prisma.Subset<T, Prisma.User$webhooksArgs<ExtArgs>>): Prisma.PrismaPromise<runtime.Types.Result.GetResult<Prisma.$WebhookPayload<ExtArgs>, T, "findMany", GlobalOmitOptions> | Null>
   /**
    * Attaches callbacks for the resolution and/or rejection of the Promise.
    * @param onfulfilled The callback to execute when the Promise is resolved.
@@ -2959,6 +4415,30 @@ export type User$approvedArgs<ExtArgs extends runtime.Types.Extensions.InternalA
 }
 
 /**
+ * User.releases
+ */
+export type User$releasesArgs<ExtArgs extends runtime.Types.Extensions.InternalArgs = runtime.Types.Extensions.DefaultArgs> = {
+  /**
+   * Select specific fields to fetch from the Release
+   */
+  select?: Prisma.ReleaseSelect<ExtArgs> | null
+  /**
+   * Omit specific fields from the Release
+   */
+  omit?: Prisma.ReleaseOmit<ExtArgs> | null
+  /**
+   * Choose, which related nodes to fetch as well
+   */
+  include?: Prisma.ReleaseInclude<ExtArgs> | null
+  where?: Prisma.ReleaseWhereInput
+  orderBy?: Prisma.ReleaseOrderByWithRelationInput | Prisma.ReleaseOrderByWithRelationInput[]
+  cursor?: Prisma.ReleaseWhereUniqueInput
+  take?: number
+  skip?: number
+  distinct?: Prisma.ReleaseScalarFieldEnum | Prisma.ReleaseScalarFieldEnum[]
+}
+
+/**
  * User.operations
  */
 export type User$operationsArgs<ExtArgs extends runtime.Types.Extensions.InternalArgs = runtime.Types.Extensions.DefaultArgs> = {
@@ -3004,6 +4484,150 @@ export type User$disturbancesArgs<ExtArgs extends runtime.Types.Extensions.Inter
   take?: number
   skip?: number
   distinct?: Prisma.ExperimentDisturbanceScalarFieldEnum | Prisma.ExperimentDisturbanceScalarFieldEnum[]
+}
+
+/**
+ * User.flagVersions
+ */
+export type User$flagVersionsArgs<ExtArgs extends runtime.Types.Extensions.InternalArgs = runtime.Types.Extensions.DefaultArgs> = {
+  /**
+   * Select specific fields to fetch from the FlagVersion
+   */
+  select?: Prisma.FlagVersionSelect<ExtArgs> | null
+  /**
+   * Omit specific fields from the FlagVersion
+   */
+  omit?: Prisma.FlagVersionOmit<ExtArgs> | null
+  /**
+   * Choose, which related nodes to fetch as well
+   */
+  include?: Prisma.FlagVersionInclude<ExtArgs> | null
+  where?: Prisma.FlagVersionWhereInput
+  orderBy?: Prisma.FlagVersionOrderByWithRelationInput | Prisma.FlagVersionOrderByWithRelationInput[]
+  cursor?: Prisma.FlagVersionWhereUniqueInput
+  take?: number
+  skip?: number
+  distinct?: Prisma.FlagVersionScalarFieldEnum | Prisma.FlagVersionScalarFieldEnum[]
+}
+
+/**
+ * User.segmentsCreated
+ */
+export type User$segmentsCreatedArgs<ExtArgs extends runtime.Types.Extensions.InternalArgs = runtime.Types.Extensions.DefaultArgs> = {
+  /**
+   * Select specific fields to fetch from the Segment
+   */
+  select?: Prisma.SegmentSelect<ExtArgs> | null
+  /**
+   * Omit specific fields from the Segment
+   */
+  omit?: Prisma.SegmentOmit<ExtArgs> | null
+  /**
+   * Choose, which related nodes to fetch as well
+   */
+  include?: Prisma.SegmentInclude<ExtArgs> | null
+  where?: Prisma.SegmentWhereInput
+  orderBy?: Prisma.SegmentOrderByWithRelationInput | Prisma.SegmentOrderByWithRelationInput[]
+  cursor?: Prisma.SegmentWhereUniqueInput
+  take?: number
+  skip?: number
+  distinct?: Prisma.SegmentScalarFieldEnum | Prisma.SegmentScalarFieldEnum[]
+}
+
+/**
+ * User.segmentsUpdated
+ */
+export type User$segmentsUpdatedArgs<ExtArgs extends runtime.Types.Extensions.InternalArgs = runtime.Types.Extensions.DefaultArgs> = {
+  /**
+   * Select specific fields to fetch from the Segment
+   */
+  select?: Prisma.SegmentSelect<ExtArgs> | null
+  /**
+   * Omit specific fields from the Segment
+   */
+  omit?: Prisma.SegmentOmit<ExtArgs> | null
+  /**
+   * Choose, which related nodes to fetch as well
+   */
+  include?: Prisma.SegmentInclude<ExtArgs> | null
+  where?: Prisma.SegmentWhereInput
+  orderBy?: Prisma.SegmentOrderByWithRelationInput | Prisma.SegmentOrderByWithRelationInput[]
+  cursor?: Prisma.SegmentWhereUniqueInput
+  take?: number
+  skip?: number
+  distinct?: Prisma.SegmentScalarFieldEnum | Prisma.SegmentScalarFieldEnum[]
+}
+
+/**
+ * User.policiesSet
+ */
+export type User$policiesSetArgs<ExtArgs extends runtime.Types.Extensions.InternalArgs = runtime.Types.Extensions.DefaultArgs> = {
+  /**
+   * Select specific fields to fetch from the ReleasePolicy
+   */
+  select?: Prisma.ReleasePolicySelect<ExtArgs> | null
+  /**
+   * Omit specific fields from the ReleasePolicy
+   */
+  omit?: Prisma.ReleasePolicyOmit<ExtArgs> | null
+  /**
+   * Choose, which related nodes to fetch as well
+   */
+  include?: Prisma.ReleasePolicyInclude<ExtArgs> | null
+  where?: Prisma.ReleasePolicyWhereInput
+  orderBy?: Prisma.ReleasePolicyOrderByWithRelationInput | Prisma.ReleasePolicyOrderByWithRelationInput[]
+  cursor?: Prisma.ReleasePolicyWhereUniqueInput
+  take?: number
+  skip?: number
+  distinct?: Prisma.ReleasePolicyScalarFieldEnum | Prisma.ReleasePolicyScalarFieldEnum[]
+}
+
+/**
+ * User.policiesProposed
+ */
+export type User$policiesProposedArgs<ExtArgs extends runtime.Types.Extensions.InternalArgs = runtime.Types.Extensions.DefaultArgs> = {
+  /**
+   * Select specific fields to fetch from the ReleasePolicy
+   */
+  select?: Prisma.ReleasePolicySelect<ExtArgs> | null
+  /**
+   * Omit specific fields from the ReleasePolicy
+   */
+  omit?: Prisma.ReleasePolicyOmit<ExtArgs> | null
+  /**
+   * Choose, which related nodes to fetch as well
+   */
+  include?: Prisma.ReleasePolicyInclude<ExtArgs> | null
+  where?: Prisma.ReleasePolicyWhereInput
+  orderBy?: Prisma.ReleasePolicyOrderByWithRelationInput | Prisma.ReleasePolicyOrderByWithRelationInput[]
+  cursor?: Prisma.ReleasePolicyWhereUniqueInput
+  take?: number
+  skip?: number
+  distinct?: Prisma.ReleasePolicyScalarFieldEnum | Prisma.ReleasePolicyScalarFieldEnum[]
+}
+
+/**
+ * User.webhooks
+ */
+export type User$webhooksArgs<ExtArgs extends runtime.Types.Extensions.InternalArgs = runtime.Types.Extensions.DefaultArgs> = {
+  /**
+   * Select specific fields to fetch from the Webhook
+   */
+  select?: Prisma.WebhookSelect<ExtArgs> | null
+  /**
+   * Omit specific fields from the Webhook
+   */
+  omit?: Prisma.WebhookOmit<ExtArgs> | null
+  /**
+   * Choose, which related nodes to fetch as well
+   */
+  include?: Prisma.WebhookInclude<ExtArgs> | null
+  where?: Prisma.WebhookWhereInput
+  orderBy?: Prisma.WebhookOrderByWithRelationInput | Prisma.WebhookOrderByWithRelationInput[]
+  cursor?: Prisma.WebhookWhereUniqueInput
+  take?: number
+  skip?: number
+  distinct?: Prisma.WebhookScalarFieldEnum | Prisma.WebhookScalarFieldEnum[]
 }
 
 /**

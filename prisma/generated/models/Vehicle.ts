@@ -66,6 +66,7 @@ export type VehicleMinAggregateOutputType = {
   disconnectedAt: Date | null
   statusPosition: bigint | null
   clockOffsetSeconds: number | null
+  modelChangedAt: Date | null
 }
 
 export type VehicleMaxAggregateOutputType = {
@@ -88,6 +89,7 @@ export type VehicleMaxAggregateOutputType = {
   disconnectedAt: Date | null
   statusPosition: bigint | null
   clockOffsetSeconds: number | null
+  modelChangedAt: Date | null
 }
 
 export type VehicleCountAggregateOutputType = {
@@ -111,6 +113,9 @@ export type VehicleCountAggregateOutputType = {
   statusPosition: number
   clockOffsetSeconds: number
   agentRefusals: number
+  pendingFlags: number
+  tags: number
+  modelChangedAt: number
   _all: number
 }
 
@@ -155,6 +160,7 @@ export type VehicleMinAggregateInputType = {
   disconnectedAt?: true
   statusPosition?: true
   clockOffsetSeconds?: true
+  modelChangedAt?: true
 }
 
 export type VehicleMaxAggregateInputType = {
@@ -177,6 +183,7 @@ export type VehicleMaxAggregateInputType = {
   disconnectedAt?: true
   statusPosition?: true
   clockOffsetSeconds?: true
+  modelChangedAt?: true
 }
 
 export type VehicleCountAggregateInputType = {
@@ -200,6 +207,9 @@ export type VehicleCountAggregateInputType = {
   statusPosition?: true
   clockOffsetSeconds?: true
   agentRefusals?: true
+  pendingFlags?: true
+  tags?: true
+  modelChangedAt?: true
   _all?: true
 }
 
@@ -310,6 +320,9 @@ export type VehicleGroupByOutputType = {
   statusPosition: bigint | null
   clockOffsetSeconds: number | null
   agentRefusals: string[]
+  pendingFlags: string[]
+  tags: string[]
+  modelChangedAt: Date | null
   _count: VehicleCountAggregateOutputType | null
   _avg: VehicleAvgAggregateOutputType | null
   _sum: VehicleSumAggregateOutputType | null
@@ -356,6 +369,11 @@ export type VehicleWhereInput = {
   statusPosition?: Prisma.BigIntNullableFilter<"Vehicle"> | bigint | number | null
   clockOffsetSeconds?: Prisma.FloatNullableFilter<"Vehicle"> | number | null
   agentRefusals?: Prisma.StringNullableListFilter<"Vehicle">
+  pendingFlags?: Prisma.StringNullableListFilter<"Vehicle">
+  tags?: Prisma.StringNullableListFilter<"Vehicle">
+  modelChangedAt?: Prisma.DateTimeNullableFilter<"Vehicle"> | Date | string | null
+  backups?: Prisma.VehicleBackupListRelationFilter
+  faults?: Prisma.VehicleFaultListRelationFilter
 }
 
 export type VehicleOrderByWithRelationInput = {
@@ -379,6 +397,11 @@ export type VehicleOrderByWithRelationInput = {
   statusPosition?: Prisma.SortOrderInput | Prisma.SortOrder
   clockOffsetSeconds?: Prisma.SortOrderInput | Prisma.SortOrder
   agentRefusals?: Prisma.SortOrder
+  pendingFlags?: Prisma.SortOrder
+  tags?: Prisma.SortOrder
+  modelChangedAt?: Prisma.SortOrderInput | Prisma.SortOrder
+  backups?: Prisma.VehicleBackupOrderByRelationAggregateInput
+  faults?: Prisma.VehicleFaultOrderByRelationAggregateInput
 }
 
 export type VehicleWhereUniqueInput = Prisma.AtLeast<{
@@ -405,6 +428,11 @@ export type VehicleWhereUniqueInput = Prisma.AtLeast<{
   statusPosition?: Prisma.BigIntNullableFilter<"Vehicle"> | bigint | number | null
   clockOffsetSeconds?: Prisma.FloatNullableFilter<"Vehicle"> | number | null
   agentRefusals?: Prisma.StringNullableListFilter<"Vehicle">
+  pendingFlags?: Prisma.StringNullableListFilter<"Vehicle">
+  tags?: Prisma.StringNullableListFilter<"Vehicle">
+  modelChangedAt?: Prisma.DateTimeNullableFilter<"Vehicle"> | Date | string | null
+  backups?: Prisma.VehicleBackupListRelationFilter
+  faults?: Prisma.VehicleFaultListRelationFilter
 }, "vin">
 
 export type VehicleOrderByWithAggregationInput = {
@@ -428,6 +456,9 @@ export type VehicleOrderByWithAggregationInput = {
   statusPosition?: Prisma.SortOrderInput | Prisma.SortOrder
   clockOffsetSeconds?: Prisma.SortOrderInput | Prisma.SortOrder
   agentRefusals?: Prisma.SortOrder
+  pendingFlags?: Prisma.SortOrder
+  tags?: Prisma.SortOrder
+  modelChangedAt?: Prisma.SortOrderInput | Prisma.SortOrder
   _count?: Prisma.VehicleCountOrderByAggregateInput
   _avg?: Prisma.VehicleAvgOrderByAggregateInput
   _max?: Prisma.VehicleMaxOrderByAggregateInput
@@ -459,6 +490,9 @@ export type VehicleScalarWhereWithAggregatesInput = {
   statusPosition?: Prisma.BigIntNullableWithAggregatesFilter<"Vehicle"> | bigint | number | null
   clockOffsetSeconds?: Prisma.FloatNullableWithAggregatesFilter<"Vehicle"> | number | null
   agentRefusals?: Prisma.StringNullableListFilter<"Vehicle">
+  pendingFlags?: Prisma.StringNullableListFilter<"Vehicle">
+  tags?: Prisma.StringNullableListFilter<"Vehicle">
+  modelChangedAt?: Prisma.DateTimeNullableWithAggregatesFilter<"Vehicle"> | Date | string | null
 }
 
 export type VehicleCreateInput = {
@@ -482,6 +516,11 @@ export type VehicleCreateInput = {
   statusPosition?: bigint | number | null
   clockOffsetSeconds?: number | null
   agentRefusals?: Prisma.VehicleCreateagentRefusalsInput | string[]
+  pendingFlags?: Prisma.VehicleCreatependingFlagsInput | string[]
+  tags?: Prisma.VehicleCreatetagsInput | string[]
+  modelChangedAt?: Date | string | null
+  backups?: Prisma.VehicleBackupCreateNestedManyWithoutVehicleInput
+  faults?: Prisma.VehicleFaultCreateNestedManyWithoutVehicleInput
 }
 
 export type VehicleUncheckedCreateInput = {
@@ -505,6 +544,11 @@ export type VehicleUncheckedCreateInput = {
   statusPosition?: bigint | number | null
   clockOffsetSeconds?: number | null
   agentRefusals?: Prisma.VehicleCreateagentRefusalsInput | string[]
+  pendingFlags?: Prisma.VehicleCreatependingFlagsInput | string[]
+  tags?: Prisma.VehicleCreatetagsInput | string[]
+  modelChangedAt?: Date | string | null
+  backups?: Prisma.VehicleBackupUncheckedCreateNestedManyWithoutVehicleInput
+  faults?: Prisma.VehicleFaultUncheckedCreateNestedManyWithoutVehicleInput
 }
 
 export type VehicleUpdateInput = {
@@ -528,6 +572,11 @@ export type VehicleUpdateInput = {
   statusPosition?: Prisma.NullableBigIntFieldUpdateOperationsInput | bigint | number | null
   clockOffsetSeconds?: Prisma.NullableFloatFieldUpdateOperationsInput | number | null
   agentRefusals?: Prisma.VehicleUpdateagentRefusalsInput | string[]
+  pendingFlags?: Prisma.VehicleUpdatependingFlagsInput | string[]
+  tags?: Prisma.VehicleUpdatetagsInput | string[]
+  modelChangedAt?: Prisma.NullableDateTimeFieldUpdateOperationsInput | Date | string | null
+  backups?: Prisma.VehicleBackupUpdateManyWithoutVehicleNestedInput
+  faults?: Prisma.VehicleFaultUpdateManyWithoutVehicleNestedInput
 }
 
 export type VehicleUncheckedUpdateInput = {
@@ -551,6 +600,11 @@ export type VehicleUncheckedUpdateInput = {
   statusPosition?: Prisma.NullableBigIntFieldUpdateOperationsInput | bigint | number | null
   clockOffsetSeconds?: Prisma.NullableFloatFieldUpdateOperationsInput | number | null
   agentRefusals?: Prisma.VehicleUpdateagentRefusalsInput | string[]
+  pendingFlags?: Prisma.VehicleUpdatependingFlagsInput | string[]
+  tags?: Prisma.VehicleUpdatetagsInput | string[]
+  modelChangedAt?: Prisma.NullableDateTimeFieldUpdateOperationsInput | Date | string | null
+  backups?: Prisma.VehicleBackupUncheckedUpdateManyWithoutVehicleNestedInput
+  faults?: Prisma.VehicleFaultUncheckedUpdateManyWithoutVehicleNestedInput
 }
 
 export type VehicleCreateManyInput = {
@@ -574,6 +628,9 @@ export type VehicleCreateManyInput = {
   statusPosition?: bigint | number | null
   clockOffsetSeconds?: number | null
   agentRefusals?: Prisma.VehicleCreateagentRefusalsInput | string[]
+  pendingFlags?: Prisma.VehicleCreatependingFlagsInput | string[]
+  tags?: Prisma.VehicleCreatetagsInput | string[]
+  modelChangedAt?: Date | string | null
 }
 
 export type VehicleUpdateManyMutationInput = {
@@ -597,6 +654,9 @@ export type VehicleUpdateManyMutationInput = {
   statusPosition?: Prisma.NullableBigIntFieldUpdateOperationsInput | bigint | number | null
   clockOffsetSeconds?: Prisma.NullableFloatFieldUpdateOperationsInput | number | null
   agentRefusals?: Prisma.VehicleUpdateagentRefusalsInput | string[]
+  pendingFlags?: Prisma.VehicleUpdatependingFlagsInput | string[]
+  tags?: Prisma.VehicleUpdatetagsInput | string[]
+  modelChangedAt?: Prisma.NullableDateTimeFieldUpdateOperationsInput | Date | string | null
 }
 
 export type VehicleUncheckedUpdateManyInput = {
@@ -620,14 +680,9 @@ export type VehicleUncheckedUpdateManyInput = {
   statusPosition?: Prisma.NullableBigIntFieldUpdateOperationsInput | bigint | number | null
   clockOffsetSeconds?: Prisma.NullableFloatFieldUpdateOperationsInput | number | null
   agentRefusals?: Prisma.VehicleUpdateagentRefusalsInput | string[]
-}
-
-export type StringNullableListFilter<$PrismaModel = never> = {
-  equals?: string[] | Prisma.ListStringFieldRefInput<$PrismaModel> | null
-  has?: string | Prisma.StringFieldRefInput<$PrismaModel> | null
-  hasEvery?: string[] | Prisma.ListStringFieldRefInput<$PrismaModel>
-  hasSome?: string[] | Prisma.ListStringFieldRefInput<$PrismaModel>
-  isEmpty?: boolean
+  pendingFlags?: Prisma.VehicleUpdatependingFlagsInput | string[]
+  tags?: Prisma.VehicleUpdatetagsInput | string[]
+  modelChangedAt?: Prisma.NullableDateTimeFieldUpdateOperationsInput | Date | string | null
 }
 
 export type VehicleCountOrderByAggregateInput = {
@@ -651,6 +706,9 @@ export type VehicleCountOrderByAggregateInput = {
   statusPosition?: Prisma.SortOrder
   clockOffsetSeconds?: Prisma.SortOrder
   agentRefusals?: Prisma.SortOrder
+  pendingFlags?: Prisma.SortOrder
+  tags?: Prisma.SortOrder
+  modelChangedAt?: Prisma.SortOrder
 }
 
 export type VehicleAvgOrderByAggregateInput = {
@@ -683,6 +741,7 @@ export type VehicleMaxOrderByAggregateInput = {
   disconnectedAt?: Prisma.SortOrder
   statusPosition?: Prisma.SortOrder
   clockOffsetSeconds?: Prisma.SortOrder
+  modelChangedAt?: Prisma.SortOrder
 }
 
 export type VehicleMinOrderByAggregateInput = {
@@ -705,6 +764,7 @@ export type VehicleMinOrderByAggregateInput = {
   disconnectedAt?: Prisma.SortOrder
   statusPosition?: Prisma.SortOrder
   clockOffsetSeconds?: Prisma.SortOrder
+  modelChangedAt?: Prisma.SortOrder
 }
 
 export type VehicleSumOrderByAggregateInput = {
@@ -717,7 +777,20 @@ export type VehicleSumOrderByAggregateInput = {
   clockOffsetSeconds?: Prisma.SortOrder
 }
 
+export type VehicleScalarRelationFilter = {
+  is?: Prisma.VehicleWhereInput
+  isNot?: Prisma.VehicleWhereInput
+}
+
 export type VehicleCreateagentRefusalsInput = {
+  set: string[]
+}
+
+export type VehicleCreatependingFlagsInput = {
+  set: string[]
+}
+
+export type VehicleCreatetagsInput = {
   set: string[]
 }
 
@@ -758,6 +831,330 @@ export type VehicleUpdateagentRefusalsInput = {
   push?: string | string[]
 }
 
+export type VehicleUpdatependingFlagsInput = {
+  set?: string[]
+  push?: string | string[]
+}
+
+export type VehicleUpdatetagsInput = {
+  set?: string[]
+  push?: string | string[]
+}
+
+export type VehicleCreateNestedOneWithoutBackupsInput = {
+  create?: Prisma.XOR<Prisma.VehicleCreateWithoutBackupsInput, Prisma.VehicleUncheckedCreateWithoutBackupsInput>
+  connectOrCreate?: Prisma.VehicleCreateOrConnectWithoutBackupsInput
+  connect?: Prisma.VehicleWhereUniqueInput
+}
+
+export type VehicleUpdateOneRequiredWithoutBackupsNestedInput = {
+  create?: Prisma.XOR<Prisma.VehicleCreateWithoutBackupsInput, Prisma.VehicleUncheckedCreateWithoutBackupsInput>
+  connectOrCreate?: Prisma.VehicleCreateOrConnectWithoutBackupsInput
+  upsert?: Prisma.VehicleUpsertWithoutBackupsInput
+  connect?: Prisma.VehicleWhereUniqueInput
+  update?: Prisma.XOR<Prisma.XOR<Prisma.VehicleUpdateToOneWithWhereWithoutBackupsInput, Prisma.VehicleUpdateWithoutBackupsInput>, Prisma.VehicleUncheckedUpdateWithoutBackupsInput>
+}
+
+export type VehicleCreateNestedOneWithoutFaultsInput = {
+  create?: Prisma.XOR<Prisma.VehicleCreateWithoutFaultsInput, Prisma.VehicleUncheckedCreateWithoutFaultsInput>
+  connectOrCreate?: Prisma.VehicleCreateOrConnectWithoutFaultsInput
+  connect?: Prisma.VehicleWhereUniqueInput
+}
+
+export type VehicleUpdateOneRequiredWithoutFaultsNestedInput = {
+  create?: Prisma.XOR<Prisma.VehicleCreateWithoutFaultsInput, Prisma.VehicleUncheckedCreateWithoutFaultsInput>
+  connectOrCreate?: Prisma.VehicleCreateOrConnectWithoutFaultsInput
+  upsert?: Prisma.VehicleUpsertWithoutFaultsInput
+  connect?: Prisma.VehicleWhereUniqueInput
+  update?: Prisma.XOR<Prisma.XOR<Prisma.VehicleUpdateToOneWithWhereWithoutFaultsInput, Prisma.VehicleUpdateWithoutFaultsInput>, Prisma.VehicleUncheckedUpdateWithoutFaultsInput>
+}
+
+export type VehicleCreateWithoutBackupsInput = {
+  vin: string
+  model: string
+  swVersion: string
+  region: string
+  status: string
+  lastSeenAt?: Date | string | null
+  agentVersion?: string | null
+  agentMemoryMb?: number | null
+  agentCpuPercent?: runtime.Decimal | runtime.DecimalJsLike | number | string | null
+  cacheSizeMb?: runtime.Decimal | runtime.DecimalJsLike | number | string | null
+  registeredAt?: Date | string
+  updatedAt?: Date | string
+  environment?: string | null
+  appliedRevision?: bigint | number | null
+  tokenGeneration?: number
+  tokensRevokedAt?: Date | string | null
+  disconnectedAt?: Date | string | null
+  statusPosition?: bigint | number | null
+  clockOffsetSeconds?: number | null
+  agentRefusals?: Prisma.VehicleCreateagentRefusalsInput | string[]
+  pendingFlags?: Prisma.VehicleCreatependingFlagsInput | string[]
+  tags?: Prisma.VehicleCreatetagsInput | string[]
+  modelChangedAt?: Date | string | null
+  faults?: Prisma.VehicleFaultCreateNestedManyWithoutVehicleInput
+}
+
+export type VehicleUncheckedCreateWithoutBackupsInput = {
+  vin: string
+  model: string
+  swVersion: string
+  region: string
+  status: string
+  lastSeenAt?: Date | string | null
+  agentVersion?: string | null
+  agentMemoryMb?: number | null
+  agentCpuPercent?: runtime.Decimal | runtime.DecimalJsLike | number | string | null
+  cacheSizeMb?: runtime.Decimal | runtime.DecimalJsLike | number | string | null
+  registeredAt?: Date | string
+  updatedAt?: Date | string
+  environment?: string | null
+  appliedRevision?: bigint | number | null
+  tokenGeneration?: number
+  tokensRevokedAt?: Date | string | null
+  disconnectedAt?: Date | string | null
+  statusPosition?: bigint | number | null
+  clockOffsetSeconds?: number | null
+  agentRefusals?: Prisma.VehicleCreateagentRefusalsInput | string[]
+  pendingFlags?: Prisma.VehicleCreatependingFlagsInput | string[]
+  tags?: Prisma.VehicleCreatetagsInput | string[]
+  modelChangedAt?: Date | string | null
+  faults?: Prisma.VehicleFaultUncheckedCreateNestedManyWithoutVehicleInput
+}
+
+export type VehicleCreateOrConnectWithoutBackupsInput = {
+  where: Prisma.VehicleWhereUniqueInput
+  create: Prisma.XOR<Prisma.VehicleCreateWithoutBackupsInput, Prisma.VehicleUncheckedCreateWithoutBackupsInput>
+}
+
+export type VehicleUpsertWithoutBackupsInput = {
+  update: Prisma.XOR<Prisma.VehicleUpdateWithoutBackupsInput, Prisma.VehicleUncheckedUpdateWithoutBackupsInput>
+  create: Prisma.XOR<Prisma.VehicleCreateWithoutBackupsInput, Prisma.VehicleUncheckedCreateWithoutBackupsInput>
+  where?: Prisma.VehicleWhereInput
+}
+
+export type VehicleUpdateToOneWithWhereWithoutBackupsInput = {
+  where?: Prisma.VehicleWhereInput
+  data: Prisma.XOR<Prisma.VehicleUpdateWithoutBackupsInput, Prisma.VehicleUncheckedUpdateWithoutBackupsInput>
+}
+
+export type VehicleUpdateWithoutBackupsInput = {
+  vin?: Prisma.StringFieldUpdateOperationsInput | string
+  model?: Prisma.StringFieldUpdateOperationsInput | string
+  swVersion?: Prisma.StringFieldUpdateOperationsInput | string
+  region?: Prisma.StringFieldUpdateOperationsInput | string
+  status?: Prisma.StringFieldUpdateOperationsInput | string
+  lastSeenAt?: Prisma.NullableDateTimeFieldUpdateOperationsInput | Date | string | null
+  agentVersion?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
+  agentMemoryMb?: Prisma.NullableIntFieldUpdateOperationsInput | number | null
+  agentCpuPercent?: Prisma.NullableDecimalFieldUpdateOperationsInput | runtime.Decimal | runtime.DecimalJsLike | number | string | null
+  cacheSizeMb?: Prisma.NullableDecimalFieldUpdateOperationsInput | runtime.Decimal | runtime.DecimalJsLike | number | string | null
+  registeredAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
+  updatedAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
+  environment?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
+  appliedRevision?: Prisma.NullableBigIntFieldUpdateOperationsInput | bigint | number | null
+  tokenGeneration?: Prisma.IntFieldUpdateOperationsInput | number
+  tokensRevokedAt?: Prisma.NullableDateTimeFieldUpdateOperationsInput | Date | string | null
+  disconnectedAt?: Prisma.NullableDateTimeFieldUpdateOperationsInput | Date | string | null
+  statusPosition?: Prisma.NullableBigIntFieldUpdateOperationsInput | bigint | number | null
+  clockOffsetSeconds?: Prisma.NullableFloatFieldUpdateOperationsInput | number | null
+  agentRefusals?: Prisma.VehicleUpdateagentRefusalsInput | string[]
+  pendingFlags?: Prisma.VehicleUpdatependingFlagsInput | string[]
+  tags?: Prisma.VehicleUpdatetagsInput | string[]
+  modelChangedAt?: Prisma.NullableDateTimeFieldUpdateOperationsInput | Date | string | null
+  faults?: Prisma.VehicleFaultUpdateManyWithoutVehicleNestedInput
+}
+
+export type VehicleUncheckedUpdateWithoutBackupsInput = {
+  vin?: Prisma.StringFieldUpdateOperationsInput | string
+  model?: Prisma.StringFieldUpdateOperationsInput | string
+  swVersion?: Prisma.StringFieldUpdateOperationsInput | string
+  region?: Prisma.StringFieldUpdateOperationsInput | string
+  status?: Prisma.StringFieldUpdateOperationsInput | string
+  lastSeenAt?: Prisma.NullableDateTimeFieldUpdateOperationsInput | Date | string | null
+  agentVersion?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
+  agentMemoryMb?: Prisma.NullableIntFieldUpdateOperationsInput | number | null
+  agentCpuPercent?: Prisma.NullableDecimalFieldUpdateOperationsInput | runtime.Decimal | runtime.DecimalJsLike | number | string | null
+  cacheSizeMb?: Prisma.NullableDecimalFieldUpdateOperationsInput | runtime.Decimal | runtime.DecimalJsLike | number | string | null
+  registeredAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
+  updatedAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
+  environment?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
+  appliedRevision?: Prisma.NullableBigIntFieldUpdateOperationsInput | bigint | number | null
+  tokenGeneration?: Prisma.IntFieldUpdateOperationsInput | number
+  tokensRevokedAt?: Prisma.NullableDateTimeFieldUpdateOperationsInput | Date | string | null
+  disconnectedAt?: Prisma.NullableDateTimeFieldUpdateOperationsInput | Date | string | null
+  statusPosition?: Prisma.NullableBigIntFieldUpdateOperationsInput | bigint | number | null
+  clockOffsetSeconds?: Prisma.NullableFloatFieldUpdateOperationsInput | number | null
+  agentRefusals?: Prisma.VehicleUpdateagentRefusalsInput | string[]
+  pendingFlags?: Prisma.VehicleUpdatependingFlagsInput | string[]
+  tags?: Prisma.VehicleUpdatetagsInput | string[]
+  modelChangedAt?: Prisma.NullableDateTimeFieldUpdateOperationsInput | Date | string | null
+  faults?: Prisma.VehicleFaultUncheckedUpdateManyWithoutVehicleNestedInput
+}
+
+export type VehicleCreateWithoutFaultsInput = {
+  vin: string
+  model: string
+  swVersion: string
+  region: string
+  status: string
+  lastSeenAt?: Date | string | null
+  agentVersion?: string | null
+  agentMemoryMb?: number | null
+  agentCpuPercent?: runtime.Decimal | runtime.DecimalJsLike | number | string | null
+  cacheSizeMb?: runtime.Decimal | runtime.DecimalJsLike | number | string | null
+  registeredAt?: Date | string
+  updatedAt?: Date | string
+  environment?: string | null
+  appliedRevision?: bigint | number | null
+  tokenGeneration?: number
+  tokensRevokedAt?: Date | string | null
+  disconnectedAt?: Date | string | null
+  statusPosition?: bigint | number | null
+  clockOffsetSeconds?: number | null
+  agentRefusals?: Prisma.VehicleCreateagentRefusalsInput | string[]
+  pendingFlags?: Prisma.VehicleCreatependingFlagsInput | string[]
+  tags?: Prisma.VehicleCreatetagsInput | string[]
+  modelChangedAt?: Date | string | null
+  backups?: Prisma.VehicleBackupCreateNestedManyWithoutVehicleInput
+}
+
+export type VehicleUncheckedCreateWithoutFaultsInput = {
+  vin: string
+  model: string
+  swVersion: string
+  region: string
+  status: string
+  lastSeenAt?: Date | string | null
+  agentVersion?: string | null
+  agentMemoryMb?: number | null
+  agentCpuPercent?: runtime.Decimal | runtime.DecimalJsLike | number | string | null
+  cacheSizeMb?: runtime.Decimal | runtime.DecimalJsLike | number | string | null
+  registeredAt?: Date | string
+  updatedAt?: Date | string
+  environment?: string | null
+  appliedRevision?: bigint | number | null
+  tokenGeneration?: number
+  tokensRevokedAt?: Date | string | null
+  disconnectedAt?: Date | string | null
+  statusPosition?: bigint | number | null
+  clockOffsetSeconds?: number | null
+  agentRefusals?: Prisma.VehicleCreateagentRefusalsInput | string[]
+  pendingFlags?: Prisma.VehicleCreatependingFlagsInput | string[]
+  tags?: Prisma.VehicleCreatetagsInput | string[]
+  modelChangedAt?: Date | string | null
+  backups?: Prisma.VehicleBackupUncheckedCreateNestedManyWithoutVehicleInput
+}
+
+export type VehicleCreateOrConnectWithoutFaultsInput = {
+  where: Prisma.VehicleWhereUniqueInput
+  create: Prisma.XOR<Prisma.VehicleCreateWithoutFaultsInput, Prisma.VehicleUncheckedCreateWithoutFaultsInput>
+}
+
+export type VehicleUpsertWithoutFaultsInput = {
+  update: Prisma.XOR<Prisma.VehicleUpdateWithoutFaultsInput, Prisma.VehicleUncheckedUpdateWithoutFaultsInput>
+  create: Prisma.XOR<Prisma.VehicleCreateWithoutFaultsInput, Prisma.VehicleUncheckedCreateWithoutFaultsInput>
+  where?: Prisma.VehicleWhereInput
+}
+
+export type VehicleUpdateToOneWithWhereWithoutFaultsInput = {
+  where?: Prisma.VehicleWhereInput
+  data: Prisma.XOR<Prisma.VehicleUpdateWithoutFaultsInput, Prisma.VehicleUncheckedUpdateWithoutFaultsInput>
+}
+
+export type VehicleUpdateWithoutFaultsInput = {
+  vin?: Prisma.StringFieldUpdateOperationsInput | string
+  model?: Prisma.StringFieldUpdateOperationsInput | string
+  swVersion?: Prisma.StringFieldUpdateOperationsInput | string
+  region?: Prisma.StringFieldUpdateOperationsInput | string
+  status?: Prisma.StringFieldUpdateOperationsInput | string
+  lastSeenAt?: Prisma.NullableDateTimeFieldUpdateOperationsInput | Date | string | null
+  agentVersion?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
+  agentMemoryMb?: Prisma.NullableIntFieldUpdateOperationsInput | number | null
+  agentCpuPercent?: Prisma.NullableDecimalFieldUpdateOperationsInput | runtime.Decimal | runtime.DecimalJsLike | number | string | null
+  cacheSizeMb?: Prisma.NullableDecimalFieldUpdateOperationsInput | runtime.Decimal | runtime.DecimalJsLike | number | string | null
+  registeredAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
+  updatedAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
+  environment?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
+  appliedRevision?: Prisma.NullableBigIntFieldUpdateOperationsInput | bigint | number | null
+  tokenGeneration?: Prisma.IntFieldUpdateOperationsInput | number
+  tokensRevokedAt?: Prisma.NullableDateTimeFieldUpdateOperationsInput | Date | string | null
+  disconnectedAt?: Prisma.NullableDateTimeFieldUpdateOperationsInput | Date | string | null
+  statusPosition?: Prisma.NullableBigIntFieldUpdateOperationsInput | bigint | number | null
+  clockOffsetSeconds?: Prisma.NullableFloatFieldUpdateOperationsInput | number | null
+  agentRefusals?: Prisma.VehicleUpdateagentRefusalsInput | string[]
+  pendingFlags?: Prisma.VehicleUpdatependingFlagsInput | string[]
+  tags?: Prisma.VehicleUpdatetagsInput | string[]
+  modelChangedAt?: Prisma.NullableDateTimeFieldUpdateOperationsInput | Date | string | null
+  backups?: Prisma.VehicleBackupUpdateManyWithoutVehicleNestedInput
+}
+
+export type VehicleUncheckedUpdateWithoutFaultsInput = {
+  vin?: Prisma.StringFieldUpdateOperationsInput | string
+  model?: Prisma.StringFieldUpdateOperationsInput | string
+  swVersion?: Prisma.StringFieldUpdateOperationsInput | string
+  region?: Prisma.StringFieldUpdateOperationsInput | string
+  status?: Prisma.StringFieldUpdateOperationsInput | string
+  lastSeenAt?: Prisma.NullableDateTimeFieldUpdateOperationsInput | Date | string | null
+  agentVersion?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
+  agentMemoryMb?: Prisma.NullableIntFieldUpdateOperationsInput | number | null
+  agentCpuPercent?: Prisma.NullableDecimalFieldUpdateOperationsInput | runtime.Decimal | runtime.DecimalJsLike | number | string | null
+  cacheSizeMb?: Prisma.NullableDecimalFieldUpdateOperationsInput | runtime.Decimal | runtime.DecimalJsLike | number | string | null
+  registeredAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
+  updatedAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
+  environment?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
+  appliedRevision?: Prisma.NullableBigIntFieldUpdateOperationsInput | bigint | number | null
+  tokenGeneration?: Prisma.IntFieldUpdateOperationsInput | number
+  tokensRevokedAt?: Prisma.NullableDateTimeFieldUpdateOperationsInput | Date | string | null
+  disconnectedAt?: Prisma.NullableDateTimeFieldUpdateOperationsInput | Date | string | null
+  statusPosition?: Prisma.NullableBigIntFieldUpdateOperationsInput | bigint | number | null
+  clockOffsetSeconds?: Prisma.NullableFloatFieldUpdateOperationsInput | number | null
+  agentRefusals?: Prisma.VehicleUpdateagentRefusalsInput | string[]
+  pendingFlags?: Prisma.VehicleUpdatependingFlagsInput | string[]
+  tags?: Prisma.VehicleUpdatetagsInput | string[]
+  modelChangedAt?: Prisma.NullableDateTimeFieldUpdateOperationsInput | Date | string | null
+  backups?: Prisma.VehicleBackupUncheckedUpdateManyWithoutVehicleNestedInput
+}
+
+
+/**
+ * Count Type VehicleCountOutputType
+ */
+
+export type VehicleCountOutputType = {
+  backups: number
+  faults: number
+}
+
+export type VehicleCountOutputTypeSelect<ExtArgs extends runtime.Types.Extensions.InternalArgs = runtime.Types.Extensions.DefaultArgs> = {
+  backups?: boolean | VehicleCountOutputTypeCountBackupsArgs
+  faults?: boolean | VehicleCountOutputTypeCountFaultsArgs
+}
+
+/**
+ * VehicleCountOutputType without action
+ */
+export type VehicleCountOutputTypeDefaultArgs<ExtArgs extends runtime.Types.Extensions.InternalArgs = runtime.Types.Extensions.DefaultArgs> = {
+  /**
+   * Select specific fields to fetch from the VehicleCountOutputType
+   */
+  select?: Prisma.VehicleCountOutputTypeSelect<ExtArgs> | null
+}
+
+/**
+ * VehicleCountOutputType without action
+ */
+export type VehicleCountOutputTypeCountBackupsArgs<ExtArgs extends runtime.Types.Extensions.InternalArgs = runtime.Types.Extensions.DefaultArgs> = {
+  where?: Prisma.VehicleBackupWhereInput
+}
+
+/**
+ * VehicleCountOutputType without action
+ */
+export type VehicleCountOutputTypeCountFaultsArgs<ExtArgs extends runtime.Types.Extensions.InternalArgs = runtime.Types.Extensions.DefaultArgs> = {
+  where?: Prisma.VehicleFaultWhereInput
+}
 
 
 export type VehicleSelect<ExtArgs extends runtime.Types.Extensions.InternalArgs = runtime.Types.Extensions.DefaultArgs> = runtime.Types.Extensions.GetSelect<{
@@ -781,6 +1178,12 @@ export type VehicleSelect<ExtArgs extends runtime.Types.Extensions.InternalArgs 
   statusPosition?: boolean
   clockOffsetSeconds?: boolean
   agentRefusals?: boolean
+  pendingFlags?: boolean
+  tags?: boolean
+  modelChangedAt?: boolean
+  backups?: boolean | Prisma.Vehicle$backupsArgs<ExtArgs>
+  faults?: boolean | Prisma.Vehicle$faultsArgs<ExtArgs>
+  _count?: boolean | Prisma.VehicleCountOutputTypeDefaultArgs<ExtArgs>
 }, ExtArgs["result"]["vehicle"]>
 
 export type VehicleSelectCreateManyAndReturn<ExtArgs extends runtime.Types.Extensions.InternalArgs = runtime.Types.Extensions.DefaultArgs> = runtime.Types.Extensions.GetSelect<{
@@ -804,6 +1207,9 @@ export type VehicleSelectCreateManyAndReturn<ExtArgs extends runtime.Types.Exten
   statusPosition?: boolean
   clockOffsetSeconds?: boolean
   agentRefusals?: boolean
+  pendingFlags?: boolean
+  tags?: boolean
+  modelChangedAt?: boolean
 }, ExtArgs["result"]["vehicle"]>
 
 export type VehicleSelectUpdateManyAndReturn<ExtArgs extends runtime.Types.Extensions.InternalArgs = runtime.Types.Extensions.DefaultArgs> = runtime.Types.Extensions.GetSelect<{
@@ -827,6 +1233,9 @@ export type VehicleSelectUpdateManyAndReturn<ExtArgs extends runtime.Types.Exten
   statusPosition?: boolean
   clockOffsetSeconds?: boolean
   agentRefusals?: boolean
+  pendingFlags?: boolean
+  tags?: boolean
+  modelChangedAt?: boolean
 }, ExtArgs["result"]["vehicle"]>
 
 export type VehicleSelectScalar = {
@@ -850,13 +1259,26 @@ export type VehicleSelectScalar = {
   statusPosition?: boolean
   clockOffsetSeconds?: boolean
   agentRefusals?: boolean
+  pendingFlags?: boolean
+  tags?: boolean
+  modelChangedAt?: boolean
 }
 
-export type VehicleOmit<ExtArgs extends runtime.Types.Extensions.InternalArgs = runtime.Types.Extensions.DefaultArgs> = runtime.Types.Extensions.GetOmit<"vin" | "model" | "swVersion" | "region" | "status" | "lastSeenAt" | "agentVersion" | "agentMemoryMb" | "agentCpuPercent" | "cacheSizeMb" | "registeredAt" | "updatedAt" | "environment" | "appliedRevision" | "tokenGeneration" | "tokensRevokedAt" | "disconnectedAt" | "statusPosition" | "clockOffsetSeconds" | "agentRefusals", ExtArgs["result"]["vehicle"]>
+export type VehicleOmit<ExtArgs extends runtime.Types.Extensions.InternalArgs = runtime.Types.Extensions.DefaultArgs> = runtime.Types.Extensions.GetOmit<"vin" | "model" | "swVersion" | "region" | "status" | "lastSeenAt" | "agentVersion" | "agentMemoryMb" | "agentCpuPercent" | "cacheSizeMb" | "registeredAt" | "updatedAt" | "environment" | "appliedRevision" | "tokenGeneration" | "tokensRevokedAt" | "disconnectedAt" | "statusPosition" | "clockOffsetSeconds" | "agentRefusals" | "pendingFlags" | "tags" | "modelChangedAt", ExtArgs["result"]["vehicle"]>
+export type VehicleInclude<ExtArgs extends runtime.Types.Extensions.InternalArgs = runtime.Types.Extensions.DefaultArgs> = {
+  backups?: boolean | Prisma.Vehicle$backupsArgs<ExtArgs>
+  faults?: boolean | Prisma.Vehicle$faultsArgs<ExtArgs>
+  _count?: boolean | Prisma.VehicleCountOutputTypeDefaultArgs<ExtArgs>
+}
+export type VehicleIncludeCreateManyAndReturn<ExtArgs extends runtime.Types.Extensions.InternalArgs = runtime.Types.Extensions.DefaultArgs> = {}
+export type VehicleIncludeUpdateManyAndReturn<ExtArgs extends runtime.Types.Extensions.InternalArgs = runtime.Types.Extensions.DefaultArgs> = {}
 
 export type $VehiclePayload<ExtArgs extends runtime.Types.Extensions.InternalArgs = runtime.Types.Extensions.DefaultArgs> = {
   name: "Vehicle"
-  objects: {}
+  objects: {
+    backups: Prisma.$VehicleBackupPayload<ExtArgs>[]
+    faults: Prisma.$VehicleFaultPayload<ExtArgs>[]
+  }
   scalars: runtime.Types.Extensions.GetPayloadResult<{
     vin: string
     model: string
@@ -884,6 +1306,12 @@ export type $VehiclePayload<ExtArgs extends runtime.Types.Extensions.InternalArg
     statusPosition: bigint | null
     clockOffsetSeconds: number | null
     agentRefusals: string[]
+    /**
+     * key:revision
+     */
+    pendingFlags: string[]
+    tags: string[]
+    modelChangedAt: Date | null
   }, ExtArgs["result"]["vehicle"]>
   composites: {}
 }
@@ -1278,6 +1706,8 @@ readonly fields: VehicleFieldRefs;
  */
 export interface Prisma__VehicleClient<T, Null = never, ExtArgs extends runtime.Types.Extensions.InternalArgs = runtime.Types.Extensions.DefaultArgs, GlobalOmitOptions = {}> extends Prisma.PrismaPromise<T> {
   readonly [Symbol.toStringTag]: "PrismaPromise"
+  backups<T extends Prisma.Vehicle$backupsArgs<ExtArgs> = {}>(args?: Prisma.Subset<T, Prisma.Vehicle$backupsArgs<ExtArgs>>): Prisma.PrismaPromise<runtime.Types.Result.GetResult<Prisma.$VehicleBackupPayload<ExtArgs>, T, "findMany", GlobalOmitOptions> | Null>
+  faults<T extends Prisma.Vehicle$faultsArgs<ExtArgs> = {}>(args?: Prisma.Subset<T, Prisma.Vehicle$faultsArgs<ExtArgs>>): Prisma.PrismaPromise<runtime.Types.Result.GetResult<Prisma.$VehicleFaultPayload<ExtArgs>, T, "findMany", GlobalOmitOptions> | Null>
   /**
    * Attaches callbacks for the resolution and/or rejection of the Promise.
    * @param onfulfilled The callback to execute when the Promise is resolved.
@@ -1327,6 +1757,9 @@ export interface VehicleFieldRefs {
   readonly statusPosition: Prisma.FieldRef<"Vehicle", 'BigInt'>
   readonly clockOffsetSeconds: Prisma.FieldRef<"Vehicle", 'Float'>
   readonly agentRefusals: Prisma.FieldRef<"Vehicle", 'String[]'>
+  readonly pendingFlags: Prisma.FieldRef<"Vehicle", 'String[]'>
+  readonly tags: Prisma.FieldRef<"Vehicle", 'String[]'>
+  readonly modelChangedAt: Prisma.FieldRef<"Vehicle", 'DateTime'>
 }
     
 
@@ -1343,6 +1776,10 @@ export type VehicleFindUniqueArgs<ExtArgs extends runtime.Types.Extensions.Inter
    * Omit specific fields from the Vehicle
    */
   omit?: Prisma.VehicleOmit<ExtArgs> | null
+  /**
+   * Choose, which related nodes to fetch as well
+   */
+  include?: Prisma.VehicleInclude<ExtArgs> | null
   /**
    * Filter, which Vehicle to fetch.
    */
@@ -1362,6 +1799,10 @@ export type VehicleFindUniqueOrThrowArgs<ExtArgs extends runtime.Types.Extension
    */
   omit?: Prisma.VehicleOmit<ExtArgs> | null
   /**
+   * Choose, which related nodes to fetch as well
+   */
+  include?: Prisma.VehicleInclude<ExtArgs> | null
+  /**
    * Filter, which Vehicle to fetch.
    */
   where: Prisma.VehicleWhereUniqueInput
@@ -1379,6 +1820,10 @@ export type VehicleFindFirstArgs<ExtArgs extends runtime.Types.Extensions.Intern
    * Omit specific fields from the Vehicle
    */
   omit?: Prisma.VehicleOmit<ExtArgs> | null
+  /**
+   * Choose, which related nodes to fetch as well
+   */
+  include?: Prisma.VehicleInclude<ExtArgs> | null
   /**
    * Filter, which Vehicle to fetch.
    */
@@ -1428,6 +1873,10 @@ export type VehicleFindFirstOrThrowArgs<ExtArgs extends runtime.Types.Extensions
    */
   omit?: Prisma.VehicleOmit<ExtArgs> | null
   /**
+   * Choose, which related nodes to fetch as well
+   */
+  include?: Prisma.VehicleInclude<ExtArgs> | null
+  /**
    * Filter, which Vehicle to fetch.
    */
   where?: Prisma.VehicleWhereInput
@@ -1475,6 +1924,10 @@ export type VehicleFindManyArgs<ExtArgs extends runtime.Types.Extensions.Interna
    * Omit specific fields from the Vehicle
    */
   omit?: Prisma.VehicleOmit<ExtArgs> | null
+  /**
+   * Choose, which related nodes to fetch as well
+   */
+  include?: Prisma.VehicleInclude<ExtArgs> | null
   /**
    * Filter, which Vehicles to fetch.
    */
@@ -1524,6 +1977,10 @@ export type VehicleCreateArgs<ExtArgs extends runtime.Types.Extensions.InternalA
    */
   omit?: Prisma.VehicleOmit<ExtArgs> | null
   /**
+   * Choose, which related nodes to fetch as well
+   */
+  include?: Prisma.VehicleInclude<ExtArgs> | null
+  /**
    * The data needed to create a Vehicle.
    */
   data: Prisma.XOR<Prisma.VehicleCreateInput, Prisma.VehicleUncheckedCreateInput>
@@ -1571,6 +2028,10 @@ export type VehicleUpdateArgs<ExtArgs extends runtime.Types.Extensions.InternalA
    * Omit specific fields from the Vehicle
    */
   omit?: Prisma.VehicleOmit<ExtArgs> | null
+  /**
+   * Choose, which related nodes to fetch as well
+   */
+  include?: Prisma.VehicleInclude<ExtArgs> | null
   /**
    * The data needed to update a Vehicle.
    */
@@ -1638,6 +2099,10 @@ export type VehicleUpsertArgs<ExtArgs extends runtime.Types.Extensions.InternalA
    */
   omit?: Prisma.VehicleOmit<ExtArgs> | null
   /**
+   * Choose, which related nodes to fetch as well
+   */
+  include?: Prisma.VehicleInclude<ExtArgs> | null
+  /**
    * The filter to search for the Vehicle to update in case it exists.
    */
   where: Prisma.VehicleWhereUniqueInput
@@ -1664,6 +2129,10 @@ export type VehicleDeleteArgs<ExtArgs extends runtime.Types.Extensions.InternalA
    */
   omit?: Prisma.VehicleOmit<ExtArgs> | null
   /**
+   * Choose, which related nodes to fetch as well
+   */
+  include?: Prisma.VehicleInclude<ExtArgs> | null
+  /**
    * Filter which Vehicle to delete.
    */
   where: Prisma.VehicleWhereUniqueInput
@@ -1684,6 +2153,54 @@ export type VehicleDeleteManyArgs<ExtArgs extends runtime.Types.Extensions.Inter
 }
 
 /**
+ * Vehicle.backups
+ */
+export type Vehicle$backupsArgs<ExtArgs extends runtime.Types.Extensions.InternalArgs = runtime.Types.Extensions.DefaultArgs> = {
+  /**
+   * Select specific fields to fetch from the VehicleBackup
+   */
+  select?: Prisma.VehicleBackupSelect<ExtArgs> | null
+  /**
+   * Omit specific fields from the VehicleBackup
+   */
+  omit?: Prisma.VehicleBackupOmit<ExtArgs> | null
+  /**
+   * Choose, which related nodes to fetch as well
+   */
+  include?: Prisma.VehicleBackupInclude<ExtArgs> | null
+  where?: Prisma.VehicleBackupWhereInput
+  orderBy?: Prisma.VehicleBackupOrderByWithRelationInput | Prisma.VehicleBackupOrderByWithRelationInput[]
+  cursor?: Prisma.VehicleBackupWhereUniqueInput
+  take?: number
+  skip?: number
+  distinct?: Prisma.VehicleBackupScalarFieldEnum | Prisma.VehicleBackupScalarFieldEnum[]
+}
+
+/**
+ * Vehicle.faults
+ */
+export type Vehicle$faultsArgs<ExtArgs extends runtime.Types.Extensions.InternalArgs = runtime.Types.Extensions.DefaultArgs> = {
+  /**
+   * Select specific fields to fetch from the VehicleFault
+   */
+  select?: Prisma.VehicleFaultSelect<ExtArgs> | null
+  /**
+   * Omit specific fields from the VehicleFault
+   */
+  omit?: Prisma.VehicleFaultOmit<ExtArgs> | null
+  /**
+   * Choose, which related nodes to fetch as well
+   */
+  include?: Prisma.VehicleFaultInclude<ExtArgs> | null
+  where?: Prisma.VehicleFaultWhereInput
+  orderBy?: Prisma.VehicleFaultOrderByWithRelationInput | Prisma.VehicleFaultOrderByWithRelationInput[]
+  cursor?: Prisma.VehicleFaultWhereUniqueInput
+  take?: number
+  skip?: number
+  distinct?: Prisma.VehicleFaultScalarFieldEnum | Prisma.VehicleFaultScalarFieldEnum[]
+}
+
+/**
  * Vehicle without action
  */
 export type VehicleDefaultArgs<ExtArgs extends runtime.Types.Extensions.InternalArgs = runtime.Types.Extensions.DefaultArgs> = {
@@ -1695,4 +2212,8 @@ export type VehicleDefaultArgs<ExtArgs extends runtime.Types.Extensions.Internal
    * Omit specific fields from the Vehicle
    */
   omit?: Prisma.VehicleOmit<ExtArgs> | null
+  /**
+   * Choose, which related nodes to fetch as well
+   */
+  include?: Prisma.VehicleInclude<ExtArgs> | null
 }

@@ -1,0 +1,3 @@
+ALTER TABLE experiment_disturbances
+    DROP COLUMN salt,
+    DROP COLUMN threshold;

@@ -1,0 +1,2 @@
+DROP INDEX idx_vehicles_model_changed;
+ALTER TABLE vehicles DROP COLUMN model_changed_at;

@@ -1,0 +1,12 @@
+DROP INDEX idx_flags_depending;
+DROP INDEX idx_flags_unscoped;
+DROP INDEX idx_flags_scope;
+DROP TRIGGER environments_counted ON environments;
+DROP FUNCTION count_flag_checks();
+DROP TRIGGER flags_checked_delete ON flags;
+DROP TRIGGER flags_checked_update ON flags;
+DROP TRIGGER flags_checked_insert ON flags;
+DROP FUNCTION note_flag_checks();
+ALTER TABLE environments DROP COLUMN flags_check;
+DROP FUNCTION living_flags_check(VARCHAR);
+DROP FUNCTION flag_check(VARCHAR, BIGINT, TIMESTAMP WITH TIME ZONE);

@@ -1,0 +1,1 @@
+ALTER TABLE experiment_disturbances DROP COLUMN flag_id;
