@@ -2,36 +2,57 @@
 import type { Logger } from 'pino';
 import type { PrismaClient } from '../../prisma/generated/client.ts';
 import type { Bus } from '../shared/feeds/bus.ts';
+import { primaryReads, type LaggingReads, type ReplicaReads } from '../shared/postgres/replica-reads.ts';
 import type { LaneName } from '../shared/postgres/database.ts';
 import type { KeyValueStore } from '../shared/stores/key-value-store.ts';
 import { sharedFieldLoader, sharedLoaderById } from '../shared/postgres/shared-loader.ts';
+import type { SubgraphMetrics } from '../shared/monitoring/subgraph-metrics.ts';
 import { createSubgraph, type AnswerNotes, type Subgraph } from '../shared/subgraph/subgraph.ts';
 import { registeredFacts } from '../shared/between-subgraphs/vehicle-facts.ts';
-import { ChangeRequestFeed } from './changes/change-request-feed.ts';
-import type { ChangeRequestStatus } from './changes/change-request.ts';
-import { ChangeRequestService } from './changes/change-request-service.ts';
+import { ChangeRequestFeed } from './changes/requests/change-request-feed.ts';
+import type { ChangeRequestStatus } from './changes/requests/change-request.ts';
+import { ChangeRequestService } from './changes/requests/change-request-service.ts';
 import { createFlagChanges } from './changes/change.ts';
 import { changesInTurn, clearedWay } from './changes/change-lanes.ts';
-import { databaseClock, type Clock } from './changes/database-clock.ts';
-import { flagStatistics } from './flags/flag-statistics.ts';
+import { databaseClock, type Clock } from './rollouts/database-clock.ts';
+import { flagStatistics } from './flags/reading/flag-statistics.ts';
 import { FlagFeed } from './sync/feed.ts';
-import { flagLoaders, resolvers, rolloutLoader, type FlagsServices } from './resolvers.ts';
-import { typeOfNode } from './flags/nodes.ts';
+import {
+  flagLoaders,
+  partitionLoader,
+  releaseLoader,
+  rolloutLoader,
+  segmentLoaders,
+  type FlagsServices,
+} from './graphql/services.ts';
+import { flagsResolvers } from './resolvers.ts';
+import { typeOfNode } from './flags/reading/nodes.ts';
 import { PositionSignatures } from './signing/position-signatures.ts';
-import { orRemembered, RememberedFlags } from './flags/remembered-flags.ts';
-import { RememberingFlagService } from './flags/remembering-flag-service.ts';
+import { orRemembered, RememberedFlags } from './flags/remembered/remembered-flags.ts';
+import { RememberingFlagService } from './flags/remembered/remembering-flag-service.ts';
 import { RolloutStepJob } from './rollouts/rollout-step-job.ts';
 import { RolloutService } from './rollouts/rollout-service.ts';
+import { ReleaseHealthJob } from './releases/release-health-job.ts';
+import { ReleaseStageJob } from './releases/release-stage-job.ts';
 import { RolloutTransitions } from './rollouts/rollout-transitions.ts';
 import type { Signer } from './signing/signing.ts';
 import type { Definitions } from './sync/evaluation.ts';
 import { readInputs } from './sync/answer-inputs.ts';
-import { EnvironmentSnapshots } from './sync/snapshots.ts';
+import { EnvironmentSnapshots } from './sync/snapshots/snapshots.ts';
+import { SegmentRefreshJob } from './segments/segment-refresh-job.ts';
+import { ReleaseService } from './releases/release-service.ts';
+import { ReleasePolicyService } from './releases/release-policy-service.ts';
+import { SegmentService } from './segments/segment-service.ts';
 import { SyncService } from './sync/sync.ts';
+import { PartitionSignals, findPartitionNews } from './sync/partition-news.ts';
+import { VehiclePartitions } from './sync/vehicle-partitions.ts';
+import { rowCount } from '../shared/postgres/rows.ts';
 
 /** The dependencies and settings of the flags subgraph. */
 export interface FlagsOptions {
   readonly prisma: PrismaClient;
+  /** The place where texts are searched for; by default the primary. */
+  readonly reads?: ReplicaReads;
   /** Gives clients with reserved connections; by default `prisma` for every lane. */
   readonly lanes?: (name: LaneName) => PrismaClient;
   readonly bus: Bus;
@@ -39,9 +60,10 @@ export interface FlagsOptions {
   readonly store: KeyValueStore;
   readonly signer: Signer;
   readonly logger: Logger;
-  /** The clock of rollouts; by default the database's. */
+  readonly metrics?: SubgraphMetrics | undefined;
+  /** The clock of rollouts and releases; by default the database's. */
   readonly clock?: Clock;
-  /** Whether this instance applies the steps of rollouts as they become due; true by default. */
+  /** Whether this instance applies the steps of rollouts and releases as they become due; true by default. */
   readonly appliesRollouts?: boolean;
 }
 
@@ -51,11 +73,13 @@ const newer = (a: Definitions | null, b: Definitions | null) => ((b?.revision ??
 /** Starts the subgraph. It follows the environments' revisions and applies rollouts until `close`. */
 export async function startFlags({
   prisma,
+  reads = primaryReads(prisma),
   lanes = () => prisma,
   bus,
   store,
   signer,
   logger,
+  metrics,
   clock = databaseClock,
   appliesRollouts = true,
 }: FlagsOptions): Promise<{ subgraph: Subgraph; close(): Promise<void> }> {
@@ -66,12 +90,21 @@ export async function startFlags({
   const changes = remembered.noting(createFlagChanges(changesInTurn(prisma), signer, bus, logger, transitions));
   const kills = remembered.noting(createFlagChanges(clearedWay(killLane, logger), signer, bus, logger, transitions));
   const look = () => snapshots.refresh();
-  const flagsNoting = (notes: AnswerNotes) =>
-    new RememberingFlagService(prisma, changes, { changes: kills, prisma: killLane }, remembered, look, notes);
+  const killing = { changes: kills, prisma: killLane };
+  const halting = { changes: kills, prisma: clearedWay(killLane, logger) };
+  const flagsNoting = (notes: AnswerNotes, lagging: LaggingReads) =>
+    new RememberingFlagService(prisma, changes, killing, remembered, look, notes, lagging);
   const requests = new ChangeRequestService(prisma, changes, transitions);
+  const turns = changesInTurn(prisma);
+  const segments = new SegmentService(prisma, turns, changes);
+  const releases = new ReleaseService(prisma, changes, halting);
+  const releasePolicies = new ReleasePolicyService(prisma, turns, changes);
+  const refresher = new SegmentRefreshJob(prisma, changes, bus, logger);
   const requestFeed = new ChangeRequestFeed(prisma, bus, logger);
   const rollouts = new RolloutService(prisma, transitions);
   const scheduler = new RolloutStepJob(prisma, changes, transitions, logger);
+  const stages = new ReleaseStageJob(prisma, changes, clock, logger);
+  const health = new ReleaseHealthJob(prisma, halting, logger);
   const signatures = new PositionSignatures(signer);
   const registered = registeredFacts(prisma);
   const loaders = {
@@ -82,13 +115,23 @@ export async function startFlags({
       (status) => status ?? '',
     ),
   };
-  const sync = new SyncService(snapshots, signatures);
-  const feed = new FlagFeed((keys) => remembered.byKeys(keys), snapshots, signatures, bus, logger);
+  const partitions = new VehiclePartitions(delivery);
+  const partitionSignals = new PartitionSignals(bus);
+  const sync = new SyncService(snapshots, signatures, partitions.find);
+  const feed = new FlagFeed(
+    (keys) => remembered.byKeys(keys),
+    snapshots,
+    signatures,
+    bus,
+    logger,
+    (changedAtMs) => metrics?.changesRead(changedAtMs),
+  );
   const subgraph = await createSubgraph<FlagsServices>({
     name: 'flags',
-    resolvers,
-    services(_identity, notes) {
-      const flags = flagsNoting(notes);
+    resolvers: flagsResolvers,
+    reads,
+    services(_identity, notes, lagging) {
+      const flags = flagsNoting(notes, lagging);
       return {
         registered,
         ...loaders,
@@ -99,31 +142,50 @@ export async function startFlags({
         requestFeed,
         rollouts,
         snapshots,
-        definitions: (environment) =>
+        definitions: (environment, model) =>
           orRemembered(
-            () => snapshots.definitions(environment),
+            () => snapshots.definitions(environment, model),
             () => newer(remembered.definitions(environment), snapshots.lastDefinitions(environment)),
             notes,
           ),
         sync,
         answerInputs: (vins, keys) => readInputs(delivery, vins, keys),
+        partitions,
+        partitionNews: (since, after) => findPartitionNews(delivery, since, after),
+        partitionSignals,
         feed,
         rolloutOfRule: rolloutLoader(rollouts),
+        releasePolicies,
+        releases,
+        releaseOfFlag: releaseLoader(releases),
+        ...segmentLoaders(segments),
+        partitionOf: partitionLoader(partitions),
         ...flagLoaders(flags),
       };
     },
     logger,
+    metrics,
   });
   await feed.start();
+  await partitionSignals.start();
   await requestFeed.start();
+  await refresher.start();
   // Opens a connection now: when a kill switch is pulled, the server may have none left to give.
-  await killLane.$queryRaw`SELECT 1`;
-  if (appliesRollouts) scheduler.start();
+  await rowCount(killLane)`SELECT 1`;
+  if (appliesRollouts) {
+    scheduler.start();
+    stages.start();
+    health.start();
+  }
   return {
     subgraph,
     async close() {
       await scheduler.close();
+      await stages.close();
+      await health.close();
+      await refresher.close();
       await feed.close();
+      await partitionSignals.close();
       await requestFeed.close();
       snapshots.close();
     },

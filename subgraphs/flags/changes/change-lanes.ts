@@ -1,30 +1,32 @@
 /**
  * The two lanes in which changes reach the database. Ordinary changes queue for a semaphore that runs two at a time;
  * more would only wait for each other in the database, each holding a connection. Kill switches use a lane with
- * reserved connections, and sessions that hold a lock they need are ended (docs/decisions/kill-switch-lane.md).
+ * reserved connections, and sessions that hold a lock they need are ended (docs/decisions/flags/kill-switch-lane.md).
  */
 import type { Logger } from 'pino';
 import { BoundedSemaphore, type SemaphoreLimits } from '../../../core/async/bounded-semaphore.ts';
 import { Poller } from '../../../core/async/poller.ts';
-import { unattended } from '../../../core/async/unattended.ts';
+import { unattended } from '../../../core/last-handler/unattended.ts';
 import { FleetFlagError } from '../../../core/errors.ts';
 import type { PrismaClient } from '../../../prisma/generated/client.ts';
 import { APPLICATION } from '../../shared/postgres/database.ts';
 import type { Transactor } from '../../shared/postgres/transaction.ts';
+import { is } from '../../../core/json/shape.ts';
+import { rowsOf } from '../../shared/postgres/rows.ts';
 
 /**
  * The limits of one instance. A change takes some 20 ms, so a queue of a hundred takes two seconds, or ten on a busy
  * machine.
  */
-export const CHANGE_TURNS: SemaphoreLimits = { running: 2, waiting: 200, waitMs: 15_000 };
+const CHANGE_TURNS: SemaphoreLimits = { running: 2, waiting: 200, waitMs: 15_000 };
 
 /**
  * Milliseconds that a kill switch waits for a lock before the lock's holder is ended, and the shortest duration of the
  * holder's transaction for that.
  */
-const PATIENCE = 400;
+const LOCK_TIMEOUT_MS = 400;
 /** Milliseconds between two checks for sessions that block a kill switch. */
-const LOOK = 100;
+const POLL_INTERVAL_MS = 100;
 
 /**
  * Queues ordinary changes. Rejects with SERVICE_UNAVAILABLE and `retryAfter` when the queue is full, or a change has
@@ -49,10 +51,10 @@ export function clearedWay(lane: PrismaClient, logger: Logger): Transactor {
   return {
     $transaction: (work, options) =>
       lane.$transaction(async (tx) => {
-        const [session] = await tx.$queryRaw<{ pid: number }[]>`SELECT pg_backend_pid() AS pid`;
-        const poller = Poller.every(LOOK, () => clearWay(lane, session?.pid ?? 0, logger));
+        const [session] = await rowsOf(tx, { pid: is.number })`SELECT pg_backend_pid() AS pid`;
+        const poller = Poller.every(POLL_INTERVAL_MS, () => clearWay(lane, session?.pid ?? 0, logger));
         const what = 'Ending transactions that block a kill switch';
-        unattended(poller.start(PATIENCE), what);
+        unattended(poller.start(LOCK_TIMEOUT_MS), what);
         try {
           return await work(tx);
         } finally {
@@ -67,12 +69,12 @@ export function clearedWay(lane: PrismaClient, logger: Logger): Transactor {
 async function clearWay(lane: PrismaClient, pid: number, logger: Logger): Promise<void> {
   try {
     // Materialised, so that every condition is evaluated before any session is ended.
-    const ended = await lane.$queryRaw<{ pid: number; milliseconds: number }[]>`
+    const ended = await rowsOf(lane, { pid: is.number, milliseconds: is.number })`
       WITH holders AS MATERIALIZED (
         SELECT pid, (extract(epoch FROM clock_timestamp() - xact_start) * 1000)::int AS milliseconds
         FROM pg_stat_activity
         WHERE pid = ANY (pg_blocking_pids(${pid}::int)) AND usename = current_user AND application_name = ${APPLICATION}
-          AND clock_timestamp() - xact_start > make_interval(secs => ${PATIENCE / 1000}::float8)
+          AND clock_timestamp() - xact_start > make_interval(secs => ${LOCK_TIMEOUT_MS / 1000}::float8)
       )
       SELECT pid, milliseconds FROM holders WHERE pg_terminate_backend(pid)`;
     if (ended.length > 0)

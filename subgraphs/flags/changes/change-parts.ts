@@ -26,7 +26,12 @@ export interface Part extends Omit<ChangeRecord, 'force'> {
 export function partsOf(
   before: Flag,
   edited: Flag,
-  { action, reason = null, reasonField = 'input.conditions.reason', record }: FlagEdit,
+  {
+    action,
+    reason = null,
+    reasonField = 'input.conditions.reason',
+    record,
+  }: Pick<FlagEdit, 'action' | 'reason' | 'reasonField' | 'record'>,
 ): Part[] {
   const parts: Part[] = [];
   const pulled = pulledSwitches(before, edited);
@@ -41,7 +46,11 @@ export function partsOf(
   return [...parts, { edited, action, ...(record?.(held, edited) ?? { before: flagContent(held), after: content }) }];
 }
 
-/** @throws FORBIDDEN when the caller may not make a change of this name */
+/**
+ * Checks that the caller may make a change of this name.
+ *
+ * @throws FORBIDDEN when it may not
+ */
 export function checkRight({ caller }: CallerIdentity, action: AuditAction): void {
   // The mutation itself was permitted, but the change inside it may not be: a SAFETY caller may only change kill
   // switches.

@@ -4,38 +4,53 @@
  * request, which takes the same path when it is approved. Source: design.md, "Revisions" and "Safety".
  */
 import type { Logger } from 'pino';
-import { unattended } from '../../../core/async/unattended.ts';
+import { unattended } from '../../../core/last-handler/unattended.ts';
 import { FleetFlagError } from '../../../core/errors.ts';
-import { isJsonObject } from '../../../core/json/json-value.ts';
-import { FLAG_KEY_PATTERN, type Environment, type JsonObject, type JsonValue } from '../../../core/model.ts';
+import { FLAG_KEY_PATTERN, type Environment, type JsonValue } from '../../../core/model.ts';
 import { needsSecondPerson } from '../../../core/access/safety-policy.ts';
 import { actingUser, type CallerIdentity } from '../../../core/access/caller.ts';
-import { isKilling } from '../../../core/evaluation/rules/kill-switch.ts';
-import { AUDIT_LOG_APPENDED, appendAudit, type AuditAction } from '../../shared/audit/audit-log.ts';
+import { isKilled } from '../../../core/evaluation/rules/kill-switch.ts';
+import { AUDIT_LOG_APPENDED, appendAudit, appendAuditRows, type AuditAction } from '../../shared/audit/audit-log.ts';
 import type { Bus } from '../../shared/feeds/bus.ts';
 import type { Transaction, Transactor } from '../../shared/postgres/transaction.ts';
-import { databaseClock } from './database-clock.ts';
-import { decideChangeRequest, insertChangeRequest, type ChangeRequest } from './change-request.ts';
-import { flagContent, withContent, type Flag } from '../flags/flag.ts';
+import { databaseClock } from '../rollouts/database-clock.ts';
+import { FLAGS_CHANGED, announcementOf } from './announcement.ts';
+import {
+  checkSegmentsThen,
+  decideChangeRequest,
+  insertChangeRequest,
+  type ChangeRequest,
+} from './requests/change-request.ts';
+import { flagContent, type Flag } from '../flags/flag.ts';
 import { checkRight, partsOf } from './change-parts.ts';
-import { reasonOf } from './kill-switch-change.ts';
-import { checkLimits } from '../flags/limits.ts';
+import { checkDependencies, type FaultPlace } from '../partitions/dependencies.ts';
 import { personOf } from '../flags/people.ts';
-import { archives, endRequestsFor } from './request-ending.ts';
-import { reassignRevision, assignRevision } from './revision.ts';
-import { disturbedExperiment, noteDisturbance } from './running-experiment.ts';
-import { recordSwitch } from './rule-edits.ts';
+import { archives, endRequestsFor } from './requests/request-ending.ts';
+import {
+  INPUT,
+  REQUEST,
+  archivedRefusal,
+  askingPerson,
+  checkCurrent,
+  checkRevision,
+  notFound,
+} from './change-checks.ts';
+import { bornKilled, checkWritten, whyKilled, withBothPeople, writeFlags } from './flag-writing.ts';
+import { unchanged, type ChangeSet, type ChangeSetOutcome } from './sets/change-set.ts';
+import { ChangeSets } from './sets/change-sets.ts';
+import { disturbedExperiments } from './running-experiment.ts';
+import { checkSegments } from '../segments/segment-change.ts';
+import { approvedSegment, isAboutSegment } from '../segments/segment-approval.ts';
 import { RolloutTransitions, isAboutRollout } from '../rollouts/rollout-transitions.ts';
+import { requestedEdit } from './requests/requested-edit.ts';
+import { withRelease, type TakingEffect } from '../releases/release-writing.ts';
 import type { Signer } from '../signing/signing.ts';
-import { insertFlag, lockFlag, saveFlag } from '../flags/flag-store.ts';
-
-/** The bus channel that announces committed changes; the message is the environment's name. */
-export const FLAGS_CHANGED = 'flags-changed';
+import { insertFlags, lockFlag } from '../flags/flag-store.ts';
 
 /** An edit of one flag. */
 export interface FlagEdit {
   /** The flag, by its key or by one of its rules. `field` is the argument that names it in errors; `key` by default. */
-  readonly flag: { key: string; field?: string } | { ruleId: string };
+  readonly flag: { key: string; field?: string } | { ruleId: string; field?: string };
   /** The flag's revision that the caller has seen. Any newer revision makes the edit a CONFLICT. */
   readonly expectedRevision?: number | null | undefined;
   /** The action that the audit log records; parts that pull or release a kill switch are recorded as that. */
@@ -44,6 +59,13 @@ export interface FlagEdit {
   readonly reason?: string | null | undefined;
   /** The argument that holds the reason for pulling a kill switch; by default `input.conditions.reason`. */
   readonly reasonField?: string;
+  /**
+   * The argument at which faults of scope and dependencies are named, and whether it is an object with these members;
+   * by default `input`, which is.
+   */
+  readonly place?: FaultPlace;
+  /** Whether the edit brings an archived flag back. Any other edit of an archived flag is refused. */
+  readonly unarchives?: boolean;
   /** Whether an edit that changes nothing is recorded in the audit log, too. */
   readonly evenUnchanged?: boolean;
   /** Whether the change may disturb a running experiment, which then records the disturbance. */
@@ -55,33 +77,56 @@ export interface FlagEdit {
 }
 
 /** The outcome of an edit: the flag's current state, and the request when the change waits for a second person. */
-export interface FlagChange {
+export interface FlagChangeOutcome {
   readonly flag: Flag;
   readonly applied: boolean;
   readonly changeRequest: ChangeRequest | null;
+  /** The scope that the caller has given, for warnings. */
+  readonly given?: GivenScope | undefined;
+  /** Whether the change stops what the flag serves, which may let others serve. */
+  readonly stops?: boolean;
+}
+
+/** A scope as a caller has given it; `field` is the argument. */
+export interface GivenScope {
+  readonly field: string;
+  readonly models: readonly string[];
 }
 
 /** The operations that change flags. */
 export interface FlagChanges {
   /** Creates a flag. One that needs a second person stays a draft until it is approved. */
-  create(identity: CallerIdentity, newFlag: (at: Date) => Flag): Promise<FlagChange>;
+  create(identity: CallerIdentity, newFlag: (at: Date) => Flag): Promise<FlagChangeOutcome>;
   /**
    * Edits a flag. An edit that changes nothing keeps the revision and leaves no audit row. The part that pulls a kill
    * switch is applied at once, as a kill, and the rest follows as a second change.
    *
    * @throws FORBIDDEN when the caller may not make this change, or may not request it where it needs a second person
    */
-  edit(identity: CallerIdentity, edit: FlagEdit): Promise<FlagChange>;
+  edit(identity: CallerIdentity, edit: FlagEdit): Promise<FlagChangeOutcome>;
+  /**
+   * Makes several changes as one, as `ChangeSets.apply`.
+   *
+   * @param set the set, or what finds it under its locks; null from that for a set that is empty
+   * @param limits of the transaction, in milliseconds; by default those of a single change
+   */
+  applySet(
+    identity: CallerIdentity,
+    set: ChangeSet | ((tx: Transaction) => Promise<ChangeSet | null>),
+    limits?: { readonly maxWait: number; readonly timeout: number },
+  ): Promise<ChangeSetOutcome>;
   /**
    * Applies a change request in its requester's name.
    *
    * @param find locks the request and throws when the caller may not approve it
-   * @throws CONFLICT when its flag has changed since
+   * @param limits of the transaction, in milliseconds; by default those of a single change
+   * @throws CONFLICT when its flag, or one flag of its set, has changed since
    */
   approve(
     identity: CallerIdentity,
     find: (tx: Transaction) => Promise<ChangeRequest>,
     comment: string | null,
+    limits?: { readonly maxWait: number; readonly timeout: number },
   ): Promise<ChangeRequest>;
   /**
    * Changes a flag inside the caller's transaction. The caller holds the flag's lock (`lockFlag`) and announces the
@@ -96,66 +141,44 @@ export interface FlagChanges {
     edited: Flag,
     record: ChangeRecord,
   ): Promise<Flag>;
-  /** Announces to all instances that environments have changed. */
-  announce(...environments: Environment[]): void;
+  /**
+   * Announces to all instances that environments have changed.
+   *
+   * @param isKill whether they hold a flag by a kill switch
+   * @param requestId the request that has changed them, for the log; none for what the control plane does by itself
+   */
+  announce(environments: readonly Environment[], isKill?: boolean, requestId?: string): void;
 }
 
 /** The part of a change that its audit row contains. */
 export interface ChangeRecord {
   readonly action: AuditAction;
   readonly force?: boolean | undefined;
+  readonly place?: FaultPlace | undefined;
+  /** The way in which it takes effect; by the release policy where it is absent. */
+  readonly effect?: TakingEffect | undefined;
   readonly before: JsonValue;
   readonly after: JsonValue;
 }
 
-/** The wait for a lock is bounded: refusing a change that cannot be made soon is better than queueing it. */
+/**
+ * The limits of a change's transaction, in milliseconds. The wait for a lock is bounded, because refusing a change that
+ * cannot be made soon is better than queueing it.
+ */
 export const TRANSACTION = { maxWait: 5_000, timeout: 10_000 } as const;
 
-const notFound = (what: FlagEdit['flag']) =>
-  'key' in what
-    ? new FleetFlagError('NOT_FOUND', `There is no flag ${JSON.stringify(what.key)}.`, { field: what.field ?? 'key' })
-    : new FleetFlagError('NOT_FOUND', 'This rule does not exist.', { field: 'id' });
+/** The milliseconds that each flag of a set may take: some ten times what it takes where nothing else runs. */
+const SET_FLAG_MS = 100;
 
-/**
- * Gives the person who requests a change that two people must agree on. @throws FORBIDDEN when the caller is not a
- * person, such as an API key
- */
-function askingPerson({ caller }: CallerIdentity, { key, safetyLevel }: Flag): string {
-  if (caller.kind === 'user' && caller.userId !== null) return caller.userId;
-  throw new FleetFlagError(
-    'FORBIDDEN',
-    `This change of ${key} (${safetyLevel}) requires the approval of a second person, which only a signed-in user may request. An API key may only pull its kill switch.`,
-  );
-}
+/** Gives the limits of a transaction that changes so many flags together. */
+export const limitsOf = (flags: number) => ({
+  ...TRANSACTION,
+  timeout: Math.max(TRANSACTION.timeout, flags * SET_FLAG_MS),
+});
 
-/** Refuses a change based on another revision of the flag, and any change of an archived flag. */
-export function checkCurrent(flag: Flag, expectedRevision: number | null | undefined): void {
-  const { key } = flag;
-  if (flag.draft)
-    throw new FleetFlagError(
-      'CONFLICT',
-      `${key} is waiting for its first approval and cannot change before. To change it, cancel its change request and create the flag again.`,
-    );
-  checkRevision(flag, expectedRevision);
-  if (flag.archivedAt !== null) throw archived(flag);
-}
-
-const archived = ({ key, revision: currentRevision }: Flag) =>
-  new FleetFlagError('CONFLICT', `${key} is archived and cannot change.`, { currentRevision });
-
-const nothing = async () => undefined;
-
-function checkRevision({ key, revision: currentRevision }: Flag, expectedRevision: number | null | undefined): void {
-  if (typeof expectedRevision === 'number' && expectedRevision !== currentRevision) {
-    throw new FleetFlagError('CONFLICT', `${key} has changed since revision ${expectedRevision}.`, { currentRevision });
-  }
-}
-
-/** Adds the requester and the reviewer to the audit row of an approved change. */
-function withBothPeople(after: JsonValue, request: ChangeRequest, approvedBy: string): JsonObject {
-  const content = isJsonObject(after) ? after : {};
-  return { ...content, changeRequest: { id: request.id, requestedBy: request.requestedById, approvedBy } };
-}
+/** Gives the argument in which an action's caller names a segment. */
+const segmentField = (action: AuditAction) =>
+  action === 'CREATE_RULE' || action === 'UPDATE_RULE' ? 'input.conditions.segment' : 'segment';
 
 /** Creates the operations that change flags, with transactions that `prisma` begins. */
 export function createFlagChanges(
@@ -166,44 +189,53 @@ export function createFlagChanges(
   rollouts = new RolloutTransitions(databaseClock),
 ): FlagChanges {
   /** Announcements only make changes arrive sooner, so a lost one must not turn a committed change into an error. */
-  const announce = (...environments: Environment[]) => {
+  const announce: FlagChanges['announce'] = (environments, isKill = false, requestId) => {
     const publish = (channel: string, message: string) =>
       bus
         .publish(channel, message)
         .catch((error: unknown) =>
           logger.warn(
-            { err: error, channel, environments },
+            { err: error, channel, environments, requestId },
             'Cannot announce a change; other processes find it by polling, about a second later',
           ),
         );
     for (const environment of new Set(environments))
-      unattended(publish(FLAGS_CHANGED, environment), 'Announcing a change');
+      unattended(publish(FLAGS_CHANGED, announcementOf(environment, isKill)), 'Announcing a change');
     unattended(publish(AUDIT_LOG_APPENDED, ''), 'Announcing an entry of the audit log');
   };
+
+  const sets = new ChangeSets(signer, rollouts);
 
   const write = async (
     tx: Transaction,
     before: Flag,
     edited: Flag,
     by: string | null,
-    { action, force = false }: Pick<ChangeRecord, 'action' | 'force'>,
+    { place = INPUT, action, effect, force = false }: Pick<ChangeRecord, 'action' | 'effect' | 'force' | 'place'>,
     waited = false,
   ): Promise<Flag> => {
-    const disturbed = await disturbedExperiment(tx, before, edited, force, waited);
-    if (disturbed !== null) await noteDisturbance(tx, disturbed, action, by);
-    const after = await reassignRevision(tx, signer, before, { ...edited, updatedAt: new Date(), updatedById: by });
-    await saveFlag(tx, before, after);
-    // A draft counts as new: no vehicle has it.
-    await checkLimits(tx, before.draft ? null : before, after);
+    await checkSegments(tx, [{ before, flag: edited, field: segmentField(action) }]);
+    const options = { by, force, waited, clock: rollouts.clock };
+    const [after = edited] = await writeFlags(tx, signer, [{ before, edited, action, effect }], options);
+    // A release that is halted brings a content back which was accepted before, and nothing may keep it from that.
+    if (action !== 'HALT_RELEASE') await checkWritten(tx, [{ before, after, place }]);
     return after;
   };
 
-  const applyWithin: FlagChanges['applyWithin'] = async (tx, identity, before, edited, { force, ...record }) => {
-    const halts = await rollouts.halt(tx, before, edited);
+  const applyWithin: FlagChanges['applyWithin'] = async (
+    tx,
+    identity,
+    before,
+    edited,
+    { force, place, effect, ...record },
+  ) => {
+    const halts = await rollouts.halt(tx, [{ before, edited }]);
     const by = actingUser(identity.caller);
-    const flag = await write(tx, before, edited, by, { action: record.action, force });
-    const recordEnded = archives(before, flag) ? await endRequestsFor(tx, rollouts, identity, flag) : nothing;
-    await appendAudit(tx, identity, { ...record, flagId: flag.id });
+    const flag = await write(tx, before, edited, by, { action: record.action, effect, force, place });
+    const recordEnded = await endRequestsFor(tx, rollouts, identity, archives(before, flag) ? [flag] : []);
+    // What a release itself does says so in its own entry.
+    const after = effect === undefined ? withRelease(record.after, before, flag) : record.after;
+    await appendAudit(tx, identity, { ...record, after, flagId: flag.id });
     await rollouts.recordHalts(tx, identity, halts);
     await recordEnded();
     return flag;
@@ -215,11 +247,14 @@ export function createFlagChanges(
     identity: CallerIdentity,
     flag: Flag,
     edited: Flag,
-    { action, force = false, ...values }: ChangeRecord,
-  ): Promise<FlagChange> => {
+    { action, force = false, place = INPUT, ...values }: ChangeRecord,
+  ): Promise<FlagChangeOutcome> => {
     const requestedById = askingPerson(identity, edited);
-    await disturbedExperiment(tx, flag, edited, force);
-    const changeRequest = await insertChangeRequest(tx, { flag, edited, action, force, requestedById, ...values });
+    // Checked again, under the environment's lock, when it is approved.
+    await checkDependencies(tx, [{ before: flag.draft ? null : flag, after: edited, place }]);
+    await checkSegments(tx, [{ before: flag.draft ? null : flag, flag: edited, field: segmentField(action) }]);
+    await disturbedExperiments(tx, [{ before: flag, edited, force }]);
+    const changeRequest = await insertChangeRequest(tx, { flag, edited, action, ...values }, { requestedById, force });
     const after = { changeRequest: changeRequest.id, action, proposed: values.after };
     await appendAudit(tx, identity, { action: 'REQUEST_CHANGE', flagId: flag.id, before: values.before, after });
     return { flag, applied: false, changeRequest };
@@ -230,40 +265,39 @@ export function createFlagChanges(
     announce,
 
     async create(identity, newFlag) {
-      const change = await prisma.$transaction(async (tx): Promise<FlagChange> => {
+      const change = await prisma.$transaction(async (tx): Promise<FlagChangeOutcome> => {
         const wanted = newFlag(new Date());
-        const pulled = wanted.rules.filter(isKilling);
-        const why = pulled.length === 0 ? null : reasonOf(pulled, `flags.${wanted.key}.rules`);
+        // Refuses a kill switch without a reason.
+        whyKilled(wanted);
         const content = flagContent(wanted);
         if (needsSecondPerson(null, wanted, 'CREATE_FLAG')) {
           askingPerson(identity, wanted);
           const draft = { ...wanted, draft: true };
-          await insertFlag(tx, draft);
+          await insertFlags(tx, [{ flag: draft }]);
           return request(tx, identity, draft, wanted, { action: 'CREATE_FLAG', before: null, after: content });
         }
-        const flag = await assignRevision(tx, signer, wanted);
-        await insertFlag(tx, flag);
-        await checkLimits(tx, null, flag);
-        await appendAudit(tx, identity, { action: 'CREATE_FLAG', flagId: flag.id, after: content });
-        if (why !== null)
-          await appendAudit(tx, identity, {
-            action: 'KILL_SWITCH',
-            flagId: flag.id,
-            ...recordSwitch(why)({ ...flag, rules: [] }, flag),
-          });
+        await checkSegments(tx, [{ before: null, flag: wanted, field: segmentField('CREATE_FLAG') }]);
+        const birth = { before: null, edited: wanted, field: 'input.key' };
+        const [flag = wanted] = await writeFlags(tx, signer, [birth], {
+          ...{ by: null, force: false, waited: false, clock: rollouts.clock },
+        });
+        await checkWritten(tx, [{ before: null, after: flag, place: INPUT }]);
+        const after = withRelease(content, null, flag);
+        const created = { action: 'CREATE_FLAG', flagId: flag.id, after } as const;
+        await appendAuditRows(tx, identity, [created, ...bornKilled(flag)]);
         return { flag, applied: true, changeRequest: null };
       }, TRANSACTION);
-      announce(...(change.applied ? [change.flag.environment] : []));
+      announce(change.applied ? [change.flag.environment] : [], isKilled(change.flag.rules), identity.origin.requestId);
       return change;
     },
 
     async edit(identity, edit) {
-      const { flag: by, expectedRevision, action, force } = edit;
+      const { flag: by, expectedRevision, action, force, unarchives } = edit;
       const environments: Environment[] = [];
-      const change = await prisma.$transaction(async (tx): Promise<FlagChange> => {
+      const change = await prisma.$transaction(async (tx): Promise<FlagChangeOutcome> => {
         const before = 'key' in by && !FLAG_KEY_PATTERN.test(by.key) ? null : await lockFlag(tx, by);
         if (before === null) throw notFound(by);
-        checkCurrent(before, expectedRevision);
+        checkCurrent(before, expectedRevision, unarchives);
 
         const parts = partsOf(before, edit.edit(before), edit);
         for (const part of parts.length === 0 ? [{ action }] : parts) checkRight(identity, part.action);
@@ -272,7 +306,7 @@ export function createFlagChanges(
         }
         let flag = before;
         for (const { edited, ...values } of parts) {
-          const record = { ...values, force: force === true };
+          const record = { ...values, force: force === true, place: edit.place };
           if (needsSecondPerson(flag, edited, record.action)) return request(tx, identity, flag, edited, record);
           const was = flag.environment;
           flag = await applyWithin(tx, identity, flag, edited, record);
@@ -280,40 +314,61 @@ export function createFlagChanges(
         }
         return { flag, applied: true, changeRequest: null };
       }, TRANSACTION);
-      announce(...environments);
+      announce(environments, isKilled(change.flag.rules), identity.origin.requestId);
       return change;
     },
 
-    async approve(identity, find, comment) {
+    async applySet(identity, set, limits = TRANSACTION) {
+      const change = await prisma.$transaction(async (tx) => {
+        const found = typeof set === 'function' ? await set(tx) : set;
+        return found === null ? unchanged() : sets.apply(tx, identity, found);
+      }, limits);
+      const isKill = change.applied && change.flags.some(({ rules }) => isKilled(rules));
+      const environments = [...new Set(change.flags.map(({ environment }) => environment))];
+      announce(change.applied ? environments : [], isKill, identity.origin.requestId);
+      return change;
+    },
+
+    async approve(identity, find, comment, limits = TRANSACTION) {
       const approvedBy = personOf(identity);
       const environments: Environment[] = [];
+      let isKill = false;
       const approved = await prisma.$transaction(async (tx): Promise<ChangeRequest | FleetFlagError> => {
         const change = await find(tx);
+        const segment = isAboutSegment(change) ? (within: Transaction) => approvedSegment(within, change) : null;
+        if (change.members.length > 0 || segment !== null) {
+          const set = await sets.approve(tx, identity, change, approvedBy, comment, segment);
+          if (set instanceof FleetFlagError) return set;
+          environments.push(...set.written.flags.map(({ environment }) => environment));
+          isKill = set.written.isKill;
+          return set.decided;
+        }
         const before = await lockFlag(tx, { id: change.flagId });
         if (before === null) throw new Error(`The flag of change request ${change.id} no longer exists`);
-        if (before.archivedAt !== null && !before.draft) {
+        const unarchives = change.action === 'UNARCHIVE_FLAG';
+        if (before.archivedAt !== null && !before.draft && !unarchives) {
           // Such requests were created, or about to be approved, while the flag was being archived. Nothing else ends
           // them.
           await (
-            await endRequestsFor(tx, rollouts, identity, before)
+            await endRequestsFor(tx, rollouts, identity, [before])
           )();
-          return archived(before);
+          return archivedRefusal(before);
         }
         if (before.draft) checkRevision(before, change.flagRevision);
-        else checkCurrent(before, change.flagRevision);
+        else checkCurrent(before, change.flagRevision, unarchives);
+        await checkSegmentsThen(tx, [change]);
 
-        const edited = isAboutRollout(change)
-          ? before
-          : { ...withContent(before, change.proposed, new Date()), draft: false };
-        const halts = await rollouts.halt(tx, before, edited);
+        const { edited, effect } = await requestedEdit(tx, before, change);
+        const halts = await rollouts.halt(tx, [{ before, edited }]);
         if (isAboutRollout(change)) await rollouts.approve(tx, before, change, approvedBy);
-        const flag = edited === before ? before : await write(tx, before, edited, change.requestedById, change, true);
+        const flag =
+          edited === before
+            ? before
+            : await write(tx, before, edited, change.requestedById, { ...change, place: REQUEST, effect }, true);
         const decided = await decideChangeRequest(tx, change.id, {
-          status: 'approved',
-          reviewedById: approvedBy,
-          comment,
+          ...{ status: 'approved', reviewedById: approvedBy, comment },
         });
-        const recordEnded = archives(before, flag) ? await endRequestsFor(tx, rollouts, identity, flag) : nothing;
+        const recordEnded = await endRequestsFor(tx, rollouts, identity, archives(before, flag) ? [flag] : []);
         const decision = {
           changeRequest: change.id,
           action: change.action,
@@ -326,14 +381,16 @@ export function createFlagChanges(
           flagId: flag.id,
           userId: change.requestedById,
           before: change.before,
-          after: withBothPeople(change.after, change, approvedBy),
+          after: withRelease(withBothPeople(change.after, change, approvedBy), before, flag),
         });
+        if (before.draft) await appendAuditRows(tx, identity, bornKilled(flag, change.requestedById));
         await rollouts.recordHalts(tx, identity, halts);
         await recordEnded();
         if (flag !== before) environments.push(before.environment, flag.environment);
+        isKill = isKilled(flag.rules);
         return decided;
-      }, TRANSACTION);
-      announce(...environments);
+      }, limits);
+      announce(environments, isKill, identity.origin.requestId);
       if (approved instanceof FleetFlagError) throw approved;
       return approved;
     },

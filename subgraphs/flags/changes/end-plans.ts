@@ -7,8 +7,8 @@ import type { CallerIdentity } from '../../../core/access/caller.ts';
 import { appendAudit } from '../../shared/audit/audit-log.ts';
 import type { ChangedPerson, EndPlans } from '../../shared/between-subgraphs/ended-plans.ts';
 import type { Transaction } from '../../shared/postgres/transaction.ts';
-import { lockPendingRequestsOf, type ChangeRequest } from './change-request.ts';
-import { endRequest } from './request-ending.ts';
+import { requestedChanges, lockPendingRequestsOf, type ChangeRequest } from './requests/change-request.ts';
+import { endRequest } from './requests/request-ending.ts';
 import type { Halt, RolloutTransitions } from '../rollouts/rollout-transitions.ts';
 import { findRollout, runningRolloutsOf, type Rollout } from '../rollouts/rollout.ts';
 import { lockFlags } from '../flags/flag-store.ts';
@@ -24,13 +24,15 @@ const whyOf = ({ isActive, role }: ChangedPerson) =>
 export function planEnding(rollouts: RolloutTransitions): EndPlans {
   return async (tx, identity, person) => {
     const may = (action: string) => person.isActive && mayAskFor(action, person.role);
-    const requests = (await lockPendingRequestsOf(tx, person.id)).filter(({ action }) => !may(action));
+    const requests = (await lockPendingRequestsOf(tx, person.id)).filter(
+      (request) => !requestedChanges(request).every(({ action }) => may(action)),
+    );
     const running = may('SCHEDULE_ROLLOUT') ? [] : await runningRolloutsOf(tx, person.id);
     // Locks all flags at once, in the common order, and before the audit log's lock: a transaction that holds a flag
     // may be waiting for that one.
     await lockFlags(
       tx,
-      [...requests, ...running].map(({ flagId }) => flagId),
+      [...requests.flatMap(requestedChanges), ...running].map(({ flagId }) => flagId),
     );
     for (const request of requests) await cancel(tx, rollouts, identity, person, request);
     const paused = await pause(tx, rollouts, person, running);

@@ -18,11 +18,11 @@ export function releasesSwitch(before: Flag, edited: Flag): boolean {
   return pulledSwitches(edited, before).length > 0;
 }
 
-/** Gives `before` with the switches that the change to `edited` pulls, and without the rest of the change. */
+/** Gives `before` with the switches that a change pulls, and without the rest of that change. */
 export function withPulled(before: Flag, pulled: readonly Rule[]): Flag {
   const ids = new Set(pulled.map(({ id }) => id));
   const priorities = new Set(pulled.map(({ priority }) => priority));
-  // An existing switch at the place of a pulled one gives way: the pulled one holds the flag just as well.
+  // An existing switch with the priority of a pulled one is left out: the pulled one holds the flag just as well.
   const kept = before.rules.filter(
     ({ id, type, priority }) => !ids.has(id) && !(type === 'kill_switch' && priorities.has(priority)),
   );

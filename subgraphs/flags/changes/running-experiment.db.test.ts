@@ -78,6 +78,7 @@ describe('a change that moves vehicles between the arms of a running experiment'
       ({ key }) => `updateFlag(key: "${key}", input: { environment: DEVELOPMENT }`,
       'UPDATE_FLAG',
     ],
+    ['another scope', ({ key }) => `updateFlag(key: "${key}", input: { scope: ["EV9"] }`, 'UPDATE_FLAG'],
     ['the flag archived', ({ key }) => `archiveFlag(key: "${key}"`, 'ARCHIVE_FLAG'],
   ];
 

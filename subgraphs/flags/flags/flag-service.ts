@@ -1,47 +1,49 @@
-/** The use cases of flags and rules. Each mutation is one change (change.ts). */
+/** The use cases of flags and rules (reads: reading/flag-queries.ts). Each mutation is one change (change.ts). */
 import { randomUUID } from 'node:crypto';
-import { FleetFlagError, badInput } from '../../../core/errors.ts';
-import { FLAG_KEY_PATTERN, type JsonValue } from '../../../core/model.ts';
+import { FleetFlagError } from '../../../core/errors.ts';
+import type { Environment } from '../../../core/model.ts';
 import { actingUser, type CallerIdentity } from '../../../core/access/caller.ts';
 import { checkFlagValue } from '../../../core/evaluation/flag-value.ts';
-import { checkText } from '../../../core/json/json-value.ts';
 import { mayKill } from '../../../core/evaluation/rules/kill-switch.ts';
 import { readReason } from '../../../core/validation/text.ts';
+import { validateActivation, validateKillActivation } from '../../../core/validation/validate-activation.ts';
+import { validateValueSchema } from '../../../core/contracts/value-contract.ts';
 import { validateFlagDescription, validateFlagKey, validateFlagName } from '../../../core/validation/validate-flag.ts';
-import { validateRuleInput } from '../../../core/validation/validate-rule.ts';
 import type { PrismaClient } from '../../../prisma/generated/client.ts';
-import type { Page } from '../../../core/wire/pagination.ts';
-import type { FlagChange, FlagChanges } from '../changes/change.ts';
-import { ruleContent, type Flag, type Rule } from './flag.ts';
+import type { FlagChangeOutcome, FlagChanges, GivenScope } from '../changes/change.ts';
+import { checkFields } from '../changes/contract-checks.ts';
+import type { Flag } from './flag.ts';
 import type {
+  ChangeInput,
   CreateFlagInput,
-  FlagFilter,
-  FlagOrder,
   RuleInput,
   UpdateFlagInput,
   UpdateRuleInput,
 } from '../generated/resolvers.ts';
-import { NEWEST_FIRST } from './flag-order.ts';
-import { newRule, recordSwitch, withKillSwitch, withRule } from '../changes/rule-edits.ts';
-import { findFlagsById, findFlagsByKey, searchFlags, type FlagPage } from './flag-reads.ts';
-
-/** The most characters of a search. */
-export const MAX_SEARCH = 200;
-const MAX_KEY = 100;
+import type { LaggingReads } from '../../shared/postgres/replica-reads.ts';
+import { fieldsEdit, readRelations, versionEdit } from '../changes/flag-edits.ts';
+import {
+  changedRule,
+  newRule,
+  recordSwitch,
+  ruleContentIn,
+  ruleOf,
+  withKillSwitch,
+  withOrder,
+  withRule,
+  withoutRule,
+} from '../changes/rule-edits.ts';
+import type { ChangeSetOutcome } from '../changes/sets/change-set.ts';
+import { givenScopes, setEdits } from '../changes/sets/set-edits.ts';
+import { FlagQueries } from './reading/flag-queries.ts';
+import { versionAt } from './versions/flag-versions.ts';
 
 type Revision = number | null | undefined;
-/** Whether a change may disturb the flag's running experiment. */
+/** The permission of a change to disturb the flag's running experiment. */
 type Force = boolean | null | undefined;
 
-/** Throws BAD_USER_INPUT for text that is not well-formed, a search that is too long, or a prefix longer than any key. */
-export function checkSearch({ search, keyPrefix }: FlagFilter): void {
-  if (Array.from(search ?? '').length > MAX_SEARCH)
-    throw badInput('filter.search', `A search must have at most ${MAX_SEARCH} characters.`);
-  checkText(search ?? '', 'filter.search');
-  if (Array.from(keyPrefix ?? '').length > MAX_KEY)
-    throw badInput('filter.keyPrefix', `A key must have at most ${MAX_KEY} characters.`);
-  checkText(keyPrefix ?? '', 'filter.keyPrefix');
-}
+const givenScope = (models: readonly string[] | null | undefined): GivenScope | undefined =>
+  models == null ? undefined : { field: 'input.scope', models };
 
 /** The lane of kill switches, which wait for no other change and for no shared connection. */
 export interface KillLane {
@@ -56,39 +58,29 @@ export interface KillLane {
  * since `expectedRevision`, is archived, or has a running experiment that the change would disturb without `force`, and
  * LIMIT_EXCEEDED when the environment is full.
  */
-export class FlagService {
+export class FlagService extends FlagQueries {
   constructor(
-    private readonly prisma: PrismaClient,
+    prisma: PrismaClient,
     private readonly changes: FlagChanges,
     private readonly killLane: KillLane = { changes, prisma },
-  ) {}
-
-  /** Gives flags by id; unknown ids are left out. */
-  async byIds(ids: readonly string[]): Promise<Flag[]> {
-    return ids.length === 0 ? [] : findFlagsById(this.prisma, ids);
-  }
-
-  /** Gives flags by key; unknown keys are left out. */
-  async byKeys(keys: readonly string[]): Promise<Flag[]> {
-    // A text that is no valid key names no flag, and PostgreSQL does not accept every text.
-    const valid = keys.filter((key) => FLAG_KEY_PATTERN.test(key));
-    return valid.length === 0 ? [] : findFlagsByKey(this.prisma, valid);
-  }
-
-  /** Gives one page of the matching flags. Throws as `checkSearch`. */
-  async search(search: FlagFilter, page: Page, order: FlagOrder = NEWEST_FIRST): Promise<FlagPage> {
-    checkSearch(search);
-    return searchFlags(this.prisma, search, page, order);
+    lagging?: LaggingReads,
+  ) {
+    super(prisma, lagging);
   }
 
   /** Creates a flag. Throws BAD_USER_INPUT, or CONFLICT when the key is taken (in any environment, archived or not). */
-  async createFlag(identity: CallerIdentity, input: CreateFlagInput): Promise<FlagChange> {
+  async createFlag(identity: CallerIdentity, input: CreateFlagInput): Promise<FlagChangeOutcome> {
     validateFlagKey(input.key, 'input.key');
     const name = validateFlagName(input.name, 'input.name');
     const description = validateFlagDescription(input.description, 'input.description');
     const defaultValue = checkFlagValue(input.type, input.defaultValue, 'input.defaultValue');
+    const valueSchema = validateValueSchema(input.valueSchema, 'input.valueSchema');
+    checkFields({ type: input.type, defaultValue, valueSchema, rules: [] }, input, 'input');
+    const activation = validateActivation(input.activation, 'input.activation');
+    const killActivation = validateKillActivation(input.killActivation, 'input.killActivation');
+    const relations = readRelations(input, input.key, { scope: null, requires: [], excludes: [] });
     const by = actingUser(identity.caller);
-    return this.changes.create(identity, (at) => ({
+    const change = await this.changes.create(identity, (at) => ({
       id: randomUUID(),
       key: input.key,
       name,
@@ -98,6 +90,9 @@ export class FlagService {
       enabled: input.enabled ?? false,
       safetyLevel: input.safetyLevel,
       environment: input.environment,
+      ...relations,
+      ...{ valueSchema, activation, killActivation },
+      release: null,
       revision: 0,
       rules: [],
       totalEvaluations: 0,
@@ -111,6 +106,7 @@ export class FlagService {
       draft: false,
       signedDefinition: '',
     }));
+    return { ...change, given: givenScope(input.scope) };
   }
 
   /** Changes a flag's own fields. */
@@ -120,34 +116,33 @@ export class FlagService {
     input: UpdateFlagInput,
     expectedRevision: Revision,
     force?: Force,
-  ): Promise<FlagChange> {
-    for (const field of ['name', 'defaultValue', 'safetyLevel', 'environment'] as const) {
-      if (input[field] === null)
-        throw badInput(`input.${field}`, `${field} must not be null; omit it to keep the current value.`);
-    }
-    const name = input.name === undefined ? undefined : validateFlagName(input.name, 'input.name');
-    const description =
-      input.description === undefined ? undefined : validateFlagDescription(input.description, 'input.description');
-    return this.changes.edit(identity, {
+  ): Promise<FlagChangeOutcome> {
+    const change = await this.changes.edit(identity, {
       flag: { key },
       expectedRevision,
       force,
       action: 'UPDATE_FLAG',
-      edit: (flag) => {
-        const defaultValue =
-          input.defaultValue === undefined
-            ? flag.defaultValue
-            : checkFlagValue(flag.type, input.defaultValue, 'input.defaultValue');
-        return {
-          ...flag,
-          name: name ?? flag.name,
-          description: description === undefined ? flag.description : description,
-          defaultValue,
-          safetyLevel: input.safetyLevel ?? flag.safetyLevel,
-          environment: input.environment ?? flag.environment,
-        };
-      },
+      edit: fieldsEdit(input),
     });
+    return { ...change, given: givenScope(input.scope) };
+  }
+
+  /**
+   * Makes several changes of one environment as one.
+   *
+   * @throws as each of them alone, at its path below `changes`; as `ChangeSets.apply`
+   */
+  async applyChanges(
+    identity: CallerIdentity,
+    environment: Environment,
+    changes: readonly ChangeInput[],
+    expectedRevision: Revision,
+    force?: Force,
+  ): Promise<ChangeSetOutcome> {
+    const set = await this.changes.applySet(identity, {
+      ...{ environment, changes: setEdits(changes), expectedRevision, force },
+    });
+    return { ...set, given: givenScopes(changes) };
   }
 
   /** Enables or disables a flag. */
@@ -156,7 +151,7 @@ export class FlagService {
     key: string,
     enabled: boolean,
     expectedRevision: Revision,
-  ): Promise<FlagChange> {
+  ): Promise<FlagChangeOutcome> {
     const action = enabled ? 'ENABLE_FLAG' : 'DISABLE_FLAG';
     return this.changes.edit(identity, {
       flag: { key },
@@ -166,20 +161,74 @@ export class FlagService {
     });
   }
 
-  /** Archives a flag: vehicles drop it, and it cannot change any more. */
+  /** Archives a flag: vehicles drop it, and it can no longer change. */
   async archiveFlag(
     identity: CallerIdentity,
     key: string,
     expectedRevision: Revision,
     force?: Force,
-  ): Promise<FlagChange> {
+  ): Promise<FlagChangeOutcome> {
     return this.changes.edit(identity, {
       flag: { key },
       expectedRevision,
       force,
       action: 'ARCHIVE_FLAG',
+      place: { path: null, hasMembers: false },
       edit: (flag) => ({ ...flag, enabled: false, archivedAt: new Date() }),
     });
+  }
+
+  /** Brings an archived flag back into its environment, disabled. CONFLICT when it is not archived. */
+  async unarchiveFlag(identity: CallerIdentity, key: string, expectedRevision: Revision): Promise<FlagChangeOutcome> {
+    return this.changes.edit(identity, {
+      flag: { key },
+      expectedRevision,
+      action: 'UNARCHIVE_FLAG',
+      place: { path: 'key', hasMembers: false },
+      unarchives: true,
+      // It comes back disabled and so moves no vehicle between the arms of an experiment; that is only noted.
+      force: true,
+      edit(flag) {
+        if (flag.archivedAt === null)
+          throw new FleetFlagError('CONFLICT', `${key} is not archived.`, { currentRevision: flag.revision });
+        return { ...flag, enabled: false, archivedAt: null };
+      },
+    });
+  }
+
+  /**
+   * Gives a flag the content that it had at an earlier revision of its environment. Its kill switches and its
+   * environment stay as they are: restoring must neither release a kill nor move the flag.
+   *
+   * @throws NOT_FOUND at `revision` when the flag was not there then, or its content was not kept; as `checkRestored`
+   */
+  async restoreFlag(
+    identity: CallerIdentity,
+    key: string,
+    revision: number,
+    expectedRevision: Revision,
+    force?: Force,
+  ): Promise<FlagChangeOutcome> {
+    const [present] = await this.byKeys([key]);
+    const restored = await this.restoring(present ?? null, revision);
+    return this.changes.edit(identity, {
+      flag: { key },
+      expectedRevision,
+      force,
+      action: 'RESTORE_FLAG',
+      place: { path: 'revision', hasMembers: false },
+      edit: restored,
+    });
+  }
+
+  /**
+   * Gives the edit that restores an earlier content, of which it throws as `restoreFlag`.
+   *
+   * @param path the argument that holds the revision
+   */
+  async restoring(flag: Flag | null, revision: number, path?: string): Promise<(flag: Flag) => Flag> {
+    const version = flag === null ? null : await versionAt(this.prisma, flag.id, flag.environment, revision);
+    return versionEdit(version, revision, path);
   }
 
   /** Adds a rule. */
@@ -189,7 +238,7 @@ export class FlagService {
     input: RuleInput,
     expectedRevision: Revision,
     force?: Force,
-  ): Promise<FlagChange> {
+  ): Promise<FlagChangeOutcome> {
     const id = randomUUID();
     // A kill uses the kill lane, whichever mutation carries it.
     const changes = input.type === 'kill_switch' ? this.killLane.changes : this.changes;
@@ -199,7 +248,7 @@ export class FlagService {
       force,
       action: 'CREATE_RULE',
       edit: (flag) => withRule(flag, newRule(id, input, flag.type)),
-      record: (_before, after) => ({ before: null, after: contentOf(after, id) }),
+      record: (_before, after) => ({ before: null, after: ruleContentIn(after, id) }),
     });
   }
 
@@ -215,7 +264,7 @@ export class FlagService {
     expectedRevision: Revision,
     force?: Force,
     reason?: string | null,
-  ): Promise<FlagChange> {
+  ): Promise<FlagChangeOutcome> {
     const changes = (await this.#mayKill(id, input)) ? this.killLane.changes : this.changes;
     return changes.edit(identity, {
       flag: { ruleId: id },
@@ -223,27 +272,14 @@ export class FlagService {
       force,
       reason: typeof reason === 'string' ? readReason(reason, 'reason') : null,
       action: 'UPDATE_RULE',
-      edit: (flag) => {
-        const rule = ruleOf(flag, id);
-        for (const field of ['priority', 'enabled', 'conditions'] as const) {
-          if (input[field] === null)
-            throw badInput(`input.${field}`, `${field} must not be null; omit it to keep the current value.`);
-        }
-        const given = Object.fromEntries(Object.entries(input).filter(([, value]) => value !== undefined));
-        const parts = validateRuleInput(
-          { ...rule, value: rule.value ?? undefined, ...given, type: rule.type },
-          flag.type,
-          'input',
-        );
-        return withRule(flag, { ...rule, ...parts, variant: parts.variant ?? null, updatedAt: new Date() });
-      },
-      record: (before, after) => ({ before: contentOf(before, id), after: contentOf(after, id) }),
+      edit: (flag) => withRule(flag, changedRule(ruleOf(flag, id), input, flag.type)),
+      record: (before, after) => ({ before: ruleContentIn(before, id), after: ruleContentIn(after, id) }),
     });
   }
 
   /**
    * Checks whether an update may pull a kill switch. Only kill switches have such conditions; an update that only
-   * enables a rule needs a look at the rule's type.
+   * enables a rule depends on the rule's type.
    */
   async #mayKill(ruleId: string, input: UpdateRuleInput): Promise<boolean> {
     if (!mayKill(input) || input.conditions !== undefined) return mayKill(input);
@@ -264,24 +300,43 @@ export class FlagService {
     expectedRevision: Revision,
     force?: Force,
     reason?: string | null,
-  ): Promise<FlagChange> {
+  ): Promise<FlagChangeOutcome> {
     return this.changes.edit(identity, {
       flag: { ruleId: id },
       expectedRevision,
       force,
       reason: typeof reason === 'string' ? readReason(reason, 'reason') : null,
       action: 'DELETE_RULE',
-      edit: (flag) => {
-        // Of two concurrent deletions, the second finds the rule missing only here, after it has the lock.
-        const rule = ruleOf(flag, id);
-        return { ...flag, rules: flag.rules.filter((other) => other !== rule) };
-      },
-      record: (before) => ({ before: contentOf(before, id), after: null }),
+      // The second of two concurrent deletions finds the rule missing only here, after it has the lock.
+      edit: (flag) => withoutRule(flag, id),
+      record: (before) => ({ before: ruleContentIn(before, id), after: null }),
+    });
+  }
+
+  /**
+   * Puts the flag's rules into another order, by one change of all their priorities.
+   *
+   * @param ruleIds the flag's rules without its kill switches, each once, the one that is tried first at the beginning
+   * @throws as `withOrder`
+   */
+  async reorderRules(
+    identity: CallerIdentity,
+    flagKey: string,
+    ruleIds: readonly string[],
+    expectedRevision: Revision,
+    force?: Force,
+  ): Promise<FlagChangeOutcome> {
+    return this.changes.edit(identity, {
+      flag: { key: flagKey, field: 'flagKey' },
+      expectedRevision,
+      force,
+      action: 'REORDER_RULES',
+      edit: (flag) => withOrder(flag, ruleIds),
     });
   }
 
   /** Pulls the flag's kill switch, which holds the flag at its default value at once, whatever its safety level. */
-  async killSwitch(identity: CallerIdentity, flagKey: string, reason: string): Promise<FlagChange> {
+  async killSwitch(identity: CallerIdentity, flagKey: string, reason: string): Promise<FlagChangeOutcome> {
     const why = readReason(reason, 'reason');
     return this.killLane.changes.edit(identity, {
       flag: { key: flagKey, field: 'flagKey' },
@@ -294,7 +349,7 @@ export class FlagService {
   }
 
   /** Releases the flag's kill switches. */
-  async releaseKillSwitch(identity: CallerIdentity, flagKey: string, reason: string): Promise<FlagChange> {
+  async releaseKillSwitch(identity: CallerIdentity, flagKey: string, reason: string): Promise<FlagChangeOutcome> {
     const why = readReason(reason, 'reason');
     return this.changes.edit(identity, {
       flag: { key: flagKey, field: 'flagKey' },
@@ -308,15 +363,4 @@ export class FlagService {
       record: recordSwitch(why),
     });
   }
-}
-
-function ruleOf(flag: Flag, id: string): Rule {
-  const rule = flag.rules.find((candidate) => candidate.id === id);
-  if (rule === undefined) throw new FleetFlagError('NOT_FOUND', 'This rule does not exist.', { field: 'id' });
-  return rule;
-}
-
-function contentOf(flag: Flag, ruleId: string): JsonValue {
-  const rule = flag.rules.find((candidate) => candidate.id === ruleId);
-  return rule === undefined ? null : ruleContent(rule);
 }

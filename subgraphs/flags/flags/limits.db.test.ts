@@ -185,5 +185,6 @@ describe('1.5 MB of signed definitions in an environment', () => {
     expect(
       await asked('mutation ($key: String!) { archiveFlag(key: $key) { applied } }', { key: full.key }),
     ).toBeNull();
-  });
+    // Hundreds of changes, each as large as a vehicle can take.
+  }, 180_000);
 });

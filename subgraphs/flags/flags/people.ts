@@ -1,6 +1,6 @@
 /**
  * The current roles of people, whatever their sessions say: a read-only view of the audit subgraph's table of users.
- * docs/decisions/reading-another-subgraphs-table.md says why this is a view and not a call.
+ * docs/decisions/data/reading-another-subgraphs-table.md says why this is a view and not a call.
  */
 import { FleetFlagError } from '../../../core/errors.ts';
 import { mayAskFor } from '../../../core/access/safety-policy.ts';
@@ -8,6 +8,8 @@ import { ROLES, type CallerIdentity, type Role } from '../../../core/access/call
 import type { PrismaClient } from '../../../prisma/generated/client.ts';
 import type { Transaction } from '../../shared/postgres/transaction.ts';
 import { oneOf } from '../../shared/postgres/column-values.ts';
+import { is } from '../../../core/json/shape.ts';
+import { rowsOf } from '../../shared/postgres/rows.ts';
 
 interface Row {
   readonly id: string;
@@ -32,9 +34,10 @@ export async function activeRoles(db: PrismaClient | Transaction, ids: readonly 
  */
 export async function holdActiveRoles(tx: Transaction, ids: readonly string[]): Promise<Map<string, Role>> {
   return rolesById(
-    await tx.$queryRaw<
-      Row[]
-    >`SELECT id, role FROM users WHERE id = ANY(${[...ids]}::uuid[]) AND is_active ORDER BY id FOR SHARE`,
+    await rowsOf(tx, {
+      id: is.string,
+      role: is.string,
+    })`SELECT id, role FROM users WHERE id = ANY(${[...ids]}::uuid[]) AND is_active ORDER BY id FOR SHARE`,
   );
 }
 

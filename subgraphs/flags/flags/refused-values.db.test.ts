@@ -3,7 +3,7 @@ import { createInProcessBus } from '../../shared/feeds/bus.ts';
 import { identityOf, refusal, silent } from '../../shared/testing/asking.ts';
 import { createFlagChanges } from '../changes/change.ts';
 import { ImportService, planImport } from '../import-export/import-service.ts';
-import { parseEnvironmentFile } from '../../../core/wire/environment-file.ts';
+import { parseEnvironmentFile } from '../../../core/wire/flag-files/environment-file.ts';
 import { FlagsUnderTest } from '../testing/flags-under-test.ts';
 
 const CREATE = 'mutation ($input: CreateFlagInput!) { createFlag(input: $input) { flag { key } } }';

@@ -1,6 +1,6 @@
 import { describe, expect, test } from '@jest/globals';
 import { describeMember, differences, pairRules } from './environment-difference.ts';
-import type { FlagEntry, RuleEntry } from '../../../core/wire/environment-file.ts';
+import type { FlagEntry, RuleEntry } from '../../../core/wire/flag-files/environment-file.ts';
 
 const rule = (over: Partial<RuleEntry> = {}): RuleEntry => ({
   type: 'vehicle_target',
@@ -19,6 +19,12 @@ const flag = (over: Partial<FlagEntry> = {}): FlagEntry => ({
   safetyLevel: 'ASIL-B',
   enabled: true,
   defaultValue: false,
+  scope: null,
+  requires: [],
+  valueSchema: null,
+  activation: 'IMMEDIATE',
+  killActivation: 'IMMEDIATE',
+  excludes: [],
   rules: [rule()],
   ...over,
 });

@@ -1,8 +1,9 @@
 /** Differences between an environment and a file, flag by flag and member by member. Pure. */
-import type { JsonValue } from '../../../core/model.ts';
+import type { JsonObject, JsonValue } from '../../../core/model.ts';
 import { canonicalJson } from '../../../core/json/canonical-json.ts';
 import { isJsonObject } from '../../../core/json/json-value.ts';
-import type { FlagEntry, RuleEntry } from '../../../core/wire/environment-file.ts';
+import { requirementContent } from '../flags/flag.ts';
+import type { FlagEntry, RuleEntry } from '../../../core/wire/flag-files/environment-file.ts';
 
 /**
  * One member that differs. `path` is relative to the flag: `enabled`, `rules.vehicle_target@100.conditions.models`. A
@@ -91,11 +92,11 @@ export function sameRule(a: RuleEntry, b: RuleEntry): boolean {
 }
 
 function memberDifferences(before: FlagEntry, after: FlagEntry): MemberDifference[] {
-  const { rules: rulesBefore, ...partsBefore } = before;
-  const { rules: rulesAfter, ...partsAfter } = after;
+  const { rules: rulesBefore } = before;
+  const { rules: rulesAfter } = after;
   const found: MemberDifference[] = [];
-  const parts = new Map(Object.entries(partsAfter));
-  for (const [name, value] of Object.entries(partsBefore)) compare(name, value, parts.get(name), found);
+  const parts = new Map(Object.entries(ownMembers(after)));
+  for (const [name, value] of Object.entries(ownMembers(before))) compare(name, value, parts.get(name), found);
   const former = new Map(rulesBefore.map((rule) => [ruleName(rule), rule]));
   const kept = new Set(rulesAfter.map(ruleName));
   for (const rule of rulesBefore)
@@ -106,6 +107,16 @@ function memberDifferences(before: FlagEntry, after: FlagEntry): MemberDifferenc
     compare(`rules.${ruleName(rule)}`, was === undefined ? undefined : shown(was), shown(rule), found);
   }
   return found;
+}
+
+/** Gives a flag without its rules. */
+function ownMembers({ rules: _, scope, requires, excludes, ...others }: FlagEntry): JsonObject {
+  return {
+    ...others,
+    scope: scope === null ? null : [...scope],
+    requires: requires.map(requirementContent),
+    excludes: [...excludes],
+  };
 }
 
 /** Gives a rule without the parts that its name contains. */

@@ -3,7 +3,7 @@ import { describe, expect, test } from '@jest/globals';
 import { RULE_TYPES, SAFETY_LEVELS, type JsonValue, type RuleDefinition } from '../../../core/model.ts';
 import { FleetFlagError } from '../../../core/errors.ts';
 import { validateFlagDescription, validateFlagName } from '../../../core/validation/validate-flag.ts';
-import { parseEnvironmentFile, type FlagEntry } from '../../../core/wire/environment-file.ts';
+import { parseEnvironmentFile, type FlagEntry } from '../../../core/wire/flag-files/environment-file.ts';
 import { flagEntry, printEnvironmentFile } from './environment-file.ts';
 
 const entry = (over: Partial<FlagEntry> = {}): FlagEntry => ({
@@ -14,6 +14,12 @@ const entry = (over: Partial<FlagEntry> = {}): FlagEntry => ({
   safetyLevel: 'ASIL-B',
   enabled: true,
   defaultValue: false,
+  scope: null,
+  requires: [],
+  valueSchema: null,
+  activation: 'IMMEDIATE',
+  killActivation: 'IMMEDIATE',
+  excludes: [],
   rules: [],
   ...over,
 });
@@ -281,6 +287,20 @@ flags:
 });
 
 describe('faults of a file', () => {
+  test('name the value that is outside a contract, and of rules the one of the file', () => {
+    const flag = (default_: string, more = '') =>
+      file(
+        `  limit:\n    name: Limit\n    type: number\n    safetyLevel: Non-Critical\n    enabled: true\n    defaultValue: ${default_}\n    valueSchema: { maximum: 5 }\n${more}`,
+      );
+    const rule = (priority: string, value: number) =>
+      `      - type: vehicle_target\n        priority: ${priority}\n        conditions: { regions: [EU] }\n        value: ${value}\n`;
+    expect(faultsOf(flag('6'))).toMatchObject([{ path: 'flags.limit.defaultValue' }]);
+    expect(faultsOf(flag('3', `    rules:\n${rule('7', 4)}${rule('null', 6)}`))).toMatchObject([
+      { path: 'flags.limit.rules.1.value' },
+    ]);
+    expect(faultsOf(flag('3'))).toEqual([]);
+  });
+
   test('are reported all at once, each with its path', () => {
     const faults = faultsOf(
       file(`
@@ -338,7 +358,7 @@ describe('faults of a file', () => {
     ['an alias', file('  a: &x {}\n  b: *x'), '', /line 4: .*\*x/],
     ['an own type', file('  a: !car {}'), '', /Unresolved tag/],
     [
-      'a number that is none',
+      'an invalid number',
       file('  a: {name: a, type: number, safetyLevel: ASIL-B, enabled: true, defaultValue: .nan}'),
       'flags.a.defaultValue',
       /finite/,

@@ -11,8 +11,14 @@ import {
   type ToStringOptions,
 } from 'yaml';
 import type { FlagDefinition, JsonValue, RuleDefinition } from '../../../core/model.ts';
-import { FILE_VERSION, readYaml, type FlagEntry, type RuleEntry } from '../../../core/wire/environment-file.ts';
+import {
+  FILE_VERSION,
+  readYaml,
+  type FlagEntry,
+  type RuleEntry,
+} from '../../../core/wire/flag-files/environment-file.ts';
 import { isJsonObject } from '../../../core/json/json-value.ts';
+import { requirementContent } from '../flags/flag.ts';
 import { compareRules } from '../../../core/evaluation/rules/rule-order.ts';
 
 const HEADER = `FleetFlag: the flags of one environment. Written by "npm run admin -- export", read by "npm run admin -- import".`;
@@ -47,9 +53,10 @@ function sorted(value: JsonValue): unknown {
 
 /** Gives a flag in the file's form. */
 export function flagEntry(
-  flag: FlagDefinition & { readonly name: string; readonly description: string | null },
+  flag: Omit<FlagDefinition, 'release'> & { readonly name: string; readonly description: string | null },
 ): FlagEntry {
   const { key, name, description, type, safetyLevel, enabled, defaultValue } = flag;
+  const { scope = null, requires = [], excludes = [], valueSchema = null, activation, killActivation } = flag;
   return {
     key,
     name,
@@ -58,6 +65,12 @@ export function flagEntry(
     safetyLevel,
     enabled,
     defaultValue,
+    scope,
+    requires,
+    excludes,
+    valueSchema,
+    activation: activation ?? 'IMMEDIATE',
+    killActivation: killActivation ?? 'IMMEDIATE',
     rules: [...flag.rules].sort(compareRules).map(ruleEntry),
   };
 }
@@ -78,16 +91,24 @@ export function printEnvironmentFile(flags: readonly FlagEntry[]): string {
   const entries = [...flags]
     .sort((a, b) => (a.key < b.key ? -1 : 1))
     .map(
-      ({ key, name, description, type, safetyLevel, enabled, defaultValue, rules }) =>
+      ({ key, rules, scope, requires, excludes, valueSchema, activation, killActivation, ...own }) =>
         [
           key,
           {
-            name,
-            ...(description !== null && { description }),
-            type,
-            safetyLevel,
-            enabled,
-            defaultValue: sorted(defaultValue),
+            name: own.name,
+            ...(own.description !== null && { description: own.description }),
+            type: own.type,
+            safetyLevel: own.safetyLevel,
+            enabled: own.enabled,
+            defaultValue: sorted(own.defaultValue),
+            ...(valueSchema !== null && { valueSchema: sorted(valueSchema) }),
+            ...(activation !== 'IMMEDIATE' && { activation }),
+            ...(killActivation !== 'IMMEDIATE' && { killActivation }),
+            ...(scope !== null && { scope }),
+            ...(requires.length > 0 && {
+              requires: requires.map(requirementContent),
+            }),
+            ...(excludes.length > 0 && { excludes }),
             rules: rules.map((rule) => ({
               type: rule.type,
               priority: rule.priority,

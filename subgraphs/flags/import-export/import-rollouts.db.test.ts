@@ -3,7 +3,7 @@ import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import { createInProcessBus } from '../../shared/feeds/bus.ts';
 import { identityOf, silent } from '../../shared/testing/asking.ts';
 import { createFlagChanges } from '../changes/change.ts';
-import { parseEnvironmentFile } from '../../../core/wire/environment-file.ts';
+import { parseEnvironmentFile } from '../../../core/wire/flag-files/environment-file.ts';
 import { ImportService, exportEnvironment, planImport, type ImportOutcome } from './import-service.ts';
 import { HOUR, RolloutsUnderTest, type Target } from '../testing/rollouts-under-test.ts';
 

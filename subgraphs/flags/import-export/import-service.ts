@@ -1,20 +1,23 @@
 /**
- * Export of an environment to a file, and import of a file. An import makes each change in the usual way (change.ts):
- * one transaction, revision, signature and audit row for each flag.
+ * Export of an environment to a file, and import of a file. An import is one set of changes (changes/sets): one
+ * transaction, with a revision, a signature and an audit row for each flag.
  */
-import { randomUUID } from 'node:crypto';
 import { FleetFlagError } from '../../../core/errors.ts';
 import type { Environment } from '../../../core/model.ts';
 import { actingUser, type CallerIdentity } from '../../../core/access/caller.ts';
-import type { FileFault, FlagEntry, RuleEntry } from '../../../core/wire/environment-file.ts';
-import { isKilled, isKilling, parseKillSwitch } from '../../../core/evaluation/rules/kill-switch.ts';
+import type { FileFault, FlagEntry } from '../../../core/wire/flag-files/environment-file.ts';
+import { isKilling } from '../../../core/evaluation/rules/kill-switch.ts';
 import type { PrismaClient } from '../../../prisma/generated/client.ts';
-import type { FlagChange, FlagChanges } from '../changes/change.ts';
-import { differences, pairRules, ruleName, sameRule, type FlagDifference } from './environment-difference.ts';
-import { flagEntry, printEnvironmentFile, ruleEntry } from './environment-file.ts';
-import { takenKeys, takenMessage } from '../flags/flag-keys.ts';
-import type { Flag, Rule } from '../flags/flag.ts';
-import { findLivingFlags } from '../flags/flag-reads.ts';
+import { asServiceError } from '../../shared/postgres/service-error.ts';
+import type { FlagChanges } from '../changes/change.ts';
+import { pulledSwitches, withPulled } from '../changes/kill-switch-change.ts';
+import type { FlagCreation, SetEdit } from '../changes/sets/change-set.ts';
+import { differences, type FlagDifference } from './environment-difference.ts';
+import { flagEntry, printEnvironmentFile } from './environment-file.ts';
+import { importFaults } from './import-faults.ts';
+import { newFlag, withEntry } from './imported-flag.ts';
+import type { Flag } from '../flags/flag.ts';
+import { findLivingFlags } from '../flags/reading/flag-reads.ts';
 
 /** The changes that an import would make, compared with the flags at the time of planning. */
 export interface ImportPlan {
@@ -34,76 +37,52 @@ export interface ImportOutcome {
   readonly key: string;
   readonly done: 'created' | 'changed' | 'archived' | 'failed';
   readonly waits: boolean;
-  /** Why the flag's import failed. */
+  /** The reason why the flag's import failed. */
   readonly message?: string;
 }
+
+/**
+ * Gives the limits of an import's transaction, in milliseconds. A flag takes about a millisecond, and several times that
+ * on a busy machine. A kill switch ends an import that is in its way, however long it may take.
+ */
+const limitsOf = (flags: number) => ({ maxWait: 5_000, timeout: Math.max(120_000, flags * 100) });
+
+/** The refusal of an import that the database has ended. */
+const ENDED = new FleetFlagError(
+  'SERVICE_UNAVAILABLE',
+  'The import was ended before all was written, so nothing of it is: a kill switch came first, the database was not available, or it took too long. Run it again.',
+);
 
 /** Exports an environment's living flags, all from one moment. */
 export async function exportEnvironment(prisma: PrismaClient, environment: Environment): Promise<string> {
   return printEnvironmentFile((await readEnvironment(prisma, environment)).map(flagEntry));
 }
 
-/** Compares a file's flags with an environment, and finds faults that the file alone cannot show. Writes nothing. */
+/**
+ * Compares a file's flags with an environment, and finds faults that the file alone cannot show. Writes nothing.
+ *
+ * @param archiveMissing whether flags that the file lacks will be archived
+ */
 export async function planImport(
   prisma: PrismaClient,
   environment: Environment,
   entries: readonly FlagEntry[],
+  archiveMissing = false,
 ): Promise<ImportPlan> {
   const here = await readEnvironment(prisma, environment);
-  const present = new Map(here.map((flag) => [flag.key, flag]));
+  const planned = differences(here.map(flagEntry), entries);
   return {
     environment,
-    differences: differences(here.map(flagEntry), entries),
-    faults: [
-      ...(await keyFaults(
-        prisma,
-        entries.map(({ key }) => key).filter((key) => !present.has(key)),
-      )),
-      ...misfits(present, entries),
-    ],
+    differences: planned,
+    faults: await importFaults(
+      prisma,
+      environment,
+      here,
+      entries,
+      planned.filter(({ kind }) => kind !== 'only-here' || archiveMissing),
+    ),
     revisions: new Map(here.map((flag) => [flag.key, flag.revision])),
   };
-}
-
-async function keyFaults(prisma: PrismaClient, keys: readonly string[]): Promise<FileFault[]> {
-  const wanted = new Map(keys.map((key) => [key.toLowerCase(), key]));
-  const taken = await takenKeys(prisma, keys);
-  return taken.map((other) => {
-    const key = wanted.get(other.key.toLowerCase()) ?? other.key;
-    return { path: `flags.${key}`, message: takenMessage(key, other) };
-  });
-}
-
-const saysWhy = ({ conditions }: RuleEntry) => parseKillSwitch(conditions, 'conditions').reason !== undefined;
-
-function misfits(present: ReadonlyMap<string, Flag>, entries: readonly FlagEntry[]): FileFault[] {
-  const faults: FileFault[] = [];
-  for (const { key, type, rules } of entries) {
-    const flag = present.get(key);
-    for (const [index, rule] of rules.entries()) {
-      const isNew = !flag?.rules.some((other) => ruleName(other) === ruleName(rule) && isKilling(other));
-      if (isKilling(rule) && isNew && !saysWhy(rule))
-        faults.push({
-          path: `flags.${key}.rules.${index}.conditions.reason`,
-          message: 'A kill switch requires a reason of 1 to 1,000 characters.',
-        });
-    }
-    if (flag === undefined) continue;
-    if (flag.type !== type)
-      faults.push({
-        path: `flags.${key}.type`,
-        message: `The flag is of type ${flag.type}, and the type of a flag cannot change.`,
-      });
-    // A file older than the kill must not turn the flag on again for vehicles on the road.
-    if (isKilled(flag.rules) && !isKilled(rules)) {
-      faults.push({
-        path: `flags.${key}.rules`,
-        message:
-          "The flag's kill switch is pulled, and an import cannot release it. Release it first, or export again so that the file has its rule.",
-      });
-    }
-  }
-  return faults;
 }
 
 /** Applies import plans. */
@@ -111,7 +90,8 @@ export class ImportService {
   constructor(private readonly changes: FlagChanges) {}
 
   /**
-   * Applies a plan, flag by flag. A flag that fails stays as it was, and the others continue.
+   * Applies a plan as one set of changes: all flags or none. Kill switches of the file are pulled before that, because
+   * they wait for nobody. Where one of the flags needs a second person, all wait for one approval.
    *
    * @param archiveMissing whether to archive flags that the file lacks; otherwise they stay
    * @throws BAD_USER_INPUT when the plan has faults; then nothing is written
@@ -119,71 +99,96 @@ export class ImportService {
   async *apply(identity: CallerIdentity, plan: ImportPlan, archiveMissing: boolean): AsyncGenerator<ImportOutcome> {
     const [fault] = plan.faults;
     if (fault !== undefined) throw new FleetFlagError('BAD_USER_INPUT', fault.message, { field: fault.path });
-    for (const difference of plan.differences) {
-      if (difference.kind === 'only-here' && !archiveMissing) continue;
-      yield await this.#applyOne(identity, plan, difference).catch((error: unknown) => {
-        if (!(error instanceof FleetFlagError) || error.code === 'INTERNAL_SERVER_ERROR') throw error;
-        return { key: difference.key, done: 'failed' as const, waits: false, message: error.message };
-      });
-    }
-  }
-
-  async #applyOne(identity: CallerIdentity, plan: ImportPlan, difference: FlagDifference): Promise<ImportOutcome> {
-    const { key } = difference;
-    const expectedRevision = plan.revisions.get(key);
-    if (difference.kind === 'only-here') {
-      const edit = (flag: Flag): Flag => ({ ...flag, enabled: false, archivedAt: new Date() });
-      return {
-        key,
-        done: 'archived',
-        waits: waits(
-          await this.changes.edit(identity, { flag: { key }, expectedRevision, action: 'ARCHIVE_FLAG', edit }),
-        ),
-      };
-    }
-    const { entry } = difference;
-    if (difference.kind === 'changed') {
-      const change = await this.changes.edit(identity, {
-        ...{ flag: { key }, expectedRevision, action: 'UPDATE_FLAG', reasonField: `flags.${key}.rules` },
-        edit: (flag) => withEntry(flag, plan.environment, entry),
-      });
-      return { key, done: 'changed', waits: waits(change) };
-    }
-    return { key, done: 'created', waits: waits(await this.#create(identity, plan.environment, entry)) };
-  }
-
-  async #create(identity: CallerIdentity, environment: Environment, entry: FlagEntry): Promise<FlagChange> {
-    const by = actingUser(identity.caller);
-    const blank = {
-      id: randomUUID(),
-      revision: 0,
-      totalEvaluations: 0,
-      activeVehicles: 0,
-      lastEvaluationAt: null,
-      createdById: by,
-      updatedById: by,
-      archivedAt: null,
-      draft: false,
-      signedDefinition: '',
-    };
+    const differences = plan.differences.filter(({ kind }) => kind !== 'only-here' || archiveMissing);
+    if (differences.length === 0) return;
     try {
-      return await this.changes.create(identity, (at) => ({
-        ...blank,
-        ...entry,
-        environment,
-        createdAt: at,
-        updatedAt: at,
-        rules: entry.rules.map((rule) => ({ ...rule, id: randomUUID(), createdAt: at, updatedAt: at })),
-      }));
+      const revisions = await this.#pullSwitches(identity, plan, differences);
+      const changes = differences.map((difference) => changeOf(identity, plan.environment, difference, revisions));
+      const set = await this.changes.applySet(
+        identity,
+        { environment: plan.environment, changes },
+        limitsOf(changes.length),
+      );
+      const changed = new Set(set.flags.map(({ key }) => key));
+      for (const { key, kind } of differences)
+        yield { key, done: kind === 'only-here' ? 'archived' : kind, waits: !set.applied && changed.has(key) };
     } catch (error) {
-      // Somebody has created the flag since the plan was made.
-      if (!(error instanceof FleetFlagError) || error.details.field !== 'input.key') throw error;
-      throw new FleetFlagError(error.code, error.message, { field: `flags.${entry.key}` });
+      const refusal = asServiceError(error);
+      if (!(refusal instanceof FleetFlagError) || refusal.code === 'INTERNAL_SERVER_ERROR') throw error;
+      yield* failures(differences, error === refusal ? refusal : ENDED);
     }
+  }
+
+  /**
+   * Pulls the kill switches that the file has and the environment has not, as one set. Gives the flags' revisions after
+   * that.
+   */
+  async #pullSwitches(
+    identity: CallerIdentity,
+    { environment, revisions }: ImportPlan,
+    differences: readonly FlagDifference[],
+  ): Promise<ReadonlyMap<string, number>> {
+    const pulls = differences.flatMap((difference): SetEdit[] => {
+      if (difference.kind !== 'changed' || !difference.entry.rules.some(isKilling)) return [];
+      const { key, entry } = difference;
+      const path = pathOf(key);
+      return [
+        {
+          ...{ path, place: { path, hasMembers: true }, flag: { key, field: path } },
+          ...{ expectedRevision: revisions.get(key), action: 'KILL_SWITCH', reasonField: `${path}.rules` },
+          edit: (before) => withPulled(before, pulledSwitches(before, withEntry(before, environment, entry))),
+        },
+      ];
+    });
+    if (pulls.length === 0) return revisions;
+    const { flags } = await this.changes.applySet(identity, { environment, changes: pulls }, limitsOf(pulls.length));
+    return new Map([...revisions, ...flags.map(({ key, revision }) => [key, revision] as const)]);
   }
 }
 
-const waits = ({ applied }: FlagChange) => !applied;
+const pathOf = (key: string) => `flags.${key}`;
+
+/** Gives the change that takes one difference away. */
+function changeOf(
+  identity: CallerIdentity,
+  environment: Environment,
+  difference: FlagDifference,
+  revisions: ReadonlyMap<string, number>,
+): SetEdit | FlagCreation {
+  const { key } = difference;
+  const path = pathOf(key);
+  const place = { path, hasMembers: true };
+  if (difference.kind === 'created')
+    return { place, newFlag: (at) => newFlag(actingUser(identity.caller), environment, difference.entry, at) };
+  const by = { ...{ path, place, flag: { key, field: path } }, expectedRevision: revisions.get(key) };
+  if (difference.kind === 'only-here')
+    return {
+      ...by,
+      place: { path, hasMembers: false },
+      action: 'ARCHIVE_FLAG',
+      edit: (flag) => ({ ...flag, enabled: false, archivedAt: new Date() }),
+    };
+  const { entry } = difference;
+  return {
+    ...{ ...by, action: 'UPDATE_FLAG', reasonField: `${path}.rules` },
+    edit: (flag) => withEntry(flag, environment, entry),
+  };
+}
+
+/** Gives the outcomes of an import that was refused: that of the flag at fault says why. */
+function failures(differences: readonly FlagDifference[], { message, details }: FleetFlagError): ImportOutcome[] {
+  const field = `${details.field ?? ''}.`;
+  const [atFault] = differences
+    .filter(({ key }) => field.startsWith(`${pathOf(key)}.`))
+    .sort((a, b) => b.key.length - a.key.length);
+  return differences.map(({ key }) => ({
+    ...{ key, done: 'failed', waits: false },
+    message:
+      atFault === undefined || atFault.key === key
+        ? message
+        : `not imported because of ${atFault.key}: an import is made as a whole`,
+  }));
+}
 
 /** Reads all living flags of an environment from one snapshot. */
 function readEnvironment(prisma: PrismaClient, environment: Environment): Promise<Flag[]> {
@@ -191,26 +196,4 @@ function readEnvironment(prisma: PrismaClient, environment: Environment): Promis
     isolationLevel: 'RepeatableRead',
     timeout: 60_000,
   });
-}
-
-/**
- * Gives the flag with the file's content. A rule that stays or moves keeps its id, and with it its rollout and its
- * whitelist's digests.
- */
-function withEntry(flag: Flag, environment: Environment, entry: FlagEntry): Flag {
-  if (flag.environment !== environment)
-    throw new FleetFlagError('CONFLICT', `${flag.key} has moved to ${flag.environment}.`, {
-      currentRevision: flag.revision,
-    });
-  const { name, description, safetyLevel, enabled, defaultValue } = entry;
-  const present = new Map(flag.rules.map((rule) => [ruleEntry(rule), rule]));
-  const pairs = pairRules([...present.keys()], entry.rules);
-  const at = new Date();
-  const rules = entry.rules.map((rule): Rule => {
-    const paired = pairs.get(rule);
-    const was = paired && present.get(paired);
-    if (was === undefined) return { ...rule, id: randomUUID(), createdAt: at, updatedAt: at };
-    return sameRule(ruleEntry(was), rule) ? was : { ...was, ...rule, updatedAt: at };
-  });
-  return { ...flag, name, description, safetyLevel, enabled, defaultValue, rules };
 }

@@ -4,13 +4,17 @@ import type { Environment } from '../../../core/model.ts';
 import type { CallerIdentity } from '../../../core/access/caller.ts';
 import { createInProcessBus } from '../../shared/feeds/bus.ts';
 import { identityOf, silent, user } from '../../shared/testing/asking.ts';
-import { ChangeRequestService } from '../changes/change-request-service.ts';
+import { ChangeRequestService } from '../changes/requests/change-request-service.ts';
 import { createFlagChanges } from '../changes/change.ts';
-import { parseEnvironmentFile, type FlagEntry } from '../../../core/wire/environment-file.ts';
-import { databaseClock } from '../changes/database-clock.ts';
+import { parseEnvironmentFile, type FlagEntry } from '../../../core/wire/flag-files/environment-file.ts';
+import { databaseClock } from '../rollouts/database-clock.ts';
 import { RolloutTransitions } from '../rollouts/rollout-transitions.ts';
 import { ImportService, exportEnvironment, planImport, type ImportOutcome, type ImportPlan } from './import-service.ts';
 import { FlagsUnderTest } from '../testing/flags-under-test.ts';
+import { is } from '../../../core/json/shape.ts';
+import { rowCount, rowsOf } from '../../shared/postgres/rows.ts';
+import { lockRevision } from '../flags/flag-store.ts';
+import { eventually } from '../../../core/testing/eventually.ts';
 
 const VIN = 'KMHK281HGNU000001';
 
@@ -106,19 +110,19 @@ test('an environment that was exported, imported elsewhere and exported again gi
     ['ruled', 'created'],
     ['tricky', 'created'],
   ]);
-  // A second person must also approve that the ASIL-D flag exists.
-  expect(outcomes.map(({ waits }) => waits)).toEqual([false, false, true]);
+  // A second person must also approve that the ASIL-D flag exists, and with it the set.
+  expect(outcomes.map(({ waits }) => waits)).toEqual([true, true, true]);
   expect(await approveAll(elsewhere)).toBe(1);
   expect(await exported('development', elsewhere)).toBe(file);
   expect((await planFor('development', file, elsewhere)).differences).toEqual([]);
 
-  // A flag below ASIL-D is one change in the person's name; a pulled kill switch is recorded separately.
+  // Each flag is one change in the requester's name, made where the reviewer is; a kill switch is recorded separately.
   const rows = await elsewhere.prisma.auditLog.findMany({ where: { flag: { key: 'ruled' } } });
   expect(rows.map(({ action, userId, userAgent }) => ({ action, userId, userAgent }))).toEqual(
     ['CREATE_FLAG', 'KILL_SWITCH'].map((action) => ({
       action,
       userId: elsewhere.writer.userId,
-      userAgent: 'fleetflag-admin',
+      userAgent: 'test/1.0',
     })),
   );
   const { flagSync } = await elsewhere.ok<{ flagSync: { revision: number; flags: { key: string }[] } }>(
@@ -132,6 +136,28 @@ test('making a plan writes nothing', async () => {
   const plan = await planFor('development', 'fleetflag: 1\nflags: {}');
   expect(plan.differences.map(({ kind }) => kind)).toEqual(['only-here', 'only-here', 'only-here']);
   expect(await flags.everything()).toEqual(before);
+});
+
+test('flags of one file may depend on each other in any order, and come back with their scopes and dependencies', async () => {
+  const base = { environment: 'DEVELOPMENT', scope: ['Model B', 'Model A'] };
+  const last = await flags.create({ ...base, key: 'z_base' });
+  await flags.addRule(last.key, { type: 'PERCENTAGE_ROLLOUT', conditions: { rollout_percentage: 5 }, variant: 'v' });
+  await flags.create({ ...base, key: 'z_other' });
+  await flags.create({
+    ...{ ...base, key: 'a_top', requires: [{ flagKey: 'z_base', variants: ['v'] }], excludes: ['z_other'] },
+  });
+  const file = await exported('development');
+  expect(file).toContain('scope:');
+  const outcomes = await apply(elsewhere, await planFor('development', file, elsewhere));
+  expect(outcomes.map(({ key, done, waits }) => [key, done, waits])).toEqual(
+    ['a_top', 'z_base', 'z_other'].map((key) => [key, 'created', false]),
+  );
+  expect(await exported('development', elsewhere)).toBe(file);
+  // A file that breaks a dependency is refused whole.
+  const without = file.slice(0, file.indexOf('  z_base:')) + file.slice(file.indexOf('  z_other:'));
+  const broken = await apply(elsewhere, await planFor('development', without, elsewhere), true);
+  expect(new Set(broken.map(({ done }) => done))).toEqual(new Set(['failed']));
+  expect(await exported('development', elsewhere)).toBe(file);
 });
 
 test('a changed flag is one revision and one audit row; rules that stay keep their ids, and unchanged ones their times', async () => {
@@ -217,7 +243,7 @@ test('everything that does not fit the environment is reported with its path, an
   expect(await flags.everything()).toEqual(before);
 });
 
-test('a flag that changed after the comparison is not overwritten, and the others are still imported', async () => {
+test('a flag that changed after the comparison is not overwritten, and nothing else is imported without it', async () => {
   const [a, b] = [
     await elsewhere.create({ environment: 'PRODUCTION' }),
     await elsewhere.create({ environment: 'PRODUCTION' }),
@@ -229,9 +255,29 @@ test('a flag that changed after the comparison is not overwritten, and the other
   });
   expect(await apply(elsewhere, plan)).toEqual([
     { key: a.key, done: 'failed', waits: false, message: expect.stringContaining('has changed since') },
-    { key: b.key, done: 'changed', waits: false },
+    { key: b.key, done: 'failed', waits: false, message: expect.stringContaining(a.key) },
   ]);
-  expect(await elsewhere.prisma.flag.findUniqueOrThrow({ where: { key: a.key } })).toMatchObject({ name: 'A flag' });
+  for (const { key } of [a, b])
+    expect(await elsewhere.prisma.flag.findUniqueOrThrow({ where: { key } })).toMatchObject({ name: 'A flag' });
+});
+
+test('a new ASIL-D flag that a kill switch holds has it recorded and announced once a second person approves', async () => {
+  await elsewhere.prisma.webhook.create({
+    data: { name: 'W', url: 'https://receiver.invalid', kinds: ['kill_switch.pulled'], secretSeed: 's'.repeat(43) },
+  });
+  const rule = '{type: kill_switch, priority: 1, enabled: true, conditions: {force_disabled: true, reason: Smoke}}';
+  const file = one('held_assist', `, rules: [${rule}]`).replace('Non-Critical', 'ASIL-D');
+  await apply(elsewhere, await planFor('production', file, elsewhere));
+  const announced = () => elsewhere.prisma.webhookDelivery.findMany({ where: { kind: 'kill_switch.pulled' } });
+  expect(await announced()).toEqual([]);
+  expect(await approveAll(elsewhere)).toBe(1);
+  const rows = await elsewhere.prisma.auditLog.findMany({
+    where: { flag: { key: 'held_assist' } },
+    orderBy: { chainPosition: 'asc' },
+  });
+  expect(rows.map(({ action }) => action)).toEqual(['REQUEST_CHANGE', 'APPROVE_CHANGE', 'CREATE_FLAG', 'KILL_SWITCH']);
+  expect(rows.at(-1)).toMatchObject({ userId: elsewhere.writer.userId, afterValue: { reason: 'Smoke' } });
+  expect(await announced()).toMatchObject([{ payload: { flagKey: 'held_assist', reason: 'Smoke' } }]);
 });
 
 test('a new ASIL-D flag is a complete draft, and no vehicle receives it before a second person approves', async () => {
@@ -299,4 +345,36 @@ test('a kill switch in a file is pulled at once with its reason, even when the r
     name: 'Renamed',
     rules: [{ type: 'kill_switch', enabled: true }],
   });
+});
+
+test('an import that a kill switch or the database ends says so, and has written nothing', async () => {
+  const plan = await planFor(
+    'staging',
+    'fleetflag: 1\nflags:\n  ended_import:\n    name: Ended\n    type: boolean\n    safetyLevel: Non-Critical\n    enabled: true\n    defaultValue: false\n',
+  );
+  const before = await flags.everything();
+  const outcomes = await flags.prisma.$transaction(
+    async (tx) => {
+      const [session] = await rowsOf(tx, { pid: is.number })`SELECT pg_backend_pid() AS pid`;
+      await lockRevision(tx, 'staging');
+      const applying = apply(flags, plan);
+      await eventually(
+        // Outside the transaction, which would see the sessions of its first look only.
+        async () =>
+          (await rowCount(flags.prisma)`
+            SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+            WHERE ${session?.pid}::int = ANY(pg_blocking_pids(pid))`) === 1,
+        'the import waits for the environment',
+      );
+      return applying;
+    },
+    { timeout: 60_000 },
+  );
+  expect(outcomes).toEqual([
+    {
+      ...{ key: 'ended_import', done: 'failed', waits: false },
+      message: expect.stringMatching(/nothing of it is.*a kill switch came first.*Run it again/),
+    },
+  ]);
+  expect(await flags.everything()).toEqual(before);
 });

@@ -1,11 +1,26 @@
 /**
- * What is declared of a guard's metric: a read-only view of the experiments subgraph's table.
- * docs/decisions/reading-another-subgraphs-table.md says why this is a view and not a call.
+ * The declaration of a guard's metric, read from the experiments subgraph's table.
+ * docs/decisions/data/reading-another-subgraphs-table.md says why this is a statement and not a call.
  */
 import { badInput } from '../../../core/errors.ts';
 import type { RolloutGuard } from '../../../core/rollouts/rollout-guard.ts';
 import type { Transaction } from '../../shared/postgres/transaction.ts';
 import type { Flag } from '../flags/flag.ts';
+import type { Obstacle } from './rollout-obstacle.ts';
+import type { Rollout } from './rollout.ts';
+
+const isAsil = ({ safetyLevel }: Pick<Flag, 'safetyLevel'>) => safetyLevel.startsWith('ASIL');
+
+/**
+ * Gives the reason why a guarded rollout cannot continue with its flag in this state: nobody has declared the metric,
+ * and the flag has become ASIL since it was scheduled. Null: it can continue.
+ */
+export async function guardObstacle(tx: Transaction, flag: Flag, { guard }: Rollout): Promise<Obstacle | null> {
+  if (guard === null || !isAsil(flag)) return null;
+  if ((await tx.metricDefinition.count({ where: { key: guard.metric } })) > 0) return null;
+  const reason = `flag raised to ${flag.safetyLevel}: the guard's metric ${guard.metric} must be declared first`;
+  return { status: 'paused', reason };
+}
 
 /**
  * Refuses a guard whose limit no test could find crossed, and one of an ASIL flag whose metric nobody has declared: its
@@ -13,16 +28,16 @@ import type { Flag } from '../flags/flag.ts';
  *
  * @throws BAD_USER_INPUT at `guard.metric` or `guard.bound`
  */
-export async function checkDeclared(tx: Transaction, { key, safetyLevel }: Flag, guard: RolloutGuard): Promise<void> {
+export async function checkDeclared(tx: Transaction, flag: Flag, guard: RolloutGuard): Promise<void> {
   const { metric, worse, bound } = guard;
   const declared = await tx.metricDefinition.findUnique({
     where: { key: metric },
     select: { minimum: true, maximum: true },
   });
-  if (declared === null && safetyLevel.startsWith('ASIL'))
+  if (declared === null && isAsil(flag))
     throw badInput(
       'guard.metric',
-      `${metric} is not declared, and ${key} is ${safetyLevel}: declare the metric with defineMetric first.`,
+      `${metric} is not declared, and ${flag.key} is ${flag.safetyLevel}: declare the metric with defineMetric first.`,
     );
   if (bound === null) return;
   if (worse === 'lower' && (declared?.maximum ?? null) === null)

@@ -88,7 +88,7 @@ describe('the rollout of an ASIL-D flag', () => {
     expect((await rollouts.scheduleHourly(target)).rollout.status).toBe('WAITING_FOR_APPROVAL');
   });
 
-  test('cancels its request when it is cancelled, even by somebody who may only stop rollouts', async () => {
+  test('cancels its request when it is cancelled, even by a user who may only stop rollouts', async () => {
     const target = await rollouts.asilD();
     const { rollout, changeRequest } = await rollouts.scheduleHourly(target);
     expect(

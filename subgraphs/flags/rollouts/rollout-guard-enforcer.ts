@@ -2,7 +2,7 @@
  * Enforces the verdicts on guarded rollouts. When a guard's limit is crossed, the rollout is pulled back and its flag
  * killed; when the guard's metric stops arriving, the rollout is paused. Every flags instance does this. The flag's
  * lock lets only one of them act, and the rollout ends or pauses in the same transaction, so it happens exactly once.
- * Source: docs/decisions/guarded-rollouts.md.
+ * Source: docs/decisions/flags/guarded-rollouts.md.
  */
 import type { Logger } from 'pino';
 import { isKilled } from '../../../core/evaluation/evaluate.ts';
@@ -19,6 +19,7 @@ import type { RolloutTransitions } from './rollout-transitions.ts';
 import { findRollout, judgedRollouts, percentageOf, withPercentage, type Rollout } from './rollout.ts';
 import { recordSwitch, withKillSwitch, withRule } from '../changes/rule-edits.ts';
 import { lockFlag } from '../flags/flag-store.ts';
+import { rowCount } from '../../shared/postgres/rows.ts';
 
 /** Gives the audit log's record: the guard, and the figures on which the verdict is based. */
 function figuresOf(rollout: Rollout, guard: GuardOfRollout, { verdict, figures, computedAt }: GuardStatus): JsonObject {
@@ -59,7 +60,10 @@ export class RolloutGuardEnforcer {
     let acted = 0;
     for (const judged of await judgedRollouts(this.prisma)) {
       const done = await this.#act(judged).catch((err: unknown) => {
-        this.logger.error({ err, rollout: judged.id }, 'Cannot act on the verdict of a rollout guard; trying again');
+        this.logger.error(
+          { err, rollout: judged.id },
+          'Cannot act on the verdict of a rollout guard; the next poll retries it',
+        );
         return false;
       });
       if (done) acted += 1;
@@ -69,10 +73,8 @@ export class RolloutGuardEnforcer {
 
   async #act({ id, flagId }: { id: string; flagId: string }): Promise<boolean> {
     const killed = await this.prisma.$transaction(async (tx): Promise<Flag | 'paused' | null> => {
-      const free = await tx.$queryRaw<
-        unknown[]
-      >`SELECT id FROM flags WHERE id = ${flagId}::uuid FOR UPDATE SKIP LOCKED`;
-      if (free.length === 0) return null;
+      const free = await rowCount(tx)`SELECT id FROM flags WHERE id = ${flagId}::uuid FOR UPDATE SKIP LOCKED`;
+      if (free === 0) return null;
       const flag = await lockFlag(tx, { id: flagId });
       const rollout = await findRollout(tx, { id });
       const { guard = null, guardStatus = null, status } = rollout ?? {};
@@ -86,7 +88,7 @@ export class RolloutGuardEnforcer {
       return 'paused';
     }, TRANSACTION);
     if (killed === null) return false;
-    this.changes.announce(...(killed === 'paused' ? [] : [killed.environment]));
+    this.changes.announce(killed === 'paused' ? [] : [killed.environment], true);
     return true;
   }
 
@@ -109,11 +111,12 @@ export class RolloutGuardEnforcer {
     // A kill switch that a person has pulled keeps their reason.
     const held = isKilled(flag.rules);
     const edited = held ? lowered : withKillSwitch(lowered, reason);
-    // Stopped first, so that the change below does not find the rollout active and pause it.
+    // The rollout stops first, so that the change below does not find it active and pause it.
     await this.transitions.stop(tx, rollout, { status: 'pulled_back', reason: null });
     const after = await this.changes.applyWithin(tx, identity, flag, edited, {
       action: 'GUARD_ROLLOUT',
       force: true,
+      effect: 'at once',
       before: ruleContent(rule),
       after: { ...ruleContent(back), ...figuresOf(rollout, guard, status), reason },
     });

@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
 import type { GuardFigures, GuardVerdict } from '../../../core/rollouts/rollout-guard.ts';
 import { refusal } from '../../shared/testing/asking.ts';
-import { FRESH } from './rollout-guard.ts';
+import { VERDICT_TTL_MS } from './rollout-guard.ts';
 import { dueRollouts } from './rollout.ts';
 import { HOUR, RolloutsUnderTest, type Target } from '../testing/rollouts-under-test.ts';
 
@@ -156,7 +156,7 @@ describe('a guard', () => {
     expect(await shown(other)).toMatchObject({ guard: null, guardStatus: null });
   });
 
-  test('is refused at the path of its fault, and on a rule whose vehicles could not be told apart', async () => {
+  test('is refused at the path of its fault, and on a rule whose vehicles could not be distinguished', async () => {
     const target = await rollouts.target();
     const ask = async (guard: object) => refusal(await rollouts.ask(target, STEPS, rollouts.flags.writer, { guard }));
     expect(await ask({ ...GUARD, bound: 3 })).toEqual({ code: 'BAD_USER_INPUT', field: 'guard' });
@@ -200,6 +200,22 @@ describe('a guard', () => {
     expect(await shown(other)).toMatchObject({ guard: { metric: 'wear' } });
   });
 
+  test('of a metric that nobody declared stops when its flag becomes ASIL, until the metric is declared', async () => {
+    const target = await rollouts.target({ safetyLevel: 'NON_CRITICAL' });
+    const { id } = (await rollouts.schedule(target, STEPS, { ...GUARD, metric: 'tyre_noise' })).rollout;
+    await rollouts.change(`updateFlag(key: "${target.key}", input: { safetyLevel: SAFETY_RELEVANT })`);
+    expect(await rollouts.shown(target)).toMatchObject({ status: 'RUNNING' });
+    await rollouts.change(`updateFlag(key: "${target.key}", input: { safetyLevel: ASIL_B })`);
+    expect(await rollouts.shown(target)).toMatchObject({
+      status: 'PAUSED',
+      pausedReason: "flag raised to ASIL-B: the guard's metric tyre_noise must be declared first",
+    });
+    expect(refusal(await rollouts.to('resume', id))).toMatchObject({ code: 'CONFLICT' });
+    await rollouts.flags.prisma.metricDefinition.create({ data: { key: 'tyre_noise', kind: 'mean' } });
+    expect(refusal(await rollouts.to('resume', id))).toBeNull();
+    expect(await rollouts.shown(target)).toMatchObject({ status: 'RUNNING' });
+  });
+
   test('of an ASIL-D flag is reviewed with its rollout, and watches from the approval on', async () => {
     const target = await rollouts.asilD();
     const { changeRequest } = await rollouts.schedule(target, STEPS, GUARD);
@@ -218,13 +234,13 @@ describe('a guarded step', () => {
     for (const [verdict, more] of [
       ['waiting', {}],
       ['holding', { watch: 0 }],
-      ['holding', { age: FRESH + 1 }],
+      ['holding', { age: VERDICT_TTL_MS + 1 }],
     ] as const) {
       await judge(id, verdict, more);
       expect([verdict, more, await rollouts.after(0)]).toEqual([verdict, more, 0]);
     }
     expect(await shown(target)).toMatchObject({ status: 'RUNNING', guardStatus: { verdict: 'HOLDING' } });
-    await judge(id, 'holding', { age: FRESH });
+    await judge(id, 'holding', { age: VERDICT_TTL_MS });
     expect([await rollouts.after(0), await rollouts.percentage(target)]).toEqual([1, 10]);
     // The next step needs a new verdict: this one concerned 5 %.
     expect(await shown(target)).toMatchObject({
@@ -286,7 +302,7 @@ describe('a guarded step', () => {
     expect(await rollouts.percentage(target)).toBe(100);
   });
 
-  test('that is the last can be paused and resumed during its watch, which then starts anew', async () => {
+  test('that is the last can be paused and resumed during its watch, which then starts again', async () => {
     const { target, id } = await guarded(rollouts.target(), { ...GUARD, watchFor: 'PT2H' }, [
       { percentage: 100, after: 'PT1H' },
     ]);
@@ -403,7 +419,7 @@ describe('a crossed limit', () => {
     expect((await rollouts.actions(killed.target)).slice(-2)).toEqual(['PAUSE_ROLLOUT', 'GUARD_ROLLOUT']);
   });
 
-  test('never raises a percentage that somebody has lowered below the start', async () => {
+  test('never raises a percentage that a user has lowered below the start', async () => {
     const { target, id } = await reached();
     await rollouts.setPercentage(target, 1);
     await judge(id, 'crossed');
@@ -485,7 +501,7 @@ describe('a crossed limit', () => {
 });
 
 describe('a metric that has stopped arriving', () => {
-  test('pauses the rollout once, with the figures; after a person resumes it, the guard watches anew', async () => {
+  test('pauses the rollout once, with the figures; after a person resumes it, the guard starts its watch again', async () => {
     const { target, id } = await guarded();
     await judge(id, 'silent', { figures: { ...FIGURES, treatmentVehicles: 0 } });
     await rollouts.after(HOUR);

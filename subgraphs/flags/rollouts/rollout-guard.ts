@@ -4,6 +4,7 @@
  */
 import { FleetFlagError } from '../../../core/errors.ts';
 import type { JsonObject } from '../../../core/model.ts';
+import { ownConditions } from '../../../core/evaluation/segments/segment.ts';
 import { parsePercentageRollout } from '../../../core/evaluation/rules/percentage-rollout.ts';
 import {
   GUARD_VERDICTS,
@@ -22,7 +23,7 @@ import { isObject } from '../../../core/json/json-value.ts';
  * Milliseconds for which a verdict permits the next step. A rollout that cannot be watched stops, and this is the
  * longest delay until it does.
  */
-export const FRESH = 60_000;
+export const VERDICT_TTL_MS = 60_000;
 
 /** A rollout's guard and the state of its watch. */
 export interface GuardOfRollout extends RolloutGuard {
@@ -30,7 +31,7 @@ export interface GuardOfRollout extends RolloutGuard {
   readonly initialPercentage: number;
   /** The number of starts, steps and resumptions. A verdict with another number concerns another percentage. */
   readonly watch: number;
-  /** Null until the rollout starts. */
+  /** The time from which the guard watches; null until the rollout starts. */
   readonly watchedSince: Date | null;
 }
 
@@ -56,7 +57,7 @@ const readVerdict = oneOf('rollout_verdicts.verdict', GUARD_VERDICTS);
 
 const isNumberOrNull = (value: unknown) => value === null || typeof value === 'number';
 
-/** Whether a value is the figures that the experiments subgraph writes beside a verdict. */
+/** Checks whether a value is the figures that the experiments subgraph writes beside a verdict. */
 function isFigures(value: unknown): value is GuardFigures {
   if (!isObject(value)) return false;
   const { controlVehicles, treatmentVehicles, vehiclesInBothArms, significance } = value;
@@ -71,7 +72,7 @@ function isFigures(value: unknown): value is GuardFigures {
   );
 }
 
-/** What verdicts from before these figures lack. */
+/** The figures that older verdicts do not have, with the values that stand for them. */
 const LATER_FIGURES = {
   worsePercentAtLeast: null,
   detectablePercent: null,
@@ -137,7 +138,7 @@ export function guardContent({
 }
 
 /**
- * Refuses to guard a rule whose two arms cannot be told apart by the variant that vehicles report with measurements.
+ * Refuses to guard a rule whose two arms cannot be distinguished by the variant that vehicles report with measurements.
  *
  * @throws CONFLICT at `guard`
  */
@@ -148,7 +149,7 @@ export function checkGuardable({ key, revision, rules }: Flag, rule: Rule): void
     throw conflict(
       `The rule serves the variant ${JSON.stringify(variantOf(rule))}; a guard requires the variant "treatment".`,
     );
-  if (!parsePercentageRollout(rule.conditions, 'conditions').sticky)
+  if (!parsePercentageRollout(ownConditions(rule.conditions), 'conditions').sticky)
     throw conflict('The rule is not sticky, so vehicles would change their arm at each start; make it sticky first.');
   const picking = rules.find(picksArm);
   if (picking !== undefined)

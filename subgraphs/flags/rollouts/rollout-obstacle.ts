@@ -1,4 +1,4 @@
-/** Obstacles to rollouts. Source: docs/decisions/scheduled-rollouts.md. */
+/** Obstacles to rollouts. Source: docs/decisions/flags/scheduled-rollouts.md. */
 import { isKilled } from '../../../core/evaluation/evaluate.ts';
 import type { JsonObject } from '../../../core/model.ts';
 import { needsSecondPerson } from '../../../core/access/safety-policy.ts';
@@ -37,7 +37,7 @@ function changedUnder(was: Rule, rule: Rule): string[] {
 /**
  * Gives the reason why a rollout cannot continue with its flag in this state; null when it can.
  *
- * @param before the flag before a change, to find what the change reverts. That stops a rollout only once: whoever
+ * @param before the flag before a change, to find what the change reverts. That stops a rollout only once: a person who
  * resumes it has seen it
  */
 export function obstacleTo(rollout: Rollout, flag: Flag, before: Flag = flag): Obstacle | null {

@@ -1,5 +1,5 @@
-/** The use cases of rollouts. Source: docs/decisions/scheduled-rollouts.md. */
-import { checkDeclared } from './declared-metric.ts';
+/** The use cases of rollouts. Source: docs/decisions/flags/scheduled-rollouts.md. */
+import { checkDeclared, guardObstacle } from './declared-metric.ts';
 import { randomUUID } from 'node:crypto';
 import { FleetFlagError, badInput } from '../../../core/errors.ts';
 import { isKilled } from '../../../core/evaluation/evaluate.ts';
@@ -12,16 +12,17 @@ import { planRollout } from '../../../core/rollouts/rollout-plan.ts';
 import type { PrismaClient } from '../../../prisma/generated/client.ts';
 import { appendAudit, type AuditAction } from '../../shared/audit/audit-log.ts';
 import type { Transaction } from '../../shared/postgres/transaction.ts';
-import { isUuid } from '../../../core/wire/pagination.ts';
+import { isUuid } from '../../../core/wire/api/pagination.ts';
 import type { RolloutStepInput } from '../generated/resolvers.ts';
-import { TRANSACTION, checkCurrent } from '../changes/change.ts';
+import { checkCurrent } from '../changes/change-checks.ts';
+import { TRANSACTION } from '../changes/change.ts';
 import { holdPersonWho, personOf } from '../flags/people.ts';
 import {
   decideChangeRequest,
   insertChangeRequest,
   lockChangeRequest,
   type ChangeRequest,
-} from '../changes/change-request.ts';
+} from '../changes/requests/change-request.ts';
 import type { Flag, Rule } from '../flags/flag.ts';
 import { checkGuardable, guardColumns } from './rollout-guard.ts';
 import { checkNoRunningExperiment } from '../changes/running-experiment.ts';
@@ -82,9 +83,9 @@ export class RolloutService {
   /**
    * Schedules a rollout of a percentage rule.
    *
-   * @throws BAD_USER_INPUT at the path of the fault; LIMIT_EXCEEDED; NOT_FOUND; CONFLICT when the flag has changed
-   * since `expectedRevision`, is archived or killed or has a running experiment, or the rule has an active rollout or
-   * no two arms for a guard to compare; FORBIDDEN when the caller is not a person
+   * @throws BAD_USER_INPUT at the path of the fault; LIMIT_EXCEEDED; NOT_FOUND; FORBIDDEN when the caller is not a
+   * person; CONFLICT when the flag has changed since `expectedRevision`, is archived or killed, or has a running
+   * experiment or a release under way, and when the rule has an active rollout, or the guard no two arms to compare
    */
   async schedule(
     identity: CallerIdentity,
@@ -96,17 +97,19 @@ export class RolloutService {
     personOf(identity);
     const guard = options.guard ? readRolloutGuard(options.guard, 'guard') : null;
     return this.prisma.$transaction(async (tx) => {
-      // The rollout will continue in this person's name, so they must not lose the permission unnoticed meanwhile.
+      // The rollout will continue in this person's name, so the person must still have the permission at the commit.
       const scheduledById = await holdPersonWho(tx, identity, 'SCHEDULE_ROLLOUT');
       const { flag, rule } = await this.#lockRule(tx, flagKey, ruleId);
       checkCurrent(flag, options.expectedRevision);
       checkNotKilled(flag);
       await checkNoRunningExperiment(tx, flag);
+      if (flag.release !== null)
+        throw conflict(`A release of ${flag.key} is under way; wait for its end, or halt it.`, flag);
       if (guard !== null) {
         checkGuardable(flag, rule);
         await checkDeclared(tx, flag, guard);
       }
-      if ((await activeRollouts(tx, flag.id)).some((other) => other.ruleId === rule.id))
+      if ((await activeRollouts(tx, [flag.id])).some((other) => other.ruleId === rule.id))
         throw conflict('The rule already has a rollout; cancel it first.', flag);
 
       const now = await this.transitions.clock(tx);
@@ -170,8 +173,8 @@ export class RolloutService {
    * steps keep their distances. For an ASIL-D flag this requests a second person's approval, and the rollout stays
    * paused until then.
    *
-   * @throws CONFLICT while the flag is killed or has a running experiment, and for a rollout that is not paused or
-   * already waits for approval
+   * @throws CONFLICT while the flag is killed or has a running experiment, while it is ASIL and nobody has declared the
+   * guard's metric, and for a rollout that is not paused or already waits for approval
    */
   async resume(identity: CallerIdentity, id: string): Promise<Rollout> {
     const person = personOf(identity);
@@ -184,6 +187,8 @@ export class RolloutService {
         checkCurrent(flag, null);
         checkNotKilled(flag);
         await checkNoRunningExperiment(tx, flag);
+        const obstacle = await guardObstacle(tx, flag, rollout);
+        if (obstacle !== null) throw conflict(`The rollout cannot go on: ${obstacle.reason}.`, flag);
         if (needsSecondPerson(flag, flag, 'RESUME_ROLLOUT')) {
           if (request?.status === 'pending')
             throw conflict('The rollout is already waiting for approval to resume.', flag);
@@ -249,14 +254,11 @@ export class RolloutService {
       { rule: rollout.ruleId, rollout_percentage: rollout.currentPercentage },
       rolloutContent(rollout),
     ];
-    const changeRequest = await insertChangeRequest(tx, {
-      flag,
-      edited: flag,
-      action,
-      requestedById: personOf(identity),
-      before,
-      after,
-    });
+    const changeRequest = await insertChangeRequest(
+      tx,
+      { flag, edited: flag, action, before, after },
+      { requestedById: personOf(identity) },
+    );
     const waiting = await updateRollout(tx, rollout.id, { changeRequestId: changeRequest.id });
     await appendAudit(tx, identity, {
       action: 'REQUEST_CHANGE',

@@ -1,10 +1,11 @@
 /**
- * Applies rollouts' steps when they are due. Every flags instance runs one. The flag's lock lets only one of them apply
+ * Applies rollouts' steps when they are due. Every instance of the flags subgraph runs this job. The flag's lock lets only one of them apply
  * a step, and the step is marked as applied in the same transaction, so it is applied exactly once, whichever process
- * is killed. Source: docs/decisions/scheduled-rollouts.md.
+ * is killed. Source: docs/decisions/flags/scheduled-rollouts.md.
  */
 import type { Logger } from 'pino';
-import { unattended } from '../../../core/async/unattended.ts';
+import { unattended } from '../../../core/last-handler/unattended.ts';
+import { isKilled } from '../../../core/evaluation/evaluate.ts';
 import type { Environment } from '../../../core/model.ts';
 import { mayAskFor } from '../../../core/access/safety-policy.ts';
 import type { PrismaClient } from '../../../prisma/generated/client.ts';
@@ -21,7 +22,7 @@ import { inNameOf } from './rollout-identity.ts';
 import {
   dueRollouts,
   findRollout,
-  mayGoOn,
+  guardPermits,
   nextDueAfter,
   percentageOf,
   remainingSteps,
@@ -29,13 +30,15 @@ import {
   type Rollout,
   type RolloutStep,
 } from './rollout.ts';
+import { findFlagsByKey } from '../flags/reading/flag-reads.ts';
 import { lockFlag } from '../flags/flag-store.ts';
+import { rowCount } from '../../shared/postgres/rows.ts';
 
 /**
  * The polling interval: the longest delay, in milliseconds, until this instance sees a step that another has scheduled,
  * or retries one that failed.
  */
-const LOOK_INTERVAL = 1_000;
+const POLL_INTERVAL_MS = 1_000;
 
 function raised(flag: Flag, rule: Rule, percentage: number): Flag {
   const after: Rule = { ...rule, conditions: withPercentage(rule.conditions, percentage), updatedAt: new Date() };
@@ -60,6 +63,26 @@ async function personObstacle(tx: Transaction, { scheduledById }: Rollout): Prom
 async function experimentObstacle(tx: Transaction, flag: Flag): Promise<Obstacle | null> {
   const experiment = await findRunningExperiment(tx, flag.id);
   return experiment === null ? null : { status: 'paused', reason: pausedBy(experiment) };
+}
+
+/**
+ * Gives an obstacle while a flag that this one requires, directly or through others, is killed or disabled: no vehicle
+ * would show what a step does, and all steps would take effect together when the other one is on again.
+ */
+async function prerequisiteObstacle(tx: Transaction, { requires }: Flag): Promise<Obstacle | null> {
+  const seen = new Set<string>();
+  let keys = requires.map(({ flag }) => flag);
+  while (keys.length > 0) {
+    const flags = await findFlagsByKey(tx, keys);
+    for (const { key, enabled, rules } of flags) {
+      if (isKilled(rules)) return { status: 'paused', reason: `the required flag ${key} is killed` };
+      if (!enabled) return { status: 'paused', reason: `the required flag ${key} is disabled` };
+    }
+    for (const key of keys) seen.add(key);
+    const next = new Set(flags.flatMap((flag) => flag.requires.map(({ flag: key }) => key)));
+    keys = [...next].filter((key) => !seen.has(key));
+  }
+  return null;
 }
 
 /** Polls for due steps and applies them. */
@@ -100,7 +123,7 @@ export class RolloutStepJob {
       for (const due of await dueRollouts(this.prisma, await this.transitions.clock(this.prisma))) {
         // A rollout that fails must not stop the others.
         const done = await this.#applyNext(due).catch((err: unknown) => {
-          this.logger.warn({ err, rollout: due.id }, 'Cannot apply a step of a rollout; trying again');
+          this.logger.warn({ err, rollout: due.id }, 'Cannot apply a step of a rollout; the next poll retries it');
           return false;
         });
         if (done) applied += 1;
@@ -113,16 +136,16 @@ export class RolloutStepJob {
 
   /** Polls once. Resolves to the milliseconds until the next poll. */
   async #poll(): Promise<number> {
-    let wait = LOOK_INTERVAL;
+    let waitMs = POLL_INTERVAL_MS;
     try {
       await this.runDue();
       const now = await this.transitions.clock(this.prisma);
       const next = await nextDueAfter(this.prisma, now);
-      if (next !== null) wait = Math.min(wait, next.getTime() - now.getTime() + 1);
+      if (next !== null) waitMs = Math.min(waitMs, next.getTime() - now.getTime() + 1);
     } catch (error) {
       this.logger.warn({ err: error }, 'Cannot read rollouts; steps that are due wait for the next attempt');
     }
-    return wait;
+    return waitMs;
   }
 
   /**
@@ -132,24 +155,25 @@ export class RolloutStepJob {
   async #applyNext({ id, flagId }: { id: string; flagId: string }): Promise<boolean> {
     const environments: Environment[] = [];
     const applied = await this.prisma.$transaction(async (tx) => {
-      const free = await tx.$queryRaw<
-        unknown[]
-      >`SELECT id FROM flags WHERE id = ${flagId}::uuid FOR UPDATE SKIP LOCKED`;
-      if (free.length === 0) return false;
+      const free = await rowCount(tx)`SELECT id FROM flags WHERE id = ${flagId}::uuid FOR UPDATE SKIP LOCKED`;
+      if (free === 0) return false;
       const flag = await lockFlag(tx, { id: flagId });
       const rollout = await findRollout(tx, { id });
       if (flag === null || rollout?.status !== 'running') return false;
       const [step] = remainingSteps(rollout);
       const now = await this.transitions.clock(tx);
       const due = step?.dueAt ?? rollout.watchedUntil;
-      if (due === null || due > now || !mayGoOn(rollout, now)) return false;
+      if (due === null || due > now || !guardPermits(rollout, now)) return false;
       if (step === undefined) {
         await this.transitions.complete(tx, rollout, now);
         return false;
       }
 
       const obstacle =
-        obstacleTo(rollout, flag) ?? (await personObstacle(tx, rollout)) ?? (await experimentObstacle(tx, flag));
+        obstacleTo(rollout, flag) ??
+        (await personObstacle(tx, rollout)) ??
+        (await experimentObstacle(tx, flag)) ??
+        (await prerequisiteObstacle(tx, flag));
       if (obstacle !== null) {
         await this.transitions.stop(tx, rollout, obstacle);
         await this.transitions.recordHalts(tx, inNameOf(rollout, 'scheduler'), [{ rollout, ...obstacle }]);
@@ -160,7 +184,7 @@ export class RolloutStepJob {
       if (after !== null) environments.push(after.environment);
       return true;
     }, TRANSACTION);
-    this.changes.announce(...environments);
+    this.changes.announce(environments);
     return applied;
   }
 
@@ -179,6 +203,7 @@ export class RolloutStepJob {
     const after = edited.rules.find((candidate) => candidate.id === rule.id) ?? rule;
     return this.changes.applyWithin(tx, inNameOf(rollout, 'scheduler'), flag, edited, {
       action: 'UPDATE_RULE',
+      effect: 'at once',
       before: ruleContent(rule),
       after: { ...ruleContent(after), rollout: about },
     });

@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
-import { setTimeout as delay } from 'node:timers/promises';
 import { decodeJwt } from 'jose';
+import { eventually } from '../../../core/testing/eventually.ts';
 import { refusal } from '../../shared/testing/asking.ts';
 import { HOUR, RolloutsUnderTest } from '../testing/rollouts-under-test.ts';
 
@@ -18,10 +18,31 @@ beforeEach(() => rollouts.endAll());
 
 const DAY = 24 * HOUR;
 
-/** Lets concurrent work continue. */
-const turn = () => delay(10);
-
 describe('steps', () => {
+  test.each(['killed', 'disabled'])('wait while a flag that is required through another is %s', async (how) => {
+    const { flags } = rollouts;
+    const [base, between] = [await rollouts.target(), await rollouts.target()];
+    const target = await rollouts.target();
+    const require = (key: string, flagKey: string) =>
+      flags.ok(`mutation { updateFlag(key: "${key}", input: { requires: [{ flagKey: "${flagKey}" }] }) { applied } }`);
+    await require(between.key, base.key);
+    await require(target.key, between.key);
+    const { rollout } = await rollouts.scheduleHourly(target);
+    const stop =
+      how === 'killed'
+        ? `killSwitch(flagKey: "${base.key}", reason: "Smoke in the cabin")`
+        : `disableFlag(key: "${base.key}")`;
+    await flags.ok(`mutation { ${stop} { applied } }`);
+    expect(await rollouts.after(HOUR)).toBe(0);
+    expect(await rollouts.shown(target)).toMatchObject({
+      status: 'PAUSED',
+      pausedReason: `the required flag ${base.key} is ${how}`,
+      currentPercentage: 5,
+    });
+    const [row] = (await rollouts.trail(target)).slice(-1);
+    expect(row).toMatchObject({ action: 'PAUSE_ROLLOUT', afterValue: { rollout: rollout.id, automatic: true } });
+  });
+
   test("are applied when they are due and not before, signed, each with its revision and an audit row in its author's name", async () => {
     const target = await rollouts.target();
     const { rollout } = await rollouts.scheduleHourly(target);
@@ -239,9 +260,9 @@ describe('steps', () => {
     const restarted = rollouts.newScheduler();
     restarted.start();
     try {
-      while ((await rollouts.percentage(target)) < 10) await turn();
+      await eventually(async () => (await rollouts.percentage(target)) >= 10, 'the first step is applied');
       rollouts.clock.now += HOUR;
-      while ((await rollouts.percentage(target)) < 25) await turn();
+      await eventually(async () => (await rollouts.percentage(target)) >= 25, 'the second step is applied');
     } finally {
       await restarted.close();
     }

@@ -5,11 +5,13 @@
 import { FleetFlagError } from '../../../core/errors.ts';
 import { followingTimes, resumedTimes } from '../../../core/rollouts/rollout-plan.ts';
 import type { CallerIdentity } from '../../../core/access/caller.ts';
-import { appendAudit } from '../../shared/audit/audit-log.ts';
+import { appendAuditRows } from '../../shared/audit/audit-log.ts';
 import type { Transaction } from '../../shared/postgres/transaction.ts';
-import type { ChangeRequest } from '../changes/change-request.ts';
-import type { Clock } from '../changes/database-clock.ts';
+import { flagNotice, notifyOfFlags } from '../../shared/webhooks/outbox.ts';
+import type { ChangeRequest } from '../changes/requests/change-request.ts';
+import type { Clock } from './database-clock.ts';
 import type { Flag } from '../flags/flag.ts';
+import { guardObstacle } from './declared-metric.ts';
 import { nextWatch } from './rollout-guard.ts';
 import { obstacleTo, type Obstacle } from './rollout-obstacle.ts';
 import { checkNoRunningExperiment } from '../changes/running-experiment.ts';
@@ -21,6 +23,12 @@ import {
   type Rollout,
   type RolloutStep,
 } from './rollout.ts';
+
+/** A flag before and after an edit. */
+export interface EditedFlag {
+  readonly before: Flag;
+  readonly edited: Flag;
+}
 
 /** A rollout that a change of its flag has stopped. */
 export interface Halt extends Obstacle {
@@ -37,15 +45,26 @@ const noLonger = (rollout: Rollout | null, flag: Flag) =>
     currentRevision: flag.revision,
   });
 
+/** Notifies webhooks of a rollout whose last step is applied, and has been watched for long enough. */
+async function notifyFinished(tx: Transaction, { id, ruleId, flagId, steps }: Rollout): Promise<void> {
+  const data = { rolloutId: id, ruleId, percentage: steps.at(-1)?.percentage ?? 0 };
+  await notifyOfFlags(tx, [flagNotice('rollout.finished', flagId, data)]);
+}
+
 /** Writes rollouts' changes of status and their audit rows. */
 export class RolloutTransitions {
   constructor(readonly clock: Clock) {}
 
-  /** Stops the rollouts that cannot continue when `before` becomes `edited`. Call it before that is written. */
-  async halt(tx: Transaction, before: Flag, edited: Flag): Promise<Halt[]> {
+  /** Stops the rollouts that cannot continue when flags are edited. Call it before the edited flags are written. */
+  async halt(tx: Transaction, changes: readonly EditedFlag[]): Promise<Halt[]> {
+    if (changes.length === 0) return [];
     const halts: Halt[] = [];
-    for (const rollout of await activeRollouts(tx, before.id)) {
-      const obstacle = obstacleTo(rollout, edited, before);
+    const ofFlag = new Map(changes.map((change) => [change.before.id, change]));
+    for (const rollout of await activeRollouts(tx, [...ofFlag.keys()])) {
+      const change = ofFlag.get(rollout.flagId);
+      if (change === undefined) continue;
+      const { before, edited } = change;
+      const obstacle = obstacleTo(rollout, edited, before) ?? (await guardObstacle(tx, edited, rollout));
       if (obstacle === null || (obstacle.status === 'paused' && rollout.status !== 'running')) continue;
       await this.stop(tx, rollout, obstacle);
       halts.push({ rollout, ...obstacle });
@@ -55,14 +74,16 @@ export class RolloutTransitions {
 
   /** Writes the audit rows for `halt`. Call it last in the transaction. */
   async recordHalts(tx: Transaction, identity: CallerIdentity, halts: readonly Halt[]): Promise<void> {
-    for (const { rollout, status, reason } of halts) {
-      const action = status === 'paused' ? 'PAUSE_ROLLOUT' : 'CANCEL_ROLLOUT';
-      await appendAudit(tx, identity, {
-        action,
+    await appendAuditRows(
+      tx,
+      identity,
+      halts.map(({ rollout, status, reason }) => ({
+        action: status === 'paused' ? 'PAUSE_ROLLOUT' : 'CANCEL_ROLLOUT',
         flagId: rollout.flagId,
-        after: { rollout: rollout.id, rule: rollout.ruleId, reason },
-      });
-    }
+        // This distinguishes it from the pause or the end that a person has asked for.
+        after: { rollout: rollout.id, rule: rollout.ruleId, reason, automatic: true },
+      })),
+    );
   }
 
   /** Ends or pauses a rollout. */
@@ -111,6 +132,7 @@ export class RolloutTransitions {
     const { guard } = rollout;
     const next = moved[0]?.dueAt ?? (guard && new Date(at.getTime() + guard.watchFor));
     const columns = next === null ? { status: 'completed', nextStepAt: null } : { nextStepAt: next };
+    if (next === null) await notifyFinished(tx, rollout);
     return updateRollout(
       tx,
       rollout.id,
@@ -121,6 +143,7 @@ export class RolloutTransitions {
 
   /** Completes a guarded rollout that has been watched long enough after its last step. */
   async complete(tx: Transaction, rollout: Rollout, at: Date): Promise<Rollout> {
+    await notifyFinished(tx, rollout);
     return updateRollout(tx, rollout.id, { status: 'completed', nextStepAt: null, updatedAt: at });
   }
 
@@ -135,7 +158,7 @@ export class RolloutTransitions {
     const expected = request.action === 'RESUME_ROLLOUT' ? 'paused' : 'waiting_for_approval';
     if (rollout?.status !== expected) throw noLonger(rollout, flag);
     await checkNoRunningExperiment(tx, flag);
-    const obstacle = obstacleTo({ ...rollout, approvedById }, flag);
+    const obstacle = obstacleTo({ ...rollout, approvedById }, flag) ?? (await guardObstacle(tx, flag, rollout));
     if (obstacle !== null)
       throw new FleetFlagError('CONFLICT', `The rollout cannot go on: ${obstacle.reason}.`, {
         currentRevision: flag.revision,

@@ -5,11 +5,20 @@
 import { ENVIRONMENTS, type Environment, type JsonObject, type JsonValue } from '../../../core/model.ts';
 import type { Prisma } from '../../../prisma/generated/client.ts';
 import type { Reader, Transaction } from '../../shared/postgres/transaction.ts';
-import { FRESH, guardContent, toGuard, toGuardStatus, type GuardOfRollout, type GuardStatus } from './rollout-guard.ts';
+import {
+  VERDICT_TTL_MS,
+  guardContent,
+  toGuard,
+  toGuardStatus,
+  type GuardOfRollout,
+  type GuardStatus,
+} from './rollout-guard.ts';
 import { oneOf } from '../../shared/postgres/column-values.ts';
 import { isJsonObject, membersOf } from '../../../core/json/json-value.ts';
+import { is } from '../../../core/json/shape.ts';
+import { rowsOf } from '../../shared/postgres/rows.ts';
 
-export const ROLLOUT_STATUSES = [
+const ROLLOUT_STATUSES = [
   'waiting_for_approval',
   'running',
   'paused',
@@ -80,7 +89,7 @@ export function percentageOf(conditions: unknown): number {
   return typeof percentage === 'number' ? percentage : 0;
 }
 
-/** The conditions of a percentage_rollout rule with another percentage. */
+/** Gives the conditions of a percentage_rollout rule with another percentage. */
 export function withPercentage(conditions: JsonValue, percentage: number): JsonObject {
   return { ...(isJsonObject(conditions) && conditions), rollout_percentage: percentage };
 }
@@ -177,11 +186,17 @@ export async function findRollout(
   return row === null ? null : toRollout(row);
 }
 
-/** Gives the rollouts of a flag that may still change it. */
-export async function activeRollouts(db: Reader, flagId: string): Promise<Rollout[]> {
-  return (await db.rollout.findMany({ where: { flagId, status: { in: [...ACTIVE] } }, include: WITH_STEPS })).map(
-    toRollout,
-  );
+/** Gives the rollouts of flags that may still change them, in no particular order. */
+export async function activeRollouts(db: Reader, flagIds: readonly string[]): Promise<Rollout[]> {
+  // The ids are found first: a list of thousands of flags is one parameter here, and thousands for Prisma.
+  const active = await rowsOf(db, { id: is.string })`
+    SELECT id FROM rollouts WHERE flag_id = ANY(${[...flagIds]}::uuid[]) AND status = ANY(${[...ACTIVE]}::text[])`;
+  if (active.length === 0) return [];
+  const rows = await db.rollout.findMany({
+    where: { id: { in: active.map(({ id }) => id) } },
+    include: WITH_STEPS,
+  });
+  return rows.map(toRollout);
 }
 
 /** Gives the running rollouts that a person scheduled or resumed. */
@@ -193,7 +208,7 @@ export async function runningRolloutsOf(db: Reader, scheduledById: string): Prom
 
 /** Gives each rule's active rollout, or else its latest. Rules without rollouts are left out. */
 export async function rolloutsOfRules(db: Reader, ruleIds: readonly string[]): Promise<Map<string, Rollout>> {
-  const ids = await db.$queryRaw<{ id: string }[]>`
+  const ids = await rowsOf(db, { id: is.string })`
     SELECT DISTINCT ON (rule_id) id FROM rollouts WHERE rule_id = ANY(${[...ruleIds]}::uuid[])
     ORDER BY rule_id, status IN ('waiting_for_approval', 'running', 'paused') DESC, created_at DESC, id DESC`;
   const rows = await db.rollout.findMany({ where: { id: { in: ids.map(({ id }) => id) } }, include: WITH_STEPS });
@@ -203,23 +218,24 @@ export async function rolloutsOfRules(db: Reader, ruleIds: readonly string[]): P
 /**
  * Checks whether a rollout's guard permits the next step, or the end. To continue, a guarded rollout needs a verdict of
  * the last minute on the current percentage that the limit is kept. To end, any such verdict suffices, since at 100 %
- * there may be no control to compare with. While the rule gives the treatment to nobody, there is nothing to watch.
+ * there may be no control to compare with. While the rule gives the treatment to no vehicle, there is nothing to watch.
  */
-export function mayGoOn({ guard, guardStatus, nextStepAt, currentPercentage }: Rollout, now: Date): boolean {
+export function guardPermits({ guard, guardStatus, nextStepAt, currentPercentage }: Rollout, now: Date): boolean {
   if (guard === null || currentPercentage === 0) return true;
-  if (guardStatus?.watch !== guard.watch || now.getTime() - guardStatus.computedAt.getTime() > FRESH) return false;
+  if (guardStatus?.watch !== guard.watch || now.getTime() - guardStatus.computedAt.getTime() > VERDICT_TTL_MS)
+    return false;
   return guardStatus.verdict === 'holding' || (guardStatus.verdict === 'waiting' && nextStepAt === null);
 }
 
 /**
  * Finds rollouts with something due at `now` that may continue, the longest overdue first; at most 100. The query
- * contains the condition of `mayGoOn`, so that waiting rollouts do not hide others.
+ * contains the condition of `guardPermits`, so that waiting rollouts do not hide others.
  */
 export async function dueRollouts(db: Reader, now: Date): Promise<{ id: string; flagId: string }[]> {
-  return db.$queryRaw`
+  return rowsOf(db, { id: is.string, flagId: is.string })`
     SELECT r.id, r.flag_id AS "flagId" FROM rollouts r
     LEFT JOIN rollout_guards g ON g.rollout_id = r.id
-    LEFT JOIN rollout_verdicts v ON v.rollout_id = r.id AND v.watch = g.watch AND v.computed_at >= ${new Date(now.getTime() - FRESH)}
+    LEFT JOIN rollout_verdicts v ON v.rollout_id = r.id AND v.watch = g.watch AND v.computed_at >= ${new Date(now.getTime() - VERDICT_TTL_MS)}
     WHERE r.status = 'running' AND r.next_step_at <= ${now} AND (
       g.rollout_id IS NULL OR v.verdict = 'holding'
       OR (v.verdict = 'waiting' AND NOT EXISTS (SELECT FROM rollout_steps s WHERE s.rollout_id = r.id AND s.applied_at IS NULL))
@@ -229,13 +245,13 @@ export async function dueRollouts(db: Reader, now: Date): Promise<{ id: string; 
 
 /** Finds running and paused rollouts whose guard's verdict requires an action. */
 export async function judgedRollouts(db: Reader): Promise<{ id: string; flagId: string }[]> {
-  return db.$queryRaw`
+  return rowsOf(db, { id: is.string, flagId: is.string })`
     SELECT r.id, r.flag_id AS "flagId" FROM rollouts r JOIN rollout_guards g ON g.rollout_id = r.id JOIN rollout_verdicts v ON v.rollout_id = r.id AND v.watch = g.watch
     WHERE (v.verdict = 'crossed' AND r.status IN ('running', 'paused')) OR (v.verdict = 'silent' AND r.status = 'running')
     ORDER BY v.computed_at`;
 }
 
-/** Gives the time of the first step after `now`; null when there is none. */
+/** Gives the first time after `now` at which a step is due or the watch of a guard ends; null when there is none. */
 export async function nextDueAfter(db: Reader, now: Date): Promise<Date | null> {
   const { _min } = await db.rollout.aggregate({
     where: { status: 'running', nextStepAt: { gt: now } },

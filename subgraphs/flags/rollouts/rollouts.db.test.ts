@@ -64,7 +64,11 @@ describe('scheduling', () => {
       [{ percentage: 10, at: '2028-02-01T00:00:00Z' }],
       { code: 'BAD_USER_INPUT', field: 'steps.0.at' },
     ],
-    ['what is no duration', [{ percentage: 10, after: 'an hour' }], { code: 'BAD_USER_INPUT', field: 'steps.0.after' }],
+    [
+      'a text that is not a duration',
+      [{ percentage: 10, after: 'an hour' }],
+      { code: 'BAD_USER_INPUT', field: 'steps.0.after' },
+    ],
   ])('refuses %s at its path, and leaves nothing behind', async (_what, steps, expected) => {
     const target = await rollouts.target();
     expect(refusal(await rollouts.ask(target, steps))).toEqual(expected);

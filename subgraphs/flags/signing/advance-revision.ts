@@ -12,11 +12,15 @@ import { readReason } from '../../../core/validation/text.ts';
 import type { PrismaClient } from '../../../prisma/generated/client.ts';
 import { appendAudit } from '../../shared/audit/audit-log.ts';
 import { MAX_LEAD } from '../../shared/between-subgraphs/believable-revision.ts';
+import { vehicleForm } from '../flags/vehicle-form.ts';
+import { withSegments } from '../../shared/between-subgraphs/segments.ts';
 import type { Transaction } from '../../shared/postgres/transaction.ts';
 import type { Flag } from '../flags/flag.ts';
 import type { Signer } from './signing.ts';
-import { findLivingFlags } from '../flags/flag-reads.ts';
-import { lockRevision, setRevision } from '../flags/flag-store.ts';
+import { findLivingFlags } from '../flags/reading/flag-reads.ts';
+import { lockRevision, saveSignatures, setRevision } from '../flags/flag-store.ts';
+import { is } from '../../../core/json/shape.ts';
+import { rowsOf } from '../../shared/postgres/rows.ts';
 
 /**
  * The highest revision to which an environment can be raised: the API's revisions have 32 bits, and the rest must last.
@@ -24,10 +28,10 @@ import { lockRevision, setRevision } from '../flags/flag-store.ts';
  */
 export const MAX_ADVANCE = 2_000_000_000;
 
-/** Far longer than 100 flags take; the environment's other changes wait meanwhile. */
+/** The timeouts in milliseconds, far longer than 5,000 flags take. The environment's other changes wait meanwhile. */
 const TRANSACTION = { maxWait: 5_000, timeout: 60_000 } as const;
 
-/** What to raise, and how far. */
+/** The environment to raise, and how far. */
 export interface AdvanceRevision {
   readonly environment: Environment;
   /**
@@ -83,12 +87,15 @@ export async function advanceRevision(
     const serving = flags.filter(({ enabled, rules }) => enabled && !isKilled(rules)).map(({ key }) => key);
     const { reported, unbelieved } = await reportedRevisions(tx, environment, from, beyond);
     const start = Math.max(beyond, reported, from);
-    for (const [index, flag] of flags.entries()) {
-      const revision = start + 1 + index;
-      const signedDefinition = await signer.definition({ ...flag, revision });
-      // updatedAt stays: nobody has changed the flag.
-      await tx.flag.update({ where: { id: flag.id }, data: { revision, signedDefinition, updatedAt: flag.updatedAt } });
-    }
+    const advanced = (await withSegments(tx, flags.map(vehicleForm))).map((flag, index) => ({
+      ...flag,
+      revision: start + 1 + index,
+    }));
+    // updatedAt stays: nobody has changed the flags.
+    await saveSignatures(
+      tx,
+      await Promise.all(advanced.map(async (flag) => ({ ...flag, signedDefinition: await signer.definition(flag) }))),
+    );
     // The revision advances even without flags, because vehicles must see one beyond theirs.
     const to = start + Math.max(1, flags.length);
     await setRevision(tx, environment, to);
@@ -120,7 +127,8 @@ async function lockLivingFlags(tx: Transaction, environment: Environment): Promi
 }
 
 /**
- * A flag that was created while this transaction waited for the environment is not locked, and a removed one is gone.
+ * Refuses to continue when the set of flags has changed since they were locked: a flag that was created while this
+ * transaction waited for the environment is not locked, and a removed one is gone.
  */
 async function checkNoneCameOrWent(tx: Transaction, environment: Environment, locked: readonly Flag[]): Promise<void> {
   const living = await tx.flag.findMany({ where: { environment, archivedAt: null }, select: { id: true } });
@@ -135,7 +143,7 @@ async function checkNoneCameOrWent(tx: Transaction, environment: Environment, lo
 /** The most vehicles that a refusal names, enough to find what they have in common. */
 const NAMED_VEHICLES = 5;
 
-/** Reads another subgraph's table: docs/decisions/reading-another-subgraphs-table.md. */
+/** Reads another subgraph's table: docs/decisions/data/reading-another-subgraphs-table.md. */
 async function reportedRevisions(
   tx: Transaction,
   environment: Environment,
@@ -143,7 +151,7 @@ async function reportedRevisions(
   beyond: number,
 ): Promise<{ reported: number; unbelieved: number }> {
   const highest = Math.min(Math.max(from + MAX_LEAD, beyond), MAX_ADVANCE);
-  const far = await tx.$queryRaw<{ vin: string; revision: bigint }[]>`
+  const far = await rowsOf(tx, { vin: is.string, revision: is.bigint })`
     SELECT vin, applied_revision AS revision FROM vehicles WHERE environment = ${environment} AND applied_revision > ${highest} AND applied_revision <= ${MAX_ADVANCE}
     ORDER BY applied_revision DESC, vin LIMIT ${NAMED_VEHICLES}`;
   // An operator who gives a revision above the environment's knows how far vehicles are, and has decided about those
@@ -155,7 +163,7 @@ async function reportedRevisions(
         `Nothing was changed. Check them: if ${far[0]?.revision} is right, go beyond it; else go beyond a lower revision above ${from}.`,
     );
   }
-  const [row] = await tx.$queryRaw<{ reported: bigint | null; unbelieved: bigint }[]>`
+  const [row] = await rowsOf(tx, { reported: is.nullable(is.bigint), unbelieved: is.bigint })`
     SELECT (SELECT max(applied_revision) FROM vehicles WHERE environment = ${environment} AND applied_revision <= ${highest}) AS reported,
            (SELECT count(*) FROM vehicles WHERE environment = ${environment} AND applied_revision > ${highest}) AS unbelieved`;
   return { reported: Number(row?.reported ?? 0), unbelieved: Number(row?.unbelieved ?? 0) };

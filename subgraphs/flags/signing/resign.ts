@@ -1,15 +1,21 @@
 /**
  * Signs again what another key has signed, as a new revision with the same content, because only a new revision reaches
- * vehicles that are up to date. docs/decisions/key-rotation.md says why this is a command and does not happen at start.
+ * vehicles that are up to date. docs/decisions/trust/key-rotation.md says why this is a command and does not happen at
+ * start.
  */
-import type { Environment } from '../../../core/model.ts';
+import { ENVIRONMENTS, type Environment } from '../../../core/model.ts';
 import type { CallerIdentity } from '../../../core/access/caller.ts';
 import type { PrismaClient } from '../../../prisma/generated/client.ts';
 import { appendAudit } from '../../shared/audit/audit-log.ts';
+import { vehicleForm } from '../flags/vehicle-form.ts';
+import { withSegments } from '../../shared/between-subgraphs/segments.ts';
 import type { Transaction } from '../../shared/postgres/transaction.ts';
 import { signingKeyId } from './public-keys.ts';
 import type { Signer } from './signing.ts';
-import { lockFlag, nextRevision, putTombstone } from '../flags/flag-store.ts';
+import { lockFlag, nextRevision, saveSignatures } from '../flags/flag-store.ts';
+import { putTombstones } from '../partitions/tombstones.ts';
+import { is } from '../../../core/json/shape.ts';
+import { rowsOf } from '../../shared/postgres/rows.ts';
 
 /**
  * The number of definitions and tombstones of an environment that a key has signed. `kid` is null when it cannot be
@@ -26,6 +32,8 @@ interface Signed {
   readonly environment: Environment;
   readonly key: string;
   readonly removed: boolean;
+  /** The partition that the flag has left, in a tombstone; empty for every one. */
+  readonly partition: string;
   readonly kid: string | null;
 }
 
@@ -43,13 +51,17 @@ export async function countSignatures(prisma: PrismaClient): Promise<SignatureCo
 
 /** Reads only the headers, because definitions may be large. */
 async function allSigned(prisma: PrismaClient): Promise<Signed[]> {
-  const rows = await prisma.$queryRaw<
-    { environment: Environment; key: string; removed: boolean; header: string | null }[]
-  >`
-    SELECT environment, key, false AS removed, split_part(signed_definition, '.', 1) AS header FROM flags WHERE archived_at IS NULL
+  const rows = await rowsOf(prisma, {
+    environment: is.oneOf(ENVIRONMENTS),
+    key: is.string,
+    removed: is.boolean,
+    partition: is.string,
+    header: is.nullable(is.string),
+  })`
+    SELECT environment, key, false AS removed, '' AS partition, split_part(signed_definition, '.', 1) AS header FROM flags WHERE archived_at IS NULL
     UNION ALL
-    SELECT environment, key, true, split_part(signed_definition, '.', 1) FROM flag_tombstones
-    ORDER BY environment, key, removed`;
+    SELECT environment, key, true, partition, split_part(signed_definition, '.', 1) FROM flag_tombstones
+    ORDER BY environment, key, removed, partition`;
   return rows.map(({ header, ...row }) => ({ ...row, kid: signingKeyId(`${header ?? ''}..`) }));
 }
 
@@ -69,86 +81,45 @@ export async function resignEnvironment(
   let count = 0;
   for (const signed of await allSigned(prisma)) {
     if (signed.environment !== environment || signed.kid === signer.kid) continue;
-    const resign = signed.removed ? resignTombstone : resignFlag;
     if (await prisma.$transaction((tx) => resign(tx, signer, identity, signed), TRANSACTION)) count += 1;
   }
   return count;
 }
 
-/** Signs one flag again. Gives false when it has been changed or signed meanwhile. */
-async function resignFlag(
+/** Signs one definition or tombstone again. Gives false when it has been changed or signed meanwhile. */
+async function resign(
   tx: Transaction,
   signer: Signer,
   identity: CallerIdentity,
-  { environment, key }: Signed,
-): Promise<boolean> {
-  const flag = await lockFlag(tx, { key });
-  if (flag === null || flag.archivedAt !== null || flag.environment !== environment) return false;
-  const formerKey = signingKeyId(flag.signedDefinition);
-  if (formerKey === signer.kid) return false;
-  const revision = await nextRevision(tx, environment);
-  const signedDefinition = await signer.definition({ ...flag, revision });
-  // updatedAt stays: nobody has changed the flag.
-  await tx.flag.update({ where: { id: flag.id }, data: { revision, signedDefinition, updatedAt: flag.updatedAt } });
-  await record(tx, signer, identity, {
-    flagId: flag.id,
-    environment,
-    removed: false,
-    formerKey,
-    from: flag.revision,
-    to: revision,
-  });
-  return true;
-}
-
-async function resignTombstone(
-  tx: Transaction,
-  signer: Signer,
-  identity: CallerIdentity,
-  { environment, key }: Signed,
+  { environment, key, removed, partition }: Signed,
 ): Promise<boolean> {
   // The flag's lock comes first, as in every change: a flag that is returning just now removes its tombstone.
   const flag = await lockFlag(tx, { key });
-  const tombstone = await tx.flagTombstone.findUnique({ where: { environment_key: { environment, key } } });
-  const formerKey = tombstone === null ? null : signingKeyId(tombstone.signedDefinition);
-  if (flag === null || tombstone === null || formerKey === signer.kid) return false;
+  if (flag === null) return false;
+  const isHere = flag.environment === environment;
+  const living = flag.archivedAt === null && isHere ? flag : null;
+  const held = removed
+    ? await tx.flagTombstone.findUnique({ where: { environment_partition_key: { environment, partition, key } } })
+    : living;
+  const formerKey = held === null ? null : signingKeyId(held.signedDefinition);
+  if (held === null || formerKey === signer.kid) return false;
   const revision = await nextRevision(tx, environment);
-  const signedDefinition = await signer.tombstone(environment, key, revision);
-  await putTombstone(tx, environment, key, revision, signedDefinition);
-  if (flag.archivedAt !== null && flag.environment === environment) {
-    await tx.flag.update({ where: { id: flag.id }, data: { revision, signedDefinition, updatedAt: flag.updatedAt } });
-  }
-  await record(tx, signer, identity, {
-    flagId: flag.id,
-    environment,
-    removed: true,
-    formerKey,
-    from: Number(tombstone.revision),
-    to: revision,
-  });
-  return true;
-}
-
-interface Resigned {
-  readonly flagId: string;
-  readonly environment: Environment;
-  readonly removed: boolean;
-  readonly formerKey: string | null;
-  readonly from: number;
-  readonly to: number;
-}
-
-async function record(
-  tx: Transaction,
-  signer: Signer,
-  identity: CallerIdentity,
-  { flagId, environment, removed, formerKey, from, to }: Resigned,
-): Promise<void> {
-  const what = { environment, removed };
+  const form = vehicleForm(flag);
+  const [expanded = form] = removed ? [] : await withSegments(tx, [form]);
+  const signedDefinition = removed
+    ? await signer.tombstone(environment, key, revision, partition || null)
+    : await signer.definition({ ...expanded, revision });
+  if (removed)
+    await putTombstones(tx, environment, [{ key, partition: partition || null, revision, signedDefinition }]);
+  // An archived flag carries its tombstone. updatedAt stays: nobody has changed the flag.
+  if (!removed || (flag.archivedAt !== null && isHere))
+    await saveSignatures(tx, [{ id: flag.id, revision, signedDefinition }]);
+  const content = { environment, removed, ...(partition !== '' && { partition }) };
   await appendAudit(tx, identity, {
     action: 'UPDATE_FLAG',
-    flagId,
-    before: { ...what, revision: from, signingKey: formerKey },
-    after: { ...what, revision: to, signingKey: signer.kid },
+    flagId: flag.id,
+    before: { ...content, revision: Number(held.revision), signingKey: formerKey },
+    after: { ...content, revision, signingKey: signer.kid },
   });
+  return true;
 }

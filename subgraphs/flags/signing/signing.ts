@@ -1,19 +1,23 @@
 /** Signatures that vehicles verify: compact JWS with EdDSA over Ed25519 (RFC 7515, RFC 8037). */
 import { createPrivateKey, createPublicKey, type JsonWebKey, type KeyObject } from 'node:crypto';
 import { CompactSign, exportPKCS8, generateKeyPair, type JWK } from 'jose';
-import type { Environment, FlagDefinition } from '../../../core/model.ts';
+import type { Environment, FlagContent, FlagDefinition } from '../../../core/model.ts';
 import {
   DEFINITION_JWS_TYPE,
   STATEMENT_JWS_TYPE,
+  definitionVersion,
+  flagInForm,
+  signedForm,
   type SignedPayload,
   type StatementPayload,
-} from '../../../core/wire/definition.ts';
-import { PROOF_JWS_TYPE, type ProofPayload } from '../../../core/wire/proof.ts';
+} from '../../../core/wire/vehicle/definition.ts';
+import { PROOF_JWS_TYPE, type ProofPayload } from '../../../core/wire/vehicle/proof.ts';
 import {
   VEHICLE_FACTS_JWS_TYPE,
   type RegisteredFacts,
   type VehicleFactsPayload,
-} from '../../../core/wire/vehicle-facts.ts';
+} from '../../../core/wire/vehicle/vehicle-facts.ts';
+import { signedRelease } from '../../../core/evaluation/release.ts';
 import { signedConditions } from '../../../core/evaluation/rules/whitelist-digest.ts';
 import { publicKeyOf, textIn, type PublicKey } from './public-keys.ts';
 import { isObject, membersOf, parseJson } from '../../../core/json/json-value.ts';
@@ -22,16 +26,20 @@ import { isObject, membersOf, parseJson } from '../../../core/json/json-value.ts
 export interface Signer {
   /** Signs the definition of a flag that lives in its environment. */
   definition(flag: FlagDefinition): Promise<string>;
-  /** Signs the tombstone of a flag that has left `environment`. */
-  tombstone(environment: Environment, key: string, revision: number): Promise<string>;
+  /**
+   * Signs the tombstone of a flag that has left `environment`.
+   *
+   * @param partition the only partition that it has left; null, the default, where it has left every one
+   */
+  tombstone(environment: Environment, key: string, revision: number, partition?: string | null): Promise<string>;
   /**
    * Signs the statement that `environment` had `revision` at a time.
    *
    * @param issuedAt Unix seconds
    */
   statement(environment: Environment, revision: number, issuedAt: number): Promise<string>;
-  /** Signs the proof of an environment's content. */
-  proof(proof: Omit<ProofPayload, 'v' | 'partition'>): Promise<string>;
+  /** Signs the proof of what receivers get of an environment; by default in the form that names no partition. */
+  proof(proof: Omit<ProofPayload, 'v' | 'partition'> & Partial<Pick<ProofPayload, 'partition'>>): Promise<string>;
   /** Signs the registered facts of one vehicle, as the answer to its request with `nonce`. */
   vehicleFacts(vin: string, facts: RegisteredFacts, nonce: string): Promise<string>;
   /** The id of the signing key. */
@@ -93,15 +101,19 @@ export async function createSigner(
   return {
     definition: (flag) =>
       sign(DEFINITION_JWS_TYPE, {
-        v: 1,
+        v: definitionVersion(flag),
         environment: flag.environment,
         key: flag.key,
         revision: flag.revision,
         removed: false,
-        flag: forVehicles(flag),
+        flag: signedForm(forVehicles(flag)),
       }),
-    tombstone: (environment, key_, revision) =>
-      sign(DEFINITION_JWS_TYPE, { v: 1, environment, key: key_, revision, removed: true }),
+    tombstone: (environment, key_, revision, partition = null) =>
+      sign(DEFINITION_JWS_TYPE, {
+        ...{ v: 1, environment, key: key_, revision, removed: true },
+        // A tombstone for every partition has no such member, as older agents expect it.
+        ...(partition !== null && { partition }),
+      }),
     statement: (environment, revision, issuedAt) => sign(STATEMENT_JWS_TYPE, { v: 1, environment, revision, issuedAt }),
     proof: (proof) => sign(PROOF_JWS_TYPE, { v: 2, partition: null, ...proof }),
     vehicleFacts: (vin, { model, swVersion, region }, nonce) =>
@@ -119,29 +131,47 @@ export function signatureOf(jws: string): string {
   return jws.slice(jws.lastIndexOf('.') + 1);
 }
 
-/** Of what this subgraph has signed no more is checked than that it is a definition. */
+/** Checks only that a payload is a definition, because this subgraph has signed it. */
 function isDefinition(value: unknown): value is FlagDefinition {
   return isObject(value) && typeof value['key'] === 'string' && Array.isArray(value['rules']);
 }
 
 /** Gives the definition in a signed one without verifying it. Only for what this subgraph has signed itself. */
 export function definitionIn(jws: string): FlagDefinition {
-  const { flag } = membersOf(parseJson(Buffer.from(jws.split('.')[1] ?? '', 'base64url').toString()));
+  const { flag: form } = membersOf(parseJson(Buffer.from(jws.split('.')[1] ?? '', 'base64url').toString()));
+  const flag: unknown = flagInForm(form);
   if (!isDefinition(flag)) throw new Error('A signed definition holds no flag');
   return flag;
 }
 
 /** Gives exactly the fields of a definition, with digests in place of VINs. Vehicles receive nothing else of a flag. */
 function forVehicles(flag: FlagDefinition): FlagDefinition {
-  const { key, environment, type, safetyLevel, enabled, defaultValue, revision } = flag;
-  const rules = flag.rules.map((rule) => ({
-    id: rule.id,
-    type: rule.type,
-    priority: rule.priority,
-    enabled: rule.enabled,
-    conditions: signedConditions(rule),
-    value: rule.value ?? null,
-    variant: rule.variant ?? null,
-  }));
-  return { key, environment, type, safetyLevel, enabled, defaultValue, revision, rules };
+  const { key, environment, type, safetyLevel, enabled, revision, scope, killActivation, release = null } = flag;
+  return {
+    ...{ key, environment, type, safetyLevel, enabled, revision },
+    ...contentForVehicles(flag),
+    ...(scope !== undefined && { scope }),
+    ...(killActivation !== undefined && { killActivation }),
+    ...(release !== null && { release: { ...signedRelease(release), next: contentForVehicles(release.next) } }),
+  };
+}
+
+function contentForVehicles(content: FlagContent): FlagContent {
+  const { defaultValue, rules, requires, excludes, valueSchema, activation } = content;
+  return {
+    defaultValue,
+    rules: rules.map((rule) => ({
+      id: rule.id,
+      type: rule.type,
+      priority: rule.priority,
+      enabled: rule.enabled,
+      conditions: signedConditions(rule),
+      value: rule.value ?? null,
+      variant: rule.variant ?? null,
+    })),
+    ...(requires !== undefined && { requires }),
+    ...(excludes !== undefined && { excludes }),
+    ...(valueSchema !== undefined && { valueSchema }),
+    ...(activation !== undefined && { activation }),
+  };
 }

@@ -1,17 +1,27 @@
 /**
- * Reads what decides whether answers still hold that gateways have computed before. Registered facts are another
- * subgraph's: docs/decisions/reading-another-subgraphs-table.md.
+ * Reads the states on which evaluations depend. A gateway compares them with those of an answer that it has kept, and
+ * gives that answer again when they are the same. The table of vehicles belongs to another subgraph:
+ * docs/decisions/data/reading-another-subgraphs-table.md.
  */
 import { badInput } from '../../../core/errors.ts';
+import { is } from '../../../core/json/shape.ts';
 import { FLAG_KEY_PATTERN, VIN_PATTERN } from '../../../core/model.ts';
-import { MAX_INPUT_NAMES, type AnswerInputsJson } from '../../../core/wire/answer-inputs.ts';
-import { prepared } from '../../shared/postgres/prepared-statements.ts';
+import { MAX_INPUT_NAMES, type AnswerInputsJson } from '../../../core/wire/subgraph/answer-inputs.ts';
+import { readPrepared } from '../../shared/postgres/prepared-statements.ts';
 import type { Reader } from '../../shared/postgres/transaction.ts';
 
-/** All that name something: PostgreSQL does not accept every text. */
-function named(names: readonly string[], pattern: RegExp, field: string): string[] {
-  if (names.length > MAX_INPUT_NAMES)
-    throw badInput(field, `At most ${MAX_INPUT_NAMES} names may be asked for at once.`);
+const KINDS = ['environments', 'vehicles', 'flags'] as const;
+const ROW = { kind: is.oneOf(KINDS), name: is.string, state: is.string, second: is.number };
+
+const SECOND = `floor(date_part('epoch', statement_timestamp())) AS second`;
+const POSITIONS = `SELECT 'environments' AS kind, name, revision || '@' || date_part('epoch', updated_at) AS state, ${SECOND} FROM environments`;
+const INPUTS = `${POSITIONS}
+  UNION ALL SELECT 'vehicles', vin, json_build_array(model, sw_version, region)::text, 0 FROM vehicles WHERE vin = ANY($1::text[])
+  UNION ALL SELECT 'flags', key, id || CASE WHEN draft THEN ' draft' ELSE '' END, 0 FROM flags WHERE key = ANY($2::text[])`;
+
+/** Gives the names that can exist. The others are not sent to PostgreSQL, which does not accept every string. */
+function possible(names: readonly string[], pattern: RegExp, field: string): string[] {
+  if (names.length > MAX_INPUT_NAMES) throw badInput(field, `A request must have at most ${MAX_INPUT_NAMES} names.`);
   return names.filter((name) => pattern.test(name));
 }
 
@@ -26,13 +36,15 @@ export async function readInputs(
   vins: readonly string[],
   keys: readonly string[],
 ): Promise<AnswerInputsJson> {
-  const vehicles = named(vins, VIN_PATTERN, 'vins');
-  const flags = named(keys, FLAG_KEY_PATTERN, 'keys');
-  const [row] = await db.$queryRaw<AnswerInputsJson[]>`${prepared('answer_inputs')}
-    SELECT floor(extract(epoch FROM statement_timestamp()))::float8 AS second,
-      (SELECT json_object_agg(name, revision || '@' || extract(epoch FROM updated_at)) FROM environments) AS environments,
-      (SELECT COALESCE(json_object_agg(vin, json_build_array(model, sw_version, region)::text), '{}') FROM vehicles WHERE vin = ANY(${vehicles}::text[])) AS vehicles,
-      (SELECT COALESCE(json_object_agg(key, id || CASE WHEN draft THEN ' draft' ELSE '' END), '{}') FROM flags WHERE key = ANY(${flags}::text[])) AS flags`;
-  if (row === undefined) throw new Error('The statement gives one row, whatever the tables hold.');
-  return row;
+  const vehicles = possible(vins, VIN_PATTERN, 'vins');
+  const flags = possible(keys, FLAG_KEY_PATTERN, 'keys');
+  const rows =
+    vehicles.length === 0 && flags.length === 0
+      ? await readPrepared(db, ROW, 'answer_positions', POSITIONS, [])
+      : await readPrepared(db, ROW, 'answer_inputs', INPUTS, [vehicles, flags]);
+  const position = rows.find(({ kind }) => kind === 'environments');
+  if (position === undefined) throw new Error('The table environments is empty; its rows come with the migrations.');
+  const of = (wanted: (typeof KINDS)[number]) =>
+    Object.fromEntries(rows.flatMap(({ kind, name, state }) => (kind === wanted ? [[name, state]] : [])));
+  return { second: position.second, environments: of('environments'), vehicles: of('vehicles'), flags: of('flags') };
 }

@@ -4,10 +4,10 @@ import { ComparedClock } from './compared-clock.ts';
 const DAY = 86_400_000;
 
 test("a clock that differs from the database's by more than seconds is logged, once an hour, and again when it is right", () => {
-  const told: string[] = [];
+  const logged: string[] = [];
   const logger = {
-    warn: ({ seconds }: { seconds: number }) => void told.push(`warn ${seconds}`),
-    info: () => void told.push('info'),
+    warn: ({ seconds }: { seconds: number }) => void logged.push(`warn ${seconds}`),
+    info: () => void logged.push('info'),
   } as never;
   let [now, running] = [1e12, 0];
   const clock = new ComparedClock(
@@ -22,11 +22,11 @@ test("a clock that differs from the database's by more than seconds is logged, o
     clock.compare(database);
   };
   for (const difference of [0, 9_000, -9_000]) look(difference, 1);
-  expect(told).toEqual([]);
+  expect(logged).toEqual([]);
   for (let minute = 0; minute < 70; minute++) look(2 * DAY, 1);
-  expect(told).toEqual(['warn 172800', 'warn 172800']);
+  expect(logged).toEqual(['warn 172800', 'warn 172800']);
   look(0, 1);
   look(-DAY, 1);
   look(-DAY, 1);
-  expect(told.slice(2)).toEqual(['info', 'warn -86400']);
+  expect(logged.slice(2)).toEqual(['info', 'warn -86400']);
 });

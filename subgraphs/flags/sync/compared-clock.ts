@@ -5,13 +5,13 @@
 import type { Logger } from 'pino';
 
 /** Milliseconds of difference that are tolerated: more than a slow statement or an NTP correction causes. */
-const TOLERANCE = 10_000;
+const TOLERANCE_MS = 10_000;
 /** The least milliseconds between two warnings in the log. */
-const QUIET = 3_600_000;
+const WARNING_INTERVAL_MS = 3_600_000;
 
 /** Compares the clocks and logs when they begin and cease to differ. */
 export class ComparedClock {
-  #toldAt = -Infinity;
+  #warnedAtMs = -Infinity;
   #differs = false;
 
   /**
@@ -31,18 +31,18 @@ export class ComparedClock {
    */
   compare(databaseTime: number): void {
     const difference = this.now() - databaseTime;
-    const differs = Math.abs(difference) > TOLERANCE;
-    if (differs && this.running() - this.#toldAt > QUIET) {
+    const differs = Math.abs(difference) > TOLERANCE_MS;
+    if (differs && this.running() - this.#warnedAtMs > WARNING_INTERVAL_MS) {
       const seconds = Math.round(difference / 1_000);
       this.logger.warn(
         { seconds },
         "This machine's clock and the database's differ. Proofs use the database's time, tokens and sessions expire by this machine's: synchronise both with NTP",
       );
-      this.#toldAt = this.running();
+      this.#warnedAtMs = this.running();
     }
     if (!differs && this.#differs) {
       this.logger.info("This machine's clock and the database's agree again");
-      this.#toldAt = -Infinity;
+      this.#warnedAtMs = -Infinity;
     }
     this.#differs = differs;
   }

@@ -2,11 +2,11 @@ import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/gl
 import { decodeJwt } from 'jose';
 import type { Environment } from '../../../core/model.ts';
 import { silent } from '../../shared/testing/asking.ts';
-import { FLAGS_CHANGED } from '../changes/change.ts';
-import { RememberedFlags } from '../flags/remembered-flags.ts';
+import { FLAGS_CHANGED } from '../changes/announcement.ts';
+import { RememberedFlags } from '../flags/remembered/remembered-flags.ts';
 import { FlagFeed, type FlagChangeEvent } from './feed.ts';
 import { PositionSignatures } from '../signing/position-signatures.ts';
-import { EnvironmentSnapshots } from './snapshots.ts';
+import { EnvironmentSnapshots } from './snapshots/snapshots.ts';
 import { backUp } from '../testing/backup.ts';
 import { FlagsUnderTest } from '../testing/flags-under-test.ts';
 import { liveSet } from '../testing/live-set.ts';
@@ -35,7 +35,7 @@ async function following(environment: Environment): Promise<AsyncIterableIterato
     silent,
   );
   await feed.start();
-  return feed.changes(environment);
+  return feed.changes(environment, null);
 }
 
 async function take(events: AsyncIterableIterator<FlagChangeEvent>): Promise<FlagChangeEvent> {
@@ -99,6 +99,61 @@ describe('the feed', () => {
     expect([at, at + 1]).toContain(event.previousRevision);
   });
 
+  test('notifies once, and at once, that a flag is held', async () => {
+    const events = await following('staging');
+    const { key } = await flags.create();
+    expect(await take(events)).toMatchObject({ isKill: false });
+    const kill = 'mutation ($key: String!) { killSwitch(flagKey: $key, reason: "Fault in the field") { applied } }';
+    const describe = 'mutation ($key: String!) { updateFlag(key: $key, input: { description: "Held" }) { applied } }';
+    const release = 'mutation ($key: String!) { releaseKillSwitch(flagKey: $key, reason: "Mended") { applied } }';
+    for (const [mutation, isKill] of [
+      [kill, true],
+      [describe, false],
+      [release, false],
+      [kill, true],
+    ] as const) {
+      await flags.ok(mutation, { key });
+      expect(await take(events)).toMatchObject({ signed: { key }, isKill });
+    }
+  });
+
+  test('announces a held flag at once in each environment that it comes to, and not in the one that it leaves', async () => {
+    const [left, entered] = [await following('production'), await following('staging')];
+    const { key } = await flags.create({ environment: 'PRODUCTION' });
+    await take(left);
+    const kill = 'mutation ($key: String!) { killSwitch(flagKey: $key, reason: "Fault in the field") { applied } }';
+    await flags.ok(kill, { key });
+    expect(await take(left)).toMatchObject({ signed: { key }, isKill: true });
+    await flags.ok('mutation ($key: String!) { updateFlag(key: $key, input: { environment: STAGING }) { applied } }', {
+      key,
+    });
+    expect(await take(left)).toMatchObject({ signed: { key }, isKill: false });
+    expect(await take(entered)).toMatchObject({ signed: { key }, isKill: true });
+  });
+
+  test('delivers a burst of changes of one flag in few events, the last of them its last state', async () => {
+    const events = await following('staging');
+    const { key } = await flags.create();
+    await take(events);
+    const from = performance.now();
+    let revision = 0;
+    for (let n = 0; n < 30; n++) {
+      const answer = await flags.ok<{ updateFlag: { flag: { revision: number } } }>(
+        'mutation ($key: String!, $to: String!) { updateFlag(key: $key, input: { description: $to }) { flag { revision } } }',
+        { key, to: `Change ${n}` },
+      );
+      revision = answer.updateFlag.flag.revision;
+    }
+    let count = 0;
+    for (let event = await take(events); ; event = await take(events)) {
+      count += 1;
+      if (event.revision === revision) break;
+    }
+    // One look in a tenth of a second, and the poll of each second beside them.
+    const seconds = (performance.now() - from) / 1_000;
+    expect(count).toBeLessThanOrEqual(2 + Math.ceil(seconds * 11));
+  });
+
   test('delivers the tombstone of a flag that came and left before the first poll, for vehicles that have it from a sync', async () => {
     const events = await following('development');
     expect(await flags.revision('development')).toBe(0);
@@ -123,7 +178,7 @@ describe('the feed', () => {
     await flags.ok('mutation ($key: String!) { enableFlag(key: $key) { applied } }', { key });
     const event = await take(events);
     expect(event).toMatchObject({ revision: at + 1, previousRevision: at, flag: { key } });
-    expect(decodeJwt(event.proof)).toMatchObject(await liveSet(flags.prisma, 'staging'));
+    expect(decodeJwt(await event.proof())).toMatchObject(await liveSet(flags.prisma, 'staging'));
   });
 
   test('gives the changes of one poll the proof of the last of them', async () => {
@@ -135,14 +190,16 @@ describe('the feed', () => {
     expect(seen.map(({ revision }) => revision)).toEqual(created.map(({ revision }) => revision));
     // Another poll may have come in between.
     const last = await liveSet(flags.prisma, 'staging');
-    expect(decodeJwt(seen.at(-1)?.proof ?? '')).toMatchObject(last);
-    for (const { revision, proof } of seen) expect(decodeJwt(proof)['revision']).toBeGreaterThanOrEqual(revision);
-    expect(new Set(seen.map(({ proof }) => proof)).size).toBeLessThanOrEqual(2);
+    const proofs = await Promise.all(seen.map((event) => event.proof()));
+    expect(decodeJwt(proofs.at(-1) ?? '')).toMatchObject(last);
+    for (const [index, { revision }] of seen.entries())
+      expect(decodeJwt(proofs[index] ?? '')['revision']).toBeGreaterThanOrEqual(revision);
+    expect(new Set(proofs).size).toBeLessThanOrEqual(2);
   });
 
   test('delivers nothing of other environments, and a move to both', async () => {
     const staging = await following('staging');
-    const production = feed.changes('production');
+    const production = feed.changes('production', null);
     const { key } = await flags.create({ environment: 'PRODUCTION' });
     expect(await take(production)).toMatchObject({ signed: { key, removed: false } });
     await flags.move(key, 'STAGING');
@@ -154,7 +211,7 @@ describe('the feed', () => {
     const first = await following('staging');
     await flags.create();
     await take(first);
-    const second = feed.changes('staging');
+    const second = feed.changes('staging', null);
     const { revision } = await flags.create();
     expect(await take(second)).toMatchObject({ revision });
   });

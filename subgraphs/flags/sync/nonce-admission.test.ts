@@ -32,7 +32,7 @@ function ask(caller: Caller): number {
 }
 
 describe('syncs with a nonce', () => {
-  test("of 19,000 vehicles at once, retried as told, are admitted at the instance's rate", () => {
+  test("of 19,000 vehicles at once, retried after the time that each refusal names, are admitted at the instance's rate", () => {
     const due = new Map<number, number[]>([[0, Array.from({ length: 19_000 }, (_, n) => n)]]);
     const taken: number[] = [];
     let [asked, most] = [0, 0];
@@ -56,13 +56,13 @@ describe('syncs with a nonce', () => {
     expect(taken.at(-1)).toBeLessThan(2 * (19_000 / perSecond));
   });
 
-  test('of more vehicles than ten minutes suffice for are spread over the second half of them', () => {
+  test('of more vehicles than can be admitted in ten minutes are spread over the second half of that time', () => {
     const waits = Array.from({ length: 60_000 }, (_, n) => ask(vehicle(n)));
     expect(Math.max(...waits)).toBe(600);
     expect(waits.at(-1)).toBe(450);
   });
 
-  test('of one caller are limited, whoever it is, and refused ones take no room from others', () => {
+  test('of any one caller are limited, and refused ones take no room from others', () => {
     const callers: Caller[] = [
       vehicle(1),
       { kind: 'user', userId: 'u', role: 'READ', sessionKey: null },

@@ -19,11 +19,11 @@ export interface NonceLimits {
 }
 
 /** The default limits. */
-export const NONCE_LIMITS: NonceLimits = { perSecond: 50, burst: 50, perCaller: 5, callerWindowSeconds: 60 };
+export const NONCE_LIMITS: NonceLimits = { perSecond: 50, burst: 50, perCaller: 10, callerWindowSeconds: 60 };
 
 /** The highest `retryAfter` in seconds. Agents that receive none also spread their retries over ten minutes. */
-const LONGEST_WAIT = 600;
-/** The most callers that are counted. One that is evicted starts anew, within the instance's own limit. */
+const MAX_WAIT_SECONDS = 600;
+/** The most callers that are counted. One that is evicted starts again, within the instance's own limit. */
 const MAX_CALLERS = 20_000;
 
 function callerKey(caller: Caller): string {
@@ -88,12 +88,12 @@ export class NonceAdmission {
       this.#room -= 1;
       return;
     }
-    this.#lastTurn = Math.min(Math.max(this.#lastTurn, now) + 1_000 / perSecond, now + LONGEST_WAIT * 1_000);
+    this.#lastTurn = Math.min(Math.max(this.#lastTurn, now) + 1_000 / perSecond, now + MAX_WAIT_SECONDS * 1_000);
     const wait = (this.#lastTurn - now) / 1_000;
     // More callers than can be answered by then: they are spread over the rest, or all of them would return at its end.
     throw refusal(
       'Too many vehicles are sending nonces; try again later.',
-      wait < LONGEST_WAIT ? wait : LONGEST_WAIT * (0.5 + this.random() / 2),
+      wait < MAX_WAIT_SECONDS ? wait : MAX_WAIT_SECONDS * (0.5 + this.random() / 2),
     );
   }
 }

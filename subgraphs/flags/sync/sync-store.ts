@@ -2,10 +2,13 @@
  * Reads for syncs from the tables of environments, flags and tombstones: positions, changes, and the digest of the
  * living flags.
  */
-import type { Environment } from '../../../core/model.ts';
+import { ENVIRONMENTS, type Environment } from '../../../core/model.ts';
+import type { Scope } from '../../../core/partitions/partition.ts';
 import { Prisma } from '../../../prisma/generated/client.ts';
 import { prepared } from '../../shared/postgres/prepared-statements.ts';
 import type { Reader } from '../../shared/postgres/transaction.ts';
+import { is } from '../../../core/json/shape.ts';
+import { rowsOf } from '../../shared/postgres/rows.ts';
 
 /** One entry of a delta: a signed definition, or a signed tombstone. */
 export interface Delta {
@@ -13,6 +16,12 @@ export interface Delta {
   readonly revision: number;
   readonly removed: boolean;
   readonly jws: string;
+  /** The models that get the flag of a definition; null or absent: every vehicle. */
+  readonly scope?: Scope;
+  /** The partition that the flag of a tombstone has left; empty or absent: all of them. */
+  readonly partition?: string;
+  /** A number that names the content of a definition in the database; see `ChangesSince.check`. */
+  readonly check?: number;
 }
 
 /**
@@ -25,7 +34,7 @@ export interface Position {
   readonly changedAtMs: number;
 }
 
-/** What is kept in memory of the environments, and is brought to their positions with each read of them. */
+/** A cache of the environments that is brought to their positions with each read of them. */
 export interface PositionFollower {
   /** Called before the positions are read; gives what brings it to them, or beyond, once they are. */
   follow(): (positions: ReadonlyMap<Environment, Position>) => Promise<void>;
@@ -41,9 +50,12 @@ export interface Dated {
 export async function currentPositions(
   db: Reader,
 ): Promise<Dated & { readonly positions: Map<Environment, Position> }> {
-  const rows = await db.$queryRaw<
-    { name: Environment; revision: bigint; changed_at: Date; at: Date }[]
-  >`${prepared('positions')}
+  const rows = await rowsOf(db, {
+    name: is.oneOf(ENVIRONMENTS),
+    revision: is.bigint,
+    changed_at: is.date,
+    at: is.date,
+  })`${prepared('positions')}
     SELECT name, revision, updated_at AS changed_at, statement_timestamp() AS at FROM environments`;
   const positions = new Map(
     rows.map(({ name, revision, changed_at }) => [
@@ -54,7 +66,7 @@ export async function currentPositions(
   return { positions, readAt: rows[0]?.at.getTime() ?? 0 };
 }
 
-/** SQL for the SHA-256 of a text in base64url, as in `core/wire/proof.ts`. */
+/** SQL for the SHA-256 of a text in base64url, as in `core/wire/vehicle/proof.ts`. */
 const sha256 = (text: Prisma.Sql) =>
   Prisma.sql`translate(rtrim(encode(sha256(convert_to(${text}, 'UTF8')), 'base64'), '='), '+/', '-_')`;
 
@@ -67,14 +79,35 @@ const SET_OF_LIVING = Prisma.sql`SELECT ${sha256(Prisma.sql`'[' || COALESCE(stri
 /** The changes of an environment after a revision. */
 export interface ChangesSince extends Dated {
   readonly position: Position;
+  /** The models that a scope has ever named. */
+  readonly named: ReadonlySet<string>;
   readonly deltas: Delta[];
-  /** The digest of all living flags, changed or not. It shows whether what is cached of the others still holds. */
-  readonly set: string;
+  /** The sum of the checks of all living flags, changed or not. It shows whether what is cached of them still holds. */
+  readonly check: bigint;
 }
 
 /**
- * Reads an environment's changes after `since`, in revision order, and its position. One statement, and so one database
- * snapshot: between two reads a change could be missed.
+ * SQL for a whole number of 40 bits that names a flag's content: no two histories give a flag the same key, revision
+ * and time of change. Triggers keep their sum over an environment in `environments.flags_check`.
+ */
+export const FLAG_CHECK = Prisma.sql`flag_check(flags.key, flags.revision, flags.updated_at)`;
+
+/**
+ * SQL for the condition that a row has changed after a revision. The upper bound says nothing new, but keeps PostgreSQL
+ * from guessing by the revisions of other environments that most rows have changed, and so from reading all of them: of
+ * a bound that it does not know while it plans, it expects few.
+ */
+export const changedAfter = (environment: Environment, since: number) =>
+  Prisma.sql`revision > ${since} AND revision <= (SELECT revision FROM environments WHERE name = ${environment})`;
+
+/** SQL for the models of an environment that have a partition of their own. */
+const NAMED = (environment: Environment) =>
+  Prisma.sql`ARRAY(SELECT model FROM scoped_models WHERE environment = ${environment} ORDER BY model)`;
+
+/**
+ * Reads an environment's changes after `since` for all partitions, in revision order, its position and its named models.
+ * One statement, and so one database snapshot: between two reads a change could be missed. It reads the definitions
+ * that have changed, and none of the others.
  *
  * @param tombstones whether to include tombstones; by default not with `since` 0, when the caller has nothing to remove
  */
@@ -84,50 +117,67 @@ export async function changesSince(
   since: number,
   tombstones = since > 0,
 ): Promise<ChangesSince> {
-  const rows = await db.$queryRaw<
-    {
-      current: bigint;
-      changed_at: Date;
-      at: Date;
-      set: string;
-      key: string | null;
-      revision: bigint;
-      removed: boolean;
-      jws: string;
-    }[]
-  >`
-    WITH living AS (SELECT key, revision, signed_definition FROM flags WHERE environment = ${environment} AND archived_at IS NULL)
-    SELECT e.revision AS current, e.updated_at AS changed_at, statement_timestamp() AS at, (${SET_OF_LIVING} FROM living) AS set, c.key, c.revision, c.removed, c.jws
-    FROM environments e LEFT JOIN (
-      SELECT key, revision, false AS removed, signed_definition AS jws FROM living WHERE revision > ${since}
-      UNION ALL
-      SELECT key, revision, true, signed_definition FROM flag_tombstones
-      WHERE environment = ${environment} AND revision > ${since} AND ${tombstones}
-    ) c ON true
-    WHERE e.name = ${environment} ORDER BY c.revision`;
-  const [first] = rows;
-  if (first === undefined) throw new Error(`There is no environment ${environment}`);
-  const deltas = rows.flatMap(({ key, revision, removed, jws }) =>
-    key === null ? [] : [{ key, revision: Number(revision), removed, jws }],
-  );
+  const rows = await rowsOf(db, {
+    current: is.nullable(is.bigint),
+    changed_at: is.nullable(is.date),
+    at: is.nullable(is.date),
+    checks: is.nullable(is.bigint),
+    named: is.nullable(is.listOf(is.string)),
+    key: is.nullable(is.string),
+    revision: is.nullable(is.bigint),
+    partition: is.nullable(is.string),
+    scope: is.nullable(is.listOf(is.string)),
+    check: is.nullable(is.bigint),
+    jws: is.nullable(is.string),
+  })`
+    SELECT e.revision AS current, e.updated_at AS changed_at, statement_timestamp() AS at,
+      e.flags_check AS checks, ${NAMED(environment)} AS named,
+      NULL AS key, NULL::bigint AS revision, NULL AS partition, NULL::text[] AS scope, NULL::bigint AS check, NULL AS jws
+    FROM environments e WHERE e.name = ${environment}
+    UNION ALL
+    SELECT NULL, NULL, NULL, NULL, NULL, key, revision, NULL, scope, ${FLAG_CHECK}, signed_definition FROM flags
+    WHERE environment = ${environment} AND archived_at IS NULL AND ${changedAfter(environment, since)}
+    UNION ALL
+    SELECT NULL, NULL, NULL, NULL, NULL, key, revision, partition, NULL, NULL, signed_definition FROM flag_tombstones
+    WHERE environment = ${environment} AND ${changedAfter(environment, since)} AND ${tombstones}
+    ORDER BY revision NULLS FIRST`;
+  const [first, ...changed] = rows;
+  if (first === undefined || first.current === null || first.changed_at === null || first.at === null)
+    throw new Error(`There is no environment ${environment}`);
+  const deltas = changed.flatMap(({ key, revision, partition, scope, check, jws }): Delta[] => {
+    if (key === null || revision === null || jws === null) return [];
+    const entry = { key, revision: Number(revision), jws };
+    return partition === null
+      ? [{ ...entry, removed: false, scope, check: Number(check) }]
+      : [{ ...entry, removed: true, partition }];
+  });
   return {
     position: { revision: Number(first.current), changedAtMs: first.changed_at.getTime() },
     readAt: first.at.getTime(),
-    set: first.set,
+    named: new Set(first.named),
+    check: first.checks ?? 0n,
     deltas,
   };
 }
 
 /**
- * Gives an environment's position and the digest of its living flags: a small read, whatever the environment's size.
+ * Gives an environment's position, its named models and the digest of its living flags: a small answer, whatever the
+ * environment's size. It reads every definition, so it is for instances that start.
  */
 export async function livingSet(
   db: Reader,
   environment: Environment,
-): Promise<{ readonly position: Position; readonly set: string }> {
-  const [row] = await db.$queryRaw<{ revision: bigint; changed_at: Date; set: string }[]>`
-    SELECT revision, updated_at AS changed_at, (${SET_OF_LIVING} FROM flags WHERE environment = ${environment} AND archived_at IS NULL) AS set
+): Promise<{ readonly position: Position; readonly set: string; readonly named: readonly string[] }> {
+  const [row] = await rowsOf(db, {
+    revision: is.bigint,
+    changed_at: is.date,
+    set: is.string,
+    named: is.listOf(is.string),
+  })`
+    SELECT revision, updated_at AS changed_at, ${NAMED(environment)} AS named,
+      (${SET_OF_LIVING} FROM flags WHERE environment = ${environment} AND archived_at IS NULL) AS set
     FROM environments WHERE name = ${environment}`;
   if (row === undefined) throw new Error(`There is no environment ${environment}`);
-  return { position: { revision: Number(row.revision), changedAtMs: row.changed_at.getTime() }, set: row.set };
+  const { revision, changed_at, set, named } = row;
+  return { position: { revision: Number(revision), changedAtMs: changed_at.getTime() }, set, named };
 }

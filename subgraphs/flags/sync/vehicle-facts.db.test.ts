@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import { compactVerify, importJWK } from 'jose';
-import { readVehicleFacts, VEHICLE_FACTS_JWS_TYPE } from '../../../core/wire/vehicle-facts.ts';
+import { readVehicleFacts, VEHICLE_FACTS_JWS_TYPE } from '../../../core/wire/vehicle/vehicle-facts.ts';
 import { refusal, user } from '../../shared/testing/asking.ts';
 import { watchDatabase } from '../../shared/testing/watched-database.ts';
 import { registeredFacts } from '../../shared/between-subgraphs/vehicle-facts.ts';

@@ -1,7 +1,7 @@
 /** The flags subgraph on a test database, with common steps of tests. */
 import { randomUUID } from 'node:crypto';
 import type { Caller, Role } from '../../../core/access/caller.ts';
-import type { SubgraphConnection } from '../../../core/wire/subgraph.ts';
+import type { SubgraphConnection } from '../../../core/wire/subgraph/subgraph.ts';
 import type { PrismaClient } from '../../../prisma/generated/client.ts';
 import { createInProcessBus, type Bus } from '../../shared/feeds/bus.ts';
 import { createInProcessStore, type KeyValueStore } from '../../shared/stores/key-value-store.ts';

@@ -1,6 +1,6 @@
 /** Rollouts on a test database: a clock that tests set, jobs that run when told, and the operations on rollouts. */
 import type { Caller } from '../../../core/access/caller.ts';
-import { silent, user, type Answer } from '../../shared/testing/asking.ts';
+import { silent, user, type DataOrErrors } from '../../shared/testing/asking.ts';
 import { createFlagChanges } from '../changes/change.ts';
 import { RolloutStepJob } from '../rollouts/rollout-step-job.ts';
 import { RolloutTransitions } from '../rollouts/rollout-transitions.ts';
@@ -32,7 +32,7 @@ export interface Target {
 }
 
 /** The selection of `RolloutJson`. */
-export const ROLLOUT =
+const ROLLOUT =
   'id status currentPercentage nextStepAt pausedReason scheduledBy { id } approvedBy { id } changeRequest { id status } steps { percentage at appliedAt revision }';
 const SCHEDULE = `mutation ($key: String!, $rule: ID!, $steps: [RolloutStepInput!]!, $guard: RolloutGuardInput, $expected: Int) {
   scheduleRollout(flagKey: $key, ruleId: $rule, steps: $steps, guard: $guard, expectedRevision: $expected) { applied flag { key revision } changeRequest { id status action after } rollout { ${ROLLOUT} } }
@@ -130,7 +130,7 @@ export class RolloutsUnderTest {
     steps: unknown,
     caller: Caller = this.flags.writer,
     more: { expected?: number; guard?: object } = {},
-  ): Promise<Answer<Scheduled>> {
+  ): Promise<DataOrErrors<Scheduled>> {
     return this.flags.ask<Scheduled>(caller, SCHEDULE, { key: target.key, rule: target.ruleId, steps, ...more });
   }
 
@@ -160,7 +160,7 @@ export class RolloutsUnderTest {
     id: string,
     more = '',
     caller: Caller = this.flags.writer,
-  ): Promise<Answer<{ rollout: RolloutJson }>> {
+  ): Promise<DataOrErrors<{ rollout: RolloutJson }>> {
     return this.flags.ask(caller, `mutation { rollout: ${what}Rollout(id: "${id}"${more}) { ${ROLLOUT} } }`);
   }
 
@@ -174,7 +174,7 @@ export class RolloutsUnderTest {
     return data.change;
   }
 
-  decide(mutation: string, caller: Caller = this.safety): Promise<Answer> {
+  decide(mutation: string, caller: Caller = this.safety): Promise<DataOrErrors> {
     return this.flags.ask(caller, `mutation { ${mutation} { id status } }`);
   }
 

@@ -1,5 +1,5 @@
 /** Another instance of the flags subgraph on the same database, whose statements and signatures tests can see. */
-import type { SubgraphConnection } from '../../../core/wire/subgraph.ts';
+import type { SubgraphConnection } from '../../../core/wire/subgraph/subgraph.ts';
 import { createInProcessBus } from '../../shared/feeds/bus.ts';
 import { createInProcessStore, type KeyValueStore } from '../../shared/stores/key-value-store.ts';
 import { connectInProcess } from '../../shared/subgraph/in-process-connection.ts';

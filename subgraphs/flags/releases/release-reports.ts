@@ -1,0 +1,56 @@
+/**
+ * Counts of the vehicles of a release's ring that report its content. A read-only view of the vehicles subgraph's
+ * table: docs/decisions/data/reading-another-subgraphs-table.md.
+ */
+import { compileFlag } from '../../../core/evaluation/evaluate.ts';
+import { Prisma } from '../../../prisma/generated/client.ts';
+import type { Reader } from '../../shared/postgres/transaction.ts';
+import type { Flag } from '../flags/flag.ts';
+import { vehicleForm } from '../flags/vehicle-form.ts';
+import type { FlagRelease } from './flag-release.ts';
+import { vehiclesOfFlag } from './registered-vehicles.ts';
+
+/** The reports of a ring, counted as far as they decide. */
+export interface RingReports {
+  /** The number of vehicles that have to report: as the stage says, or as many as the ring has. */
+  readonly needed: number;
+  readonly reported: number;
+}
+
+/** Counts the vehicles of a ring that meet a condition, up to a number beyond which more do not matter. */
+async function countInRing(
+  db: Reader,
+  flag: Flag,
+  isIn: (vehicle: { vin: string; model: string; region: string }) => boolean,
+  condition: Prisma.Sql,
+  enough: number,
+): Promise<number> {
+  let count = 0;
+  if (enough > 0)
+    for await (const page of vehiclesOfFlag(db, flag, condition)) {
+      count += page.filter(isIn).length;
+      if (count >= enough) break;
+    }
+  return Math.min(count, enough);
+}
+
+/** Selects the vehicles in which a change of a flag waits for the end of a drive. */
+export const waitsInVehicle = ({ key }: Pick<Flag, 'key'>): Prisma.Sql =>
+  Prisma.sql`EXISTS (SELECT FROM unnest(pending_flags) AS pending WHERE split_part(pending, ':', 1) = ${key})`;
+
+/**
+ * Counts the vehicles of a release's ring that have reported its present stage since that began. A vehicle reports the
+ * revision that it has stored; one that has said nothing since then does not count, nor one in which the flag's change
+ * waits for the end of a drive.
+ */
+export async function ringReports(db: Reader, flag: Flag, release: FlagRelease): Promise<RingReports> {
+  const minimum = release.stages[release.stage]?.minimumVehicles ?? 0;
+  const { release: compiled } = compileFlag(vehicleForm(flag));
+  if (minimum === 0 || compiled === null) return { needed: minimum, reported: 0 };
+  // A revision that is still to come is one of a history that a restore has ended, or a lie.
+  const present = Prisma.sql`(SELECT revision FROM environments WHERE name = ${flag.environment})`;
+  const has = Prisma.sql`COALESCE(applied_revision BETWEEN ${release.revision} AND ${present} AND last_seen_at >= ${release.stageStartedAt}, false) AND NOT ${waitsInVehicle(flag)}`;
+  const reported = await countInRing(db, flag, compiled.isIn, has, minimum);
+  const silent = await countInRing(db, flag, compiled.isIn, Prisma.sql`NOT (${has})`, minimum - reported);
+  return { needed: reported + silent, reported };
+}

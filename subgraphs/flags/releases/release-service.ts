@@ -1,0 +1,120 @@
+/** The use cases of releases: what people read of them, and their halts and promotions. */
+import { FLAG_KEY_PATTERN } from '../../../core/model.ts';
+import { needsSecondPerson } from '../../../core/access/safety-policy.ts';
+import type { CallerIdentity } from '../../../core/access/caller.ts';
+import { readReason } from '../../../core/validation/text.ts';
+import type { Page } from '../../../core/wire/api/pagination.ts';
+import type { PrismaClient } from '../../../prisma/generated/client.ts';
+import { appendAudit } from '../../shared/audit/audit-log.ts';
+import type { Transaction } from '../../shared/postgres/transaction.ts';
+import { askingPerson, checkCurrent, notFound } from '../changes/change-checks.ts';
+import { TRANSACTION, type FlagChangeOutcome, type FlagChanges } from '../changes/change.ts';
+import { insertChangeRequest } from '../changes/requests/change-request.ts';
+import { lockFlag } from '../flags/flag-store.ts';
+import { listReleases, releasesUnderWay, type FlagRelease, type ReleasePage } from './flag-release.ts';
+import {
+  checkGoesOn,
+  checkPromotion,
+  haltWithin,
+  moveRelease,
+  noRelease,
+  releasedFlag,
+  type ReleasedFlag,
+  type HaltLane,
+} from './release-steps.ts';
+
+/** Reads, halts and promotes releases. */
+export class ReleaseService {
+  constructor(
+    private readonly prisma: PrismaClient,
+    private readonly changes: FlagChanges,
+    private readonly haltLane: HaltLane,
+  ) {}
+
+  /** Gives the releases of flags that are under way, by the flags' ids. */
+  underWay(flagIds: readonly string[]): Promise<Map<string, FlagRelease>> {
+    return releasesUnderWay(this.prisma, flagIds);
+  }
+
+  /** Gives a page of the releases of one flag, or of all (null), newest first. A key that no flag has gives none. */
+  list(flagKey: string | null, page: Page): Promise<ReleasePage> {
+    // PostgreSQL does not accept every text.
+    if (flagKey !== null && !FLAG_KEY_PATTERN.test(flagKey))
+      return Promise.resolve({ releases: [], more: false, totalCount: 0 });
+    return listReleases(this.prisma, flagKey, page);
+  }
+
+  /**
+   * Halts the release of a flag: the stable content is back for everybody. Like a kill switch, it waits for no approval
+   * and for no other change.
+   *
+   * @throws BAD_USER_INPUT for the reason; NOT_FOUND; CONFLICT where no release is under way
+   */
+  async halt(identity: CallerIdentity, flagKey: string, reason: string): Promise<FlagChangeOutcome> {
+    const why = readReason(reason, 'reason');
+    const { changes, prisma } = this.haltLane;
+    const flag = await prisma.$transaction(async (tx) => {
+      const of = await lockReleased(tx, flagKey);
+      const halted = await haltWithin(tx, changes, identity, of.release, why);
+      if (halted === null) throw noRelease(of.flag);
+      return halted;
+    }, TRANSACTION);
+    changes.announce([flag.environment], true, identity.origin.requestId);
+    return { flag, applied: true, changeRequest: null };
+  }
+
+  /**
+   * Moves the release of a flag to a higher percentage at once. For an ASIL-D flag this requests a second person's
+   * approval.
+   *
+   * @throws BAD_USER_INPUT for the reason, and as `checkPromotion`; NOT_FOUND; CONFLICT where no release is under way, or
+   *   the flag is killed or disabled; FORBIDDEN where approval is needed and the caller is not a person
+   */
+  async promote(
+    identity: CallerIdentity,
+    flagKey: string,
+    percentage: number,
+    reason: string,
+  ): Promise<FlagChangeOutcome> {
+    checkPromotion(percentage, 0);
+    const why = readReason(reason, 'reason');
+    const change = await this.prisma.$transaction(async (tx): Promise<FlagChangeOutcome> => {
+      const of = await lockReleased(tx, flagKey);
+      checkCurrent(of.flag, null);
+      checkGoesOn(of.flag);
+      checkPromotion(percentage, of.flag.release.percentage);
+      if (needsSecondPerson(of.flag, of.flag, 'PROMOTE_RELEASE'))
+        return requestPromotion(tx, identity, of, percentage, why);
+      const flag = await moveRelease(tx, this.changes, identity, of, percentage, 'PROMOTE_RELEASE', { reason: why });
+      return { flag, applied: true, changeRequest: null };
+    }, TRANSACTION);
+    if (change.applied) this.changes.announce([change.flag.environment], false, identity.origin.requestId);
+    return change;
+  }
+}
+
+async function lockReleased(tx: Transaction, flagKey: string): Promise<ReleasedFlag> {
+  const flag = FLAG_KEY_PATTERN.test(flagKey) ? await lockFlag(tx, { key: flagKey }) : null;
+  if (flag === null) throw notFound({ key: flagKey, field: 'flagKey' });
+  const of = await releasedFlag(tx, flag);
+  if (of === null) throw noRelease(flag);
+  return of;
+}
+
+/** Stores a promotion as a request, whose approval `promoted` carries out. */
+async function requestPromotion(
+  tx: Transaction,
+  identity: CallerIdentity,
+  { flag, release }: ReleasedFlag,
+  percentage: number,
+  reason: string,
+): Promise<FlagChangeOutcome> {
+  const requestedById = askingPerson(identity, flag);
+  const before = { release: release.id, percentage: flag.release.percentage };
+  const after = { release: release.id, percentage, reason };
+  const action = 'PROMOTE_RELEASE';
+  const changeRequest = await insertChangeRequest(tx, { flag, edited: flag, action, before, after }, { requestedById });
+  const proposed = { changeRequest: changeRequest.id, action, proposed: after };
+  await appendAudit(tx, identity, { action: 'REQUEST_CHANGE', flagId: flag.id, before, after: proposed });
+  return { flag, applied: false, changeRequest };
+}

@@ -1,0 +1,148 @@
+/**
+ * Moves releases to their next stage when they are due. Every flags instance runs one. The flag's lock lets only one of
+ * them make a step, and the stage is written in the same transaction, so each is made exactly once, whichever process is
+ * killed. After a start none is made for a minute, so that a downtime is no soak. Source: docs/decisions/flags/staged-releases.md.
+ */
+import { randomUUID } from 'node:crypto';
+import type { Logger } from 'pino';
+import { unattended } from '../../../core/last-handler/unattended.ts';
+import { Poller } from '../../../core/async/poller.ts';
+import type { CallerIdentity } from '../../../core/access/caller.ts';
+import { isKilled } from '../../../core/evaluation/rules/kill-switch.ts';
+import type { PrismaClient } from '../../../prisma/generated/client.ts';
+import { rowCount } from '../../shared/postgres/rows.ts';
+import { TRANSACTION, type FlagChanges } from '../changes/change.ts';
+import type { Flag } from '../flags/flag.ts';
+import { lockFlag } from '../flags/flag-store.ts';
+import { findFlagsById } from '../flags/reading/flag-reads.ts';
+import type { Clock } from '../rollouts/database-clock.ts';
+import {
+  dueReleases,
+  holdRelease,
+  nextReleaseDueAfter,
+  putOffReleases,
+  releaseUnderWay,
+  type FlagRelease,
+} from './flag-release.ts';
+import { isTooFaulty } from './release-faults.ts';
+import { HOLD_REASONS } from './release-reasons.ts';
+import { ringReports } from './release-reports.ts';
+import { completeRelease, moveRelease, releasedFlag, stageAfter } from './release-steps.ts';
+
+/** The longest delay, in milliseconds, until this instance sees a release that another one has started. */
+const POLL_INTERVAL_MS = 1_000;
+/** The milliseconds after which a release that holds is checked again. */
+const HOLD_MS = 5_000;
+
+/**
+ * The milliseconds for which no release moves on after a start. What vehicles saw while nothing ran has to arrive first:
+ * an agent connects again within 30 seconds, sends its faults within 5 and a heartbeat within 60.
+ */
+const CATCH_UP_MS = 60_000;
+
+/** Gives the identity of the control plane itself. The audit log has the person whose change it is. */
+export const releaseIdentity = (): CallerIdentity => ({
+  caller: { kind: 'gateway' },
+  origin: { ipAddress: null, userAgent: 'FleetFlag releases', requestId: randomUUID() },
+});
+
+/** Gives the reason why a release cannot go on; null where it can. */
+async function obstacle(prisma: PrismaClient, flag: Flag, release: FlagRelease): Promise<string | null> {
+  if (isKilled(flag.rules)) return HOLD_REASONS.killed;
+  if (!flag.enabled) return HOLD_REASONS.disabled;
+  const { needed, reported } = await ringReports(prisma, flag, release);
+  if (reported < needed) return HOLD_REASONS.silent(reported, needed);
+  // The health gate reads faults every few seconds, and would be too late for a stage that is due now.
+  return (await isTooFaulty(prisma, flag, release)) ? HOLD_REASONS.faulty : null;
+}
+
+/** Polls for releases that are due, and moves them on. */
+export class ReleaseStageJob {
+  readonly #poller = new Poller(() => this.#poll());
+  #hasPutOff = false;
+
+  constructor(
+    private readonly prisma: PrismaClient,
+    private readonly changes: FlagChanges,
+    private readonly clock: Clock,
+    private readonly logger: Logger,
+  ) {}
+
+  /** Polls at once, to put off what has become due while nothing ran, and then whenever a stage is due. */
+  start(): void {
+    unattended(this.#poller.start(), 'Polling for releases that are due');
+  }
+
+  /** Stops polling. Waits for a step in progress. */
+  close(): Promise<void> {
+    return this.#poller.close();
+  }
+
+  /** Lets no release move on before vehicles have had the time to report what they saw while nothing ran. */
+  async putOff(): Promise<void> {
+    const now = await this.clock(this.prisma);
+    await putOffReleases(this.prisma, new Date(now.getTime() + CATCH_UP_MS));
+    this.#hasPutOff = true;
+  }
+
+  /**
+   * Checks every release that is due, once. Flags that another transaction is changing are left to the next poll.
+   *
+   * @returns the number of stages and ends that this instance has made
+   */
+  async runDue(): Promise<number> {
+    let made = 0;
+    for (const due of await dueReleases(this.prisma, await this.clock(this.prisma))) {
+      if (this.#poller.closed) break;
+      // A release that fails must not stop the others.
+      const done = await this.#moveOn(due.flagId).catch((err: unknown) => {
+        this.logger.warn({ err, release: due.id }, 'Cannot move a release on; trying again');
+        return false;
+      });
+      if (done) made += 1;
+    }
+    return made;
+  }
+
+  async #poll(): Promise<number> {
+    let waitMs = POLL_INTERVAL_MS;
+    try {
+      if (!this.#hasPutOff) await this.putOff();
+      await this.runDue();
+      const now = await this.clock(this.prisma);
+      const next = await nextReleaseDueAfter(this.prisma, now);
+      if (next !== null) waitMs = Math.min(waitMs, next.getTime() - now.getTime() + 1);
+    } catch (error) {
+      this.logger.warn({ err: error }, 'Cannot read releases; stages that are due wait for the next attempt');
+    }
+    return waitMs;
+  }
+
+  /** Makes a flag's next step if that is due. Gives false where it holds, or the flag's lock was taken. */
+  async #moveOn(flagId: string): Promise<boolean> {
+    const [flag] = await findFlagsById(this.prisma, [flagId]);
+    const seen = await releaseUnderWay(this.prisma, flagId);
+    if (flag === undefined || seen === null) return false;
+    // Vehicles are counted before the flag is locked: a kill switch must not wait for that.
+    const why = await obstacle(this.prisma, flag, seen);
+    const after = await this.prisma.$transaction(async (tx): Promise<Flag | null> => {
+      const free = await rowCount(tx)`SELECT id FROM flags WHERE id = ${flagId}::uuid FOR UPDATE SKIP LOCKED`;
+      const of = free === 0 ? null : await releasedFlag(tx, await lockFlag(tx, { id: flagId }));
+      const now = await this.clock(tx);
+      // What was counted is about this state of the flag only.
+      if (of === null || of.flag.revision !== flag.revision || of.release.id !== seen.id) return null;
+      if (of.release.dueAt === null || of.release.dueAt > now) return null;
+      if (why !== null) {
+        await holdRelease(tx, seen.id, why, new Date(now.getTime() + HOLD_MS));
+        return null;
+      }
+      const next = stageAfter(of.release, of.flag.release.percentage);
+      return next === undefined
+        ? completeRelease(tx, this.changes, releaseIdentity(), of)
+        : moveRelease(tx, this.changes, releaseIdentity(), of, next.percentage, 'ADVANCE_RELEASE');
+    }, TRANSACTION);
+    if (after === null) return false;
+    this.changes.announce([after.environment]);
+    return true;
+  }
+}
