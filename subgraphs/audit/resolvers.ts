@@ -1,10 +1,11 @@
 /** Maps GraphQL to the domain and back for the audit subgraph; it has no logic of its own. */
 import type { Caller, Role } from '../../core/access/caller.ts';
+import { permissionsOf } from '../../core/access/permissions.ts';
 import type { EndedCredential } from '../../core/credentials/ended-credential.ts';
 import type { Environment } from '../../core/model.ts';
 import type { CompleteResolvers } from '../shared/subgraph/complete-resolvers.ts';
 import { ENUMS } from '../shared/subgraph/graphql-enums.ts';
-import { connectionOf, isUuid, readPage, type PageArguments } from '../../core/wire/pagination.ts';
+import { connectionOf, isUuid, readPage, type PageArguments } from '../../core/wire/api/pagination.ts';
 import type { SharedLoader } from '../shared/postgres/shared-loader.ts';
 import type { SubgraphContext } from '../shared/subgraph/subgraph.ts';
 import type { Resolvers, ResolversParentTypes } from './generated/resolvers.ts';
@@ -17,13 +18,16 @@ import {
   persistedOperationResolvers,
   type PersistedOperationServices,
 } from './persisted-operations/persisted-operation-resolvers.ts';
-import { checkAuditLogSearch, type AuditService } from './log/audit-log-service.ts';
+import type { AuditService } from './log/audit-log-service.ts';
+import { readUserFilter } from './accounts/user-filter.ts';
 import type { AuditLogFeed } from './log/audit-log-feed.ts';
 import type { AuditLogSearch, StoredAuditEntry } from './log/audit-log-store.ts';
 import type { FlagHistories } from './log/flag-histories.ts';
+import { webhookResolvers, type WebhookServices } from './webhooks/webhook-resolvers.ts';
 
 /** The services of one request. */
-export interface AuditServices extends AccountServices, ApiKeyServices, PersistedOperationServices, FlagHistories {
+export interface AuditServices
+  extends AccountServices, ApiKeyServices, PersistedOperationServices, FlagHistories, WebhookServices {
   readonly audit: AuditService;
   readonly feed: AuditLogFeed;
   readonly integrity: IntegrityChecks;
@@ -33,18 +37,19 @@ export interface AuditServices extends AccountServices, ApiKeyServices, Persiste
 }
 
 /** The context of this subgraph's resolvers. */
-export type Context = SubgraphContext<AuditServices>;
+export type AuditContext = SubgraphContext<AuditServices>;
 
-async function trail(services: AuditServices, search: AuditLogSearch, args: PageArguments) {
+/** Gives a page of the audit log. */
+async function logPage(services: AuditServices, search: AuditLogSearch, args: PageArguments) {
   const page = readPage(args);
-  const { entries, more } = await services.audit.trail(search, page);
+  const { entries, more } = await services.audit.auditLogPage(search, page);
   return connectionOf(entries, page, more, () => services.audit.auditLogCount(search));
 }
 
 /** Gives a page of a flag's history. First pages, as lists of flags show them, are read together. */
 async function history(services: AuditServices, flagId: string, args: PageArguments) {
   const { cursor, ...page } = readPage(args);
-  if (cursor !== null) return trail(services, { flagId }, args);
+  if (cursor !== null) return logPage(services, { flagId }, args);
   const given = { ...page, cursor };
   const { entries, more } = (await services.historyOf.load({ id: flagId, given })) ?? { entries: [], more: false };
   return connectionOf(entries, given, more, async () => (await services.historyCountOf.load(flagId)) ?? 0);
@@ -58,18 +63,20 @@ export interface Viewer {
   readonly apiKeyId?: string | null;
   readonly vin?: string | null;
   readonly environment?: Environment;
+  readonly permissions: readonly string[];
 }
 
 const references = (ids: readonly string[] | undefined) => ids?.map((id) => ({ id })) ?? null;
 
 function viewer(caller: Caller): Viewer {
+  const permissions = permissionsOf(caller);
   switch (caller.kind) {
     case 'user':
-      return { kind: 'USER', role: caller.role, userId: caller.userId };
+      return { kind: 'USER', role: caller.role, userId: caller.userId, permissions };
     case 'apiKey':
-      return { kind: 'API_KEY', role: caller.role, apiKeyId: caller.apiKeyId };
+      return { kind: 'API_KEY', role: caller.role, apiKeyId: caller.apiKeyId, permissions };
     case 'vehicle':
-      return { kind: 'VEHICLE', vin: caller.vin, environment: caller.environment };
+      return { kind: 'VEHICLE', vin: caller.vin, environment: caller.environment, permissions };
     case 'anonymous':
     case 'gateway':
       throw new Error(
@@ -79,27 +86,39 @@ function viewer(caller: Caller): Viewer {
 }
 
 /** The resolvers of the audit subgraph. */
-export const resolvers: CompleteResolvers<Resolvers, ResolversParentTypes> = {
+export const auditResolvers: CompleteResolvers<Resolvers, ResolversParentTypes> = {
   Environment: ENUMS.Environment,
   OperationType: persistedOperationResolvers.OperationType,
   PersistedOperation: persistedOperationResolvers.PersistedOperation,
   ApiKey: apiKeyResolvers.ApiKey,
+  Webhook: webhookResolvers.Webhook,
+  WebhookDelivery: webhookResolvers.WebhookDelivery,
+  WebhookKind: webhookResolvers.WebhookKind,
+  WebhookDeliveryStatus: webhookResolvers.WebhookDeliveryStatus,
 
   Query: {
     ...persistedOperationResolvers.Query,
     ...apiKeyResolvers.Query,
+    ...webhookResolvers.Query,
     me: (_, __, { identity }) => viewer(identity.caller),
     async users(_, args, { services }) {
       const page = readPage(args);
-      const { users, more } = await services.audit.users(page);
-      return connectionOf(users, page, more, () => services.audit.userCount());
+      const filter = readUserFilter(args.filter ?? {});
+      const { users, more } = await services.audit.users(filter, page);
+      return connectionOf(users, page, more, () => services.audit.userCount(filter));
     },
-    auditLogs: (_, args, { services }) => trail(services, checkAuditLogSearch(args.filter ?? {}), args),
+    auditLogs: async (_, args, { services, identity }) =>
+      logPage(services, await services.audit.readSearch(identity, args.filter ?? {}), args),
     auditIntegrity: (_, { from = null, to = null }, { services }) => services.integrity.check({ from, to }),
     databaseHealth: (_, __, { services }) => services.databaseHealth(),
   },
 
-  Mutation: { ...accountMutations, ...apiKeyResolvers.Mutation, ...persistedOperationResolvers.Mutation },
+  Mutation: {
+    ...accountMutations,
+    ...apiKeyResolvers.Mutation,
+    ...persistedOperationResolvers.Mutation,
+    ...webhookResolvers.Mutation,
+  },
 
   Subscription: {
     auditTrail: {

@@ -2,38 +2,46 @@
 import DataLoader from 'dataloader';
 import type { CompleteResolvers } from '../shared/subgraph/complete-resolvers.ts';
 import { ENUMS } from '../shared/subgraph/graphql-enums.ts';
-import { connectionOf, isUuid, readPage } from '../../core/wire/pagination.ts';
+import { connectionOf, isUuid, readPage } from '../../core/wire/api/pagination.ts';
 import type { SubgraphContext } from '../shared/subgraph/subgraph.ts';
 import type { Resolvers, ResolversParentTypes } from './generated/resolvers.ts';
-import { decisivePValue, type ComputedResults, type Experiment } from './experiments/experiment.ts';
+import type { ComputedResults, Experiment } from './experiments/experiment.ts';
 import type { ExperimentLife } from './experiments/life.ts';
+import type { ExperimentReanalysis } from './experiments/reanalysis.ts';
 import type { ExperimentResults } from './experiments/results.ts';
+import type { ExplorationService } from './experiments/exploration/exploration-service.ts';
 import type { ExperimentService } from './experiments/experiment-service.ts';
 import type { Analysis } from './statistics/analyse.ts';
 import type { Disturbance } from './experiments/experiment-store.ts';
 import type { DefinitionService } from './definitions/definition-service.ts';
-import type { MetricService, MetricsArguments } from './metrics/metric-service.ts';
+import type { MetricsArguments } from '../../core/wire/api/metric-points.ts';
+import type { GuardLook } from './guards/guard-history.ts';
+import type { MetricService } from './metrics/metric-service.ts';
 import type { MetricPoint } from './metrics/metric-store.ts';
-import { requiredSampleSize } from './statistics/sample-size.ts';
+import { requiredSampleSize } from './statistics/sample-size/sample-size.ts';
 
 /** The services of one request. */
 export interface ExperimentsServices {
   readonly experiments: ExperimentService;
   readonly life: ExperimentLife;
   readonly results: ExperimentResults;
+  readonly reanalysis: ExperimentReanalysis;
+  readonly exploration: ExplorationService;
   readonly byId: DataLoader<string, Experiment | null>;
   readonly byFlag: DataLoader<string, Experiment[]>;
   readonly disturbancesOf: DataLoader<string, Disturbance[]>;
   readonly definitions: DefinitionService;
   readonly metrics: MetricService;
   readonly pointsOfFlag: PointsLoader;
+  readonly namesOfFlag: DataLoader<string, readonly string[]>;
+  readonly looksOfRollout: DataLoader<string, readonly GuardLook[]>;
 }
 
 /** Loads the time series of a list of flags, for the same arguments, with one query. */
 type PointsLoader = DataLoader<MetricsArguments & { readonly key: string }, readonly MetricPoint[], string>;
 
 /** The context of this subgraph's resolvers. */
-export type Context = SubgraphContext<ExperimentsServices>;
+export type ExperimentsContext = SubgraphContext<ExperimentsServices>;
 
 /** Creates one request's loaders of experiments, so that a list of entities costs one query. */
 export function experimentLoaders(
@@ -55,52 +63,85 @@ export function experimentLoaders(
   };
 }
 
-/** The parent of `ExperimentResults`. */
+/** The value from which the fields of the GraphQL type `ExperimentResults` are resolved. */
 export type Results = Analysis & Omit<ComputedResults, 'analysis'> & { readonly experimentId: string };
+/** Gives computed results in that form. */
+const resultsOf = ({ analysis, ...rest }: ComputedResults, experimentId: string): Results => ({
+  ...analysis,
+  ...rest,
+  experimentId,
+});
+
 const argumentsKey = ({ metric, from, to, interval }: MetricsArguments) => JSON.stringify([metric, from, to, interval]);
 
 /** Creates one request's loader of time series. */
 export function pointsLoader(metrics: MetricService): PointsLoader {
   return new DataLoader(
-    async (asked) => {
+    async (requests) => {
       const answers = new Map<string, Promise<ReadonlyMap<string, readonly MetricPoint[]>>>();
-      for (const one of asked) {
-        const same = argumentsKey(one);
-        if (!answers.has(same))
+      for (const request of requests) {
+        const sameArguments = argumentsKey(request);
+        if (!answers.has(sameArguments))
           answers.set(
-            same,
+            sameArguments,
             metrics.points(
-              asked.flatMap((other) => (argumentsKey(other) === same ? other.key : [])),
-              one,
+              requests.flatMap((other) => (argumentsKey(other) === sameArguments ? other.key : [])),
+              request,
             ),
           );
       }
       // One flag's wrong arguments must not fail the others.
       return Promise.all(
-        asked.map((one) =>
-          answers.get(argumentsKey(one))!.then(
-            (points) => points.get(one.key) ?? [],
+        requests.map((request) =>
+          answers.get(argumentsKey(request))!.then(
+            (points) => points.get(request.key) ?? [],
             (error: Error) => error,
           ),
         ),
       );
     },
-    { cacheKeyFn: (one) => `${one.key} ${argumentsKey(one)}` },
+    { cacheKeyFn: (request) => `${request.key} ${argumentsKey(request)}` },
   );
+}
+
+/** Creates one request's loader of the names of the metrics that vehicles have reported for a flag. */
+export const namesLoader = (metrics: MetricService): ExperimentsServices['namesOfFlag'] =>
+  new DataLoader<string, readonly string[]>(async (keys) => {
+    const names = await metrics.names(keys);
+    return keys.map((key) => names.get(key) ?? []);
+  });
+
+/** Creates one request's loader of the history of a rollout's guards. */
+export const looksLoader = (find: (rolloutIds: readonly string[]) => Promise<GuardLook[]>) =>
+  new DataLoader<string, readonly GuardLook[]>(async (ids) => {
+    const found = await find(ids);
+    return ids.map((id) => found.filter(({ rolloutId }) => rolloutId === id));
+  });
+
+/** Gives the key of a flag, which the gateway must send with the fields that declare `@requires(fields: "key")`. */
+function required(key: string | undefined): string {
+  if (key === undefined)
+    throw new Error("The gateway sent no key with a flag's metrics; it must run the supergraph of this schema");
+  return key;
 }
 
 const byId = (id: string, services: ExperimentsServices) => (isUuid(id) ? services.byId.load(id.toLowerCase()) : null);
 
 /** The resolvers of the experiments subgraph. */
-export const resolvers: CompleteResolvers<Resolvers, ResolversParentTypes> = {
+export const experimentsResolvers: CompleteResolvers<Resolvers, ResolversParentTypes> = {
   ExperimentStatus: ENUMS.ExperimentStatus,
   DecisionBasis: ENUMS.DecisionBasis,
   MissingReason: ENUMS.MissingReason,
   MetricInterval: ENUMS.MetricInterval,
   MetricKind: ENUMS.MetricKind,
   GuardDirection: ENUMS.GuardDirection,
+  GuardVerdict: ENUMS.GuardVerdict,
+  SegmentDimension: ENUMS.SegmentDimension,
+  SecondaryFinding: ENUMS.SecondaryFinding,
+  GuardrailVerdict: ENUMS.GuardrailVerdict,
 
   Query: {
+    measurementQueue: (_, __, { services }) => services.metrics.queue(),
     experiment: (_, { id }, { services }) => byId(id, services),
     async experiments(_, args, { services }) {
       const page = readPage(args);
@@ -125,26 +166,47 @@ export const resolvers: CompleteResolvers<Resolvers, ResolversParentTypes> = {
   Flag: {
     __resolveReference: (reference) => reference,
     experiments: ({ id }, _, { services }) => (isUuid(id) ? services.byFlag.load(id.toLowerCase()) : []),
-    metrics({ key }, given, { services }) {
-      if (key === undefined) throw new Error('A gateway asked for the metrics of a flag without its key');
-      return services.pointsOfFlag.load({ ...given, interval: given.interval ?? 'hour', key });
-    },
+    metricNames: ({ key }, _, { services }) => services.namesOfFlag.load(required(key)),
+    metrics: ({ key }, given, { services }) =>
+      services.pointsOfFlag.load({ ...given, interval: given.interval ?? 'hour', key: required(key) }),
+  },
+
+  Rollout: {
+    __resolveReference: (reference) => reference,
+    guardHistory: ({ id }, _, { services }) => (isUuid(id) ? services.looksOfRollout.load(id.toLowerCase()) : []),
   },
 
   Experiment: {
     __resolveReference: ({ id }, { services }) => byId(id, services),
     flag: ({ flagId }) => ({ id: flagId }),
-    pValue: ({ results }) => results && decisivePValue(results.analysis),
+    pValue: ({ results }) => results?.analysis.pValue ?? null,
     improvementPercent: ({ results }) => results?.analysis.improvementPercent ?? null,
+    segments: (experiment, { by }, { services }) => services.exploration.segments(experiment, by),
+    effectOverTime: (experiment, _, { services }) => services.exploration.overTime(experiment),
+    async analysedVehicles(experiment, page, { services }) {
+      const found = await services.exploration.analysed(experiment, page);
+      if (found === null) return null;
+      const last = found.more ? found.vehicles.at(-1) : undefined;
+      return {
+        nodes: found.vehicles,
+        endCursor: last === undefined ? null : Buffer.from(last.id).toString('base64url'),
+      };
+    },
     async results(experiment, _, { services }) {
       const results = await services.results.of(experiment);
-      if (results === null) return null;
-      const { analysis, ...rest } = results;
-      return { ...analysis, ...rest, experimentId: experiment.id };
+      return results === null ? null : resultsOf(results, experiment.id);
+    },
+    async reanalysis(experiment, _, { services }) {
+      const found = await services.reanalysis.of(experiment);
+      return found === null ? null : { ...found, results: resultsOf(found.results, experiment.id) };
     },
   },
 
   ExperimentResults: {
+    secondaryMetrics: ({ further }) => further?.secondaryMetrics ?? [],
+    guardrails: ({ further }) => further?.guardrails ?? [],
+    // Results that an earlier version has stored do not contain it.
+    detectablePercent: ({ detectablePercent }) => detectablePercent ?? null,
     disturbances: ({ experimentId }, _, { services }) => services.disturbancesOf.load(experimentId),
   },
 
@@ -160,5 +222,6 @@ export const resolvers: CompleteResolvers<Resolvers, ResolversParentTypes> = {
 
   ExperimentDisturbance: {
     by: ({ userId }) => (userId === null ? null : { id: userId }),
+    flag: ({ flagId }) => (flagId === null ? null : { id: flagId }),
   },
 };

@@ -8,7 +8,7 @@ import { EMAIL_FORM, isEmailAddress } from './email-address.ts';
 import { normalizedEmail, type AccountDetails, type User } from './user.ts';
 
 const MIN_PASSWORD = 12;
-/** Far longer than anybody types. Hashing must not become a load of its own. */
+/** The most characters of a password, far more than anybody types: hashing must not become a load of its own. */
 const MAX_PASSWORD = 1_000;
 const MAX_LABEL = 100;
 
@@ -23,7 +23,7 @@ const label = (text: string, what: string, path: string) =>
 
 /** Reads a new account, with the e-mail as it is stored. Throws BAD_USER_INPUT at `input.…`. */
 export function readCreateUser(input: CreateUserInput): Pick<User, 'email' | 'name' | 'role' | 'department'> {
-  // Checked before it is lowercased, which turns some other letters into ASCII.
+  // The check comes before the lower-case form, which turns some other letters into ASCII.
   if (!isEmailAddress(input.email.trim())) throw badInput('input.email', EMAIL_FORM);
   const email = normalizedEmail(input.email);
   const name = label(input.name, 'name', 'input.name');

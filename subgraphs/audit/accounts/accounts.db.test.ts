@@ -109,7 +109,7 @@ describe('changing an account', () => {
     });
   });
 
-  test('of role or activity records that sessions end; a new name ends none', async () => {
+  test('of the role or of whether it is active is recorded as ending its sessions; a new name ends none', async () => {
     const { id, email } = await audit.account();
     const { token } = await audit.session(email);
     await update(id, { name: 'Anna' });
@@ -161,19 +161,82 @@ describe('changing an account', () => {
   });
 });
 
+describe('a list of accounts', () => {
+  const LIST =
+    'query($filter: UserFilter, $first: Int, $after: String) { users(filter: $filter, first: $first, after: $after) { totalCount nodes { email } pageInfo { endCursor } } }';
+  interface Listed {
+    readonly users: {
+      readonly totalCount: number;
+      readonly nodes: readonly { readonly email: string }[];
+      readonly pageInfo: { readonly endCursor: string };
+    };
+  }
+  const list = async (filter: Record<string, unknown>) => {
+    const { data, errors } = await audit.ask<Listed>(admin(), LIST, { filter });
+    expect(errors).toEqual([]);
+    expect(data.users.totalCount).toBe(data.users.nodes.length);
+    return data.users.nodes.map(({ email }) => email.split('@')[0]).sort();
+  };
+
+  test('finds parts of names, e-mails and departments, by role and state, with signs of patterns as themselves', async () => {
+    await audit.account('WRITE', { email: 'find_one@example.com', department: '100% Brakes' });
+    await audit.account('SAFETY', { email: 'find-two@example.com', department: 'Brakes', isActive: false });
+    await audit.account('WRITE', { email: 'find.three@example.com', department: 'B\\C' });
+    expect(await list({ search: ' FIND ' })).toEqual(['find-two', 'find.three', 'find_one']);
+    expect(await list({ search: 'find_' })).toEqual(['find_one']);
+    expect(await list({ search: '0% b' })).toEqual(['find_one']);
+    expect(await list({ search: 'b\\c' })).toEqual(['find.three']);
+    expect(await list({ search: 'find', role: 'WRITE' })).toEqual(['find.three', 'find_one']);
+    expect(await list({ search: 'find', isActive: false })).toEqual(['find-two']);
+    expect(await list({ search: 'brakes', isActive: true })).toEqual(['find_one']);
+    expect(await list({ search: 'nobody is called this' })).toEqual([]);
+    expect(await list({ search: ' ' })).toEqual(await list({}));
+  });
+
+  test('goes on behind its cursor within what the filter selects', async () => {
+    for (const name of ['page1', 'page2', 'page3']) await audit.account('READ', { email: `${name}@example.com` });
+    await audit.account('READ', { email: 'other@example.com' });
+    const emails: string[] = [];
+    for (let after: string | null = null; emails.length < 3;) {
+      const answer: { data: Listed } = await audit.ask<Listed>(admin(), LIST, {
+        filter: { search: 'page' },
+        first: 1,
+        after,
+      });
+      expect(answer.data.users.totalCount).toBe(3);
+      emails.push(...answer.data.users.nodes.map(({ email }) => email));
+      after = answer.data.users.pageInfo.endCursor;
+    }
+    expect(emails).toEqual(['page3@example.com', 'page2@example.com', 'page1@example.com']);
+  });
+
+  test.each([
+    ['too long', 'x'.repeat(101)],
+    ['not text that can be stored', 'a\0b'],
+  ])('refuses a search that is %s', async (_, search) => {
+    expect(refusal(await audit.ask(admin(), LIST, { filter: { search } }))).toEqual({
+      code: 'BAD_USER_INPUT',
+      field: 'filter.search',
+    });
+  });
+});
+
 describe('the last active administrator', () => {
   test.each([
     ['be deactivated', { isActive: false }, 'input.isActive'],
     ['lose the role', { role: 'WRITE' }, 'input.role'],
-  ])('cannot %s, whoever asks, and keeps their sessions', async (_, input, field) => {
-    const { id, email } = await audit.account('ADMIN');
-    await audit.account('ADMIN', { isActive: false });
-    const { token } = await audit.session(email);
-    for (const by of [id, null])
-      expect(refusal(await update(id, { name: 'Anna', ...input }, admin(by)))).toEqual({ code: 'CONFLICT', field });
-    expect(await stored(id)).toMatchObject({ name: 'Ann', role: 'ADMIN', isActive: true });
-    expect(await audit.isOpen(token)).toBe(true);
-  });
+  ])(
+    'cannot %s, by their own request or another administrator’s, and keeps their sessions',
+    async (_, input, field) => {
+      const { id, email } = await audit.account('ADMIN');
+      await audit.account('ADMIN', { isActive: false });
+      const { token } = await audit.session(email);
+      for (const by of [id, null])
+        expect(refusal(await update(id, { name: 'Anna', ...input }, admin(by)))).toEqual({ code: 'CONFLICT', field });
+      expect(await stored(id)).toMatchObject({ name: 'Ann', role: 'ADMIN', isActive: true });
+      expect(await audit.isOpen(token)).toBe(true);
+    },
+  );
 
   test('may leave while another administrator stays', async () => {
     const [ann, bob] = [await audit.account('ADMIN'), await audit.account('ADMIN')];
@@ -201,14 +264,14 @@ describe('the last active administrator', () => {
       });
       const codes = (await Promise.all(answers)).map((answer) => refusal(answer)?.code);
       expect(codes.filter((code) => code === undefined)).toHaveLength(1);
-      // Of two who remove each other, the second is no administrator any more.
+      // Two administrators remove each other: the second is none any longer when their request runs.
       expect(codes).toContain(crossed ? 'FORBIDDEN' : 'CONFLICT');
       expect(await administrators()).toBe(1);
       await audit.prisma.user.updateMany({ where: { role: 'ADMIN' }, data: { role: 'READ' } });
     }
   });
 
-  test('must still be one when their request is carried out: an administrator removed meanwhile changes nothing', async () => {
+  test('is not removed by a person who has stopped being an administrator before their request runs', async () => {
     const [ann, gone] = [await audit.account('ADMIN'), await audit.account('ADMIN', { isActive: false })];
     expect(refusal(await create({ email: 'late@example.com' }, admin(gone.id)))).toEqual({ code: 'FORBIDDEN' });
     expect(refusal(await update(ann.id, { name: 'Late' }, admin(gone.id)))).toEqual({ code: 'FORBIDDEN' });

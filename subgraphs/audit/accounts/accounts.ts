@@ -7,7 +7,7 @@ import { appendAudit } from '../../shared/audit/audit-log.ts';
 import type { Transaction } from '../../shared/postgres/transaction.ts';
 import type { EndPlans, EndedPlans } from '../../shared/between-subgraphs/ended-plans.ts';
 import { violatesUnique } from '../../shared/postgres/unique-violation.ts';
-import { isUuid } from '../../../core/wire/pagination.ts';
+import { isUuid } from '../../../core/wire/api/pagination.ts';
 import type { CreateUserInput, UpdateUserInput } from '../generated/resolvers.ts';
 import { checkPassword, readCreateUser, readUpdateUser } from './account-input.ts';
 import type { Passwords } from '../sessions/passwords.ts';

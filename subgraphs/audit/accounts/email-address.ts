@@ -1,7 +1,7 @@
 /**
  * Checks of e-mail addresses. They must be ASCII, so that no two look the same: nobody can imitate `pat@example.com`
- * with a zero-width space, full-width letters or a dotless i. docs/decisions/email-addresses.md says why this is a rule
- * and not a table of similar characters.
+ * with a zero-width space, full-width letters or a dotless i. docs/decisions/trust/email-addresses.md says why this is
+ * a rule and not a table of similar characters.
  */
 
 /** The most characters that fit the column (database.md, users). */

@@ -3,10 +3,12 @@ import { ROLES, type Role } from '../../../core/access/caller.ts';
 import type { Prisma } from '../../../prisma/generated/client.ts';
 import { newestFirst, onwards } from '../../shared/subgraph/page-query.ts';
 import type { Reader, Transaction } from '../../shared/postgres/transaction.ts';
-import { pageOf, type Page } from '../../../core/wire/pagination.ts';
+import { pageOf, type Page } from '../../../core/wire/api/pagination.ts';
+import type { ReadUserFilter } from './user-filter.ts';
 import type { AccountDetails, User } from './user.ts';
 import { oneOf } from '../../shared/postgres/column-values.ts';
-import { prepared } from '../../shared/postgres/prepared-statements.ts';
+import { readPrepared } from '../../shared/postgres/prepared-statements.ts';
+import { is } from '../../../core/json/shape.ts';
 
 type UserRow = Prisma.UserGetPayload<object>;
 
@@ -28,17 +30,68 @@ export async function findAccountById(db: Reader, id: string): Promise<{ user: U
   return row === null ? null : { user: toUser(row), passwordHash: row.passwordHash };
 }
 
-/** Finds users; unknown ids are left out. */
+/** Milliseconds since 1970, exact: `date_part` would give a binary fraction that may be a little less. */
+const milliseconds = (column: string) => `floor(extract(epoch FROM ${column}) * 1000)::double precision`;
+
+const USERS_BY_ID = `SELECT id::text AS id, email, name, role, department, is_active AS "isActive",
+  ${milliseconds('last_login_at')} AS "lastLoginMs", ${milliseconds('created_at')} AS "createdMs", ${milliseconds('updated_at')} AS "updatedMs"
+  FROM users WHERE id = ANY($1::uuid[])`;
+
+const USER_ROW = {
+  id: is.string,
+  email: is.string,
+  name: is.string,
+  role: is.string,
+  department: is.nullable(is.string),
+  isActive: is.boolean,
+  lastLoginMs: is.nullable(is.number),
+  createdMs: is.number,
+  updatedMs: is.number,
+};
+
+/** Finds users; unknown ids are left out. Every page that says who changed something looks some up. */
 export async function findUsers(db: Reader, ids: readonly string[]): Promise<User[]> {
-  const rows = await db.$queryRaw<Omit<UserRow, 'passwordHash'>[]>`${prepared('users_by_id')}
-    SELECT id, email, name, role, department, is_active AS "isActive", last_login_at AS "lastLoginAt", created_at AS "createdAt", updated_at AS "updatedAt"
-    FROM users WHERE id = ANY(${[...ids]}::uuid[])`;
-  return rows.map((row) => ({ ...row, role: readRole(row.role) }));
+  const rows = await readPrepared(db, USER_ROW, 'users_by_id', USERS_BY_ID, [ids]);
+  return rows.map(({ lastLoginMs, createdMs, updatedMs, ...row }) => ({
+    ...row,
+    role: readRole(row.role),
+    lastLoginAt: lastLoginMs === null ? null : new Date(lastLoginMs),
+    createdAt: new Date(createdMs),
+    updatedAt: new Date(updatedMs),
+  }));
 }
 
-/** Reads a page of users, newest first; its cursor is a user's id. */
-export async function listUsers(db: Reader, page: Page): Promise<{ users: User[]; more: boolean }> {
+/** Gives the condition that a text contains a part, in capital or lower-case letters. */
+function containingPart(part: string) {
+  // Prisma passes the pattern's own signs on.
+  return { contains: part.replace(/[\\%_]/g, (sign) => `\\${sign}`), mode: 'insensitive' } as const;
+}
+
+/** Finds the ids of the people whose name or e-mail has a part. Reads all accounts, of which there are few. */
+export async function findPeople(db: Reader, part: string): Promise<string[]> {
+  const has = containingPart(part);
+  const rows = await db.user.findMany({ where: { OR: [{ name: has }, { email: has }] }, select: { id: true } });
+  return rows.map(({ id }) => id);
+}
+
+/** Gives a filter as Prisma takes it. */
+function selected({ search, role, isActive }: ReadUserFilter): Prisma.UserWhereInput {
+  const containing = search === null ? null : containingPart(search);
+  return {
+    ...(role !== null && { role }),
+    ...(isActive !== null && { isActive }),
+    ...(containing !== null && { OR: [{ name: containing }, { email: containing }, { department: containing }] }),
+  };
+}
+
+/** Reads a page of the users that a filter selects, newest first; its cursor is a user's id. */
+export async function listUsers(
+  db: Reader,
+  filter: ReadUserFilter,
+  page: Page,
+): Promise<{ users: User[]; more: boolean }> {
   const rows = await db.user.findMany({
+    where: selected(filter),
     orderBy: newestFirst(page),
     ...onwards(page),
   });
@@ -46,9 +99,9 @@ export async function listUsers(db: Reader, page: Page): Promise<{ users: User[]
   return { users: items.map(toUser), more };
 }
 
-/** Counts all users. */
-export function countUsers(db: Reader): Promise<number> {
-  return db.user.count();
+/** Counts the users that a filter selects. */
+export function countUsers(db: Reader, filter: ReadUserFilter): Promise<number> {
+  return db.user.count({ where: selected(filter) });
 }
 
 /**

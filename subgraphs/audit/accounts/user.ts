@@ -5,7 +5,7 @@ import { MAX_EMAIL } from './email-address.ts';
 /** An account. */
 export interface User {
   readonly id: string;
-  /** In lower case. */
+  /** The address in lower case. */
   readonly email: string;
   readonly name: string;
   readonly role: Role;

@@ -1,7 +1,8 @@
 /** Maps GraphQL to the domain and back for API keys. */
 import DataLoader from 'dataloader';
 import type { SubgraphContext } from '../../shared/subgraph/subgraph.ts';
-import type { ApiKey, ApiKeyCredential } from './api-key.ts';
+import type { ApiKeyCredential } from '../../../core/credentials/api-key.ts';
+import type { ApiKey } from './api-key.ts';
 import type { ApiKeyService } from './api-key-service.ts';
 import type { Resolvers } from '../generated/resolvers.ts';
 import type { SharedLoader } from '../../shared/postgres/shared-loader.ts';

@@ -1,13 +1,13 @@
 /** The use cases of API keys: creation, revocation and authentication. */
 import { FleetFlagError } from '../../../core/errors.ts';
-import { apiKeyHash, apiKeyPrefix, newApiKey } from '../../../core/credentials/api-key.ts';
+import { apiKeyHash, apiKeyPrefix, newApiKey, type ApiKeyCredential } from '../../../core/credentials/api-key.ts';
 import { actingUser, type CallerIdentity } from '../../../core/access/caller.ts';
 import type { PrismaClient } from '../../../prisma/generated/client.ts';
 import { appendAudit } from '../../shared/audit/audit-log.ts';
 import type { Transaction } from '../../shared/postgres/transaction.ts';
-import { isUuid } from '../../../core/wire/pagination.ts';
+import { isUuid } from '../../../core/wire/api/pagination.ts';
 import type { CreateApiKeyInput } from '../generated/resolvers.ts';
-import { readApiKeyInput, type ApiKey, type ApiKeyCredential } from './api-key.ts';
+import { readApiKeyInput, type ApiKey } from './api-key.ts';
 import { deactivateApiKey, findApiKeys, insertApiKey, listApiKeys, useApiKeys } from './api-key-store.ts';
 import { bindOperations, findOperations } from '../persisted-operations/persisted-operation-store.ts';
 

@@ -4,9 +4,12 @@
 import { API_KEY_ROLES } from '../../../core/access/caller.ts';
 import type { Prisma } from '../../../prisma/generated/client.ts';
 import type { Reader, Transaction } from '../../shared/postgres/transaction.ts';
-import type { ApiKey, ApiKeyCredential } from './api-key.ts';
+import type { ApiKeyCredential } from '../../../core/credentials/api-key.ts';
+import type { ApiKey } from './api-key.ts';
 import { oneOf } from '../../shared/postgres/column-values.ts';
 import { prepared } from '../../shared/postgres/prepared-statements.ts';
+import { is } from '../../../core/json/shape.ts';
+import { rowsOf } from '../../shared/postgres/rows.ts';
 
 const WITHOUT_HASH = { keyHash: true, updatedAt: true } as const;
 type ApiKeyRow = Prisma.ApiKeyGetPayload<{ omit: typeof WITHOUT_HASH }>;
@@ -33,7 +36,18 @@ export async function listApiKeys(db: Reader): Promise<ApiKey[]> {
 
 /** Finds keys; unknown ids are left out. */
 export async function findApiKeys(db: Reader, ids: readonly string[]): Promise<ApiKey[]> {
-  const rows = await db.$queryRaw<ApiKeyRow[]>`${prepared('api_keys_by_id')}
+  const rows = await rowsOf(db, {
+    name: is.string,
+    id: is.string,
+    createdAt: is.date,
+    role: is.string,
+    isActive: is.boolean,
+    keyPrefix: is.string,
+    rateLimitPerMin: is.number,
+    lastUsedAt: is.nullable(is.date),
+    expiresAt: is.nullable(is.date),
+    createdById: is.nullable(is.string),
+  })`${prepared('api_keys_by_id')}
     SELECT id, name, key_prefix AS "keyPrefix", role, rate_limit_per_min AS "rateLimitPerMin", is_active AS "isActive", last_used_at AS "lastUsedAt", expires_at AS "expiresAt", created_by AS "createdById", created_at AS "createdAt"
     FROM api_keys WHERE id = ANY(${[...ids]}::uuid[])`;
   return rows.map(toApiKey);
@@ -53,7 +67,13 @@ export async function useApiKeys(
   db: Reader,
   hashes: readonly string[],
 ): Promise<(ApiKeyCredential & { keyHash: string })[]> {
-  return db.$queryRaw`
+  return rowsOf(db, {
+    id: is.string,
+    role: is.oneOf(API_KEY_ROLES),
+    rateLimitPerMin: is.number,
+    expiresAt: is.nullable(is.date),
+    keyHash: is.string,
+  })`
     WITH good AS (
       SELECT id, key_hash, role, rate_limit_per_min, expires_at FROM api_keys
       WHERE key_hash = ANY(${[...hashes]}::text[]) AND is_active AND (expires_at IS NULL OR expires_at > now())

@@ -3,25 +3,18 @@
  */
 import { badInput } from '../../../core/errors.ts';
 import { readActorName } from '../../../core/validation/text.ts';
-import type { ApiKeyRole } from '../../../core/access/caller.ts';
+import type { ApiKeyCredential } from '../../../core/credentials/api-key.ts';
 import type { CreateApiKeyInput } from '../generated/resolvers.ts';
 
 /** An API key without its secret. */
-export interface ApiKey {
-  readonly id: string;
+export interface ApiKey extends ApiKeyCredential {
   readonly name: string;
   readonly keyPrefix: string;
-  readonly role: ApiKeyRole;
-  readonly rateLimitPerMin: number;
   readonly isActive: boolean;
   readonly lastUsedAt: Date | null;
-  readonly expiresAt: Date | null;
   readonly createdById: string | null;
   readonly createdAt: Date;
 }
-
-/** The part of a valid key that gateways receive. */
-export type ApiKeyCredential = Pick<ApiKey, 'id' | 'role' | 'rateLimitPerMin' | 'expiresAt'>;
 
 const MAX_NAME = 100;
 const USUAL_RATE_LIMIT = 10_000;

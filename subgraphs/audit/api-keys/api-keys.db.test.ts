@@ -9,6 +9,7 @@ import { asking, identityOf, refusal, silent, user, type Ask } from '../../share
 import { createTestDatabase, type TestDatabase } from '../../shared/testing/test-database.ts';
 import { startAudit } from '../subgraph.ts';
 import { endNoPlans } from '../../shared/testing/no-plans.ts';
+import { testWebhookSettings } from '../../shared/testing/webhook-settings.ts';
 
 interface Key {
   id: string;
@@ -47,6 +48,7 @@ const prisma = () => database.database.prisma;
 beforeAll(async () => {
   database = await createTestDatabase();
   const started = await startAudit({
+    webhooks: testWebhookSettings,
     endPlans: endNoPlans,
     prisma: prisma(),
     sessions: createInProcessStore(),
@@ -125,13 +127,13 @@ describe('a new key', () => {
     ['a name of 101 characters', { name: 'x'.repeat(101) }, 'input.name'],
     ['a name of two lines', { name: 'a\nb' }, 'input.name'],
     ['a name that cannot be stored', { name: 'a\0b' }, 'input.name'],
-    ['a name that is read from its end', { name: 'a\u202eb' }, 'input.name'],
-    ['a character of no width in its name', { name: 'a\u200bb' }, 'input.name'],
-    ['half a character in its name', { name: 'a\ud800b' }, 'input.name'],
+    ['a right-to-left override in its name', { name: 'a\u202eb' }, 'input.name'],
+    ['a zero-width space in its name', { name: 'a\u200bb' }, 'input.name'],
+    ['half of a surrogate pair in its name', { name: 'a\ud800b' }, 'input.name'],
     ['the role SAFETY', { role: 'SAFETY' }, 'input.role'],
     ['no operation a minute', { rateLimitPerMin: 0 }, 'input.rateLimitPerMin'],
     ['too many operations a minute', { rateLimitPerMin: 1_000_001 }, 'input.rateLimitPerMin'],
-    ['an end that has passed', { expiresAt: '2024-01-01T00:00:00Z' }, 'input.expiresAt'],
+    ['an expiry in the past', { expiresAt: '2024-01-01T00:00:00Z' }, 'input.expiresAt'],
   ])('is refused with %s', async (_what, input, field) => {
     const before = await prisma().auditLog.count();
     expect(refusal(await ask(admin, CREATE, { input: { name: 'k', role: 'READ', ...input } }))).toEqual({
@@ -221,7 +223,7 @@ describe('a key', () => {
     expect(data).toEqual({ a: { id: keys[0]?.apiKey.id }, b: { id: keys[1]?.apiKey.id }, c: null });
   });
 
-  test('sees itself through me, and no other key', async () => {
+  test('sees itself in the query me, and no other key', async () => {
     const { apiKey } = await create({ role: 'READ' });
     const self = keyCaller(apiKey.id, 'READ');
     expect((await ask(self, '{ me { kind role apiKey { id name rateLimitPerMin } user { id } } }')).data).toEqual({

@@ -7,6 +7,7 @@ import { createTestDatabase, type TestDatabase } from '../../shared/testing/test
 import { readDatabaseHealth } from './database-health.ts';
 import { startAudit } from '../subgraph.ts';
 import { endNoPlans } from '../../shared/testing/no-plans.ts';
+import { testWebhookSettings } from '../../shared/testing/webhook-settings.ts';
 
 let database: TestDatabase;
 
@@ -114,8 +115,8 @@ test('slow queries come slowest first and without parameter values; without the 
     ]);
     return;
   }
-  await run(`SELECT pg_sleep(0.05), 'a secret literal'`);
-  await run(`SELECT 'another secret', pg_sleep(0.02)`);
+  await run(`SELECT pg_sleep(0.3), 'a secret literal'`);
+  await run(`SELECT 'another secret', pg_sleep(0.01)`);
   await run(`CREATE ROLE trail_health_role PASSWORD 'a secret password'`);
   await run('DROP ROLE trail_health_role');
   const { slowQueries, notes } = await health();
@@ -150,6 +151,7 @@ test('slow queries come slowest first and without parameter values; without the 
 
 test('is only for administrators', async () => {
   const started = await startAudit({
+    webhooks: testWebhookSettings,
     endPlans: endNoPlans,
     prisma: prisma(),
     sessions: createInProcessStore(),

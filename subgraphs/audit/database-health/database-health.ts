@@ -3,6 +3,8 @@
  */
 import { errorMessage } from '../../../core/caught-error.ts';
 import type { PrismaClient } from '../../../prisma/generated/client.ts';
+import { is } from '../../../core/json/shape.ts';
+import { rowsOf } from '../../shared/postgres/rows.ts';
 
 /** An index with its scans and size. */
 export interface IndexUsage {
@@ -60,7 +62,7 @@ const MAX_QUERY = 1_000;
  * Indexes of primary keys and unique constraints are left out, because they also work without scans.
  */
 function unusedIndexes(db: Db): Promise<IndexUsage[]> {
-  return db.$queryRaw<IndexUsage[]>`
+  return rowsOf(db, { table: is.string, index: is.string, scans: is.number, sizeBytes: is.number })`
     SELECT top_table.relname AS table, top.relname AS index, sum(COALESCE(usage.idx_scan, 0))::float8 AS scans, sum(pg_relation_size(part.indexrelid))::float8 AS "sizeBytes"
     FROM pg_index part
     JOIN pg_class top ON top.oid = COALESCE(pg_partition_root(part.indexrelid), part.indexrelid)
@@ -79,7 +81,7 @@ function unusedIndexes(db: Db): Promise<IndexUsage[]> {
  * only for indexes that its parent does not have.
  */
 function duplicateIndexes(db: Db): Promise<DuplicateIndexes[]> {
-  return db.$queryRaw<DuplicateIndexes[]>`
+  return rowsOf(db, { table: is.string, indexes: is.listOf(is.string), sizeBytes: is.number })`
     SELECT relation.relname AS table, array_agg(class.relname::text ORDER BY class.relname) AS indexes,
            sum(COALESCE((SELECT sum(pg_relation_size(relid)) FROM pg_partition_tree(index.indexrelid)), pg_relation_size(index.indexrelid)))::float8 AS "sizeBytes"
     FROM pg_index index
@@ -94,7 +96,7 @@ function duplicateIndexes(db: Db): Promise<DuplicateIndexes[]> {
 
 /** Gives the sizes of tables with their indexes and TOAST. Partitions are summed under their table. */
 function tableSizes(db: Db): Promise<TableSize[]> {
-  return db.$queryRaw<TableSize[]>`
+  return rowsOf(db, { table: is.string, totalBytes: is.number, tableBytes: is.number, indexBytes: is.number })`
     SELECT top.relname AS table, sum(pg_total_relation_size(part.oid))::float8 AS "totalBytes",
            sum(pg_table_size(part.oid))::float8 AS "tableBytes", sum(pg_indexes_size(part.oid))::float8 AS "indexBytes"
     FROM pg_class part JOIN pg_class top ON top.oid = COALESCE(pg_partition_root(part.oid), part.oid)
@@ -108,7 +110,7 @@ function tableSizes(db: Db): Promise<TableSize[]> {
  * other than queries are left out, because their texts are stored as written, passwords included.
  */
 async function slowQueries(db: Db): Promise<SlowQuery[]> {
-  return db.$queryRaw<SlowQuery[]>`
+  return rowsOf(db, { query: is.string, calls: is.number, meanMs: is.number, maxMs: is.number, totalMs: is.number })`
     SELECT left(query, ${MAX_QUERY}::int) AS query, calls::float8 AS calls, mean_exec_time AS "meanMs", max_exec_time AS "maxMs", total_exec_time AS "totalMs"
     FROM pg_stat_statements
     WHERE dbid = (SELECT oid FROM pg_database WHERE datname = current_database())
@@ -119,7 +121,7 @@ async function slowQueries(db: Db): Promise<SlowQuery[]> {
 
 /** Gives the slow queries, or a note on why they cannot be read. */
 async function slowQueriesOrWhy(db: Db): Promise<{ slowQueries: SlowQuery[]; notes: string[] }> {
-  const [found] = await db.$queryRaw<{ installed: boolean; readable: boolean; all: boolean }[]>`
+  const [found] = await rowsOf(db, { installed: is.boolean, readable: is.boolean, all: is.boolean })`
     SELECT EXISTS (SELECT FROM pg_extension WHERE extname = 'pg_stat_statements') AS installed,
            COALESCE(has_table_privilege(to_regclass('pg_stat_statements'), 'SELECT'), false) AS readable,
            pg_has_role('pg_read_all_stats', 'USAGE') AS all`;

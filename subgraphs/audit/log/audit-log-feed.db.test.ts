@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
-import type { SubgraphStream } from '../../../core/wire/subgraph.ts';
+import type { SubgraphStream } from '../../../core/wire/subgraph/subgraph.ts';
 import { AUDIT_LOG_APPENDED, appendAudit } from '../../shared/audit/audit-log.ts';
 import { createInProcessBus } from '../../shared/feeds/bus.ts';
 import type { FeedStream } from '../../shared/feeds/feed-subscription.ts';
@@ -15,6 +15,7 @@ import { startAudit } from '../subgraph.ts';
 import { AuditLogFeed } from './audit-log-feed.ts';
 import type { StoredAuditEntry } from './audit-log-store.ts';
 import { endNoPlans } from '../../shared/testing/no-plans.ts';
+import { testWebhookSettings } from '../../shared/testing/webhook-settings.ts';
 
 let database: TestDatabase;
 /** The database through which the feed reads; its statements are visible, and it can be cut off. */
@@ -39,9 +40,13 @@ afterEach(() => feed.close());
 const prisma = () => database.database.prisma;
 /** Appends an entry for each label, in one transaction. */
 async function appendUnannounced(...labels: (string | number)[]): Promise<void> {
-  await prisma().$transaction(async (tx) => {
-    for (const label of labels) await appendAudit(tx, identityOf(ANONYMOUS), { action: 'UPDATE_FLAG', after: label });
-  });
+  await prisma().$transaction(
+    async (tx) => {
+      for (const label of labels) await appendAudit(tx, identityOf(ANONYMOUS), { action: 'UPDATE_FLAG', after: label });
+    },
+    // Hundreds of statements, one after the other, on a busy machine.
+    { timeout: 60_000 },
+  );
 }
 async function append(...labels: (string | number)[]): Promise<void> {
   await appendUnannounced(...labels);
@@ -194,6 +199,7 @@ describe('Subscription.auditTrail', () => {
 
   test("delivers each entry to callers who may read the audit log, with people's current data", async () => {
     const started = await startAudit({
+      webhooks: testWebhookSettings,
       endPlans: endNoPlans,
       prisma: prisma(),
       sessions: createInProcessStore(),
@@ -235,6 +241,7 @@ describe('Subscription.auditTrail', () => {
 
   test('is refused as unavailable while the database is down, and ends when the subgraph stops', async () => {
     const started = await startAudit({
+      webhooks: testWebhookSettings,
       endPlans: endNoPlans,
       prisma: watched.prisma,
       sessions: createInProcessStore(),

@@ -3,26 +3,26 @@
  * chain, which moves in the transaction of each entry, so every entry up to it is committed. While there are
  * subscriptions, it polls twice a second, and reads at once when the bus announces entries.
  *
- * Subscriptions read at their own pace. The newest entries are cached once for all; one that has fallen behind them
- * reads its own pages. A slow subscription therefore neither delays others nor makes memory grow.
+ * Subscriptions read at their own pace. The newest entries are cached once for all. A subscription that has fallen behind
+ * them reads pages of its own, so that it neither delays others nor makes memory grow.
  */
 import type { Logger } from 'pino';
 import type { PrismaClient } from '../../../prisma/generated/client.ts';
 import { AUDIT_LOG_APPENDED } from '../../shared/audit/audit-log.ts';
+import { headPosition } from '../../shared/audit/head-position.ts';
 import type { Bus } from '../../shared/feeds/bus.ts';
 import { PolledFeed } from '../../shared/feeds/polled-feed.ts';
 import type { FeedStream } from '../../shared/feeds/feed-subscription.ts';
-import { entriesBetween, headPosition, type StoredAuditEntry } from './audit-log-store.ts';
+import { entriesBetween, type StoredAuditEntry } from './audit-log-store.ts';
 
 /** The polling interval in milliseconds; the longest delay after a lost announcement. */
-const POLL_INTERVAL = 500;
+const POLL_INTERVAL_MS = 500;
 
 /** The entries of one read, and the entries that are cached for all subscriptions. */
 const PAGE = 200;
 
 /** Reads entries and delivers them to subscriptions. */
-export class AuditLogFeed {
-  readonly #feed: PolledFeed<StoredAuditEntry>;
+export class AuditLogFeed extends PolledFeed<StoredAuditEntry> {
   /** The entries after `#recentAfter` up to the feed's head. */
   #recent: readonly StoredAuditEntry[] = [];
   #recentAfter = 0;
@@ -32,25 +32,14 @@ export class AuditLogFeed {
     bus: Bus,
     logger: Logger,
   ) {
-    this.#feed = new PolledFeed({
+    super({
       bus,
       channel: AUDIT_LOG_APPENDED,
-      interval: POLL_INTERVAL,
+      intervalMs: POLL_INTERVAL_MS,
       readHead: () => headPosition(prisma),
-      catchUp: (head) => this.#catchUp(head),
       logger,
       failure: 'Cannot read the audit log for streams; trying again until it can be read',
     });
-  }
-
-  /** Subscribes to the bus. */
-  start(): Promise<void> {
-    return this.#feed.start();
-  }
-
-  /** Ends every stream normally, as if no more entries were to come. */
-  close(): Promise<void> {
-    return this.#feed.close();
   }
 
   /**
@@ -62,39 +51,31 @@ export class AuditLogFeed {
    * database.
    */
   subscribe(after: number | 'now'): FeedStream<StoredAuditEntry> {
-    return this.#feed.subscribe((position, head) => this.#read(position, head), after);
-  }
-
-  /**
-   * Reads the entries since the last read. Calls during a read share one more read after it. Rejects when the database
-   * cannot be read; nothing is lost, because the next read continues from the same position.
-   */
-  refresh(): Promise<void> {
-    return this.#feed.refresh();
+    return this.stream((position, head) => this.#read(position, head), after);
   }
 
   /** Reads up to the head of the chain once for all, page by page. */
-  async #catchUp(head: number): Promise<void> {
-    const seen = this.#feed.head;
-    // Below what was seen: a database restored from a backup. What it appends now is new.
+  protected override async catchUp(head: number): Promise<void> {
+    const seen = this.head;
+    // A head below the last seen one belongs to a database that was restored from a backup. Its next rows are new.
     if (seen === undefined || head < seen) {
       [this.#recentAfter, this.#recent] = [head, []];
-      return this.#feed.advance(head);
+      return this.advance(head);
     }
-    if (head === seen) return this.#feed.advance(head);
+    if (head === seen) return this.advance(head);
     for (let from = seen; from < head;) {
       const page = await entriesBetween(this.prisma, from, head, PAGE);
-      // Everybody has left meanwhile.
-      if (this.#feed.head !== from) return;
+      // All subscriptions have ended meanwhile.
+      if (this.head !== from) return;
       const known = [...this.#recent, ...page];
       this.#recent = known.slice(-PAGE);
       if (known.length > PAGE) this.#recentAfter = known[known.length - PAGE - 1]?.position ?? from;
       from = page.length < PAGE ? head : (page.at(-1)?.position ?? head);
-      this.#feed.advance(from);
+      this.advance(from);
     }
   }
 
-  /** Entries after `position` up to `head`, oldest first, and where to go on after them. */
+  /** Reads entries after `position` up to `head`, oldest first. Gives them with the position to go on from. */
   async #read(position: number, head: number): Promise<{ entries: readonly StoredAuditEntry[]; position: number }> {
     const isRecent = position >= this.#recentAfter;
     const entries = isRecent

@@ -1,9 +1,11 @@
 /** Reads of the audit log and of accounts (signing in: sign-in.ts). */
-import { badInput } from '../../../core/errors.ts';
+import { FleetFlagError, badInput } from '../../../core/errors.ts';
+import type { CallerIdentity } from '../../../core/access/caller.ts';
 import { validateFlagKey } from '../../../core/validation/validate-flag.ts';
 import type { PrismaClient } from '../../../prisma/generated/client.ts';
 import { AUDIT_ACTIONS } from '../../shared/audit/audit-log.ts';
-import { isUuid, type Page } from '../../../core/wire/pagination.ts';
+import type { LaggingReads } from '../../shared/postgres/replica-reads.ts';
+import { isUuid, type Page } from '../../../core/wire/api/pagination.ts';
 import {
   countAuditLog,
   findEntries,
@@ -12,21 +14,27 @@ import {
   type AuditLogSearch,
   type StoredAuditEntry,
 } from './audit-log-store.ts';
-import { countUsers, findUsers, listUsers } from '../accounts/user-store.ts';
+import { countUsers, findPeople, findUsers, listUsers } from '../accounts/user-store.ts';
+import { readPersonPart, type ReadUserFilter } from '../accounts/user-filter.ts';
+import type { AuditLogFilter } from '../generated/resolvers.ts';
 import type { User } from '../accounts/user.ts';
 
 /** The use cases that read. */
 export class AuditService {
-  constructor(private readonly prisma: PrismaClient) {}
+  /** @param lagging the reads that may lag behind the primary; by default they read at it */
+  constructor(
+    private readonly prisma: PrismaClient,
+    private readonly lagging: LaggingReads = { read: (work) => work(prisma) },
+  ) {}
 
-  /** Gives one page of users, newest first. */
-  users(page: Page): Promise<{ users: User[]; more: boolean }> {
-    return listUsers(this.prisma, page);
+  /** Gives one page of the users that a filter selects, newest first. */
+  users(filter: ReadUserFilter, page: Page): Promise<{ users: User[]; more: boolean }> {
+    return listUsers(this.prisma, filter, page);
   }
 
-  /** Counts all users. */
-  userCount(): Promise<number> {
-    return countUsers(this.prisma);
+  /** Counts the users that a filter selects. */
+  userCount(filter: ReadUserFilter): Promise<number> {
+    return countUsers(this.prisma, filter);
   }
 
   /** Gives users by id; unknown ids are left out. */
@@ -34,16 +42,32 @@ export class AuditService {
     return findUsers(this.prisma, ids);
   }
 
-  /** Gives one page of entries, newest first. `search` must have passed `checkAuditLogSearch`. */
-  trail(search: AuditLogSearch, page: Page): Promise<AuditLogPage> {
-    return searchAuditLog(this.prisma, search, page);
+  /**
+   * Reads a filter of the audit log, with the people whose name or e-mail has the part `person`.
+   *
+   * @throws as `checkAuditLogSearch`; at `filter.person` BAD_USER_INPUT for a blank or too long part, and FORBIDDEN to a
+   *   key that may not read people's data
+   */
+  async readSearch({ caller }: CallerIdentity, { person = null, ...given }: AuditLogFilter): Promise<AuditLogSearch> {
+    const search = checkAuditLogSearch(given);
+    if (person === null) return search;
+    if (caller.kind === 'apiKey' && caller.role !== 'ADMIN')
+      throw new FleetFlagError('FORBIDDEN', 'This key may not search by people; filter by userId.', {
+        field: 'filter.person',
+      });
+    return { ...search, userIds: await findPeople(this.prisma, readPersonPart(person, 'filter.person')) };
+  }
+
+  /** Gives one page of entries, newest first. `search` must have come from `readSearch`. */
+  auditLogPage(search: AuditLogSearch, page: Page): Promise<AuditLogPage> {
+    return this.lagging.read((db) => searchAuditLog(db, search, page));
   }
 
   /**
    * Counts the entries that a search finds on all pages. It reads them all, so call it only when a client selects it.
    */
   auditLogCount(search: AuditLogSearch): Promise<number> {
-    return countAuditLog(this.prisma, search);
+    return this.lagging.read((db) => countAuditLog(db, search));
   }
 
   /** Gives entries by id; unknown ids are left out. */
@@ -53,7 +77,7 @@ export class AuditService {
 }
 
 /** Throws BAD_USER_INPUT at `filter.…` for values that no entry can have. */
-export function checkAuditLogSearch(search: AuditLogSearch): AuditLogSearch {
+function checkAuditLogSearch(search: AuditLogSearch): AuditLogSearch {
   const { userId, flagKey, action, from, to } = search;
   if (typeof userId === 'string' && !isUuid(userId))
     throw badInput('filter.userId', 'userId must be the id of a user, a UUID.');

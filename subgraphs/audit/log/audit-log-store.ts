@@ -1,7 +1,9 @@
 /** Reads of the audit log (subgraphs/shared/audit/audit-log.ts writes it). */
 import { Prisma, type PrismaClient } from '../../../prisma/generated/client.ts';
 import type { HashedContent } from '../../shared/audit/audit-log.ts';
-import { pageOf, type Page } from '../../../core/wire/pagination.ts';
+import { pageOf, type Page } from '../../../core/wire/api/pagination.ts';
+import { is } from '../../../core/json/shape.ts';
+import { rowsOf } from '../../shared/postgres/rows.ts';
 
 /** One entry of the audit log. */
 export interface StoredAuditEntry extends Omit<HashedContent, 'createdAt'> {
@@ -12,13 +14,15 @@ export interface StoredAuditEntry extends Omit<HashedContent, 'createdAt'> {
 /** The filters of the audit log. */
 export interface AuditLogSearch {
   readonly userId?: string | null | undefined;
+  /** The ids of people whose entries are found; an empty list finds nothing. */
+  readonly userIds?: readonly string[] | null | undefined;
   readonly flagId?: string | null | undefined;
   /** The key of any flag, archived or not; an unknown key finds nothing. */
   readonly flagKey?: string | null | undefined;
   readonly action?: string | null | undefined;
-  /** Inclusive. */
+  /** The earliest time, inclusive. */
   readonly from?: Date | null | undefined;
-  /** Exclusive. */
+  /** The end of the period, exclusive. */
   readonly to?: Date | null | undefined;
 }
 
@@ -26,11 +30,32 @@ export interface AuditLogSearch {
 export const ENTRY_COLUMNS = Prisma.sql`id, chain_position::float8 AS position, user_id AS "userId", api_key_id AS "apiKeyId", flag_id AS "flagId", action, before_value AS "beforeValue", after_value AS "afterValue",
   host(ip_address) AS "ipAddress", user_agent AS "userAgent", request_id AS "requestId", created_at AS "createdAt", hash`;
 
+const JSON_MEMBERS = {
+  hash: is.string,
+  id: is.string,
+  flagId: is.nullable(is.string),
+  action: is.string,
+  beforeValue: is.json,
+  afterValue: is.json,
+  position: is.number,
+  userId: is.nullable(is.string),
+  apiKeyId: is.nullable(is.string),
+  ipAddress: is.nullable(is.string),
+  userAgent: is.nullable(is.string),
+  requestId: is.nullable(is.string),
+};
+
+const ENTRY = { ...JSON_MEMBERS, createdAt: is.date };
+
+/** Says whether a value is an entry as PostgreSQL gives it in JSON. */
+export const isEntryJson = is.shape({ ...JSON_MEMBERS, createdAt: is.string });
+
 function conditions(search: AuditLogSearch): Prisma.Sql[] {
   const filters = [Prisma.sql`true`];
   if (search.userId) filters.push(Prisma.sql`user_id = ${search.userId}::uuid`);
+  if (search.userIds) filters.push(Prisma.sql`user_id = ANY (${[...search.userIds]}::uuid[])`);
   if (search.flagId) filters.push(Prisma.sql`flag_id = ${search.flagId}::uuid`);
-  // docs/decisions/reading-another-subgraphs-table.md
+  // docs/decisions/data/reading-another-subgraphs-table.md
   if (search.flagKey) filters.push(Prisma.sql`flag_id = (SELECT id FROM flags WHERE key = ${search.flagKey})`);
   if (search.action) filters.push(Prisma.sql`action = ${search.action}`);
   if (search.from) filters.push(Prisma.sql`created_at >= ${search.from}`);
@@ -77,14 +102,15 @@ export interface AuditLogPage {
 export async function searchAuditLog(db: PrismaClient, search: AuditLogSearch, page: Page): Promise<AuditLogPage> {
   let place: AuditLogPlace | null = null;
   if (page.cursor !== null) {
-    const [last] = await db.$queryRaw<
-      AuditLogPlace[]
-    >`SELECT chain_position::float8 AS position, created_at::text AS at FROM audit_logs WHERE id = ${page.cursor}::uuid`;
+    const [last] = await rowsOf(db, {
+      position: is.number,
+      at: is.string,
+    })`SELECT chain_position::float8 AS position, created_at::text AS at FROM audit_logs WHERE id = ${page.cursor}::uuid`;
     if (last === undefined) return { entries: [], more: false };
     place = last;
   }
   const { items, more } = pageOf(
-    await db.$queryRaw<StoredAuditEntry[]>(auditLogQuery(search, page.limit + 1, place, page.backwards)),
+    await rowsOf(db, ENTRY)(auditLogQuery(search, page.limit + 1, place, page.backwards)),
     page,
   );
   return { entries: items, more };
@@ -92,24 +118,15 @@ export async function searchAuditLog(db: PrismaClient, search: AuditLogSearch, p
 
 /** Counts the entries that a search finds on all pages. */
 export async function countAuditLog(db: PrismaClient, search: AuditLogSearch): Promise<number> {
-  const [row] = await db.$queryRaw<
-    { count: bigint }[]
-  >`SELECT count(*) AS count FROM audit_logs WHERE ${Prisma.join(conditions(search), ' AND ')}`;
+  const [row] = await rowsOf(db, {
+    count: is.bigint,
+  })`SELECT count(*) AS count FROM audit_logs WHERE ${Prisma.join(conditions(search), ' AND ')}`;
   return Number(row?.count ?? 0);
 }
 
 /** Finds entries; unknown ids are left out. */
 export async function findEntries(db: PrismaClient, ids: readonly string[]): Promise<StoredAuditEntry[]> {
-  return db.$queryRaw<StoredAuditEntry[]>`SELECT ${ENTRY_COLUMNS} FROM audit_logs WHERE id = ANY(${[...ids]}::uuid[])`;
-}
-
-/** Gives the position of the chain's last entry; 0 when there is none. */
-export async function headPosition(db: PrismaClient): Promise<number> {
-  const [head] = await db.$queryRaw<
-    { position: number }[]
-  >`SELECT position::float8 AS position FROM audit_chain WHERE id = 1`;
-  if (head === undefined) throw new Error('audit_chain has no head');
-  return head.position;
+  return rowsOf(db, ENTRY)`SELECT ${ENTRY_COLUMNS} FROM audit_logs WHERE id = ANY(${[...ids]}::uuid[])`;
 }
 
 /** Reads the first `limit` entries with positions above `after`, up to `last`, in chain order. */
@@ -119,6 +136,6 @@ export async function entriesBetween(
   last: number,
   limit: number,
 ): Promise<StoredAuditEntry[]> {
-  return db.$queryRaw<StoredAuditEntry[]>`
+  return rowsOf(db, ENTRY)`
     SELECT ${ENTRY_COLUMNS} FROM audit_logs WHERE chain_position > ${after}::bigint AND chain_position <= ${last}::bigint ORDER BY chain_position LIMIT ${limit}`;
 }

@@ -1,14 +1,16 @@
 import { randomUUID } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { Prisma } from '../../../prisma/generated/client.ts';
+import type { Caller } from '../../../core/access/caller.ts';
 import { createInProcessBus } from '../../shared/feeds/bus.ts';
 import { createInProcessStore } from '../../shared/stores/key-value-store.ts';
 import { createInProcessRateLimiter } from '../../shared/stores/rate-limiter.ts';
-import { ANONYMOUS, asking, refusal, silent, user, type Answer, type Ask } from '../../shared/testing/asking.ts';
+import { ANONYMOUS, asking, refusal, silent, user, type DataOrErrors, type Ask } from '../../shared/testing/asking.ts';
 import { createTestDatabase, type TestDatabase } from '../../shared/testing/test-database.ts';
 import { startAudit } from '../subgraph.ts';
 import { auditLogQuery, type AuditLogSearch } from './audit-log-store.ts';
 import { endNoPlans } from '../../shared/testing/no-plans.ts';
+import { testWebhookSettings } from '../../shared/testing/webhook-settings.ts';
 
 const FIELDS = 'totalCount nodes { id } pageInfo { hasNextPage hasPreviousPage endCursor }';
 const LOGS = `query($filter: AuditLogFilter, $first: Int, $after: String) { auditLogs(filter: $filter, first: $first, after: $after) { ${FIELDS} } }`;
@@ -48,11 +50,12 @@ async function insert(entry: {
   after?: object;
 }): Promise<string> {
   const id = randomUUID();
+  position += 1;
   await prisma().$executeRaw`
     INSERT INTO audit_logs (id, user_id, flag_id, action, before_value, after_value, ip_address, user_agent, request_id, created_at, chain_position, previous_hash, hash)
     VALUES (${id}::uuid, ${entry.user ?? null}::uuid, ${entry.flag ?? null}::uuid, ${entry.action ?? 'UPDATE_FLAG'},
             ${entry.before ? JSON.stringify(entry.before) : null}::jsonb, ${entry.after ? JSON.stringify(entry.after) : null}::jsonb,
-            '2001:db8::7', 'test/1.0', ${id}::uuid, ${entry.at}::timestamptz, ${++position}, repeat('0', 64), repeat('a', 64))`;
+            '2001:db8::7', 'test/1.0', ${id}::uuid, ${entry.at}::timestamptz, ${position}, repeat('0', 64), repeat('a', 64))`;
   return id;
 }
 
@@ -84,7 +87,7 @@ async function pages(filter: object, first: number): Promise<string[][]> {
   const found: string[][] = [];
   let after: string | null = null;
   do {
-    const answer: Answer<Logs> = await ask<Logs>(READ, LOGS, { filter, first, after });
+    const answer: DataOrErrors<Logs> = await ask<Logs>(READ, LOGS, { filter, first, after });
     expect(answer.errors).toEqual([]);
     const { nodes, pageInfo } = answer.data.auditLogs;
     expect(pageInfo.hasPreviousPage).toBe(after !== null);
@@ -99,6 +102,7 @@ let entries: Record<'old' | 'same' | 'micro' | 'later' | 'newest', string>;
 beforeAll(async () => {
   database = await createTestDatabase();
   const started = await startAudit({
+    webhooks: testWebhookSettings,
     endPlans: endNoPlans,
     prisma: prisma(),
     sessions: createInProcessStore(),
@@ -155,7 +159,7 @@ describe('the audit log', () => {
     const seen: string[] = [];
     let after: string | null = null;
     do {
-      const { data }: Answer<Logs> = await ask<Logs>(READ, LOGS, { filter, first: 2, after });
+      const { data }: DataOrErrors<Logs> = await ask<Logs>(READ, LOGS, { filter, first: 2, after });
       seen.push(...data.auditLogs.nodes.map(({ id }) => id));
       after = data.auditLogs.pageInfo.hasNextPage ? data.auditLogs.pageInfo.endCursor : null;
       await insert({ at, ...filter });
@@ -180,6 +184,22 @@ describe('the audit log', () => {
     expect(await find({ from: time(june + 1) })).toEqual([newest, later]);
     expect(await find({ to: time(june) })).toEqual([old]);
     expect(await find({ userId: randomUUID() })).toEqual([]);
+  });
+
+  test('filters by a part of the name or the e-mail of who acted, but not for keys that may not read those', async () => {
+    const { old, micro, newest } = entries;
+    const { name, email } = await prisma().user.findUniqueOrThrow({ where: { id: ann } });
+    const find = async (filter: object) => (await pages(filter, 10)).flat();
+    for (const person of [name, ` ${email.toUpperCase()} `])
+      expect(await find({ person })).toEqual([newest, micro, old]);
+    expect(await find({ person: name, flagKey: 'lane_keep' })).toEqual([newest, old]);
+    expect(await find({ person: 'nobody%' })).toEqual([]);
+    const asked = async (caller: Caller, person: string) => refusal(await ask(caller, LOGS, { filter: { person } }));
+    for (const person of [' ', 'x'.repeat(101)])
+      expect(await asked(READ, person)).toEqual({ code: 'BAD_USER_INPUT', field: 'filter.person' });
+    const key = (role: 'WRITE' | 'ADMIN') => ({ kind: 'apiKey', apiKeyId: null, role, rateLimitPerMin: 60 }) as const;
+    expect(await asked(key('WRITE'), name)).toEqual({ code: 'FORBIDDEN', field: 'filter.person' });
+    expect(await asked(key('ADMIN'), name)).toBeNull();
   });
 
   test('counts what the filter finds, not only the page', async () => {
@@ -319,7 +339,7 @@ describe('a long audit log', () => {
 
   test('is read by its indexes, for a page of all entries or of one person, the first or a later one', async () => {
     const { id: busy } = await prisma().user.findFirstOrThrow({ where: { email: 'many7' } });
-    for (const search of [{}, { userId: busy }, { userId: ann }]) {
+    for (const search of [{}, { userId: busy }, { userId: ann }, { userIds: [ann, busy] }]) {
       for (const at of [null, may + 400_000]) {
         const plan = await planOf(search, at);
         expect(plan).toMatch(new RegExp(`Index Scan .*on ${longPartition}`));

@@ -3,6 +3,8 @@ import type { JsonValue } from '../../../core/model.ts';
 import { Prisma, type PrismaClient } from '../../../prisma/generated/client.ts';
 import type { HashedContent } from '../../shared/audit/audit-log.ts';
 import { parseJson } from '../../../core/json/json-value.ts';
+import { is } from '../../../core/json/shape.ts';
+import { rowsOf } from '../../shared/postgres/rows.ts';
 
 type Client = Pick<PrismaClient, '$queryRaw'>;
 
@@ -20,11 +22,6 @@ export interface ChainPlace {
 
 const BEGINNING: ChainPlace = { position: 0, hash: '0'.repeat(64) };
 
-interface RawRow extends Omit<ChainRow, 'beforeValue' | 'afterValue'> {
-  readonly beforeValue: string | null;
-  readonly afterValue: string | null;
-}
-
 // Columns are read as text where the driver would lose something that was hashed (microseconds, an address's netmask, a
 // number that stands alone).
 const COLUMNS = Prisma.sql`id, chain_position::float8 AS position, user_id AS "userId", api_key_id AS "apiKeyId", flag_id AS "flagId", action,
@@ -34,7 +31,22 @@ const COLUMNS = Prisma.sql`id, chain_position::float8 AS position, user_id AS "u
 const parsed = (json: string | null): JsonValue => (json === null ? null : parseJson(json));
 
 async function read(db: Client, query: Prisma.Sql): Promise<ChainRow[]> {
-  const rows = await db.$queryRaw<RawRow[]>(query);
+  const rows = await rowsOf(db, {
+    beforeValue: is.nullable(is.string),
+    afterValue: is.nullable(is.string),
+    id: is.string,
+    flagId: is.nullable(is.string),
+    action: is.string,
+    createdAt: is.string,
+    position: is.number,
+    userId: is.nullable(is.string),
+    apiKeyId: is.nullable(is.string),
+    ipAddress: is.nullable(is.string),
+    userAgent: is.nullable(is.string),
+    requestId: is.nullable(is.string),
+    previousHash: is.string,
+    hash: is.string,
+  })(query);
   return rows.map((row) => ({ ...row, beforeValue: parsed(row.beforeValue), afterValue: parsed(row.afterValue) }));
 }
 
@@ -46,7 +58,7 @@ export function chainRows(
   limit: number,
 ): Promise<ChainRow[]> {
   const { position, id } = after;
-  // Compared with the id, too, because smuggled rows may share a position.
+  // The id is compared as well, because rows that were inserted past FleetFlag may share a position.
   const next =
     id === null
       ? Prisma.sql`chain_position > ${position}::bigint`
@@ -66,8 +78,8 @@ export function rowsAt(db: Client, position: number): Promise<ChainRow[]> {
 export interface ChainBounds {
   /** The place after which the attached rows must continue: the last detached row, or the beginning. */
   readonly start: ChainPlace;
-  /** The last row according to the chain's head. */
-  readonly head: ChainPlace;
+  /** The last row according to the chain's head; null when the head was removed. */
+  readonly head: ChainPlace | null;
   /** The highest position of any row; 0 when there is none. */
   readonly highest: number;
   /** The position of the last row before the period; null when there is none, or the period has no beginning. */
@@ -77,36 +89,36 @@ export interface ChainBounds {
 }
 
 /**
- * Reads the bounds of a period.
+ * Reads the bounds of a period. A forged row must not make the check of the log fail, so a last position that is not a
+ * number counts as missing.
  *
  * @param from inclusive
  * @param to exclusive
  */
 export async function chainBounds(db: Client, from: Date | null, to: Date | null): Promise<ChainBounds> {
-  type Row = {
-    position: number;
-    hash: string;
-    highest: number;
-    startPosition: number | null;
-    startHash: string | null;
-    before: number | null;
-    after: number | null;
-  };
-  const [row] = await db.$queryRaw<Row[]>`
+  const [row] = await rowsOf(db, {
+    position: is.nullable(is.number),
+    hash: is.nullable(is.string),
+    highest: is.number,
+    startPosition: is.nullable(is.number),
+    startHash: is.nullable(is.string),
+    before: is.nullable(is.number),
+    after: is.nullable(is.number),
+  })`
     SELECT head.position::float8 AS position, head.hash,
            COALESCE((SELECT max(chain_position) FROM audit_logs), 0)::float8 AS highest,
-           (start.record ->> 'lastPosition')::float8 AS "startPosition", start.record ->> 'lastHash' AS "startHash",
+           CASE WHEN start.record ->> 'lastPosition' ~ '^[0-9]{1,15}$' THEN (start.record ->> 'lastPosition')::float8 END AS "startPosition", start.record ->> 'lastHash' AS "startHash",
            (SELECT max(chain_position) FROM audit_logs WHERE created_at < ${from}::timestamptz)::float8 AS before,
            (SELECT min(chain_position) FROM audit_logs WHERE created_at >= ${to}::timestamptz)::float8 AS after
-    FROM audit_chain head LEFT JOIN LATERAL (
+    FROM (SELECT) AS one LEFT JOIN audit_chain head ON head.id = 1 LEFT JOIN LATERAL (
       SELECT after_value AS record FROM audit_logs
       WHERE action = 'DETACH_PARTITION' AND after_value ->> 'lastPosition' IS NOT NULL ORDER BY chain_position DESC LIMIT 1
-    ) start ON true
-    WHERE head.id = 1`;
-  if (row === undefined) throw new Error('audit_chain has no head');
+    ) start ON true`;
+  if (row === undefined) throw new Error('The query for the bounds of the audit log returned no row');
   const { position, hash, highest, startPosition, startHash, before, after } = row;
   const start = startPosition === null ? BEGINNING : { position: startPosition, hash: startHash ?? '' };
-  return { start, head: { position, hash }, highest, before, after };
+  const head = position === null || hash === null ? null : { position, hash };
+  return { start, head, highest, before, after };
 }
 
 /** The piece of the chain in a period. */
@@ -127,7 +139,13 @@ export interface ChainPiece {
  * @param to exclusive
  */
 export async function chainPiece(db: Client, from: Date, to: Date): Promise<ChainPiece | null> {
-  const [row] = await db.$queryRaw<{ [Key in keyof ChainPiece]: ChainPiece[Key] | null }[]>`
+  const [row] = await rowsOf(db, {
+    firstPosition: is.nullable(is.number),
+    lastPosition: is.nullable(is.number),
+    count: is.nullable(is.number),
+    previousHash: is.nullable(is.string),
+    lastHash: is.nullable(is.string),
+  })`
     WITH piece AS (SELECT min(chain_position) AS first, max(chain_position) AS last FROM audit_logs WHERE created_at >= ${from}::timestamptz AND created_at < ${to}::timestamptz)
     SELECT first::float8 AS "firstPosition", last::float8 AS "lastPosition",
            (SELECT count(*) FROM audit_logs WHERE chain_position BETWEEN first AND last)::float8 AS count,

@@ -11,6 +11,7 @@ import { chainRows, type ChainRow } from './chain-store.ts';
 import { IntegrityChecks, checkIntegrity, type AuditIntegrity, type Period } from './integrity.ts';
 import { startAudit } from '../subgraph.ts';
 import { endNoPlans } from '../../shared/testing/no-plans.ts';
+import { testWebhookSettings } from '../../shared/testing/webhook-settings.ts';
 
 const WHOLE: Period = { from: null, to: null };
 
@@ -142,6 +143,16 @@ describe('the check of the audit log', () => {
     expect(await check()).toMatchObject(broken(null, 'the chain goes on to 12'));
   });
 
+  test('says what is wrong with a chain whose end or beginning cannot be read, and does not fail', async () => {
+    await tamper('DELETE FROM audit_chain');
+    expect(await check()).toMatchObject(broken(null, 'its row in audit_chain was removed'));
+    await tamper(
+      `INSERT INTO audit_chain (id, position, hash) VALUES (1, 12, '${row(12).hash}')`,
+      `UPDATE audit_logs SET action = 'DETACH_PARTITION', after_value = '{"lastPosition": "x"}' WHERE chain_position = 3`,
+    );
+    expect(await check()).toMatchObject(broken(3, 'does not have the hash'));
+  });
+
   test('detects a beginning that was cut off without a detached partition', async () => {
     await tamper('DELETE FROM audit_logs WHERE chain_position <= 4');
     expect(await check()).toMatchObject({ ...broken(5, 'missing from position 1 on'), checked: 0 });
@@ -197,6 +208,13 @@ describe('the check of the audit log', () => {
   });
 });
 
+test('a check ends when the process stops, and those who wait for it learn that it is not finished', async () => {
+  const checks = new IntegrityChecks(prisma());
+  const waiting = checks.check(WHOLE);
+  checks.close();
+  await expect(waiting).rejects.toMatchObject({ code: 'SERVICE_UNAVAILABLE' });
+});
+
 describe('the check of a period', () => {
   test("recomputes the rows of the period and gives the last one's hash", async () => {
     expect(await check({ from: at(4), to: at(9) })).toEqual({
@@ -246,6 +264,7 @@ describe('Query.auditIntegrity', () => {
 
   beforeAll(async () => {
     const started = await startAudit({
+      webhooks: testWebhookSettings,
       endPlans: endNoPlans,
       prisma: prisma(),
       sessions: createInProcessStore(),

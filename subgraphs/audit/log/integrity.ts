@@ -21,9 +21,9 @@ export interface AuditIntegrity {
 
 /** The period to check. */
 export interface Period {
-  /** Inclusive. */
+  /** The earliest time, inclusive. */
   readonly from: Date | null;
-  /** Exclusive. */
+  /** The end of the period, exclusive. */
   readonly to: Date | null;
 }
 
@@ -31,7 +31,7 @@ export interface Period {
 const PAGE = 200;
 
 /** Seconds after which another check may have ended. */
-const RETRY_AFTER = 10;
+const RETRY_AFTER_SECONDS = 10;
 
 type Db = Pick<PrismaClient, '$queryRaw'>;
 type Broken = { readonly id: string | null; readonly fault: string };
@@ -64,8 +64,20 @@ async function unlinked(db: Db, last: { place: ChainPlace; id: string | null }, 
   };
 }
 
-async function check(db: Db, { from, to }: Period): Promise<{ integrity: AuditIntegrity; start: number }> {
+async function check(
+  db: Db,
+  { from, to }: Period,
+  signal?: AbortSignal,
+): Promise<{ integrity: AuditIntegrity; start: number }> {
   const { start, head, highest, before, after } = await chainBounds(db, from, to);
+  if (head === null)
+    return {
+      integrity: {
+        ...{ intact: false, checked: 0, firstBrokenId: null, headHash: null },
+        fault: 'The place at which the chain ends is missing: its row in audit_chain was removed.',
+      },
+      start: start.position,
+    };
   // The rows on both sides of the period are read, too: hashes cover the times that decide which rows belong to the
   // period. When a time was changed, those two positions cross, and the fault lies between them.
   const first = before === null ? null : Math.min(before, after ?? before);
@@ -96,6 +108,7 @@ async function check(db: Db, { from, to }: Period): Promise<{ integrity: AuditIn
     page.length > 0;
     page = await chainRows(db, place, until, PAGE)
   ) {
+    signal?.throwIfAborted();
     for (const row of page) {
       if (anchor) last = { place: { position: row.position - 1, hash: row.previousHash }, id: null };
       if (row.position > last.place.position + 1) {
@@ -146,10 +159,12 @@ async function check(db: Db, { from, to }: Period): Promise<{ integrity: AuditIn
 /**
  * Recomputes the rows of a period, in chain order, one page at a time. Over the whole log it also checks that the log
  * begins where it should (at the first row, or after the last detached one) and ends at the chain's head.
+ *
+ * @param signal ends the check between two pages: it then rejects with the signal's reason
  */
-export async function checkIntegrity(db: Db, period: Period): Promise<AuditIntegrity> {
+export async function checkIntegrity(db: Db, period: Period, signal?: AbortSignal): Promise<AuditIntegrity> {
   for (;;) {
-    const { integrity, start } = await check(db, period);
+    const { integrity, start } = await check(db, period, signal);
     // If a partition was detached meanwhile, rows were removed that this check was about to read, so it runs again.
     if (integrity.intact || (await chainBounds(db, null, null)).start.position === start) return integrity;
   }
@@ -158,6 +173,7 @@ export async function checkIntegrity(db: Db, period: Period): Promise<AuditInteg
 /** Prevents concurrent checks, because each may read the whole log. */
 export class IntegrityChecks {
   #running: { readonly key: string; readonly result: Promise<AuditIntegrity> } | undefined;
+  readonly #stopping = new AbortController();
 
   constructor(private readonly prisma: PrismaClient) {}
 
@@ -165,7 +181,7 @@ export class IntegrityChecks {
    * Checks as `checkIntegrity` does. Callers that check the same period share the result.
    *
    * @throws BAD_USER_INPUT at `to` for a period that ends before it begins, at either for a time before 1970;
-   * RATE_LIMITED while another period is being checked
+   * RATE_LIMITED while another period is being checked; SERVICE_UNAVAILABLE once `close` was called
    */
   async check({ from, to }: Period): Promise<AuditIntegrity> {
     for (const [field, time] of [
@@ -182,17 +198,24 @@ export class IntegrityChecks {
         'RATE_LIMITED',
         'Another period of the audit log is being checked; try again when that is done.',
         {
-          retryAfter: RETRY_AFTER,
+          retryAfter: RETRY_AFTER_SECONDS,
         },
       );
     }
     this.#running ??= {
       key,
-      // eslint-disable-next-line fleetflag/no-promise-in-object -- Whoever began it awaits it below.
-      result: checkIntegrity(this.prisma, { from, to }).finally(() => {
+      // oxlint-disable-next-line fleetflag/no-promise-in-object -- the caller that began it awaits it below
+      result: checkIntegrity(this.prisma, { from, to }, this.#stopping.signal).finally(() => {
         this.#running = undefined;
       }),
     };
     return this.#running.result;
+  }
+
+  /** Ends a check in progress, which may otherwise take minutes; its callers get SERVICE_UNAVAILABLE. */
+  close(): void {
+    this.#stopping.abort(
+      new FleetFlagError('SERVICE_UNAVAILABLE', 'The audit log was not checked to its end: this process is stopping.'),
+    );
   }
 }

@@ -35,16 +35,16 @@ test('the partitions of this year and the next exist after the start, whichever 
 test('it runs again every day, within the hour after a failure, and not after it was closed', async () => {
   jest.useFakeTimers();
   try {
-    let looks = 0;
+    let runs = 0;
     let failing = false;
     const errors: unknown[] = [];
-    // The maintenance reads this first, and then what is to be detached.
+    // The job creates missing partitions first, and then reads which are to be detached.
     const prisma = {
       $transaction: (use: (tx: unknown) => unknown) => use(prisma),
       $executeRaw: async () => 0,
       async $queryRaw([statement = '']: readonly string[]) {
         if (!statement.includes('ensure_audit_log_partitions')) return [];
-        looks++;
+        runs++;
         if (failing) throw new Error('away');
         return [{ created: 0 }];
       },
@@ -53,16 +53,16 @@ test('it runs again every day, within the hour after a failure, and not after it
     const job = new PartitionJob(prisma as unknown as PrismaClient, logger);
     await job.start();
     await jest.advanceTimersByTimeAsync(23 * 3_600_000);
-    expect(looks).toBe(1);
+    expect(runs).toBe(1);
     failing = true;
     await jest.advanceTimersByTimeAsync(3_600_000);
-    expect([looks, errors.length]).toEqual([2, 1]);
+    expect([runs, errors.length]).toEqual([2, 1]);
     failing = false;
     await jest.advanceTimersByTimeAsync(3_600_000);
-    expect([looks, errors.length]).toEqual([3, 1]);
+    expect([runs, errors.length]).toEqual([3, 1]);
     await job.close();
     await jest.advanceTimersByTimeAsync(72 * 3_600_000);
-    expect(looks).toBe(3);
+    expect(runs).toBe(3);
     expect(jest.getTimerCount()).toBe(0);
   } finally {
     jest.useRealTimers();

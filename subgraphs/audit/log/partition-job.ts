@@ -1,7 +1,7 @@
 /**
  * Creates the audit log's partitions in advance, and detaches those past their retention (database.md, audit_logs).
- * Where pg_cron creates them, none is missing here. Detaching always happens here, because the audit log must record
- * it.
+ * Where pg_cron has created them, there is nothing left to create. Only this job detaches, because the audit log must
+ * record that.
  */
 import type { Logger } from 'pino';
 import type { PrismaClient } from '../../../prisma/generated/client.ts';
@@ -11,8 +11,8 @@ import { Poller } from '../../../core/async/poller.ts';
 /** Gives the time, when it is not the database's. */
 type Clock = () => Date;
 
-const DAY = 24 * 3_600_000;
-const AFTER_FAILURE = 3_600_000;
+const DAY_MS = 24 * 3_600_000;
+const RETRY_INTERVAL_MS = 3_600_000;
 
 /** Runs the partitions' maintenance. */
 export class PartitionJob {
@@ -45,12 +45,9 @@ export class PartitionJob {
       if (detached.length > 0)
         this.logger.warn({ detached }, 'Detached expired partitions of the audit log; archive these tables');
     } catch (error) {
-      this.logger.error(
-        { err: error },
-        'Cannot create or detach partitions of the audit log; trying again at the next run',
-      );
-      return AFTER_FAILURE;
+      this.logger.error({ err: error }, 'Cannot create or detach partitions of the audit log; retrying in an hour');
+      return RETRY_INTERVAL_MS;
     }
-    return DAY;
+    return DAY_MS;
   }
 }

@@ -9,6 +9,7 @@ import { asking, refusal, silent, user, type Ask } from '../../shared/testing/as
 import { endNoPlans } from '../../shared/testing/no-plans.ts';
 import { createTestDatabase, type TestDatabase } from '../../shared/testing/test-database.ts';
 import { startAudit } from '../subgraph.ts';
+import { testWebhookSettings } from '../../shared/testing/webhook-settings.ts';
 
 let database: TestDatabase;
 let ask: Ask;
@@ -19,6 +20,7 @@ beforeAll(async () => {
   database = await createTestDatabase();
   const { prisma } = database.database;
   const started = await startAudit({
+    webhooks: testWebhookSettings,
     endPlans: endNoPlans,
     prisma,
     sessions: createInProcessStore(),
@@ -123,4 +125,51 @@ test('an unknown key or operation is refused at its path, and nothing is stored'
   const before = await database.database.prisma.apiKey.count();
   expect(refusal(await create([gone.id]))).toEqual({ code: 'NOT_FOUND', field: 'input.operations.0' });
   expect(await database.database.prisma.apiKey.count()).toBe(before);
+});
+
+const remove = (...ids: string[]) =>
+  ask<{ removePersistedOperations: { id: string }[] }>(
+    administrator,
+    'mutation ($ids: [ID!]!) { removePersistedOperations(ids: $ids) { id } }',
+    { ids },
+  );
+
+test('a removed operation is found no more, and only its own text comes back under its id, without its keys', async () => {
+  const acme = await newKey();
+  const [gone, stays] = [operation('Gone'), operation('Stays')];
+  await register([gone, stays], [acme]);
+  expect((await remove(gone.id)).data.removePersistedOperations).toEqual([{ id: gone.id }]);
+  expect(await lastRow()).toMatchObject({
+    action: 'REMOVE_OPERATIONS',
+    beforeValue: { operations: [{ id: gone.id, name: 'Gone', sha256: expect.any(String) as unknown }] },
+  });
+  expect(await keysOf({ id: gone.id })).toBeUndefined();
+  expect(await keysOf({ id: stays.id })).toEqual([acme]);
+  const listed = await ask<{ persistedOperations: { id: string }[] }>(administrator, '{ persistedOperations { id } }');
+  expect(listed.data.persistedOperations.map(({ id }) => id)).not.toContain(gone.id);
+  expect(refusal(await create([gone.id]))).toEqual({ code: 'NOT_FOUND', field: 'input.operations.0' });
+
+  const other = { ...gone, body: 'query Gone { fleet { online } }' };
+  expect(refusal(await register([other]))).toMatchObject({ code: 'CONFLICT' });
+  expect(await keysOf({ id: gone.id })).toBeUndefined();
+  expect((await register([gone])).errors).toEqual([]);
+  expect(await lastRow()).toMatchObject({
+    action: 'REGISTER_OPERATIONS',
+    afterValue: { operations: [{ id: gone.id }] },
+  });
+  expect(await keysOf({ id: gone.id })).toBeNull();
+});
+
+test('operations are removed all or none: one that is not registered is named by its place', async () => {
+  const present = operation('Present');
+  await register([present]);
+  const { chainPosition } = await lastRow();
+  expect(refusal(await remove(present.id, 'nothing'))).toEqual({ code: 'NOT_FOUND', field: 'ids.1' });
+  expect(refusal(await remove())).toEqual({ code: 'BAD_USER_INPUT', field: 'ids' });
+  expect(refusal(await remove(...Array.from({ length: 1_001 }, () => 'x')))).toEqual({
+    code: 'LIMIT_EXCEEDED',
+    field: 'ids',
+  });
+  expect((await lastRow()).chainPosition).toBe(chainPosition);
+  expect(await keysOf({ id: present.id })).toBeNull();
 });

@@ -49,5 +49,6 @@ export const persistedOperationResolvers = {
   Mutation: {
     registerPersistedOperations: (_, { manifest, apiKeys }, { services, identity }) =>
       services.operations.register(identity, manifest, apiKeys ?? null),
+    removePersistedOperations: (_, { ids }, { services, identity }) => services.operations.remove(identity, ids),
   },
 } satisfies Resolvers<Context>;

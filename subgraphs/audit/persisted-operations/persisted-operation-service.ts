@@ -4,9 +4,15 @@ import { actingUser, type CallerIdentity } from '../../../core/access/caller.ts'
 import type { PrismaClient } from '../../../prisma/generated/client.ts';
 import { appendAudit } from '../../shared/audit/audit-log.ts';
 import type { Transaction } from '../../shared/postgres/transaction.ts';
-import { isUuid } from '../../../core/wire/pagination.ts';
+import { isUuid } from '../../../core/wire/api/pagination.ts';
 import { findApiKeys } from '../api-keys/api-key-store.ts';
-import { idField, readManifest, type CheckOperation, type PersistedOperation } from './persisted-operation.ts';
+import {
+  MAX_OPERATIONS,
+  idField,
+  readOperationManifest,
+  type CheckOperation,
+  type PersistedOperation,
+} from './persisted-operation.ts';
 import {
   bindOperations,
   findOperation,
@@ -14,6 +20,8 @@ import {
   insertOperations,
   keysOfOperations,
   listOperations,
+  removeOperations,
+  reviveOperations,
   type BoundOperation,
 } from './persisted-operation-store.ts';
 
@@ -39,14 +47,14 @@ export class PersistedOperationService {
   ): Promise<PersistedOperation[]> {
     if (apiKeys?.length === 0)
       throw badInput('apiKeys', 'Name at least one API key, or omit apiKeys so that every key may run the operations.');
-    const operations = await readManifest(manifest, this.check);
+    const operations = await readOperationManifest(manifest, this.check);
     const { caller } = identity;
     return this.prisma.$transaction(async (tx) => {
-      const added = await insertOperations(tx, operations, actingUser(caller));
-      const registered = await findOperations(
-        tx,
-        operations.map(({ id }) => id),
-      );
+      const ids = operations.map(({ id }) => id);
+      const inserted = await insertOperations(tx, operations, actingUser(caller));
+      // One that comes back with another text is refused below, and stays removed.
+      const added = new Set([...inserted, ...(await reviveOperations(tx, ids, actingUser(caller)))]);
+      const registered = await findOperations(tx, ids);
       const result = operations.map(({ id, body }, index) => {
         const present = registered.get(id);
         if (present?.body === body) return present;
@@ -54,14 +62,7 @@ export class PersistedOperationService {
           field: idField(manifest, index, id),
         });
       });
-      const bound =
-        apiKeys === null
-          ? 0
-          : await this.#bind(
-              tx,
-              operations.map(({ id }) => id),
-              apiKeys,
-            );
+      const bound = apiKeys === null ? 0 : await this.#bind(tx, ids, apiKeys);
       if (added.size > 0 || bound > 0) {
         const after = operations
           .filter(({ id }) => added.has(id))
@@ -75,6 +76,36 @@ export class PersistedOperationService {
         });
       }
       return result;
+    });
+  }
+
+  /**
+   * Removes operations, all or none, with their bindings to keys. Nobody can run them from then on: keys within 4
+   * seconds, others within a minute, on every gateway. What runs already goes on. An id keeps its text, which may be
+   * registered again.
+   *
+   * @throws NOT_FOUND at `ids.<index>`; BAD_USER_INPUT at `ids` for none, and LIMIT_EXCEEDED for more than 1,000
+   */
+  async remove(identity: CallerIdentity, ids: readonly string[]): Promise<PersistedOperation[]> {
+    if (ids.length === 0) throw badInput('ids', 'Name at least one operation.');
+    if (ids.length > MAX_OPERATIONS)
+      throw new FleetFlagError('LIMIT_EXCEEDED', `At most ${MAX_OPERATIONS} operations are removed at once.`, {
+        field: 'ids',
+        limit: MAX_OPERATIONS,
+      });
+    return this.prisma.$transaction(async (tx) => {
+      const found = await findOperations(tx, ids);
+      const removed = await removeOperations(tx, ids);
+      const operations = ids.map((id, index) => {
+        const operation = found.get(id);
+        if (operation !== undefined && removed.has(id)) return operation;
+        throw new FleetFlagError('NOT_FOUND', `No operation ${JSON.stringify(id)} is registered.`, {
+          field: `ids.${index}`,
+        });
+      });
+      const before = [...new Set(operations)].map(({ id, name, sha256 }) => ({ id, name, sha256 }));
+      await appendAudit(tx, identity, { action: 'REMOVE_OPERATIONS', before: { operations: before } });
+      return operations;
     });
   }
 

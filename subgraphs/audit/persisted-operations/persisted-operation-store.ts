@@ -1,7 +1,14 @@
-/** The audit subgraph's table of persisted operations. Rows are added, never changed. */
+/** The audit subgraph's table of persisted operations. Their texts never change; a removed one keeps its row. */
 import type { Prisma } from '../../../prisma/generated/client.ts';
+import { is } from '../../../core/json/shape.ts';
+import { rowsOf } from '../../shared/postgres/rows.ts';
 import type { Reader, Transaction } from '../../shared/postgres/transaction.ts';
-import { OPERATION_KINDS, type ManifestOperation, type PersistedOperation } from './persisted-operation.ts';
+import {
+  OPERATION_KINDS,
+  isOperationId,
+  type ManifestOperation,
+  type PersistedOperation,
+} from './persisted-operation.ts';
 import { oneOf } from '../../shared/postgres/column-values.ts';
 
 const readKind = oneOf('persisted_operations.type', OPERATION_KINDS);
@@ -36,18 +43,52 @@ export async function insertOperations(
   return new Set(rows.map(({ id }) => id));
 }
 
-/** Finds operations by id; unknown ids are left out. */
+/** Brings back those of the operations that were removed, and gives their ids. */
+export async function reviveOperations(
+  tx: Transaction,
+  ids: readonly string[],
+  createdById: string | null,
+): Promise<Set<string>> {
+  const removed = await lockOperations(tx, ids, true);
+  const data = { removedAt: null, createdAt: new Date(), createdById };
+  await tx.persistedOperation.updateMany({ where: { id: { in: removed } }, data });
+  return new Set(removed);
+}
+
+/** Removes operations, with their bindings to keys, and gives the ids of those that were there. */
+export async function removeOperations(tx: Transaction, ids: readonly string[]): Promise<Set<string>> {
+  const present = await lockOperations(tx, ids, false);
+  await tx.persistedOperation.updateMany({ where: { id: { in: present } }, data: { removedAt: new Date() } });
+  await tx.persistedOperationKey.deleteMany({ where: { operationId: { in: present } } });
+  return new Set(present);
+}
+
+/** Locks those of the operations that are removed, or those that are not, in one order for all, and gives their ids. */
+async function lockOperations(tx: Transaction, ids: readonly string[], areRemoved: boolean): Promise<string[]> {
+  const rows = await rowsOf(tx, { id: is.string })`
+    SELECT id FROM persisted_operations WHERE id = ANY (${ids.filter(isOperationId)}) AND (removed_at IS NOT NULL) = ${areRemoved}
+    ORDER BY id FOR UPDATE`;
+  return rows.map(({ id }) => id);
+}
+
+/** Finds operations by id; unknown and removed ones are left out. */
 export async function findOperations(db: Reader, ids: readonly string[]): Promise<Map<string, PersistedOperation>> {
-  const rows = await db.persistedOperation.findMany({ where: { id: { in: [...ids] } } });
+  const rows = await db.persistedOperation.findMany({
+    where: { id: { in: ids.filter(isOperationId) }, removedAt: null },
+  });
   return new Map(rows.map((row) => [row.id, toOperation(row)]));
 }
 
 /** Lists all operations, newest first. */
 export async function listOperations(db: Reader): Promise<PersistedOperation[]> {
-  return (await db.persistedOperation.findMany({ orderBy: [{ createdAt: 'desc' }, { id: 'asc' }] })).map(toOperation);
+  const rows = await db.persistedOperation.findMany({
+    where: { removedAt: null },
+    orderBy: [{ createdAt: 'desc' }, { id: 'asc' }],
+  });
+  return rows.map(toOperation);
 }
 
-/** An operation, and the keys that may run it; null: every key. */
+/** An operation, and the keys that may run it; null where every key may. */
 export type BoundOperation = PersistedOperation & { readonly apiKeys: readonly string[] | null };
 
 /**
@@ -59,16 +100,16 @@ export async function findOperation(
   by: { readonly id: string } | { readonly sha256: string },
 ): Promise<BoundOperation | null> {
   const rows = await db.persistedOperation.findMany({
-    where: by,
+    where: { ...by, removedAt: null },
     include: { keys: { select: { apiKeyId: true } } },
     orderBy: { id: 'asc' },
   });
   const [first] = rows;
   if (first === undefined) return null;
-  const isFree = rows.some(({ keys }) => keys.length === 0);
+  const isUnbound = rows.some(({ keys }) => keys.length === 0);
   return {
     ...toOperation(first),
-    apiKeys: isFree ? null : [...new Set(rows.flatMap(({ keys }) => keys.map(({ apiKeyId }) => apiKeyId)))],
+    apiKeys: isUnbound ? null : [...new Set(rows.flatMap(({ keys }) => keys.map(({ apiKeyId }) => apiKeyId)))],
   };
 }
 

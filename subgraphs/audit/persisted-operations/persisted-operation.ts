@@ -41,7 +41,10 @@ export const MAX_BODY_BYTES = 64 * 1024;
 const MAX_NAME = 100;
 
 const ID = /^[\x21-\x7e]{1,128}$/;
-/** Also in the form of GraphQL over HTTP ("Persisted Documents"). */
+
+/** Says whether an operation can have this id: PostgreSQL does not accept every string. */
+export const isOperationId = (id: string) => ID.test(id);
+/** The form of a SHA-256, also as GraphQL over HTTP writes it ("Persisted Documents"). */
 const LOOKS_LIKE_SHA256 = /^(?:sha256:)?[0-9a-f]{64}$/i;
 
 /** Computes the SHA-256 of a body, in hexadecimal. */
@@ -80,7 +83,7 @@ function readText(
   check: CheckOperation,
   at: TextPlaces,
 ): Omit<ManifestOperation, 'name'> & { readonly name: string | null } {
-  if (!ID.test(id)) throw badInput(at.id, 'An id must have 1 to 128 printable ASCII characters and no space.');
+  if (!isOperationId(id)) throw badInput(at.id, 'An id must have 1 to 128 printable ASCII characters and no space.');
   if (Buffer.byteLength(body) > MAX_BODY_BYTES) {
     throw new FleetFlagError('LIMIT_EXCEEDED', `A body may have at most ${MAX_BODY_BYTES} bytes.`, {
       field: at.body,
@@ -174,7 +177,7 @@ function readersOf(manifest: JsonObject, check: CheckOperation): (() => Manifest
  *
  * @throws BAD_USER_INPUT or LIMIT_EXCEEDED at the dotted path of the first fault (`manifest.operations.3.body`)
  */
-export async function readManifest(manifest: unknown, check: CheckOperation): Promise<ManifestOperation[]> {
+export async function readOperationManifest(manifest: unknown, check: CheckOperation): Promise<ManifestOperation[]> {
   if (!isJsonObject(manifest)) throw badInput('manifest', 'A manifest must be an object.');
   const readers = readersOf(manifest, check);
   if (readers.length > MAX_OPERATIONS) {

@@ -15,6 +15,7 @@ import {
 } from './persisted-operation.ts';
 import { startAudit } from '../subgraph.ts';
 import { endNoPlans } from '../../shared/testing/no-plans.ts';
+import { testWebhookSettings } from '../../shared/testing/webhook-settings.ts';
 
 const REGISTER =
   'mutation ($manifest: JSON!) { registerPersistedOperations(manifest: $manifest) { id sha256 name type body createdAt } }';
@@ -43,6 +44,7 @@ beforeAll(async () => {
   });
   administrator = user('ADMIN', id);
   const started = await startAudit({
+    webhooks: testWebhookSettings,
     endPlans: endNoPlans,
     prisma: prisma(),
     sessions: createInProcessStore(),
@@ -181,7 +183,7 @@ describe('registering a manifest', () => {
       'manifest.operations',
       'LIMIT_EXCEEDED',
     ],
-    ['an operation that is none', manifest(good, 7), 'manifest.operations.1'],
+    ['an invalid operation', manifest(good, 7), 'manifest.operations.1'],
     ['no id', manifest({ ...good, id: undefined }), 'manifest.operations.0.id'],
     ['an empty id', manifest({ ...good, id: '' }), 'manifest.operations.0.id'],
     ['an id with a space', manifest({ ...good, id: 'a b' }), 'manifest.operations.0.id'],

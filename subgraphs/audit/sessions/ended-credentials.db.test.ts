@@ -1,7 +1,7 @@
 import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/globals';
 import type { JsonValue } from '../../../core/model.ts';
 import type { Caller } from '../../../core/access/caller.ts';
-import type { SubgraphStream } from '../../../core/wire/subgraph.ts';
+import type { SubgraphStream } from '../../../core/wire/subgraph/subgraph.ts';
 import { appendAudit, type AuditEntry } from '../../shared/audit/audit-log.ts';
 import { createInProcessBus } from '../../shared/feeds/bus.ts';
 import { connectInProcess } from '../../shared/subgraph/in-process-connection.ts';
@@ -11,8 +11,9 @@ import { identityOf, silent, user } from '../../shared/testing/asking.ts';
 import { createTestDatabase, type TestDatabase } from '../../shared/testing/test-database.ts';
 import { endedBy } from './ended-credentials.ts';
 import { startAudit } from '../subgraph.ts';
-import { headPosition } from '../log/audit-log-store.ts';
+import { headPosition } from '../../shared/audit/head-position.ts';
 import { endNoPlans } from '../../shared/testing/no-plans.ts';
+import { testWebhookSettings } from '../../shared/testing/webhook-settings.ts';
 
 const ENDED =
   'subscription ($after: Int) { endedCredentials(after: $after) { position userId sessionKey apiKeyId vin } }';
@@ -27,6 +28,7 @@ const prisma = () => database.database.prisma;
 beforeAll(async () => {
   database = await createTestDatabase();
   const started = await startAudit({
+    webhooks: testWebhookSettings,
     endPlans: endNoPlans,
     prisma: prisma(),
     sessions: createInProcessStore(),

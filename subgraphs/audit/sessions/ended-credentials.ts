@@ -7,7 +7,8 @@ import type { EndedCredential } from '../../../core/credentials/ended-credential
 import type { PrismaClient } from '../../../prisma/generated/client.ts';
 import { mapStream } from '../../shared/feeds/async-iteration.ts';
 import type { AuditLogFeed } from '../log/audit-log-feed.ts';
-import { headPosition, type StoredAuditEntry } from '../log/audit-log-store.ts';
+import type { StoredAuditEntry } from '../log/audit-log-store.ts';
+import { headPosition } from '../../shared/audit/head-position.ts';
 
 /**
  * The most entries between two events: even without ended credentials, followers learn the position, so that they need
@@ -56,16 +57,16 @@ export class EndedCredentials {
 
   /**
    * Streams every credential that ends after a position of the audit log, or from now on (null), in order. The first
-   * event comes at once and gives the position where the stream begins. A position beyond the end (from before a
-   * restore) counts as the end.
+   * event comes at once and gives the position where the stream begins. A position beyond the end (after the
+   * database was restored) counts as the end.
    */
   async follow(after: number | null): Promise<AsyncIterableIterator<EndedCredential>> {
     const end = await headPosition(this.prisma);
     const begin = Math.max(0, Math.min(after ?? end, end));
-    let told = begin;
+    let lastMarked = begin;
     const ended = mapStream(this.feed.subscribe(begin), (entry) => {
-      const event = endedBy(entry) ?? (entry.position - told >= MARK_EVERY ? upTo(entry.position) : undefined);
-      if (event !== undefined) told = event.position;
+      const event = endedBy(entry) ?? (entry.position - lastMarked >= MARK_EVERY ? upTo(entry.position) : undefined);
+      if (event !== undefined) lastMarked = event.position;
       return event;
     });
     let begun = false;

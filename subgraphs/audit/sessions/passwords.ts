@@ -27,7 +27,7 @@ export class Passwords {
   private constructor(
     limits: PasswordLimits,
     /** The hash of a password that nobody has, which is checked when there is no account. */
-    private readonly nobodys: string,
+    private readonly unusedHash: string,
   ) {
     const refusal = () =>
       new FleetFlagError('RATE_LIMITED', 'Too many passwords are being checked; try again in 1 s.', { retryAfter: 1 });
@@ -46,7 +46,9 @@ export class Passwords {
    * @throws RATE_LIMITED when too many computations are waiting
    */
   async matches(passwordHash: string | null, password: string): Promise<boolean> {
-    return this.#turns.run(async () => (await verify(passwordHash ?? this.nobodys, password)) && passwordHash !== null);
+    return this.#turns.run(
+      async () => (await verify(passwordHash ?? this.unusedHash, password)) && passwordHash !== null,
+    );
   }
 
   /**

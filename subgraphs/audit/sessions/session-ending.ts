@@ -5,13 +5,13 @@
  */
 import type { Logger } from 'pino';
 import { Poller } from '../../../core/async/poller.ts';
-import { unattended } from '../../../core/async/unattended.ts';
+import { unattended } from '../../../core/last-handler/unattended.ts';
 import { endedBy } from './ended-credentials.ts';
 import type { Sessions } from './sessions.ts';
 import type { AuditLogFeed } from '../log/audit-log-feed.ts';
 
 /** Milliseconds before the audit log is followed again after a failure. */
-const RETRY = 1_000;
+const RETRY_INTERVAL_MS = 1_000;
 
 /** Follows the audit log and ends sessions. */
 export class SessionEnding {
@@ -55,7 +55,7 @@ export class SessionEnding {
         'Cannot end the sessions of a changed account; trying again until they are ended',
       );
       await this.#stream?.return?.();
-      return RETRY;
+      return RETRY_INTERVAL_MS;
     }
   }
 }

@@ -1,12 +1,12 @@
 import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/globals';
 import { SESSION_SECONDS, sessionKey } from '../../../core/credentials/session.ts';
 import { createInProcessStore } from '../../shared/stores/key-value-store.ts';
-import { ANONYMOUS, identityOf, refusal, user, type Answer } from '../../shared/testing/asking.ts';
+import { ANONYMOUS, identityOf, refusal, user, type DataOrErrors } from '../../shared/testing/asking.ts';
 import { eventually } from '../../../core/testing/eventually.ts';
 import { Accounts } from '../accounts/accounts.ts';
 import { Passwords } from './passwords.ts';
 import { Sessions } from './sessions.ts';
-import { AuditUnderTest, PASSWORD, type Person } from '../testing/audit-under-test.ts';
+import { AuditUnderTest, PASSWORD, type TestPerson } from '../testing/audit-under-test.ts';
 import { endNoPlans } from '../../shared/testing/no-plans.ts';
 
 const LOGOUT = 'mutation { logout }';
@@ -147,7 +147,7 @@ describe("changing one's password", () => {
   });
 });
 
-const endings: [string, (person: Person) => Promise<Answer>][] = [
+const endings: [string, (person: TestPerson) => Promise<DataOrErrors>][] = [
   ['deactivated', ({ id }) => audit.ask(user('ADMIN'), UPDATE, { id, input: { isActive: false } })],
   ['given another role', ({ id }) => audit.ask(user('ADMIN'), UPDATE, { id, input: { role: 'SAFETY' } })],
   [
@@ -170,7 +170,7 @@ describe.each(endings)('an account that is %s', (_how, end) => {
     ['its session is in the index and is not kept yet', 'set'],
   ])('while a sign-in is under way, when %s, has no session left', async (_when, call) => {
     const person = await audit.account();
-    let ended: Promise<Answer> | undefined;
+    let ended: Promise<DataOrErrors> | undefined;
     audit.before = async (name, key) => {
       if (ended !== undefined || name !== call || !/^(user-sessions|session):/.test(key)) return;
       await (ended = end(person));
@@ -183,7 +183,7 @@ describe.each(endings)('an account that is %s', (_how, end) => {
   test('while a sign-in has its session and is not recorded, has no session left', async () => {
     const person = await audit.account();
     // Another transaction holds the row's lock until both wait for it, in whichever order.
-    let answers: Promise<Answer<unknown>[]> = Promise.resolve([]);
+    let answers: Promise<DataOrErrors<unknown>[]> = Promise.resolve([]);
     await audit.prisma.$transaction(async (tx) => {
       await tx.$executeRaw`SELECT 1 FROM users WHERE id = ${person.id}::uuid FOR UPDATE`;
       answers = Promise.all([audit.login(person.email), end(person)]);
@@ -202,7 +202,7 @@ describe.each(endings)('an account that is %s', (_how, end) => {
   test('while a sign-in begins after its sessions were ended and before that is committed, has no session left', async () => {
     const person = await audit.account();
     const { token } = await audit.session(person.email);
-    let login: Promise<Answer<unknown>> | undefined;
+    let login: Promise<DataOrErrors<unknown>> | undefined;
     audit.before = async (name) => {
       // After the last call of the ending: the removal from the index.
       if (name !== 'removeMember' || login !== undefined) return;
@@ -211,7 +211,7 @@ describe.each(endings)('an account that is %s', (_how, end) => {
     };
     expect((await end(person)).errors).toEqual([]);
     expect(login).toBeDefined();
-    expect(refusal((await login) as Answer)).toEqual({ code: 'UNAUTHENTICATED' });
+    expect(refusal((await login) as DataOrErrors)).toEqual({ code: 'UNAUTHENTICATED' });
     expect(await audit.isOpen(token)).toBe(false);
     expect(await audit.openSessions()).toEqual([]);
   });

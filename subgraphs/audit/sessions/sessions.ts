@@ -39,7 +39,7 @@ export class Sessions {
     const key = sessionKey(token);
     const record: SessionRecord = { userId: id, role, expiresAt: expiresAt.toISOString() };
     await this.#forgetExpired(id, at);
-    // The index first: a session that is missing in it could not be ended with the others.
+    // The index is written first: a session that is missing in it could not be ended with the others.
     await this.store.addMember(indexOf(id), `${at.toISOString()} ${key}`, SESSION_SECONDS);
     await this.store.set(key, JSON.stringify(record), SESSION_SECONDS);
     return { token, key, expiresAt };

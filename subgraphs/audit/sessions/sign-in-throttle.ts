@@ -8,7 +8,7 @@ import { FleetFlagError } from '../../../core/errors.ts';
 import type { RateLimiter } from '../../../core/access/rate-limiter.ts';
 import type { KeyValueStore } from '../../shared/stores/key-value-store.ts';
 
-/** The limits; windows are in docs/guides/accounts.md. */
+/** The most failures within a window, and what counts as a known address. */
 export const SIGN_IN_LIMITS = {
   /** Failures on one account, from all unknown addresses together (those from which it has not signed in). */
   account: 10,
@@ -63,7 +63,7 @@ export class SignInThrottle {
     const ofAddress: Counter | null =
       isKnown || place === null ? null : [`sign-in:address:${digest(place)}`, SIGN_IN_LIMITS.address];
 
-    // The address first: one that has used up its limit must not use up the account's as well.
+    // The address is counted first: one that has used up its limit must not use up the account's as well.
     if (ofAddress !== null) await this.#count(ofAddress);
     await this.#count(ofAccount);
     // Frees only this attempt and not the address's count: otherwise a sign-in to one's own account would reset the

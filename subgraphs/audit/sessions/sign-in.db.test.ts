@@ -1,5 +1,6 @@
 import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/globals';
-import type { Role } from '../../../core/access/caller.ts';
+import type { Caller, Role } from '../../../core/access/caller.ts';
+import { permissionsOf } from '../../../core/access/permissions.ts';
 import { SESSION_SECONDS, isSessionToken, sessionKey } from '../../../core/credentials/session.ts';
 import { ANONYMOUS, identityOf, refusal, user } from '../../shared/testing/asking.ts';
 import { ensureAdministrator } from '../accounts/administrator.ts';
@@ -171,7 +172,7 @@ describe('guessing passwords', () => {
     }
   });
 
-  test('that is refused costs no computation: a crowd of guesses stops nobody from signing in', async () => {
+  test('that is refused costs no computation: many guesses at once keep no user from signing in', async () => {
     await account('ivo@example.com');
     await failed(10, 'victim@example.com', () => audit.newAddress());
     const [answers, { errors }] = await Promise.all([
@@ -295,4 +296,22 @@ test('me gives the calling user', async () => {
     me: { ...nothing, kind: 'VEHICLE', vin: vehicle.vin, environment: 'STAGING' },
   });
   expect(refusal(await audit.ask(ANONYMOUS, query))).toEqual({ code: 'UNAUTHENTICATED' });
+});
+
+test('me says what the caller may do: users by role, API keys and vehicles', async () => {
+  const permissions = async (caller: Caller) =>
+    (await audit.ask<{ me: { permissions: string[] } }>(caller, '{ me { permissions } }')).data.me.permissions;
+  const key = { kind: 'apiKey', apiKeyId: null, rateLimitPerMin: null } as const;
+  const vehicle = { kind: 'vehicle', vin: 'KMH00000000000001', environment: 'staging' } as const;
+  const callers = [
+    ...(['READ', 'WRITE', 'SAFETY', 'ADMIN'] as const).map((role) => user(role)),
+    ...(['READ', 'WRITE', 'ADMIN'] as const).map((role) => ({ ...key, role })),
+    vehicle,
+  ];
+  for (const caller of callers) expect(await permissions(caller)).toEqual(permissionsOf(caller));
+  expect(await permissions(user('SAFETY'))).toEqual(expect.arrayContaining(['Query.me', 'Mutation.killSwitch']));
+  expect(await permissions(user('SAFETY'))).not.toContain('Mutation.createFlag');
+  expect(await permissions({ ...key, role: 'ADMIN' })).not.toContain('Mutation.createApiKey');
+  expect(await permissions(vehicle)).toContain('Mutation.agentHeartbeat');
+  expect(await permissions(vehicle)).not.toContain('Query.flags');
 });

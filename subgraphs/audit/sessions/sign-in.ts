@@ -22,11 +22,12 @@ type Account = { readonly user: User; readonly passwordHash: string };
 const credentialsEnded = () => new FleetFlagError('UNAUTHENTICATED', 'The credentials are not valid.');
 
 /**
- * Takes the attempt back when the password could not be checked: a full queue or an unreachable database is no guess.
+ * Runs a check of a password. Takes the attempt back where it throws: a full queue or an unreachable database is no
+ * guess.
  */
-async function counted<T>(attempt: SignInAttempt, look: () => Promise<T>): Promise<T> {
+async function counted<T>(attempt: SignInAttempt, check: () => Promise<T>): Promise<T> {
   try {
-    return await look();
+    return await check();
   } catch (error) {
     await attempt.takeBack();
     throw error;
@@ -58,8 +59,8 @@ export class SignInService {
     if (account === null || !account.user.isActive) return this.#refuseLogin(identity, email);
 
     const at = new Date();
-    // Begun before the transaction, so that no sign-in is recorded without a session. Nobody has the token before the
-    // commit.
+    // The session begins before the transaction, so that no sign-in is recorded without one. The caller gets the token
+    // only after the commit.
     const session = await this.sessions.begin(account.user, at);
     if (!(await this.#recordSignIn(identity, account, session, at))) return this.#refuseLogin(identity, email);
     await attempt.succeeded();
@@ -79,8 +80,7 @@ export class SignInService {
     const { userId, sessionKey } = caller;
     if (!(await this.sessions.exists(sessionKey))) throw credentialsEnded();
     await this.prisma.$transaction(async (tx) => {
-      // Recorded first: gateways close the session's sockets when they read the audit log, so none may end without its
-      // row.
+      // The row comes first: gateways close the session's sockets when they read it, so no session may end without it.
       await appendAudit(tx, identity, { action: 'SIGN_OUT', after: { session: sessionKey } });
       await this.sessions.end(userId, sessionKey);
     });

@@ -6,11 +6,20 @@ import { sessionKey } from '../../../core/credentials/session.ts';
 import { createInProcessBus } from '../../shared/feeds/bus.ts';
 import { createInProcessStore, type KeyValueStore } from '../../shared/stores/key-value-store.ts';
 import { createInProcessRateLimiter } from '../../shared/stores/rate-limiter.ts';
-import { ANONYMOUS, asking, identityOf, silent, user, type Answer, type Ask } from '../../shared/testing/asking.ts';
+import {
+  ANONYMOUS,
+  asking,
+  identityOf,
+  silent,
+  user,
+  type DataOrErrors,
+  type Ask,
+} from '../../shared/testing/asking.ts';
 import { createTestDatabase, type TestDatabase } from '../../shared/testing/test-database.ts';
 import { hashPassword } from '../sessions/passwords.ts';
 import { startAudit } from '../subgraph.ts';
 import { endNoPlans } from '../../shared/testing/no-plans.ts';
+import { testWebhookSettings } from '../../shared/testing/webhook-settings.ts';
 
 /** The password of every account. */
 export const PASSWORD = 'correct horse battery staple';
@@ -24,7 +33,7 @@ export type LoggedIn = {
 };
 
 /** A person with an account. */
-export type Person = { readonly id: string; readonly email: string };
+export type TestPerson = { readonly id: string; readonly email: string };
 
 /** A running audit subgraph. */
 export class AuditUnderTest {
@@ -50,6 +59,7 @@ export class AuditUnderTest {
   static async start(): Promise<AuditUnderTest> {
     const audit = new AuditUnderTest(await createTestDatabase(), await hashPassword(PASSWORD));
     const started = await startAudit({
+      webhooks: testWebhookSettings,
       endPlans: endNoPlans,
       prisma: audit.prisma,
       sessions: audit.store,
@@ -104,7 +114,11 @@ export class AuditUnderTest {
   }
 
   /** Signs in and gives the whole answer. */
-  login(email: string, password = PASSWORD, ipAddress: string | null = this.newAddress()): Promise<Answer<LoggedIn>> {
+  login(
+    email: string,
+    password = PASSWORD,
+    ipAddress: string | null = this.newAddress(),
+  ): Promise<DataOrErrors<LoggedIn>> {
     return this.ask<LoggedIn>(identityOf(ANONYMOUS, { ipAddress }), LOGIN, { email, password });
   }
 

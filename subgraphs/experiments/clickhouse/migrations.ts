@@ -1,13 +1,14 @@
 /**
  * The metrics store's tables as ordered migrations. ClickHouse has neither locks nor transactions across tables, so
- * each statement can be repeated (`IF NOT EXISTS`): several processes may apply the same one at once, and the next one
- * finishes what was interrupted.
+ * each statement can be repeated (`IF NOT EXISTS`, or a condition): several processes may apply the same one at once,
+ * and the next one finishes what was interrupted.
  */
 import { createHash } from 'node:crypto';
 import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import type { ClickHouseClient } from '@clickhouse/client';
+import { is, readRows, type Shape } from '../../../core/json/shape.ts';
+import type { ClickHouseClient, ClickHouseSettings } from '@clickhouse/client';
 
 /** The state of a store compared with this checkout's migrations. Names are those of the folders, oldest first. */
 export interface MetricsMigrationStatus {
@@ -22,7 +23,7 @@ export interface MetricsMigrationStatus {
 /** The folder of this checkout's migrations. */
 export const METRICS_MIGRATIONS_FOLDER = fileURLToPath(new URL('migrations', import.meta.url));
 
-/** An append-only table of events, in order; the newest row of a name tells whether it is applied. */
+/** An append-only table of events, in order; the newest row of a name says whether it is applied. */
 const LOG = `CREATE TABLE IF NOT EXISTS applied_migrations
 (
     name     String,
@@ -97,14 +98,36 @@ export async function rollBackMetricsMigrations(
   return newest;
 }
 
+/** The condition of a statement: a comment in the line before it, with a query that gives a row where it is to run. */
+const CONDITION = /^\s*-- only if: (.*)$/m;
+
+/** Keeps a connection alive while a statement copies a table: the client gives up on one that is silent for 30 s. */
+const PROGRESS: ClickHouseSettings = { send_progress_in_http_headers: 1, http_headers_progress_interval_ms: '20000' };
+
 /**
  * Runs a script statement by statement, because ClickHouse takes one a request. A `;` ends a statement only at the end
- * of a line.
+ * of a line. What `IF EXISTS` cannot say is said by a line `-- only if: SELECT …` before the statement.
  */
 async function run(client: ClickHouseClient, script: string): Promise<void> {
   for (const query of script.split(/;\s*$/m)) {
-    if (query.replace(/^\s*--.*$/gm, '').trim() !== '') await client.command({ query });
+    if (query.replace(/^\s*--.*$/gm, '').trim() !== '') await runStatement(client, query);
   }
+}
+
+async function runStatement(client: ClickHouseClient, query: string): Promise<void> {
+  const condition = CONDITION.exec(query)?.[1];
+  const due = async () => condition === undefined || (await countRows(client, condition)) > 0;
+  if (!(await due())) return;
+  try {
+    await client.command({ query, clickhouse_settings: PROGRESS });
+  } catch (error) {
+    // Another process has done it in the meantime.
+    if (condition === undefined || (await due())) throw error;
+  }
+}
+
+async function countRows(client: ClickHouseClient, query: string): Promise<number> {
+  return (await (await client.query({ query, format: 'JSONEachRow' })).json()).length;
 }
 
 async function record(client: ClickHouseClient, name: string, checksum: string): Promise<void> {
@@ -119,12 +142,15 @@ async function record(client: ClickHouseClient, name: string, checksum: string):
 
 /** Reads the checksums of the applied migrations by name, oldest name first. */
 async function appliedChecksums(client: ClickHouseClient): Promise<Map<string, string>> {
-  const rows = async <T>(query: string) => (await client.query({ query, format: 'JSONEachRow' })).json<T>();
-  const [{ found } = { found: 0 }] = await rows<{ found: number }>(
+  const rows = async <const S extends Shape>(columns: S, query: string) =>
+    readRows(columns, await (await client.query({ query, format: 'JSONEachRow' })).json(), 'A row of ClickHouse');
+  const [{ found } = { found: 0 }] = await rows(
+    { found: is.number },
     "SELECT toUInt8(count()) AS found FROM system.tables WHERE database = currentDatabase() AND name = 'applied_migrations'",
   );
   if (found === 0) return new Map();
-  const applied = await rows<{ name: string; last: string }>(
+  const applied = await rows(
+    { name: is.string, last: is.string },
     "SELECT name, argMax(checksum, at) AS last FROM applied_migrations GROUP BY name HAVING last != '' ORDER BY name",
   );
   return new Map(applied.map(({ name, last }) => [name, last]));

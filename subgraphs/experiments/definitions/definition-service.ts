@@ -6,10 +6,10 @@ import type { PrismaClient } from '../../../prisma/generated/client.ts';
 import { appendAudit } from '../../shared/audit/audit-log.ts';
 import type { MetricDefinitionInput } from '../generated/resolvers.ts';
 import { countDefinitions, findDefinition, findDefinitions, saveDefinition } from './definition-store.ts';
-import { definitionContent, readDefinition, type MetricDefinition } from './metric-definition.ts';
+import { definitionContent, readMetricDefinition, type MetricDefinition } from './metric-definition.ts';
 
 /** The most declared metrics: they are listed in one answer. */
-export const MAX_DEFINITIONS = 1_000;
+const MAX_DEFINITIONS = 1_000;
 
 /** Declares and lists metrics. */
 export class DefinitionService {
@@ -27,7 +27,7 @@ export class DefinitionService {
    * @throws BAD_USER_INPUT at `input.…` for the first fault; LIMIT_EXCEEDED for more than 1,000 metrics
    */
   define(identity: CallerIdentity, input: MetricDefinitionInput): Promise<MetricDefinition> {
-    const definition = readDefinition(input);
+    const definition = readMetricDefinition(input);
     return this.prisma.$transaction(async (tx) => {
       const before = await findDefinition(tx, definition.key);
       if (isDeepStrictEqual(before, definition)) return definition;

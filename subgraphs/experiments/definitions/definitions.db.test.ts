@@ -27,7 +27,7 @@ const all = async () =>
   (await experiments.ask<{ metricDefinitions: object[] }>(user('READ'), `{ metricDefinitions { ${SHOWN} } }`)).data
     .metricDefinitions;
 
-test('a metric is declared, listed and declared anew, each with its audit row', async () => {
+test('a metric is declared, listed and declared again, each with its audit row', async () => {
   const nothing = { unit: null, minimum: null, maximum: null, better: null, cap: null, windowSeconds: null };
   const energy = { key: 'energy_kwh', kind: 'MEAN', unit: 'kWh', minimum: 0, maximum: 200, better: 'LOWER', cap: 90 };
   expect((await define({ ...energy, window: 'P1D' })).data.defineMetric).toEqual({ ...energy, windowSeconds: 86_400 });

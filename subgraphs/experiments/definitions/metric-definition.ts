@@ -1,16 +1,18 @@
-/** What is declared of a metric, before it is measured, and the checks of its input. Source: docs/guides/metrics.md. */
+/**
+ * The declaration of a metric, made before it is measured, and the checks of its input. Source: docs/guides/metrics.md.
+ */
 import { badInput } from '../../../core/errors.ts';
 import { checkNumber } from '../../../core/json/json-value.ts';
 import type { JsonObject } from '../../../core/model.ts';
-import { parseDuration } from '../../../core/rollouts/rollout-plan.ts';
+import { parseDuration } from '../../../core/validation/duration.ts';
 import type { GuardDirection } from '../../../core/rollouts/rollout-guard.ts';
 import { readLabel } from '../../../core/validation/text.ts';
-import { validateMetricName } from '../../../core/wire/metric.ts';
+import { validateMetricName } from '../../../core/wire/vehicle/metric.ts';
 import type { MetricDefinitionInput } from '../generated/resolvers.ts';
 
 /**
- * How a vehicle's measurements become one number: their mean, whether one of them was 1, or their sum. A share between
- * 0 and 1 is a mean.
+ * The way in which a vehicle's measurements become one number: their mean, whether one of them was 1, or their sum. A
+ * share between 0 and 1 is a mean.
  */
 export const METRIC_KINDS = ['mean', 'proportion', 'count'] as const;
 export type MetricKind = (typeof METRIC_KINDS)[number];
@@ -75,7 +77,7 @@ function readRange({ kind, minimum, maximum, cap }: MetricDefinition): Pick<Metr
  *
  * @throws BAD_USER_INPUT at `input.…` for the first fault
  */
-export function readDefinition(input: MetricDefinitionInput): MetricDefinition {
+export function readMetricDefinition(input: MetricDefinitionInput): MetricDefinition {
   const { kind } = input;
   const draft: MetricDefinition = {
     key: validateMetricName(input.key, 'input.key'),

@@ -4,7 +4,8 @@ import type { CallerIdentity } from '../../../core/access/caller.ts';
 import { validateFlagKey } from '../../../core/validation/validate-flag.ts';
 import type { PrismaClient } from '../../../prisma/generated/client.ts';
 import { appendAudit } from '../../shared/audit/audit-log.ts';
-import type { Page } from '../../../core/wire/pagination.ts';
+import type { LaggingReads } from '../../shared/postgres/replica-reads.ts';
+import type { Page } from '../../../core/wire/api/pagination.ts';
 import type { CreateExperimentInput, ExperimentFilter } from '../generated/resolvers.ts';
 import { experimentContent, readPlan, type Experiment } from './experiment.ts';
 import { findFlagId } from './flag-ids.ts';
@@ -28,7 +29,11 @@ export interface ExperimentPage {
 
 /** Finds and creates experiments. */
 export class ExperimentService {
-  constructor(private readonly prisma: PrismaClient) {}
+  /** @param lagging the reads that may lag behind the primary; by default they read at it */
+  constructor(
+    private readonly prisma: PrismaClient,
+    private readonly lagging: LaggingReads = { read: (work) => work(prisma) },
+  ) {}
 
   /** Gives experiments by id; unknown ids are left out. */
   byIds(ids: readonly string[]): Promise<Experiment[]> {
@@ -50,14 +55,18 @@ export class ExperimentService {
    * BAD_USER_INPUT for a text that cannot be a key.
    */
   async search(filter: ExperimentFilter, page: Page): Promise<ExperimentPage> {
-    let search: ExperimentSearch = { status: filter.status };
-    if (typeof filter.flagKey === 'string') {
-      const flag = await findFlagId(this.prisma, validateFlagKey(filter.flagKey, 'filter.flagKey'));
-      if (flag === null) return { experiments: [], more: false, totalCount: async () => 0 };
-      search = { ...search, flagId: flag.id };
-    }
-    const found = await searchExperiments(this.prisma, search, page);
-    return { ...found, totalCount: () => countExperiments(this.prisma, search) };
+    const { status, flagKey } = filter;
+    const key = typeof flagKey === 'string' ? validateFlagKey(flagKey, 'filter.flagKey') : null;
+    return this.lagging.read(async (db) => {
+      let search: ExperimentSearch = { status };
+      if (key !== null) {
+        const flag = await findFlagId(db, key);
+        if (flag === null) return { experiments: [], more: false, totalCount: async () => 0 };
+        search = { ...search, flagId: flag.id };
+      }
+      const found = await searchExperiments(db, search, page);
+      return { ...found, totalCount: () => this.lagging.read((place) => countExperiments(place, search)) };
+    });
   }
 
   /**

@@ -2,18 +2,21 @@
 import type { Prisma } from '../../../prisma/generated/client.ts';
 import { newestFirst, onwards } from '../../shared/subgraph/page-query.ts';
 import type { Reader, Transaction } from '../../shared/postgres/transaction.ts';
-import { pageOf, type Page } from '../../../core/wire/pagination.ts';
+import { pageOf, type Page } from '../../../core/wire/api/pagination.ts';
 import {
   EXPERIMENT_STATUSES,
-  decisivePValue,
   type ComputedResults,
   type Experiment,
   type ExperimentPlan,
   type ExperimentStatus,
 } from './experiment.ts';
+import type { DrawEpoch } from '../settled/compared-vehicles.ts';
 import { VARIANTS, type Analysis, type Variant } from '../statistics/analyse.ts';
-import { jsonColumn, oneOf, oneOfOrNull } from '../../shared/postgres/column-values.ts';
+import type { FurtherResults } from './looks/further-looks.ts';
+import { furtherMetricsContent, storedFurtherMetrics } from './further-metrics.ts';
+import { jsonColumn, oneOf, oneOfOrNull, storedJson } from '../../shared/postgres/column-values.ts';
 import { isObject, parseJson } from '../../../core/json/json-value.ts';
+import { rowCount } from '../../shared/postgres/rows.ts';
 
 const NEWEST_FIRST = [
   { createdAt: 'desc' },
@@ -32,8 +35,10 @@ export interface Disturbance {
   readonly at: Date;
   /** The audit log's action. */
   readonly action: string;
-  /** Null when an API key made the change. */
+  /** The id of the person who made the change; null where an API key did. */
   readonly userId: string | null;
+  /** The flag that was changed, where the experiment's own requires or excludes it; null: the experiment's own. */
+  readonly flagId: string | null;
 }
 
 /** The columns of an experiment beside its plan. */
@@ -56,18 +61,43 @@ const MAX_IMPROVEMENT = 9_999.9999;
 const readStatus = oneOf('experiments.status', EXPERIMENT_STATUSES);
 const readWinner = oneOfOrNull('experiments.winner_variant', VARIANTS);
 
-/** Whether a value is what `resultColumns` writes; of the analysis, which nothing else writes, no more is looked at. */
-function isStoredResults(
-  stored: unknown,
-): stored is { analysis: Analysis; computedAt: string; forcedReason?: string | null } {
+interface StoredResults {
+  readonly further?: FurtherResults | null;
+  readonly analysis: Analysis;
+  readonly computedAt: string;
+  readonly countedUntil?: string | null;
+  readonly forcedReason?: string | null;
+}
+
+/**
+ * Checks whether a value has the form that `resultColumns` writes. The analysis is not checked further, because nothing
+ * else writes it.
+ */
+function isStoredResults(stored: unknown): stored is StoredResults {
   return isObject(stored) && isObject(stored['analysis']) && typeof stored['computedAt'] === 'string';
+}
+
+/**
+ * Gives an analysis that an earlier version has stored in the form of this version. In the old form `pValue` and
+ * `confidenceInterval` were those of Welch's test, in this one they are the sequential test's.
+ */
+function upgraded(analysis: Analysis): Analysis {
+  if (Object.hasOwn(analysis, 'fixedHorizonPValue') || analysis.decidedBy === 'fixed-horizon') return analysis;
+  const { sequentialPValue: pValue, sequentialConfidenceInterval: confidenceInterval } = analysis;
+  return { ...analysis, pValue, confidenceInterval, differenceInterval: null };
 }
 
 function readResults(stored: Prisma.JsonValue): ComputedResults | null {
   if (stored === null) return null;
-  if (!isStoredResults(stored)) throw new Error('experiments.results holds no results');
-  const { analysis, computedAt, forcedReason = null } = stored;
-  return { analysis, computedAt: new Date(computedAt), forcedReason };
+  if (!isStoredResults(stored)) throw new Error('experiments.results must contain "analysis" and "computedAt"');
+  const { analysis, further = null, computedAt, countedUntil = null, forcedReason = null } = stored;
+  return {
+    analysis: upgraded(analysis),
+    further,
+    computedAt: new Date(computedAt),
+    countedUntil: countedUntil === null ? null : new Date(countedUntil),
+    forcedReason,
+  };
 }
 
 function toExperiment(row: Prisma.ExperimentGetPayload<object>): Experiment {
@@ -82,6 +112,7 @@ function toExperiment(row: Prisma.ExperimentGetPayload<object>): Experiment {
     sampleSize: row.sampleSize,
     confidenceLevel: row.confidenceLevel.toNumber(),
     primaryMetric: row.primaryMetric,
+    ...storedFurtherMetrics(storedJson(row.secondaryMetrics), storedJson(row.guardrails)),
     treatmentShare: row.treatmentShare?.toNumber() ?? null,
     winnerVariant: readWinner(row.winnerVariant),
     results: readResults(row.results),
@@ -96,9 +127,11 @@ const where = ({ flagId, status }: ExperimentSearch): Prisma.ExperimentWhereInpu
   ...(status && { status }),
 });
 
+const planColumns = (plan: ExperimentPlan) => ({ ...plan, ...furtherMetricsContent(plan) });
+
 /** Inserts an experiment as a draft. */
 export async function insertDraft(tx: Transaction, flagId: string, plan: ExperimentPlan): Promise<Experiment> {
-  return toExperiment(await tx.experiment.create({ data: { ...plan, flagId, status: 'draft' } }));
+  return toExperiment(await tx.experiment.create({ data: { ...planColumns(plan), flagId, status: 'draft' } }));
 }
 
 /**
@@ -108,7 +141,7 @@ export async function insertDraft(tx: Transaction, flagId: string, plan: Experim
 export async function lockExperiment(tx: Transaction, id: string): Promise<Experiment | null> {
   // The experiment is not locked FOR UPDATE: a change of the flag, which holds the flag's lock, must be able to
   // reference it.
-  await tx.$queryRaw`
+  await rowCount(tx)`
     SELECT e.id FROM experiments e JOIN flags f ON f.id = e.flag_id WHERE e.id = ${id}::uuid FOR UPDATE OF f FOR NO KEY UPDATE OF e`;
   const row = await tx.experiment.findUnique({ where: { id } });
   return row === null ? null : toExperiment(row);
@@ -116,7 +149,7 @@ export async function lockExperiment(tx: Transaction, id: string): Promise<Exper
 
 /** Writes the plan of a draft. */
 export async function savePlan(tx: Transaction, id: string, plan: ExperimentPlan): Promise<Experiment> {
-  return toExperiment(await tx.experiment.update({ where: { id }, data: plan }));
+  return toExperiment(await tx.experiment.update({ where: { id }, data: planColumns(plan) }));
 }
 
 /** Writes an experiment's status and results. */
@@ -131,8 +164,7 @@ export async function saveProgress(
 }
 
 function resultColumns({ analysis, ...rest }: ComputedResults): Prisma.ExperimentUpdateInput {
-  const { improvementPercent } = analysis;
-  const pValue = decisivePValue(analysis);
+  const { improvementPercent, pValue } = analysis;
   return {
     pValue: pValue === null ? null : Math.max(LEAST_P_VALUE, pValue).toFixed(P_VALUE_DECIMALS),
     improvementPercent:
@@ -175,11 +207,24 @@ export function countExperiments(db: Reader, search: ExperimentSearch): Promise<
   return db.experiment.count({ where: where(search) });
 }
 
+/** Finds the draws of vehicles that changes of the flag left while an experiment ran, oldest first. */
+export async function findDraws(db: Reader, experimentId: string): Promise<DrawEpoch[]> {
+  const rows = await db.experimentDisturbance.findMany({
+    where: { experimentId },
+    orderBy: [{ createdAt: 'asc' }, { id: 'asc' }],
+  });
+  return rows.flatMap(({ salt, threshold, createdAt }) =>
+    salt === null || threshold === null ? [] : [{ salt, threshold, since: createdAt }],
+  );
+}
+
 /** Finds the disturbances of some experiments, oldest first. The flags subgraph writes them. */
 export async function findDisturbances(db: Reader, experimentIds: readonly string[]): Promise<Disturbance[]> {
   const rows = await db.experimentDisturbance.findMany({
     where: { experimentId: { in: [...experimentIds] } },
     orderBy: [{ createdAt: 'asc' }, { id: 'asc' }],
   });
-  return rows.map(({ experimentId, action, userId, createdAt }) => ({ experimentId, action, userId, at: createdAt }));
+  return rows.map(({ experimentId, action, userId, flagId, createdAt }) => ({
+    ...{ experimentId, action, userId, flagId, at: createdAt },
+  }));
 }

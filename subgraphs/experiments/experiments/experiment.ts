@@ -1,10 +1,12 @@
 /** An experiment as the control plane stores it, and the checks of its input. */
 import { badInput } from '../../../core/errors.ts';
 import type { JsonObject } from '../../../core/model.ts';
-import { validateMetricName } from '../../../core/wire/metric.ts';
+import { validateMetricName } from '../../../core/wire/vehicle/metric.ts';
 import { readLine } from '../../../core/validation/text.ts';
 import { validateFlagDescription } from '../../../core/validation/validate-flag.ts';
 import type { CreateExperimentInput, UpdateExperimentInput } from '../generated/resolvers.ts';
+import type { FurtherResults } from './looks/further-looks.ts';
+import { furtherMetricsContent, readFurtherMetrics, type FurtherMetrics } from './further-metrics.ts';
 import type { Analysis, Variant } from '../statistics/analyse.ts';
 
 /** The lifecycle of an experiment; `completed` and `cancelled` are final. */
@@ -12,7 +14,7 @@ export const EXPERIMENT_STATUSES = ['draft', 'running', 'completed', 'cancelled'
 export type ExperimentStatus = (typeof EXPERIMENT_STATUSES)[number];
 
 /** The part of an experiment that people plan. */
-export interface ExperimentPlan {
+export interface ExperimentPlan extends FurtherMetrics {
   readonly name: string;
   readonly description: string | null;
   /** A draft's planned start; after the start, the actual one. */
@@ -20,7 +22,7 @@ export interface ExperimentPlan {
   readonly endDate: Date | null;
   /** The planned number of vehicles in each arm. */
   readonly sampleSize: number;
-  /** Between 0 and 1. */
+  /** The confidence of the tests, between 0 and 1. */
   readonly confidenceLevel: number;
   readonly primaryMetric: string;
 }
@@ -28,14 +30,13 @@ export interface ExperimentPlan {
 /** An analysis and the time when it was computed. */
 export interface ComputedResults {
   readonly analysis: Analysis;
+  /** The results of the further metrics; null in results of earlier versions. */
+  readonly further: FurtherResults | null;
   readonly computedAt: Date;
-  /** Why the test for the planned end decided before it; null where it did not. */
+  /** The time by which a vehicle must have settled to count; null in results of earlier versions. */
+  readonly countedUntil: Date | null;
+  /** The reason why the test for the planned end decided before it; null where it did not. */
   readonly forcedReason: string | null;
-}
-
-/** Gives the p-value of the test that decided. */
-export function decisivePValue({ decidedBy, pValue, sequentialPValue }: Analysis): number | null {
-  return decidedBy === 'sequential' ? sequentialPValue : pValue;
 }
 
 /** An experiment with its plan and its state. */
@@ -64,6 +65,7 @@ const MIN_SAMPLE = 2;
 export function readPlan(input: PlanInput): ExperimentPlan {
   const { startDate, endDate = null, sampleSize } = input;
   const confidenceLevel = input.confidenceLevel ?? DEFAULT_CONFIDENCE;
+  const primaryMetric = validateMetricName(input.primaryMetric, 'input.primaryMetric');
   const plan: ExperimentPlan = {
     name: readLine(input.name, 'input.name', { what: 'A name', max: 200 }),
     description: validateFlagDescription(input.description, 'input.description'),
@@ -71,7 +73,8 @@ export function readPlan(input: PlanInput): ExperimentPlan {
     endDate,
     sampleSize,
     confidenceLevel,
-    primaryMetric: validateMetricName(input.primaryMetric, 'input.primaryMetric'),
+    primaryMetric,
+    ...readFurtherMetrics(primaryMetric, input),
   };
   for (const [field, date] of [
     ['startDate', startDate],
@@ -96,19 +99,20 @@ export function readPlan(input: PlanInput): ExperimentPlan {
 }
 
 /**
- * Gives `plan` with the changes in `input`, validated as a whole; null clears a description or an end. Throws
+ * Gives `plan` with the changes in `input`, validated as a whole; null clears a description, an end or a list. Throws
  * BAD_USER_INPUT at `input.…` for the first fault.
  */
-export function editPlan(
-  { name, description, startDate, endDate, sampleSize, confidenceLevel, primaryMetric }: ExperimentPlan,
-  input: UpdateExperimentInput,
-): ExperimentPlan {
+export function editPlan(before: ExperimentPlan, input: UpdateExperimentInput): ExperimentPlan {
+  const { name, description, startDate, endDate, sampleSize, confidenceLevel, primaryMetric } = before;
+  const { secondaryMetrics, guardrails } = before;
   for (const field of ['name', 'startDate', 'sampleSize', 'confidenceLevel', 'primaryMetric'] as const) {
     if (input[field] === null)
       throw badInput(`input.${field}`, `${field} must not be null; omit it to keep the current value.`);
   }
   const given = Object.fromEntries(Object.entries(input).filter(([, value]) => value !== undefined));
-  return readPlan({ name, description, startDate, endDate, sampleSize, confidenceLevel, primaryMetric, ...given });
+  const further = { secondaryMetrics: [...secondaryMetrics], guardrails: [...guardrails] };
+  const kept = { name, description, startDate, endDate, sampleSize, confidenceLevel, primaryMetric, ...further };
+  return readPlan({ ...kept, ...given });
 }
 
 /** Gives an experiment as the audit log shows it. */
@@ -124,5 +128,6 @@ export function experimentContent(experiment: Experiment): JsonObject {
     sampleSize,
     confidenceLevel,
     primaryMetric,
+    ...furtherMetricsContent(experiment),
   };
 }

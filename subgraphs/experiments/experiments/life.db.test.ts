@@ -15,6 +15,8 @@ const metrics = {
       if (away) throw new Error('connect ECONNREFUSED');
       return { json: async () => [] };
     },
+    command: async () => undefined,
+    insert: async () => undefined,
   },
 } as unknown as MetricsStore;
 
@@ -107,6 +109,7 @@ describe('starting an experiment', () => {
   test.each<[string, readonly RuleUnderTest[], object]>([
     ['is archived', [HALF], { archivedAt: new Date() }],
     ['is not enabled', [HALF], { enabled: false }],
+    ['has a release under way', [HALF], { release: { id: randomUUID(), percentage: 1 } }],
     ['is killed', [HALF, { type: 'kill_switch', conditions: { force_disabled: true, reason: 'Smoke' } }], {}],
     ['has no rollout', [{ type: 'vehicle_target', conditions: { regions: ['EU'] } }], {}],
     ['has a rollout that is disabled', [{ ...HALF, enabled: false }], {}],
@@ -134,6 +137,36 @@ describe('starting an experiment', () => {
     expect(await experiments.statusOf(id)).toBe('draft');
     expect(await experiments.actions(flag)).toEqual(['CREATE_EXPERIMENT']);
   });
+
+  test.each<[string, readonly RuleUnderTest[], object]>([
+    ['is archived', [HALF], { archivedAt: new Date() }],
+    ['is not enabled', [HALF], { enabled: false }],
+    ['is held by its kill switch', [HALF, { type: 'kill_switch', conditions: { force_disabled: true } }], {}],
+    ['has no enabled rule', [{ ...HALF, enabled: false }], {}],
+  ])(
+    'is refused while a flag that is required through another %s, and starts when it is on',
+    async (why, rules, over) => {
+      const [base, between, flag] = [
+        await experiments.newFlag(rules),
+        await experiments.newFlag([HALF]),
+        await experiments.newFlag([HALF]),
+      ];
+      const requires = (key: string) => ({ requires: [{ flag: key }] });
+      await experiments.prisma.flag.update({ where: { id: between.id }, data: requires(base.key) });
+      await experiments.prisma.flag.update({ where: { id: flag.id }, data: requires(between.key) });
+      await experiments.prisma.flag.update({ where: { id: base.id }, data: over });
+      const id = await experiments.draft(flag);
+      const answer = await experiments.to('start', id);
+      expect(refusal(answer)).toEqual(NOT_NOW);
+      expect(answer.errors[0]?.message).toContain(`${base.key}, which ${why}`);
+      await experiments.prisma.rule.deleteMany({ where: { flagId: base.id } });
+      await experiments.prisma.rule.create({
+        data: { flagId: base.id, type: 'percentage_rollout', conditions: { rollout_percentage: 50 } },
+      });
+      await experiments.prisma.flag.update({ where: { id: base.id }, data: { archivedAt: null, enabled: true } });
+      expect((await experiments.to('start', id)).errors).toEqual([]);
+    },
+  );
 
   test('ignores disabled rules beside the rollout, rules of another variant, and a released kill switch', async () => {
     const picking = { type: 'vehicle_target', conditions: { regions: ['EU'] } };

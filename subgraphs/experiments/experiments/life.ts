@@ -5,17 +5,22 @@
  */
 import { isDeepStrictEqual } from 'node:util';
 import { FleetFlagError } from '../../../core/errors.ts';
+import { BUCKETS } from '../../../core/evaluation/bucket.ts';
 import type { CallerIdentity } from '../../../core/access/caller.ts';
 import type { PrismaClient } from '../../../prisma/generated/client.ts';
-import { firstPage } from '../../../core/wire/pagination.ts';
+import { firstPage } from '../../../core/wire/api/pagination.ts';
 import { appendAudit } from '../../shared/audit/audit-log.ts';
 import type { Transaction } from '../../shared/postgres/transaction.ts';
 import { violatesUnique } from '../../shared/postgres/unique-violation.ts';
-import { isUuid } from '../../../core/wire/pagination.ts';
+import { isUuid } from '../../../core/wire/api/pagination.ts';
 import type { UpdateExperimentInput } from '../generated/resolvers.ts';
-import { decisivePValue, editPlan, experimentContent, type Experiment, type ExperimentStatus } from './experiment.ts';
-import { readFlagSplit, treatmentShareOf } from './flag-split.ts';
-import { endOf, type ExperimentResults } from './results.ts';
+import { editPlan, experimentContent, type Experiment, type ExperimentStatus } from './experiment.ts';
+import { findDefinition } from '../definitions/definition-store.ts';
+import { beginFurtherMetrics } from './looks/further-looks.ts';
+import { beginState } from './looks/experiment-state.ts';
+import { checkPrerequisites, drawOf, readFlagSplit } from './flag-split.ts';
+import { winnerOf } from './reanalysis.ts';
+import { measurementsEnd, type ExperimentResults } from './results.ts';
 import { findExperiments, lockExperiment, savePlan, saveProgress, searchExperiments } from './experiment-store.ts';
 import { readOptionalReason, readReason } from '../../../core/validation/text.ts';
 
@@ -37,7 +42,7 @@ export class ExperimentLife {
   /**
    * Changes the plan of a draft. A change of nothing leaves no audit row.
    *
-   * @throws BAD_USER_INPUT at the dotted path of the first fault; CONFLICT when it is not a draft any more; NOT_FOUND
+   * @throws BAD_USER_INPUT at the dotted path of the first fault; CONFLICT when it is no longer a draft; NOT_FOUND
    */
   update(identity: CallerIdentity, id: string, input: UpdateExperimentInput): Promise<Experiment> {
     return this.#change(id, async (tx, before) => {
@@ -56,17 +61,20 @@ export class ExperimentLife {
   }
 
   /**
-   * Starts a draft now. Measurements count from this moment on, whatever start was planned. Stores the share of
-   * vehicles that the flag's rollout gives the treatment. Does not change the flag.
+   * Starts a draft now. Measurements count from this moment on, whatever start was planned. Stores the
+   * share of vehicles that get the treatment from the flag's rollout, the draw, and the declaration of the metric. Does
+   * not change the flag.
    *
-   * @throws CONFLICT when it is not a draft, its planned end is past, or its flag has no two arms or already has a
-   * running experiment; NOT_FOUND
+   * @throws CONFLICT when it is not a draft, its planned end is past, or its flag has no two arms, requires a flag that is
+   * off, or already has a running experiment; NOT_FOUND
    */
   async start(identity: CallerIdentity, id: string): Promise<Experiment> {
     const start = this.#change(id, async (tx, before) => {
       checkStatus(before, 'draft');
       const split = await readFlagSplit(tx, before.flagId);
-      const treatmentShare = treatmentShareOf(split);
+      const draw = drawOf(split);
+      await checkPrerequisites(tx, split);
+      const treatmentShare = draw.threshold / BUCKETS;
       const { experiments } = await searchExperiments(tx, { flagId: before.flagId, status: 'running' }, firstPage(1));
       const [running] = experiments;
       if (running !== undefined)
@@ -77,6 +85,9 @@ export class ExperimentLife {
       if (before.endDate !== null && before.endDate <= startDate)
         throw conflict('The planned end of the experiment has passed; change it first.');
       const after = await saveProgress(tx, id, { status: 'running', startDate, treatmentShare });
+      const further = [...before.secondaryMetrics, ...before.guardrails].map(({ metric }) => metric);
+      await beginFurtherMetrics(tx, id, further);
+      await beginState(tx, id, { ...draw, definition: await findDefinition(tx, before.primaryMetric) });
       await appendAudit(tx, identity, {
         action: 'START_EXPERIMENT',
         flagId: after.flagId,
@@ -98,7 +109,8 @@ export class ExperimentLife {
    * @param force whether the test for the planned end decides all the same; it needs a reason, which is kept with the
    * results
    * @param reason what the audit log says beside it
-   * @throws BAD_USER_INPUT at `reason`; CONFLICT when it is not running; NOT_FOUND; SERVICE_UNAVAILABLE when the metrics store does not answer
+   * @throws BAD_USER_INPUT at `reason`; CONFLICT when it is not running; NOT_FOUND; SERVICE_UNAVAILABLE when the
+   * metrics store does not answer
    */
   async complete(
     identity: CallerIdentity,
@@ -110,23 +122,23 @@ export class ExperimentLife {
     const [seen] = isUuid(id) ? await findExperiments(this.prisma, [id]) : [];
     if (seen === undefined) throw notFound();
     checkStatus(seen, 'running');
-    // Computed before the transaction, because a slow store must not hold a lock. A running experiment's plan cannot
+    // The results are computed before the transaction, because a slow store must not hold a lock. A running experiment's plan cannot
     // change meanwhile.
     const results = await this.results.compute(seen, forced === null ? 'complete' : { forced });
     return this.#change(id, async (tx, before) => {
       checkStatus(before, 'running');
       const { analysis, computedAt } = results;
-      const winnerVariant = analysis.sampleRatioMismatch.detected ? null : analysis.winner;
+      const winnerVariant = winnerOf(analysis);
       const after = await saveProgress(tx, id, {
         status: 'completed',
-        endDate: endOf(before, computedAt),
+        endDate: measurementsEnd(before, computedAt),
         winnerVariant,
         results,
       });
-      const { improvementPercent, sampleRatioMismatch, decidedBy } = analysis;
+      const { pValue, improvementPercent, sampleRatioMismatch, decidedBy } = analysis;
       const found = {
         winnerVariant,
-        pValue: decisivePValue(analysis),
+        pValue,
         improvementPercent,
         sampleRatioMismatch: sampleRatioMismatch.detected,
         decidedBy,

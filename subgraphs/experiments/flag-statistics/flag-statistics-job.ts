@@ -1,24 +1,29 @@
 /**
  * Copies evaluation statistics from the metrics store to `flags.total_evaluations`, `active_vehicles` and
- * `last_evaluation_at`. The columns belong to the flags subgraph; docs/decisions/reading-another-subgraphs-table.md
- * says why they are written from here.
+ * `last_evaluation_at`. The columns belong to the flags subgraph;
+ * docs/decisions/data/reading-another-subgraphs-table.md says why they are written from here.
  */
 import type { Logger } from 'pino';
-import { unattended } from '../../../core/async/unattended.ts';
+import { unattended } from '../../../core/last-handler/unattended.ts';
 import type { PrismaClient } from '../../../prisma/generated/client.ts';
 import type { Poller } from '../../../core/async/poller.ts';
 import { EvaluationCounts } from './evaluation-counts.ts';
 import type { MetricTables } from '../metrics/metric-store.ts';
 import { storePoller } from '../metrics/store-poller.ts';
+import { is } from '../../../core/json/shape.ts';
+import { rowsOf } from '../../shared/postgres/rows.ts';
 
 /** The least milliseconds between two refreshes. */
-const INTERVAL = 15_000;
-/** After a slow refresh the pause is this many times as long, so that the store has time for others. */
+const INTERVAL_MS = 15_000;
+/**
+ * The factor by which the pause after a slow refresh exceeds the time that the refresh took, so that the store has time
+ * for others.
+ */
 const REST = 10;
 /** The key of the advisory lock; any number that nothing else in the database uses. */
 const LOCK_KEY = 4_617_253_019;
 /** Milliseconds for reading the one store and writing the other. */
-const TIMEOUT = 30_000;
+const TIMEOUT_MS = 30_000;
 
 /** Refreshes the statistics periodically. Of all instances, one does so at a time. */
 export class FlagStatisticsJob {
@@ -29,7 +34,7 @@ export class FlagStatisticsJob {
     private readonly prisma: PrismaClient,
     tables: MetricTables,
     logger: Logger,
-    intervalMs = INTERVAL,
+    intervalMs = INTERVAL_MS,
   ) {
     this.#poller = storePoller({
       refresh: () => this.refresh(),
@@ -60,9 +65,9 @@ export class FlagStatisticsJob {
   async refresh(): Promise<number | null> {
     return this.prisma.$transaction(
       async (tx) => {
-        const [lock] = await tx.$queryRaw<{ free: boolean }[]>`SELECT pg_try_advisory_xact_lock(${LOCK_KEY}) AS free`;
+        const [lock] = await rowsOf(tx, { free: is.boolean })`SELECT pg_try_advisory_xact_lock(${LOCK_KEY}) AS free`;
         if (lock?.free !== true) return null;
-        const flags = await tx.$queryRaw<{ key: string }[]>`SELECT key FROM flags`;
+        const flags = await rowsOf(tx, { key: is.string })`SELECT key FROM flags`;
         const totals = await this.#counts.of(
           flags.map(({ key }) => key),
           Date.now(),
@@ -82,7 +87,7 @@ export class FlagStatisticsJob {
           UPDATE flags SET total_evaluations = evaluations::bigint, active_vehicles = vehicles, last_evaluation_at = last_at
           FROM changed WHERE flags.id = changed.id`;
       },
-      { timeout: TIMEOUT },
+      { timeout: TIMEOUT_MS },
     );
   }
 }

@@ -1,32 +1,27 @@
-/** One look at a guarded rollout's vehicles: fixes the metric's range when it can, and adds up the evidence. */
+/**
+ * One look of a guard, at the numbers of the rollout's vehicles: fixes the metric's range when it can, and adds up the
+ * evidence.
+ */
 import { mapArms } from '../statistics/moments.ts';
+import { countingOf, rangeOfComparison } from '../settled/calibrating.ts';
+import { binaryCalibration, UNDECLARED, type Calibration } from '../settled/calibration.ts';
+import { NOBODY, type ArmOfSettled, type Epoch, type SettledVehicles } from '../settled/settled-vehicles.ts';
 import {
-  binaryCalibration,
-  calibrate,
-  calibrateDeclared,
-  CAP_VEHICLES,
-  UNDECLARED,
-  type Calibration,
-} from '../settled/calibration.ts';
-import type { ArmOfSettled, Counting, Epoch, SettledVehicles } from '../settled/settled-vehicles.ts';
-import { afterLook, shareOf, withEpoch, type EpochEvidence, type GuardState } from './guard-evidence.ts';
+  afterLook,
+  shareOf,
+  withEpoch,
+  withRange,
+  type CapitalShare,
+  type EpochEvidence,
+  type GuardState,
+} from './guard-evidence.ts';
 import { betsOf, rangeOfBound, testsOf } from './guard-tests.ts';
 import type { Look } from './guard-verdict.ts';
 import type { WatchedRollout } from './guarded-rollouts.ts';
 
-const NOBODY: ArmOfSettled = {
-  counted: 0,
-  outOfRange: 0,
-  neverReported: 0,
-  otherVariant: 0,
-  mean: NaN,
-  variance: NaN,
-  logs: [],
-};
-
-/** Gives an epoch as the metrics store is asked about it. */
-function asked(watched: WatchedRollout, { salt, from, to, since }: EpochEvidence, state: GuardState): Epoch {
-  const { flagKey, guard, definition, now } = watched;
+/** Gives the epoch for which the metrics store is queried. */
+function queriedEpoch(watched: WatchedRollout, { salt, from, to, since }: EpochEvidence, state: GuardState): Epoch {
+  const { flagKey, guard, definition, now, measuredBy = null } = watched;
   const { kind, window } = state.calibration ?? definition ?? UNDECLARED;
   return {
     flagKey,
@@ -36,14 +31,17 @@ function asked(watched: WatchedRollout, { salt, from, to, since }: EpochEvidence
     to,
     since: new Date(since),
     now,
+    measuredBy,
     kind,
     window,
-    patience: guard.silence,
+    silenceMs: guard.silence,
     ownVariantOnly: guard.bound !== null,
   };
 }
 
-/** Gives the range of a guard with a bound, which needs no vehicles; null where a declaration leaves nothing to test. */
+/**
+ * Gives the range of a guard with a bound, which needs no vehicles; null where a declaration leaves nothing to test.
+ */
 function ofBound({ guard, definition }: WatchedRollout): Calibration | null {
   if (definition?.kind === 'proportion') return binaryCalibration(definition);
   const { kind, minimum, maximum, window, cap } = definition ?? UNDECLARED;
@@ -54,31 +52,6 @@ function ofBound({ guard, definition }: WatchedRollout): Calibration | null {
   const declared = definition !== null;
   return { kind, declared, minimum: least, maximum, window, range, source: 'declared', spent: [] };
 }
-
-/** Gives the range of a metric that is compared; null until there are vehicles enough to fix it. */
-async function ofComparison(
-  { definition }: WatchedRollout,
-  epoch: Epoch,
-  settled: SettledVehicles,
-): Promise<Calibration | null> {
-  const history = await settled.history(epoch);
-  const declared = calibrateDeclared(definition, history);
-  if (declared !== null) return declared;
-  if (history.vehicles >= CAP_VEHICLES) return calibrate(definition, history);
-  const first = await settled.first(epoch, CAP_VEHICLES);
-  // Of a metric that nobody declared and that is 0 or 1 so far, no vehicle need be spent.
-  if (definition === null && first.binary) return null;
-  return first.vehicles >= CAP_VEHICLES ? calibrate(definition, first) : null;
-}
-
-const countingOf = ({ kind, minimum, maximum, range, spent }: Calibration): Counting => ({
-  binary: kind === 'proportion',
-  minimum,
-  maximum,
-  low: range.low,
-  high: range.high,
-  spent,
-});
 
 /**
  * Looks at the vehicles of a guarded rollout.
@@ -95,22 +68,45 @@ export async function lookAt(watched: WatchedRollout, settled: SettledVehicles):
     const seen = { ...state, watchedSince: draw.watchedSince };
     return { state: seen, arms: { control: NOBODY, treatment: NOBODY }, heardAt: null };
   }
-  const epoch = asked(watched, open, state);
-  const fixed =
-    state.calibration ?? (guard.bound === null ? await ofComparison(watched, epoch, settled) : ofBound(watched));
-  // Until then, numbers that are all 0 or 1 are compared as such.
-  const calibration = fixed ?? binaryCalibration(definition);
-  const tests = testsOf(guard, calibration, shareOf(open));
-  const arms = await settled.sums(epoch, countingOf(calibration), betsOf(tests));
+  const epoch = queriedEpoch(watched, open, state);
+  const summed = async (range: Calibration | null) => {
+    // Until it is fixed, numbers that are all 0 or 1 are compared as such.
+    const calibration = range ?? binaryCalibration(definition);
+    const tests = testsOf(guard, calibration, shareOf(open));
+    return { range, tests, arms: await settled.sums(epoch, countingOf(calibration), betsOf(tests)) };
+  };
+  const before =
+    state.calibration ??
+    (guard.bound === null ? await rangeOfComparison(definition, epoch, settled) : ofBound(watched));
+  let seen = await summed(before);
+  if (before === null && guard.bound === null && definition === null && hasOther(seen.arms)) {
+    // The first vehicles may all have measured 0 or 1: then other numbers are out of range.
+    const fixed = await rangeOfComparison(definition, epoch, settled, false);
+    if (fixed !== null) seen = await summed(fixed);
+  }
+  const { range, tests, arms } = seen;
   const heardAt = await settled.heardAt(epoch);
-  const usable = isComparable(watched, fixed, arms) ? arms : mapArms(arms, uncounted);
+  const comparable = isComparable(watched, range, arms);
+  const usable = comparable ? arms : mapArms(arms, uncounted);
   const shown = (arm: keyof Look['arms']) => ({ ...usable[arm], outOfRange: arms[arm].outOfRange });
+  const share = shareOfCapital(watched, range, comparable);
   return {
-    state: afterLook({ ...state, calibration: fixed }, guard, tests, usable, draw.watchedSince),
-    // What was out of the range of a bound is shown: it says why nothing counts.
-    arms: fixed === null ? usable : { control: shown('control'), treatment: shown('treatment') },
+    state: afterLook(withRange(state, range), guard, tests, usable, draw.watchedSince, share),
+    // The numbers out of the range are shown even where nothing counts, because they say why.
+    arms: range === null ? usable : { control: shown('control'), treatment: shown('treatment') },
     heardAt,
   };
+}
+
+/** Gives how a look shares the capital: only a range that no vehicle of the rollout has chosen leaves one test. */
+function shareOfCapital(
+  { guard, definition }: WatchedRollout,
+  range: Calibration | null,
+  comparable: boolean,
+): CapitalShare {
+  const chosen = range === null ? definition === null : !range.declared && range.source !== 'history';
+  if (guard.bound !== null || !chosen) return 'all';
+  return range === null && comparable ? 'first' : 'second';
 }
 
 /**

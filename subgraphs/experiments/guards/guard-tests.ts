@@ -9,19 +9,19 @@ import type { Arms } from '../statistics/moments.ts';
 
 /** A limit that is tested. Where the sign of the control's mean is open, each sign has its own bets. */
 export interface LimitTest {
-  /** How much worse the treatment may be, in percent; null for a bound. */
+  /** The percentage by which the treatment may be worse; null for a bound. */
   readonly worsePercent: number | null;
   readonly mixtures: readonly Mixture[];
 }
 
 /** The limits that are tested beside the guard's own, to show by how much the treatment is worse at least. */
 const SHOWN_LIMITS: readonly number[] = [0, 10, 50, 100, 300];
-/** How far beyond a bound numbers may be, in distances of the bound from the end of the range. */
+/** The most by which numbers may lie beyond a bound, in distances of the bound from the end of the range. */
 const BOUND_REACH = 10;
 
 /**
- * What a guard's metric is cut to, where its limit is a bound. Cutting towards the bound makes it only safer, so only one
- * end has to be known: null where it is not.
+ * The range that a guard's metric is cut to, where its limit is a bound. Cutting towards the bound makes it only safer,
+ * so only one end has to be known: null where it is not.
  */
 export function rangeOfBound(
   { worse, bound }: RolloutGuard,

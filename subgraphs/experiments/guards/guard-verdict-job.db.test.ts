@@ -2,15 +2,18 @@ import { randomUUID } from 'node:crypto';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
 import { BUCKETS, bucketing } from '../../../core/evaluation/bucket.ts';
 import type { GuardFigures } from '../../../core/rollouts/rollout-guard.ts';
-import { EVALUATIONS_METRIC } from '../../../core/wire/metric.ts';
+import { eventually } from '../../../core/testing/eventually.ts';
+import { EVALUATIONS_METRIC } from '../../../core/wire/vehicle/metric.ts';
 import type { Prisma, PrismaClient } from '../../../prisma/generated/client.ts';
 import { silent } from '../../shared/testing/asking.ts';
 import { createTestMetricsStore, type TestMetricsStore } from '../../shared/testing/test-metrics-store.ts';
+import { ExposureRecorder } from '../exposures/exposure-recorder.ts';
 import { METRIC_COLUMNS } from '../metrics/metric-batch.ts';
 import { MetricTables } from '../metrics/metric-store.ts';
 import { storedSettledVehicles, type SettledVehicles } from '../settled/settled-vehicles.ts';
 import { ExperimentsUnderTest, type FlagUnderTest } from '../testing/experiments-under-test.ts';
 import type { GuardState } from './guard-evidence.ts';
+import { MAX_LOOKS } from './guard-history.ts';
 import { GuardVerdictJob } from './guard-verdict-job.ts';
 
 /** Metrics that are declared: whether charging failed, how long it took; and one that is not. */
@@ -29,7 +32,7 @@ let vehicles = 0;
 beforeAll(async () => {
   own = await createTestMetricsStore();
   tables = new MetricTables(own.store.client);
-  stored = storedSettledVehicles(own.store, tables);
+  stored = storedSettledVehicles(own.store, tables, new ExposureRecorder(own.store.client, tables));
   experiments = await ExperimentsUnderTest.start(own.store);
   ({ prisma } = experiments);
   await prisma.metricDefinition.createMany({
@@ -190,6 +193,70 @@ test('before any vehicle has reported, the verdict is to wait', async () => {
     watch: 2,
     verdict: 'waiting',
     figures: { controlVehicles: 0, treatmentVehicles: 0, pValue: null, lastMeasurementAt: null },
+  });
+});
+
+/** Asks for what the guard of a rollout has seen, as a gateway does. */
+async function history({
+  rolloutId,
+}: Guarded): Promise<{ verdict: string; at: string; treatmentMean: number | null }[]> {
+  const { data, errors } = await experiments.ask<{ _entities: [{ guardHistory: never[] }] }>(
+    experiments.writer,
+    `query ($rollout: _Any!) { _entities(representations: [$rollout]) { ... on Rollout {
+      guardHistory { at verdict controlVehicles treatmentVehicles controlMean treatmentMean worsePercent worsePercentAtLeast } } } }`,
+    { rollout: { __typename: 'Rollout', id: rolloutId } },
+  );
+  expect(errors).toEqual([]);
+  return data._entities[0].guardHistory;
+}
+
+describe('what a guard has seen', () => {
+  test('is kept where it says something new, with the numbers of that time', async () => {
+    const rollout = await guarded();
+    await job().refresh();
+    await measured(rollout, good(rollout));
+    await job().refresh();
+    // The same again, a moment later.
+    await job().refresh();
+    await measured(rollout, bad(rollout));
+    await job().refresh();
+    expect(await history(rollout)).toEqual([
+      {
+        at: expect.any(String),
+        verdict: 'WAITING',
+        controlVehicles: 0,
+        treatmentVehicles: 0,
+        controlMean: null,
+        treatmentMean: null,
+        worsePercent: null,
+        worsePercentAtLeast: null,
+      },
+      expect.objectContaining({ verdict: 'HOLDING', controlVehicles: 10, treatmentVehicles: 10, treatmentMean: 0 }),
+      expect.objectContaining({ verdict: 'CROSSED', controlVehicles: 20, treatmentVehicles: 20, treatmentMean: 0.5 }),
+    ]);
+    expect(await history(await guarded())).toEqual([]);
+  });
+
+  test('is thinned to half where it has become long, and keeps its beginning and its newest look', async () => {
+    const rollout = await guarded();
+    const { rolloutId } = rollout;
+    await prisma.rolloutLook.createMany({
+      data: Array.from({ length: MAX_LOOKS }, (_, minute) => ({
+        rolloutId,
+        at: new Date(Date.now() - (MAX_LOOKS + 1 - minute) * MINUTE),
+        watch: 2,
+        verdict: 'waiting',
+        controlVehicles: minute,
+        treatmentVehicles: minute,
+      })),
+    });
+    const [first] = await history(rollout);
+    await job().refresh();
+    const looks = await history(rollout);
+    expect(looks).toHaveLength(MAX_LOOKS / 2 + 1);
+    expect(looks[0]).toEqual(first);
+    expect(looks.at(-1)).toMatchObject({ verdict: 'WAITING', treatmentMean: null });
+    expect(looks.map(({ at }) => at)).toEqual(looks.map(({ at }) => at).sort());
   });
 });
 
@@ -402,6 +469,34 @@ describe('a mean', () => {
     await job().refresh();
     expect(await verdict(rollout)).toMatchObject({ verdict: 'crossed' });
   });
+
+  test('that nobody declared takes other numbers as out of range where the first 200 vehicles were 0 or 1', async () => {
+    const rollout = await guarded({ metric: UNDECLARED });
+    const kwh = (minutesAgo: number) => ({ metric: UNDECLARED, minutesAgo });
+    await measured(rollout, [
+      ...arm(rollout, 'control', times(100, 0), kwh(5)),
+      ...arm(rollout, 'treatment', [...times(98, 0), 1, 1], kwh(5)),
+    ]);
+    await job().refresh();
+    const first = await stateOf(rollout);
+    expect([first.calibration, first.provisional?.length]).toEqual([null, 6]);
+    // The comparison begins again with half of the capital, and what the first half has come to stays.
+    await measured(rollout, [
+      ...arm(rollout, 'control', times(10, 0), kwh(4)),
+      ...arm(rollout, 'treatment', [...times(9, 0), 7], kwh(4)),
+    ]);
+    await job().refresh();
+    expect(await verdict(rollout)).toMatchObject({
+      verdict: 'holding',
+      figures: { controlVehicles: 10, treatmentVehicles: 9, outOfRange: { control: 0, treatment: 1 } },
+    });
+    const second = await stateOf(rollout);
+    expect(second.calibration).toMatchObject({ kind: 'proportion', source: 'first-vehicles' });
+    expect(second.provisional).toEqual(first.provisional);
+    await measured(rollout, arm(rollout, 'treatment', times(20, 7), kwh(3)));
+    await job().refresh();
+    expect(await verdict(rollout)).toMatchObject({ verdict: 'crossed', figures: { outOfRange: { treatment: 21 } } });
+  });
 });
 
 test('a proportion that is neither 0 nor 1 is out of range', async () => {
@@ -488,7 +583,7 @@ describe('over the steps', () => {
     expect(await verdict(rollout)).toMatchObject({ verdict: 'crossed' });
   });
 
-  test('a resumption, and a percentage that is lowered and raised again, draws no vehicles anew', async () => {
+  test('a resumption, and a percentage that is lowered and raised again, draws no vehicles once more', async () => {
     const rollout = await guarded();
     await measured(rollout, good(rollout));
     await job().refresh();
@@ -614,11 +709,26 @@ test('while the metrics store is down a verdict stays and ages; new ones are com
 test('a started job polls by itself until it is closed', async () => {
   const rollout = await guarded();
   await measured(rollout, good(rollout));
-  const started = job({ interval: 10 });
-  started.start();
-  while ((await verdict(rollout)) === null) await new Promise((resolve) => setTimeout(resolve, 10));
-  await started.close();
-  const last = await verdict(rollout);
-  await new Promise((resolve) => setTimeout(resolve, 50));
-  expect(await verdict(rollout)).toEqual(last);
+  const counted = () => {
+    const polls = { count: 0 };
+    const settled: SettledVehicles = {
+      ...stored,
+      sums: (...args) => {
+        polls.count += 1;
+        return stored.sums(...args);
+      },
+    };
+    return { polls, job: job({ interval: 10, settled }) };
+  };
+  const [closed, open] = [counted(), counted()];
+  closed.job.start();
+  await eventually(() => closed.polls.count >= 2, 'it has polled twice');
+  await closed.job.close();
+  const last = closed.polls.count;
+  // Another one polls on meanwhile.
+  open.job.start();
+  await eventually(() => open.polls.count >= 3, 'another has polled three times');
+  await open.job.close();
+  expect(await verdict(rollout)).not.toBeNull();
+  expect(closed.polls.count).toBe(last);
 });

@@ -1,25 +1,31 @@
 /**
- * Computes the verdicts on guarded rollouts from the metrics store, again and again. The flags subgraph acts on them
- * (subgraphs/flags/rollouts/rollout-guard-enforcer.ts). Source: docs/decisions/guarded-rollouts.md.
+ * Computes the verdicts on guarded rollouts from the metrics store, every few seconds. The flags subgraph acts on them
+ * (subgraphs/flags/rollouts/rollout-guard-enforcer.ts). Source: docs/decisions/flags/guarded-rollouts.md.
  */
 import type { Logger } from 'pino';
-import { unattended } from '../../../core/async/unattended.ts';
+import { unattended } from '../../../core/last-handler/unattended.ts';
 import type { PrismaClient } from '../../../prisma/generated/client.ts';
 import type { Poller } from '../../../core/async/poller.ts';
 import { judge } from './guard-verdict.ts';
 import { dueForVerdict, findWatched, saveState, saveVerdict } from './guarded-rollouts.ts';
+import { keepLook } from './guard-history.ts';
 import { lookAt } from './guard-look.ts';
 import { storePoller } from '../metrics/store-poller.ts';
 import type { SettledVehicles } from '../settled/settled-vehicles.ts';
+import { is } from '../../../core/json/shape.ts';
+import { rowsOf } from '../../shared/postgres/rows.ts';
 
 /** Milliseconds between two verdicts on a rollout. */
-const INTERVAL = 5_000;
-/** After slow verdicts the pause is this many times as long, so that the store has time for others. */
+const INTERVAL_MS = 5_000;
+/**
+ * The factor by which the pause after slow verdicts exceeds the time that they took, so that the store has time for
+ * others.
+ */
 const REST = 2;
 /** The first key of the advisory locks, one for each rollout; any number that nothing else in the database uses. */
 const LOCK_KEY = 461_725_302;
 /** Milliseconds for reading the one store and writing the other. */
-const TIMEOUT = 30_000;
+const TIMEOUT_MS = 30_000;
 
 /** Polls for verdicts that are due and computes them. */
 export class GuardVerdictJob {
@@ -29,7 +35,7 @@ export class GuardVerdictJob {
     private readonly prisma: PrismaClient,
     private readonly settled: SettledVehicles,
     private readonly logger: Logger,
-    private readonly interval = INTERVAL,
+    private readonly interval = INTERVAL_MS,
   ) {
     this.#poller = storePoller({
       refresh: () => this.refresh(),
@@ -75,19 +81,21 @@ export class GuardVerdictJob {
   #compute(id: string): Promise<boolean> {
     return this.prisma.$transaction(
       async (tx) => {
-        const [lock] = await tx.$queryRaw<
-          { free: boolean }[]
-        >`SELECT pg_try_advisory_xact_lock(${LOCK_KEY}::int, hashtext(${id})) AS free`;
+        const [lock] = await rowsOf(tx, {
+          free: is.boolean,
+        })`SELECT pg_try_advisory_xact_lock(${LOCK_KEY}::int, hashtext(${id})) AS free`;
         if (lock?.free !== true) return false;
         const watched = await findWatched(tx, id, this.interval);
         if (watched === null) return false;
         const look = await lookAt(watched, this.settled);
         await saveState(tx, watched, look.state);
-        await saveVerdict(tx, watched, judge(watched.guard, look, watched.now));
+        const judgement = judge(watched.guard, look, watched.now);
+        await saveVerdict(tx, watched, judgement);
+        await keepLook(tx, watched, judgement);
         return true;
       },
       // The percentage and the watch that it belongs to have to be of one moment.
-      { timeout: TIMEOUT, isolationLevel: 'RepeatableRead' },
+      { timeout: TIMEOUT_MS, isolationLevel: 'RepeatableRead' },
     );
   }
 }

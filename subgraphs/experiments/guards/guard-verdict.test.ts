@@ -52,7 +52,9 @@ const times = (count: number, value: number) => Array<number>(count).fill(value)
 function armOf(values: readonly number[], more: Partial<ArmOfSettled> = {}): Omit<ArmOfSettled, 'logs'> {
   const mean = values.reduce((sum, value) => sum + value, 0) / values.length;
   const variance = values.reduce((sum, value) => sum + (value - mean) ** 2, 0) / values.length;
-  return { counted: values.length, outOfRange: 0, neverReported: 0, otherVariant: 0, mean, variance, ...more };
+  const { length } = values;
+  const none = { outOfRange: 0, neverReported: 0, otherVariant: 0 };
+  return { exposed: length, counted: length, ...none, mean, variance, ...more };
 }
 
 interface Seen {
@@ -235,7 +237,7 @@ describe('evidence', () => {
     expect([first.state.most < Math.log(20), most > Math.log(20)]).toEqual([true, true]);
   });
 
-  test('begins anew only with a rise of the percentage beyond all before it, or with another salt', () => {
+  test('begins again only with a rise of the percentage beyond all before it, or with another salt', () => {
     const draw = { salt: 's', threshold: 500, watchedSince: 7 };
     const state = { ...withEpoch(NOTHING_SEEN, draw), watchedSince: 7 };
     for (const threshold of [0, 400, 500]) expect(withEpoch(state, { ...draw, threshold })).toBe(state);

@@ -18,7 +18,7 @@ export interface GuardWatch extends RolloutGuard {
   readonly serves: boolean;
 }
 
-/** What a look has found. */
+/** The result of a look. */
 export interface Look {
   readonly state: GuardState;
   /** The settled vehicles of the open epoch. */
@@ -28,7 +28,7 @@ export interface Look {
 }
 
 /** A verdict with the figures on which it is based. */
-export interface Judgement {
+export interface GuardJudgement {
   readonly verdict: GuardVerdict;
   readonly figures: GuardFigures;
 }
@@ -66,7 +66,7 @@ function figuresOf(guard: GuardWatch, { state, arms: { control, treatment }, hea
  *
  * @param now by the same clock as `watchedSince`
  */
-export function judge(guard: GuardWatch, look: Look, now: Date): Judgement {
+export function judge(guard: GuardWatch, look: Look, now: Date): GuardJudgement {
   const { state, arms, heardAt } = look;
   const figures = figuresOf(guard, look);
   if (state.most >= logThreshold(alphaOf(guard))) return { verdict: 'crossed', figures };

@@ -1,24 +1,27 @@
 /**
- * The rollouts that are watched: a read-only view of the flags subgraph's tables, and this subgraph's own tables of
- * verdicts and evidence. docs/decisions/reading-another-subgraphs-table.md says why this is a view and not a call.
+ * The rollouts that are watched, read from the flags subgraph's tables, and this subgraph's own tables of verdicts and
+ * evidence. docs/decisions/data/reading-another-subgraphs-table.md says why this is a statement and not a call.
  */
 import type { PrismaClient } from '../../../prisma/generated/client.ts';
 import type { Transaction } from '../../shared/postgres/transaction.ts';
 import { toRolloutGuard } from '../../shared/between-subgraphs/rollout-guard-row.ts';
+import { ownConditions } from '../../../core/evaluation/segments/segment.ts';
 import { parsePercentageRollout } from '../../../core/evaluation/rules/percentage-rollout.ts';
 import { parseJson } from '../../../core/json/json-value.ts';
-import { jsonColumn } from '../../shared/postgres/column-values.ts';
+import { jsonColumn, storedJson } from '../../shared/postgres/column-values.ts';
 import { findDefinition } from '../definitions/definition-store.ts';
 import type { MetricDefinition } from '../definitions/metric-definition.ts';
 import { isGuardState, NOTHING_SEEN, type GuardState } from './guard-evidence.ts';
-import type { GuardWatch, Judgement } from './guard-verdict.ts';
+import type { GuardWatch, GuardJudgement } from './guard-verdict.ts';
+import { is } from '../../../core/json/shape.ts';
+import { rowsOf } from '../../shared/postgres/rows.ts';
 
 /** A watched rollout with what its verdict needs. */
 export interface WatchedRollout {
   readonly id: string;
   readonly flagKey: string;
   readonly guard: GuardWatch;
-  /** What is declared of the guard's metric at present. */
+  /** The present declaration of the guard's metric. */
   readonly definition: MetricDefinition | null;
   /** The rule's salt, and the bucket below which vehicles have the treatment. */
   readonly salt: string;
@@ -26,16 +29,18 @@ export interface WatchedRollout {
   readonly state: GuardState;
   /** The current time by the database's clock. */
   readonly now: Date;
+  /** The same as in `Epoch`. */
+  readonly measuredBy?: Date | null;
 }
 
-/** The age in milliseconds at which a verdict is due to be computed again. */
-type Age = number;
+/** The age at which a verdict is due to be computed again, in milliseconds. */
+type AgeMs = number;
 
 /**
  * Finds the rollouts whose verdicts are due, the oldest verdict first. A rollout whose limit is crossed needs no more.
  */
-export async function dueForVerdict(db: PrismaClient, age: Age): Promise<string[]> {
-  const rows = await db.$queryRaw<{ id: string }[]>`
+export async function dueForVerdict(db: PrismaClient, age: AgeMs): Promise<string[]> {
+  const rows = await rowsOf(db, { id: is.string })`
     SELECT r.id FROM rollouts r JOIN rollout_guards g ON g.rollout_id = r.id LEFT JOIN rollout_verdicts v ON v.rollout_id = r.id AND v.watch = g.watch
     WHERE r.status IN ('running', 'paused') AND g.watched_since IS NOT NULL
       AND (v.verdict IS NULL OR (v.verdict <> 'crossed' AND v.computed_at <= clock_timestamp() - make_interval(secs => ${age}::float8 / 1000)))
@@ -43,8 +48,8 @@ export async function dueForVerdict(db: PrismaClient, age: Age): Promise<string[
   return rows.map(({ id }) => id);
 }
 
-/** Reads a watched rollout; null when it is not watched, or its verdict is not due (any more). */
-export async function findWatched(db: Transaction, id: string, age: Age): Promise<WatchedRollout | null> {
+/** Reads a watched rollout; null when it is not watched, or its verdict is not due, or no longer. */
+export async function findWatched(db: Transaction, id: string, age: AgeMs): Promise<WatchedRollout | null> {
   const row = await db.rolloutGuard.findUnique({
     where: { rolloutId: id },
     include: {
@@ -60,7 +65,7 @@ export async function findWatched(db: Transaction, id: string, age: Age): Promis
     },
   });
   if (row?.watchedSince == null || !['running', 'paused'].includes(row.rollout.status)) return null;
-  const [clock] = await db.$queryRaw<{ now: Date }[]>`SELECT clock_timestamp() AS now`;
+  const [clock] = await rowsOf(db, { now: is.date })`SELECT clock_timestamp() AS now`;
   const now = clock?.now ?? new Date(NaN);
   const { verdict } = row.rollout;
   if (
@@ -69,7 +74,10 @@ export async function findWatched(db: Transaction, id: string, age: Age): Promis
   )
     return null;
   const flagKey = row.rollout.flag.key;
-  const { threshold, salt = flagKey } = parsePercentageRollout(row.rollout.rule.conditions, 'conditions');
+  const { threshold, salt = flagKey } = parsePercentageRollout(
+    ownConditions(storedJson(row.rollout.rule.conditions)),
+    'conditions',
+  );
   return {
     id,
     flagKey,
@@ -105,7 +113,7 @@ export async function saveState(tx: Transaction, { id, now }: WatchedRollout, st
 export async function saveVerdict(
   tx: Transaction,
   { id, guard, now }: WatchedRollout,
-  { verdict, figures }: Judgement,
+  { verdict, figures }: GuardJudgement,
 ): Promise<void> {
   await tx.$executeRaw`
     INSERT INTO rollout_verdicts AS old (rollout_id, watch, verdict, figures, computed_at)

@@ -1,6 +1,6 @@
 /** A vehicle's batch of measurements, in the form in which it is stored. A batch is accepted whole or refused whole. */
 import { FleetFlagError, badInput } from '../../../core/errors.ts';
-import { MAX_BATCH_ITEMS, validateBatchId, validateMeasured } from '../../../core/wire/metric.ts';
+import { MAX_BATCH_ITEMS, validateBatchId, validateMeasured } from '../../../core/wire/vehicle/metric.ts';
 import type { MetricBatchInput } from '../generated/resolvers.ts';
 
 /**
@@ -35,14 +35,15 @@ export interface MetricBatch {
 }
 
 /** Milliseconds that a vehicle's clock may be ahead. */
-export const MAX_AHEAD = 5 * 60_000;
-/** Milliseconds: a vehicle that was offline for longer loses its older measurements. */
-export const MAX_AGE = 30 * 86_400_000;
-const HOUR = 3_600_000;
+const MAX_AHEAD_MS = 5 * 60_000;
+/** The greatest age of a measurement in milliseconds: a vehicle that was offline for longer loses older ones. */
+export const MAX_AGE_MS = 30 * 86_400_000;
+const HOUR_MS = 3_600_000;
 /** The bytes of a row beside its text. */
 const ROW_BYTES = 32;
 
-const clickHouseTime = (date: Date) => date.toISOString().slice(0, 23).replace('T', ' ');
+/** Gives a time as the metrics store reads it, in UTC. */
+export const clickHouseTime = (date: Date) => date.toISOString().slice(0, 23).replace('T', ' ');
 
 /**
  * Reads a batch of the vehicle `vin`. Items from more than five minutes after `now`, or from before the hour thirty
@@ -62,14 +63,14 @@ export function readMetricBatch(vin: string, input: MetricBatchInput, now: numbe
       limit: MAX_BATCH_ITEMS,
     });
   // Whole hours, so that an hour of a batch is kept or dropped as a whole, however often the batch is sent.
-  const oldest = Math.floor((now - MAX_AGE) / HOUR) * HOUR;
+  const oldest = Math.floor((now - MAX_AGE_MS) / HOUR_MS) * HOUR_MS;
   const receivedAt = clickHouseTime(new Date(now));
   const rows: MetricRow[] = [];
   let bytes = 0;
   items.forEach((item, position) => {
     const { metricName, tags } = validateMeasured(item, `input.items.${position}.`);
     const at = item.timestamp.getTime();
-    if (at < oldest || at > now + MAX_AHEAD) return;
+    if (at < oldest || at > now + MAX_AHEAD_MS) return;
     const text = tags === null ? '' : JSON.stringify(tags);
     const row = `${JSON.stringify([item.flagKey, metricName, clickHouseTime(item.timestamp), vin, batchId, position, item.variant, item.value, text, receivedAt])}\n`;
     bytes += ROW_BYTES + row.length;

@@ -1,9 +1,9 @@
 import { describe, expect, test } from '@jest/globals';
 import { eventually } from '../../../core/testing/eventually.ts';
 import type { MetricBatch, MetricRow } from './metric-batch.ts';
-import { COLLECTOR_LIMITS, MetricCollector, type CollectorLimits } from './metric-collector.ts';
+import { COLLECTOR_LIMITS, MetricCollector, type MetricCollectorLimits } from './metric-collector.ts';
 
-const LIMITS: CollectorLimits = { ...COLLECTOR_LIMITS, window: 1 };
+const LIMITS: MetricCollectorLimits = { ...COLLECTOR_LIMITS, windowMs: 1 };
 
 function batch(vin: string, batchId = 'b', rows = 1): MetricBatch {
   const row = (position: number): MetricRow => `${JSON.stringify(['flag', 'metric', vin, batchId, position])}\n`;
@@ -93,7 +93,7 @@ test('a batch that could not be stored is refused to all callers with growing wa
 });
 
 describe('the queue', () => {
-  test.each<[string, Partial<CollectorLimits>]>([
+  test.each<[string, Partial<MetricCollectorLimits>]>([
     ['rows', { heldRows: 20 }],
     ['bytes', { heldBytes: 2_000 }],
   ])('is bounded in %s, waiting or being inserted, and has room again once they are stored', async (_, limits) => {
@@ -138,7 +138,7 @@ describe('the queue', () => {
 
 test('an insert that never ends is refused with those queued behind it, and keeps its places until it has really ended', async () => {
   const { inserts, insert } = heldStore();
-  const collector = new MetricCollector(insert, { ...LIMITS, inserts: 1, insertTimeout: 50, heldRows: 20 });
+  const collector = new MetricCollector(insert, { ...LIMITS, inserts: 1, insertTimeoutMs: 50, heldRows: 20 });
   const first = refusalOf(collector.add(batch('V', 'b', 15)));
   await eventually(() => inserts.length === 1);
   const behind = refusalOf(collector.add(batch('X', 'b', 5)));
@@ -156,7 +156,7 @@ test('an insert that never ends is refused with those queued behind it, and keep
 
 test('closing stores accepted batches and accepts no more', async () => {
   const { inserts, insert } = heldStore();
-  const collector = new MetricCollector(insert, { ...LIMITS, window: 600_000 });
+  const collector = new MetricCollector(insert, { ...LIMITS, windowMs: 600_000 });
   const [stored, refused] = [collector.add(batch('V')), refusalOf(collector.add(batch('W', 'b', 2)))];
   let closed = false;
   const closing = collector.close().then(() => (closed = true));

@@ -4,14 +4,15 @@
  */
 import { LRUCache } from 'lru-cache';
 import type { BackoffBounds } from '../../../core/async/backoff.ts';
-import { BatchWriter, NotWritten, type NotWrittenReason } from '../../../core/async/batch-writer.ts';
+import { BatchWriter, type NotWrittenReason, type WriterLoad } from '../../../core/async/batch-writer.ts';
 import { FleetFlagError } from '../../../core/errors.ts';
+import { asRefusedWrite } from '../../shared/subgraph/not-written.ts';
 import type { MetricBatch, MetricRow } from './metric-batch.ts';
 
 /** The limits of one collector. */
-export interface CollectorLimits {
+export interface MetricCollectorLimits {
   /** Milliseconds that a batch waits for others. */
-  readonly window: number;
+  readonly windowMs: number;
   /**
    * The rows of an insert; one more batch may come on top. ClickHouse splits an insert at a million rows, and a batch
    * must stay whole.
@@ -20,7 +21,7 @@ export interface CollectorLimits {
   /** The most concurrent inserts. */
   readonly inserts: number;
   /** Milliseconds until an insert counts as failed; less than a gateway waits for an answer. */
-  readonly insertTimeout: number;
+  readonly insertTimeoutMs: number;
   /** The most rows held, waiting or being inserted. */
   readonly heldRows: number;
   /** The most bytes of those rows. */
@@ -32,18 +33,18 @@ export interface CollectorLimits {
 }
 
 /** The default limits. */
-export const COLLECTOR_LIMITS: CollectorLimits = {
-  window: 50,
+export const COLLECTOR_LIMITS: MetricCollectorLimits = {
+  windowMs: 50,
   insertRows: 20_000,
   inserts: 2,
-  insertTimeout: 8_000,
+  insertTimeoutMs: 8_000,
   heldRows: 250_000,
   heldBytes: 64 * 1_024 * 1_024,
   batchesOfVehicle: 4,
   remembered: 20_000,
 };
 
-/** What a vehicle is told to wait: after the first failed insert 2 s. */
+/** The wait that a vehicle is asked for: 2 s after the first failed insert. */
 const BACKOFF: BackoffBounds = { baseMs: 2_000, capMs: 60_000 };
 
 const MESSAGES: Readonly<Record<NotWrittenReason, string>> = {
@@ -53,7 +54,7 @@ const MESSAGES: Readonly<Record<NotWrittenReason, string>> = {
   abandoned: 'The metrics store does not answer; a retry is safe.',
 };
 
-/** Stores rows, or rejects; after `signal` nobody waits for it. */
+/** Stores rows, or rejects. When `signal` is aborted, its result no longer counts. */
 export type InsertRows = (rows: readonly MetricRow[], signal: AbortSignal) => Promise<void>;
 
 const keyOf = ({ vin, batchId }: MetricBatch) => `${vin} ${batchId}`;
@@ -68,7 +69,7 @@ export class MetricCollector {
 
   constructor(
     insert: InsertRows,
-    private readonly limits: CollectorLimits = COLLECTOR_LIMITS,
+    private readonly limits: MetricCollectorLimits = COLLECTOR_LIMITS,
   ) {
     this.#known = new LRUCache({ max: limits.remembered });
     this.#writer = new BatchWriter({
@@ -79,9 +80,9 @@ export class MetricCollector {
         ),
       sizeOf: ({ rows }) => rows.length,
       batchSize: limits.insertRows,
-      maxAgeMs: limits.window,
+      maxAgeMs: limits.windowMs,
       concurrency: limits.inserts,
-      timeoutMs: limits.insertTimeout,
+      timeoutMs: limits.insertTimeoutMs,
       abandonQueueOnTimeout: true,
       room: [
         { capacity: limits.heldRows, takenBy: ({ rows }) => rows.length },
@@ -92,8 +93,8 @@ export class MetricCollector {
   }
 
   /**
-   * Queues a batch. Resolves when it is stored: to `stored`, or to `known` when this collector has stored it before or was
-   * already about to.
+   * Queues a batch. Resolves when it is stored: to `stored`, or to `known` when this collector has stored it before or
+   * was already about to.
    *
    * @throws FleetFlagError SERVICE_UNAVAILABLE with `retryAfter` when it was not stored or there is no room;
    *   RATE_LIMITED when too many batches of the vehicle wait
@@ -111,6 +112,11 @@ export class MetricCollector {
     this.#held.set(key, stored);
     await stored;
     return 'stored';
+  }
+
+  /** Gives how full the queue is, in rows. */
+  load(): WriterLoad {
+    return this.#writer.load();
   }
 
   /** Accepts no more batches; resolves when all accepted ones are stored or refused. */
@@ -137,9 +143,7 @@ export class MetricCollector {
       await this.#writer.add(batch);
       this.#known.set(key, true);
     } catch (error) {
-      if (!(error instanceof NotWritten)) throw error;
-      const retryAfter = Math.ceil(error.retryAfterMs / 1_000);
-      throw new FleetFlagError('SERVICE_UNAVAILABLE', MESSAGES[error.reason], { retryAfter }, { cause: error.cause });
+      throw asRefusedWrite(error, MESSAGES);
     } finally {
       this.#letGo(key, batch);
     }

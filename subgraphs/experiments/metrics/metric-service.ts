@@ -1,11 +1,12 @@
 /** The use cases of measurements: vehicles report them, and people read them as time series. */
-import { FleetFlagError, badInput } from '../../../core/errors.ts';
-import { EVALUATIONS_METRIC, validateMetricName } from '../../../core/wire/metric.ts';
+import { FleetFlagError } from '../../../core/errors.ts';
+import { readPointsQuery, type MetricsArguments } from '../../../core/wire/api/metric-points.ts';
 import type { CallerIdentity } from '../../../core/access/caller.ts';
+import { writeQueueOf, type WriteQueue } from '../../shared/subgraph/write-queue.ts';
 import type { MetricBatchInput } from '../generated/resolvers.ts';
 import { readMetricBatch } from './metric-batch.ts';
 import type { MetricCollector } from './metric-collector.ts';
-import type { MetricInterval, MetricPoint, MetricTables, PointsQuery } from './metric-store.ts';
+import type { MetricPoint, MetricTables } from './metric-store.ts';
 
 /** The answer to a reported batch. */
 export interface MetricReceipt {
@@ -17,44 +18,12 @@ export interface MetricReceipt {
   readonly dropped: number;
 }
 
-/** The arguments of a time series, as clients give them. */
-export interface MetricsArguments {
-  readonly metric: string;
-  readonly from: Date;
-  readonly to: Date;
-  readonly interval: MetricInterval;
-}
-
-/** The most intervals of one answer. */
-export const MAX_INTERVALS = 1_000;
 /** The most points of one answer: an interval has one for each variant. */
-export const MAX_POINTS = 10_000;
-const SECONDS: Readonly<Record<MetricInterval, number>> = { minute: 60, hour: 3_600, day: 86_400 };
-/** Unix seconds of the year 2100, which the store can represent with room to spare. */
-const LAST_SECOND = 4_102_444_800;
-
-/**
- * Gives the query for the store: `from` and `to` are widened to whole intervals, in UTC.
- *
- * @throws BAD_USER_INPUT or LIMIT_EXCEEDED (more than 1,000 intervals) at the argument
- */
-export function readPointsQuery({ metric: asked, from, to, interval }: MetricsArguments): PointsQuery {
-  const metric = asked === EVALUATIONS_METRIC ? asked : validateMetricName(asked, 'metric');
-  const seconds = SECONDS[interval];
-  const first = Math.floor(from.getTime() / 1_000 / seconds) * seconds;
-  const last = Math.ceil(to.getTime() / 1_000 / seconds) * seconds;
-  if (first < 0) throw badInput('from', 'from must not be before 1970.');
-  if (last > LAST_SECOND) throw badInput('to', 'to must not be after 2099.');
-  if (to <= from) throw badInput('to', 'to must be after from.');
-  if ((last - first) / seconds > MAX_INTERVALS) {
-    throw new FleetFlagError(
-      'LIMIT_EXCEEDED',
-      `An answer may have at most ${MAX_INTERVALS} intervals: request a shorter period or a longer interval.`,
-      { field: 'interval', limit: MAX_INTERVALS },
-    );
-  }
-  return { metric, from: first, to: last, interval };
-}
+const MAX_POINTS = 10_000;
+/** The most metrics of a flag that are named. */
+const MAX_NAMES = 100;
+/** The milliseconds within which a metric counts as measured. */
+const NAMED_FOR_MS = 30 * 24 * 3_600_000;
 
 /** Accepts vehicles' batches and reads time series. */
 export class MetricService {
@@ -64,6 +33,11 @@ export class MetricService {
     /** Gives milliseconds since 1970. */
     private readonly now: () => number = Date.now,
   ) {}
+
+  /** Gives how full this instance's queue of measurements is. */
+  queue(): WriteQueue {
+    return writeQueueOf(this.collector.load());
+  }
 
   /**
    * Stores a batch of the calling vehicle; resolves when it is stored.
@@ -99,5 +73,17 @@ export class MetricService {
         );
     }
     return points;
+  }
+
+  /**
+   * Gives the names of what vehicles have measured for each flag in the last 30 days, in order; at most 100 of a flag.
+   *
+   * @throws SERVICE_UNAVAILABLE
+   */
+  async names(keys: readonly string[]): Promise<ReadonlyMap<string, readonly string[]>> {
+    const names = new Map<string, string[]>(keys.map((key) => [key, []]));
+    for (const { flagKey, metric } of await this.tables.names(keys, new Date(this.now() - NAMED_FOR_MS), MAX_NAMES))
+      names.get(flagKey)?.push(metric);
+    return names;
   }
 }

@@ -2,12 +2,10 @@
 import { Readable } from 'node:stream';
 import type { ClickHouseClient, ClickHouseSettings } from '@clickhouse/client';
 import { FleetFlagError } from '../../../core/errors.ts';
-import { EVALUATIONS_METRIC } from '../../../core/wire/metric.ts';
+import type { MetricInterval, PointsQuery } from '../../../core/wire/api/metric-points.ts';
+import { EVALUATIONS_METRIC } from '../../../core/wire/vehicle/metric.ts';
 import { deployMetricsMigrations } from '../clickhouse/migrations.ts';
 import { METRIC_COLUMNS, type MetricRow } from './metric-batch.ts';
-
-/** The length of an interval of a time series. */
-export type MetricInterval = 'minute' | 'hour' | 'day';
 
 /** The measurements of a flag's vehicles in one interval, for one variant. */
 export interface MetricPoint {
@@ -19,16 +17,6 @@ export interface MetricPoint {
   readonly sum: number;
   readonly mean: number;
   readonly vehicles: number;
-}
-
-/** A query for time series. */
-export interface PointsQuery {
-  readonly metric: string;
-  /** Unix seconds, at the beginning of an interval. */
-  readonly from: number;
-  /** Unix seconds, exclusive. */
-  readonly to: number;
-  readonly interval: MetricInterval;
 }
 
 /** The evaluations of a flag by all vehicles. */
@@ -67,7 +55,7 @@ const INSERT_SETTINGS: ClickHouseSettings = {
 };
 
 /** Milliseconds until a query counts as unanswered. */
-const QUERY_TIMEOUT = 20_000;
+const QUERY_TIMEOUT_MS = 20_000;
 
 /** Reads and writes measurements. */
 export class MetricTables {
@@ -88,7 +76,7 @@ export class MetricTables {
   async insert(rows: readonly MetricRow[], signal: AbortSignal): Promise<void> {
     await this.make();
     signal.throwIfAborted();
-    // Not `insert`, which would build the text of all rows at once.
+    // `exec` streams the rows; `insert` would build the text of all rows at once.
     const { stream } = await this.client.exec({
       query: INSERT,
       values: Readable.from([rows.join('')], { objectMode: false }),
@@ -153,6 +141,23 @@ export class MetricTables {
     }));
   }
 
+  /**
+   * Gives the names of the metrics that vehicles have measured for some flags in the hours since `since`, in order, at
+   * most `limit` of each flag, without evaluations. Throws SERVICE_UNAVAILABLE.
+   */
+  async names(keys: readonly string[], since: Date, limit: number): Promise<{ flagKey: string; metric: string }[]> {
+    // The order of the sorting key, so that copies of rows need not be distinguished.
+    const query = `SELECT flag_key, metric FROM metric_hours WHERE metric != {evaluations:String} AND flag_key IN {keys:Array(String)} AND hour >= toDateTime({since:UInt32}, 'UTC')
+      GROUP BY flag_key, metric ORDER BY flag_key, metric LIMIT {limit:UInt32} BY flag_key`;
+    const rows = await this.#rows<{ flag_key: string; metric: string }>(query, {
+      evaluations: EVALUATIONS_METRIC,
+      keys,
+      since: Math.floor(since.getTime() / 3_600_000) * 3_600,
+      limit,
+    });
+    return rows.map(({ flag_key: flagKey, metric }) => ({ flagKey, metric }));
+  }
+
   async #rows<T>(query: string, parameters: Record<string, unknown>): Promise<T[]> {
     try {
       await this.make();
@@ -160,7 +165,7 @@ export class MetricTables {
         query,
         query_params: parameters,
         format: 'JSONEachRow',
-        abort_signal: AbortSignal.timeout(QUERY_TIMEOUT),
+        abort_signal: AbortSignal.timeout(QUERY_TIMEOUT_MS),
       });
       return await result.json<T>();
     } catch (cause) {

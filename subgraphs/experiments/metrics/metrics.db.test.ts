@@ -1,9 +1,9 @@
 import { randomUUID } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import type { Caller } from '../../../core/access/caller.ts';
-import { EVALUATIONS_METRIC } from '../../../core/wire/metric.ts';
+import { EVALUATIONS_METRIC } from '../../../core/wire/vehicle/metric.ts';
 import { openMetricsStore, type MetricsStore } from '../../shared/stores/metrics-store.ts';
-import { ANONYMOUS, asking, refusal, silent, user, type Ask } from '../../shared/testing/asking.ts';
+import { ANONYMOUS, asking, refusal, silent, user, type DataOrErrors, type Ask } from '../../shared/testing/asking.ts';
 import { createTestDatabase, type TestDatabase } from '../../shared/testing/test-database.ts';
 import { createTestMetricsStore, type TestMetricsStore } from '../../shared/testing/test-metrics-store.ts';
 import { FlagStatisticsJob } from '../flag-statistics/flag-statistics-job.ts';
@@ -96,6 +96,33 @@ const totals = async (key: string) =>
     }),
   );
 const everywhere = (count: number, sum: number) => Array.from({ length: 3 }, () => [count, sum]);
+
+test('the metrics of a flag are named that vehicles have measured in the last 30 days', async () => {
+  const [key, other, vehicle] = [newKey(), newKey(), newVehicle()];
+  await report(vehicle, [
+    item(key, 1, ago(2), { metricName: 'range_km' }),
+    item(key, 1, ago(3)),
+    item(key, 9, ago(2), { metricName: EVALUATIONS_METRIC }),
+    item(other, 1, ago(2), { metricName: 'faults' }),
+  ]);
+  // Measured in time, and stored long ago.
+  const old = readMetricBatch(
+    vehicle.vin,
+    { batchId: 'old', items: [{ ...item(key, 1, 0, { metricName: 'gone' }), timestamp: new Date(ago(31 * 24)) }] },
+    ago(31 * 24),
+  );
+  await tables.insert(old.rows, new AbortController().signal);
+  const names = ({ data }: DataOrErrors<{ _entities: { metricNames: string[] }[] }>) =>
+    data._entities.map(({ metricNames }) => metricNames);
+  const flags = [key, other, newKey()].map((one) => ({ __typename: 'Flag', id: randomUUID(), key: one }));
+  const query = 'query ($flags: [_Any!]!) { _entities(representations: $flags) { ... on Flag { metricNames } } }';
+  expect(names(await asks[1](user('READ'), query, { flags }))).toEqual([
+    ['charge_minutes', 'range_km'],
+    ['faults'],
+    [],
+  ]);
+  expect(refusal(await asks[1](ANONYMOUS, query, { flags }))).toMatchObject({ code: 'UNAUTHENTICATED' });
+});
 
 describe('a batch is counted once', () => {
   test('sent again on the same connection', async () => {

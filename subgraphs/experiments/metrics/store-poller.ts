@@ -6,7 +6,10 @@ export interface StorePollerOptions {
   readonly refresh: () => Promise<unknown>;
   /** The least milliseconds between two refreshes. */
   readonly intervalMs: number;
-  /** After a slow refresh the pause is this many times as long, so that the store has time for others. */
+  /**
+   * The factor by which the pause after a slow refresh exceeds the time that the refresh took, so that the store has
+   * time for others.
+   */
   readonly rest: number;
   readonly logger: Logger;
   /** The log message of a refresh that fails. */

@@ -1,27 +1,35 @@
 /**
  * The range in which the numbers of a metric are compared: declared, or fixed before the first vehicle counts. What is
- * fixed stays so for as long as the rollout or the experiment runs, because a bet whose range followed the data could be
- * wrong. Pure. Source: docs/reference/statistics.md, "The range of a metric".
+ * fixed stays so for as long as the rollout or the experiment runs, because a bet whose range followed the data could
+ * be wrong. Pure. Source: docs/reference/statistics.md, "The range of a metric".
  */
+import { isDeepStrictEqual } from 'node:util';
 import type { MetricDefinition, MetricKind } from '../definitions/metric-definition.ts';
 import type { FrozenRange } from '../statistics/evidence/bets.ts';
 
-/** How the vehicles of a metric become numbers, and the range of those. */
+/** The way in which the vehicles of a metric become numbers, and the range of those. */
 export interface Calibration {
   readonly kind: MetricKind;
   /** Whether the metric was declared (`defineMetric`) when it was calibrated. */
   readonly declared: boolean;
-  /** As in MetricDefinition: beyond these a number is a fault. */
+  /** The limits of MetricDefinition: a number beyond them is a fault. */
   readonly minimum: number | null;
   readonly maximum: number | null;
-  /** As in MetricDefinition, in milliseconds. */
+  /** The window of MetricDefinition, in milliseconds. */
   readonly window: number | null;
   /** The range to which numbers are cut. */
   readonly range: FrozenRange;
-  /** What the range was taken from. */
+  /** The source of the range. */
   readonly source: 'declared' | 'history' | 'first-vehicles';
   /** The vehicles that the range was taken from, which do not count; empty unless the first vehicles were taken. */
   readonly spent: readonly string[];
+}
+
+/**
+ * Says whether two looks have the same range. The order of members does not count: PostgreSQL gives them in its own.
+ */
+export function isSameCalibration(one: Calibration | null, other: Calibration | null): boolean {
+  return isDeepStrictEqual(one, other);
 }
 
 /** The numbers of vehicles from which a range is taken. */
@@ -44,12 +52,16 @@ export interface Sample {
 export const CAP_VEHICLES = 200;
 /** The vehicles of a history from which the centre of a declared range is taken. */
 const CENTRE_VEHICLES = 20;
-/** Where the mean may lie in a declared range of which there is no history, in parts of the range. */
+/** The place of the mean in a declared range that has no history, in parts of the range. */
 const CENTRES = [0.1, 0.35, 0.65];
+
+/** The size from which on numbers are cut: sums, ratios and bets of the greatest doubles would not be finite. */
+const LARGEST = 1e300;
+const within = (number: number, least: number, most: number) => Math.min(most, Math.max(least, number));
 
 const BINARY: FrozenRange = { low: 0, high: 1, centres: [] };
 
-/** What is taken for granted of a metric that nobody declared: a mean, and a vehicle counts with its first measurement. */
+/** The assumption about a metric that nobody declared: a mean, and a vehicle counts with its first measurement. */
 export const UNDECLARED = { kind: 'mean', minimum: null, maximum: null, cap: null, window: null } as const;
 
 /** Gives the range that is declared of a metric, without its centres; null where an end of it is left open. */
@@ -107,17 +119,22 @@ export function calibrate(definition: MetricDefinition | null, sample: Sample): 
   if (definition === null && sample.binary)
     return { ...binaryCalibration(definition), source: sample.source, spent: sample.vins };
   // Half the mean and twice the mean stay visible where all numbers are nearly the same.
-  const [least, most] = [Math.min(sample.mean / 2, sample.mean * 2), Math.max(sample.mean / 2, sample.mean * 2)];
-  const low = minimum ?? Math.min(sample.low, least);
-  const cut = cap ?? maximum ?? Math.max(sample.high > low ? sample.high : sample.most, most);
-  const high = cut > low ? cut : low + 1;
+  // The mean of the greatest doubles may be none.
+  const mean = Number.isNaN(sample.mean)
+    ? sample.low / 2 + sample.high / 2
+    : within(sample.mean, sample.low, sample.high);
+  const [least, most] = [Math.min(mean / 2, mean * 2), Math.max(mean / 2, mean * 2)];
+  const low = minimum ?? within(Math.min(sample.low, least), -LARGEST, LARGEST / 2);
+  const cut =
+    cap ?? maximum ?? within(Math.max(sample.high > low ? sample.high : sample.most, most), -LARGEST, LARGEST);
+  const high = cut > low ? cut : low + Math.max(1, Math.abs(low) / 1e6);
   return {
     kind,
     declared: definition !== null,
     minimum,
     maximum,
     window,
-    range: { low, high, centres: [Math.min(high, Math.max(low, sample.mean))] },
+    range: { low, high, centres: [within(mean, low, high)] },
     source: sample.source,
     spent: sample.vins,
   };

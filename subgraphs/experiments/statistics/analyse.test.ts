@@ -1,29 +1,45 @@
 import { describe, expect, test } from '@jest/globals';
 import { analyse, type AnalysisPlan, type ArmSums } from './analyse.ts';
+import { gathered } from './evidence/effect-evidence.ts';
 import type { Moments } from './moments.ts';
-import { NONE, armOf, momentsOf, pairedMomentsOf } from './testing/simulated-vehicles.ts';
+import type { GatheredEvidence } from './evidence/sequential-comparison.ts';
+import {
+  NONE,
+  NOTHING_GATHERED,
+  armWithoutHistory,
+  countsOf,
+  evenSplit,
+  gatheredBy,
+  momentsOf,
+  pairedMomentsOf,
+} from './testing/simulated-vehicles.ts';
 
-const RUNNING: AnalysisPlan = { confidenceLevel: 0.95, vehiclesInEachArm: 100, running: true };
+const RUNNING: AnalysisPlan = { confidenceLevel: 0.95, running: true };
 const OVER: AnalysisPlan = { ...RUNNING, running: false };
 
-function analysed(control: Moments | ArmSums, treatment: Moments | ArmSums, plan = OVER) {
-  const arm = (sums: Moments | ArmSums) => ('observations' in sums ? sums : armOf(sums));
-  return analyse(
-    { arms: { control: arm(control), treatment: arm(treatment) }, treatmentShare: 0.5, vehiclesInBothArms: 3 },
-    plan,
-  );
+function analysed(
+  control: Moments | ArmSums,
+  treatment: Moments | ArmSums,
+  plan = OVER,
+  gathered: GatheredEvidence = NOTHING_GATHERED,
+) {
+  const arm = (sums: Moments | ArmSums) => ('observations' in sums ? sums : armWithoutHistory(sums));
+  const arms = { control: arm(control), treatment: arm(treatment) };
+  return analyse({ arms, exposures: evenSplit(arms) }, gathered, plan);
 }
 
 const constant = (count: number, mean: number): Moments => ({ count, mean, m2: 0 });
-const NUMBERS = [
+const COUNTS = { outOfRange: 0, neverReported: 0 };
+const OF_WELCH = [
   'difference',
-  'differenceInterval',
-  'pValue',
   'improvementPercent',
-  'confidenceInterval',
-  'sequentialPValue',
-  'sequentialConfidenceInterval',
+  'fixedHorizonPValue',
+  'fixedHorizonDifferenceInterval',
+  'fixedHorizonConfidenceInterval',
+  'deltaPValue',
 ] as const;
+const DECIDING = ['pValue', 'differenceInterval', 'confidenceInterval'] as const;
+const SEQUENTIAL = ['sequentialPValue', 'sequentialDifferenceInterval', 'sequentialConfidenceInterval'] as const;
 
 describe('a number that cannot be computed', () => {
   test.each<[string, Moments, Moments, string]>([
@@ -53,11 +69,14 @@ describe('a number that cannot be computed', () => {
   ])('is null with its reason, and nobody wins, when %s', (_, control, treatment, reason) => {
     for (const plan of [RUNNING, OVER]) {
       const analysis = analysed(control, treatment, plan);
-      for (const number of NUMBERS) expect([number, analysis[number]]).toEqual([number, null]);
-      expect(analysis.missing).toEqual([
-        ...NUMBERS.map((number) => ({ number, reason })),
-        { number: 'cuped', reason: 'no-history' },
-      ]);
+      for (const number of [...OF_WELCH, ...DECIDING, ...SEQUENTIAL])
+        expect([number, analysis[number]]).toEqual([number, null]);
+      const reasons = new Map(analysis.missing.map((one) => [one.number, one.reason]));
+      for (const number of OF_WELCH) expect([number, reasons.get(number)]).toEqual([number, reason]);
+      for (const number of SEQUENTIAL) expect([number, reasons.get(number)]).toEqual([number, 'too-early']);
+      for (const number of DECIDING)
+        expect([number, reasons.get(number)]).toEqual([number, plan.running ? 'too-early' : reason]);
+      expect(reasons.get('cuped')).toBe('no-history');
       expect(analysis).toMatchObject({ significant: false, winner: null, cuped: null });
     }
   });
@@ -74,23 +93,59 @@ describe('a number that cannot be computed', () => {
     expect(analysis.pValue).toBeLessThan(1e-10);
   });
 
-  test('is only the sequential interval when it is too early for one', () => {
+  const PLAN = { binary: true, share: 0.5, range: { low: 0, high: 1, centres: [] } };
+  const events = (count: number, vehicles: number) =>
+    Array.from({ length: vehicles }, (_, vehicle) => (vehicle < count ? 1 : 0));
+
+  test('is the sequential interval that the evidence bounds on one side only, and the difference of 0/1 numbers', () => {
+    const values = { control: events(0, 300), treatment: events(12, 300) };
     const analysis = analysed(
-      { count: 2, mean: 10, m2: 0.01 },
-      { count: 2, mean: 11, m2: 0.01 },
-      { ...RUNNING, vehiclesInEachArm: 1_000_000 },
+      momentsOf(values.control),
+      momentsOf(values.treatment),
+      RUNNING,
+      gatheredBy(values, PLAN),
     );
-    expect(analysis.missing).toContainEqual({ number: 'sequentialConfidenceInterval', reason: 'too-early' });
-    expect(analysis.sequentialConfidenceInterval).toBeNull();
-    expect(analysis.sequentialPValue).toBeGreaterThan(0.99);
-    expect(analysis.confidenceInterval).not.toBeNull();
+    expect(analysis).toMatchObject({ significant: true, winner: 'treatment', decidedBy: 'sequential' });
+    expect(analysis.pValue).toBeLessThan(0.05);
+    expect(analysis.missing).toEqual(
+      expect.arrayContaining([
+        { number: 'confidenceInterval', reason: 'unbounded' },
+        { number: 'differenceInterval', reason: 'ratio-only' },
+        { number: 'improvementPercent', reason: 'control-mean-near-zero' },
+      ]),
+    );
+  });
+
+  test('is the sequential interval of looks that exclude each other, and then nobody wins', () => {
+    const more = gatheredBy({ control: events(0, 300), treatment: events(30, 300) }, PLAN);
+    const less = gatheredBy({ control: events(90, 300), treatment: events(3, 300) }, PLAN);
+    const both = { evidence: gathered(more.evidence, less.evidence), plan: PLAN };
+    const arm = momentsOf(events(90, 300));
+    const analysis = analysed(arm, arm, RUNNING, both);
+    expect(analysis).toMatchObject({ significant: true, winner: null, confidenceInterval: null });
+    expect(analysis.missing).toContainEqual({ number: 'confidenceInterval', reason: 'contradictory' });
+  });
+
+  test('is a percentage of numbers that may be below 0, while the test of their difference decides', () => {
+    const plan = { binary: false, share: 0.5, range: { low: -10, high: 10, centres: [0] } };
+    const values = { control: Array<number>(200).fill(-1), treatment: Array<number>(200).fill(3) };
+    const analysis = analysed(
+      momentsOf(values.control),
+      momentsOf(values.treatment),
+      RUNNING,
+      gatheredBy(values, plan),
+    );
+    expect(analysis).toMatchObject({ significant: true, winner: 'treatment' });
+    expect(analysis.missing).toContainEqual({ number: 'confidenceInterval', reason: 'control-mean-near-zero' });
+    const [low, high] = analysis.differenceInterval ?? [NaN, NaN];
+    expect([low > 0 && low < 4, high > 4]).toEqual([true, true]);
   });
 
   test('is the mean of an arm without vehicles and the spread of one vehicle; the rest is shown', () => {
     const { variants } = analysed(NONE, constant(1, 4));
     expect(variants).toEqual([
-      { variant: 'control', vehicles: 0, observations: 0, mean: null, standardDeviation: null },
-      { variant: 'treatment', vehicles: 1, observations: 1, mean: 4, standardDeviation: null },
+      { ...COUNTS, variant: 'control', vehicles: 0, observations: 0, exposed: 0, mean: null, standardDeviation: null },
+      { ...COUNTS, variant: 'treatment', vehicles: 1, observations: 1, exposed: 1, mean: 4, standardDeviation: null },
     ]);
   });
 });
@@ -99,12 +154,13 @@ describe('significance', () => {
   const control = { count: 100, mean: 10, m2: 99 * 4 };
   const treatment = { count: 100, mean: 10.7, m2: 99 * 4 };
 
-  test('uses the sequential p-value while measurements are to come and Welch’s when the experiment is over', () => {
+  test('uses the sequential test while measurements are to come and Welch’s when the experiment is over', () => {
     const [running, over] = [analysed(control, treatment, RUNNING), analysed(control, treatment)];
-    expect(running.pValue).toBeLessThan(0.05);
-    expect(running.sequentialPValue).toBeGreaterThan(0.05);
-    expect(running).toMatchObject({ significant: false, decidedBy: 'sequential', winner: null });
+    expect(running.fixedHorizonPValue).toBeLessThan(0.05);
+    expect(running).toMatchObject({ significant: false, decidedBy: 'sequential', winner: null, pValue: null });
     expect(over).toMatchObject({ significant: true, decidedBy: 'fixed-horizon', winner: 'treatment' });
+    expect(over.pValue).toBe(running.fixedHorizonPValue);
+    expect(over.confidenceInterval).toEqual(running.fixedHorizonConfidenceInterval);
     expect(analysed(treatment, control)).toMatchObject({ winner: 'control' });
   });
 
@@ -116,13 +172,13 @@ describe('significance', () => {
   });
 });
 
-test('shows how the split fits the plan and how many vehicles were left out', () => {
-  const even = { count: 100, mean: 1, m2: 50 };
-  expect(analysed(even, even)).toMatchObject({
-    sampleRatioMismatch: { detected: false, pValue: 1 },
-    vehiclesInBothArms: 3,
-  });
-  expect(analysed(even, { ...even, count: 200 }).sampleRatioMismatch.detected).toBe(true);
+test('shows how the split fits the plan, and what did not count', () => {
+  const even = armWithoutHistory({ count: 100, mean: 1, m2: 50 });
+  const odd = { ...even, exposed: 120, outOfRange: 4, neverReported: 5, otherVariant: 3 };
+  const analysis = analysed(even, odd);
+  expect(analysis).toMatchObject({ sampleRatioMismatch: { detected: false, pValue: 1 }, vehiclesInBothArms: 3 });
+  expect(analysis.variants[1]).toMatchObject({ exposed: 120, outOfRange: 4, neverReported: 5 });
+  expect(analysed(even, armWithoutHistory({ count: 200, mean: 1, m2: 50 })).sampleRatioMismatch.detected).toBe(true);
 });
 
 describe('CUPED', () => {
@@ -134,7 +190,7 @@ describe('CUPED', () => {
       covariates,
     ),
     withoutHistory: NONE,
-    observations: 30,
+    ...countsOf(6),
   });
 
   test('is null with its reason when all vehicles measured the same before the start', () => {

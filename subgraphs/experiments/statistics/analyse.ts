@@ -1,76 +1,90 @@
 /**
- * Computes all numbers of an experiment from the sums of its arms, as `ExperimentResults` shows them. Pure. A number
- * that cannot be computed is null, with its reason in `missing`; NaN and Infinity never come out.
+ * Computes all numbers of an experiment from the sums of its arms and the evidence gathered so far, as
+ * `ExperimentResults` shows them. Pure. A number that cannot be computed is null, with its reason in `missing`; NaN and
+ * Infinity never come out.
  */
 import { allVehicles, cuped, type ArmHistory } from './cuped.ts';
-import { isMissing, mapArms, sampleVariance, type Arms, type Missing, type Moments } from './moments.ts';
-import { relativeImprovement } from './relative-improvement.ts';
+import { deltaPValue } from './welch/delta-p-value.ts';
+import type { Split } from './evidence/split-evidence.ts';
+import { detectableOf } from './exploration.ts';
+import { isMissingNumber, mapArms, sampleVariance, type Arms, type Missing, type Moments } from './moments.ts';
 import { sampleRatio, type SampleRatio } from './sample-ratio.ts';
-import { sequentialTest, type SequentialPlan } from './sequential.ts';
-import { differenceInterval, welchCritical, welchTest, type Interval } from './welch.ts';
+import { compareSequentially, type GatheredEvidence } from './evidence/sequential-comparison.ts';
+import type { Interval } from './welch/welch.ts';
+import {
+  because,
+  compareByWelch,
+  type ComparedNumbers,
+  type WelchComparison,
+  type MissingOf,
+} from './welch/welch-comparison.ts';
 
 /** One of the two arms. */
 export const VARIANTS = ['control', 'treatment'] as const satisfies readonly (keyof Arms<unknown>)[];
 export type Variant = (typeof VARIANTS)[number];
 
-/** The sums of one arm. */
+/** The sums of one arm: the vehicles of its buckets. */
 export interface ArmSums extends ArmHistory {
   /** The number of measurements, before they were reduced to one number for each vehicle. */
   readonly observations: number;
+  /** The vehicles that evaluated the flag or measured, whether they count or not. */
+  readonly exposed: number;
+  /** The vehicles whose number is out of the metric's range, and those that did not report in time. */
+  readonly outOfRange: number;
+  readonly neverReported: number;
+  /** The vehicles that reported the other arm's variant, too. They count by their bucket, as all do. */
+  readonly otherVariant: number;
 }
 
 /** The sums of both arms. */
 export interface ExperimentSums {
   readonly arms: Arms<ArmSums>;
-  /** The share of vehicles that was planned for the treatment, 0 to 1. */
-  readonly treatmentShare: number;
-  /** The number of vehicles seen in both arms; the sums contain none of them. */
-  readonly vehiclesInBothArms: number;
+  /** The vehicles by their first exposure, for each time in which the planned share stayed the same. */
+  readonly exposures: readonly Split[];
+  /** The result of `logOfSplits` at the looks so far; absent without any. */
+  readonly split?: number | undefined;
 }
 
 /** The plan by which an experiment is analysed. */
-export interface AnalysisPlan extends SequentialPlan {
-  /**
-   * Whether more measurements are to come: `significant` then uses the sequential p-value, which allows for repeated
-   * looks.
-   */
+export interface AnalysisPlan {
+  readonly confidenceLevel: number;
+  /** Whether the experiment is before its planned end and size: then the sequential test decides. */
   readonly running: boolean;
 }
 
 /** The figures of one arm. */
 export interface VariantSummary {
   readonly variant: Variant;
+  /** The vehicles that count. */
   readonly vehicles: number;
   readonly observations: number;
-  /** The mean of the vehicles' means; null without vehicles. */
+  /** The mean of the vehicles' numbers; null without vehicles. */
   readonly mean: number | null;
   /** The standard deviation between vehicles; null with fewer than two. */
   readonly standardDeviation: number | null;
+  readonly exposed: number;
+  readonly outOfRange: number;
+  readonly neverReported: number;
 }
 
-/** One comparison of the arms. Every null has its reason in `missing`. */
-export interface Comparison {
-  /** Treatment minus control, in the metric's unit. */
-  readonly difference: number | null;
-  readonly differenceInterval: Interval | null;
-  readonly pValue: number | null;
-  readonly improvementPercent: number | null;
-  /** The interval of `improvementPercent`. */
-  readonly confidenceInterval: Interval | null;
+/** The numbers of both tests, and those of the one that decides in the place of the names without a prefix. */
+export interface TestedNumbers extends ComparedNumbers {
   readonly sequentialPValue: number | null;
-  /** The interval of `improvementPercent` that is valid at every look at once. */
+  readonly sequentialDifferenceInterval: Interval | null;
+  /** The interval of `improvementPercent` that is valid at all looks together. */
   readonly sequentialConfidenceInterval: Interval | null;
-  readonly missing: readonly MissingNumber[];
+  readonly fixedHorizonPValue: number | null;
+  readonly fixedHorizonDifferenceInterval: Interval | null;
+  readonly fixedHorizonConfidenceInterval: Interval | null;
+  /** The p-value of a ratio of 1 by the delta method: to compare with other programs, and never a verdict. */
+  readonly deltaPValue: number | null;
 }
 
 /** A number that could not be computed, and why. */
-export interface MissingNumber {
-  readonly number: Exclude<keyof Comparison, 'missing'> | 'cuped';
-  readonly reason: Missing;
-}
+export type MissingNumber = MissingOf<keyof TestedNumbers | 'cuped'>;
 
-/** The comparison after CUPED's adjustment. */
-export interface CupedComparison extends Comparison {
+/** The comparison by Welch's test after CUPED's adjustment. */
+export interface CupedComparison extends WelchComparison {
   readonly theta: number;
   /** The fraction by which the variance of the difference is smaller; null when there is no difference to compare. */
   readonly varianceReduction: number | null;
@@ -81,8 +95,8 @@ export interface CupedComparison extends Comparison {
 /** The test that decides `significant`. */
 export type DecisionBasis = 'sequential' | 'fixed-horizon';
 
-/** All numbers of an experiment. */
-export interface Analysis extends Comparison {
+/** All numbers of an experiment. Every null of `TestedNumbers` and of `cuped` has its reason in `missing`. */
+export interface Analysis extends TestedNumbers {
   readonly variants: readonly [control: VariantSummary, treatment: VariantSummary];
   /** Null without any history. */
   readonly cuped: CupedComparison | null;
@@ -90,71 +104,28 @@ export interface Analysis extends Comparison {
   readonly decidedBy: DecisionBasis;
   /** The arm with the greater mean, when the difference is significant. */
   readonly winner: Variant | null;
+  /** The smallest effect that the sequential test sees in about 80 % of cases; null where it is unknown. */
+  readonly detectablePercent: number | null;
   readonly sampleRatioMismatch: SampleRatio;
+  /** The vehicles that reported both variants. */
   readonly vehiclesInBothArms: number;
-}
-
-/** What a comparison without two comparable arms lacks. */
-const NUMBERS = [
-  'difference',
-  'differenceInterval',
-  'pValue',
-  'improvementPercent',
-  'confidenceInterval',
-  'sequentialPValue',
-  'sequentialConfidenceInterval',
-] as const satisfies readonly MissingNumber['number'][];
-
-const NOTHING = {
-  difference: null,
-  differenceInterval: null,
-  pValue: null,
-  improvementPercent: null,
-  confidenceInterval: null,
-  sequentialPValue: null,
-  sequentialConfidenceInterval: null,
-} satisfies Omit<Comparison, 'missing'>;
-
-function because(reason: Missing, ...numbers: readonly MissingNumber['number'][]): MissingNumber[] {
-  return numbers.map((number) => ({ number, reason }));
+  readonly missing: readonly MissingNumber[];
 }
 
 const finiteOrNull = (value: number) => (Number.isFinite(value) ? value : null);
 
-function summaryOf(variant: Variant, observations: number, moments: Moments): VariantSummary {
+function summaryOf(variant: Variant, arm: ArmSums, moments: Moments): VariantSummary {
   const { count } = moments;
+  const { observations, exposed, outOfRange, neverReported } = arm;
   return {
     variant,
     vehicles: count,
     observations,
     mean: count === 0 ? null : finiteOrNull(moments.mean),
     standardDeviation: count < 2 ? null : finiteOrNull(Math.sqrt(sampleVariance(moments))),
-  };
-}
-
-function compare(arms: Arms<Moments>, plan: AnalysisPlan): Comparison {
-  const welch = welchTest(arms);
-  if (isMissing(welch)) return { ...NOTHING, missing: because(welch, ...NUMBERS) };
-  const missing: MissingNumber[] = [];
-  const critical = welchCritical(welch, plan.confidenceLevel);
-  const improvement = relativeImprovement(arms, critical);
-  if (isMissing(improvement)) missing.push(...because(improvement, 'improvementPercent', 'confidenceInterval'));
-  const sequential = sequentialTest(
-    welch,
-    mapArms(arms, ({ count }) => count),
-    plan,
-  );
-  const always = sequential.critical === null ? 'too-early' : relativeImprovement(arms, sequential.critical);
-  if (isMissing(always)) missing.push(...because(always, 'sequentialConfidenceInterval'));
-  return {
-    difference: welch.difference,
-    differenceInterval: differenceInterval(welch, critical),
-    pValue: welch.pValue,
-    improvementPercent: isMissing(improvement) ? null : improvement.percent,
-    confidenceInterval: isMissing(improvement) ? null : improvement.interval,
-    sequentialPValue: sequential.pValue,
-    sequentialConfidenceInterval: isMissing(always) ? null : always.interval,
-    missing,
+    exposed,
+    outOfRange,
+    neverReported,
   };
 }
 
@@ -166,46 +137,107 @@ function varianceOfDifference({ control, treatment }: Arms<Moments>): number {
 function compareAdjusted(
   arms: Arms<ArmSums>,
   unadjusted: Arms<Moments>,
-  plan: AnalysisPlan,
+  confidenceLevel: number,
 ): CupedComparison | Missing {
   const adjustment = cuped(arms);
-  if (isMissing(adjustment)) return adjustment;
+  if (isMissingNumber(adjustment)) return adjustment;
   const { theta, coverage, adjusted } = adjustment;
   return {
-    ...compare(adjusted, plan),
+    ...compareByWelch(adjusted, confidenceLevel),
     theta,
     coverage,
     varianceReduction: finiteOrNull(1 - varianceOfDifference(adjusted) / varianceOfDifference(unadjusted)),
   };
 }
 
+/** Gives a percentage that is known well enough to be shown beside one of the intervals. */
+function improvementOf({ control, treatment }: Arms<Moments>, bounded: boolean): number | null {
+  if (!bounded || control.count === 0 || treatment.count === 0 || control.mean === 0) return null;
+  return finiteOrNull((100 * (treatment.mean - control.mean)) / Math.abs(control.mean));
+}
+
+function compareBoth(
+  arms: Arms<Moments>,
+  gathered: GatheredEvidence,
+  plan: AnalysisPlan,
+): Omit<Analysis, 'variants' | 'cuped' | 'detectablePercent' | 'sampleRatioMismatch' | 'vehiclesInBothArms'> {
+  const welch = compareByWelch(arms, plan.confidenceLevel);
+  const vehicles = mapArms(arms, ({ count }) => count);
+  const sequential = compareSequentially(gathered, vehicles, plan.confidenceLevel);
+  const missing: MissingNumber[] = [];
+  const orNull = <T extends object | number>(number: MissingNumber['number'], value: T | Missing): T | null => {
+    if (!isMissingNumber(value)) return value;
+    missing.push(...because(value, number));
+    return null;
+  };
+  const reasonOf = (number: keyof ComparedNumbers) =>
+    welch.missing.find((one) => one.number === number)?.reason ?? 'not-finite';
+  const deciding = plan.running
+    ? sequential
+    : {
+        pValue: welch.pValue ?? reasonOf('pValue'),
+        differenceInterval: welch.differenceInterval ?? reasonOf('differenceInterval'),
+        confidenceInterval: welch.confidenceInterval ?? reasonOf('confidenceInterval'),
+      };
+  const bounded = welch.confidenceInterval !== null || !isMissingNumber(sequential.confidenceInterval);
+  const significant = plan.running
+    ? sequential.significant
+    : welch.pValue !== null && welch.pValue < 1 - plan.confidenceLevel;
+  const ahead = plan.running ? sequential.shown : (welch.difference ?? 0) > 0 ? 'higher' : 'lower';
+  return {
+    difference: orNull('difference', welch.difference ?? reasonOf('difference')),
+    pValue: orNull('pValue', deciding.pValue),
+    differenceInterval: orNull('differenceInterval', deciding.differenceInterval),
+    improvementPercent: orNull('improvementPercent', improvementOf(arms, bounded) ?? reasonOf('improvementPercent')),
+    confidenceInterval: orNull('confidenceInterval', deciding.confidenceInterval),
+    sequentialPValue: orNull('sequentialPValue', sequential.pValue),
+    sequentialDifferenceInterval: orNull('sequentialDifferenceInterval', sequential.differenceInterval),
+    sequentialConfidenceInterval: orNull('sequentialConfidenceInterval', sequential.confidenceInterval),
+    fixedHorizonPValue: orNull('fixedHorizonPValue', welch.pValue ?? reasonOf('pValue')),
+    fixedHorizonDifferenceInterval: orNull(
+      'fixedHorizonDifferenceInterval',
+      welch.differenceInterval ?? reasonOf('differenceInterval'),
+    ),
+    fixedHorizonConfidenceInterval: orNull(
+      'fixedHorizonConfidenceInterval',
+      welch.confidenceInterval ?? reasonOf('confidenceInterval'),
+    ),
+    deltaPValue: orNull('deltaPValue', deltaPValue(arms)),
+    significant,
+    decidedBy: plan.running ? 'sequential' : 'fixed-horizon',
+    winner: !significant || ahead === null ? null : ahead === 'higher' ? 'treatment' : 'control',
+    missing,
+  };
+}
+
 /**
  * Analyses an experiment.
  *
- * `significant` uses the sequential p-value while the experiment runs and Welch's once it is over: the latter is valid
- * for one look at the planned end. CUPED's numbers are shown beside and decide nothing.
+ * While it runs, the sequential test decides, which may be read at any time; Welch's, for one look on the planned
+ * end or size, decides there. CUPED's numbers are shown beside and decide nothing.
  *
  * @param sums finite or not, as the database gives them; counts are integers from 0
  */
-export function analyse({ arms, treatmentShare, vehiclesInBothArms }: ExperimentSums, plan: AnalysisPlan): Analysis {
+export function analyse(
+  { arms, exposures, split }: ExperimentSums,
+  gathered: GatheredEvidence,
+  plan: AnalysisPlan,
+): Analysis {
   const vehicles = mapArms(arms, (arm) => allVehicles(arm));
-  const comparison = compare(vehicles, plan);
-  const adjusted = compareAdjusted(arms, vehicles, plan);
-  const decisive = plan.running ? comparison.sequentialPValue : comparison.pValue;
-  const significant = decisive !== null && decisive < 1 - plan.confidenceLevel;
-  const leader: Variant = (comparison.difference ?? 0) > 0 ? 'treatment' : 'control';
+  const compared = compareBoth(vehicles, gathered, plan);
+  const adjusted = compareAdjusted(arms, vehicles, plan.confidenceLevel);
   return {
-    ...comparison,
+    ...compared,
     variants: [
-      summaryOf('control', arms.control.observations, vehicles.control),
-      summaryOf('treatment', arms.treatment.observations, vehicles.treatment),
+      summaryOf('control', arms.control, vehicles.control),
+      summaryOf('treatment', arms.treatment, vehicles.treatment),
     ],
-    cuped: isMissing(adjusted) ? null : adjusted,
-    missing: isMissing(adjusted) ? [...comparison.missing, ...because(adjusted, 'cuped')] : comparison.missing,
-    significant,
-    decidedBy: plan.running ? 'sequential' : 'fixed-horizon',
-    winner: significant ? leader : null,
-    sampleRatioMismatch: sampleRatio([{ treatmentShare, vehicles: mapArms(vehicles, ({ count }) => count) }]),
-    vehiclesInBothArms,
+    cuped: isMissingNumber(adjusted) ? null : adjusted,
+    missing: isMissingNumber(adjusted)
+      ? [...compared.missing, ...because(adjusted, 'cuped' as const)]
+      : compared.missing,
+    detectablePercent: detectableOf(vehicles, plan.confidenceLevel),
+    sampleRatioMismatch: sampleRatio(exposures, split),
+    vehiclesInBothArms: arms.control.otherVariant + arms.treatment.otherVariant,
   };
 }

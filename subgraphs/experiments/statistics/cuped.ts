@@ -20,7 +20,7 @@ import {
   type Moments,
   type PairedMoments,
 } from './moments.ts';
-import { isRounding } from './welch.ts';
+import { isRounding } from './welch/welch.ts';
 
 /** The vehicles of an arm, by whether they measured the metric before the experiment's start. */
 export interface ArmHistory {

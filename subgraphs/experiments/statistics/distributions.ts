@@ -18,11 +18,6 @@ export function studentCritical(probability: number, df: number): number {
   return Math.abs(studentQuantile(probability / 2, df));
 }
 
-/** Gives P(|Z| ≥ |z|) for the standard normal distribution. */
-export function normalTwoSided(z: number): number {
-  return erfc(Math.abs(z) / Math.SQRT2);
-}
-
 /** Gives P(Z ≤ z) for the standard normal distribution. */
 export function normalCumulative(z: number): number {
   return erfc(-z / Math.SQRT2) / 2;
@@ -40,7 +35,7 @@ export function normalCritical(probability: number): number {
 const LEAST_EXACT_LOG = -690;
 /** The continued fraction's relative error, and a stand-in for a denominator of 0. */
 const [PRECISION, TINY] = [1e-15, 1e-300];
-/** Beyond it, 1 added to the square changes no digit of a double. */
+/** The size above which adding 1 to the square changes no digit of a double. */
 const GREAT = 1e9;
 /** Convergence takes about √max(a, b) terms; this is enough for ten thousand million degrees of freedom. */
 const MAX_TERMS = 200_000;

@@ -37,11 +37,14 @@ export type Missing =
   | 'not-finite'
   | 'control-mean-near-zero'
   | 'too-early'
+  | 'unbounded'
+  | 'ratio-only'
+  | 'contradictory'
   | 'no-history'
   | 'history-is-constant';
 
 /** Checks whether a statistic could not be computed. */
-export function isMissing<T extends object | number>(result: T | Missing): result is Missing {
+export function isMissingNumber<T extends object | number>(result: T | Missing): result is Missing {
   return typeof result === 'string';
 }
 

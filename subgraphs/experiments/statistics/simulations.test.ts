@@ -1,27 +1,28 @@
 import { describe, expect, test } from '@jest/globals';
-import { analyse, type Analysis } from './analyse.ts';
-import type { ArmHistory } from './cuped.ts';
-import { isMissing, mapArms, type Arms, type Moments } from './moments.ts';
-import { requiredSampleSize } from './sample-size.ts';
-import { sequentialTest } from './sequential.ts';
+import { analyse, type Analysis, type ArmSums } from './analyse.ts';
+import { gathered, logOfDirection, NO_EVIDENCE } from './evidence/effect-evidence.ts';
+import { isMissingNumber, mapArms, type Arms, type Moments } from './moments.ts';
+import { requiredSampleSize } from './sample-size/sample-size.ts';
 import {
   NONE,
-  armOf,
+  NOTHING_GATHERED,
+  armWithoutHistory,
   binaryArm,
+  countsOf,
   draws,
-  joined,
+  gatheredBy,
   momentsOf,
   normalArm,
   pairedMomentsOf,
   skewedArm,
   type Draws,
 } from './testing/simulated-vehicles.ts';
-import { welchTest } from './welch.ts';
+import { welchTest } from './welch/welch.ts';
 import { rounds } from '../../../core/testing/rounds.ts';
 
 const EXPERIMENTS = rounds(500, 2_000);
 const ALPHA = 0.05;
-const plan = { confidenceLevel: 1 - ALPHA, vehiclesInEachArm: 500, running: false };
+const plan = { confidenceLevel: 1 - ALPHA, running: false };
 
 /**
  * Gives the 0.05 % and 99.95 % points of a binomial count, by the normal approximation: good at 500 trials and more.
@@ -43,7 +44,7 @@ const skewed: Metric = skewedArm;
 const rare: Metric = (draw, vehicles) => binaryArm(draw, vehicles, 0.06);
 
 function analysed(arms: Arms<Moments>): Analysis {
-  return analyse({ arms: mapArms(arms, armOf), treatmentShare: 0.5, vehiclesInBothArms: 0 }, plan);
+  return analyse({ arms: mapArms(arms, armWithoutHistory), exposures: [] }, NOTHING_GATHERED, plan);
 }
 
 function experiments<T>(trial: () => T): T[] {
@@ -71,81 +72,71 @@ describe('when the arms do not differ', () => {
 
 describe('looking twenty times', () => {
   const LOOKS = 20;
+  const VEHICLES = 60;
+  // Each number is 0 or 4, so that a look takes little time. The benchmark in benchmarks/statistics/ has more metrics.
+  const range = { low: 0, high: 4, centres: [1] };
+  const rarelyHigh = (draw: Draws) => (draw.uniform() < 0.75 ? 0 : 4);
 
-  /** Counts the experiments that some look called significant, by the plain test and by the sequential one. */
-  function found(next: (look: number) => Arms<Moments>): { plain: boolean; sequential: boolean } {
-    let [plain, sequential] = [false, false];
+  interface Watched {
+    /** Welch's test found an effect at one look or more. */
+    readonly byWelch: boolean;
+    /** The sequential test found an effect at one look or more. */
+    readonly bySequential: boolean;
+    /** The intervals of all looks together contain the true effect. */
+    readonly covered: boolean;
+  }
+
+  /**
+   * Runs an experiment that is analysed after every sixty vehicles.
+   *
+   * @param share the probability that a vehicle gets the treatment
+   * @param shift the probability that the treatment turns a 0 into a 4
+   */
+  function watched(draw: Draws, share: number, shift: number): Watched {
+    const values: Record<'control' | 'treatment', number[]> = { control: [], treatment: [] };
+    let evidence = NO_EVIDENCE;
+    let byWelch = false;
     for (let look = 1; look <= LOOKS; look++) {
-      const arms = next(look);
-      const welch = welchTest(arms);
-      // The sequential p-value is never below the plain one (a law of its own), so most looks need no second test.
-      if (isMissing(welch) || welch.pValue >= ALPHA) continue;
-      plain = true;
-      sequential ||=
-        sequentialTest(
-          welch,
-          mapArms(arms, ({ count }) => count),
-          plan,
-        ).pValue < ALPHA;
+      for (let vehicle = 0; vehicle < VEHICLES; vehicle++) {
+        const arm = draw.uniform() < share ? 'treatment' : 'control';
+        const y = rarelyHigh(draw);
+        values[arm].push(arm === 'treatment' && y === 0 && draw.uniform() < shift ? 4 : y);
+      }
+      evidence = gathered(evidence, gatheredBy(values, { binary: false, share, range }).evidence);
+      const welch = welchTest(mapArms(values, momentsOf));
+      byWelch ||= !isMissingNumber(welch) && welch.pValue < ALPHA;
     }
-    return { plain, sequential };
+    const ratio = (0.25 + 0.75 * shift) / 0.25;
+    const [low, high] = evidence.ratio;
+    const bySequential = Math.max(evidence.logHigher, evidence.logLower) > logOfDirection(ALPHA);
+    return { byWelch, bySequential, covered: (low ?? 0) < ratio && ratio < (high ?? Infinity) };
   }
 
-  function expectSafe(results: readonly { plain: boolean; sequential: boolean }[]): void {
-    expect(results.filter(({ sequential }) => sequential).length).toBeLessThan(bounds(ALPHA)[1]);
-    // Three times the promised share, which shows that looks can mislead a test.
-    expect(results.filter(({ plain }) => plain).length).toBeGreaterThan(3 * ALPHA * EXPERIMENTS);
-  }
-
-  /** Gives looks at arms that grow by what `more` draws. */
-  function growing(more: () => Arms<Moments>): (look: number) => Arms<Moments> {
-    let arms: Arms<Moments> = { control: NONE, treatment: NONE };
-    return () => {
-      const { control, treatment } = more();
-      return (arms = { control: joined(arms.control, control), treatment: joined(arms.treatment, treatment) });
-    };
-  }
+  const RUNS = rounds(60, 300);
+  const runs = (seed: number, share: number, shift: number) => {
+    const draw = draws(seed);
+    return Array.from({ length: RUNS }, () => watched(draw, share, shift));
+  };
+  const shareOf = (found: readonly unknown[]) => found.filter(Boolean).length / RUNS;
+  /** The bound below which the observed share stays with near certainty when the true one is at most α. */
+  const MOST = ALPHA + 3.2905 * Math.sqrt((ALPHA * (1 - ALPHA)) / RUNS);
 
   test.each([
-    ['a normal metric', normal, 25, 25, 11],
-    ['a skewed metric', skewed, 4, 26, 13],
-    ['a rare binary metric', rare, 30, 30, 14],
-    ['a normal metric, two vehicles at a time,', normal, 2, 2, 15],
+    [0.5, 11],
+    [0.1, 12],
   ])(
-    'at %s while vehicles arrive does not mislead the sequential test, but the plain one',
-    (_, metric, control, treatment, seed) => {
-      const draw = draws(seed);
-      expectSafe(
-        experiments(() =>
-          found(growing(() => ({ control: metric(draw, control), treatment: metric(draw, treatment) }))),
-        ),
-      );
+    'at arms that do not differ, with a share of %d, misleads Welch’s test and not the sequential one',
+    (share, seed) => {
+      const found = runs(seed, share, 0);
+      expect(shareOf(found.map(({ bySequential }) => bySequential))).toBeLessThan(MOST);
+      expect(shareOf(found.map(({ byWelch }) => byWelch))).toBeGreaterThan(2 * ALPHA);
     },
   );
 
-  test('at vehicles that are all there from the start, while their measurements add up, does not mislead it either', () => {
-    const VEHICLES = 30;
-    const draw = draws(16);
-    const noise = () => Math.sqrt(12) * (draw.uniform() - 0.5);
-    const fleet = () => Array.from({ length: VEHICLES }, () => ({ own: 0.3 * draw.normal(), sum: 0 }));
-    const results = experiments(() => {
-      const fleets = { control: fleet(), treatment: fleet() };
-      return found((look) =>
-        mapArms(fleets, (vehicles) => {
-          for (const vehicle of vehicles) vehicle.sum += vehicle.own + noise();
-          return momentsOf(vehicles.map(({ sum }) => sum / look));
-        }),
-      );
-    });
-    expectSafe(results);
-  });
-
-  test('finds a real effect, most often before the planned end', () => {
-    const draw = draws(17);
-    const results = experiments(() =>
-      found(growing(() => ({ control: normalArm(draw, 25, 0, 1), treatment: normalArm(draw, 25, 0.3, 1) }))),
-    );
-    expect(results.filter(({ sequential }) => sequential).length).toBeGreaterThan(0.9 * EXPERIMENTS);
+  test('finds an effect that is there, and its interval holds the effect at all looks together', () => {
+    const found = runs(13, 0.5, 0.2);
+    expect(shareOf(found.map(({ bySequential }) => bySequential))).toBeGreaterThan(0.8);
+    expect(shareOf(found.map(({ covered }) => !covered))).toBeLessThan(MOST);
   });
 });
 
@@ -199,8 +190,10 @@ describe('CUPED', () => {
   const VEHICLES = 60;
   const CORRELATION = 0.8;
 
-  /** Creates vehicles of which a share has history; those without it measure higher, as new vehicles might. */
-  function fleet(draw: Draws, covered: number, effect: number): ArmHistory & { observations: number } {
+  /**
+   * Creates vehicles of which the share `covered` has history; those without it measure higher, as new vehicles might.
+   */
+  function fleet(draw: Draws, covered: number, effect: number): ArmSums {
     const known: { value: number; before: number }[] = [];
     const unknown: number[] = [];
     for (let vehicle = 0; vehicle < VEHICLES; vehicle++) {
@@ -213,7 +206,7 @@ describe('CUPED', () => {
       known.map(({ value }) => value),
       known.map(({ before }) => before),
     );
-    return { withHistory, withoutHistory: unknown.length === 0 ? NONE : momentsOf(unknown), observations: VEHICLES };
+    return { withHistory, withoutHistory: unknown.length === 0 ? NONE : momentsOf(unknown), ...countsOf(VEHICLES) };
   }
 
   function simulated(seed: number, covered: number, effect: number): readonly Analysis[] {
@@ -222,9 +215,9 @@ describe('CUPED', () => {
       analyse(
         {
           arms: { control: fleet(draw, covered, 0), treatment: fleet(draw, covered, effect) },
-          treatmentShare: 0.5,
-          vehiclesInBothArms: 0,
+          exposures: [],
         },
+        NOTHING_GATHERED,
         plan,
       ),
     );
@@ -241,7 +234,7 @@ describe('CUPED', () => {
 
   test('removes the variance that history explains, and reports it correctly', () => {
     const { adjusted, unadjusted, reductions } = numbers(all);
-    // Two correlated variances of 500 values and more: their ratio is this close with near certainty.
+    // The ratio of two correlated variances, each of 500 values or more, is this close with near certainty.
     expect(variance(adjusted) / variance(unadjusted)).toBeCloseTo(1 - CORRELATION ** 2, 1);
     expect(mean(reductions)).toBeCloseTo(CORRELATION ** 2, 2);
   });
@@ -249,7 +242,7 @@ describe('CUPED', () => {
   test.each([
     ['with history of all vehicles', all, 0],
     ['with an effect', allWithEffect, 0.25],
-    ['with history of some vehicles, which measure otherwise than the rest', some, 0],
+    ['with history of some vehicles, which measure differently from the rest', some, 0],
   ])('does not shift the difference %s', (_, results, effect) => {
     const { adjusted } = numbers(results);
     expect(Math.abs(mean(adjusted) - effect)).toBeLessThan(3.2905 * Math.sqrt(variance(adjusted) / EXPERIMENTS));

@@ -3,7 +3,7 @@ import { randomUUID } from 'node:crypto';
 import type { Caller } from '../../../core/access/caller.ts';
 import type { Prisma, PrismaClient } from '../../../prisma/generated/client.ts';
 import type { MetricsStore } from '../../shared/stores/metrics-store.ts';
-import { asking, silent, user, type Answer, type Ask } from '../../shared/testing/asking.ts';
+import { asking, silent, user, type DataOrErrors, type Ask } from '../../shared/testing/asking.ts';
 import { createTestDatabase, type TestDatabase } from '../../shared/testing/test-database.ts';
 import { startExperiments } from '../subgraph.ts';
 
@@ -109,7 +109,7 @@ export class ExperimentsUnderTest {
     id: string,
     more = '',
     caller: Caller = this.writer,
-  ): Promise<Answer<{ experiment: Data }>> {
+  ): Promise<DataOrErrors<{ experiment: Data }>> {
     return this.ask(caller, `mutation { experiment: ${what}Experiment(id: "${id}"${more}) { ${EXPERIMENT} } }`);
   }
 

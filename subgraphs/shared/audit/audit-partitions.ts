@@ -5,6 +5,8 @@ import type { CallerIdentity } from '../../../core/access/caller.ts';
 import type { PrismaClient } from '../../../prisma/generated/client.ts';
 import { appendAudit } from './audit-log.ts';
 import type { Transaction } from '../postgres/transaction.ts';
+import { is } from '../../../core/json/shape.ts';
+import { rowsOf } from '../postgres/rows.ts';
 
 /** The outcome of one run of the partitions' maintenance. */
 export interface AuditPartitionMaintenance {
@@ -39,9 +41,9 @@ export async function maintainAuditPartitions(
   const [ensured] = await waitingBriefly(
     prisma,
     (tx) =>
-      tx.$queryRaw<
-        { created: number }[]
-      >`SELECT ensure_audit_log_partitions(3, COALESCE(${now}::timestamptz, now())) AS created`,
+      rowsOf(tx, {
+        created: is.number,
+      })`SELECT ensure_audit_log_partitions(3, COALESCE(${now}::timestamptz, now())) AS created`,
   );
   const detached: string[] = [];
   for (let record = await detachExpired(prisma, now); record !== null; record = await detachExpired(prisma, now))
@@ -62,9 +64,17 @@ async function waitingBriefly<T>(prisma: PrismaClient, use: (tx: Transaction) =>
 
 async function detachExpired(prisma: PrismaClient, now: Date | null): Promise<DetachedPartition | null> {
   return waitingBriefly(prisma, async (tx) => {
-    const [row] = await tx.$queryRaw<
-      { record: DetachedPartition | null }[]
-    >`SELECT detach_expired_audit_log_partition(COALESCE(${now}::timestamptz, now())) AS record`;
+    const [row] = await rowsOf(tx, {
+      record: is.nullable(
+        is.shape({
+          partition: is.string,
+          rows: is.number,
+          firstPosition: is.nullable(is.number),
+          lastPosition: is.nullable(is.number),
+          lastHash: is.nullable(is.string),
+        }),
+      ),
+    })`SELECT detach_expired_audit_log_partition(COALESCE(${now}::timestamptz, now())) AS record`;
     const record = row?.record ?? null;
     if (record === null) return null;
     const identity: CallerIdentity = {
@@ -84,9 +94,9 @@ async function detachExpired(prisma: PrismaClient, now: Date | null): Promise<De
  * answer
  */
 export async function requireAuditPartition(prisma: PrismaClient): Promise<void> {
-  const [row] = await prisma.$queryRaw<
-    { isReady: boolean }[]
-  >`SELECT ready_audit_log_partition(GREATEST(clock_timestamp(), last_at)) AS "isReady" FROM audit_chain`;
+  const [row] = await rowsOf(prisma, {
+    isReady: is.boolean,
+  })`SELECT ready_audit_log_partition(GREATEST(clock_timestamp(), last_at)) AS "isReady" FROM audit_chain`;
   if (row?.isReady !== true)
     throw new FleetFlagError(
       'SERVICE_UNAVAILABLE',

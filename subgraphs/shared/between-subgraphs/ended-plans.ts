@@ -1,7 +1,7 @@
 /**
  * Change requests and rollouts that end when a person loses the right to them. The audit subgraph takes rights away,
  * and the flags subgraph keeps requests and rollouts. `main` passes the flags subgraph's `EndPlans` to the audit
- * subgraph, so that both happen in one transaction (docs/decisions/ended-plans.md).
+ * subgraph, so that both happen in one transaction (docs/decisions/flags/ended-plans.md).
  */
 import type { CallerIdentity, Role } from '../../../core/access/caller.ts';
 import type { Transaction } from '../postgres/transaction.ts';

@@ -6,6 +6,7 @@ import { oneOf } from '../postgres/column-values.ts';
 /** Maps a stored row to the domain's rollout guard. */
 const readDirection = oneOf('rollout_guards.worse', GUARD_DIRECTIONS);
 
+/** Maps a row of rollout_guards to the domain type. */
 export function toRolloutGuard(row: Prisma.RolloutGuardGetPayload<object>): RolloutGuard {
   return {
     metric: row.metric,

@@ -1,28 +1,35 @@
 /**
- * Registered facts of vehicles, for evaluating flags on their behalf: a read-only view of the vehicles subgraph's
- * table. docs/decisions/reading-another-subgraphs-table.md says why this is a view and not a call.
+ * Registered facts of vehicles, for evaluating flags on their behalf and for recording exposures: a read-only view of
+ * the vehicles subgraph's table. docs/decisions/data/reading-another-subgraphs-table.md says why this is a view and not
+ * a call.
  */
+import { is } from '../../../core/json/shape.ts';
 import type { EvaluationContext } from '../../../core/model.ts';
-import type { RegisteredFacts } from '../../../core/wire/vehicle-facts.ts';
+import type { RegisteredFacts } from '../../../core/wire/vehicle/vehicle-facts.ts';
 import type { PrismaClient } from '../../../prisma/generated/client.ts';
-import { prepared } from '../postgres/prepared-statements.ts';
+import { readPrepared } from '../postgres/prepared-statements.ts';
 import { sharedLoader, type SharedLoader } from '../postgres/shared-loader.ts';
 
 /** Looks up registered facts by VIN. Resolves to null for a VIN that is not registered. */
 export type FactsByVin = SharedLoader<string, RegisteredFacts | null>;
 
-interface Row extends RegisteredFacts {
-  readonly vin: string;
+const ROW = { vin: is.string, model: is.string, swVersion: is.string, region: is.string };
+
+const FACTS = 'SELECT vin, model, sw_version AS "swVersion", region FROM vehicles WHERE vin = ANY($1::text[])';
+
+/** Reads registered facts by VIN, in one statement. VINs that are not registered are left out. */
+export async function findRegisteredFacts(
+  prisma: PrismaClient,
+  vins: readonly string[],
+): Promise<Map<string, RegisteredFacts>> {
+  const rows = await readPrepared(prisma, ROW, 'vehicle_facts', FACTS, [vins]);
+  return new Map(rows.map(({ vin, ...facts }) => [vin, facts]));
 }
 
 /** Creates the loader of registered facts: a whole fleet that asks at once costs few statements. */
 export function registeredFacts(prisma: PrismaClient): FactsByVin {
   return sharedLoader(
-    async (vins) => {
-      const rows = await prisma.$queryRaw<Row[]>`${prepared('vehicle_facts')}
-        SELECT vin, model, sw_version AS "swVersion", region FROM vehicles WHERE vin = ANY(${[...vins]}::text[])`;
-      return new Map(rows.map(({ vin, ...facts }) => [vin, facts]));
-    },
+    (vins) => findRegisteredFacts(prisma, vins),
     (vin) => vin,
   );
 }

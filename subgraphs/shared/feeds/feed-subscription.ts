@@ -1,6 +1,6 @@
 /**
  * A stream of entries that have positions in the database, such as those of the audit log. It reads at its consumer's
- * pace; a wake-up only tells it to read again.
+ * pace; a wake-up only makes it read again.
  */
 export interface FeedStream<Entry> extends AsyncIterableIterator<Entry> {
   /** Resolves when every later entry is certain to arrive. */
@@ -54,7 +54,7 @@ export class FeedSubscription<Entry> implements FeedStream<Entry> {
   }
 
   get established(): Promise<void> {
-    if (this.#established === undefined) throw new Error('The subscription has not started');
+    if (this.#established === undefined) throw new Error('The subscription has no position yet; call begin first');
     return this.#established;
   }
 
@@ -65,7 +65,7 @@ export class FeedSubscription<Entry> implements FeedStream<Entry> {
   }
 
   /**
-   * Moves the subscription back to `head` when it is further: there is nothing after `head` any more (after a restore).
+   * Moves the subscription back to `head` when it is further: nothing is left after `head` (after a restore).
    */
   rewind(head: number): void {
     this.#position = Math.min(this.#position, head);

@@ -4,11 +4,10 @@
  * by one polling interval.
  */
 import type { Logger } from 'pino';
-import { unattended } from '../../../core/async/unattended.ts';
+import { unattended } from '../../../core/last-handler/unattended.ts';
 import type { Bus } from './bus.ts';
 import { FeedSubscription, type FeedSource, type FeedStream } from './feed-subscription.ts';
-import { CoalescedRefresh } from '../../../core/async/coalesce.ts';
-import { Poller } from '../../../core/async/poller.ts';
+import { PolledRefresh } from '../../../core/async/polled-refresh.ts';
 
 /** The settings of a polled feed. */
 export interface FeedOptions {
@@ -16,14 +15,9 @@ export interface FeedOptions {
   /** The bus channel that announces new entries. */
   readonly channel: string;
   /** The polling interval in milliseconds; the longest delay after a lost announcement. */
-  readonly interval: number;
+  readonly intervalMs: number;
   /** The position of the newest entry in the database. Rejects when that cannot be read. */
   readonly readHead: () => Promise<number>;
-  /**
-   * Moves the feed to `head` by its own steps, each told with `advance`. Without it, that is one step. It gives up when
-   * the feed's head is not where it left it: everybody has unsubscribed meanwhile.
-   */
-  readonly catchUp?: (head: number) => Promise<void>;
   readonly logger: Logger;
   /** The log message, written once when refreshes begin to fail. */
   readonly failure: string;
@@ -35,27 +29,42 @@ export type ReadPage<Entry> = (
   head: number,
 ) => Promise<{ readonly entries: readonly Entry[]; readonly position: number }>;
 
-export class PolledFeed<Entry> {
+/** The base of the feeds: each says which entries there are, and offers the streams of them. */
+export abstract class PolledFeed<Entry> {
   readonly #subscriptions = new Set<FeedSubscription<Entry>>();
-  readonly #refreshes = new CoalescedRefresh(() => this.#readNews());
-  #head: number | undefined;
-  #failing = false;
-  #closed = false;
   /** Polls while there are subscriptions. */
-  #poller: Poller | undefined;
+  readonly #polled: PolledRefresh;
+  #head: number | undefined;
+  #closed = false;
   #unsubscribe: (() => Promise<void>) | undefined;
 
-  constructor(private readonly options: FeedOptions) {}
+  constructor(private readonly options: FeedOptions) {
+    this.#polled = new PolledRefresh({
+      refresh: () => this.#readNews(),
+      intervalMs: options.intervalMs,
+      failed: (err, isFirst) => {
+        if (isFirst) options.logger.warn({ err }, options.failure);
+      },
+    });
+  }
 
-  /** Up to where subscriptions may read; undefined while there are none, and before the first refresh. */
-  get head(): number | undefined {
+  /** The position up to which subscriptions may read; undefined while there are none, and before the first refresh. */
+  protected get head(): number | undefined {
     return this.#head;
   }
 
+  /**
+   * Moves the feed to `head`, by steps that are each given to `advance`; here in one step. A feed with more steps gives
+   * up when its head is not where it left it: everybody has unsubscribed meanwhile.
+   */
+  protected async catchUp(head: number): Promise<void> {
+    this.advance(head);
+  }
+
   /** Lets subscriptions read up to `head`. */
-  advance(head: number): void {
+  protected advance(head: number): void {
     this.#head = head;
-    // Also where there is nothing new: one may be waiting because it could not read.
+    // They wake even where there is nothing new: one may be waiting because it could not read.
     for (const subscription of this.#subscriptions) subscription.wake();
   }
 
@@ -63,7 +72,7 @@ export class PolledFeed<Entry> {
   async start(): Promise<void> {
     const { bus, channel } = this.options;
     this.#unsubscribe = await bus.subscribe(channel, () => {
-      if (this.#subscriptions.size > 0) unattended(this.#refreshOrLog(), 'Polling for entries');
+      if (this.#subscriptions.size > 0) unattended(this.#polled.attempt(), 'Polling for entries');
     });
   }
 
@@ -72,7 +81,7 @@ export class PolledFeed<Entry> {
     this.#closed = true;
     for (const subscription of [...this.#subscriptions]) unattended(subscription.return(), 'Ending a stream');
     await this.#unsubscribe?.();
-    await this.#refreshes.close();
+    await this.#polled.close();
   }
 
   /**
@@ -84,7 +93,7 @@ export class PolledFeed<Entry> {
    *
    * @param read gives entries after `position` up to `head`, oldest first, and where to go on after them
    */
-  subscribe(read: ReadPage<Entry>, after: number | 'now'): FeedStream<Entry> {
+  protected stream(read: ReadPage<Entry>, after: number | 'now'): FeedStream<Entry> {
     const start = async () => {
       await this.refresh();
       return this.#head ?? 0;
@@ -100,7 +109,7 @@ export class PolledFeed<Entry> {
     this.#subscriptions.add(subscription);
     subscription.begin();
     if (this.#closed) unattended(subscription.return(), 'Ending a stream');
-    else if (this.#subscriptions.size === 1) this.#startPolling();
+    else if (this.#subscriptions.size === 1) unattended(this.#polled.start(), 'Polling a feed');
     return subscription;
   }
 
@@ -109,7 +118,7 @@ export class PolledFeed<Entry> {
    * database cannot be read; nothing is lost, because the next refresh continues from the same position.
    */
   refresh(): Promise<void> {
-    return this.#refreshes.refresh();
+    return this.#polled.refresh();
   }
 
   async #readNews(): Promise<void> {
@@ -117,33 +126,14 @@ export class PolledFeed<Entry> {
     if (this.#subscriptions.size === 0) return;
     // Lower than before: a database restored from a backup. What it appends now is new.
     for (const subscription of this.#subscriptions) subscription.rewind(head);
-    if (this.options.catchUp === undefined) this.advance(head);
-    else await this.options.catchUp(head);
-  }
-
-  #startPolling(): void {
-    this.#poller = new Poller(async () => {
-      await this.#refreshOrLog();
-      return this.options.interval;
-    });
-    unattended(this.#poller.start(), 'Polling a feed');
-  }
-
-  async #refreshOrLog(): Promise<void> {
-    try {
-      await this.refresh();
-      this.#failing = false;
-    } catch (error) {
-      if (!this.#failing) this.options.logger.warn({ err: error }, this.options.failure);
-      this.#failing = true;
-    }
+    await this.catchUp(head);
   }
 
   #unsubscribed(subscription: FeedSubscription<Entry>): void {
     this.#subscriptions.delete(subscription);
     if (this.#subscriptions.size > 0) return;
-    // Not waited for: what it still reads is nobody's any more.
-    if (this.#poller !== undefined) unattended(this.#poller.close(), 'Polling a feed');
+    // Nothing waits for the end of the polls: the last read has no subscriber.
+    unattended(this.#polled.stop(), 'Polling a feed');
     this.#head = undefined;
   }
 }

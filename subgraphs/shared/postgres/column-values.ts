@@ -1,7 +1,7 @@
 /**
- * Reading what columns hold as what the domain calls it. The database's CHECKs and whoever wrote the rows see to it that
- * these fit; where one does not (a row of a newer version, one that was changed by hand), reading it throws an error
- * that names the column and the value, and nothing goes on with a word that the domain does not know.
+ * Reads the values of columns as the domain's types. The database's CHECKs and the programs that write the rows make
+ * them fit. A value that does not (of a newer version, or changed by hand) is an error that names the column and the
+ * value, so that nothing goes on with a word that the domain does not know.
  */
 import { isJsonObject, isOneOf } from '../../../core/json/json-value.ts';
 import type { JsonObject, JsonValue } from '../../../core/model.ts';
@@ -21,7 +21,7 @@ export function oneOf<const Word extends string>(column: string, words: readonly
   };
 }
 
-/** As `oneOf`, of a column that may be null. */
+/** A reader as `oneOf` makes it, of a column that may be null. */
 export function oneOfOrNull<const Word extends string>(
   column: string,
   words: readonly Word[],
@@ -30,14 +30,17 @@ export function oneOfOrNull<const Word extends string>(
   return (stored) => (stored === null ? null : read(stored));
 }
 
-/** What a JSONB column holds. Prisma's own type says that members may be undefined, which JSON has no way to say. */
+/**
+ * Gives the value of a JSONB column. Prisma's own type says that members may be undefined, which JSON has no way to
+ * say.
+ */
 export function storedJson(stored: Prisma.JsonValue): JsonValue {
-  // eslint-disable-next-line @typescript-eslint/consistent-type-assertions -- the column's type allows nothing but JSON
+  // oxlint-disable-next-line typescript/consistent-type-assertions -- the column's type allows nothing but JSON
   return stored as JsonValue;
 }
 
 /**
- * What a JSONB column of objects holds.
+ * Gives the value of a JSONB column of objects.
  *
  * @param column as `table.column`, for the error
  * @throws Error where it holds something else

@@ -1,14 +1,19 @@
 import { afterAll, beforeAll, expect, jest, test } from '@jest/globals';
+import { once } from 'node:events';
 import { chmodSync, mkdtempSync, rmSync } from 'node:fs';
+import { createServer, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Client } from 'pg';
 import { FleetFlagError } from '../../../core/errors.ts';
+import { boundAddress } from '../../../core/wire/network/http-server.ts';
 import { createTestDatabase, type TestDatabase } from '../testing/test-database.ts';
 import { openDatabase } from './database.ts';
 import { startEmbeddedPostgres } from './embedded/embedded-postgres.ts';
-import { prepared } from './prepared-statements.ts';
+import { is } from '../../../core/json/shape.ts';
+import { prepared, readPrepared } from './prepared-statements.ts';
 import { asServiceError } from './service-error.ts';
+import type { Reader } from './transaction.ts';
 
 let testDatabase: TestDatabase;
 
@@ -82,6 +87,22 @@ test('a session that the server ends is SERVICE_UNAVAILABLE', async () => {
   ).toBe('SERVICE_UNAVAILABLE');
 });
 
+test('a server that accepts a connection and never answers is SERVICE_UNAVAILABLE', async () => {
+  const accepted: Socket[] = [];
+  const mute = createServer((socket) => accepted.push(socket)).listen(0, '127.0.0.1');
+  await once(mute, 'listening');
+  const client = new Client({
+    connectionString: `postgresql://nobody@127.0.0.1:${boundAddress(mute).port}/none`,
+    connectionTimeoutMillis: 50,
+  });
+  client.on('error', () => {});
+  expect(await codeOf(client.connect())).toBe('SERVICE_UNAVAILABLE');
+  await client.end().catch(() => {});
+  for (const socket of accepted) socket.destroy();
+  mute.close();
+  await once(mute, 'close');
+});
+
 test('errors of the database about the data pass unchanged', async () => {
   const { prisma } = testDatabase.database;
   const user = { email: 'timeout exceeded when trying to connect', name: 'A', passwordHash: 'x', role: 'READ' };
@@ -93,24 +114,6 @@ test('errors of the database about the data pass unchanged', async () => {
   expect(asServiceError('text')).toBe('text');
   const refusal = new FleetFlagError('NOT_FOUND', 'x');
   expect(asServiceError(refusal)).toBe(refusal);
-});
-
-test('reads that may be old go to the replicas in turn, and to the primary when there are none', async () => {
-  const second = await createTestDatabase();
-  const client = new Client({ connectionString: second.url });
-  await client.connect();
-  await client.query('UPDATE environments SET revision = 5');
-  await client.end();
-  const database = await openDatabase({ url: testDatabase.url, replicaUrls: [second.url, testDatabase.url] });
-  try {
-    const revision = async () =>
-      (await database.replica.environment.findUniqueOrThrow({ where: { name: 'staging' } })).revision;
-    expect([await revision(), await revision(), await revision()]).toEqual([5n, 0n, 5n]);
-    expect(testDatabase.database.replica).toBe(testDatabase.database.prisma);
-  } finally {
-    await database.close();
-    await second.drop();
-  }
 });
 
 test('a transaction sends its queries one after another, in the order of the calls, even past one that fails', async () => {
@@ -188,6 +191,33 @@ test('a statement with a mark is prepared once on a connection, and no other one
     await prisma.user.findMany();
     expect(await prisma.$queryRaw`SELECT name FROM pg_prepared_statements`).toEqual([{ name: 'sample' }]);
     await expect(prisma.$queryRaw`${prepared('sample')} SELECT ${1}::int AS m`).rejects.toThrow('must be unique');
+  } finally {
+    await database.close();
+  }
+});
+
+test('a prepared read gives the same past Prisma as through it, and is one statement on a connection', async () => {
+  const database = await openDatabase({ url: testDatabase.url, maxConnections: 1 });
+  const COLUMNS = { name: is.string, n: is.number, texts: is.listOf(is.string), half: is.number };
+  const TEXT = 'SELECT name, $1::int AS n, $2::text[] AS texts, 0.5::float8 AS half FROM environments ORDER BY name';
+  try {
+    const { prisma } = database;
+    const read = (db: Reader) => readPrepared(db, COLUMNS, 'sample', TEXT, [7, ['a', 'b']]);
+    const rows = ['development', 'production', 'staging'].map((name) => ({ name, n: 7, texts: ['a', 'b'], half: 0.5 }));
+    expect(await read(prisma)).toEqual(rows);
+    expect(await read(prisma)).toEqual(rows);
+    expect(await prisma.$transaction((tx) => read(tx))).toEqual(rows);
+    expect(
+      await readPrepared(prisma, { name: is.string }, 'held', 'SELECT name FROM pg_prepared_statements', []),
+    ).toEqual(expect.arrayContaining([{ name: 'sample' }]));
+    const refused = await readPrepared(
+      prisma,
+      {},
+      'slow',
+      "SELECT set_config('statement_timeout', '1', false), pg_sleep(1)",
+      [],
+    ).then(() => readPrepared(prisma, {}, 'slower', 'SELECT pg_sleep(5)', []).catch(asServiceError));
+    expect(refused).toMatchObject({ code: 'SERVICE_UNAVAILABLE' });
   } finally {
     await database.close();
   }

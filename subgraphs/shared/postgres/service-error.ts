@@ -29,7 +29,7 @@ const SOCKET_CODES = new Set([
 
 /** Messages of driver errors that have no code. */
 const MESSAGES =
-  /Connection terminated|timeout exceeded when trying to connect|Client has encountered a connection error|Cannot use a pool after calling end|terminating connection|the database system is/i;
+  /Connection terminated|timeout exceeded when trying to connect|^timeout expired$|Client has encountered a connection error|Cannot use a pool after calling end|terminating connection|the database system is/i;
 
 /** Kinds of `MappedError` in @prisma/driver-adapter-utils. */
 const ADAPTER_KINDS = new Set([

@@ -4,7 +4,7 @@ import { eventually } from '../../../core/testing/eventually.ts';
 import { sharedFieldLoader, sharedLoader, sharedLoaderById } from './shared-loader.ts';
 
 /** A `find` whose answers come when the test says so. */
-function held(patienceMs?: number) {
+function held(timeoutMs?: number) {
   const calls: { readonly keys: readonly string[]; answer(): void; fail(): void }[] = [];
   const find = (keys: readonly string[]) =>
     new Promise<ReadonlyMap<string, string>>((resolve, reject) =>
@@ -14,7 +14,7 @@ function held(patienceMs?: number) {
         fail: () => reject(new Error('away')),
       }),
     );
-  return { calls, loader: sharedLoader(find, (key: string) => key, patienceMs) };
+  return { calls, loader: sharedLoader(find, (key: string) => key, timeoutMs) };
 }
 /** Lets everything that is due begin. */
 const settle = async () => {
@@ -36,7 +36,7 @@ test('what is asked for while a read is under way shares the next one, each key 
   expect(await Promise.all(later)).toEqual(['b!', 'b!', null]);
 });
 
-test('a value is read anew for each caller, and a failed read is only its own callers\u2019', async () => {
+test('a value is read again for each caller, and a failed read fails only for its own callers', async () => {
   const { calls, loader } = held();
   const failed = loader.load('a').catch((error: Error) => error.message);
   await settle();

@@ -5,7 +5,7 @@ import { withTimeout } from '../../../core/async/timeout.ts';
 /** The most keys of one statement. */
 const MAX_KEYS = 1_000;
 /** Milliseconds after which the next statement no longer waits for one that does not end. */
-const PATIENCE_MS = 1_000;
+const STATEMENT_TIMEOUT_MS = 1_000;
 
 /** Loads values by key. */
 export type SharedLoader<Key, Value> = Pick<DataLoader<Key, Value>, 'load'>;
@@ -17,26 +17,26 @@ function sendAfter(underWay: PromiseLike<unknown>, send: () => void): void {
 }
 
 /**
- * Creates a loader that has one `find` under way at a time. What is asked for meanwhile, by any request, shares the next
- * one: the cost does not grow with the number of callers. Nothing is cached, so each value comes from a read that began
- * after it was asked for. A `find` that does not end, on a connection that has died in silence, keeps its own callers
- * waiting and the others for a moment only.
+ * Creates a loader that has one `find` under way at a time. What is asked for meanwhile, by any request, shares the
+ * next one: the cost does not grow with the number of callers. Nothing is cached, so each value comes from a read that
+ * began after it was asked for. A `find` that does not end, on a connection that has died in silence, keeps its own
+ * callers waiting and the others for a moment only.
  *
  * @param find gives the values of the keys, each key once
- * @param keyOf gives the text that tells keys apart
- * @param patienceMs milliseconds after which the next one no longer waits; a second by default
+ * @param keyOf gives the text that distinguishes keys
+ * @param timeoutMs milliseconds after which the next one no longer waits; a second by default
  */
 export function sharedLoader<Key, Value>(
   find: (keys: readonly Key[]) => Promise<ReadonlyMap<string, Value>>,
   keyOf: (key: Key) => string,
-  patienceMs = PATIENCE_MS,
+  timeoutMs = STATEMENT_TIMEOUT_MS,
 ): SharedLoader<Key, Value | null> {
   let underWay: PromiseLike<unknown> = Promise.resolve();
   return new DataLoader<Key, Value | null>(
     async (keys) => {
       const distinct = new Map(keys.map((key) => [keyOf(key), key]));
       const finding = find([...distinct.values()]);
-      underWay = withTimeout(patienceMs, 'The statement does not end.', () => finding).catch(() => undefined);
+      underWay = withTimeout(timeoutMs, 'The statement does not end.', () => finding).catch(() => undefined);
       const found = await finding;
       return keys.map((key) => found.get(keyOf(key)) ?? null);
     },
@@ -65,7 +65,7 @@ export interface FieldOfRow<Arguments> {
  * set of arguments.
  *
  * @param find gives the values by the rows' ids
- * @param textOf gives the text that tells arguments apart
+ * @param textOf gives the text that distinguishes arguments
  */
 export function sharedFieldLoader<Arguments, Value>(
   find: (ids: readonly string[], given: Arguments) => Promise<ReadonlyMap<string, Value>>,

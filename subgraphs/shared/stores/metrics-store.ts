@@ -1,7 +1,7 @@
 /** The metrics store: a ClickHouse server (23.8 or newer), or the same engine in this process. */
 import { constants, readFileSync } from 'node:fs';
 import { access, mkdir, rename, rm } from 'node:fs/promises';
-import { dirname, join } from 'node:path';
+import { dirname, join, resolve } from 'node:path';
 import {
   ClickHouseLogLevel,
   createClient,
@@ -10,6 +10,8 @@ import {
 } from '@clickhouse/client';
 import { FleetFlagError } from '../../../core/errors.ts';
 import { errorCode } from '../../../core/caught-error.ts';
+import { observeRequest } from '../monitoring/observed-calls.ts';
+import type { StoreMetrics } from '../monitoring/store-metrics.ts';
 
 /** An open metrics store. */
 export interface MetricsStore {
@@ -20,6 +22,12 @@ export interface MetricsStore {
   /** Closes all connections. For the embedded engine, also releases its folder. */
   close(): Promise<void>;
 }
+
+/** Gives the folder of the embedded engine in a data folder. */
+export const embeddedMetricsPath = (dataDir: string) => join(dataDir, 'clickhouse');
+
+/** Gives the folder below which the embedded engine of `path` may write and read backups. */
+export const metricsBackupsFolder = (path: string) => `${path}-backups`;
 
 /** The settings of the metrics store. */
 export interface MetricsStoreOptions {
@@ -35,11 +43,13 @@ export interface MetricsStoreOptions {
    * one.
    */
   readonly onSetAside?: (keptAs: string, cause: unknown) => void;
+  /** Counts the requests. */
+  readonly metrics?: StoreMetrics | undefined;
 }
 
 /** Milliseconds after which a ping fails; readiness is checked every few seconds. */
-const PING_TIMEOUT = 3_000;
-const REQUEST_TIMEOUT = 30_000;
+const PING_TIMEOUT_MS = 3_000;
+const REQUEST_TIMEOUT_MS = 30_000;
 
 // The client would print warnings to the console, outside the log; the errors contain what matters.
 const SETTINGS = {
@@ -53,23 +63,39 @@ const SETTINGS = {
  * @throws FleetFlagError SERVICE_UNAVAILABLE, with the remedy, when the embedded engine is not installed or cannot open
  * its folder
  */
-export async function openMetricsStore({ url, path, onSetAside }: MetricsStoreOptions): Promise<MetricsStore> {
+export async function openMetricsStore({ url, path, onSetAside, metrics }: MetricsStoreOptions): Promise<MetricsStore> {
   if (url !== null) {
-    const client = createClient({ ...SETTINGS, url, request_timeout: REQUEST_TIMEOUT });
+    const client = observed(createClient({ ...SETTINGS, url, request_timeout: REQUEST_TIMEOUT_MS }), metrics);
     return { client, ping: () => ping(client), close: () => client.close() };
   }
   const { connect, drained } = await loadEngine();
-  const connection = await openOrSetAside(connect, path, onSetAside);
-  const client = createClient({ ...SETTINGS, connection });
+  const { connection, session } = await openOrSetAside(connect, path, onSetAside);
+  const client = observed(createClient({ ...SETTINGS, connection }), metrics);
   return {
     client,
     ping: () => ping(client),
     async close() {
       await client.close();
+      session.close();
       // A running query keeps the folder in use.
       await drained();
     },
   };
+}
+
+/** Makes each request of a client observed. */
+function observed(client: ClickHouseClient, metrics: StoreMetrics | undefined): ClickHouseClient {
+  const query = client.query.bind(client);
+  const insert = client.insert.bind(client);
+  const command = client.command.bind(client);
+  const exec = client.exec.bind(client);
+  Object.assign(client, {
+    query: (params: Parameters<typeof query>[0]) => observeRequest('query', metrics, () => query(params)),
+    insert: (params: Parameters<typeof insert>[0]) => observeRequest('insert', metrics, () => insert(params)),
+    command: (params: Parameters<typeof command>[0]) => observeRequest('command', metrics, () => command(params)),
+    exec: (params: Parameters<typeof exec>[0]) => observeRequest('exec', metrics, () => exec(params)),
+  });
+  return client;
 }
 
 /**
@@ -77,10 +103,10 @@ export async function openMetricsStore({ url, path, onSetAside }: MetricsStoreOp
  * metrics. A folder that this account may not read, or that another process uses, is left alone.
  */
 async function openOrSetAside(
-  connect: (path: string) => Connection,
+  connect: (path: string) => EmbeddedEngine,
   path: string,
   onSetAside: MetricsStoreOptions['onSetAside'],
-): Promise<Connection> {
+): Promise<EmbeddedEngine> {
   const openFolder = async () => {
     await mkdir(path, { recursive: true });
     return connect(path);
@@ -101,9 +127,9 @@ async function openOrSetAside(
   const keptAs = `${path}-unreadable-${new Date().toISOString().replace(/[:.]/g, '-')}`;
   await rename(path, keptAs);
   try {
-    const connection = await openFolder();
+    const engine = await openFolder();
     onSetAside?.(keptAs, cause);
-    return connection;
+    return engine;
   } catch {
     // The folder was not the cause, so it gets its name back.
     await rm(path, { recursive: true, force: true });
@@ -124,7 +150,7 @@ async function isOurs(path: string): Promise<boolean> {
 
 async function ping(client: ClickHouseClient): Promise<void> {
   // Runs a SELECT, because ClickHouse's /ping also answers requests with wrong credentials.
-  const result = await client.ping({ select: true, abort_signal: AbortSignal.timeout(PING_TIMEOUT) });
+  const result = await client.ping({ select: true, abort_signal: AbortSignal.timeout(PING_TIMEOUT_MS) });
   if (!result.success)
     throw new FleetFlagError(
       'SERVICE_UNAVAILABLE',
@@ -136,12 +162,35 @@ async function ping(client: ClickHouseClient): Promise<void> {
 
 type Connection = NonNullable<ClickHouseClientConfigOptions['connection']>;
 
+/** The engine with its folder open. It closes when both are closed. */
+interface EmbeddedEngine {
+  readonly connection: Connection;
+  readonly session: { close(): void };
+}
+
 /** Loads the embedded engine. It is half a gigabyte, so it is optional and loaded only when it is used. */
-async function loadEngine(): Promise<{ connect: (path: string) => Connection; drained: () => Promise<void> }> {
+async function loadEngine(): Promise<{ connect: (path: string) => EmbeddedEngine; drained: () => Promise<void> }> {
   try {
-    const [{ createChdbConnection }, { drainPending }] = await Promise.all([import('chdb/connection'), import('chdb')]);
-    // eslint-disable-next-line @typescript-eslint/consistent-type-assertions -- the same interface, from another copy of its declarations
-    return { connect: (path) => createChdbConnection({ path }) as unknown as Connection, drained: drainPending };
+    const [{ createChdbConnection }, { drainPending, Session }] = await Promise.all([
+      import('chdb/connection'),
+      import('chdb'),
+    ]);
+    return {
+      connect: (path) => {
+        // Connections of one path share an engine, and the first one sets it up.
+        const session = new Session(path, {
+          connectionArgs: [`--backups.allowed_path=${resolve(metricsBackupsFolder(path))}/`],
+        });
+        try {
+          // oxlint-disable-next-line typescript/consistent-type-assertions -- the same interface, from another copy of its declarations
+          return { session, connection: createChdbConnection({ path }) as unknown as Connection };
+        } catch (error) {
+          session.close();
+          throw error;
+        }
+      },
+      drained: drainPending,
+    };
   } catch (cause) {
     const message = `The embedded metrics store (the optional package chdb) is not available on ${process.platform}-${process.arch}. Install it, or set CLICKHOUSE_URL to a ClickHouse server.`;
     throw new FleetFlagError('SERVICE_UNAVAILABLE', message, {}, { cause });

@@ -2,12 +2,12 @@
 import type { Redis } from 'ioredis';
 import { RateLimiterMemory, RateLimiterRedis, type RateLimiterAbstract } from 'rate-limiter-flexible';
 import type { RateLimiter } from '../../../core/access/rate-limiter.ts';
-import { unattended } from '../../../core/async/unattended.ts';
+import { unattended } from '../../../core/last-handler/unattended.ts';
 
 /** The library has one limit for each limiter object; our limits differ by key, so it only counts and we compare. */
 const COUNT_ONLY = Number.MAX_SAFE_INTEGER;
 
-/** What a limiter needs of the library's objects. */
+/** The part of the library's objects that a limiter needs. */
 type Counter = Pick<RateLimiterAbstract, 'consume' | 'reward' | 'delete'>;
 type Counted = Pick<Awaited<ReturnType<Counter['consume']>>, 'consumedPoints' | 'msBeforeNext'>;
 
@@ -18,10 +18,10 @@ interface Use {
 }
 
 /**
- * Counts the uses of a key that come within one turn of the event loop by one command; each use gets its own count, as
- * if they had come one after another.
+ * Counts the uses of a key that come within one turn of the event loop with one command to Redis; each use gets its own
+ * count, as if they had come one after another.
  */
-class CountedByTurn {
+class CoalescedCounter {
   readonly #due = new Map<string, Use[]>();
 
   constructor(private readonly counter: Counter) {}
@@ -64,8 +64,8 @@ class CountedByTurn {
 }
 
 /** Builds a limiter with one library object for each length of window. */
-function limiterOver(create: (windowSeconds: number) => Counter | CountedByTurn): RateLimiter {
-  const counters = new Map<number, Counter | CountedByTurn>();
+function limiterOver(create: (windowSeconds: number) => Counter | CoalescedCounter): RateLimiter {
+  const counters = new Map<number, Counter | CoalescedCounter>();
   const counterOf = (windowSeconds: number) => {
     let counter = counters.get(windowSeconds);
     if (counter === undefined) counters.set(windowSeconds, (counter = create(windowSeconds)));
@@ -101,7 +101,7 @@ export function createInProcessRateLimiter(): RateLimiter {
 export function createRedisRateLimiter(storeClient: Redis, keyPrefix: string): RateLimiter {
   return limiterOver(
     (duration) =>
-      new CountedByTurn(
+      new CoalescedCounter(
         new RateLimiterRedis({
           storeClient,
           points: COUNT_ONLY,

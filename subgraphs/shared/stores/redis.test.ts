@@ -56,7 +56,7 @@ withServer('on a Redis server', () => {
     });
   });
 
-  describe('that goes away and comes back', () => {
+  describe('that stops answering and answers again', () => {
     let proxy: SeverableProxy;
     let bus: Bus;
     let store: KeyValueStore;

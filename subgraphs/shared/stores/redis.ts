@@ -8,6 +8,8 @@ import { backoffMs } from '../../../core/async/backoff.ts';
 import { FleetFlagError } from '../../../core/errors.ts';
 import type { RateLimiter } from '../../../core/access/rate-limiter.ts';
 import type { Bus } from '../feeds/bus.ts';
+import { observeCommand } from '../monitoring/observed-calls.ts';
+import type { StoreMetrics } from '../monitoring/store-metrics.ts';
 import type { KeyValueStore } from './key-value-store.ts';
 import { createRedisRateLimiter } from './rate-limiter.ts';
 
@@ -41,16 +43,18 @@ export type RedisServer =
  * retry for ever and restore their subscriptions.
  *
  * @param target `redis://…` or `rediss://…`, or the sentinels that know where the primary is
+ * @param metrics counts the commands
  */
 export async function openRedis(
   target: RedisServer,
   logger: Logger,
+  metrics?: StoreMetrics,
 ): Promise<{ bus: Bus; store: KeyValueStore; limiter: RateLimiter }> {
   const settings = {
     connectTimeout: 3_000,
-    // For a server that accepts a command and never answers.
+    // A server may accept a command and never answer.
     commandTimeout: 3_000,
-    // Waited out in full when the server is gone, and it must not delay the process's exit.
+    // A client waits for all of it when the server is gone, so it must not delay the exit of the process.
     disconnectTimeout: 250,
     // A command in flight when the connection breaks fails at once. A retry could wait for ever behind a load balancer
     // that accepts connections for a server that is gone.
@@ -80,6 +84,17 @@ export async function openRedis(
       logger.warn({ err: error, role }, 'A connection to Redis failed; reconnecting'),
     );
   }
+  const send = commands.sendCommand.bind(commands);
+  commands.sendCommand = (command, stream) => {
+    const sent = observeCommand(command.name, metrics, async () => {
+      await command.promise;
+    });
+    // The sender of the command handles its failure.
+    sent.catch(() => undefined);
+    return send(command, stream);
+  };
+  metrics?.watchConnection('commands', () => commands.status === 'ready');
+  metrics?.watchConnection('subscriber', () => subscriber.status === 'ready');
   // Both attempts must settle: one that is still connecting when it is stopped would continue in the background.
   const failure = (await Promise.allSettled([commands.connect(), subscriber.connect()])).find(
     (result) => result.status === 'rejected',
@@ -124,7 +139,7 @@ export async function openRedis(
         const own = (message: string) => listener(message);
         let entry = channels.get(channel);
         if (entry === undefined) {
-          // eslint-disable-next-line fleetflag/no-promise-in-object -- Whoever subscribes first awaits it below.
+          // oxlint-disable-next-line fleetflag/no-promise-in-object -- the first subscriber awaits it below
           entry = { listeners: new Set(), subscribed: answered(subscriber.subscribe(channel)) };
           channels.set(channel, entry);
         }

@@ -47,7 +47,7 @@ describe('an error on its way to the gateway', () => {
     }
   });
 
-  test('says that a store is down, and not where it is', () => {
+  test('reports that a store is down, without its address', () => {
     const formatted = format(connectionRefused);
     expect(formatted.extensions).toEqual({ code: 'SERVICE_UNAVAILABLE' });
     expect(JSON.stringify(formatted)).not.toContain('10.1.2.3');

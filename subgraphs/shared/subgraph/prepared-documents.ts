@@ -1,4 +1,6 @@
-/** Parses and validates the documents of a subgraph once each: they come from query plans, so they are few and repeat. */
+/**
+ * Parses and validates the documents of a subgraph once each: they come from query plans, so they are few and repeat.
+ */
 import {
   GraphQLError,
   NoSchemaIntrospectionCustomRule,

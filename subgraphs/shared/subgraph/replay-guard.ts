@@ -5,15 +5,15 @@
 import { LRUCache } from 'lru-cache';
 import { withTimeout } from '../../../core/async/timeout.ts';
 import type { ReplayGuard } from '../../../core/credentials/identity-token.ts';
-import type { SubgraphName } from '../../../core/wire/subgraph.ts';
+import type { SubgraphName } from '../../../core/wire/subgraph/subgraph.ts';
 import type { KeyValueStore } from '../stores/key-value-store.ts';
 
 /** The most tokens kept: 30 seconds (a token's lifetime) at 6,000 requests a second. Only valid tokens are kept. */
 const MAX_TOKENS = 180_000;
 /** The most milliseconds that a request waits for the store. */
-const STORE_PATIENCE = 250;
+const STORE_TIMEOUT_MS = 250;
 /** Milliseconds for which a store that did not answer is not asked again. */
-const STORE_PAUSE = 5_000;
+const STORE_PAUSE_MS = 5_000;
 
 /**
  * Creates a replay guard that remembers tokens in this process and, for the subgraph's other instances, in `store`.
@@ -29,17 +29,17 @@ export function createReplayGuard(
   return {
     async isReplay(id, expiresAt) {
       const milliseconds = Math.max(1, expiresAt.getTime() - Date.now());
-      // Checked before anything is awaited, so that of two concurrent uses one is the second.
+      // The check comes before anything is awaited, so that of two concurrent uses one is the second.
       if (here.has(id)) return true;
       here.set(id, true, { ttl: milliseconds });
       if (performance.now() < pausedUntil) return false;
       try {
-        const isNew = await withTimeout(STORE_PATIENCE, `No answer in ${STORE_PATIENCE} ms`, () =>
+        const isNew = await withTimeout(STORE_TIMEOUT_MS, `No answer in ${STORE_TIMEOUT_MS} ms`, () =>
           store.setIfAbsent(`identity:${subgraph}:${id}`, '', Math.ceil(milliseconds / 1000)),
         );
         return !isNew;
       } catch (error) {
-        pausedUntil = performance.now() + STORE_PAUSE;
+        pausedUntil = performance.now() + STORE_PAUSE_MS;
         logger.warn(
           { err: error, subgraph },
           'Cannot reach the store of used identity tokens; checking for replays in this process only, and trying again later',

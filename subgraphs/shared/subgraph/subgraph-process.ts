@@ -9,8 +9,14 @@ import { handleProtocols, MessageType } from 'graphql-ws';
 import { useServer } from 'graphql-ws/use/ws';
 import { WebSocketServer, type WebSocket } from 'ws';
 import { ERROR_CATALOGUE, FleetFlagError } from '../../../core/errors.ts';
-import { clientError } from '../../../core/wire/error-form.ts';
-import { LISTEN_BACKLOG } from '../../../core/wire/http-server.ts';
+import { clientError } from '../../../core/wire/api/error-form.ts';
+import { LISTEN_BACKLOG, closeInOrder } from '../../../core/wire/network/http-server.ts';
+import { plainAddress } from '../../../core/wire/network/plain-address.ts';
+import { REQUEST_ID_HEADER, requestIdOf } from '../../../core/wire/network/request-id.ts';
+import { FailedCredentials } from '../../../core/credentials/failed-credentials.ts';
+import type { Metrics } from '../../../core/monitoring/metrics.ts';
+import { checkScrape } from '../../../core/monitoring/scrape-access.ts';
+import { TRACE_HEADER } from '../../../core/monitoring/tracing.ts';
 import {
   CONNECTION_BODY,
   IDENTITY_HEADER,
@@ -18,7 +24,9 @@ import {
   type IdentityTokens,
   type ReplayGuard,
 } from '../../../core/credentials/identity-token.ts';
-import type { SubgraphRequest } from '../../../core/wire/subgraph.ts';
+import { ANSWERS_PATH, answerLine, readQuestions } from '../../../core/wire/subgraph/answer-texts.ts';
+import { DRAINING_HEADER } from '../../../core/wire/subgraph/draining.ts';
+import type { SubgraphRequest } from '../../../core/wire/subgraph/subgraph.ts';
 import { executeOn, subscribeOn } from './in-process-connection.ts';
 import type { Subgraph } from './subgraph.ts';
 import { isObject, membersOf } from '../../../core/json/json-value.ts';
@@ -33,11 +41,25 @@ export interface SubgraphProcessOptions {
   readonly host: string;
   /** The TCP port; 0 picks a free one. */
   readonly port: number;
+  /** Says whether it is about to stop: it still answers, and sends gateways to other instances; never by default. */
+  readonly isEnding?: () => boolean;
   /** The key set of the subgraph that signs, served at `/.well-known/jwks.json`. */
   readonly publicKeys?: unknown;
+  /** The metrics of this process, served at `/metrics`; without them, that path does not exist. */
+  readonly scraped?: ScrapedMetrics;
 }
 
+/** The metrics that `/metrics` serves, and who may read them. */
+export interface ScrapedMetrics {
+  readonly metrics: Metrics;
+  /** The token that readers must send; null where only this machine may read. */
+  readonly token: string | null;
+}
+
+/** The most bytes of a request, over HTTP and websockets alike. */
 const BODY_LIMIT = 2 * 1024 * 1024;
+/** The milliseconds between two pings on a websocket. */
+const PING_INTERVAL_MS = 10_000;
 
 type Operation = Pick<SubgraphRequest, 'query' | 'operationName' | 'variables'>;
 
@@ -57,7 +79,8 @@ function isRequest(value: unknown): value is SubgraphRequest {
 
 /** The request that `onSubscribe` has put into an operation's context. */
 function requestIn({ contextValue }: { readonly contextValue?: unknown }): SubgraphRequest {
-  if (!isRequest(contextValue)) throw new Error('An operation came without its signed request');
+  if (!isRequest(contextValue))
+    throw new Error('The context of an operation must be the request that onSubscribe has verified');
   return contextValue;
 }
 
@@ -83,8 +106,19 @@ export async function serveSubgraph(
     identity: await tokens.verify(text(token), name, signedBody(operation), replayGuard),
   });
 
-  const app = fastify({ bodyLimit: BODY_LIMIT, forceCloseConnections: true });
-  app.setErrorHandler((error: Error & { statusCode?: number }, _request, reply) => {
+  const app = fastify({
+    bodyLimit: BODY_LIMIT,
+    forceCloseConnections: 'idle',
+    genReqId: ({ headers }) => requestIdOf(headers),
+  });
+  const isEnding = options.isEnding ?? (() => false);
+  // This comes first, so that every answer, a failure included, names its request.
+  app.addHook('onRequest', (request, reply, next) => {
+    reply.header(REQUEST_ID_HEADER, request.id);
+    if (isEnding()) reply.header(DRAINING_HEADER, '1').header('connection', 'close');
+    next();
+  });
+  app.setErrorHandler((error: Error & { statusCode?: number }, request, reply) => {
     const refusal = clientError(
       error instanceof FleetFlagError
         ? error
@@ -96,20 +130,45 @@ export async function serveSubgraph(
     );
     if (refusal.extensions.code === 'INTERNAL_SERVER_ERROR')
       logger.error(
-        { err: error, subgraph: name },
+        { err: error, subgraph: name, requestId: request.id },
         'Cannot answer a request of a gateway; it gets INTERNAL_SERVER_ERROR',
       );
     return reply.status(ERROR_CATALOGUE[refusal.extensions.code].httpStatus).send({ errors: [refusal] });
   });
   app.post('/graphql', async (request) =>
-    executeOn(subgraph, await signedRequest(readOperation(request.body), request.headers[IDENTITY_HEADER])),
+    executeOn(
+      subgraph,
+      await signedRequest(readOperation(request.body), request.headers[IDENTITY_HEADER]),
+      text(request.headers[TRACE_HEADER]),
+    ),
   );
+  app.post(ANSWERS_PATH, async (request, reply) => {
+    const body = text(request.body) ?? '';
+    const { caller } = await tokens.verify(text(request.headers[IDENTITY_HEADER]), name, body, replayGuard);
+    if (caller.kind !== 'gateway')
+      throw new FleetFlagError('FORBIDDEN', 'Only a gateway may ask on behalf of several callers.');
+    const questions = readQuestions(body);
+    if (questions === null) throw new FleetFlagError('BAD_USER_INPUT', 'The body must be a list of GraphQL requests.');
+    const responses = await Promise.all(
+      questions.map((question) => executeOn(subgraph, question, question.traceparent)),
+    );
+    return reply.type('text/plain; charset=utf-8').send(responses.map(answerLine).join(''));
+  });
   app.get('/health/live', () => ({ status: 'ok' }));
   app.get('/health/ready', async (_request, reply) => {
     const ready = await options.ready();
+    // The gateway's next probe opens another connection, which may lead to another instance behind the same address.
+    if (!ready) reply.header('connection', 'close');
     return reply.status(ready ? 200 : 503).send({ status: ready ? 'ok' : 'unavailable' });
   });
-  const { publicKeys } = options;
+  const { publicKeys, scraped } = options;
+  const failures = new FailedCredentials();
+  if (scraped !== undefined)
+    app.get('/metrics', async (request, reply) => {
+      await checkScrape(request.raw, plainAddress(request.raw.socket.remoteAddress), scraped.token, failures);
+      const { type, body } = await scraped.metrics.text();
+      return reply.type(type).header('cache-control', 'no-store').send(body);
+    });
   if (publicKeys !== undefined) app.get('/.well-known/jwks.json', () => publicKeys);
 
   const webSockets = new WebSocketServer({
@@ -145,9 +204,9 @@ export async function serveSubgraph(
         }
       },
       // Results come formatted: their errors are plain objects, for which graphql-ws has no type.
-      // eslint-disable-next-line @typescript-eslint/consistent-type-assertions -- as the comment above says
+      // oxlint-disable-next-line typescript/consistent-type-assertions -- as the comment above says
       subscribe: (args) => subscribeOn(subgraph, requestIn(args)) as never,
-      // eslint-disable-next-line @typescript-eslint/consistent-type-assertions -- as the comment above says
+      // oxlint-disable-next-line typescript/consistent-type-assertions -- as the comment above says
       execute: (args) => executeOn(subgraph, requestIn(args)) as never,
       // Results are already formatted; graphql-ws would call toJSON on each error, which plain objects lack.
       onNext: (_context, _id, _payload, _args, result) => result,
@@ -160,8 +219,9 @@ export async function serveSubgraph(
       },
     },
     webSockets,
-    10_000,
+    PING_INTERVAL_MS,
   );
+  subgraph.metrics?.watchSockets(name, () => webSockets.clients.size);
   app.server.on('upgrade', (request, socket, head) => {
     if (request.url === '/graphql')
       webSockets.handleUpgrade(request, socket, head, (client) => webSockets.emit('connection', client, request));
@@ -176,7 +236,7 @@ export async function serveSubgraph(
     port: portOf(app.server.address()),
     async close() {
       await graphqlWs.dispose();
-      await app.close();
+      await closeInOrder(app);
     },
   };
 }

@@ -22,23 +22,29 @@ import type { Logger } from 'pino';
 import type { FleetFlagError } from '../../../core/errors.ts';
 import { PERMISSIONS, refusalOf } from '../../../core/access/permissions.ts';
 import type { Caller, CallerIdentity } from '../../../core/access/caller.ts';
-import { clientError } from '../../../core/wire/error-form.ts';
-import type { SubgraphName } from '../../../core/wire/subgraph.ts';
+import { clientError } from '../../../core/wire/api/error-form.ts';
+import type { SubgraphName } from '../../../core/wire/subgraph/subgraph.ts';
 import { checkTime } from '../../../core/validation/time.ts';
+import type { SubgraphMetrics } from '../monitoring/subgraph-metrics.ts';
+import type { LaggingReads, ReplicaReads } from '../postgres/replica-reads.ts';
 import { asServiceError } from '../postgres/service-error.ts';
 import { PreparedDocuments } from './prepared-documents.ts';
 import { isObject, membersOf, type Members } from '../../../core/json/json-value.ts';
 
-/** What resolvers note about the answer that they make. */
+/** The notes of resolvers about the answer that they make. */
 export interface AnswerNotes {
   /** Whether a part of it is as last known, because the database could not be read for it. */
   remembered: boolean;
+  /** Whether the event of a subscription that is being resolved must not wait for others to go with it. */
+  urgent?: boolean;
+  /** Milliseconds since 1970 of the change of a subscription's event. */
+  changedAtMs?: number;
 }
 
 /** The context that resolvers receive beside their arguments. `services` is the subgraph's own. */
 export interface SubgraphContext<Services = unknown> {
   readonly identity: CallerIdentity;
-  readonly notes: Readonly<AnswerNotes>;
+  readonly notes: AnswerNotes;
   readonly services: Services;
 }
 
@@ -49,7 +55,11 @@ export interface Subgraph {
   readonly documents: PreparedDocuments;
   /** Creates the context of one request, with its loaders, so that callers share nothing. */
   context(identity: CallerIdentity): SubgraphContext;
+  /** Notes what a caller may have seen (../postgres/replica-reads.ts); called before an answer leaves. */
+  seen(caller: Caller, isMutation: boolean): Promise<void>;
   readonly logger: Logger;
+  /** Counts its operations and streams. */
+  readonly metrics?: SubgraphMetrics | undefined;
 }
 
 /** The parts from which a subgraph is built. */
@@ -57,8 +67,11 @@ export interface SubgraphOptions<Services> {
   readonly name: SubgraphName;
   /** Resolvers whose types are generated from the SDL: `generated/resolvers.ts` of the subgraph. */
   readonly resolvers: NonNullable<GraphQLSchemaModule['resolvers']>;
-  readonly services: (identity: CallerIdentity, notes: AnswerNotes) => Services;
+  readonly services: (identity: CallerIdentity, notes: AnswerNotes, lagging: LaggingReads) => Services;
+  /** The place where what may lag is read; only subgraphs without a database have none. */
+  readonly reads?: ReplicaReads;
   readonly logger: Logger;
+  readonly metrics?: SubgraphMetrics | undefined;
 }
 
 /** Gives the refusal when `caller` may not resolve these entities, or null. */
@@ -142,7 +155,14 @@ function copyOf(value: unknown): unknown {
 
 const JSON_VALUE = new GraphQLScalarType<unknown, unknown>({ ...GraphQLJSON.toConfig(), serialize: copyOf });
 
-const SCALARS: Readonly<Record<string, GraphQLScalarType>> = { DateTime: DATE_TIME, JSON: JSON_VALUE };
+/** Gives a duration as it is written: the service that needs it reads it, and names its field where it is none. */
+const DURATION = new GraphQLScalarType<unknown, string>({ name: 'Duration' });
+
+const SCALARS: Readonly<Record<string, GraphQLScalarType>> = {
+  DateTime: DATE_TIME,
+  Duration: DURATION,
+  JSON: JSON_VALUE,
+};
 
 /**
  * Gives the error that a resolver threw, where it is known. This is the one place that turns a failing store into
@@ -152,7 +172,7 @@ function causeOf(error: unknown): unknown {
   return asServiceError(error instanceof GraphQLError ? error.originalError : error);
 }
 
-/** Formats an error of this subgraph for the gateway; see core/wire/error-form.ts. */
+/** Formats an error of this subgraph for the gateway; see core/wire/api/error-form.ts. */
 export function formatForGateway(formatted: GraphQLFormattedError, error: unknown): GraphQLFormattedError {
   return clientError({ ...formatted, originalError: causeOf(error) });
 }
@@ -187,9 +207,14 @@ function scalarsOf(typeDefs: DocumentNode): Record<string, GraphQLScalarType> {
   return scalars;
 }
 
+const NO_READS: ReplicaReads = {
+  of: () => ({ read: () => Promise.reject(new Error('This subgraph has no database to read.')) }),
+  seen: async () => undefined,
+};
+
 /** Builds a subgraph from `subgraphs/<name>/schema.graphql` and its resolvers. */
 export async function createSubgraph<Services>(options: SubgraphOptions<Services>): Promise<Subgraph> {
-  const { name, logger } = options;
+  const { name, logger, reads = NO_READS, metrics } = options;
   const typeDefs = parse(readFileSync(new URL(`../../${name}/schema.graphql`, import.meta.url), 'utf8'));
   const resolvers = { ...options.resolvers, ...scalarsOf(typeDefs) };
   const schema = buildSubgraphSchema([{ typeDefs, resolvers }]);
@@ -202,8 +227,10 @@ export async function createSubgraph<Services>(options: SubgraphOptions<Services
     documents: new PreparedDocuments(schema),
     context(identity) {
       const notes = { remembered: false };
-      return { identity, notes, services: options.services(identity, notes) };
+      return { identity, notes, services: options.services(identity, notes, reads.of(identity.caller)) };
     },
+    seen: (caller, isMutation) => reads.seen(caller, isMutation),
     logger,
+    metrics,
   };
 }

@@ -2,7 +2,7 @@
 import { randomUUID } from 'node:crypto';
 import { pino } from 'pino';
 import type { Caller, CallerIdentity, Role } from '../../../core/access/caller.ts';
-import type { SubgraphErrorJson } from '../../../core/wire/subgraph.ts';
+import type { SubgraphErrorJson } from '../../../core/wire/subgraph/subgraph.ts';
 import { connectInProcess } from '../subgraph/in-process-connection.ts';
 import type { Subgraph } from '../subgraph/subgraph.ts';
 import { strayFaultPaths } from './fault-path.ts';
@@ -26,7 +26,7 @@ export function identityOf(caller: Caller, origin: Partial<CallerIdentity['origi
 }
 
 /** A subgraph's answer. */
-export interface Answer<Data = Record<string, unknown>> {
+export interface DataOrErrors<Data = Record<string, unknown>> {
   /** The type is the test's own claim; null when everything failed. */
   readonly data: Data;
   readonly errors: readonly SubgraphErrorJson[];
@@ -37,7 +37,7 @@ export type Ask = <Data = Record<string, unknown>>(
   caller: Caller | CallerIdentity,
   query: string,
   variables?: Record<string, unknown>,
-) => Promise<Answer<Data>>;
+) => Promise<DataOrErrors<Data>>;
 
 /** Creates a function that runs operations on `subgraph`, each as the given caller. */
 export function asking(subgraph: Subgraph): Ask {
@@ -49,12 +49,12 @@ export function asking(subgraph: Subgraph): Ask {
     const stray = strayFaultPaths(subgraph.schema, query, errors);
     if (stray.length > 0) throw new Error(`extensions.field names no argument of ${query}: ${stray.join(', ')}`);
     // As JSON, because that is what a gateway receives.
-    return JSON.parse(JSON.stringify({ data, errors })) as Answer<Data>;
+    return JSON.parse(JSON.stringify({ data, errors })) as DataOrErrors<Data>;
   };
 }
 
 /** Gives the first error's code and field, which identify a refusal. */
-export function refusal({ errors }: Pick<Answer, 'errors'>): { code: unknown; field?: unknown } | null {
+export function refusal({ errors }: Pick<DataOrErrors, 'errors'>): { code: unknown; field?: unknown } | null {
   const [error] = errors;
   if (error === undefined) return null;
   const { code, field } = error.extensions ?? {};

@@ -1,10 +1,12 @@
 import { randomUUID } from 'node:crypto';
-import { chmodSync, mkdtempSync } from 'node:fs';
+import { chmodSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Client } from 'pg';
+import { madeOrRemoved } from '../../../core/testing/made-or-removed.ts';
 import { startEmbeddedPostgres } from '../postgres/embedded/embedded-postgres.ts';
 import { deployMigrations } from '../postgres/schema/migrations.ts';
+import tearDownDatabase from './database-teardown.ts';
 import { databaseUrl, type TestServer } from './test-server.ts';
 
 /**
@@ -13,21 +15,24 @@ import { databaseUrl, type TestServer } from './test-server.ts';
  * that `createTestDatabase` clones. Workers learn of it through environment variables.
  */
 export default async function setUpDatabase(): Promise<void> {
-  const server = await openServer();
   const template = `fleetflag_template_${randomUUID().slice(0, 8)}`;
-  try {
+  const server = { ...(await openServer()), template };
+  globalThis.fleetFlagTestServer = server;
+  // Jest has no teardown for a run that is interrupted, and the server is in a process group of its own.
+  for (const [signal, code] of [['SIGINT', 130] as const, ['SIGTERM', 143] as const, ['SIGHUP', 129] as const])
+    process.once(signal, () => void tearDownDatabase().finally(() => process.exit(code)));
+  await madeOrRemoved(async () => {
     const client = new Client({ connectionString: server.url });
     await client.connect();
-    await client.query(`CREATE DATABASE ${template}`);
-    await client.end();
+    try {
+      await client.query(`CREATE DATABASE ${template}`);
+    } finally {
+      await client.end();
+    }
     await deployMigrations({ url: databaseUrl(server.url, template) });
-  } catch (error) {
-    await server.stop();
-    throw error;
-  }
+  }, tearDownDatabase);
   process.env['FLEETFLAG_TEST_SERVER'] = server.url;
   process.env['FLEETFLAG_TEST_TEMPLATE'] = template;
-  globalThis.fleetFlagTestServer = { ...server, template };
 }
 
 async function openServer(): Promise<Omit<TestServer, 'template'>> {
@@ -36,6 +41,9 @@ async function openServer(): Promise<Omit<TestServer, 'template'>> {
   const folder = mkdtempSync(join(tmpdir(), 'fleetflag-test-'));
   // As root, the server runs under another account, which must be able to pass through.
   chmodSync(folder, 0o711);
-  const server = await startEmbeddedPostgres({ dataDir: folder, log: () => {}, isDurable: false });
+  const server = await madeOrRemoved(
+    () => startEmbeddedPostgres({ dataDir: folder, log: () => {}, isDurable: false }),
+    async () => rmSync(folder, { recursive: true, force: true }),
+  );
   return { ...server, folder };
 }

@@ -12,7 +12,7 @@ import {
   type GraphQLInputType,
   type GraphQLSchema,
 } from 'graphql';
-import type { SubgraphErrorJson } from '../../../core/wire/subgraph.ts';
+import type { SubgraphErrorJson } from '../../../core/wire/subgraph/subgraph.ts';
 
 /** Checks whether `path` leads through an input of `type`; in JSON every path does. */
 function leads(type: GraphQLInputType, path: readonly string[]): boolean {

@@ -61,7 +61,7 @@ export function keyValueStoreContract(open: () => Promise<readonly [KeyValueStor
     expect(await there.get(key)).toBe('value');
   });
 
-  test('sets an absent value once, whoever is first, and again when it has expired', async () => {
+  test('sets an absent value once, by the first call, and again when it has expired', async () => {
     const first = await Promise.all(
       Array.from({ length: 20 }, (_, index) => (index % 2 === 0 ? here : there).setIfAbsent(key, `${index}`, 60)),
     );

@@ -42,7 +42,7 @@ export function rateLimiterContract(
     expect(states.filter(({ allowed }) => allowed)).toHaveLength(10);
   });
 
-  test('counts each key by itself, and starts anew after a reset', async () => {
+  test('counts each key by itself, and starts again after a reset', async () => {
     await opened.here.consume(key, 1, 60);
     expect((await opened.there.consume(`${key}:other`, 1, 60)).allowed).toBe(true);
     await opened.there.reset(`${key}:other`, 60);
@@ -61,7 +61,7 @@ export function rateLimiterContract(
     expect((await opened.here.consume(key, 2, 60)).allowed).toBe(false);
   });
 
-  test('starts anew when the window has ended', async () => {
+  test('starts again when the window has ended', async () => {
     await opened.here.consume(key, 1, 1);
     await eventually(async () => (await opened.there.consume(key, 1, 1)).allowed);
   });

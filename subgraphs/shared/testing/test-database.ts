@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { setTimeout as delay } from 'node:timers/promises';
 import { Client } from 'pg';
+import { madeOrRemoved } from '../../../core/testing/made-or-removed.ts';
 import { openDatabase, type Database } from '../postgres/database.ts';
 import { databaseUrl } from './test-server.ts';
 
@@ -21,7 +22,10 @@ const IN_USE = '55006';
  */
 export async function createTestDatabase(): Promise<TestDatabase> {
   const url = await createBareDatabase(process.env['FLEETFLAG_TEST_TEMPLATE']);
-  const database = await openDatabase({ url, maxConnections: 5 });
+  const database = await madeOrRemoved(
+    () => openDatabase({ url, maxConnections: 5 }),
+    () => dropDatabase(url),
+  );
   return {
     url,
     database,
@@ -64,6 +68,7 @@ async function onServer(use: (client: Client) => Promise<unknown>): Promise<void
 
 function serverUrl(): string {
   const url = process.env['FLEETFLAG_TEST_SERVER'];
-  if (!url) throw new Error('No test server: tests of the database are named *.db.test.ts.');
+  if (!url)
+    throw new Error('FLEETFLAG_TEST_SERVER is not set: a test needs the name *.db.test.ts to get a database server.');
   return url;
 }

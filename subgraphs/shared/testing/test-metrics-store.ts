@@ -2,6 +2,7 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { madeOrRemoved } from '../../../core/testing/made-or-removed.ts';
 import { openMetricsStore, type MetricsStore } from '../stores/metrics-store.ts';
 
 /** A metrics store with its folder. */
@@ -16,13 +17,14 @@ export interface TestMetricsStore {
 /** Creates the store. */
 export async function createTestMetricsStore(): Promise<TestMetricsStore> {
   const folder = await mkdtemp(join(tmpdir(), 'fleetflag-metrics-'));
-  const store = await openMetricsStore({ url: null, path: join(folder, 'store') });
+  const remove = () => rm(folder, { recursive: true, force: true });
+  const store = await madeOrRemoved(() => openMetricsStore({ url: null, path: join(folder, 'store') }), remove);
   return {
     store,
     folder,
     async drop() {
       await store.close();
-      await rm(folder, { recursive: true, force: true });
+      await remove();
     },
   };
 }

@@ -1,5 +1,6 @@
 import { PrismaPg } from '@prisma/adapter-pg';
 import { PrismaClient } from '../../../prisma/generated/client.ts';
+import { TRANSACTION_OPTIONS } from '../postgres/database.ts';
 import { openProxy, type SeverableProxy } from './severable-proxy.ts';
 
 /** A client whose statements tests see. */
@@ -34,7 +35,13 @@ export async function watchDatabase(url: string): Promise<WatchedDatabase> {
     { connectionString: through, max: 5, connectionTimeoutMillis: 5_000 },
     { onPoolError: ignore, onConnectionError: ignore },
   );
-  const prisma = new PrismaClient({ adapter, errorFormat: 'minimal', log: [{ emit: 'event', level: 'query' }] });
+  const prisma = new PrismaClient({
+    adapter,
+    errorFormat: 'minimal',
+    // Prisma's own, of five seconds, are too short for large statements on a busy machine.
+    transactionOptions: TRANSACTION_OPTIONS,
+    log: [{ emit: 'event', level: 'query' }],
+  });
   const statements: { query: string; params: unknown[] }[] = [];
   prisma.$on('query', ({ query, params }) => statements.push({ query, params: JSON.parse(params) as unknown[] }));
   return {

@@ -2,12 +2,18 @@
 import type { Environment } from '../../../core/model.ts';
 import { Prisma, type PrismaClient } from '../../../prisma/generated/client.ts';
 import type { VehicleGroup } from './audience.ts';
+import { is } from '../../../core/json/shape.ts';
+import { rowsOf } from '../../shared/postgres/rows.ts';
 
 /** The characters of a VIN in a group's list. */
 const VIN_LENGTH = 17;
 
-/** Selects the vehicles that a flag of `environment` can reach: those of the environment, and those without one yet. */
-const reachable = (environment: Environment) => Prisma.sql`(environment = ${environment} OR environment IS NULL)`;
+/**
+ * Selects the vehicles that a flag of `environment` can reach: those of the environment, and those without one yet; all
+ * for null.
+ */
+const reachable = (environment: Environment | null) =>
+  environment === null ? Prisma.sql`TRUE` : Prisma.sql`(environment = ${environment} OR environment IS NULL)`;
 
 function vinsOf(list: string): string[] {
   return Array.from({ length: list.length / VIN_LENGTH }, (_, index) =>
@@ -24,15 +30,19 @@ function vinsOf(list: string): string[] {
  */
 export async function* readGroups(
   prisma: PrismaClient,
-  environment: Environment,
+  environment: Environment | null,
   vins: readonly string[] | null,
   pageSize: number,
 ): AsyncGenerator<VehicleGroup[]> {
   const among = vins === null ? Prisma.empty : Prisma.sql`AND vin = ANY(${vins})`;
   for (let after = '', more = true; more;) {
-    const rows = await prisma.$queryRaw<
-      { model: string; swVersion: string; region: string; vins: string; last: string }[]
-    >`
+    const rows = await rowsOf(prisma, {
+      model: is.string,
+      swVersion: is.string,
+      region: is.string,
+      vins: is.string,
+      last: is.string,
+    })`
       SELECT model, sw_version AS "swVersion", region, string_agg(vin, '') AS vins, max(vin) AS last
       FROM (SELECT vin, model, sw_version, region FROM vehicles WHERE vin > ${after} AND ${reachable(environment)} ${among} ORDER BY vin LIMIT ${pageSize}) page
       GROUP BY model, sw_version, region ORDER BY model, sw_version, region`;
@@ -42,17 +52,17 @@ export async function* readGroups(
       region: row.region,
       vins: vinsOf(row.vins),
     }));
-    // VINs are digits and capitals, whose order is the same in every collation.
+    // VINs are digits and capital letters, whose order is the same in every collation.
     for (const { last } of rows) if (last > after) after = last;
     more = groups.reduce((count, group) => count + group.vins.length, 0) === pageSize;
     yield groups;
   }
 }
 
-/** Counts the vehicles that a flag of `environment` can reach. */
-export async function countReachable(prisma: PrismaClient, environment: Environment): Promise<number> {
-  const [row] = await prisma.$queryRaw<
-    { count: bigint }[]
-  >`SELECT count(*) AS count FROM vehicles WHERE ${reachable(environment)}`;
+/** Counts the vehicles that a flag of `environment` can reach; all for null. */
+export async function countReachable(prisma: PrismaClient, environment: Environment | null): Promise<number> {
+  const [row] = await rowsOf(prisma, {
+    count: is.bigint,
+  })`SELECT count(*) AS count FROM vehicles WHERE ${reachable(environment)}`;
   return Number(row?.count ?? 0);
 }

@@ -27,8 +27,8 @@ const SAMPLE = 10;
 
 /**
  * Gives a check of whether `rule` would reach a vehicle if it were the only rule, and it and the flag were enabled. A
- * rule reaches the vehicles that it matches; a pulled kill switch reaches all. A rollout with `sticky: false` draws
- * anew at each start of an agent, so this shows how many vehicles it will reach, but not which.
+ * rule reaches the vehicles of the flag's scope that it matches; a pulled kill switch reaches all of these. A rollout with `sticky: false` draws
+ * again at each start of an agent, so this shows how many vehicles it will reach, but not which.
  */
 export function reachOf(flag: FlagFacts, rule: ValidRule): (context: EvaluationContext) => boolean {
   const compiled = compileFlag({
@@ -39,7 +39,9 @@ export function reachOf(flag: FlagFacts, rule: ValidRule): (context: EvaluationC
     revision: 0,
     rules: [{ ...rule, id: 'preview', enabled: true }],
   });
-  return (context) => evaluateFlag(compiled, context).ruleId !== null;
+  const { scope = null } = flag;
+  const has = (model: unknown) => scope === null || scope.some((one) => one === model);
+  return (context) => has(context.model) && evaluateFlag(compiled, context).ruleId !== null;
 }
 
 /** Counts a rule's audience, group by group. Stores only counts and a few VINs, however large the fleet is. */

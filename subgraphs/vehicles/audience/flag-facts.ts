@@ -1,8 +1,9 @@
 /**
  * Facts about flags and environments that this subgraph needs: a read-only view of the flags subgraph's tables.
- * docs/decisions/reading-another-subgraphs-table.md says why this is a view and not a call.
+ * docs/decisions/data/reading-another-subgraphs-table.md says why this is a view and not a call.
  */
 import { ENVIRONMENTS, FLAG_TYPES, type Environment, type FlagType } from '../../../core/model.ts';
+import type { Scope } from '../../../core/partitions/partition.ts';
 import type { PrismaClient } from '../../../prisma/generated/client.ts';
 import { oneOf } from '../../shared/postgres/column-values.ts';
 
@@ -14,23 +15,23 @@ export interface FlagFacts {
   readonly key: string;
   readonly type: FlagType;
   readonly environment: Environment;
+  /** The models that have the flag; null or absent for all of them. */
+  readonly scope?: Scope;
 }
 
 /** Finds the living flag with `key`, or null. */
 export async function findFlagFacts(prisma: PrismaClient, key: string): Promise<FlagFacts | null> {
   const flag = await prisma.flag.findUnique({
     where: { key },
-    select: { key: true, type: true, environment: true, archivedAt: true },
+    select: { key: true, type: true, environment: true, archivedAt: true, scope: true },
   });
   if (flag === null || flag.archivedAt !== null) return null;
-  return { key: flag.key, type: readType(flag.type), environment: readEnvironment(flag.environment) };
-}
-
-/** Gives the environment's current revision. */
-export async function currentRevision(prisma: PrismaClient, environment: Environment): Promise<number> {
-  const { revision } = await prisma.environment.findUniqueOrThrow({
-    where: { name: environment },
-    select: { revision: true },
-  });
-  return Number(revision);
+  const { type, environment, scope } = flag;
+  // The client gives no models for a flag without a scope, and a scope has at least one.
+  return {
+    key,
+    type: readType(type),
+    environment: readEnvironment(environment),
+    scope: scope.length === 0 ? null : scope,
+  };
 }

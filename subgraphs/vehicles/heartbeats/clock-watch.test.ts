@@ -18,7 +18,7 @@ beforeEach(() => {
 /** Makes each vehicle report one offset, all within a minute; the last report draws the conclusion. */
 function report(offsets: readonly (number | null)[]): void {
   for (const [n, clockOffsetSeconds] of offsets.entries()) watch.note({ vin: `v${n}`, clockOffsetSeconds });
-  running += CLOCK_WATCH_LIMITS.pace;
+  running += CLOCK_WATCH_LIMITS.intervalMs;
   const last = offsets.length - 1;
   watch.note({ vin: `v${last}`, clockOffsetSeconds: offsets[last] ?? null });
 }
@@ -37,13 +37,17 @@ describe('the clock of a control plane', () => {
 
   test('is not suspected because of few vehicles, or of old reports', () => {
     report(Array.from({ length: CLOCK_WATCH_LIMITS.vehicles - 1 }, () => 2 * DAY));
-    running += CLOCK_WATCH_LIMITS.window + 1;
+    running += CLOCK_WATCH_LIMITS.windowMs + 1;
     report([...Array.from({ length: CLOCK_WATCH_LIMITS.vehicles - 1 }, () => null), 2 * DAY]);
     expect(told).toEqual([]);
   });
 
   test('is never suspected when two of three vehicles agree with it, whatever the others report', () => {
-    const right = fc.double({ min: -CLOCK_WATCH_LIMITS.tolerance, max: CLOCK_WATCH_LIMITS.tolerance, noNaN: true });
+    const right = fc.double({
+      min: -CLOCK_WATCH_LIMITS.toleranceSeconds,
+      max: CLOCK_WATCH_LIMITS.toleranceSeconds,
+      noNaN: true,
+    });
     const wrong = fc.double({ min: -1e10, max: 1e10, noNaN: true });
     fc.assert(
       fc.property(
@@ -51,7 +55,7 @@ describe('the clock of a control plane', () => {
         (vehicles) => {
           report(vehicles.flatMap(([one, another, off, first]) => (first ? [one, off, another] : [off, one, another])));
           expect(told).toEqual([]);
-          running += CLOCK_WATCH_LIMITS.window + 1;
+          running += CLOCK_WATCH_LIMITS.windowMs + 1;
         },
       ),
     );

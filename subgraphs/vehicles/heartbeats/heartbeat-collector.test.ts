@@ -1,18 +1,18 @@
 import { afterEach, beforeEach, describe, expect, jest, test } from '@jest/globals';
-import { HeartbeatCollector, type CollectorLimits } from './heartbeat-collector.ts';
+import { HeartbeatCollector, type HeartbeatCollectorLimits } from './heartbeat-collector.ts';
 import type { AgentHeartbeatInput } from '../generated/resolvers.ts';
 import { readHeartbeat, type Heartbeat } from './heartbeat.ts';
 
 const vin = (n: number) => `KMH${String(n).padStart(14, '0')}`;
 const beat = (n: number, input: AgentHeartbeatInput = {}) => readHeartbeat(vin(n), 'production', input);
-const LIMITS: CollectorLimits = { window: 250, batch: 1_000, timeout: 10_000, held: 5_000 };
+const LIMITS: HeartbeatCollectorLimits = { windowMs: 250, batch: 1_000, timeoutMs: 10_000, held: 5_000 };
 
 /** The heartbeats that were written, statement by statement. */
 let written: (readonly Heartbeat[])[];
 /** Decides the outcome of a statement. */
 let outcome: (group: readonly Heartbeat[]) => Promise<ReadonlySet<string>>;
 const all = async (group: readonly Heartbeat[]) => new Set(group.map((one) => one.vin));
-const collecting = (limits: Partial<CollectorLimits> = {}) =>
+const collecting = (limits: Partial<HeartbeatCollectorLimits> = {}) =>
   new HeartbeatCollector(
     (group) => {
       written.push(group);
@@ -88,6 +88,7 @@ describe('heartbeats', () => {
       appliedRevision: null,
       clockOffsetSeconds: null,
       refusals: null,
+      pending: [],
       environment: 'production',
     };
     // A revision means nothing without its environment.
@@ -116,6 +117,16 @@ describe('heartbeats', () => {
     await pass(250);
     expect(written.map((group) => group.length)).toEqual([10, 10, 5]);
     await Promise.all(answers);
+  });
+
+  test('show in the load how many wait, of how many, and since when', async () => {
+    const collector = collecting({ held: 25 });
+    const answers = [collector.add(beat(1)), collector.add(beat(2))];
+    await pass(100);
+    expect(collector.load()).toEqual({ held: 2, capacity: 25, oldestWaitMs: expect.closeTo(100, 0), failures: 0 });
+    await pass(150);
+    await Promise.all(answers);
+    expect(collector.load()).toMatchObject({ held: 0, oldestWaitMs: null });
   });
 
   test('that could not be written are refused to their own callers, with a growing time to wait', async () => {

@@ -3,26 +3,26 @@
  * the number of vehicles: each has at most one waiting heartbeat, into which later ones are merged.
  */
 import type { BackoffBounds } from '../../../core/async/backoff.ts';
-import { BatchWriter, NotWritten, type NotWrittenReason } from '../../../core/async/batch-writer.ts';
-import { FleetFlagError } from '../../../core/errors.ts';
+import { BatchWriter, type NotWrittenReason, type WriterLoad } from '../../../core/async/batch-writer.ts';
+import { asRefusedWrite } from '../../shared/subgraph/not-written.ts';
 import { mergeHeartbeats, type Heartbeat } from './heartbeat.ts';
 
 /** The limits of one collector. */
-export interface CollectorLimits {
+export interface HeartbeatCollectorLimits {
   /** Milliseconds that a heartbeat waits for others. */
-  readonly window: number;
+  readonly windowMs: number;
   /** The most vehicles of one statement. */
   readonly batch: number;
   /** Milliseconds until a statement counts as failed. */
-  readonly timeout: number;
+  readonly timeoutMs: number;
   /** The most heartbeats held, waiting or being written. */
   readonly held: number;
 }
 
 /** The default limits. */
-export const COLLECTOR_LIMITS: CollectorLimits = { window: 250, batch: 5_000, timeout: 10_000, held: 50_000 };
+const COLLECTOR_LIMITS: HeartbeatCollectorLimits = { windowMs: 250, batch: 5_000, timeoutMs: 10_000, held: 50_000 };
 
-/** What a vehicle is told to wait: after the first failed statement 5 s. */
+/** The `retryAfter` for vehicles: 5 s after the first failed statement. */
 const BACKOFF: BackoffBounds = { baseMs: 5_000, capMs: 60_000 };
 
 const NOT_STORED = 'The heartbeat was not stored; a retry is safe.';
@@ -40,15 +40,15 @@ export type WriteHeartbeats = (heartbeats: readonly Heartbeat[]) => Promise<Read
 export class HeartbeatCollector {
   readonly #writer: BatchWriter<Heartbeat, ReadonlySet<string>>;
 
-  constructor(write: WriteHeartbeats, limits: CollectorLimits = COLLECTOR_LIMITS) {
+  constructor(write: WriteHeartbeats, limits: HeartbeatCollectorLimits = COLLECTOR_LIMITS) {
     this.#writer = new BatchWriter({
       write: (heartbeats) => write(heartbeats),
       sizeOf: () => 1,
       batchSize: limits.batch,
-      maxAgeMs: limits.window,
+      maxAgeMs: limits.windowMs,
       // While one statement is under way, heartbeats gather for the next.
       concurrency: 1,
-      timeoutMs: limits.timeout,
+      timeoutMs: limits.timeoutMs,
       abandonQueueOnTimeout: false,
       room: [{ capacity: limits.held, takenBy: () => 1 }],
       backoff: BACKOFF,
@@ -66,10 +66,13 @@ export class HeartbeatCollector {
       const registered = await this.#writer.add(heartbeat);
       return registered.has(heartbeat.vin);
     } catch (error) {
-      if (!(error instanceof NotWritten)) throw error;
-      const retryAfter = Math.ceil(error.retryAfterMs / 1_000);
-      throw new FleetFlagError('SERVICE_UNAVAILABLE', MESSAGES[error.reason], { retryAfter }, { cause: error.cause });
+      throw asRefusedWrite(error, MESSAGES);
     }
+  }
+
+  /** Gives how full the queue is, in heartbeats. */
+  load(): WriterLoad {
+    return this.#writer.load();
   }
 
   /** Accepts no more heartbeats; resolves when all accepted ones are written or refused. */

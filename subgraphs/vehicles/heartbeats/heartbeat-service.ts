@@ -1,6 +1,7 @@
 /** The use case of a heartbeat. */
 import { FleetFlagError } from '../../../core/errors.ts';
 import type { CallerIdentity } from '../../../core/access/caller.ts';
+import { writeQueueOf, type WriteQueue } from '../../shared/subgraph/write-queue.ts';
 import type { ClockWatch } from './clock-watch.ts';
 import type { AgentHeartbeatInput } from '../generated/resolvers.ts';
 import { readHeartbeat } from './heartbeat.ts';
@@ -13,8 +14,14 @@ export class HeartbeatService {
     private readonly clocks: Pick<ClockWatch, 'note'>,
   ) {}
 
+  /** Gives how full this instance's queue of heartbeats is. */
+  queue(): WriteQueue {
+    return writeQueueOf(this.collector.load());
+  }
+
   /**
-   * Stores the calling vehicle's heartbeat. Resolves when it is stored; to false for a vehicle that is not registered.
+   * Stores the calling vehicle's heartbeat. Resolves to true when it is stored, and to false when the vehicle is not
+   * registered.
    *
    * @throws FORBIDDEN when the caller is not a vehicle, BAD_USER_INPUT at the first fault, or SERVICE_UNAVAILABLE with
    * `retryAfter`

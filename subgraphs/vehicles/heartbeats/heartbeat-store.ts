@@ -2,12 +2,14 @@
 import type { PrismaClient } from '../../../prisma/generated/client.ts';
 import { MAX_LEAD } from '../../shared/between-subgraphs/believable-revision.ts';
 import type { Heartbeat } from './heartbeat.ts';
+import { is } from '../../../core/json/shape.ts';
+import { rowsOf } from '../../shared/postgres/rows.ts';
 
 /**
  * Writes heartbeats of different vehicles in one statement, which locks the rows in the order of VINs. A revision is
- * stored as reported, even when it is lower than before (docs/decisions/applied-revision.md), but only when it belongs
- * to the vehicle's own environment. One far above the environment's own is not believed; the vehicle's revision is then
- * unknown.
+ * stored as reported, even when it is lower than before (docs/decisions/vehicle/applied-revision.md), but only when it
+ * belongs to the vehicle's own environment. One far above the environment's own is not believed; the vehicle's revision
+ * is then unknown.
  *
  * @returns the VINs that are registered; the others are not stored
  */
@@ -16,10 +18,11 @@ export async function writeHeartbeats(
   heartbeats: readonly Heartbeat[],
 ): Promise<ReadonlySet<string>> {
   const column = <Field extends keyof Heartbeat>(field: Field) => heartbeats.map((heartbeat) => heartbeat[field]);
-  // Lists of different lengths make no two-dimensional array in PostgreSQL, so each is joined; no kind contains a
-  // comma.
+  // Lists of different lengths make no two-dimensional array in PostgreSQL, so each is joined; no kind and no key
+  // contains a comma.
   const refusals = heartbeats.map((heartbeat) => heartbeat.refusals?.join(',') ?? null);
-  const rows = await prisma.$queryRaw<{ vin: string }[]>`
+  const pending = heartbeats.map((heartbeat) => heartbeat.pending.join(','));
+  const rows = await rowsOf(prisma, { vin: is.string })`
     WITH locked AS MATERIALIZED (
       SELECT vin FROM vehicles WHERE vin = ANY(${column('vin')}::text[]) ORDER BY vin FOR UPDATE
     )
@@ -36,12 +39,13 @@ export async function writeHeartbeats(
       END,
       clock_offset_seconds = COALESCE(beat.clock_offset_seconds, vehicles.clock_offset_seconds),
       agent_refusals = COALESCE(string_to_array(beat.refusals, ','), vehicles.agent_refusals),
+      pending_flags = string_to_array(beat.pending, ','),
       last_seen_at = NOW()
     FROM locked JOIN unnest(
       ${column('vin')}::text[], ${column('environment')}::text[], ${column('swVersion')}::text[], ${column('agentVersion')}::text[],
       ${column('agentMemoryMb')}::integer[], ${column('agentCpuPercent')}::float8[], ${column('cacheSizeMb')}::float8[], ${column('appliedRevision')}::bigint[],
-      ${column('clockOffsetSeconds')}::float8[], ${refusals}::text[]
-    ) AS beat (vin, environment, sw_version, agent_version, agent_memory_mb, agent_cpu_percent, cache_size_mb, applied_revision, clock_offset_seconds, refusals) ON beat.vin = locked.vin
+      ${column('clockOffsetSeconds')}::float8[], ${refusals}::text[], ${pending}::text[]
+    ) AS beat (vin, environment, sw_version, agent_version, agent_memory_mb, agent_cpu_percent, cache_size_mb, applied_revision, clock_offset_seconds, refusals, pending) ON beat.vin = locked.vin
     WHERE vehicles.vin = locked.vin
     RETURNING vehicles.vin`;
   return new Set(rows.map(({ vin }) => vin));

@@ -1,7 +1,7 @@
 /** Heartbeats: the report that an agent sends every minute. */
 import { badInput } from '../../../core/errors.ts';
-import type { Environment } from '../../../core/model.ts';
-import type { AgentHeartbeatInput } from '../generated/resolvers.ts';
+import { FLAG_KEY_PATTERN, type Environment } from '../../../core/model.ts';
+import type { AgentHeartbeatInput, PendingFlagInput } from '../generated/resolvers.ts';
 import { readFact } from '../registry/vehicle.ts';
 
 /** A heartbeat that has been checked. */
@@ -18,6 +18,8 @@ export interface Heartbeat {
   readonly clockOffsetSeconds: number | null;
   /** The agent's kinds of refusals in alphabetical order, each once. */
   readonly refusals: readonly string[] | null;
+  /** The flags whose changes wait for the end of a drive, each as `key:revision`, in alphabetical order. */
+  readonly pending: readonly string[];
 }
 
 /** The largest numbers that the columns take (database.md, vehicles); for the revision, the API's Int. */
@@ -28,8 +30,8 @@ const MAXIMA = [
   ['appliedRevision', 2_147_483_647],
 ] as const;
 
-/** Seconds: some 300 years, which covers clocks that say 1970 or 2100. */
-const MAX_CLOCK_OFFSET = 10_000_000_000;
+/** The greatest offset that is accepted: some 300 years, which covers clocks that say 1970 or 2100. */
+const MAX_CLOCK_OFFSET_SECONDS = 10_000_000_000;
 
 const MAX_REFUSALS = 20;
 /** The form of a kind of refusal. The agent defines the kinds (agent/trust/refusals.ts), and newer agents have more. */
@@ -48,6 +50,25 @@ function readRefusals(refusals: readonly string[]): readonly string[] {
   return [...new Set(refusals)].sort();
 }
 
+/** A vehicle has no more flags. */
+const MAX_PENDING = 100;
+
+function readPending(pending: readonly PendingFlagInput[]): readonly string[] {
+  if (pending.length > MAX_PENDING)
+    throw badInput('input.pending', `A heartbeat may have at most ${MAX_PENDING} pending flags.`);
+  for (const [index, { key, revision }] of pending.entries()) {
+    if (!FLAG_KEY_PATTERN.test(key)) throw badInput(`input.pending.${index}.key`, 'Expected the key of a flag.');
+    if (revision < 0) throw badInput(`input.pending.${index}.revision`, 'A revision must be 0 or more.');
+  }
+  return [...new Set(pending.map(({ key, revision }) => `${key}:${revision}`))].sort();
+}
+
+/** Gives a pending flag from its stored form, `key:revision`. */
+export function pendingFlagOf(stored: string): { readonly key: string; readonly revision: number } {
+  const [key = '', revision = ''] = stored.split(':');
+  return { key, revision: Number(revision) };
+}
+
 /**
  * Checks a heartbeat's input. Values that are missing or null are unknown, and leave the stored ones as they are.
  *
@@ -62,10 +83,10 @@ export function readHeartbeat(vin: string, environment: Environment, input: Agen
     if (value < 0 || value > most) throw badInput(`input.${field}`, `${field} is ${value}; it is 0 to ${most}.`);
   }
   const clockOffsetSeconds = input.clockOffsetSeconds ?? null;
-  if (clockOffsetSeconds !== null && Math.abs(clockOffsetSeconds) > MAX_CLOCK_OFFSET) {
+  if (clockOffsetSeconds !== null && Math.abs(clockOffsetSeconds) > MAX_CLOCK_OFFSET_SECONDS) {
     throw badInput(
       'input.clockOffsetSeconds',
-      `clockOffsetSeconds is ${clockOffsetSeconds}; it must be from -${MAX_CLOCK_OFFSET} to ${MAX_CLOCK_OFFSET}.`,
+      `clockOffsetSeconds is ${clockOffsetSeconds}; it must be from -${MAX_CLOCK_OFFSET_SECONDS} to ${MAX_CLOCK_OFFSET_SECONDS}.`,
     );
   }
   return {
@@ -79,6 +100,8 @@ export function readHeartbeat(vin: string, environment: Environment, input: Agen
     appliedRevision: input.appliedRevision ?? null,
     clockOffsetSeconds,
     refusals: input.refusals == null ? null : readRefusals(input.refusals),
+    // An agent leaves them out where none waits, and an older one has none.
+    pending: readPending(input.pending ?? []),
   };
 }
 
@@ -96,5 +119,6 @@ export function mergeHeartbeats(earlier: Heartbeat, later: Heartbeat): Heartbeat
       later.appliedRevision ?? (earlier.environment === later.environment ? earlier.appliedRevision : null),
     clockOffsetSeconds: later.clockOffsetSeconds ?? earlier.clockOffsetSeconds,
     refusals: later.refusals ?? earlier.refusals,
+    pending: later.pending,
   };
 }

@@ -14,8 +14,9 @@ import { rounds } from '../../../core/testing/rounds.ts';
 
 const BEAT = 'mutation($input: AgentHeartbeatInput!) { agentHeartbeat(input: $input) }';
 const VEHICLE =
-  'query($vin: String!) { vehicle(vin: $vin) { swVersion status lastSeenAt agentVersion agentMemoryMb agentCpuPercent cacheSizeMb appliedRevision clockOffsetSeconds agentRefusals } }';
+  'query($vin: String!) { vehicle(vin: $vin) { swVersion status lastSeenAt agentVersion agentMemoryMb agentCpuPercent cacheSizeMb appliedRevision clockOffsetSeconds agentRefusals pendingFlags { key revision } } }';
 const PROGRESS = '{ rolloutProgress(environment: PRODUCTION, revision: 7) { applied total percent } }';
+const ACTIVE = '{ rolloutProgress(environment: PRODUCTION, revision: 7) { applied active total } }';
 const FACTS = {
   swVersion: '2.6.1',
   agentVersion: '1.0.0',
@@ -80,6 +81,7 @@ const beat = (n: number, input: object, environment: Environment = 'production')
 const read = async (n: number) =>
   (await ask<{ vehicle: { lastSeenAt: string; appliedRevision: number } }>(user('READ'), VEHICLE, { vin: vin(n) })).data
     .vehicle;
+const active = async () => (await ask(user('READ'), ACTIVE)).data['rolloutProgress'];
 const progress = async () => (await ask(user('READ'), PROGRESS)).data['rolloutProgress'];
 
 describe('a heartbeat', () => {
@@ -156,7 +158,7 @@ describe('a heartbeat', () => {
     expect(await read(0)).toMatchObject({ ...largest, agentRefusals: refusals });
   });
 
-  test('stores what the agent refuses now, each kind once, until it refuses nothing any more', async () => {
+  test('stores what the agent refuses now, each kind once, until it no longer refuses anything', async () => {
     await register(2);
     await Promise.all([beat(0, { refusals: ['signature', 'incomplete', 'signature'] }), beat(1, { refusals: [] })]);
     expect([await read(0), await read(1)]).toMatchObject([
@@ -167,6 +169,31 @@ describe('a heartbeat', () => {
     expect(await read(0)).toMatchObject({ agentRefusals: ['incomplete', 'signature'] });
     await Promise.all([beat(0, { refusals: [] }), beat(0, { agentMemoryMb: 61 })]);
     expect(await read(0)).toMatchObject({ agentRefusals: [] });
+  });
+
+  test('stores which changes wait for the end of a drive, so that progress shows where a revision is active', async () => {
+    await register(3);
+    await prisma().environment.update({ where: { name: 'production' }, data: { revision: 9n } });
+    const pending = [
+      { key: 'z.a', revision: 7 },
+      { key: 'lane-keep_2', revision: 9 },
+    ];
+    await Promise.all([
+      beat(0, { appliedRevision: 9, pending }),
+      beat(1, { appliedRevision: 9, pending: pending.slice(1) }),
+      beat(2, { appliedRevision: 9 }),
+    ]);
+    expect(await read(0)).toMatchObject({ pendingFlags: pending.toReversed() });
+    expect(await active()).toEqual({ applied: 3, active: 2, total: 3 });
+    await beat(0, { appliedRevision: 9 });
+    expect(await read(0)).toMatchObject({ pendingFlags: [] });
+    expect(await active()).toMatchObject({ active: 3 });
+    for (const [wrong, field] of [
+      [[{ key: 'a,b', revision: 1 }], 'input.pending.0.key'],
+      [[...pending, { key: 'a', revision: -1 }], 'input.pending.2.revision'],
+      [Array.from({ length: 101 }, (_, n) => ({ key: `k${n}`, revision: n })), 'input.pending'],
+    ] as const)
+      expect(refusal(await beat(0, { pending: wrong }))).toEqual({ code: 'BAD_USER_INPUT', field });
   });
 
   test('is refused with a time to wait while the database is down, and accepted when it is back', async () => {
@@ -245,7 +272,7 @@ describe('the progress of a rollout', () => {
       await client.query('VACUUM ANALYZE vehicles');
       await prisma().environment.update({ where: { name: 'production' }, data: { revision: 5_000n } });
       const plans = await plansOf(watched, client, 'vehicles', () =>
-        new FleetReports(watched.prisma).progress('production', 4_900),
+        new FleetReports(watched.prisma).progress('production', 4_900, null),
       );
       expect(plans).toEqual([{ indexes: expect.arrayContaining(['idx_vehicles_env_revision']), scansAll: false }]);
     } finally {

@@ -2,23 +2,36 @@
  * Connections of vehicles at gateways, in the database. All times are the database's. Locks are always taken in one
  * order: the gateway's lease, vehicles by VIN, the head of the status positions.
  */
+import type { ReportNumber } from '../../../core/wire/subgraph/presence-report.ts';
 import type { PrismaClient } from '../../../prisma/generated/client.ts';
 import type { Transaction } from '../../shared/postgres/transaction.ts';
+import { is } from '../../../core/json/shape.ts';
+import { rowCount, rowsOf } from '../../shared/postgres/rows.ts';
 
 /** Seconds after which a gateway that has not reported counts as dead; it reports at least every 10 s. */
-export const LEASE_SECONDS = 30;
+const LEASE_SECONDS = 30;
 
 /** The most vehicles that one statement sets offline. */
 const SWEEP_BATCH = 5_000;
 
-/** The number of a gateway's report. */
-export interface ReportNumber {
-  /** A UUID, new for each life of the gateway process. */
-  readonly gateway: string;
-  /** The report's number, 1 or more; it rises with each report. */
-  readonly sequence: number;
-  /** The number of the last report that the gateway knows to be stored; 0 for none. */
-  readonly since: number;
+/** A gateway as its reports show it. */
+export interface GatewayState {
+  readonly id: string;
+  readonly reportedAt: Date;
+  readonly secondsSinceReport: number;
+  /** The number of vehicles with a connection there. */
+  readonly vehicles: number;
+}
+
+/** Gives the gateways whose lease has not expired, those with the most vehicles first. */
+export function liveGateways(prisma: PrismaClient): Promise<GatewayState[]> {
+  return rowsOf(prisma, { id: is.string, reportedAt: is.date, secondsSinceReport: is.number, vehicles: is.number })`
+    SELECT gateway_id AS id, renewed_at AS "reportedAt",
+           GREATEST(0, extract(epoch FROM clock_timestamp() - renewed_at))::float8 AS "secondsSinceReport",
+           (SELECT count(*) FROM vehicle_connections AS open WHERE open.gateway_id = lease.gateway_id)::int4 AS vehicles
+    FROM gateway_leases AS lease
+    WHERE renewed_at >= NOW() - make_interval(secs => ${LEASE_SECONDS})
+    ORDER BY vehicles DESC, id`;
 }
 
 /**
@@ -44,7 +57,9 @@ export async function renewLease(tx: Transaction, { gateway, sequence, since }: 
  * another, and later statements see what was committed before.
  */
 export async function lockVehicles(tx: Transaction, vins: readonly string[]): Promise<void> {
-  await tx.$queryRaw`SELECT count(*) FROM (SELECT FROM vehicles WHERE vin = ANY(${vins}::text[]) ORDER BY vin FOR UPDATE) AS locked`;
+  await rowCount(
+    tx,
+  )`SELECT count(*) FROM (SELECT FROM vehicles WHERE vin = ANY(${vins}::text[]) ORDER BY vin FOR UPDATE) AS locked`;
 }
 
 /**
@@ -57,7 +72,7 @@ export async function changeConnections(
   opened: readonly string[],
   closed: readonly string[],
 ): Promise<string[]> {
-  const rows = await tx.$queryRaw<{ vin: string }[]>`
+  const rows = await rowsOf(tx, { vin: is.string })`
     WITH opening AS (
       INSERT INTO vehicle_connections (gateway_id, vin) SELECT ${gateway}::uuid, vin FROM unnest(${opened}::text[]) AS given (vin) ON CONFLICT DO NOTHING
     )
@@ -66,8 +81,8 @@ export async function changeConnections(
 }
 
 /**
- * Sets the vehicles' status from their connections: online with one, and without any due to go offline. The caller
- * holds their locks, and `opened` have a connection.
+ * Sets the vehicles' status from their connections: a vehicle with one is online; one without any is due to go offline.
+ * The caller holds their locks, and each of `opened` has a connection.
  *
  * @param contact whether the vehicles have just been in contact
  * @returns the number of vehicles whose status has changed
@@ -78,7 +93,7 @@ export async function applyConnections(
   closed: readonly string[],
   contact: boolean,
 ): Promise<number> {
-  const [row] = await tx.$queryRaw<{ changed: bigint }[]>`
+  const [row] = await rowsOf(tx, { changed: is.bigint })`
     WITH coming AS MATERIALIZED (
       SELECT vin, row_number() OVER (ORDER BY vin) AS rank FROM vehicles WHERE vin = ANY(${opened}::text[]) AND status = 'offline'
     ), moved AS (
@@ -97,11 +112,11 @@ export async function applyConnections(
   return Number(row?.changed ?? 0);
 }
 
-/** Deletes gateways whose locks are held, as if all their sockets had been closed now. */
+/** Deletes gateways as if all their sockets had been closed now. The caller holds their locks. */
 export async function dropGateways(tx: Transaction, gateways: readonly string[], contact: boolean): Promise<void> {
-  const rows = await tx.$queryRaw<
-    { vin: string }[]
-  >`SELECT DISTINCT vin FROM vehicle_connections WHERE gateway_id = ANY(${gateways}::uuid[])`;
+  const rows = await rowsOf(tx, {
+    vin: is.string,
+  })`SELECT DISTINCT vin FROM vehicle_connections WHERE gateway_id = ANY(${gateways}::uuid[])`;
   const vins = rows.map(({ vin }) => vin);
   await lockVehicles(tx, vins);
   await tx.$executeRaw`DELETE FROM gateway_leases WHERE gateway_id = ANY(${gateways}::uuid[])`;
@@ -114,7 +129,7 @@ export async function dropGateways(tx: Transaction, gateways: readonly string[],
  */
 export async function dropDeadGateways(prisma: PrismaClient): Promise<number> {
   return prisma.$transaction(async (tx) => {
-    const dead = await tx.$queryRaw<{ gateway_id: string }[]>`
+    const dead = await rowsOf(tx, { gateway_id: is.string })`
       SELECT gateway_id FROM gateway_leases WHERE renewed_at < NOW() - make_interval(secs => ${LEASE_SECONDS}) FOR UPDATE SKIP LOCKED`;
     if (dead.length > 0)
       await dropGateways(
@@ -128,7 +143,7 @@ export async function dropDeadGateways(prisma: PrismaClient): Promise<number> {
 
 /**
  * Sets vehicles offline that have been without a connection for `graceSeconds`; one in maintenance keeps its status.
- * Vehicles that another transaction has locked are left to the next time.
+ * Vehicles that another transaction has locked wait for the next sweep.
  *
  * @returns the number of due vehicles, and of those whose status has changed
  */
@@ -136,7 +151,7 @@ export async function turnOffline(
   prisma: PrismaClient,
   graceSeconds: number,
 ): Promise<{ due: number; changed: number }> {
-  const [row] = await prisma.$queryRaw<{ due: bigint; changed: bigint }[]>`
+  const [row] = await rowsOf(prisma, { due: is.bigint, changed: is.bigint })`
     WITH gone AS MATERIALIZED (
       SELECT vin, status FROM vehicles WHERE disconnected_at <= NOW() - make_interval(secs => ${graceSeconds}) LIMIT ${SWEEP_BATCH} FOR UPDATE SKIP LOCKED
     ), going AS MATERIALIZED (

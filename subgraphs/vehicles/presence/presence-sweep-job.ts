@@ -1,11 +1,19 @@
-/** Sweeps presence periodically, in every instance of the subgraph. */
+/** Sweeps presence and, once an hour, what vehicles have sent that is past its time; in every instance of the subgraph. */
 import type { Logger } from 'pino';
-import { unattended } from '../../../core/async/unattended.ts';
+import { unattended } from '../../../core/last-handler/unattended.ts';
 import { Poller } from '../../../core/async/poller.ts';
 import type { Presence } from './presence.ts';
 
 /** The longest interval between two sweeps, in seconds; a short grace shortens it. */
-const INTERVAL = 5;
+const INTERVAL_SECONDS = 5;
+/** The milliseconds between two deletions. Readers never get what is past its time. */
+const DELETION_INTERVAL_MS = 3_600_000;
+
+/** The work of a sweep. */
+export interface Sweeps extends Pick<Presence, 'sweep'> {
+  /** Deletes what is past its time, by what it is. */
+  readonly old: Readonly<Record<'backups' | 'faults', () => Promise<void>>>;
+}
 
 /** Runs the sweeps of one instance. */
 export class PresenceSweepJob {
@@ -13,13 +21,14 @@ export class PresenceSweepJob {
   readonly #settleMs: number;
   readonly #poller = new Poller(() => this.#sweep());
   #failing = false;
+  #deletionDueAtMs = -Infinity;
 
   constructor(
-    private readonly presence: Pick<Presence, 'sweep'>,
+    private readonly sweeps: Sweeps,
     private readonly logger: Logger,
     graceSeconds: number,
   ) {
-    this.#intervalMs = Math.min(INTERVAL, graceSeconds / 4) * 1_000;
+    this.#intervalMs = Math.min(INTERVAL_SECONDS, graceSeconds / 4) * 1_000;
     // After a start, or an outage of the database, gateways may have many changes to report. They retry every few
     // seconds; a sweep before their reports would set connected vehicles offline.
     this.#settleMs = (graceSeconds / 2) * 1_000;
@@ -37,8 +46,9 @@ export class PresenceSweepJob {
 
   /** Sweeps once; gives the milliseconds until the next sweep. */
   async #sweep(): Promise<number> {
+    await this.#deleteOld();
     try {
-      await this.presence.sweep();
+      await this.sweeps.sweep();
       if (this.#failing) this.logger.info('Can sweep presence again');
       this.#failing = false;
       return this.#intervalMs;
@@ -50,6 +60,19 @@ export class PresenceSweepJob {
         );
       this.#failing = true;
       return this.#settleMs;
+    }
+  }
+
+  async #deleteOld(): Promise<void> {
+    if (performance.now() < this.#deletionDueAtMs) return;
+    this.#deletionDueAtMs = performance.now() + DELETION_INTERVAL_MS;
+    for (const [what, remove] of Object.entries(this.sweeps.old)) {
+      try {
+        await remove();
+      } catch (error) {
+        if (!this.#poller.closed)
+          this.logger.warn({ err: error }, `Cannot delete old ${what} of vehicles; trying again in an hour`);
+      }
     }
   }
 }

@@ -1,34 +1,24 @@
 /**
- * Presence of vehicles as gateways report it. A vehicle is online while a gateway with a valid lease has a socket of
- * it, and offline after it had none for the grace period. Source: docs/decisions/presence.md.
+ * Presence of vehicles as gateways report it. A vehicle is online while a gateway with a valid lease has a
+ * socket of that vehicle, and offline when there was none for the grace period. Source: docs/decisions/streams/presence.md.
  */
 import { badInput } from '../../../core/errors.ts';
 import { VIN_PATTERN } from '../../../core/model.ts';
 import type { PrismaClient } from '../../../prisma/generated/client.ts';
-import { isUuid } from '../../../core/wire/pagination.ts';
+import type { PresenceReport } from '../../../core/wire/subgraph/presence-report.ts';
+import { isUuid } from '../../../core/wire/api/pagination.ts';
 import {
   applyConnections,
   changeConnections,
   dropDeadGateways,
   dropGateways,
+  liveGateways,
   lockVehicles,
   renewLease,
   turnOffline,
-  type ReportNumber,
+  type GatewayState,
 } from './presence-store.ts';
 import type { AnnounceStatuses } from '../registry/status-position.ts';
-
-/** A gateway's report about its sockets. */
-export interface PresenceReport extends ReportNumber {
-  /**
-   * VINs that have a socket there (`opened`), and VINs whose last socket there has closed (`closed`). Others are
-   * unchanged.
-   */
-  readonly opened: readonly string[];
-  readonly closed: readonly string[];
-  /** Whether the gateway stops and has closed all its sockets. */
-  readonly leaving: boolean;
-}
 
 /** The use cases of presence. */
 export class Presence {
@@ -65,6 +55,11 @@ export class Presence {
     });
     if (changed !== null && changed > 0) this.announce();
     return changed !== null;
+  }
+
+  /** Gives the gateways that are alive, those with the most vehicles first. */
+  gateways(): Promise<GatewayState[]> {
+    return liveGateways(this.prisma);
   }
 
   /**

@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from '@jest/globals';
-import type { SubgraphResponse, SubgraphStream } from '../../../core/wire/subgraph.ts';
+import type { SubgraphResponse, SubgraphStream } from '../../../core/wire/subgraph/subgraph.ts';
 import { createVehicleTokens } from '../../../core/credentials/vehicle-token.ts';
 import { createInProcessBus, type Bus } from '../../shared/feeds/bus.ts';
 import { connectInProcess } from '../../shared/subgraph/in-process-connection.ts';

@@ -14,14 +14,14 @@ import { changedStatuses } from '../registry/vehicle-store.ts';
 import type { Vehicle } from '../registry/vehicle.ts';
 
 /** The polling interval in milliseconds; the longest delay after a lost announcement. */
-const POLL_INTERVAL = 1_000;
+const POLL_INTERVAL_MS = 1_000;
 
 /**
  * The most vehicles of one read, and the milliseconds until the next read when there are more: a gateway can execute
  * this many without falling behind.
  */
 const PAGE = 200;
-const PAGE_PAUSE = 250;
+const PAGE_PAUSE_MS = 250;
 
 /** The region and model whose changes are wanted; null for any. */
 export interface StatusFilter {
@@ -30,32 +30,20 @@ export interface StatusFilter {
 }
 
 /** Reads status changes and delivers them to subscriptions. */
-export class StatusFeed {
-  readonly #feed: PolledFeed<Vehicle>;
-
+export class StatusFeed extends PolledFeed<Vehicle> {
   constructor(
     private readonly prisma: PrismaClient,
     bus: Bus,
     logger: Logger,
   ) {
-    this.#feed = new PolledFeed({
+    super({
       bus,
       channel: STATUSES_CHANGED,
-      interval: POLL_INTERVAL,
+      intervalMs: POLL_INTERVAL_MS,
       readHead: () => statusHead(prisma),
       logger,
       failure: 'Cannot read changed statuses of vehicles for streams; trying again until they can be read',
     });
-  }
-
-  /** Subscribes to the bus. */
-  start(): Promise<void> {
-    return this.#feed.start();
-  }
-
-  /** Ends every stream normally, as if no more changes were to come. */
-  close(): Promise<void> {
-    return this.#feed.close();
   }
 
   /**
@@ -66,16 +54,11 @@ export class StatusFeed {
    */
   subscribe(filter: StatusFilter): FeedStream<Vehicle> {
     let more = false;
-    return this.#feed.subscribe(async (after, head) => {
-      if (more) await delay(PAGE_PAUSE, undefined, { ref: false });
+    return this.stream(async (after, head) => {
+      if (more) await delay(PAGE_PAUSE_MS, undefined, { ref: false });
       const page = await changedStatuses(this.prisma, { after, upTo: head }, filter, PAGE);
       more = page.length === PAGE;
       return { entries: page.map(({ vehicle }) => vehicle), position: more ? (page.at(-1)?.position ?? head) : head };
     }, 'now');
-  }
-
-  /** Checks for changes. Rejects when the database cannot be read; nothing is lost by that. */
-  refresh(): Promise<void> {
-    return this.#feed.refresh();
   }
 }

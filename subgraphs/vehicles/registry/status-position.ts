@@ -2,6 +2,7 @@
 import type { Logger } from 'pino';
 import type { PrismaClient } from '../../../prisma/generated/client.ts';
 import type { Bus } from '../../shared/feeds/bus.ts';
+import { VEHICLE_MODELS_CHANGED } from '../../shared/between-subgraphs/vehicle-models.ts';
 import type { Transaction } from '../../shared/postgres/transaction.ts';
 
 /** The bus channel that announces status changes. Messages are empty. */
@@ -9,16 +10,30 @@ export const STATUSES_CHANGED = 'vehicle-statuses-changed';
 
 /**
  * Announces a change; call it after the commit. Announcements only make changes arrive sooner: losing one is no error.
+ * `requestId`, of the request that has made the change, is for the log.
  */
-export type AnnounceStatuses = () => void;
+export type AnnounceStatuses = (requestId?: string) => void;
 
 /** Creates the function that announces changes on the bus. It logs failures and never throws. */
 export function statusAnnouncer(bus: Bus, logger: Logger): AnnounceStatuses {
-  return () =>
+  return (requestId) =>
     void bus
       .publish(STATUSES_CHANGED, '')
       .catch((error: unknown) =>
-        logger.warn({ err: error }, 'Cannot announce changed statuses of vehicles; streams find them by polling'),
+        logger.warn(
+          { err: error, requestId },
+          'Cannot announce changed statuses of vehicles; streams find them by polling',
+        ),
+      );
+}
+
+/** Creates the function that announces vehicles with other registered facts. It logs failures and never throws. */
+export function modelsAnnouncer(bus: Bus, logger: Logger): () => void {
+  return () =>
+    void bus
+      .publish(VEHICLE_MODELS_CHANGED, '')
+      .catch((error: unknown) =>
+        logger.warn({ err: error }, 'Cannot announce registered vehicles; gateways find their partitions by polling'),
       );
 }
 

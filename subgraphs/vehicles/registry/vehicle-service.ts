@@ -5,7 +5,6 @@ import type { CallerIdentity } from '../../../core/access/caller.ts';
 import type { VehicleTokens } from '../../../core/credentials/vehicle-token.ts';
 import type { PrismaClient } from '../../../prisma/generated/client.ts';
 import { appendAudit } from '../../shared/audit/audit-log.ts';
-import { pageOf, type Page } from '../../../core/wire/pagination.ts';
 import type { AnnounceStatuses } from './status-position.ts';
 import {
   findVehicles,
@@ -18,16 +17,7 @@ import {
   upsertVehicles,
   type TokenGeneration,
 } from './vehicle-store.ts';
-import { resolveFilter, searchVehicles, countVehicles } from '../search/vehicle-search.ts';
-import type { ReadFilter } from '../search/vehicle-filter.ts';
 import { readRegistrations, checkVin, vehicleStatus, type Vehicle, type VehicleRegistration } from './vehicle.ts';
-
-/** A page of vehicles, and the number of vehicles on all pages. */
-export interface VehiclePage {
-  readonly vehicles: readonly Vehicle[];
-  readonly more: boolean;
-  readonly totalCount: () => Promise<number>;
-}
 
 /** A vehicle's new token. It is shown only once. */
 export interface IssuedToken {
@@ -40,31 +30,20 @@ export interface IssuedToken {
 const GENERATIONS_PAGE = 5_000;
 
 const MAX_TOKEN_DAYS = 3_650;
-const DAY = 24 * 3_600_000;
+const DAY_MS = 24 * 3_600_000;
 
-/** Registers, finds and changes vehicles, and issues their tokens. */
+/** Registers and changes vehicles, and issues their tokens (lists: search/vehicle-lists.ts). */
 export class VehicleService {
   constructor(
     private readonly prisma: PrismaClient,
     private readonly tokens: VehicleTokens,
     private readonly announce: AnnounceStatuses,
+    private readonly announceModels: () => void = () => undefined,
   ) {}
 
   /** Gives vehicles by VIN; unknown VINs are left out. */
   byVins(vins: readonly string[]): Promise<Vehicle[]> {
     return findVehicles(this.prisma, vins);
-  }
-
-  /** Gives one page of the matching vehicles, in the order of VINs. */
-  async search(filter: ReadFilter, page: Page): Promise<VehiclePage> {
-    const search = await resolveFilter(this.prisma, filter);
-    const { items: vins, more } = pageOf(await searchVehicles(this.prisma, search, page), page);
-    const found = new Map((await findVehicles(this.prisma, vins)).map((vehicle) => [vehicle.vin, vehicle]));
-    return {
-      vehicles: vins.flatMap((vin) => found.get(vin) ?? []),
-      more,
-      totalCount: () => countVehicles(this.prisma, search),
-    };
   }
 
   /**
@@ -76,6 +55,7 @@ export class VehicleService {
   async register(identity: CallerIdentity, input: readonly VehicleRegistration[]): Promise<Vehicle[]> {
     const registrations = readRegistrations(input);
     const vins = registrations.map((vehicle) => vehicle.vin);
+    let updated = false;
     const written = await this.prisma.$transaction(async (tx) => {
       const created = new Map((await upsertVehicles(tx, registrations)).map((row) => [row.vin, row.created]));
       const vehicles = await findVehicles(tx, vins);
@@ -88,8 +68,10 @@ export class VehicleService {
           after: { ...counts, vins: vins.filter((vin) => created.has(vin)) },
         });
       }
+      updated = [...created.values()].some((isNew) => !isNew);
       return new Map(vehicles.map((vehicle) => [vehicle.vin, vehicle]));
     });
+    if (updated) this.announceModels();
     return vins.map((vin) => {
       const vehicle = written.get(vin);
       if (vehicle === undefined) throw new Error(`Vehicle ${vin} was written but cannot be found`);
@@ -116,7 +98,7 @@ export class VehicleService {
       });
       return { vehicle: after, changed: true };
     });
-    if (changed) this.announce();
+    if (changed) this.announce(identity.origin.requestId);
     return vehicle;
   }
 
@@ -137,7 +119,7 @@ export class VehicleService {
       throw badInput('expiresInDays', `expiresInDays is ${expiresInDays}; it must be from 1 to ${MAX_TOKEN_DAYS}.`);
     }
     // A JWT's times are whole seconds.
-    const expiresAt = new Date(Math.floor(Date.now() / 1000) * 1000 + expiresInDays * DAY);
+    const expiresAt = new Date(Math.floor(Date.now() / 1000) * 1000 + expiresInDays * DAY_MS);
     return this.prisma.$transaction(async (tx) => {
       const vehicle = await setEnvironment(tx, vin, environment);
       if (vehicle === null) throw unknownVehicle(vin);
@@ -175,4 +157,4 @@ export class VehicleService {
 }
 
 const unknownVehicle = (vin: string) =>
-  new FleetFlagError('NOT_FOUND', `There is no vehicle ${vin}.`, { field: 'vin' });
+  new FleetFlagError('NOT_FOUND', `There is no vehicle ${vin}; registerVehicles makes one.`, { field: 'vin' });

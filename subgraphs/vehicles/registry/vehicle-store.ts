@@ -5,6 +5,8 @@ import type { Reader, Transaction } from '../../shared/postgres/transaction.ts';
 import { nextStatusPosition } from './status-position.ts';
 import { VEHICLE_STATUSES, type Vehicle, type VehicleRegistration, type VehicleStatus } from './vehicle.ts';
 import { oneOf, oneOfOrNull } from '../../shared/postgres/column-values.ts';
+import { is } from '../../../core/json/shape.ts';
+import { rowsOf } from '../../shared/postgres/rows.ts';
 
 const readStatus = oneOf('vehicles.status', VEHICLE_STATUSES);
 const readEnvironment = oneOfOrNull('vehicles.environment', ENVIRONMENTS);
@@ -26,9 +28,9 @@ export async function findVehicles(db: Reader, vins: readonly string[]): Promise
 }
 
 /**
- * Writes a batch in one statement. New vehicles are offline, or online when they are already connected. Of known
- * vehicles only the registered facts change, and unchanged rows are not written. Rows are written in the order of VINs,
- * so that two batches with the same vehicles wait for each other instead of deadlocking.
+ * Writes a batch in one statement. A new vehicle is offline, or online where it is already connected. Of a known vehicle
+ * only the registered facts change, and with the model the time of its change; unchanged rows are not written. Rows are
+ * written in the order of VINs, so that two batches with the same vehicles wait for each other instead of deadlocking.
  *
  * @returns the written vehicles, in no particular order, and whether each is new
  */
@@ -39,14 +41,15 @@ export async function upsertVehicles(
   const ordered = [...vehicles].sort((a, b) => (a.vin < b.vin ? -1 : 1));
   const column = (field: keyof VehicleRegistration) => ordered.map((vehicle) => vehicle[field]);
   // xmax is 0 in an inserted row; an updated row carries the transaction that locked it.
-  return tx.$queryRaw<{ vin: string; created: boolean }[]>`
+  return rowsOf(tx, { vin: is.string, created: is.boolean })`
     INSERT INTO vehicles AS known (vin, model, sw_version, region, status)
     SELECT vin, model, sw_version, region, CASE WHEN EXISTS (SELECT FROM vehicle_connections AS open WHERE open.vin = batch.vin) THEN 'online' ELSE 'offline' END
     FROM unnest(${column('vin')}::text[], ${column('model')}::text[], ${column('swVersion')}::text[], ${column('region')}::text[])
       AS batch (vin, model, sw_version, region)
     ORDER BY vin
     ON CONFLICT (vin) DO UPDATE
-    SET model = EXCLUDED.model, sw_version = EXCLUDED.sw_version, region = EXCLUDED.region, updated_at = NOW()
+    SET model = EXCLUDED.model, sw_version = EXCLUDED.sw_version, region = EXCLUDED.region, updated_at = NOW(),
+      model_changed_at = CASE WHEN known.model = EXCLUDED.model THEN known.model_changed_at ELSE clock_timestamp() END
     WHERE (known.model, known.sw_version, known.region) IS DISTINCT FROM (EXCLUDED.model, EXCLUDED.sw_version, EXCLUDED.region)
     RETURNING vin, xmax = 0 AS created`;
 }
@@ -76,14 +79,14 @@ export async function setStatus(tx: Transaction, vin: string, status: VehicleSta
  * Checks whether the vehicle has a connection, or lost its last one within the grace period. The caller holds its lock.
  */
 export async function isConnected(tx: Transaction, vin: string): Promise<boolean> {
-  const [row] = await tx.$queryRaw<{ connected: boolean }[]>`
+  const [row] = await rowsOf(tx, { connected: is.boolean })`
     SELECT disconnected_at IS NOT NULL OR EXISTS (SELECT FROM vehicle_connections AS open WHERE open.vin = vehicles.vin) AS connected FROM vehicles WHERE vin = ${vin}`;
   return row?.connected ?? false;
 }
 
 /**
- * Gives the next `limit` vehicles whose last status change lies after one position and up to another, in that order; of
- * one region and model, or any (null).
+ * Gives the next `limit` vehicles whose last status change has a position above `after` and at most `upTo`, in the order
+ * of positions. `region` and `model` restrict them; null is for any.
  */
 export async function changedStatuses(
   db: Reader,
@@ -105,7 +108,7 @@ export async function changedStatuses(
 
 /** Revokes the vehicle's tokens and gives the updated vehicle; null when there is none. */
 export async function raiseTokenGeneration(tx: Transaction, vin: string): Promise<Vehicle | null> {
-  // The database's clock: gateways page by this time, and instances' clocks differ.
+  // The time is that of the database's clock: gateways page by it, and instances' clocks differ.
   await tx.$executeRaw`UPDATE vehicles SET token_generation = token_generation + 1, tokens_revoked_at = clock_timestamp() WHERE vin = ${vin}`;
   return (await findVehicles(tx, [vin]))[0] ?? null;
 }
@@ -124,7 +127,7 @@ export async function tokenGenerations(
   after: string,
   limit: number,
 ): Promise<TokenGeneration[]> {
-  return db.$queryRaw<TokenGeneration[]>`
+  return rowsOf(db, { vin: is.string, generation: is.number, raisedAt: is.date })`
     SELECT vin, token_generation AS generation, tokens_revoked_at AS "raisedAt" FROM vehicles
     WHERE tokens_revoked_at IS NOT NULL AND (tokens_revoked_at, vin) > (${since}, ${after}) ORDER BY tokens_revoked_at, vin LIMIT ${limit}`;
 }

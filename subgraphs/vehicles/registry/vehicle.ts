@@ -1,4 +1,5 @@
 /** A vehicle as the control plane stores it, and the checks of its input. */
+import { checkModelName } from '../../../core/partitions/model-name.ts';
 import { FleetFlagError, badBatch, badInput, type InputFault } from '../../../core/errors.ts';
 import { VIN_PATTERN, type Environment } from '../../../core/model.ts';
 import { readLabel } from '../../../core/validation/text.ts';
@@ -46,6 +47,10 @@ export interface Vehicle extends VehicleRegistration {
    * order.
    */
   readonly agentRefusals: readonly string[];
+  /** The flags whose changes wait in it for the end of a drive, each as `key:revision`, in alphabetical order. */
+  readonly pendingFlags: readonly string[];
+  /** The words that operators have given it, in alphabetical order. */
+  readonly tags: readonly string[];
   /** The number of revocations of its tokens; tokens of an earlier generation are invalid. */
   readonly tokenGeneration: number;
   readonly registeredAt: Date;
@@ -53,7 +58,7 @@ export interface Vehicle extends VehicleRegistration {
 }
 
 /** The most vehicles in one registration. */
-export const MAX_BATCH = 1_000;
+const MAX_BATCH = 1_000;
 
 /** The most characters of each field: the lengths of the columns (database.md, vehicles). */
 const MAX_LENGTHS = { model: 100, swVersion: 50, region: 10, agentVersion: 20 } as const;
@@ -69,7 +74,9 @@ export function checkVin(vin: string, path: string): void {
  * and invisible characters.
  */
 export function readFact(field: keyof typeof MAX_LENGTHS, text: string, path: string): string {
-  return readLabel(text, path, { what: field, max: MAX_LENGTHS[field] });
+  const fact = readLabel(text, path, { what: field, max: MAX_LENGTHS[field] });
+  if (field === 'model') checkModelName(fact, path, 'it names the vehicles of all models that no scope names');
+  return fact;
 }
 
 /**

@@ -117,6 +117,7 @@ describe('registering vehicles', () => {
     ['an impossible VIN', { vin: 'KMHI0000000000001' }, 'input.1.vin'],
     ['a VIN in lower case', { vin: 'kmh00000000000001' }, 'input.1.vin'],
     ['a blank model', { model: '  ' }, 'input.1.model'],
+    ['the name of the partition of all other models', { model: ' * ' }, 'input.1.model'],
     ['a model that is too long', { model: 'x'.repeat(101) }, 'input.1.model'],
     ['a software version that is too long', { swVersion: '1'.repeat(51) }, 'input.1.swVersion'],
     ['an empty region', { region: '' }, 'input.1.region'],
@@ -392,12 +393,12 @@ describe("revoking a vehicle's tokens", () => {
     // Two revocations have the same time.
     await database.database.prisma
       .$executeRaw`UPDATE vehicles SET tokens_revoked_at = (SELECT tokens_revoked_at FROM vehicles WHERE vin = ${vins[2]}) WHERE vin = ${vins[1]}`;
-    const told = await generations(...from);
-    expect(told.map(({ vin, generation }) => ({ vin, generation }))).toEqual(
+    const answer = await generations(...from);
+    expect(answer.map(({ vin, generation }) => ({ vin, generation }))).toEqual(
       vins.map((vin) => ({ vin, generation: 1 })),
     );
-    expect(await generations(told[1]!.raisedAt, told[1]!.vin)).toEqual([told[2]]);
-    expect(await generations(told[2]!.raisedAt, told[2]!.vin)).toEqual([]);
+    expect(await generations(answer[1]!.raisedAt, answer[1]!.vin)).toEqual([answer[2]]);
+    expect(await generations(answer[2]!.raisedAt, answer[2]!.vin)).toEqual([]);
     for (const caller of [user('ADMIN'), { kind: 'vehicle', vin: vins[0]!, environment: 'production' } as const]) {
       expect(refusal(await ask(caller, GENERATIONS, { since: from[0], after: '' }))).toEqual({ code: 'FORBIDDEN' });
     }

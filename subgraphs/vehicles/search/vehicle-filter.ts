@@ -1,6 +1,7 @@
 /** The filters of a list of vehicles. */
 import { badInput } from '../../../core/errors.ts';
-import { readVersionRange } from '../../../core/evaluation/rules/condition-fields.ts';
+import { readList, readVersionRange } from '../../../core/evaluation/rules/condition-fields.ts';
+import { MAX_TAGS, readTag } from '../../../core/evaluation/segments/segment.ts';
 import { checkText } from '../../../core/json/json-value.ts';
 import type { VehicleFilter } from '../generated/resolvers.ts';
 import type { VehicleStatus } from '../registry/vehicle.ts';
@@ -12,8 +13,10 @@ export interface ReadFilter {
   readonly status: VehicleStatus | null;
   /** Checks whether a vehicle's version matches; null matches every version. */
   readonly hasVersion: ((swVersion: string) => boolean) | null;
-  /** The search text in capitals, not blank, without surrounding blanks. */
+  /** The search text in capital letters, not blank, without surrounding blanks. */
   readonly search: string | null;
+  /** The tags of which a vehicle must have all; an empty list matches every vehicle. */
+  readonly tags: readonly string[];
 }
 
 /** The most characters of a search; longer than any VIN or model. */
@@ -39,6 +42,10 @@ function readSearch(text: string | null, path: string): string | null {
   return text.trim().toUpperCase();
 }
 
+function readTags(tags: readonly string[], path: string): string[] {
+  return tags.length === 0 ? [] : [...readList(tags, path, readTag, MAX_TAGS)];
+}
+
 /**
  * Reads a filter; null or absent fields match every vehicle. Throws BAD_USER_INPUT at `filter.…` for a malformed
  * version range or one that no version can satisfy, and for a blank or malformed text.
@@ -50,5 +57,6 @@ export function readFilter(filter: VehicleFilter): ReadFilter {
     status: filter.status ?? null,
     hasVersion: readVersions(readText(filter.swVersion, 'filter.swVersion'), 'filter.swVersion'),
     search: readSearch(readText(filter.search, 'filter.search'), 'filter.search'),
+    tags: readTags(filter.tags ?? [], 'filter.tags'),
   };
 }

@@ -10,7 +10,7 @@ import { watchDatabase, type WatchedDatabase } from '../../shared/testing/watche
 import { startVehicles } from '../subgraph.ts';
 import type { VehicleFilter } from '../generated/resolvers.ts';
 import { readFilter } from './vehicle-filter.ts';
-import { firstPage } from '../../../core/wire/pagination.ts';
+import { firstPage } from '../../../core/wire/api/pagination.ts';
 import { countVehicles, resolveFilter, searchVehicles } from './vehicle-search.ts';
 
 const ROWS = 50_000;

@@ -4,8 +4,10 @@
  * their columns.
  */
 import { Prisma, type PrismaClient } from '../../../prisma/generated/client.ts';
-import type { Page } from '../../../core/wire/pagination.ts';
+import type { Page } from '../../../core/wire/api/pagination.ts';
 import type { ReadFilter } from './vehicle-filter.ts';
+import { is } from '../../../core/json/shape.ts';
+import { rowsOf } from '../../shared/postgres/rows.ts';
 
 /** A condition on `vehicles`; null when no vehicle can satisfy it. */
 export type VehicleSearch = Prisma.Sql | null;
@@ -13,7 +15,7 @@ export type VehicleSearch = Prisma.Sql | null;
 /** Reads the distinct values of a column: one index lookup for each value, however many vehicles there are. */
 async function distinctValues(db: PrismaClient, column: 'model' | 'sw_version'): Promise<string[]> {
   const name = Prisma.raw(column);
-  const rows = await db.$queryRaw<{ value: string }[]>`
+  const rows = await rowsOf(db, { value: is.string })`
     WITH RECURSIVE known AS (
       (SELECT ${name} AS value FROM vehicles ORDER BY ${name} LIMIT 1)
       UNION ALL
@@ -23,7 +25,10 @@ async function distinctValues(db: PrismaClient, column: 'model' | 'sw_version'):
   return rows.map(({ value }) => value);
 }
 
-/** VINs are digits and capitals, of which `0` and `Z` are the first and the last in every collation. */
+/**
+ * Gives the condition that a VIN begins with `text`; null where no VIN can. VINs are digits and capital letters, of which
+ * `0` and `Z` are the first and the last in every collation.
+ */
 function vinPrefix(text: string): Prisma.Sql | null {
   return /^[A-HJ-NPR-Z0-9]{1,17}$/.test(text)
     ? Prisma.sql`vin BETWEEN ${text.padEnd(17, '0')} AND ${text.padEnd(17, 'Z')}`
@@ -54,6 +59,7 @@ export async function resolveFilter(db: PrismaClient, filter: ReadFilter): Promi
     if (found === null) return null;
     conditions.push(found);
   }
+  if (filter.tags.length > 0) conditions.push(Prisma.sql`tags @> ${[...filter.tags]}::text[]`);
   return conditions.length === 0 ? Prisma.sql`TRUE` : Prisma.join(conditions, ' AND ');
 }
 
@@ -66,15 +72,15 @@ export async function searchVehicles(
   if (search === null) return [];
   const [after, way] = (backwards ? ['<', 'DESC'] : ['>', 'ASC']).map((sql) => Prisma.raw(sql));
   const beyond = cursor === null ? Prisma.empty : Prisma.sql`AND vin ${after} ${cursor}`;
-  const rows = await db.$queryRaw<
-    { vin: string }[]
-  >`SELECT vin FROM vehicles WHERE ${search} ${beyond} ORDER BY vin ${way} LIMIT ${limit + 1}`;
+  const rows = await rowsOf(db, {
+    vin: is.string,
+  })`SELECT vin FROM vehicles WHERE ${search} ${beyond} ORDER BY vin ${way} LIMIT ${limit + 1}`;
   return rows.map(({ vin }) => vin);
 }
 
 /** Counts the matching vehicles. */
 export async function countVehicles(db: PrismaClient, search: VehicleSearch): Promise<number> {
   if (search === null) return 0;
-  const [row] = await db.$queryRaw<{ count: bigint }[]>`SELECT count(*) AS count FROM vehicles WHERE ${search}`;
+  const [row] = await rowsOf(db, { count: is.bigint })`SELECT count(*) AS count FROM vehicles WHERE ${search}`;
   return Number(row?.count ?? 0);
 }

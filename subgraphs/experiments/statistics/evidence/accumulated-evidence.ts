@@ -1,10 +1,10 @@
 /**
  * Evidence over the steps of a rollout, and over several things that are watched at once.
  *
- * Each step draws anew which of the vehicles that were left in control are moved to the treatment, so the e-values of
- * the steps multiply. What is *not* multiplied is a comparison of all of the treatment with all of control at each step:
- * it would use the same draw again. E-values of several things watched at once are averaged, by weights that add up to
- * 1: that holds whatever their dependence is.
+ * Each step draws again which of the vehicles that were left in control are moved to the treatment, so the e-values of
+ * the steps multiply. What is *not* multiplied is a comparison of all of the treatment with all of control at each
+ * step: it would use the same draw again. E-values of several things watched at once are averaged, by weights that add
+ * up to 1: that holds whatever their dependence is.
  */
 
 /** The share of the vehicles left in control at `from` that a step to `to` moves; both shares of all vehicles. */
@@ -31,7 +31,7 @@ export function logThreshold(alpha: number): number {
 }
 
 /**
- * Gives the p-value that holds at every look at once: 1 / max E, at most 1. It is never 0: below the least positive
+ * Gives the p-value that holds at all looks together: 1 / max E, at most 1. It is never 0: below the least positive
  * double it is that.
  *
  * @param logMost the logarithm of the greatest e-value so far

@@ -1,10 +1,10 @@
 /**
  * Bets against a null hypothesis. A bet multiplies its capital by a factor for each vehicle; where the null hypothesis
  * is true, no factor is above 1 on average. The capital of many bets together, 1 at the start, is an e-value: at no
- * time, however often it is looked at, does it reach 1/α with more than probability α (Ville's inequality).
+ * time, however often it is read, does it reach 1/α with more than probability α (Ville's inequality).
  *
- * Each factor is linear in the vehicle's number, `1 + offset + slope · y`, so whoever has the numbers (a database, a
- * simulation) can add up its logarithms without knowing what is tested.
+ * Each factor is linear in the vehicle's number, `1 + offset + slope · y`, so a database or a simulation that has the
+ * numbers can add up its logarithms without knowing what is tested.
  *
  * Source: Waudby-Smith, Ramdas, "Estimating means of bounded random variables by betting", J. R. Stat. Soc. B 86
  * (2024), arXiv 2010.09686; Ramdas, Grünwald, Vovk, Shafer, "Game-theoretic statistics and safe anytime-valid

@@ -1,7 +1,9 @@
 /**
- * The smallest effect that a test which may be looked at at any time shows in about 80 % of cases, with the vehicles that
- * there are: where it is large, "no harm seen" says little. The normal approximation of the bets: the capital of the
- * best of them grows to exp(z²/2), and a third of that remains of a mixture.
+ * The smallest effect that a test which may be read at any time shows in about 80 % of cases, with the vehicles that
+ * there are. Where it is large, "no harm seen" says little. The normal approximation of the bets: the capital of the
+ * best of them grows to exp(z²/2), and a third of that remains of a mixture. The treatment's variance is taken to grow
+ * with its mean, as that of events does: with the variance that there is without an effect, 60 % of the cases of rare
+ * events were seen.
  */
 import type { Arms } from '../moments.ts';
 
@@ -9,7 +11,7 @@ import type { Arms } from '../moments.ts';
 export interface Estimate {
   readonly vehicles: number;
   readonly mean: number;
-  /** Of the vehicles' numbers, in their unit squared. */
+  /** The variance of the vehicles' numbers, in their unit squared. */
   readonly variance: number;
 }
 
@@ -24,7 +26,9 @@ const PART_OF_MIXTURE = 1 / 3;
  */
 export function detectablePercent({ control, treatment }: Arms<Estimate>, logNeeded: number): number | null {
   const reach = Math.sqrt(2 * (logNeeded - Math.log(PART_OF_MIXTURE))) + POWER_QUANTILE;
-  const error = Math.sqrt(treatment.variance / treatment.vehicles + control.variance / control.vehicles);
-  const percent = (100 * reach * error) / Math.abs(control.mean);
+  const part = ({ variance, vehicles }: Estimate) => (reach / control.mean) ** 2 * (variance / vehicles);
+  const [ofTreatment, ofControl] = [part(treatment), part(control)];
+  // d² = (1 + d) ofTreatment + ofControl
+  const percent = 50 * (ofTreatment + Math.sqrt(ofTreatment ** 2 + 4 * (ofTreatment + ofControl)));
   return Number.isFinite(percent) && percent > 0 ? percent : null;
 }

@@ -2,8 +2,8 @@
  * The sample ratio, tested at every look: do the arms' sizes fit the shares that were planned? When they do not,
  * vehicles were lost on the way in one arm more than in the other, and no number can be trusted.
  *
- * For each epoch (the time in which the shares stay the same) the e-value is a Beta-binomial likelihood, whose prior has
- * its mean at the planned share, divided by that of the plan:
+ * For each epoch (the time in which the shares stay the same) the e-value is a Beta-binomial likelihood, whose prior
+ * has its mean at the planned share, divided by that of the plan:
  *
  *   E = B(kθ + xT, k(1 − θ) + xC) / B(kθ, k(1 − θ)) / (θ^xT (1 − θ)^xC)
  *

@@ -3,7 +3,8 @@ Computes the reference values of this folder, from the textbook formulas in 50-d
 each against scipy where scipy has it. Shares no code with what it judges. Writes the JSON files beside it:
     python3 references.py            (needs mpmath and scipy)
 """
-import json, math, os, platform
+import itertools, json, math, os, platform
+from fractions import Fraction
 import mpmath as mp
 import scipy
 from scipy import stats
@@ -56,36 +57,25 @@ def welch(c, t):
     return dict(d=mt - mc, se=se, df=df, t=stat, p=t_two_sided(stat, df), a=a, b=b, mc=mc, mt=mt)
 
 
-def sequential(w, nc, nt, planned, level):
-    alpha = 1 - f(level)
-    rho2 = (-2 * mp.log(alpha) + mp.log(1 - 2 * mp.log(alpha))) / (2 * f(planned))
-    n = 4 * f(nc) * nt / (f(nc) + nt)
-    k = n * rho2
-    z = z_critical(w["p"]) if w["p"] < 1 else f(0)
-    p = min(f(1), mp.sqrt(1 + k) * mp.exp(-z * z / 2 * k / (1 + k)))
-    cz = mp.sqrt(2 * (1 + k) / k * (mp.log(1 / alpha) + mp.log(1 + k) / 2))
-    return p, t_critical(z_two_sided(cz), w["df"])
-
-
 # count, mean, m2
 ARMS = [
-    ("an effect that is there", (500, 42.0, 499 * 36.0), (480, 43.5, 479 * 30.25), 500, 0.95),
-    ("equal arms", (100, 7.25, 99 * 4.0), (100, 7.25, 99 * 4.0), 100, 0.95),
-    ("small arms, a fraction of a degree of freedom", (3, 10.0, 2 * 0.37), (5, 12.5, 4 * 8.1), 10, 0.9),
-    ("two vehicles in each arm", (2, 1.0, 0.02), (2, 1.7, 0.045), 2, 0.95),
-    ("one arm without spread", (40, 3.0, 0.0), (25, 3.4, 24 * 1.21), 50, 0.95),
-    ("one degree of freedom and hardly more", (2, 5.0, 8.0), (100000, 5.5, 99999 * 1e-6), 100, 0.8),
-    ("p of 1e-30", (5000, 100.0, 4999 * 225.0), (5000, 103.48, 4999 * 230.0), 5000, 0.95),
-    ("p of 1e-200", (50000, 100.0, 49999 * 225.0), (50000, 102.87, 49999 * 230.0), 50000, 0.99),
-    ("many vehicles with a tiny variance", (1000000, 1000000.0, 999999 * 1e-8), (2000000, 1000000.0000003, 1999999 * 1.7e-8), 1000000, 0.95),
-    ("arms of very unequal size", (990000, 0.52, 989999 * 0.2496), (10000, 0.531, 9999 * 0.249039), 10000, 0.95),
-    ("a binary metric: 100 of 1000 and 137 of 1020", (1000, 0.1, 1000 * 0.1 * 0.9), (1020, 137 / 1020, 137 * (1 - 137 / 1020)), 4000, 0.95),
-    ("a negative metric", (300, -12.5, 299 * 9.0), (310, -11.9, 309 * 10.5), 300, 0.95),
-    ("a small p-value at few vehicles of many planned", (30, 20.0, 29 * 4.0), (30, 26.0, 29 * 5.0), 5000, 0.95),
-    ("very small units", (200, 4.2e-150, 199 * 1.44e-302), (210, 4.4e-150, 209 * 1.21e-302), 200, 0.95),
+    ("an effect that is there", (500, 42.0, 499 * 36.0), (480, 43.5, 479 * 30.25), 0.95),
+    ("equal arms", (100, 7.25, 99 * 4.0), (100, 7.25, 99 * 4.0), 0.95),
+    ("small arms, a fraction of a degree of freedom", (3, 10.0, 2 * 0.37), (5, 12.5, 4 * 8.1), 0.9),
+    ("two vehicles in each arm", (2, 1.0, 0.02), (2, 1.7, 0.045), 0.95),
+    ("one arm without spread", (40, 3.0, 0.0), (25, 3.4, 24 * 1.21), 0.95),
+    ("one degree of freedom and hardly more", (2, 5.0, 8.0), (100000, 5.5, 99999 * 1e-6), 0.8),
+    ("p of 1e-30", (5000, 100.0, 4999 * 225.0), (5000, 103.48, 4999 * 230.0), 0.95),
+    ("p of 1e-200", (50000, 100.0, 49999 * 225.0), (50000, 102.87, 49999 * 230.0), 0.99),
+    ("many vehicles with a tiny variance", (1000000, 1000000.0, 999999 * 1e-8), (2000000, 1000000.0000003, 1999999 * 1.7e-8), 0.95),
+    ("arms of very unequal size", (990000, 0.52, 989999 * 0.2496), (10000, 0.531, 9999 * 0.249039), 0.95),
+    ("a binary metric: 100 of 1000 and 137 of 1020", (1000, 0.1, 1000 * 0.1 * 0.9), (1020, 137 / 1020, 137 * (1 - 137 / 1020)), 0.95),
+    ("a negative metric", (300, -12.5, 299 * 9.0), (310, -11.9, 309 * 10.5), 0.95),
+    ("a small p-value at few vehicles of many planned", (30, 20.0, 29 * 4.0), (30, 26.0, 29 * 5.0), 0.95),
+    ("very small units", (200, 4.2e-150, 199 * 1.44e-302), (210, 4.4e-150, 209 * 1.21e-302), 0.95),
 ]
 cases = []
-for name, c, t, planned, level in ARMS:
+for name, c, t, level in ARMS:
     w = welch(c, t)
     crit = t_critical(1 - f(level), w["df"])
     size = abs(w["mc"])
@@ -97,21 +87,19 @@ for name, c, t, planned, level in ARMS:
         base = w["mc"] / size
         ends = mp.polyroots([w["mc"] ** 2 - crit**2 * w["b"], -2 * w["mt"] * size, w["mt"] ** 2 - crit**2 * w["a"]], maxsteps=500, extraprec=400)
         interval = sorted(100 * (mp.re(end) - base) for end in ends)
-    sp, sc = sequential(w, c[0], t[0], planned, level)
     if c[2] > 1e-200:
         ref = stats.ttest_ind_from_stats(t[1], math.sqrt(t[2] / (t[0] - 1)), t[0], c[1], math.sqrt(c[2] / (c[0] - 1)), c[0], equal_var=False)
         agree(w["p"], ref.pvalue, 1e-6)
     moments = lambda arm: dict(count=arm[0], mean=arm[1], m2=arm[2])
     cases.append(dict(
-        name=name, control=moments(c), treatment=moments(t), confidenceLevel=level, plannedInEachArm=planned,
+        name=name, control=moments(c), treatment=moments(t), confidenceLevel=level,
         expected=dict(
             difference=num(w["d"]), standardError=num(w["se"]), degreesOfFreedom=num(w["df"]), t=num(w["t"]), pValue=num(w["p"]),
             differenceInterval=[num(w["d"] - crit * w["se"]), num(w["d"] + crit * w["se"])],
             improvementPercent=num(rel) if bounded else None,
             confidenceInterval=[num(end) for end in interval] if bounded else None,
-            sequentialPValue=num(sp), sequentialCritical=num(sc),
         )))
-write("comparisons.json", "Welch's test, relative improvement with its interval by Fieller, sequential p-value and critical value of two arms given by count, mean and sum of squared deviations.", cases)
+write("comparisons.json", "Welch's test, relative improvement with its interval by Fieller of two arms given by count, mean and sum of squared deviations.", cases)
 
 RATIOS = [
     ("as planned", 500, 500, "0.5"), ("a usual split", 5021, 4979, "0.5"), ("a mismatch that nobody sees by eye", 821588, 815482, "0.5"),
@@ -199,6 +187,22 @@ for name, direction, bound, end, treatment in BOUNDS:
     each = [mp.fprod([1 + stake / worst * sign * (f(y) - m) for y in treatment]) for stake in STAKES]
     cases.append(dict(name=name, direction=direction, bound=float(bound), end=float(end), treatment=treatment, expected=num(mp.log(mp.fsum(each) / len(each)))))
 write("bound-evidence.json", "Logarithms of e-values on one mean against a bound.", cases)
+
+
+def holm_by_closure(ps):
+    """Holm's adjusted p-values as the closed test of Bonferroni: each is the greatest of all intersections that hold it. In exact fractions."""
+    numbers = [Fraction(p) for p in ps]
+    subsets = [s for size in range(1, len(numbers) + 1) for s in itertools.combinations(range(len(numbers)), size)]
+    bonferroni = {s: min(Fraction(1), len(s) * min(numbers[i] for i in s)) for s in subsets}
+    return [max(p for s, p in bonferroni.items() if i in s) for i in range(len(numbers))]
+
+
+HOLMS = [
+    ("one hypothesis", [0.03]), ("none", []), ("in any order", [0.04, 0.01, 0.03, 0.005]), ("a smaller step never undercuts the one before", [0.01, 0.011, 0.012]),
+    ("equal ones", [0.02, 0.02, 0.02]), ("at most 1", [0.4, 0.6, 0.9]), ("far tails", [1e-300, 5e-324, 0.5, 1e-12]), ("ten", [0.001, 0.008, 0.039, 0.041, 0.042, 0.06, 0.074, 0.205, 0.212, 0.216]),
+]
+cases = [dict(name=name, pValues=ps, expected=[num(f(p.numerator) / p.denominator) for p in holm_by_closure(ps)]) for name, ps in HOLMS]
+write("holm.json", "Holm's adjusted p-values, by the closed test of Bonferroni over all intersections in exact fractions.", cases)
 
 
 def t_power(n, d, alpha):

@@ -1,8 +1,13 @@
 /** Vehicles whose measurements come from a seeded generator: the same in every run. */
 import { xoroshiro128plus } from 'pure-rand/generator/xoroshiro128plus';
 import { uniformFloat64 } from 'pure-rand/distribution/uniformFloat64';
+import type { ArmSums } from '../analyse.ts';
 import type { ArmHistory } from '../cuped.ts';
-import { mergePaired, withConstantCovariate, type Moments, type PairedMoments } from '../moments.ts';
+import { effectEvidence, NO_EVIDENCE, type EffectPlan } from '../evidence/effect-evidence.ts';
+import { placeInRange, type VehiclesAtPlace } from '../evidence/places.ts';
+import type { Split } from '../evidence/split-evidence.ts';
+import { mapArms, type Arms, type Moments, type PairedMoments } from '../moments.ts';
+import type { GatheredEvidence } from '../evidence/sequential-comparison.ts';
 
 /** Random numbers of one generator. */
 export interface Draws {
@@ -71,10 +76,10 @@ export function skewedArm(draw: Draws, vehicles: number): Moments {
   return momentsOf(Array.from({ length: vehicles }, () => draw.exponential()));
 }
 
-/** No vehicles. */
+/** The moments of an arm without vehicles. */
 export const NONE: PairedMoments = { count: 0, mean: 0, m2: 0, covariateMean: 0, covariateM2: 0, comoment: 0 };
 
-/** The second pass corrects the rounding of the first. */
+/** Computes a mean in two passes; the second corrects the rounding of the first. */
 function meanOf(values: readonly number[]): number {
   const rough = values.reduce((sum, value) => sum + value, 0) / values.length;
   return rough + values.reduce((sum, value) => sum + (value - rough), 0) / values.length;
@@ -86,7 +91,7 @@ export function momentsOf(values: readonly number[]): Moments {
   return { count, mean, m2 };
 }
 
-/** Computes moments of pairs; each covariate belongs to the vehicle at the same place. */
+/** Computes moments of pairs; the covariate at an index belongs to the vehicle of the value at that index. */
 export function pairedMomentsOf(values: readonly number[], covariates: readonly number[]): PairedMoments {
   if (values.length === 0) return NONE;
   const [mean, covariateMean] = [meanOf(values), meanOf(covariates)];
@@ -100,13 +105,38 @@ export function pairedMomentsOf(values: readonly number[], covariates: readonly 
   return { count: values.length, mean, m2, covariateMean, covariateM2, comoment };
 }
 
-/** Merges two groups of vehicles. */
-export function joined(a: Moments, b: Moments): Moments {
-  const { count, mean, m2 } = mergePaired(withConstantCovariate(a, 0), withConstantCovariate(b, 0));
-  return { count, mean, m2 };
+/** Gives the counts of an arm in which each vehicle has measured once, and nothing was out of order. */
+export function countsOf(vehicles: number): Omit<ArmSums, keyof ArmHistory> {
+  return { observations: vehicles, exposed: vehicles, outOfRange: 0, neverReported: 0, otherVariant: 0 };
 }
 
 /** Gives an arm of vehicles without history. */
-export function armOf(moments: Moments): ArmHistory & { observations: number } {
-  return { withHistory: NONE, withoutHistory: moments, observations: moments.count };
+export function armWithoutHistory(moments: Moments): ArmSums {
+  return { withHistory: NONE, withoutHistory: moments, ...countsOf(moments.count) };
+}
+
+/** Gives the split of arms of which all vehicles count, with equal shares planned. */
+export function evenSplit(arms: Arms<ArmHistory>): Split[] {
+  const count = ({ withHistory, withoutHistory }: ArmHistory) => withHistory.count + withoutHistory.count;
+  return [{ treatmentShare: 0.5, vehicles: mapArms(arms, count) }];
+}
+
+/** The evidence of an experiment whose metric has no range yet. */
+export const NOTHING_GATHERED: GatheredEvidence = { evidence: NO_EVIDENCE, plan: null };
+
+/** Gives how many numbers are at each place of the range. */
+function placesOf(numbers: readonly number[], range: EffectPlan['range']): VehiclesAtPlace[] {
+  const places = new Map<number, number>();
+  for (const y of numbers) places.set(placeInRange(y, range), (places.get(placeInRange(y, range)) ?? 0) + 1);
+  return [...places].map(([place, vehicles]) => ({ place, vehicles }));
+}
+
+/** Gives the evidence of one look at vehicles. */
+export function gatheredBy(
+  values: Arms<readonly number[]>,
+  plan: EffectPlan,
+  confidenceLevel = 0.95,
+): GatheredEvidence {
+  const places = mapArms(values, (numbers) => placesOf(numbers, plan.range));
+  return { evidence: effectEvidence(places, plan, 1 - confidenceLevel), plan };
 }

@@ -9,7 +9,10 @@ import type { ServerAccount, ServerPlace } from './embedded-place.ts';
 import { commandLine, processIdentity } from './process-identity.ts';
 import { membersOf } from '../../../../core/json/json-value.ts';
 
-/** The superuser of the embedded cluster. It has no password: whoever can open the socket's folder is trusted. */
+/**
+ * The superuser of the embedded cluster. It has no password: every process that can open the socket's folder is
+ * trusted.
+ */
 export const CLUSTER_USER = 'fleetflag';
 
 /** A postmaster process that is starting, running or stopping, as its `postmaster.pid` describes it. */
@@ -77,6 +80,7 @@ async function initdb(
  * server must outlive FleetFlag's own shutdown. Gives its process id; it does not accept connections yet.
  *
  * @param isDurable whether what is committed must outlive the machine's power, and not only the server's processes
+ * @param further settings of postgresql.conf beside the usual ones
  */
 export function spawnPostmaster(
   place: ServerPlace,
@@ -84,6 +88,7 @@ export function spawnPostmaster(
   binaries: ServerBinaries,
   socketFolder: string,
   isDurable: boolean,
+  further: Readonly<Record<string, string>> = {},
 ): number {
   const safely = isDurable ? 'on' : 'off';
   const settings = {
@@ -101,6 +106,7 @@ export function spawnPostmaster(
     log_timezone: 'UTC',
     log_destination: 'stderr',
     ...(binaries.hasStatStatements ? { shared_preload_libraries: 'pg_stat_statements' } : {}),
+    ...further,
   };
   const args = Object.entries(settings).flatMap(([name, value]) => ['-c', `${name}=${value}`]);
   if (existsSync(place.logFile) && statSync(place.logFile).size > MAX_LOG_BYTES)

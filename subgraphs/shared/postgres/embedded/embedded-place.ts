@@ -88,7 +88,7 @@ export function createPlace(dataDir: string, account: ServerAccount, log: (line:
   const draft = join(dataDir, `${RECORD}.${process.pid}`);
   writeFileSync(draft, `${folder}\n`);
   renameSync(draft, join(dataDir, RECORD));
-  log(`PostgreSQL runs as user id ${account.uid}, who cannot reach ${resolve(dataDir)}: its data is in ${folder}`);
+  log(`PostgreSQL runs as user id ${account.uid}, which cannot reach ${resolve(dataDir)}; its data are in ${folder}`);
   return placeIn(folder);
 }
 
@@ -142,7 +142,8 @@ export function reachable(path: string, account: ServerAccount): boolean {
   }
 }
 
-function ownFolder(folder: string, account: ServerAccount): void {
+/** Makes a folder that belongs to the server's account alone. */
+export function ownFolder(folder: string, account: ServerAccount): void {
   mkdirSync(folder, { recursive: true, mode: 0o700 });
   chmodSync(folder, 0o700);
   if (account.other) chownSync(folder, account.uid, account.gid);

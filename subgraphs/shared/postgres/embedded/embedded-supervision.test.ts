@@ -25,7 +25,7 @@ test('a server that dies is restarted, as often as needed, and each time is repo
     'Cannot restart PostgreSQL; retrying in 0.5 s: The disk is full',
     'PostgreSQL answers again',
   ]);
-  // Nothing watches any more.
+  // A supervision that has ended restarts nothing.
   alive.clear();
   await supervision.end();
   expect(starts).toBe(2);

@@ -1,11 +1,11 @@
 import { backoffMs, type BackoffBounds } from '../../../../core/async/backoff.ts';
 import { Poller } from '../../../../core/async/poller.ts';
-import { unattended } from '../../../../core/async/unattended.ts';
+import { unattended } from '../../../../core/last-handler/unattended.ts';
 import { errorMessage } from '../../../../core/caught-error.ts';
 
 /** Milliseconds between two polls of a server that should live. */
-const INTERVAL = 200;
-/** How long until a server that could not be started again is tried once more. */
+const POLL_INTERVAL_MS = 200;
+/** The milliseconds until another attempt to start a server that could not be started. */
 const RETRY: BackoffBounds = { baseMs: 500, capMs: 10_000 };
 
 /** The supervised server and how to restart it. */
@@ -40,7 +40,7 @@ export class Supervision<Server> {
   async #poll(): Promise<number> {
     const { isAlive, log, restart } = this.options;
     if (this.#failures === null) {
-      if (isAlive(this.server)) return INTERVAL;
+      if (isAlive(this.server)) return POLL_INTERVAL_MS;
       log('PostgreSQL has died; restarting it');
       this.#failures = 0;
     }
@@ -55,6 +55,6 @@ export class Supervision<Server> {
     }
     this.#failures = null;
     log('PostgreSQL answers again');
-    return INTERVAL;
+    return POLL_INTERVAL_MS;
   }
 }

@@ -4,6 +4,7 @@ import { fileURLToPath } from 'node:url';
 import { Client, Pool } from 'pg';
 import { NO_FILTER, openSchemaEngine, type MigrationList, type SchemaEngine } from './schema-engine.ts';
 import { asServiceError } from '../service-error.ts';
+import { is, readRows, type Shaped } from '../../../../core/json/shape.ts';
 import { errorMessage } from '../../../../core/caught-error.ts';
 
 /** The state of a database compared with this checkout's migrations. Names are those of the folders, oldest first. */
@@ -23,6 +24,8 @@ export interface MigrationOptions {
   readonly url: string;
   /** The folder with schema.prisma and migrations/; this checkout's by default. */
   readonly schemaFolder?: string | undefined;
+  /** The names of the migrations to know of, for a database of an earlier version; all by default. */
+  readonly only?: readonly string[] | undefined;
 }
 
 const SCHEMA_FOLDER = fileURLToPath(new URL('../../../../prisma', import.meta.url));
@@ -40,11 +43,11 @@ const LOCK_KEY = 4_617_253_018;
  */
 export async function deployMigrations(options: MigrationOptions): Promise<readonly string[]> {
   return underLock(options, async (client, folder) => {
-    const names = await migrationNames(folder);
+    const names = await migrationNames(folder, options.only);
     // The engine takes a good part of a second to load, and most starts find nothing to do.
     if (await isUpToDate(client, folder, names)) return [];
     await settleUnfinished(client);
-    return withEngine(options.url, folder, async (engine, migrationsList) => {
+    return withEngine(options, folder, async (engine, migrationsList) => {
       const { editedMigrationNames: edited } = await engine.diagnoseMigrationHistory({
         migrationsList,
         optInToShadowDatabase: false,
@@ -69,9 +72,9 @@ export async function deployMigrations(options: MigrationOptions): Promise<reado
  */
 export async function migrationStatus(options: MigrationOptions): Promise<MigrationStatus> {
   return underLock(options, async (client, folder) => {
-    const names = await migrationNames(folder);
+    const names = await migrationNames(folder, options.only);
     const rows = await appliedRows(client);
-    const diagnosis = await withEngine(options.url, folder, (engine, migrationsList) =>
+    const diagnosis = await withEngine(options, folder, (engine, migrationsList) =>
       engine.diagnoseMigrationHistory({ migrationsList, optInToShadowDatabase: false, filters: NO_FILTER }),
     );
     const applied = rows.map((row) => row.migration_name);
@@ -134,25 +137,20 @@ async function settleUnfinished(client: Client): Promise<void> {
 }
 
 async function hasMigrationsTable(client: Client): Promise<boolean> {
-  const { rows } = await client.query<{ found: boolean }>(
-    `SELECT to_regclass('_prisma_migrations') IS NOT NULL AS found`,
-  );
-  return rows[0]?.found ?? false;
+  const { rows } = await client.query(`SELECT to_regclass('_prisma_migrations') IS NOT NULL AS found`);
+  return readRows({ found: is.boolean }, rows, 'The answer about _prisma_migrations')[0]?.found ?? false;
 }
 
-interface AppliedRow {
-  readonly id: string;
-  readonly migration_name: string;
-  readonly checksum: string;
-}
+const APPLIED = { id: is.string, migration_name: is.string, checksum: is.string };
+type AppliedRow = Shaped<typeof APPLIED>;
 
 /** Reads the applied migrations, oldest first. */
 async function appliedRows(client: Client): Promise<AppliedRow[]> {
   if (!(await hasMigrationsTable(client))) return [];
-  const { rows } = await client.query<AppliedRow>(
+  const { rows } = await client.query(
     'SELECT id, migration_name, checksum FROM _prisma_migrations WHERE finished_at IS NOT NULL AND rolled_back_at IS NULL ORDER BY migration_name',
   );
-  return rows;
+  return readRows(APPLIED, rows, 'A row of _prisma_migrations');
 }
 
 /** Checks whether exactly these migrations are applied, unchanged. */
@@ -175,23 +173,24 @@ async function checksumOf(path: string): Promise<string> {
   return Buffer.from(digest).toString('hex');
 }
 
-async function migrationNames(folder: string): Promise<string[]> {
+async function migrationNames(folder: string, only: readonly string[] | undefined): Promise<string[]> {
   const entries = await readdir(join(folder, 'migrations'), { withFileTypes: true });
   return entries
     .filter((entry) => entry.isDirectory())
     .map((entry) => entry.name)
+    .filter((name) => only === undefined || only.includes(name))
     .sort();
 }
 
 async function withEngine<T>(
-  url: string,
+  { url, only }: MigrationOptions,
   folder: string,
   use: (engine: SchemaEngine, list: MigrationList) => Promise<T>,
 ): Promise<T> {
   const pool = new Pool({ connectionString: url, max: 1 });
   pool.on('error', () => {});
   try {
-    const list = await migrationList(folder);
+    const list = await migrationList(folder, only);
     const engine = await openSchemaEngine(pool, await readFile(join(folder, 'schema.prisma'), 'utf8'), (script) =>
       list.migrationDirectories.some(({ migrationFile }) => migrationFile.content.value === script)
         ? `;UPDATE _prisma_migrations SET logs = '${COMMITTED}' WHERE finished_at IS NULL AND rolled_back_at IS NULL;`
@@ -208,9 +207,9 @@ async function withEngine<T>(
 }
 
 /** Reads the migrations in the engine's form. */
-async function migrationList(folder: string): Promise<MigrationList> {
+async function migrationList(folder: string, only: readonly string[] | undefined): Promise<MigrationList> {
   const baseDir = join(folder, 'migrations');
-  const names = await migrationNames(folder);
+  const names = await migrationNames(folder, only);
   return {
     baseDir,
     lockfile: { path: 'migration_lock.toml', content: await readFile(join(baseDir, 'migration_lock.toml'), 'utf8') },

@@ -54,7 +54,7 @@ export async function openSchemaEngine(
  */
 async function loadEngine(): Promise<EngineModule> {
   const name = '@prisma/schema-engine-wasm/schema_engine_bg';
-  // eslint-disable-next-line @typescript-eslint/consistent-type-assertions -- a module of the package that has no types
+  // oxlint-disable-next-line typescript/consistent-type-assertions -- a module of the package that has no types
   const engine = (await import(name)) as EngineModule;
   const file = join(dirname(createRequire(import.meta.url).resolve(name)), 'schema_engine_bg.wasm');
   const { instance } = await WebAssembly.instantiate(await readFile(file), {
@@ -73,7 +73,7 @@ function withoutHoldingTimers(engine: object): object {
   const bindings: Record<string, unknown> = { ...engine };
   for (const [name, binding] of Object.entries(bindings)) {
     if (!name.startsWith('__wbg_setTimeout')) continue;
-    // eslint-disable-next-line @typescript-eslint/consistent-type-assertions -- what wasm-bindgen makes of setTimeout
+    // oxlint-disable-next-line typescript/consistent-type-assertions -- what wasm-bindgen makes of setTimeout
     const setTimer = binding as (...args: unknown[]) => NodeJS.Timeout;
     bindings[name] = (...args: unknown[]) => setTimer(...args).unref();
   }

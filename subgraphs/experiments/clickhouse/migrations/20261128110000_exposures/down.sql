@@ -1,0 +1,2 @@
+ALTER TABLE metric_rows DROP INDEX IF EXISTS received;
+DROP TABLE IF EXISTS exposures;
