@@ -35,7 +35,7 @@ function refused(answer: HttpAnswer): Record<string, unknown> {
   return { status: answer.status, ...error?.extensions };
 }
 
-describe('a request that is none', () => {
+describe('an invalid request', () => {
   const preflight = { 'apollo-require-preflight': 'true' };
   const get = (query: string, headers: Record<string, string> = preflight) =>
     gateway.send(`/graphql?query=${encodeURIComponent(query)}`, {
@@ -93,7 +93,7 @@ describe('a request that is none', () => {
     expect(gateway.asked).toEqual([]);
   });
 
-  test('is told where a variable does not fit', async () => {
+  test('gets the path of a variable that does not fit', async () => {
     const mutation = 'mutation ($input: CreateFlagInput!) { createFlag(input: $input) { applied } }';
     expect(refused(await gateway.ask(mutation, { input: { key: 'a', colour: 'red' } }))).toMatchObject({
       status: 400,
@@ -102,7 +102,7 @@ describe('a request that is none', () => {
     });
   });
 
-  test('is told where a null came by a variable that has a default', async () => {
+  test('gets the path of a null that came by a variable with a default', async () => {
     const query = 'query ($e: Environment = STAGING) { flagSync(environment: $e) { revision } }';
     expect(refused(await gateway.ask(query, { e: null }))).toMatchObject({
       status: 400,
@@ -129,7 +129,7 @@ describe('a request that is none', () => {
 describe('who is calling', () => {
   const callers = () => gateway.asked.map(({ identity }) => identity.caller);
 
-  test('is told to the subgraph, with where the request came from', async () => {
+  test('is passed to the subgraph, with the origin of the request', async () => {
     await gateway.ask(FLAG, {}, { 'user-agent': 'dashboard/1.0', 'x-fleetflag-identity': 'forged' });
     expect(gateway.asked).toMatchObject([
       {
@@ -142,7 +142,7 @@ describe('who is calling', () => {
     ]);
     const token = await gateway.vehicleTokens.issue(VIN, 'staging', new Date(Date.now() + 60_000));
     await gateway.post({ query: `{ vehicle(vin: "${VIN}") { vin } }` }, { authorization: `Bearer ${token}` });
-    expect(callers()[1]).toEqual({ kind: 'vehicle', vin: VIN, environment: 'staging' });
+    expect(callers()[1]).toEqual({ kind: 'vehicle', vin: VIN, environment: 'staging', partition: '*' });
   });
 
   test.each([
@@ -171,7 +171,7 @@ describe('who is calling', () => {
     expect((await gateway.post({ query: '{ __typename }' }, { authorization: `Bearer ${token}` })).status).toBe(200);
   });
 
-  test('is a fault of ours when finding out fails in a way that nobody foresaw, and says nothing of it', async () => {
+  test('is answered with INTERNAL_SERVER_ERROR, without details, when authentication fails unexpectedly', async () => {
     gateway.findSession = async () => {
       throw new Error(FAULT);
     };
@@ -245,7 +245,7 @@ describe('an answer', () => {
     ],
     ['an error without a code', async () => ({ data: null, errors: [{ message: FAULT }] })],
     ['an exception', () => Promise.reject(new Error(FAULT))],
-  ])('tells nothing of %s but an id, under which the log has it', async (_what, answer) => {
+  ])('shows nothing of %s but the id under which the log has it', async (_what, answer) => {
     gateway.answer = answer;
     const requestId = randomUUID();
     expect(refused(await gateway.ask(FLAG, {}, { 'x-request-id': requestId }))).toMatchObject({
@@ -257,7 +257,7 @@ describe('an answer', () => {
     );
   });
 
-  test('says that a subgraph is away with null in its place and SERVICE_UNAVAILABLE', async () => {
+  test('answers null and SERVICE_UNAVAILABLE for a subgraph that does not answer', async () => {
     gateway.answer = () =>
       Promise.reject(
         new FleetFlagError('SERVICE_UNAVAILABLE', 'A part of the service is not answering; try again.', {
@@ -271,7 +271,7 @@ describe('an answer', () => {
 });
 
 describe('beside the API', () => {
-  test('there is the playground, which asks nobody else for anything', async () => {
+  test('the playground is served, which loads nothing from other hosts', async () => {
     const answer = await gateway.send('/');
     expect(answer.status).toBe(200);
     expect(answer.headers.get('content-type')).toContain('text/html');

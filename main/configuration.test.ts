@@ -3,16 +3,16 @@ import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { execFileSync } from 'node:child_process';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
-import { SUBGRAPH_NAMES } from '../core/wire/subgraph.ts';
+import { SUBGRAPH_NAMES } from '../core/wire/subgraph/subgraph.ts';
 import {
   ConfigurationError,
   DEFAULT_PORTS,
   LOG_LEVELS,
-  SETTINGS,
   readConfiguration,
   type Configuration,
   type ReadOptions,
 } from './configuration.ts';
+import { SETTINGS } from './settings/known-settings.ts';
 
 type Environment = Record<string, string | undefined>;
 
@@ -47,24 +47,31 @@ describe('without any setting', () => {
     adminEmail: 'admin@fleetflag.local',
     adminPassword: null,
     databaseUrl: null,
+    databaseReplicaUrls: [],
     redis: null,
     clickhouseUrl: null,
     signingKey: null,
     previousSigningKeys: [],
     internalSecret: null,
     playground: true,
+    console: true,
     introspection: true,
     trustedProxies: [],
     allowedOrigins: [],
     metricsToken: null,
+    webhookAllowPrivate: [],
     warnings: [],
     presenceGraceSeconds: 30,
+    shutdownDelayMs: 0,
+    tracing: null,
+    walArchive: null,
     logLevel: 'info',
+    supergraphFile: null,
     subgraphUrls: {
-      flags: 'http://127.0.0.1:4001',
-      vehicles: 'http://127.0.0.1:4002',
-      experiments: 'http://127.0.0.1:4003',
-      audit: 'http://127.0.0.1:4004',
+      flags: ['http://127.0.0.1:4001'],
+      vehicles: ['http://127.0.0.1:4002'],
+      experiments: ['http://127.0.0.1:4003'],
+      audit: ['http://127.0.0.1:4004'],
     },
   };
 
@@ -96,6 +103,11 @@ describe('a setting that is given', () => {
     ['FLEETFLAG_ADMIN_EMAIL', { FLEETFLAG_ADMIN_EMAIL: 'a@b' }, { adminEmail: 'a@b' }],
     ['FLEETFLAG_ADMIN_PASSWORD', { FLEETFLAG_ADMIN_PASSWORD: 'p'.repeat(12) }, { adminPassword: 'p'.repeat(12) }],
     ['DATABASE_URL', { DATABASE_URL: 'postgres://u:p@db/x' }, { databaseUrl: 'postgres://u:p@db/x' }],
+    [
+      'DATABASE_REPLICA_URLS',
+      { DATABASE_URL: 'postgres://db/x', DATABASE_REPLICA_URLS: 'postgres://r1/x, postgresql://r2/x' },
+      { databaseUrl: 'postgres://db/x', databaseReplicaUrls: ['postgres://r1/x', 'postgresql://r2/x'] },
+    ],
     ['REDIS_URL', { REDIS_URL: 'rediss://cache:6380' }, { redis: 'rediss://cache:6380' }],
     [
       'REDIS_SENTINELS',
@@ -118,13 +130,14 @@ describe('a setting that is given', () => {
     ['CLICKHOUSE_URL', { CLICKHOUSE_URL: 'https://metrics' }, { clickhouseUrl: 'https://metrics' }],
     ['FLEETFLAG_SIGNING_KEY', { FLEETFLAG_SIGNING_KEY: '{"kty":"OKP"}' }, { signingKey: '{"kty":"OKP"}' }],
     ['FLEETFLAG_INTERNAL_SECRET', { FLEETFLAG_INTERNAL_SECRET: SECRET }, { internalSecret: SECRET }],
+    ['FLEETFLAG_CONSOLE', { FLEETFLAG_CONSOLE: 'off' }, { console: false, playground: true }],
     ['FLEETFLAG_PLAYGROUND', { FLEETFLAG_PLAYGROUND: 'off' }, { playground: false, introspection: false }],
     [
       'FLEETFLAG_INTROSPECTION',
       { FLEETFLAG_PLAYGROUND: 'off', FLEETFLAG_INTROSPECTION: 'on' },
       { playground: false, introspection: true },
     ],
-    ['NODE_ENV', { NODE_ENV: 'production' }, { playground: false, introspection: false }],
+    ['NODE_ENV', { NODE_ENV: 'production' }, { console: true, playground: false, introspection: false }],
     [
       'FLEETFLAG_PLAYGROUND in production',
       { NODE_ENV: 'production', FLEETFLAG_PLAYGROUND: 'on' },
@@ -136,6 +149,11 @@ describe('a setting that is given', () => {
       { trustedProxies: ['192.0.2.1', '10.0.0.0/8', '2001:db8::/32'] },
     ],
     ['FLEETFLAG_METRICS_TOKEN', { FLEETFLAG_METRICS_TOKEN: 'sixteen-of-them!' }, { metricsToken: 'sixteen-of-them!' }],
+    [
+      'FLEETFLAG_WEBHOOK_ALLOW_PRIVATE',
+      { FLEETFLAG_WEBHOOK_ALLOW_PRIVATE: '10.20.0.0/16, ::1' },
+      { webhookAllowPrivate: ['10.20.0.0/16', '::1'] },
+    ],
     ['FLEETFLAG_PRESENCE_GRACE_SECONDS', { FLEETFLAG_PRESENCE_GRACE_SECONDS: '3600' }, { presenceGraceSeconds: 3_600 }],
     ['LOG_LEVEL', { LOG_LEVEL: 'silent' }, { logLevel: 'silent' }],
   ])('%s is used', (_name, environment, expected) => {
@@ -147,8 +165,12 @@ describe('a setting that is given', () => {
       SUBGRAPH_NAMES.map((name) => [`FLEETFLAG_${name.toUpperCase()}_URL`, `http://${name}:80`]),
     );
     expect(readConfiguration(given).subgraphUrls).toEqual(
-      Object.fromEntries(SUBGRAPH_NAMES.map((name) => [name, `http://${name}:80`])),
+      Object.fromEntries(SUBGRAPH_NAMES.map((name) => [name, [`http://${name}:80`]])),
     );
+    expect(readConfiguration({ FLEETFLAG_FLAGS_URL: 'http://one:1, http://two:2' }).subgraphUrls.flags).toEqual([
+      'http://one:1',
+      'http://two:2',
+    ]);
   });
 
   test('origins are normalised to the form that browsers send', () => {
@@ -209,6 +231,10 @@ describe('a setting that is wrong', () => {
       'FLEETFLAG_METRICS_TOKEN',
       value,
     ]),
+    ...['10.0.0.0/0', '::/0', 'localhost', 'on', '10.0.0.0/33'].map((value): [string, string] => [
+      'FLEETFLAG_WEBHOOK_ALLOW_PRIVATE',
+      value,
+    ]),
     ...['0', '3601', '2.5', '1e3', 'x'].map((value): [string, string] => ['FLEETFLAG_PRESENCE_GRACE_SECONDS', value]),
     ...['verbose', 'INFO'].map((value): [string, string] => ['LOG_LEVEL', value]),
     ...SUBGRAPH_NAMES.map((name): [string, string] => [`FLEETFLAG_${name.toUpperCase()}_URL`, `ws://u:${HIDDEN}@host`]),
@@ -222,7 +248,13 @@ describe('a setting that is wrong', () => {
   });
 
   test.each([
-    ['a list that is none', { REDIS_SENTINELS: 's1', REDIS_SENTINEL_NAME: 'x' }, 'REDIS_SENTINELS'],
+    ['no primary', { DATABASE_REPLICA_URLS: 'postgres://r1/x' }, 'DATABASE_REPLICA_URLS'],
+    [
+      'an address of something else',
+      { DATABASE_URL: 'postgres://db/x', DATABASE_REPLICA_URLS: 'postgres://r1/x,redis://cache' },
+      'DATABASE_REPLICA_URLS',
+    ],
+    ['an invalid list', { REDIS_SENTINELS: 's1', REDIS_SENTINEL_NAME: 'x' }, 'REDIS_SENTINELS'],
     ['no name to ask them for', { REDIS_SENTINELS: 's1:26379' }, 'REDIS_SENTINEL_NAME'],
     [
       'a server beside them',
@@ -304,9 +336,54 @@ describe('a setting that is wrong', () => {
     }
   });
 
+  test('of a number names the numbers that are accepted', () => {
+    expect(
+      faults({
+        FLEETFLAG_SHUTDOWN_DELAY_SECONDS: '61',
+        FLEETFLAG_PRESENCE_GRACE_SECONDS: '0',
+        FLEETFLAG_TRACE_RATIO: '1.5',
+      }),
+    ).toEqual([
+      'FLEETFLAG_SHUTDOWN_DELAY_SECONDS is "61"; it must be a number of seconds from 0 to 60.',
+      'FLEETFLAG_PRESENCE_GRACE_SECONDS is "0"; it must be a number of seconds from 1 to 3600.',
+      'FLEETFLAG_TRACE_RATIO is "1.5"; it must be a number from 0 to 1.',
+    ]);
+    expect(faults({ FLEETFLAG_TRACE_RATIO: '1e-3' })).toHaveLength(1);
+  });
+
+  test('of the header fields of traces does not repeat their values', () => {
+    for (const value of ['a-secret', 'authorization=%E0%A4%A'])
+      expect(faults({ OTEL_EXPORTER_OTLP_HEADERS: value })).toEqual([
+        'OTEL_EXPORTER_OTLP_HEADERS must be a list of name=value, separated by commas, percent-encoded.',
+      ]);
+  });
+
   test('lists the accepted values of switches and of the log level', () => {
     expect(faults({ FLEETFLAG_PLAYGROUND: 'maybe' })[0]).toContain('on, off');
     expect(faults({ LOG_LEVEL: 'loud' })[0]).toContain(LOG_LEVELS.join(', '));
+  });
+});
+
+describe('the end of a process', () => {
+  test('is announced for some seconds in production, and for none elsewhere', () => {
+    expect(readConfiguration({ NODE_ENV: 'production' }).shutdownDelayMs).toBe(5_000);
+    expect(readConfiguration({ FLEETFLAG_SHUTDOWN_DELAY_SECONDS: '10' }).shutdownDelayMs).toBe(10_000);
+  });
+});
+
+describe('traces', () => {
+  test('are sent where a receiver is named, with its header fields', () => {
+    expect(
+      readConfiguration({
+        OTEL_EXPORTER_OTLP_ENDPOINT: 'http://collector:4318',
+        OTEL_EXPORTER_OTLP_HEADERS: 'Authorization=Bearer%20x, tenant=fleet',
+        FLEETFLAG_TRACE_RATIO: '0.25',
+      }).tracing,
+    ).toEqual({
+      endpoint: 'http://collector:4318',
+      headers: { authorization: 'Bearer x', tenant: 'fleet' },
+      ratio: 0.25,
+    });
   });
 });
 

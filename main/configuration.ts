@@ -1,14 +1,21 @@
 /**
  * All settings of the control plane: read once from the environment, checked as a whole, frozen. Nothing else reads
- * `process.env`. A test compares `docs/operations/configuration.md` with this table.
+ * `process.env`. The variables are listed in settings/known-settings.ts.
  */
 import { EMAIL_FORM, isEmailAddress } from '../subgraphs/audit/accounts/email-address.ts';
-import { isIP } from 'node:net';
 import { resolve } from 'node:path';
-import { nearestName } from '../core/validation/nearest-name.ts';
 import { NotRegularFile, readRegularFileSync } from '../core/files/regular-file.ts';
 import { emptySecretFault, openSecretFault } from '../core/credentials/secret-file.ts';
-import { bySubgraph, type SubgraphName } from '../core/wire/subgraph.ts';
+import { bySubgraph, type SubgraphName } from '../core/wire/subgraph/subgraph.ts';
+import { unknownSettingFaults } from './settings/known-settings.ts';
+import {
+  isAddressRange,
+  isReadable,
+  isUrlOf,
+  readAddress,
+  readHeaderField,
+  readOrigin,
+} from './settings/setting-forms.ts';
 
 /** Reports wrong settings. Commands print the message and end with exit code 2. */
 export class ConfigurationError extends Error {
@@ -29,37 +36,21 @@ export type RedisTarget =
       readonly password?: string;
     };
 
-/** Parses `host:port`; gives null for other texts. */
-function readAddress(address: string): { host: string; port: number } | null {
-  const [, host, port] = /^\[?([^\s\]]+?)\]?:(\d{1,5})$/.exec(address) ?? [];
-  return host !== undefined && Number(port) > 0 && Number(port) <= 65_535 ? { host, port: Number(port) } : null;
-}
-
-/**
- * Gives an origin as browsers send it (`https://dashboard.example.com`, without the scheme's default port), or null
- * when the text is none.
- */
-function readOrigin(text: string): string | null {
-  if (!URL.canParse(text)) return null;
-  const { protocol, host, origin } = new URL(text);
-  const isPage = protocol === 'http:' || protocol === 'https:';
-  return isPage && host !== '' && /^[a-z]+:\/\/[^/?#@*\\]+$/i.test(text) ? origin : null;
-}
-
-/**
- * Checks for addresses and ranges such as `192.0.2.1`, `10.0.0.0/8`, `2001:db8::/32`. A range of all addresses is
- * refused.
- */
-function isAddressRange(range: string): boolean {
-  const [, address = '', prefix] = /^([^/%]+)(?:\/(\d{1,3}))?$/.exec(range) ?? [];
-  const version = isIP(address);
-  return (
-    version !== 0 && (prefix === undefined || (Number(prefix) > 0 && Number(prefix) <= (version === 4 ? 32 : 128)))
-  );
-}
-
 /** The levels of the log. */
 export const LOG_LEVELS = ['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'] as const;
+
+/** The receiver of traces, and how many of them it gets. */
+export interface TracingSettings {
+  /** The base URL of an OTLP/HTTP receiver. */
+  readonly endpoint: string;
+  /** Header fields of each export; they may hold secrets. */
+  readonly headers: Readonly<Record<string, string>>;
+  /** The share of the traces that begin here which is recorded, 0 to 1. */
+  readonly ratio: number;
+}
+
+/** The most seconds of a shutdown's announcement: platforms kill a process 30 s after they have asked it to end. */
+const MAX_SHUTDOWN_DELAY_SECONDS = 60;
 
 /** The checked settings. */
 export interface Configuration {
@@ -68,98 +59,59 @@ export interface Configuration {
   /** An absolute path. */
   readonly dataDir: string;
   readonly adminEmail: string;
-  /** Null: a password is generated and printed when the administrator is created. */
+  /**
+   * The first administrator's password. Null: a password is generated and printed when the administrator is created.
+   */
   readonly adminPassword: string | null;
-  /** Null: the embedded server in `dataDir`. */
+  /** The address of PostgreSQL. Null: the embedded server in `dataDir`. */
   readonly databaseUrl: string | null;
-  /** Null: in process. */
+  /** The addresses of PostgreSQL's read replicas. */
+  readonly databaseReplicaUrls: readonly string[];
+  /** The Redis server. Null: what it would hold is in this process's memory. */
   readonly redis: RedisTarget | null;
-  /** Null: the embedded engine in `dataDir`. */
+  /** The address of ClickHouse. Null: the embedded engine in `dataDir`. */
   readonly clickhouseUrl: string | null;
   /** The text of a JWK or PEM. Null: the key is created in `dataDir` at the first start. */
   readonly signingKey: string | null;
   /** The texts of JWKs, JWK sets or PEMs of further valid keys. */
   readonly previousSigningKeys: readonly string[];
-  /** Null: the secret is created in `dataDir` at the first start. Required when distributed. */
+  /**
+   * The secret that signs calls between processes. Null: it is created in `dataDir` at the first start. Required when
+   * distributed.
+   */
   readonly internalSecret: string | null;
   readonly playground: boolean;
+  readonly console: boolean;
   readonly introspection: boolean;
   /** Addresses and CIDR ranges. */
   readonly trustedProxies: readonly string[];
   /** Origins as browsers send them, such as `https://dashboard.example.com`. */
   readonly allowedOrigins: readonly string[];
-  /** Null: `/metrics` answers only this machine. */
+  /** The token that `/metrics` requires. Null: `/metrics` answers only this machine. */
   readonly metricsToken: string | null;
+  /** Milliseconds between the announcement that the process ends (`/health/ready`) and its end. */
+  readonly shutdownDelayMs: number;
+  /** The export of traces; null for none. */
+  readonly tracing: TracingSettings | null;
+  /** Private addresses and CIDR ranges to which webhooks may be sent. */
+  readonly webhookAllowPrivate: readonly string[];
   /** Seconds that a vehicle may be without a connection before it is offline. */
   readonly presenceGraceSeconds: number;
+  /** The folder to which the embedded PostgreSQL archives its write-ahead log; null for none. */
+  readonly walArchive: string | null;
   readonly logLevel: (typeof LOG_LEVELS)[number];
   /** Faults of the settings that do not stop the start, for the log. */
   readonly warnings: readonly string[];
-  /** The base URL of each subgraph's process, for a gateway that runs alone. */
-  readonly subgraphUrls: Readonly<Record<SubgraphName, string>>;
-}
-
-/** One row for each variable, for the documentation and its test. */
-export const SETTINGS: Readonly<Record<string, string>> = {
-  PORT: 'Port to listen on; 0 picks a free one. Default 4000 (of a subgraph of its own: flags 4001, vehicles 4002, experiments 4003, audit 4004).',
-  HOST: 'Address to listen on. Default 127.0.0.1.',
-  FLEETFLAG_DATA_DIR: 'Folder for embedded stores and generated keys. Default ./.fleetflag.',
-  FLEETFLAG_ADMIN_EMAIL: 'E-mail of the administrator created at the first start. Default admin@fleetflag.local.',
-  FLEETFLAG_ADMIN_PASSWORD:
-    'Password of that administrator, 12 characters or more. Generated and printed once when absent.',
-  DATABASE_URL: 'PostgreSQL 15 or newer, postgresql://…. The embedded server when absent; required when distributed.',
-  REDIS_URL:
-    'Redis 7, redis://… or rediss://…. In process when absent; required when distributed, unless REDIS_SENTINELS is set.',
-  REDIS_SENTINELS: 'In place of REDIS_URL: the sentinels of a highly available Redis, host:port, separated by commas.',
-  REDIS_SENTINEL_NAME: 'The name under which the sentinels watch the primary. Required with REDIS_SENTINELS.',
-  REDIS_PASSWORD:
-    'The password of the servers that the sentinels watch. Only with REDIS_SENTINELS: REDIS_URL has its own.',
-  CLICKHOUSE_URL: 'ClickHouse 23.8 or newer, http://… or https://…. The embedded engine when absent.',
-  FLEETFLAG_SIGNING_KEY:
-    'Ed25519 private key that signs flag definitions: a JWK, a PEM, or the path of a file with either. Created in the data folder when absent.',
-  FLEETFLAG_PREVIOUS_SIGNING_KEYS:
-    'Further keys that vehicles may trust while the signing key is changed (docs/operations/key-rotation.md): a JWK, a JWK set, PEMs, or paths of files with these, separated by commas. Public halves suffice.',
-  FLEETFLAG_INTERNAL_SECRET:
-    'Shared by gateway and subgraphs, 32 characters or more. Created in the data folder when absent; required when distributed.',
-  FLEETFLAG_PLAYGROUND: 'on or off. Default on; off when NODE_ENV is production.',
-  FLEETFLAG_INTROSPECTION: 'on or off. Default: as the playground.',
-  FLEETFLAG_TRUSTED_PROXIES:
-    'Addresses and CIDR ranges of the proxies before a gateway, separated by commas: the address of who calls is taken from the X-Forwarded-For of these, and of nobody else. Default: none.',
-  FLEETFLAG_ALLOWED_ORIGINS:
-    "Origins whose pages may call /graphql over HTTP and websockets, such as https://dashboard.example.com, separated by commas. Default: none but the gateway's own.",
-  FLEETFLAG_METRICS_TOKEN:
-    'What a Prometheus server sends as Authorization: Bearer … to read /metrics, 16 characters or more. Without it they answer this machine alone.',
-  FLEETFLAG_FLAGS_URL: 'Where a gateway of its own finds the flags subgraph. Default http://127.0.0.1:4001.',
-  FLEETFLAG_VEHICLES_URL: 'Likewise the vehicles subgraph. Default http://127.0.0.1:4002.',
-  FLEETFLAG_EXPERIMENTS_URL: 'Likewise the experiments subgraph. Default http://127.0.0.1:4003.',
-  FLEETFLAG_AUDIT_URL: 'Likewise the audit subgraph. Default http://127.0.0.1:4004.',
-  FLEETFLAG_PRESENCE_GRACE_SECONDS:
-    'Seconds that a vehicle may be without a connection before its status is offline, 1 to 3600. Default 30.',
-  LOG_LEVEL: 'fatal, error, warn, info, debug, trace or silent. Default info.',
-};
-
-const PREFIX = 'FLEETFLAG_';
-
-/**
- * Variables with the same prefix that are not the control plane's: the agent's settings, the image chosen for compose,
- * and those that Kubernetes sets for services whose names begin so.
- */
-const OTHERS =
-  /^FLEETFLAG_(?:AGENT_.*|VERSION|(?:.*_)?SERVICE_(?:HOST|PORT(?:_.*)?)|(?:.*_)?PORT_\d+_(?:TCP|UDP|SCTP)(?:_.*)?)$/;
-
-/**
- * Checks whether a variable looks like a setting but is none. It is probably misspelt, and the default would apply
- * unnoticed.
- */
-function isUnknown(name: string, value: string | undefined): boolean {
-  if (!name.startsWith(PREFIX) || name in SETTINGS || OTHERS.test(name)) return false;
-  return !(name.endsWith('_PORT') && /^(?:tcp|udp|sctp):\/\//.test(value ?? ''));
+  /** The path of a supergraph that a gateway follows. Null: that of this build. */
+  readonly supergraphFile: string | null;
+  /** The base URLs of each subgraph's instances, for a gateway that runs alone. */
+  readonly subgraphUrls: Readonly<Record<SubgraphName, readonly string[]>>;
 }
 
 /** The default port of each process. */
 export const DEFAULT_PORTS = { gateway: 4000, flags: 4001, vehicles: 4002, experiments: 4003, audit: 4004 } as const;
 
-/** What the settings are read for. */
+/** The purpose for which the settings are read. */
 export interface ReadOptions {
   /**
    * The process that is started. It decides the default port and, unless it is `control-plane`, which settings are
@@ -196,7 +148,7 @@ export function readConfiguration(
     const value = text(name);
     if (value === null) return null;
     // The value may contain a password, so the message never repeats it.
-    if (!URL.canParse(value) || !protocols.includes(new URL(value).protocol)) {
+    if (!isUrlOf(value, protocols)) {
       faults.push(
         `${name} must be a URL that begins with ${protocols.map((protocol) => `${protocol}//`).join(' or ')}.`,
       );
@@ -218,13 +170,34 @@ export function readConfiguration(
   if (adminPassword !== null && adminPassword.length < 12)
     faults.push('FLEETFLAG_ADMIN_PASSWORD must have at least 12 characters.');
 
-  const graceText = text('FLEETFLAG_PRESENCE_GRACE_SECONDS') ?? '30';
-  const presenceGraceSeconds = Number(graceText);
-  if (!/^\d+$/.test(graceText) || presenceGraceSeconds < 1 || presenceGraceSeconds > 3_600) {
-    faults.push(
-      `FLEETFLAG_PRESENCE_GRACE_SECONDS is ${JSON.stringify(graceText)}; it must be a number of seconds from 1 to 3600.`,
-    );
-  }
+  const number = (name: string, fallback: string, from: number, to: number, form: RegExp, unit: string): number => {
+    const value = text(name) ?? fallback;
+    if (!form.test(value) || Number(value) < from || Number(value) > to)
+      faults.push(`${name} is ${JSON.stringify(value)}; it must be ${unit} from ${from} to ${to}.`);
+    return Number(value);
+  };
+  const shutdownDelaySeconds = number(
+    'FLEETFLAG_SHUTDOWN_DELAY_SECONDS',
+    environment['NODE_ENV'] === 'production' ? '5' : '0',
+    0,
+    MAX_SHUTDOWN_DELAY_SECONDS,
+    /^\d+$/,
+    'a number of seconds',
+  );
+  const presenceGraceSeconds = number(
+    'FLEETFLAG_PRESENCE_GRACE_SECONDS',
+    '30',
+    1,
+    3_600,
+    /^\d+$/,
+    'a number of seconds',
+  );
+  const traceRatio = number('FLEETFLAG_TRACE_RATIO', '1', 0, 1, /^\d+(\.\d+)?$/, 'a number');
+  const traceEndpoint = url('OTEL_EXPORTER_OTLP_ENDPOINT', ['http:', 'https:']);
+  const traceHeaders = list('OTEL_EXPORTER_OTLP_HEADERS').map(readHeaderField);
+  // A header may hold a token, so the message never repeats it.
+  if (traceHeaders.includes(null))
+    faults.push('OTEL_EXPORTER_OTLP_HEADERS must be a list of name=value, separated by commas, percent-encoded.');
 
   const internalSecret = text('FLEETFLAG_INTERNAL_SECRET');
   if (internalSecret !== null && internalSecret.length < 32)
@@ -273,6 +246,13 @@ export function readConfiguration(
   );
 
   const databaseUrl = url('DATABASE_URL', ['postgresql:', 'postgres:']);
+  const databaseReplicaUrls = list('DATABASE_REPLICA_URLS');
+  if (!databaseReplicaUrls.every((value) => isUrlOf(value, ['postgresql:', 'postgres:'])))
+    faults.push(
+      'DATABASE_REPLICA_URLS must be a list of URLs that begin with postgresql:// or postgres://, separated by commas.',
+    );
+  if (databaseReplicaUrls.length > 0 && databaseUrl === null)
+    faults.push('DATABASE_REPLICA_URLS is set without DATABASE_URL; the embedded server has no replicas.');
   const redisUrl = url('REDIS_URL', ['redis:', 'rediss:']);
   const sentinels = list('REDIS_SENTINELS').map(readAddress);
   const sentinelName = text('REDIS_SENTINEL_NAME');
@@ -306,10 +286,18 @@ export function readConfiguration(
     }
   }
 
-  const subgraphUrls = bySubgraph(
-    (name) =>
-      url(`FLEETFLAG_${name.toUpperCase()}_URL`, ['http:', 'https:']) ?? `http://127.0.0.1:${DEFAULT_PORTS[name]}`,
-  );
+  const subgraphUrls = bySubgraph((name) => {
+    const setting = `FLEETFLAG_${name.toUpperCase()}_URL`;
+    const urls = list(setting);
+    if (!urls.every((value) => isUrlOf(value, ['http:', 'https:'])))
+      faults.push(`${setting} must be a URL that begins with http:// or https://, or several, separated by commas.`);
+    return Object.freeze(urls.length === 0 ? [`http://127.0.0.1:${DEFAULT_PORTS[name]}`] : urls);
+  });
+
+  const supergraphText = text('FLEETFLAG_SUPERGRAPH');
+  const supergraphFile = supergraphText === null ? null : resolve(supergraphText);
+  if (supergraphFile !== null && !isReadable(supergraphFile))
+    faults.push('FLEETFLAG_SUPERGRAPH names no file that can be read.');
 
   const trustedProxies = list('FLEETFLAG_TRUSTED_PROXIES');
   if (!trustedProxies.every(isAddressRange))
@@ -317,20 +305,18 @@ export function readConfiguration(
       'FLEETFLAG_TRUSTED_PROXIES must be a list of addresses and CIDR ranges, separated by commas; a range of all addresses would trust everybody and is refused.',
     );
 
+  const webhookAllowPrivate = list('FLEETFLAG_WEBHOOK_ALLOW_PRIVATE');
+  if (!webhookAllowPrivate.every(isAddressRange))
+    faults.push(
+      'FLEETFLAG_WEBHOOK_ALLOW_PRIVATE must be a list of addresses and CIDR ranges, separated by commas, such as 10.20.0.0/16; a range of all addresses is refused.',
+    );
+
   const origins = list('FLEETFLAG_ALLOWED_ORIGINS').map(readOrigin);
   if (origins.includes(null))
     faults.push(
       'FLEETFLAG_ALLOWED_ORIGINS must be a list of origins, separated by commas: each http:// or https:// with a host, perhaps a port, and nothing after it. "*" is refused.',
     );
-  for (const name of Object.keys(environment).filter((name) => isUnknown(name, environment[name]))) {
-    const known = Object.keys(SETTINGS).flatMap((setting) =>
-      setting.startsWith(PREFIX) ? setting.slice(PREFIX.length) : [],
-    );
-    const nearest = nearestName(name.slice(PREFIX.length), known);
-    faults.push(
-      `${name} is not a setting${nearest === null ? '' : `; did you mean ${PREFIX}${nearest}?`}. All settings: docs/operations/configuration.md.`,
-    );
-  }
+  faults.push(...unknownSettingFaults(environment));
 
   const playground = switched('FLEETFLAG_PLAYGROUND', environment['NODE_ENV'] !== 'production');
   const configuration: Configuration = {
@@ -340,19 +326,35 @@ export function readConfiguration(
     adminEmail,
     adminPassword,
     databaseUrl,
+    databaseReplicaUrls: Object.freeze(databaseReplicaUrls),
     redis,
     clickhouseUrl,
     signingKey,
     previousSigningKeys: Object.freeze(previousSigningKeys),
     internalSecret,
     playground,
+    console: switched('FLEETFLAG_CONSOLE', true),
     introspection: switched('FLEETFLAG_INTROSPECTION', playground),
     trustedProxies: Object.freeze(trustedProxies),
     allowedOrigins: Object.freeze(origins.flatMap((origin) => origin ?? [])),
     metricsToken,
+    webhookAllowPrivate: Object.freeze(webhookAllowPrivate),
     presenceGraceSeconds,
+    shutdownDelayMs: shutdownDelaySeconds * 1_000,
+    tracing:
+      traceEndpoint === null
+        ? null
+        : Object.freeze({
+            endpoint: traceEndpoint,
+            headers: Object.freeze(
+              Object.fromEntries(traceHeaders.flatMap((header) => (header === null ? [] : [header]))),
+            ),
+            ratio: traceRatio,
+          }),
+    walArchive: text('FLEETFLAG_WAL_ARCHIVE') ?? null,
     logLevel: oneOf('LOG_LEVEL', LOG_LEVELS, 'info'),
     warnings: Object.freeze(warnings),
+    supergraphFile,
     subgraphUrls: Object.freeze(subgraphUrls),
   };
   if (faults.length > 0) throw new ConfigurationError(faults);

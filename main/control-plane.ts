@@ -4,19 +4,23 @@
  */
 import type { Logger } from 'pino';
 import { createVehicleTokens } from '../core/credentials/vehicle-token.ts';
-import { SUBGRAPH_NAMES } from '../core/wire/subgraph.ts';
+import { createWebhookSecrets } from '../core/credentials/webhook-secret.ts';
+import { SUBGRAPH_NAMES } from '../core/wire/subgraph/subgraph.ts';
+import type { Metrics } from '../core/monitoring/metrics.ts';
+import { StoreMetrics } from '../subgraphs/shared/monitoring/store-metrics.ts';
+import { SubgraphMetrics } from '../subgraphs/shared/monitoring/subgraph-metrics.ts';
 import { connectInProcess } from '../subgraphs/shared/subgraph/in-process-connection.ts';
-import { openCache } from './cache.ts';
+import { openCache } from './stores/cache.ts';
 import type { Configuration } from './configuration.ts';
-import { makeFirstAdministrator } from './first-administrator.ts';
-import { openGateway } from './gateway.ts';
-import type { UnforeseenCounts } from './last-handler.ts';
-import { openAll, together, type Lifecycle } from './lifecycle.ts';
-import { startingSecret } from './secrets.ts';
-import { sayReady } from './log.ts';
-import { openMetrics, openPostgres } from './stores.ts';
+import { makeFirstAdministrator } from './secrets/first-administrator.ts';
+import { openGateway } from './gateway/gateway.ts';
+import { openAll, together, type Lifecycle } from './process/lifecycle.ts';
+import { startingSecret } from './secrets/secrets.ts';
+import { sayReady } from './process/log.ts';
+import { whileWaiting } from './process/waiting.ts';
+import { openMetrics, openPostgres, openReads } from './stores/databases.ts';
 import { serveStarted, startSubgraph } from './subgraphs.ts';
-import { startingSigner } from './trusted-signer.ts';
+import { startingSigner } from './secrets/trusted-signer.ts';
 import { openWorkers } from './workers/primary.ts';
 
 /**
@@ -28,28 +32,37 @@ import { openWorkers } from './workers/primary.ts';
 export function startControlPlane(
   configuration: Configuration,
   logger: Logger,
-  unforeseen: () => UnforeseenCounts,
+  figures: Metrics,
   workers = 1,
 ): Promise<Lifecycle> {
   return openAll(async (lifecycle) => {
+    const stores = new StoreMetrics(figures);
     // The stores do not depend on each other: opened together, they take only as long as the slowest of them.
     const [database, cache, metrics] = await together([
-      openPostgres(configuration, lifecycle, logger),
-      openCache(configuration, lifecycle, logger),
-      openMetrics(configuration, lifecycle, logger),
+      openPostgres(configuration, lifecycle, logger, stores),
+      openCache(configuration, lifecycle, logger, stores),
+      openMetrics(configuration, lifecycle, logger, stores),
     ]);
-    const signer = await startingSigner(database.prisma, configuration);
-    const secret = await startingSecret(configuration.internalSecret, configuration.dataDir, database.prisma);
-    await makeFirstAdministrator(database.prisma, configuration, logger);
+    const [signer, secret] = await whileWaiting(logger, 'answers of PostgreSQL about keys and accounts', async () => {
+      const found = [
+        await startingSigner(database.prisma, configuration),
+        await startingSecret(configuration.internalSecret, configuration.dataDir, database.prisma),
+      ] as const;
+      await makeFirstAdministrator(database.prisma, configuration, logger);
+      return found;
+    });
 
     const vehicleTokens = createVehicleTokens(secret);
     const parts = {
       database,
+      reads: openReads(database, cache.store, lifecycle, logger),
       ...cache,
       vehicleTokens,
       logger,
+      monitoring: new SubgraphMetrics(figures),
       signer: () => Promise.resolve(signer),
       metrics: () => Promise.resolve(metrics),
+      webhooks: { secrets: createWebhookSecrets(secret), allowedAddresses: configuration.webhookAllowPrivate },
       presenceGraceSeconds: configuration.presenceGraceSeconds,
     };
     const started = await together(SUBGRAPH_NAMES.map((name) => startSubgraph(name, parts, lifecycle)));
@@ -61,7 +74,7 @@ export function startControlPlane(
         logger,
       );
       const options = { count: workers, secret, subgraphUrls, cache: configuration.redis === null ? cache : null };
-      sayReady(await openWorkers(configuration, { ...options, unforeseen }, lifecycle, logger));
+      sayReady(await openWorkers(configuration, { ...options, metrics: figures }, lifecycle, logger));
       return lifecycle;
     }
     const connections = started.map(({ subgraph, ready }) => connectInProcess(subgraph, ready));
@@ -73,11 +86,12 @@ export function startControlPlane(
         limiter: cache.limiter,
         vehicleTokens,
         publicKeys: () => Promise.resolve(signer.publicKeys),
-        unforeseen,
+        metrics: figures,
       },
       lifecycle,
       logger,
     );
+    lifecycle.announceFor(configuration.shutdownDelayMs);
     sayReady(gateway.port);
     return lifecycle;
   });

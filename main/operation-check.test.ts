@@ -13,8 +13,8 @@ test('an operation that clients could run has no fault', () => {
 });
 
 test.each([
-  ['what is not GraphQL', 'query {', /Syntax Error/],
-  ['a field that there is not', 'query A { nothing }', /Cannot query field "nothing"/],
+  ['a body that is not GraphQL', 'query {', /Syntax Error/],
+  ['an unknown field', 'query A { nothing }', /Cannot query field "nothing"/],
   [
     'a field that is for gateways',
     'query A { persistedOperation(id: "x") { body } }',

@@ -12,29 +12,36 @@ import {
   signedBody,
   type IdentityTokens,
 } from '../../core/credentials/identity-token.ts';
-import type {
-  SubgraphConnection,
-  SubgraphName,
-  SubgraphRequest,
-  SubgraphResponse,
-  SubgraphStream,
-} from '../../core/wire/subgraph.ts';
+import {
+  isErrorList,
+  isSubgraphResponse,
+  type SubgraphConnection,
+  type SubgraphName,
+  type SubgraphRequest,
+  type SubgraphResponse,
+  type SubgraphStream,
+} from '../../core/wire/subgraph/subgraph.ts';
+import { TRACE_HEADER, traced, traceparent } from '../../core/monitoring/tracing.ts';
+import { REQUEST_ID_HEADER } from '../../core/wire/network/request-id.ts';
+import { remoteAnswers } from './remote-answers.ts';
+import { isRepeatable } from './repeatable.ts';
+import { SubgraphInstances } from './subgraph-instances.ts';
+import type { SubgraphAnswer } from './subgraph-requests.ts';
 import { membersOf } from '../../core/json/json-value.ts';
 
 /** The options of a connection. */
 export interface RemoteSubgraphOptions {
   readonly name: SubgraphName;
-  /** The base URL of the subgraph's process, such as `http://127.0.0.1:4001`. */
-  readonly url: string;
+  /** The base URLs of the subgraph's instances, such as `http://127.0.0.1:4001`; one or more. */
+  readonly urls: readonly string[];
   readonly tokens: IdentityTokens;
   /** The milliseconds between pings on the websocket, and the timeout of each pong; 10,000 by default. */
   readonly pingInterval?: number;
 }
 
 /** The milliseconds that an answer may take: longer than any answer of a healthy subgraph. */
-const REQUEST_TIMEOUT = 10_000;
-const READY_TIMEOUT = 2_000;
-const PING_INTERVAL = 10_000;
+const REQUEST_TIMEOUT_MS = 10_000;
+const PING_INTERVAL_MS = 10_000;
 
 /** Makes the error for a subgraph that cannot be reached. It names no address, because it may reach a client. */
 const unavailable = (cause?: unknown) =>
@@ -44,6 +51,13 @@ const unavailable = (cause?: unknown) =>
     { retryAfter: 1 },
     { cause },
   );
+
+/** Reads a GraphQL response. Throws an Error for anything else. */
+function responseIn({ status, body }: SubgraphAnswer): SubgraphResponse {
+  const response: unknown = JSON.parse(body.toString());
+  if (!isSubgraphResponse(response)) throw new Error(`HTTP ${status}`);
+  return response;
+}
 
 /**
  * Gives the id of the subscription that a ping names as established; null where it names none. Subgraphs use pings for
@@ -133,23 +147,23 @@ class PushedStream implements SubgraphStream {
 }
 
 /**
- * Connects to a subgraph's process. The first subscription opens the websocket, and so does the next one after a lost
+ * Connects to a subgraph's instances. The first subscription opens the websocket, and so does the next one after a lost
  * connection.
  */
 export function connectRemote({
   name,
-  url,
+  urls,
   tokens,
-  pingInterval = PING_INTERVAL,
+  pingInterval = PING_INTERVAL_MS,
 }: RemoteSubgraphOptions): SubgraphConnection {
-  const endpoint = new URL('/graphql', url);
+  const instances = new SubgraphInstances({ urls, timeoutMs: REQUEST_TIMEOUT_MS });
   const streams = new Map<string, PushedStream>();
   let count = 0;
   let nextId = '';
   let unanswered: NodeJS.Timeout | undefined;
 
   const client: Client = createClient({
-    url: endpoint.href.replace(/^http/, 'ws'),
+    url: async () => new URL('/graphql', await instances.answering()).href.replace(/^http/, 'ws'),
     webSocketImpl: WebSocket,
     lazy: true,
     connectionParams: async () => ({ [IDENTITY_HEADER]: await tokens.sign(GATEWAY_ITSELF, name, CONNECTION_BODY) }),
@@ -169,30 +183,37 @@ export function connectRemote({
     },
   });
 
-  return {
+  const post = async (request: SubgraphRequest): Promise<SubgraphResponse> => {
+    const { query, operationName, variables, identity } = request;
+    const trace = traceparent();
+    // A token is good for one request.
+    const attempt = async () => ({
+      headers: {
+        'content-type': 'application/json',
+        accept: 'application/json',
+        [IDENTITY_HEADER]: await tokens.sign(identity, name, signedBody(request)),
+        [REQUEST_ID_HEADER]: identity.origin.requestId,
+        ...(trace !== null && { [TRACE_HEADER]: trace }),
+      },
+      body: JSON.stringify({ query, operationName, variables }),
+    });
+    try {
+      return isRepeatable(query)
+        ? await instances.ask('/graphql', attempt, responseIn)
+        : responseIn(await instances.post('/graphql', attempt, false));
+    } catch (cause) {
+      throw unavailable(cause);
+    }
+  };
+
+  const connection: SubgraphConnection = {
     name,
 
-    async execute(request) {
-      const token = await tokens.sign(request.identity, name, signedBody(request));
-      let response: Response;
-      try {
-        response = await fetch(endpoint, {
-          method: 'POST',
-          headers: { 'content-type': 'application/json', accept: 'application/json', [IDENTITY_HEADER]: token },
-          body: JSON.stringify({
-            query: request.query,
-            operationName: request.operationName,
-            variables: request.variables,
-          }),
-          signal: AbortSignal.timeout(REQUEST_TIMEOUT),
-        });
-        const answer = (await response.json()) as SubgraphResponse;
-        if (answer.data === undefined && answer.errors === undefined) throw new Error(`HTTP ${response.status}`);
-        return answer;
-      } catch (cause) {
-        throw unavailable(cause);
-      }
-    },
+    execute: (request) =>
+      traced(
+        () => ({ name: `ask ${name}`, kind: 'client', attributes: { 'fleetflag.subgraph': name } }),
+        () => post(request),
+      ),
 
     subscribe(request: SubgraphRequest) {
       const stream = new PushedStream();
@@ -215,12 +236,15 @@ export function connectRemote({
               extensions: { [IDENTITY_HEADER]: token },
             },
             {
-              next: (response) => stream.push(response as SubgraphResponse),
+              next: (response) =>
+                isSubgraphResponse(response)
+                  ? stream.push(response)
+                  : stream.finish(unavailable(new Error('The subgraph sent something other than a response.'))),
               error: (error) => {
                 streams.delete(id);
                 // The errors of an `error` message are the subgraph's refusal. Anything else means a lost connection.
-                if (Array.isArray(error)) {
-                  stream.push({ errors: error as NonNullable<SubgraphResponse['errors']> });
+                if (isErrorList(error)) {
+                  stream.push({ errors: error });
                   stream.finish();
                 } else stream.finish(unavailable(error));
               },
@@ -239,17 +263,15 @@ export function connectRemote({
       return stream;
     },
 
-    async ready() {
-      try {
-        const response = await fetch(new URL('/health/ready', url), { signal: AbortSignal.timeout(READY_TIMEOUT) });
-        return response.ok;
-      } catch {
-        return false;
-      }
-    },
+    ready: () => instances.ready(),
 
     async close() {
+      instances.close();
       await client.dispose();
     },
+  };
+  return {
+    ...connection,
+    answer: remoteAnswers({ name, tokens, instances, execute: (request) => connection.execute(request) }),
   };
 }

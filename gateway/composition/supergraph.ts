@@ -6,8 +6,8 @@ import { ApolloGateway, type GraphQLDataSource, type GraphQLDataSourceProcessOpt
 import { Supergraph } from '@apollo/federation-internals';
 import type { GraphQLSchema } from 'graphql';
 import { FleetFlagError } from '../../core/errors.ts';
-import { clientError } from '../../core/wire/error-form.ts';
-import { SUBGRAPH_NAMES, type SubgraphConnection, type SubgraphName } from '../../core/wire/subgraph.ts';
+import { clientError } from '../../core/wire/api/error-form.ts';
+import { SUBGRAPH_NAMES, type SubgraphConnection, type SubgraphName } from '../../core/wire/subgraph/subgraph.ts';
 import type { GatewayContext } from '../context.ts';
 import { answerIntrospection } from './introspection.ts';
 import { giveScalars } from './scalars.ts';
@@ -51,6 +51,7 @@ function dataSource(subgraph: SubgraphConnection): GraphQLDataSource<GatewayCont
   };
 }
 
+/** Reads the supergraph that this build was made with. */
 function readSupergraph(): string {
   return readFileSync(new URL('supergraph.graphql', import.meta.url), 'utf8');
 }
@@ -61,17 +62,29 @@ function apiSchemaOf(supergraphSdl: string): GraphQLSchema {
   return schema;
 }
 
+/** Throws an Error where a text is no supergraph of these subgraphs. */
+function refuseStrange(supergraphSdl: string): void {
+  for (const { name } of Supergraph.build(supergraphSdl, { validateSupergraph: true }).subgraphsMetadata())
+    if (!isOneOf(SUBGRAPH_NAMES, name)) throw new Error(`The supergraph names an unknown subgraph: ${name}`);
+}
+
 /** Reads the schema that clients see, without building a gateway. */
 export function readApiSchema(): GraphQLSchema {
   return apiSchemaOf(readSupergraph());
 }
 
-/** Builds the executor of query plans over `subgraphs`. */
-export function compose(subgraphs: Subgraphs): Composition {
-  const supergraphSdl = readSupergraph();
+/**
+ * Builds the executor of query plans over `subgraphs`.
+ *
+ * @param given a supergraph that was made elsewhere; by default that of this build
+ * @throws Error where it is no supergraph, or names a subgraph that there is not
+ */
+export function compose(subgraphs: Subgraphs, given?: string): Composition {
+  const supergraphSdl = given ?? readSupergraph();
+  if (given !== undefined) refuseStrange(given);
   // Without this variable, the package reports its use to its vendor and asks the network in which cloud it runs. It
   // has no option for that. FleetFlag must not contact any other host.
-  // eslint-disable-next-line no-restricted-properties
+  // oxlint-disable-next-line no-restricted-properties
   process.env['APOLLO_TELEMETRY_DISABLED'] = '1';
   const gateway = new ApolloGateway({
     supergraphSdl,

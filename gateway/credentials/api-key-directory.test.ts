@@ -1,6 +1,6 @@
 import { beforeEach, describe, expect, test } from '@jest/globals';
 import { FleetFlagError } from '../../core/errors.ts';
-import type { SubgraphRequest, SubgraphResponse } from '../../core/wire/subgraph.ts';
+import type { SubgraphRequest, SubgraphResponse } from '../../core/wire/subgraph/subgraph.ts';
 import { ApiKeyDirectory } from './api-key-directory.ts';
 
 type Key = { id: string; role: string; rateLimitPerMin: number; expiresAt: string | null };
@@ -99,8 +99,8 @@ describe('a key', () => {
     answer = (response) => new Promise((resolve) => (release = () => resolve(response)));
     const underWay = directory.find('b');
     while (asked.length < 2) await new Promise(setImmediate);
-    directory.end('1');
-    directory.end('2');
+    directory.revoke('1');
+    directory.revoke('2');
     expect(directory.known('a')).toBeNull();
     release();
     expect([await directory.find('a'), await underWay, await directory.find('b')]).toEqual([null, null, null]);
@@ -120,7 +120,7 @@ describe('an audit subgraph that does not answer', () => {
     const fine = answer;
     answer = fault;
     await expect(directory.find('a')).rejects.toEqual(unavailable);
-    expect(await directory.ended(['a'])).toEqual(new Set());
+    expect(await directory.noLongerValid(['a'])).toEqual(new Set());
     answer = fine;
     expect(await directory.find('a')).toMatchObject({ id: '1' });
   });
@@ -130,7 +130,7 @@ describe('keys in use', () => {
   test('are looked up again together, past the cache, and those that have ended are given', async () => {
     await Promise.all([directory.find('a'), directory.find('b')]);
     delete keys['b'];
-    expect(await directory.ended(['a', 'b'])).toEqual(new Set(['b']));
+    expect(await directory.noLongerValid(['a', 'b'])).toEqual(new Set(['b']));
     expect(asked).toHaveLength(2);
     expect([await directory.find('a'), await directory.find('b')]).toMatchObject([{ id: '1' }, null]);
     expect(asked).toHaveLength(2);

@@ -1,49 +1,46 @@
 /**
- * Looks API keys up at the audit subgraph, and caches the answers for a few seconds. The time counts from the request,
- * so that a revoked key is refused everywhere within those seconds, even if the stream of revocations is lost.
+ * Finds API keys by requests to the audit subgraph, and caches the answers for a few seconds. The time counts from the
+ * request, so that a revoked key is refused everywhere within those seconds, even if the stream of revocations is lost.
  */
-import { randomUUID } from 'node:crypto';
 import DataLoader from 'dataloader';
 import { LRUCache } from 'lru-cache';
 import { FleetFlagError } from '../../core/errors.ts';
-import type { ApiKeyRole, CallerIdentity } from '../../core/access/caller.ts';
-import type { SubgraphConnection } from '../../core/wire/subgraph.ts';
-
-/** An API key, as the audit subgraph describes it. */
-export interface ApiKeyCredential {
-  readonly id: string;
-  readonly role: ApiKeyRole;
-  readonly rateLimitPerMin: number;
-  readonly expiresAt: Date | null;
-}
+import { API_KEY_ROLES } from '../../core/access/caller.ts';
+import type { ApiKeyCredential } from '../../core/credentials/api-key.ts';
+import { is } from '../../core/json/shape.ts';
+import type { SubgraphConnection } from '../../core/wire/subgraph/subgraph.ts';
+import { gatewayIdentity } from './gateway-identity.ts';
 
 /** The milliseconds for which a key is cached. Revocation takes effect within 5 s, which leaves 1 s for the answer. */
-const KNOWN_FOR = 4_000;
+const KNOWN_TTL_MS = 4_000;
 /** The milliseconds for which an unknown key is cached: few, because a new key must work soon. */
-const UNKNOWN_FOR = 1_000;
+const UNKNOWN_TTL_MS = 1_000;
 const MAX_KNOWN = 10_000;
 /** The most keys in one request. */
 const MAX_BATCH = 50;
 
-/** Gives the identity with which the gateway calls a subgraph on its own behalf. */
-export function gatewayIdentity(): CallerIdentity {
-  return { caller: { kind: 'gateway' }, origin: { ipAddress: null, userAgent: null, requestId: randomUUID() } };
-}
-
 /** Gives the query for `count` keys: `$h0`, `$h1`, … are their hashes, and `k0`, `k1`, … the answers. */
-function question(count: number): string {
+function queryFor(count: number): string {
   const numbers = Array.from({ length: count }, (_, index) => index);
   const fields = numbers.map((n) => `k${n}: apiKeyCredential(keyHash: $h${n}) { id role rateLimitPerMin expiresAt }`);
   return `query (${numbers.map((n) => `$h${n}: String!`).join(', ')}) { ${fields.join(' ')} }`;
 }
 
-type Answered = (Omit<ApiKeyCredential, 'expiresAt'> & { expiresAt: string | null }) | null;
+/** The subgraph's answer for one key; null for a key that does not exist. In the same process, times are dates. */
+const isAnswer = is.nullable(
+  is.shape({
+    id: is.string,
+    role: is.oneOf(API_KEY_ROLES),
+    rateLimitPerMin: is.number,
+    expiresAt: is.nullable(is.either(is.string, is.date)),
+  }),
+);
 
 /** Finds API keys by their hashes. */
 export class ApiKeyDirectory {
   readonly #known: LRUCache<string, { credential: ApiKeyCredential | null }>;
   /** The ids of revoked keys. They never become valid again, so an answer that was under way must not revive one. */
-  readonly #ended = new LRUCache<string, true>({ max: MAX_KNOWN });
+  readonly #revoked = new LRUCache<string, true>({ max: MAX_KNOWN });
   /** Batches requests. Its cache holds only requests that are under way. */
   readonly #asking = new DataLoader<string, ApiKeyCredential | null>((hashes) => this.#askSubgraph(hashes), {
     maxBatchSize: MAX_BATCH,
@@ -59,7 +56,7 @@ export class ApiKeyDirectory {
 
   /** Gives the key with this SHA-256 (hexadecimal) where it is cached and valid. */
   known(keyHash: string): ApiKeyCredential | null {
-    return this.#ifGood(this.#known.get(keyHash)?.credential ?? null);
+    return this.#ifValid(this.#known.get(keyHash)?.credential ?? null);
   }
 
   /**
@@ -68,27 +65,30 @@ export class ApiKeyDirectory {
    */
   async find(keyHash: string): Promise<ApiKeyCredential | null> {
     const known = this.#known.get(keyHash);
-    return this.#ifGood(known === undefined ? await this.#ask(keyHash) : known.credential);
+    return this.#ifValid(known === undefined ? await this.#ask(keyHash) : known.credential);
   }
 
-  /** Looks keys in use up again, past the cache, and gives those that have ended. A failed look-up ends none. */
-  async ended(keyHashes: readonly string[]): Promise<ReadonlySet<string>> {
+  /**
+   * Reads keys that are in use again, without the cache, and gives the hashes of those that are no longer valid. A key
+   * that cannot be read is not among them.
+   */
+  async noLongerValid(keyHashes: readonly string[]): Promise<ReadonlySet<string>> {
     const answers = await Promise.allSettled(keyHashes.map((hash) => this.#ask(hash)));
     return new Set(
       keyHashes.filter((_, index) => {
         const answer = answers[index];
-        return answer?.status === 'fulfilled' && this.#ifGood(answer.value) === null;
+        return answer?.status === 'fulfilled' && this.#ifValid(answer.value) === null;
       }),
     );
   }
 
   /** Records that the key with this id was revoked. */
-  end(id: string): void {
-    this.#ended.set(id, true);
+  revoke(id: string): void {
+    this.#revoked.set(id, true);
   }
 
-  #ifGood(credential: ApiKeyCredential | null): ApiKeyCredential | null {
-    if (credential === null || this.#ended.has(credential.id)) return null;
+  #ifValid(credential: ApiKeyCredential | null): ApiKeyCredential | null {
+    if (credential === null || this.#revoked.has(credential.id)) return null;
     return credential.expiresAt !== null && credential.expiresAt.getTime() <= Date.now() ? null : credential;
   }
 
@@ -104,7 +104,7 @@ export class ApiKeyDirectory {
     const askedAt = this.clock();
     const variables = Object.fromEntries(hashes.map((hash, index) => [`h${index}`, hash]));
     const { data, errors } = await this.audit.execute({
-      query: question(hashes.length),
+      query: queryFor(hashes.length),
       variables,
       identity: gatewayIdentity(),
     });
@@ -116,12 +116,14 @@ export class ApiKeyDirectory {
         { cause: errors },
       );
     return hashes.map((hash, index) => {
-      const answer = data[`k${index}`] as Answered;
+      const answer = data[`k${index}`];
+      if (!isAnswer(answer))
+        throw new Error('The audit subgraph gave an API key in a form that this gateway cannot read.');
       const credential = answer && {
         ...answer,
         expiresAt: answer.expiresAt === null ? null : new Date(answer.expiresAt),
       };
-      const ttl = (credential === null ? UNKNOWN_FOR : KNOWN_FOR) - (this.clock() - askedAt);
+      const ttl = (credential === null ? UNKNOWN_TTL_MS : KNOWN_TTL_MS) - (this.clock() - askedAt);
       if (ttl > 0) this.#known.set(hash, { credential }, { ttl });
       return credential;
     });

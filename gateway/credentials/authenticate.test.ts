@@ -3,10 +3,10 @@ import { FleetFlagError } from '../../core/errors.ts';
 import { apiKeyHash, newApiKey } from '../../core/credentials/api-key.ts';
 import { newSessionToken, sessionKey } from '../../core/credentials/session.ts';
 import { createVehicleTokens } from '../../core/credentials/vehicle-token.ts';
-import type { ApiKeyCredential } from './api-key-directory.ts';
+import type { ApiKeyCredential } from '../../core/credentials/api-key.ts';
 import { VehicleTokenGenerations } from './vehicle-token-generations.ts';
 import { authenticate, credentialsOf, type Credentials, type FindSession } from './authenticate.ts';
-import { FailedCredentials, MAX_FAILURES } from './failed-credentials.ts';
+import { FailedCredentials, MAX_FAILURES } from '../../core/credentials/failed-credentials.ts';
 
 const VIN = 'KMHK281HGNU000001';
 const SESSION = newSessionToken();
@@ -32,7 +32,7 @@ const generations = new VehicleTokenGenerations({
 });
 
 describe('the caller', () => {
-  test('is nobody without credentials', async () => {
+  test('is anonymous without credentials', async () => {
     expect(await whoIs({})).toEqual({ caller: { kind: 'anonymous' }, expiresAt: null, credential: null });
   });
 
@@ -125,7 +125,7 @@ describe('the caller', () => {
       'Send either authorization or x-api-key, not both: they name two callers.',
     ],
   ])(
-    'is told where a misplaced credential belongs, and nothing is looked up: %s',
+    'gets the header in which a misplaced credential belongs, and nothing is looked up: %s',
     async (_what, credentials, message) => {
       const asked = () => Promise.reject(new Error('asked'));
       await expect(

@@ -5,7 +5,7 @@ import type { Caller, UserCaller } from '../../core/access/caller.ts';
 import { isSessionToken, sessionKey } from '../../core/credentials/session.ts';
 import type { VehicleTokens } from '../../core/credentials/vehicle-token.ts';
 import type { ApiKeyDirectory } from './api-key-directory.ts';
-import type { FailedCredentials } from './failed-credentials.ts';
+import type { FailedCredentials } from '../../core/credentials/failed-credentials.ts';
 import type { VehicleTokenGenerations } from './vehicle-token-generations.ts';
 
 /**
@@ -36,7 +36,7 @@ export interface Authenticated {
   readonly expiresAt: Date | null;
   /**
    * The key of a session (core/credentials/session.ts) or the hash of an API key, but never the credential itself. Null
-   * for credentials that are not looked up.
+   * for vehicle tokens, which are verified without a look-up, and for the anonymous caller.
    */
   readonly credential: string | null;
 }

@@ -34,7 +34,11 @@ function recheck(endedSessions: EndedSessions, ended: EndedSessions): Promise<vo
     open = open.filter((identity) => !concerned(identity));
     return before - open.length;
   };
-  return recheckCredentials({ sockets: { identities: () => open, disconnect }, endedSessions, apiKeys: { ended } });
+  return recheckCredentials({
+    sockets: { identities: () => open, disconnect },
+    endedSessions,
+    apiKeys: { noLongerValid: ended },
+  });
 }
 
 test('sockets of sessions and keys that have ended are closed, and each credential is polled once', async () => {

@@ -3,7 +3,7 @@
  * was lost, or while a socket was being opened, takes effect within the promised five seconds, too.
  */
 import { Poller } from '../../core/async/poller.ts';
-import { unattended } from '../../core/async/unattended.ts';
+import { unattended } from '../../core/last-handler/unattended.ts';
 import type { Caller } from '../../core/access/caller.ts';
 import type { ApiKeyDirectory } from './api-key-directory.ts';
 
@@ -20,7 +20,7 @@ export interface AuthenticatedCaller {
 export interface OpenSockets {
   /** Gives the callers of the open sockets, without sockets that are not authenticated yet. */
   identities(): Iterable<AuthenticatedCaller>;
-  /** Closes the sockets that `concerned` names with 4403, as when a session or token is revoked; gives their number. */
+  /** Closes with 4403 the sockets of the callers for which `concerned` gives true. Gives their number. */
   disconnect(concerned: (identity: AuthenticatedCaller) => boolean): number;
 }
 
@@ -31,16 +31,17 @@ export type EndedSessions = (sessionKeys: readonly string[]) => Promise<Readonly
 export interface CredentialsInUse {
   readonly sockets: OpenSockets;
   readonly endedSessions: EndedSessions;
-  readonly apiKeys: Pick<ApiKeyDirectory, 'ended'>;
+  readonly apiKeys: Pick<ApiKeyDirectory, 'noLongerValid'>;
 }
 
 /** The milliseconds between two polls; the rest of the five seconds is for the answers to arrive. */
-const INTERVAL = 3_000;
+const POLL_INTERVAL_MS = 3_000;
 
 const NONE: ReadonlySet<string> = new Set();
 
 /**
- * Polls all sockets once and closes those whose session or key has ended. A store that does not answer closes none.
+ * Polls the credentials of all sockets once, and closes the sockets whose session or key has ended. Where a store does
+ * not answer, its sockets stay open.
  */
 export async function recheckCredentials({ sockets, endedSessions, apiKeys }: CredentialsInUse): Promise<void> {
   const inUse = { user: new Set<string>(), apiKey: new Set<string>() };
@@ -59,16 +60,19 @@ export async function recheckCredentials({ sockets, endedSessions, apiKeys }: Cr
         caller.kind === kind && credential !== undefined && ended.has(credential),
     );
   };
-  await Promise.all([closeEnded('user', endedSessions), closeEnded('apiKey', (hashes) => apiKeys.ended(hashes))]);
+  await Promise.all([
+    closeEnded('user', endedSessions),
+    closeEnded('apiKey', (hashes) => apiKeys.noLongerValid(hashes)),
+  ]);
 }
 
 /** Polls every few seconds. Gives the function that stops it. */
 export function keepRechecking(credentials: CredentialsInUse): () => void {
   const poller = new Poller(async () => {
     await recheckCredentials(credentials);
-    return INTERVAL;
+    return POLL_INTERVAL_MS;
   });
   const what = 'Checking the credentials of open connections';
-  unattended(poller.start(INTERVAL), what);
+  unattended(poller.start(POLL_INTERVAL_MS), what);
   return () => unattended(poller.close(), what);
 }

@@ -1,10 +1,11 @@
 import { afterEach, describe, expect, test } from '@jest/globals';
 import type { EndedCredential } from '../../core/credentials/ended-credential.ts';
 import type { Caller } from '../../core/access/caller.ts';
-import type { SubgraphRequest, SubgraphResponse, SubgraphStream } from '../../core/wire/subgraph.ts';
+import type { SubgraphRequest, SubgraphResponse, SubgraphStream } from '../../core/wire/subgraph/subgraph.ts';
 import { EventSource } from '../subscriptions/testing/event-source.ts';
 import { eventually } from '../../core/testing/eventually.ts';
-import { followEndedCredentials, isConcerned } from './ended-credentials.ts';
+import type { AuthenticatedCaller } from './credentials-in-use.ts';
+import { endingOf, followEndedCredentials, isConcerned } from './ended-credentials.ts';
 
 const NOTHING: EndedCredential = { position: 7, userId: null, sessionKey: null, apiKeyId: null, vin: null };
 const answer = (ended: Partial<EndedCredential>): SubgraphResponse => ({
@@ -16,7 +17,7 @@ afterEach(() => stop());
 
 function following(subscribe: (request: SubgraphRequest) => SubgraphStream) {
   const asked: SubgraphRequest[] = [];
-  const told: EndedCredential[] = [];
+  const received: EndedCredential[] = [];
   const warnings: string[] = [];
   const logger = {
     info: () => undefined,
@@ -29,24 +30,24 @@ function following(subscribe: (request: SubgraphRequest) => SubgraphStream) {
       return subscribe(request);
     },
   };
-  stop = followEndedCredentials(audit, (ended) => told.push(ended), logger);
-  return { asked, told, warnings };
+  stop = followEndedCredentials(audit, (ended) => received.push(ended), logger);
+  return { asked, received, warnings };
 }
 
 describe('following the credentials that end', () => {
   test('begins now, and goes on after a loss from the last position that it knows', async () => {
     const events = new EventSource<SubgraphResponse>();
-    const { asked, told, warnings } = following(() => events.iterate(() => true));
+    const { asked, received, warnings } = following(() => events.iterate(() => true));
     expect(asked).toMatchObject([{ variables: { after: null }, identity: { caller: { kind: 'gateway' } } }]);
     events.emit(answer({ position: 10 }));
     events.emit(answer({ position: 12, apiKeyId: 'k1' }));
-    await eventually(() => told.length === 2, 'two events');
+    await eventually(() => received.length === 2, 'two events');
     events.finish(new Error('lost'));
     await eventually(() => events.open === 1, 'another subscription');
     expect(asked.map(({ variables }) => variables?.['after'])).toEqual([null, 12]);
     events.emit(answer({ position: 13, vin: 'KMHK281HGNU000001' }));
-    await eventually(() => told.length === 3, 'the next event');
-    expect(told.map(({ position }) => position)).toEqual([10, 12, 13]);
+    await eventually(() => received.length === 3, 'the next event');
+    expect(received.map(({ position }) => position)).toEqual([10, 12, 13]);
     expect(warnings).toHaveLength(1);
   });
 
@@ -72,9 +73,9 @@ describe('following the credentials that end', () => {
         })(),
     ],
   ])('is retried while the subgraph %s, with one warning', async (_what, subscribe) => {
-    const { asked, told, warnings } = following(subscribe);
+    const { asked, received, warnings } = following(subscribe);
     await eventually(() => asked.length >= 3, 'three attempts');
-    expect([told, warnings.length]).toEqual([[], 1]);
+    expect([received, warnings.length]).toEqual([[], 1]);
   });
 
   test('ends the upstream when it is stopped', async () => {
@@ -106,5 +107,47 @@ describe('a caller', () => {
   ])('%j with %s is affected by the end of %j: %s', (caller, credential, ended, expected) => {
     expect(isConcerned({ ...NOTHING, ...ended }, { caller, credential })).toBe(expected);
     expect(isConcerned(NOTHING, { caller, credential })).toBe(false);
+  });
+});
+
+describe("the end of a person's sessions", () => {
+  const of = (userId: string, credential: string): AuthenticatedCaller => ({
+    caller: { kind: 'user', userId, role: 'READ', sessionKey: null },
+    credential,
+  });
+  const ending = async (endedSessions: (keys: readonly string[]) => Promise<ReadonlySet<string>>) => {
+    let open = [of('u1', 'session:old'), of('u1', 'session:new'), of('u2', 'session:other')];
+    let closed: (string | undefined)[] | undefined;
+    const sockets = {
+      identities: () => open,
+      disconnect(concerned: (identity: AuthenticatedCaller) => boolean) {
+        closed = open.filter(concerned).map(({ credential }) => credential);
+        open = open.filter((identity) => !concerned(identity));
+        return closed.length;
+      },
+    };
+    const onEnded = endingOf({
+      apiKeys: { revoke: () => undefined },
+      generations: { learn: async () => undefined },
+      sockets,
+      endedSessions,
+    });
+    onEnded({ ...NOTHING, userId: 'u1' });
+    await eventually(() => closed !== undefined, 'sockets are closed');
+    return closed;
+  };
+
+  test('closes the sockets of these, and not of the session of who has signed in again meanwhile', async () => {
+    const asked: string[] = [];
+    const over = async (keys: readonly string[]) => {
+      asked.push(...keys);
+      return new Set(['session:old']);
+    };
+    expect(await ending(over)).toEqual(['session:old']);
+    expect(asked).toEqual(['session:old', 'session:new']);
+  });
+
+  test('closes all of the person where nobody can say which have ended', async () => {
+    expect(await ending(() => Promise.reject(new Error('away')))).toEqual(['session:old', 'session:new']);
   });
 });

@@ -1,5 +1,5 @@
 import { describe, expect, test } from '@jest/globals';
-import type { SubgraphConnection, SubgraphRequest, SubgraphResponse } from '../../core/wire/subgraph.ts';
+import type { SubgraphConnection, SubgraphRequest, SubgraphResponse } from '../../core/wire/subgraph/subgraph.ts';
 import { VehicleTokenGenerations, generationsReader, type RaisedGeneration } from './vehicle-token-generations.ts';
 
 const NOW = Date.parse('2026-11-24T12:00:00Z');

@@ -1,14 +1,15 @@
 /**
- * Knows which vehicle tokens were revoked: the valid generation of each vehicle whose tokens ever were. The generations
- * are in memory, so that a fleet that connects at once costs no query (docs/decisions/revoked-vehicle-tokens.md).
+ * Knows which vehicle tokens are revoked: it holds the valid generation of each vehicle whose tokens were revoked at any
+ * time. The generations are in memory, so that a fleet that connects at once costs no query
+ * (docs/decisions/trust/revoked-vehicle-tokens.md).
  */
-import { randomUUID } from 'node:crypto';
-import { CoalescedRefresh } from '../../core/async/coalesce.ts';
-import { Poller } from '../../core/async/poller.ts';
+import { PolledRefresh } from '../../core/async/polled-refresh.ts';
 import { withTimeout } from '../../core/async/timeout.ts';
-import { unattended } from '../../core/async/unattended.ts';
-import type { SubgraphConnection } from '../../core/wire/subgraph.ts';
+import { is } from '../../core/json/shape.ts';
+import { unattended } from '../../core/last-handler/unattended.ts';
+import type { SubgraphConnection } from '../../core/wire/subgraph/subgraph.ts';
 import type { GatewayLogger } from '../context.ts';
+import { gatewayIdentity } from './gateway-identity.ts';
 
 /** The raised generation of a vehicle whose tokens were revoked. */
 export interface RaisedGeneration {
@@ -34,20 +35,23 @@ export interface VehicleTokenGenerationsOptions {
 }
 
 /** The milliseconds between two polls. A revocation is known within 5 s even if its event was lost. */
-const INTERVAL = 4_000;
+const POLL_INTERVAL_MS = 4_000;
 /**
  * The milliseconds for which a gateway waits for the generations, at its start and after an event of a revocation.
  * After that it goes on without them.
  */
-const PATIENCE = 2_000;
+const READ_TIMEOUT_MS = 2_000;
 /**
  * The milliseconds before the newest generation at which a poll begins. They are more than a transaction may last, so
  * that one that commits out of order is seen, too.
  */
-const OVERLAP = 30_000;
+const OVERLAP_MS = 30_000;
 
 const QUERY =
   'query VehicleTokenGenerations($since: DateTime!, $after: String!) { vehicleTokenGenerations(since: $since, after: $after) { vin generation raisedAt } }';
+
+/** A page of generations. In the same process, times are dates. */
+const isPage = is.listOf(is.shape({ vin: is.string, generation: is.number, raisedAt: is.either(is.string, is.date) }));
 
 /** Makes the reader of generations from the vehicles subgraph. It rejects when the answer is invalid. */
 export function generationsReader(vehicles: SubgraphConnection): ReadGenerations {
@@ -55,12 +59,10 @@ export function generationsReader(vehicles: SubgraphConnection): ReadGenerations
     const { data, errors } = await vehicles.execute({
       query: QUERY,
       variables: { since: new Date(since).toISOString(), after },
-      identity: { caller: { kind: 'gateway' }, origin: { ipAddress: null, userAgent: null, requestId: randomUUID() } },
+      identity: gatewayIdentity(),
     });
-    const page = data?.['vehicleTokenGenerations'] as
-      readonly { vin: string; generation: number; raisedAt: string | Date }[] | undefined;
-    if (page === undefined)
-      throw new Error(errors?.[0]?.message ?? 'The vehicles subgraph returned no token generations.');
+    const page = data?.['vehicleTokenGenerations'];
+    if (!isPage(page)) throw new Error(errors?.[0]?.message ?? 'The vehicles subgraph returned no token generations.');
     return page.map(({ vin, generation, raisedAt }) => ({ vin, generation, raisedAt: new Date(raisedAt).getTime() }));
   };
 }
@@ -70,9 +72,18 @@ export class VehicleTokenGenerations {
   readonly #options: VehicleTokenGenerationsOptions;
   readonly #valid = new Map<string, number>();
   #newest = 0;
-  readonly #refreshes = new CoalescedRefresh(() => this.#readAll());
-  readonly #poller = Poller.every(INTERVAL, () => this.refresh());
-  #failing = false;
+  readonly #polled = new PolledRefresh({
+    refresh: () => this.#readAll(),
+    intervalMs: POLL_INTERVAL_MS,
+    failed: (err, isFirst) => {
+      if (isFirst)
+        this.#options.logger.warn(
+          { err },
+          'Cannot read revoked vehicle tokens; accepting tokens revoked since the last read, and trying again every 4 s',
+        );
+    },
+    recovered: () => this.#options.logger.info({}, 'Can read revoked vehicle tokens again'),
+  });
 
   constructor(options: VehicleTokenGenerationsOptions) {
     this.#options = options;
@@ -82,21 +93,21 @@ export class VehicleTokenGenerations {
    * Reads all generations, and polls every 4 s from then on. Resolves when they are known, or after 2 s. Never rejects.
    */
   async start(): Promise<void> {
-    unattended(this.#poller.start(INTERVAL), 'Polling for revoked vehicle tokens');
+    unattended(this.#polled.start(POLL_INTERVAL_MS), 'Polling for revoked vehicle tokens');
     await this.learn();
   }
 
   /** Polls now. Resolves when the generations are known, or after 2 s. Never rejects. */
   async learn(): Promise<void> {
-    // Late is no failure: it goes on, and those that are not known yet are accepted meanwhile.
-    await withTimeout(PATIENCE, 'Revoked vehicle tokens were not read in time.', () => this.refresh()).catch(
+    // A late read is no failure: it goes on, and tokens whose revocation is not known yet are accepted meanwhile.
+    await withTimeout(READ_TIMEOUT_MS, 'Revoked vehicle tokens were not read in time.', () => this.refresh()).catch(
       () => undefined,
     );
   }
 
   close(): void {
-    // Not waited for: a read that is under way holds nothing.
-    unattended(this.#poller.close(), 'Polling for revoked vehicle tokens');
+    // Nothing waits for a read that is under way, because it holds nothing.
+    unattended(this.#polled.close(), 'Polling for revoked vehicle tokens');
   }
 
   /**
@@ -114,11 +125,11 @@ export class VehicleTokenGenerations {
   }
 
   /**
-   * Reads the news now. Who calls while a read is under way is answered by one more after it, because the one under way
-   * may have passed what they have just heard of. Never rejects.
+   * Reads the news now. A call during a read is answered by another read after it, because the one under way may have
+   * passed the news that the caller expects. Never rejects.
    */
   refresh(): Promise<void> {
-    return this.#refreshes.refresh();
+    return this.#polled.attempt();
   }
 
   #learn(vin: string, generation: number): boolean {
@@ -128,26 +139,15 @@ export class VehicleTokenGenerations {
   }
 
   async #readAll(): Promise<void> {
-    const { read, ended, logger } = this.#options;
-    try {
-      for (let since = Math.max(0, this.#newest - OVERLAP), after = ''; ;) {
-        const page = await read(since, after);
-        const last = page.at(-1);
-        if (last === undefined) break;
-        const news = new Set(page.filter(({ vin, generation }) => this.#learn(vin, generation)).map(({ vin }) => vin));
-        if (news.size > 0) ended(news);
-        [since, after] = [last.raisedAt, last.vin];
-        this.#newest = Math.max(this.#newest, since);
-      }
-      if (this.#failing) logger.info({}, 'Can read revoked vehicle tokens again');
-      this.#failing = false;
-    } catch (error) {
-      if (!this.#failing)
-        logger.warn(
-          { err: error },
-          'Cannot read revoked vehicle tokens; accepting tokens revoked since the last read, and trying again every 4 s',
-        );
-      this.#failing = true;
+    const { read, ended } = this.#options;
+    for (let since = Math.max(0, this.#newest - OVERLAP_MS), after = ''; ;) {
+      const page = await read(since, after);
+      const last = page.at(-1);
+      if (last === undefined) break;
+      const news = new Set(page.filter(({ vin, generation }) => this.#learn(vin, generation)).map(({ vin }) => vin));
+      if (news.size > 0) ended(news);
+      [since, after] = [last.raisedAt, last.vin];
+      this.#newest = Math.max(this.#newest, since);
     }
   }
 }

@@ -130,6 +130,7 @@ describe('a session', () => {
   test.each(['sessionKey', 'userId'] as const)('that ends by its %s closes its sockets with 4403', async (name) => {
     const { caller } = (await gateway.findSession(SESSION)) ?? {};
     const client = await socket({ authorization });
+    gateway.endedSessions = async (keys) => new Set(keys);
     await end({ [name]: name === 'userId' ? (caller?.userId ?? '') : sessionKey(SESSION) });
     expect((await client.close()).code).toBe(4403);
   });

@@ -1,7 +1,8 @@
 import { spawnSync } from 'node:child_process';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { eventually } from '../../core/testing/eventually.ts';
-import { GatewayMetrics } from './gateway-metrics.ts';
+import { Metrics } from '../../core/monitoring/metrics.ts';
+import { GatewayMetrics, watchWorkers } from './gateway-metrics.ts';
 import { ScriptedGateway, VIN } from '../testing/scripted-gateway.ts';
 import { testUnless } from '../../core/testing/unless.ts';
 
@@ -93,6 +94,26 @@ test('sockets are counted by kind of caller, and what is sent to them is counted
     expect(after.get(`fleetflag_sockets_closed_total{reason="${reason}"}`)).toBe(0);
 });
 
+test('the time from a change to the last socket of its subscription is measured, where the event says when it was made', async () => {
+  const user = await gateway.client();
+  user.subscribe('lag', 'subscription { flagChanges(environment: PRODUCTION) { revision } }');
+  await eventually(async () => (await samples()).get('fleetflag_upstreams') !== 0, 'the stream');
+  const before = await samples();
+  gateway.events.emit({ data: { flagChanges: { revision: 8 } } });
+  gateway.events.emit({ data: { flagChanges: { revision: 9 } }, extensions: { changedAtMs: Date.now() - 2_000 } });
+  for (let n = 0; n < 2; n++) await user.result('lag');
+  // Each distinct subscription that is open gets both.
+  const distinct = before.get('fleetflag_distinct_subscriptions') ?? 0;
+  const after = await eventually(async () => {
+    const now = await samples();
+    return difference(before, now)('fleetflag_change_delivery_seconds_count') >= distinct ? now : null;
+  }, 'the deliveries are counted');
+  const grown = difference(before, after);
+  expect(grown('fleetflag_change_delivery_seconds_count')).toBe(distinct);
+  expect(grown('fleetflag_change_delivery_seconds_bucket{le="1"}')).toBe(0);
+  expect(grown('fleetflag_change_delivery_seconds_bucket{le="30"}')).toBe(distinct);
+});
+
 test('the process has metrics as well', async () => {
   const names = [...(await samples()).keys()];
   for (const name of [
@@ -105,11 +126,12 @@ test('the process has metrics as well', async () => {
 });
 
 test('several gateways on one port give their sums, whichever of them is scraped', async () => {
-  const [asked, other] = [new GatewayMetrics(), new GatewayMetrics()];
-  for (const metrics of [asked, other, other]) metrics.answered('/graphql', 200, 0.02);
-  other.ran('query', 'OK', 0.5);
-  other.watchWorkers(() => ({ running: 2, replaced: 1 }));
-  // As they come from another process.
+  const [asked, other] = [new Metrics(), new Metrics()];
+  const [ofAsked, ofOther] = [new GatewayMetrics(asked), new GatewayMetrics(other)];
+  for (const metrics of [ofAsked, ofOther, ofOther]) metrics.answered('/graphql', 200, 0.02);
+  ofOther.ran('query', 'OK', 0.5);
+  watchWorkers(other, () => ({ running: 2, replaced: 1 }));
+  // The figures of another process come as JSON.
   asked.sumWith(async () => [JSON.parse(JSON.stringify(await other.figures())) as unknown, null]);
   const { type, body } = await asked.text();
   expect(type).toBe('text/plain; version=0.0.4; charset=utf-8');

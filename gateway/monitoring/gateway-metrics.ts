@@ -1,20 +1,12 @@
 /**
- * The metrics of the gateway for a Prometheus server (`/metrics`, docs/operations/deployment.md): its requests,
- * operations, sockets and process.
+ * The metrics of the gateway for a Prometheus server (`/metrics`, docs/operations/monitoring.md): its requests,
+ * operations and sockets.
  */
-import { AggregatorRegistry, Counter, Gauge, Histogram, Registry, collectDefaultMetrics } from 'prom-client';
+import type { Counter, Histogram } from 'prom-client';
+import { Metrics } from '../../core/monitoring/metrics.ts';
 import type { Caller } from '../../core/access/caller.ts';
 import type { AnswerCounts } from '../operations/answers/revision-answers.ts';
 import type { SubscriptionCounters } from '../transports/websocket/subscription-server.ts';
-
-/** The histograms' buckets. The last is the timeout of a request. */
-const BUCKETS_SECONDS = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30];
-
-/**
- * Gauges of prom-client that have names of counters. They are left out; others that stay (`nodejs_active_handles{type}`)
- * sum up to them.
- */
-const MISNAMED = ['nodejs_active_handles_total', 'nodejs_active_requests_total', 'nodejs_active_resources_total'];
 
 /** The figures that the websocket server keeps. */
 export interface SocketFigures {
@@ -23,35 +15,42 @@ export interface SocketFigures {
   identities(): Iterable<{ readonly caller: Caller }>;
 }
 
-/** All figures of one process, as JSON that another process can sum up. */
-export type MetricFigures = Awaited<ReturnType<Registry['getMetricsAsJSON']>>;
-
-/** The gateway's figures, of this process or summed over the gateways on one port. */
+/** The gateway's figures among the metrics of its process. */
 export class GatewayMetrics {
-  readonly #registry = new Registry();
-  #figuresOfOthers: (() => Promise<readonly unknown[]>) | null = null;
-  readonly #requests = this.#counter('http_requests_total', 'HTTP requests answered, by route and status.', [
-    'route',
-    'status',
-  ]);
-  readonly #requestSeconds = this.#histogram(
-    'http_request_duration_seconds',
-    'From the arrival of an HTTP request to the end of its answer.',
-    ['route'],
-  );
-  readonly #operations = this.#counter(
-    'operations_total',
-    'Queries and mutations, over HTTP and websockets: code OK, or that of their first error.',
-    ['type', 'code'],
-  );
-  readonly #operationSeconds = this.#histogram(
-    'operation_duration_seconds',
-    'Running a query or mutation, all subgraphs together.',
-    ['type'],
-  );
-  /** Reads the sockets' counters once for all metrics, because each reading visits every socket. */
-  #readSockets: () => void = () => undefined;
-  #watchesProcess = false;
+  readonly #metrics: Metrics;
+  readonly #requests: Counter<'route' | 'status'>;
+  readonly #requestSeconds: Histogram<'route'>;
+  readonly #operations: Counter<'type' | 'code'>;
+  readonly #operationSeconds: Histogram<'type'>;
+  readonly #deliverySeconds: Histogram<string>;
+
+  constructor(metrics: Metrics = new Metrics()) {
+    this.#metrics = metrics;
+    this.#requests = metrics.counter('http_requests_total', 'HTTP requests answered, by route and status.', [
+      'route',
+      'status',
+    ]);
+    this.#requestSeconds = metrics.histogram(
+      'http_request_duration_seconds',
+      'From the arrival of an HTTP request to the end of its answer.',
+      ['route'],
+    );
+    this.#operations = metrics.counter(
+      'operations_total',
+      'Queries and mutations, over HTTP and websockets: code OK, or that of their first error.',
+      ['type', 'code'],
+    );
+    this.#operationSeconds = metrics.histogram(
+      'operation_duration_seconds',
+      'Running a query or mutation, all subgraphs together.',
+      ['type'],
+    );
+    this.#deliverySeconds = metrics.histogram(
+      'change_delivery_seconds',
+      'From the change of a flag to the write of its frame to the last socket of a subscription.',
+      [],
+    );
+  }
 
   /**
    * Counts an HTTP request that was answered.
@@ -73,16 +72,26 @@ export class GatewayMetrics {
     this.#operationSeconds.observe({ type }, seconds);
   }
 
+  /**
+   * Counts a change that has been written to all sockets of a subscription.
+   *
+   * @param changedAtMs milliseconds since 1970 of the change, by the clock of the process that made it
+   */
+  delivered(changedAtMs: number): void {
+    this.#deliverySeconds.observe(Math.max(0, Date.now() - changedAtMs) / 1_000);
+  }
+
   /** Adds the metrics of the sockets, which are read at each scrape. */
   watch(sockets: SocketFigures): void {
     let counters = sockets.counters();
-    this.#readSockets = () => (counters = sockets.counters());
+    // All metrics share one reading, because each reading visits every socket.
+    this.#metrics.beforeReading(() => (counters = sockets.counters()));
     const gauge = (name: string, help: string, read: (counters: SubscriptionCounters) => number) =>
-      this.#gauge(name, help, [], (it) => it.set(read(counters)));
+      this.#metrics.gauge(name, help, [], (it) => it.set(read(counters)));
     const total = (name: string, help: string, read: (counters: SubscriptionCounters) => number) =>
-      this.#total(name, help, [], (it) => it.inc(read(counters)));
+      this.#metrics.total(name, help, [], (it) => it.inc(read(counters)));
 
-    this.#gauge(
+    this.#metrics.gauge(
       'sockets',
       'Open websockets, by kind of caller; unknown: connection_init has not arrived yet.',
       ['caller'],
@@ -103,6 +112,21 @@ export class GatewayMetrics {
       'Distinct subscriptions: each event is executed once for each of these.',
       ({ distinctOperations }) => distinctOperations,
     );
+    gauge(
+      'waiting_operations',
+      'Queries and mutations of websockets that wait for their turn.',
+      ({ waitingOperations }) => waitingOperations,
+    );
+    gauge(
+      'waiting_events',
+      'Events that wait to be executed or sent, over all distinct subscriptions.',
+      ({ waitingEvents }) => waitingEvents,
+    );
+    gauge(
+      'socket_waiting_bytes',
+      'Bytes that wait in this process for clients to read them.',
+      ({ waitingBytes }) => waitingBytes,
+    );
     gauge('upstreams', 'Streams from subgraphs.', ({ upstreams }) => upstreams);
     total('upstreams_lost_total', 'Streams from subgraphs that were lost.', ({ upstreamsLost }) => upstreamsLost);
     total('upstream_events_total', 'Events that came from subgraphs.', ({ upstreamEvents }) => upstreamEvents);
@@ -120,7 +144,7 @@ export class GatewayMetrics {
     );
     total(
       'sockets_put_off_total',
-      'Upgrades answered with 503 and Retry-After, because more came at once than could be served.',
+      'Upgrades answered with 503 and Retry-After, because more came than could be served, or held.',
       ({ putOff }) => putOff,
     );
     total(
@@ -128,7 +152,7 @@ export class GatewayMetrics {
       'Times that a client did not keep up and was sent the newest event instead of all.',
       ({ skips }) => skips,
     );
-    this.#total(
+    this.#metrics.total(
       'sockets_closed_total',
       'Websockets that the gateway closed: too slow to read, silent, or sending too much.',
       ['reason'],
@@ -142,7 +166,7 @@ export class GatewayMetrics {
 
   /** Adds the metrics of answers by revision (operations/answers), which are read at each scrape. */
   watchAnswers(answers: { readonly bytes: number; readonly counts: Readonly<AnswerCounts> }): void {
-    this.#total(
+    this.#metrics.total(
       'revision_answers_total',
       'Queries that revisions govern, by how they were answered: held, computed, unchanged (a tag alone), or passed on.',
       ['way'],
@@ -150,122 +174,19 @@ export class GatewayMetrics {
         for (const [way, count] of Object.entries(answers.counts)) it.inc({ way }, count);
       },
     );
-    this.#gauge('revision_answer_bytes', 'Bytes of the answers that are kept.', [], (it) => it.set(answers.bytes));
-  }
-
-  /** Adds the metrics of unhandled failures and lost log lines, which are read at each scrape. */
-  watchProcess(unforeseen: () => Readonly<Record<string, number>>, lostLogLines: () => number): void {
-    this.#total(
-      'log_lines_lost_total',
-      'Log lines that could not be written, because the disk or pipe was full.',
-      [],
-      (it) => it.inc(lostLogLines()),
-    );
-    this.#total(
-      'unforeseen_failures_total',
-      'Unhandled rejections and uncaught exceptions in this process.',
-      ['kind'],
-      (it) => {
-        for (const [kind, count] of Object.entries(unforeseen())) it.inc({ kind }, count);
-      },
+    this.#metrics.gauge('revision_answer_bytes', 'Bytes of the answers that are kept.', [], (it) =>
+      it.set(answers.bytes),
     );
   }
+}
 
-  /** Adds the metrics of the gateway processes that share the port. */
-  watchWorkers(read: () => { readonly running: number; readonly replaced: number }): void {
-    this.#gauge('workers', 'Gateway processes that share the port.', [], (it) => it.set(read().running));
-    this.#total('workers_replaced_total', 'Gateway processes that ended and were replaced.', [], (it) =>
-      it.inc(read().replaced),
-    );
-  }
-
-  /**
-   * Gives sums over this process and others from now on.
-   *
-   * @param figures resolves to the result of `figures()` in each of the others
-   */
-  sumWith(figures: () => Promise<readonly unknown[]>): void {
-    this.#figuresOfOthers = figures;
-  }
-
-  /** Gives the figures of this process alone. */
-  async figures(): Promise<MetricFigures> {
-    this.#readProcess();
-    return this.#registry.getMetricsAsJSON();
-  }
-
-  /** Gives all metrics in Prometheus' text format, with its media type. */
-  async text(): Promise<{ readonly type: string; readonly body: string }> {
-    const registry = await this.#summed();
-    return { type: registry.contentType, body: await registry.metrics() };
-  }
-
-  async #summed(): Promise<Registry> {
-    if (this.#figuresOfOthers === null) {
-      this.#readProcess();
-      return this.#registry;
-    }
-    const [own, others] = await Promise.all([this.figures(), this.#figuresOfOthers()]);
-    return AggregatorRegistry.aggregate([own, ...others.filter((each) => Array.isArray(each))]);
-  }
-
-  #readProcess(): void {
-    // This begins with the first scrape, because watching the event loop and the garbage collector has a constant cost.
-    if (!this.#watchesProcess) {
-      collectDefaultMetrics({ register: this.#registry });
-      for (const name of MISNAMED) this.#registry.removeSingleMetric(name);
-    }
-    this.#watchesProcess = true;
-    this.#readSockets();
-  }
-
-  #counter<Label extends string>(name: string, help: string, labelNames: Label[]): Counter<Label> {
-    return new Counter({ name: `fleetflag_${name}`, help, labelNames, registers: [this.#registry] });
-  }
-
-  #histogram<Label extends string>(name: string, help: string, labelNames: Label[]): Histogram<Label> {
-    return new Histogram({
-      name: `fleetflag_${name}`,
-      help,
-      labelNames,
-      buckets: BUCKETS_SECONDS,
-      registers: [this.#registry],
-    });
-  }
-
-  #gauge<Label extends string>(
-    name: string,
-    help: string,
-    labelNames: Label[],
-    collect: (it: Gauge<Label>) => void,
-  ): void {
-    new Gauge({
-      name: `fleetflag_${name}`,
-      help,
-      labelNames,
-      registers: [this.#registry],
-      collect() {
-        collect(this);
-      },
-    });
-  }
-
-  /** Adds a counter whose value is kept elsewhere. */
-  #total<Label extends string>(
-    name: string,
-    help: string,
-    labelNames: Label[],
-    collect: (it: Counter<Label>) => void,
-  ): void {
-    new Counter({
-      name: `fleetflag_${name}`,
-      help,
-      labelNames,
-      registers: [this.#registry],
-      collect() {
-        this.reset();
-        collect(this);
-      },
-    });
-  }
+/** Adds the metrics of the gateway processes that share a port to those of the process that has started them. */
+export function watchWorkers(
+  metrics: Metrics,
+  read: () => { readonly running: number; readonly replaced: number },
+): void {
+  metrics.gauge('workers', 'Gateway processes that share the port.', [], (it) => it.set(read().running));
+  metrics.total('workers_replaced_total', 'Gateway processes that ended and were replaced.', [], (it) =>
+    it.inc(read().replaced),
+  );
 }

@@ -1,4 +1,4 @@
-import { SUBGRAPH_NAMES, type SubgraphConnection, type SubgraphName } from '../../core/wire/subgraph.ts';
+import { SUBGRAPH_NAMES, type SubgraphConnection, type SubgraphName } from '../../core/wire/subgraph/subgraph.ts';
 
 /** Resolves to whether each part that requests need answers, by its name. */
 export type Readiness = () => Promise<Readonly<Record<string, boolean>>>;

@@ -151,7 +151,7 @@ describe('a vehicle', () => {
 });
 
 describe('a variable that does not fit', () => {
-  test('is told only to who may run the operation', () => {
+  test('is shown only to callers who may run the operation', () => {
     const query = 'query ($e: Environment!) { flagSync(environment: $e) { revision } }';
     for (const e of ['MARS', 7, null, undefined]) {
       expect(code(user('READ'), query, { e })).toBe('BAD_USER_INPUT');

@@ -1,4 +1,7 @@
-/** Whether a caller may run an operation: its root fields against the permission table, before anything is planned. */
+/**
+ * Checks whether a caller may run an operation: its root fields against the permission table, before anything is
+ * planned.
+ */
 import {
   GraphQLError,
   Kind,
@@ -48,7 +51,7 @@ function rootType(schema: GraphQLSchema, operation: OperationDefinitionNode): Gr
 }
 
 /** A refusal as a GraphQL error at the response key of the field that it is about. */
-function asGraphQLError(refusal: FleetFlagError, field: FieldNode): GraphQLError {
+function errorAtField(refusal: FleetFlagError, field: FieldNode): GraphQLError {
   return new GraphQLError(refusal.message, {
     nodes: field,
     path: [field.alias?.value ?? field.name.value],
@@ -80,8 +83,8 @@ export function authorizeOperation(
   if (type === null || type === undefined) return {};
   let fault: GraphQLError | undefined;
   const fitting: Record<string, unknown> = {};
-  // Each by itself: one that does not fit takes nothing from what the others say, such as whose environment is asked
-  // for.
+  // Each variable is coerced by itself, so that a faulty one does not hide the others, such as the environment that
+  // decides whether a vehicle may use the field.
   for (const variable of operation.operation.variableDefinitions ?? []) {
     const { coerced, errors } = getVariableValues(schema, [variable], operation.variables, {
       maxErrors: 1,
@@ -106,15 +109,15 @@ export function authorizeOperation(
     }
   };
   for (const node of rootFieldsOf(operation.document, operation.operation)) {
-    // __typename, __schema and __type tell nothing that the published schema does not; whether they answer is a
-    // setting.
+    // __typename, __schema and __type reveal nothing beyond the published schema. A setting decides whether they are
+    // answered.
     if (node.name.value.startsWith('__')) continue;
     const definition = type.getFields()[node.name.value];
     const name = `${type.name}.${node.name.value}`;
     const refusal = refusalOf(PERMISSIONS[name], name, caller, argumentsOf(definition, node));
-    if (refusal !== null) throw asGraphQLError(refusal, node);
+    if (refusal !== null) throw errorAtField(refusal, node);
   }
-  // After the permissions: who may not do it is not told what would be wrong with it.
+  // A faulty variable is reported only after the permissions, so that a caller without them learns nothing about it.
   if (fault !== undefined)
     throw new GraphQLError(fault.message, { nodes: fault.nodes ?? null, extensions: { code: 'BAD_USER_INPUT' } });
   return fitting;

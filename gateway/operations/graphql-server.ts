@@ -8,7 +8,7 @@ import {
   Kind,
   OperationTypeNode,
   type DocumentNode,
-  type ExecutionResult,
+  type FormattedExecutionResult,
   type GraphQLFormattedError,
 } from 'graphql';
 import type { CallerIdentity } from '../../core/access/caller.ts';
@@ -18,9 +18,11 @@ import type { GatewayMetrics } from '../monitoring/gateway-metrics.ts';
 import { PARSE_OPTIONS, operationRules } from './limits/check-operation.ts';
 import type { CheckedOperation, OperationPipeline } from './pipeline.ts';
 import { answersTo, answerTo, isFault } from './refusals/error-answer.ts';
+import { missingValuesIn } from './refusals/missing-values.ts';
 
 type DocumentStore = NonNullable<ApolloServerOptions<GatewayContext>['documentStore']>;
 
+/** The dependencies and settings of the server. */
 export interface GraphqlServerOptions {
   readonly composition: Composition;
   readonly pipeline: OperationPipeline;
@@ -31,31 +33,35 @@ export interface GraphqlServerOptions {
   readonly metrics: GatewayMetrics;
 }
 
+/** Runs queries and mutations by Apollo Server. */
 export interface GraphqlServer {
+  /** The server of the supergraph in force. What has begun on another one ends there. */
   readonly apollo: ApolloServer<GatewayContext>;
+  /** Makes a server of another supergraph. Resolves to the function that puts it in force for operations from then on. */
+  prepare(composition: Composition): Promise<() => void>;
   /** Runs a query or a mutation that did not come over HTTP. */
   execute(
     request: { query: string; operationName?: string | undefined; variables?: Record<string, unknown> | undefined },
     identity: CallerIdentity,
-  ): Promise<ExecutionResult>;
+  ): Promise<FormattedExecutionResult>;
 }
 
-/** In the place of a document that is refused: Apollo Server finds no operation in it, and asks the plugin what to do. */
+/** Stands for a document that is refused: Apollo Server finds no operation in it, and asks the plugin what to do. */
 const NO_OPERATION: DocumentNode = { kind: Kind.DOCUMENT, definitions: [] };
 
 /**
- * What the pipeline has checked, in the form in which Apollo Server looks for documents that it need not check itself:
- * by the SHA-256 of their text, at once after `didResolveSource`.
+ * Gives the documents that the pipeline has checked, in the form in which Apollo Server finds documents that it need
+ * not check itself: by the SHA-256 of their text, at once after `didResolveSource`.
  */
 function checkedDocuments(pipeline: OperationPipeline): DocumentStore {
   return {
     async get(key) {
       const prepared = pipeline.prepared(key.slice(key.lastIndexOf(':') + 1));
-      // Pushed out in the meantime: Apollo Server checks it anew, by the same rules.
+      // The cache may have evicted it meanwhile. Apollo Server then checks it again, by the same rules.
       if (prepared === undefined) return undefined;
       return prepared.errors.length > 0 ? NO_OPERATION : (prepared.document ?? NO_OPERATION);
     },
-    // The pipeline holds them.
+    // The pipeline stores the documents, so Apollo Server need not.
     async set() {},
     async delete() {
       return false;
@@ -63,25 +69,28 @@ function checkedDocuments(pipeline: OperationPipeline): DocumentStore {
   };
 }
 
-function plugin({ pipeline, logger, metrics }: GraphqlServerOptions): ApolloServerPlugin<GatewayContext> {
+function plugin(options: GraphqlServerOptions): ApolloServerPlugin<GatewayContext> {
+  const { pipeline, logger, metrics } = options;
+  const { apiSchema } = options.composition;
   return {
     async requestDidStart({ contextValue }) {
       const { identity, outcome } = contextValue;
       const { caller, origin } = identity;
       const begun = performance.now();
       let endTurn: () => void = () => undefined;
-      /** What the pipeline says of the text: Apollo Server takes a refusal only where it resolves the operation. */
+      /** The pipeline's verdict on the text: Apollo Server takes a refusal only where it resolves the operation. */
       let checked: { readonly operation: CheckedOperation } | { readonly refusal: unknown } | undefined;
-      const ran = (operation: OperationTypeNode | undefined, code: unknown) =>
-        metrics.ran(
-          operation ?? 'invalid',
-          typeof code === 'string' ? code : 'INTERNAL_SERVER_ERROR',
-          (performance.now() - begun) / 1_000,
-        );
+      const ran = (operation: OperationTypeNode | undefined, given: unknown) => {
+        const type = operation ?? 'invalid';
+        const code = typeof given === 'string' ? given : 'INTERNAL_SERVER_ERROR';
+        const ms = performance.now() - begun;
+        metrics.ran(type, code, ms / 1_000);
+        logger.debug?.({ requestId: origin.requestId, type, code, ms: Math.round(ms) }, 'Answered an operation');
+      };
       return {
         async didResolveSource({ source, request }) {
           try {
-            checked = { operation: pipeline.check(source, request.operationName, caller) };
+            checked = { operation: pipeline.check(source, request.operationName, caller, apiSchema) };
           } catch (refusal) {
             checked = { refusal };
           }
@@ -89,7 +98,7 @@ function plugin({ pipeline, logger, metrics }: GraphqlServerOptions): ApolloServ
         async didResolveOperation({ request }) {
           if (checked === undefined) throw new Error('Apollo Server resolved an operation before its source.');
           if ('refusal' in checked) throw checked.refusal;
-          const permitted = pipeline.permit(checked.operation, request.variables ?? {}, caller);
+          const permitted = pipeline.permit(checked.operation, request.variables ?? {}, caller, apiSchema);
           if (permitted.operation.operation === OperationTypeNode.SUBSCRIPTION) {
             throw new GraphQLError(
               'Send subscriptions over a websocket to this address (subprotocol graphql-transport-ws).',
@@ -113,8 +122,7 @@ function plugin({ pipeline, logger, metrics }: GraphqlServerOptions): ApolloServ
           const { singleResult } = response.body;
           // A non-null field that no subgraph answered: Apollo reports it beside the result, the GraphQL specification
           // in `errors`.
-          const incomplete = singleResult.extensions?.['valueCompletion'] as
-            readonly GraphQLFormattedError[] | undefined;
+          const incomplete = missingValuesIn(singleResult.extensions);
           delete singleResult.extensions;
           // Apollo's own copies have lost the nodes, by which a fault is found in the document.
           const found = errors ?? singleResult.errors ?? incomplete;
@@ -125,7 +133,7 @@ function plugin({ pipeline, logger, metrics }: GraphqlServerOptions): ApolloServ
           }
           if (found === incomplete)
             logger.error(
-              { err: incomplete[0], requestId: origin.requestId },
+              { err: found[0], requestId: origin.requestId },
               'A subgraph returned null for a field that must not be null',
             );
           singleResult.errors = found.flatMap((error) => answersTo(asError(error), origin.requestId, document));
@@ -145,8 +153,8 @@ function asError(error: GraphQLFormattedError): GraphQLError {
     : new GraphQLError(error.message, { path: error.path, extensions: error.extensions });
 }
 
-/** Starts the server on a composition. Its context is made by whoever calls it. */
-export async function startGraphqlServer(options: GraphqlServerOptions): Promise<GraphqlServer> {
+/** Starts the server of one composition. */
+async function startApollo(options: GraphqlServerOptions): Promise<ApolloServer<GatewayContext>> {
   const { composition, pipeline, introspection, preflightHeaders, logger } = options;
   const apollo = new ApolloServer<GatewayContext>({
     gateway: composition.gateway,
@@ -167,14 +175,27 @@ export async function startGraphqlServer(options: GraphqlServerOptions): Promise
       warn: (text: string) => logger.warn({}, text),
       error: (text: string) => logger.error({}, text),
     },
-    // Only what never became an operation comes here in its first form: a body that is none, a GET that would mutate.
+    // A request that never became an operation comes here in its first form: an invalid body, a GET that would mutate.
     formatError: (formatted, error) =>
       error instanceof GraphQLError && formatted.extensions?.['code'] === 'BAD_REQUEST' ? answerTo(error) : formatted,
     plugins: [plugin(options)],
   });
   await apollo.start();
+  return apollo;
+}
+
+/** Starts the server on a composition. Its callers make the context. */
+export async function startGraphqlServer(options: GraphqlServerOptions): Promise<GraphqlServer> {
+  let apollo = await startApollo(options);
   return {
-    apollo,
+    get apollo() {
+      return apollo;
+    },
+    async prepare(composition) {
+      const next = await startApollo({ ...options, composition });
+      // The one before holds nothing that has to be closed, and goes with the last operation that runs on it.
+      return () => void (apollo = next);
+    },
     async execute({ query, operationName, variables }, identity) {
       const response = await apollo.executeOperation(
         { query, operationName, variables },
@@ -182,7 +203,7 @@ export async function startGraphqlServer(options: GraphqlServerOptions): Promise
       );
       if (response.body.kind !== 'single') throw new Error('The gateway answered incrementally');
       const { data, errors } = response.body.singleResult;
-      return { ...(data !== undefined && { data }), ...(errors !== undefined && { errors }) } as ExecutionResult;
+      return { ...(data !== undefined && { data }), ...(errors !== undefined && { errors }) };
     },
   };
 }

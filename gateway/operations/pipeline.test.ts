@@ -22,6 +22,7 @@ const FLAG = { sha256: 'a'.repeat(64), body: '{ flag(key: "eco") { key } }', api
 const pipelineOf = () =>
   new OperationPipeline({
     authenticate: () => Promise.reject(new Error('not part of these tests')),
+    apiKeys: { known: () => null },
     limiter: countingLimiter(),
     texts: {
       registered: { find: async () => FLAG } as unknown as OperationTexts,
@@ -42,11 +43,11 @@ const pipelineOf = () =>
   });
 
 describe('naming an operation', () => {
-  test('takes no turn of the event loop for a text of somebody without a rate', () => {
+  test('takes no turn of the event loop for a text of a caller whose rate is not limited', () => {
     for (const caller of [CAR, PERSON]) expect(pipelineOf().name(caller, () => ({ query: FLAG.body }))).toBeNull();
   });
 
-  test('counts the operation of a key before it is looked at, and says where the key stands though it is refused', async () => {
+  test('counts the operation of a key before reading it, and gives the state of the rate even when it is refused', async () => {
     const pipeline = pipelineOf();
     const rates: KeyRate[] = [];
     expect(
@@ -57,7 +58,7 @@ describe('naming an operation', () => {
       ),
     ).toEqual(FLAG);
     const unread = () => {
-      throw new Error('It is read although it is one too many.');
+      throw new Error('The operation was read although its key is over its rate.');
     };
     await expect(pipeline.name(KEY, unread, (rate) => rates.push(rate))).rejects.toMatchObject({
       code: 'RATE_LIMITED',
@@ -70,7 +71,7 @@ describe('naming an operation', () => {
 });
 
 describe('a checked document', () => {
-  test('is found by its hash, in one piece for all who send it', () => {
+  test('is found by its hash, and is the same object for all callers that send it', () => {
     const pipeline = pipelineOf();
     const { document, hash } = pipeline.check(FLAG.body, undefined, PERSON);
     expect(pipeline.prepared(hash)?.document).toBe(document);
@@ -121,7 +122,7 @@ describe('a call that revisions govern', () => {
   });
 });
 
-test('variables are given coerced to who runs the operation, defaults included', () => {
+test('a permitted operation has its variables coerced, with their defaults', () => {
   const pipeline = pipelineOf();
   const text = 'query ($n: Int = 3, $key: String!) { flags(first: $n) { totalCount } flag(key: $key) { key } }';
   const permitted = pipeline.permit(pipeline.check(text, undefined, PERSON), { key: 'eco', other: 1 }, PERSON);

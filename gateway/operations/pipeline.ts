@@ -1,22 +1,25 @@
 /**
- * The way of an operation through the gateway. Each step stands here once, in the order in which every operation takes
- * them; a transport (../transports) reads what a client sent, calls the steps, and says a refusal in its own form.
+ * The steps that every operation takes through the gateway. Each step stands here once, in order; a transport
+ * (../transports) reads what a client sent, calls the steps, and writes a refusal in its own form.
  *
  * 1. caller: who is calling (../credentials/authenticate.ts)
- * 2. rate: how often a key may ask (limits/key-rate.ts)
+ * 2. rate: how often a key may run operations (limits/key-rate.ts)
  * 3. name: which operation is meant (persisted-operations/resolve-operation.ts)
- * 4. check: tokens, syntax, validity and size of the document (limits/check-operation.ts), which of its operations
+ * 4. check: tokens, syntax, validity and size of the document (limits/check-operation.ts), and which of its
+ *    operations is meant
  * 5. permission, and whether its variables fit (authorize.ts)
  * 6. cost: how much the answer may hold (limits/measure-operation.ts)
  * 7. turn of the account, and the right of way of kill switches (turns/)
- * 8. run: queries and mutations by Apollo Server (graphql-server.ts); a subscription joins those who ask the same
+ * 8. run: queries and mutations by Apollo Server (graphql-server.ts); a subscription joins the clients with the same one
  *    (../subscriptions/shared-operations.ts), which takes no turn
  *
- * A query whose answer revisions govern takes the same steps at once, by `governed` and `answer`: what steps 4 to 6 have
- * found is kept for its document, variables and permission scope, and so is the answer (answers/revision-answers.ts).
+ * A query whose answer revisions govern takes the same steps in two calls, `governed` and `answer`. The results of
+ * steps 4 to 6 are kept for its document, variables and permission scope, and so is the answer
+ * (answers/revision-answers.ts). When an API key repeats a request exactly, only the checks whose result may have
+ * changed are repeated (known-calls.ts); its rate is always counted.
  *
- * What a step refuses it throws: a FleetFlagError, or a RefusedOperation where GraphQL's errors say why. `answersTo`
- * (refusals/error-answer.ts) gives the errors that the client gets.
+ * A step refuses an operation by throwing a FleetFlagError, or a RefusedOperation that carries GraphQL's own errors.
+ * `answersTo` (refusals/error-answer.ts) gives the errors that the client gets.
  */
 import {
   GraphQLError,
@@ -28,14 +31,16 @@ import {
 } from 'graphql';
 import { LRUCache } from 'lru-cache';
 import { FleetFlagError, badInput } from '../../core/errors.ts';
-import { permissionScope, type Caller } from '../../core/access/caller.ts';
+import { permissionScope, type ApiKeyCaller, type Caller } from '../../core/access/caller.ts';
 import type { RateLimiter } from '../../core/access/rate-limiter.ts';
+import type { ApiKeyDirectory } from '../credentials/api-key-directory.ts';
 import type { Authenticated, Credentials } from '../credentials/authenticate.ts';
-import type { GovernedCall, RevisionAnswers } from './answers/revision-answers.ts';
+import type { TaggedAnswer, GovernedCall, RevisionAnswers } from './answers/revision-answers.ts';
 import { authorizeOperation } from './authorize.ts';
+import { callerOf, type KnownCall } from './known-calls.ts';
 import { refuseCost } from './limits/check-operation.ts';
-import { refusePages } from './limits/page-arguments.ts';
-import { DocumentCache, type PreparedDocument } from './limits/document-cache.ts';
+import { refuseAnswerArguments } from './limits/answer-arguments.ts';
+import { DocumentCache, type CachedDocument } from './limits/document-cache.ts';
 import { countOperation, type KeyRate } from './limits/key-rate.ts';
 import { OPERATION_LIMITS } from './limits/operation-limits.ts';
 import type { NamingRequest } from './persisted-operations/operation-reference.ts';
@@ -47,21 +52,31 @@ import { kindOf, type AccountConcurrency } from './turns/account-concurrency.ts'
 import { isKillSwitch } from './turns/kill-switch-operation.ts';
 import type { RightOfWay } from './turns/right-of-way.ts';
 
+/** The parts of the gateway that the steps use. */
 export interface PipelineParts {
-  /** See ../credentials/authenticate.ts. */
-  readonly authenticate: (credentials: Credentials, ipAddress: string | null) => Promise<Authenticated>;
+  /**
+   * Authenticates a caller (../credentials/authenticate.ts). A vehicle also gets its partition
+   * (../partitions/partition-directory.ts), which is looked up in any case for a connection that lasts.
+   */
+  readonly authenticate: (
+    credentials: Credentials,
+    ipAddress: string | null,
+    isLasting: boolean,
+  ) => Promise<Authenticated>;
+  /** The API keys that are cached. */
+  readonly apiKeys: Pick<ApiKeyDirectory, 'known'>;
   /** Counts the operations of API keys. */
   readonly limiter: RateLimiter;
-  /** Where the texts of persisted operations are found. */
+  /** The texts of persisted operations. */
   readonly texts: OperationSources;
   /** The schema in force. */
   readonly schema: () => GraphQLSchema;
-  /** Whether clients may ask for the schema, and are suggested names of it. */
+  /** Whether clients may read the schema, and get suggestions of its names. */
   readonly introspection: boolean;
   readonly accounts: AccountConcurrency;
   readonly rightOfWay: RightOfWay;
   readonly answers: RevisionAnswers;
-  /** A query that revisions govern has been answered. @param code OK, or that of its refusal */
+  /** Called when a query that revisions govern has been answered. @param code OK, or the code of the refusal */
   readonly answered: (code: string, seconds: number) => void;
 }
 
@@ -72,14 +87,17 @@ export interface SentOperation {
   readonly variables: SentVariables;
 }
 
-/** Variables that are read only where somebody needs them. */
+/** Variables that are parsed only when they are needed. */
 export interface SentVariables {
-  /** As JSON, in which the order of members and blanks do not matter. */
+  /**
+   * The variables as JSON text, for a key of the cache. It need not be canonical: another order of members only makes
+   * another key.
+   */
   readonly text: () => string;
   readonly value: () => Readonly<Record<string, unknown>>;
 }
 
-/** The answer to a query that revisions govern: without errors, or nothing but a refusal. */
+/** The answer to a query that revisions govern: either data without errors, or a single refusal. */
 export interface GovernedAnswer {
   /** A weak entity tag (RFC 9110, section 8.8.3); null for a refusal. */
   readonly tag: string | null;
@@ -98,7 +116,7 @@ export interface CheckedOperation {
 
 /** An operation that its caller may run. */
 export interface PermittedOperation extends CheckedOperation {
-  /** As the request gives them. */
+  /** The variables as the request gives them. */
   readonly given: Readonly<Record<string, unknown>>;
   /** The values of the declared variables, coerced. */
   readonly variables: Record<string, unknown>;
@@ -106,30 +124,39 @@ export interface PermittedOperation extends CheckedOperation {
   readonly cost: number;
 }
 
-/** In the words of Apollo Server, which says so over HTTP before it looks for an operation. */
+/**
+ * The refusal of a request without a document, in Apollo Server's words: over HTTP, Apollo Server itself gives it
+ * before it looks up an operation.
+ */
 const NO_TEXT = 'GraphQL operations must contain a non-empty `query` or a `persistedQuery` extension.';
 
-/** The most characters of all kept calls, and of one, the texts of their documents included. */
+/** The most characters of all kept calls together, and of one, with the texts of their documents. */
 const MAX_CALLS_LENGTH = 8 * 1024 * 1024;
 const MAX_CALL_LENGTH = 64 * 1024;
-/** What a call takes beside its names and variables, about. */
+/** The approximate bytes that a call takes beside its name and variables. */
 const CALL_OVERHEAD = 600;
 
 const NO_TAG = () => false;
 
+/** Takes operations through the steps. */
 export class OperationPipeline {
   readonly #parts: PipelineParts;
-  /** Calls that callers of a scope may make, by their document, operation and variables as they were sent. */
+  /**
+   * The governed calls that callers of a scope may make, by scope, document, operation and variables as they were sent.
+   */
   readonly #calls = new LRUCache<string, GovernedCall>({
     maxSize: MAX_CALLS_LENGTH,
     maxEntrySize: MAX_CALL_LENGTH,
-    // The variables are in it as text, as values, and in its key.
+    // The variables are held three times: as text, as values, and in the key.
     sizeCalculation: ({ text }, name) => CALL_OVERHEAD + 3 * name.length + text.length,
   });
-  /** What others send pushes none of the vehicles' few texts out, which a whole fleet uses. */
+  /**
+   * The parsed documents of vehicles and of all others, in two caches: the others' documents must not evict the few
+   * that the whole fleet uses.
+   */
   readonly #documents: Readonly<Record<'ofVehicles' | 'ofOthers', DocumentCache>>;
 
-  /** A transport that knows an operation again gives the same object. */
+  /** The governed call of each `SentOperation`. A transport that recognises a request passes the same object again. */
   readonly #lastCalls = new WeakMap<SentOperation, { readonly scopeText: string; readonly call: GovernedCall }>();
 
   constructor(parts: PipelineParts) {
@@ -144,20 +171,22 @@ export class OperationPipeline {
   }
 
   /**
-   * Step 1: who is calling; an anonymous caller where there are no credentials.
+   * Step 1: authenticates the caller; gives an anonymous caller where there are no credentials.
    *
+   * @param isLasting whether the caller opens a connection, and not only sends a request
    * @throws UNAUTHENTICATED for wrong credentials, RATE_LIMITED for too many of them, SERVICE_UNAVAILABLE where they
    *   cannot be looked up
    */
-  caller(credentials: Credentials, ipAddress: string | null): Promise<Authenticated> {
-    return this.#parts.authenticate(credentials, ipAddress);
+  caller(credentials: Credentials, ipAddress: string | null, isLasting = false): Promise<Authenticated> {
+    return this.#parts.authenticate(credentials, ipAddress, isLasting);
   }
 
   /**
    * Steps 2 and 3: counts the operation of a key, then finds the text that the request names.
    *
    * @param naming what the request says of its operation; read after the rate
-   * @param counted told where a key stands, also when it is refused
+   * @param counted receives the state of the key's rate, also when the key is refused
+   * @param before the state of the key's rate, if this request has already been counted
    * @returns null where the request brings its own text: at once for callers without a rate, so that what one client
    *   sends stays in order; resolves to null for others
    * @throws (or rejects with) RATE_LIMITED, BAD_USER_INPUT, UNAUTHENTICATED, FORBIDDEN, PERSISTED_QUERY_REQUIRED,
@@ -167,47 +196,77 @@ export class OperationPipeline {
     caller: Caller,
     naming: () => NamingRequest,
     counted?: (rate: KeyRate) => void,
+    before?: KeyRate,
   ): Promise<OperationText | null> | null {
-    const { limiter, texts } = this.#parts;
+    const { texts } = this.#parts;
     if (caller.kind !== 'apiKey') return resolveOperation(naming(), caller, texts);
-    return countOperation(caller, limiter).then((rate) => {
+    const counting = before === undefined ? this.count(caller) : Promise.resolve(before);
+    return counting.then((rate) => {
       if (rate !== null) counted?.(rate);
       if (rate?.refusal) throw rate.refusal;
       return resolveOperation(naming(), caller, texts);
     });
   }
 
+  /** Step 2 by itself: counts an operation of an API key, and gives the state of its rate. */
+  count(caller: ApiKeyCaller): Promise<KeyRate | null> {
+    return countOperation(caller, this.#parts.limiter);
+  }
+
   /**
-   * Step 4: parses and validates the text, or finds that it has been done, and finds the operation that is meant.
-   *
-   * @throws RefusedOperation, or BAD_USER_INPUT for no text and at `operationName`
+   * Steps 1 and 3 to 6 of a call that has already passed them: gives its caller, or null where the call must pass them
+   * again.
    */
-  check(text: string, operationName: string | undefined, caller: Caller): CheckedOperation {
+  callerOfKnown(known: KnownCall): ApiKeyCaller | null {
+    const { apiKeys, texts, answers } = this.#parts;
+    if (!answers.isCurrent(known.call)) return null;
+    return callerOf(known, { apiKeys, registered: texts.registered });
+  }
+
+  /**
+   * Step 4: parses and validates the text, or finds it in the cache, and selects the operation to run.
+   *
+   * @param schema the schema that will run it; by default the one in force
+   * @throws RefusedOperation; BAD_USER_INPUT for an empty text, and at `operationName`
+   */
+  check(
+    text: string,
+    operationName: string | undefined,
+    caller: Caller,
+    schema = this.#parts.schema(),
+  ): CheckedOperation {
     if (text === '') throw new FleetFlagError('BAD_USER_INPUT', NO_TEXT);
     const { ofVehicles, ofOthers } = this.#documents;
-    const prepared = (caller.kind === 'vehicle' ? ofVehicles : ofOthers).prepare(text, this.#parts.schema());
+    const prepared = (caller.kind === 'vehicle' ? ofVehicles : ofOthers).prepare(text, schema);
     return operationOf(prepared, operationName);
   }
 
-  /** The document that `check` has made of the text with this SHA-256 (hexadecimal), where it is still held. */
-  prepared(hash: string): PreparedDocument | undefined {
+  /**
+   * Gives the document that `check` has prepared for the text with this SHA-256 (hexadecimal), if it is still cached.
+   */
+  prepared(hash: string): CachedDocument | undefined {
     return this.#documents.ofOthers.find(hash) ?? this.#documents.ofVehicles.find(hash);
   }
 
   /**
-   * Steps 5 and 6: whether the caller may run the operation with these variables, whether it costs too much, and whether
-   * the answer of a mutation can be given.
+   * Steps 5 and 6: checks that the caller may run the operation with these variables, that it does not cost too much,
+   * and that the answer of a mutation can be given.
    *
    * @param given the variables as the request gives them
+   * @param schema as for `check`
    * @throws RefusedOperation with UNAUTHENTICATED, FORBIDDEN, BAD_USER_INPUT or LIMIT_EXCEEDED
    */
-  permit(checked: CheckedOperation, given: Readonly<Record<string, unknown>>, caller: Caller): PermittedOperation {
-    const schema = this.#parts.schema();
+  permit(
+    checked: CheckedOperation,
+    given: Readonly<Record<string, unknown>>,
+    caller: Caller,
+    schema = this.#parts.schema(),
+  ): PermittedOperation {
     const asked = { document: checked.document, operation: checked.operation, variables: given };
     try {
       const variables = authorizeOperation(schema, asked, caller, { hideSuggestions: !this.#parts.introspection });
       const cost = refuseCost(schema, asked);
-      refusePages(schema, { ...checked, variables });
+      refuseAnswerArguments(schema, { ...checked, variables });
       return { ...checked, given, variables, cost };
     } catch (error) {
       throw error instanceof GraphQLError ? new RefusedOperation([error], checked.document) : error;
@@ -215,8 +274,8 @@ export class OperationPipeline {
   }
 
   /**
-   * Step 7: waits for the turn of the caller's account and until no kill switch is under way; a kill switch takes the
-   * right of way instead. Resolves to the end of both, which belongs after the answer.
+   * Step 7: waits for the turn of the caller's account, and until no kill switch is under way; a kill switch takes the
+   * right of way instead. Resolves to the function that ends the turn, to be called after the answer.
    *
    * @throws RATE_LIMITED or SERVICE_UNAVAILABLE, both with `retryAfter`
    */
@@ -235,14 +294,14 @@ export class OperationPipeline {
   async #usualTurn(cost: number, caller: Caller): Promise<() => void> {
     const { accounts, rightOfWay } = this.#parts;
     const endTurn = await accounts.acquire(caller, kindOf(false, cost));
-    // With its turn, so that who comes after it in the account waits as well.
+    // The operation keeps its account's turn while it waits, so that the account's next operations wait as well.
     await rightOfWay.clear();
     return endTurn;
   }
 
   /**
-   * Steps 4 to 6 of a query whose answer revisions govern; null for any other operation, and for one that a step
-   * refuses: its transport takes it through the steps one by one.
+   * Steps 4 to 6 of a query whose answer revisions govern. Gives null for any other operation, and for one that a step
+   * refuses: the transport then takes it through the steps one by one.
    */
   governed(sent: SentOperation, caller: Caller): GovernedCall | null {
     const { answers } = this.#parts;
@@ -250,13 +309,13 @@ export class OperationPipeline {
     const scope = permissionScope(caller);
     const scopeText = JSON.stringify(scope);
     const last = this.#lastCalls.get(sent);
-    if (last?.scopeText === scopeText) return last.call;
+    if (last?.scopeText === scopeText && answers.isCurrent(last.call)) return last.call;
     try {
       const checked = this.check(text, operationName, caller);
       if (!answers.mayGovern(checked)) return null;
       const name = [checked.hash, operationName ?? '', scopeText, variables.text()].join('\n');
       let call: GovernedCall | null | undefined = this.#calls.get(name);
-      if (call === undefined) {
+      if (call === undefined || (call !== null && !answers.isCurrent(call))) {
         const permitted = this.permit(checked, variables.value(), caller);
         call = answers.call(permitted, { text, operationName }, scope);
         if (call !== null) this.#calls.set(name, call);
@@ -268,9 +327,29 @@ export class OperationPipeline {
     }
   }
 
+  /** Begins to read the state of a governed query's answer; null where it cannot be read. Never rejects. */
+  readState(call: GovernedCall): Promise<string | null> {
+    return this.#parts.answers.readState(call);
+  }
+
   /**
-   * Steps 7 and 8 of a governed query: its answer from what is kept, or computed once for all who ask the same. Null
-   * where its transport has to run it.
+   * Gives the answer to a governed query if it is kept or the client has it, which takes no turn. Gives null where the
+   * answer must be computed, or a kill switch goes first.
+   *
+   * @param state the result of `readState` for the call, called after the request arrived
+   * @param begunMs when the request arrived, by `performance.now()`
+   */
+  held(call: GovernedCall, state: string, isKnown: (tag: string) => boolean, begunMs: number): TaggedAnswer | null {
+    const { answers, answered, rightOfWay } = this.#parts;
+    if (rightOfWay.isTaken) return null;
+    const answer = answers.held(call, state, isKnown);
+    if (answer?.json != null) answered('OK', (performance.now() - begunMs) / 1_000);
+    return answer;
+  }
+
+  /**
+   * Steps 7 and 8 of a governed query. Gives its answer from what is kept, or computes it once for all callers that
+   * request the same. Resolves to null where the transport has to run it.
    *
    * @param isKnown whether the client has the answer with this tag
    */
@@ -298,10 +377,10 @@ export class OperationPipeline {
 }
 
 /**
- * The operation of a prepared document that is meant. Throws RefusedOperation where the document may not run, and
- * BAD_USER_INPUT at `operationName` where none or several could be meant.
+ * Selects the operation of a prepared document that is to run. Throws RefusedOperation where the document may not run,
+ * and BAD_USER_INPUT at `operationName` where no operation, or more than one, has that name.
  */
-export function operationOf(prepared: PreparedDocument, operationName: string | undefined): CheckedOperation {
+export function operationOf(prepared: CachedDocument, operationName: string | undefined): CheckedOperation {
   const { document, errors, hash } = prepared;
   if (document === null || errors.length > 0) {
     const code = document === null ? 'GRAPHQL_PARSE_FAILED' : 'GRAPHQL_VALIDATION_FAILED';

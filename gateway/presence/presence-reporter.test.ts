@@ -1,6 +1,7 @@
 import { afterEach, beforeEach, describe, expect, jest, test } from '@jest/globals';
 import { ConnectedVehicles } from './connected-vehicles.ts';
-import { PresenceReporter, REPORTER_TIMES, type PresenceReport } from './presence-reporter.ts';
+import type { PresenceReport } from '../../core/wire/subgraph/presence-report.ts';
+import { PresenceReporter, REPORTER_TIMES } from './presence-reporter.ts';
 
 const vin = (n: number) => `KMH${String(n).padStart(14, '0')}`;
 

@@ -1,28 +1,19 @@
 /**
- * Reports to the vehicles subgraph which vehicles are connected to this gateway. Changes are reported about every second;
- * without changes, a report renews the gateway's lease. Reports build on each other. Where one may be lost, the next contains its changes;
- * where the subgraph does not know this gateway, the next contains all vehicles. Source: docs/decisions/presence.md.
+ * Reports to the vehicles subgraph which vehicles are connected to this gateway. Changes are reported about every
+ * second; without changes, a report renews the gateway's lease. Reports build on each other. Where one may be lost, the
+ * next contains its changes; where the subgraph does not know this gateway, the next contains all vehicles. Source:
+ * docs/decisions/streams/presence.md.
  */
 import { randomUUID } from 'node:crypto';
 import { backoffMs } from '../../core/async/backoff.ts';
 import { Poller } from '../../core/async/poller.ts';
 import { withTimeout } from '../../core/async/timeout.ts';
-import { unattended } from '../../core/async/unattended.ts';
-import type { SubgraphConnection } from '../../core/wire/subgraph.ts';
+import { unattended } from '../../core/last-handler/unattended.ts';
+import type { PresenceReport } from '../../core/wire/subgraph/presence-report.ts';
+import type { SubgraphConnection } from '../../core/wire/subgraph/subgraph.ts';
 import type { GatewayLogger } from '../context.ts';
+import { gatewayIdentity } from '../credentials/gateway-identity.ts';
 import { ConnectedVehicles } from './connected-vehicles.ts';
-
-/** A report of a gateway to the vehicles subgraph. */
-export interface PresenceReport {
-  /** The id of the gateway, a UUID. */
-  readonly gateway: string;
-  readonly sequence: number;
-  /** The sequence number of the last report that is known to be stored; 0 for none. */
-  readonly since: number;
-  readonly opened: readonly string[];
-  readonly closed: readonly string[];
-  readonly leaving: boolean;
-}
 
 /**
  * Sends a report. Resolves to false where this gateway has to report all vehicles again. Rejects where the report may
@@ -44,6 +35,7 @@ export interface ReporterTimes {
   readonly batch: number;
 }
 
+/** The times of a real gateway. */
 export const REPORTER_TIMES: ReporterTimes = {
   intervalMs: 1_000,
   renewalMs: 10_000,
@@ -56,12 +48,12 @@ const MUTATION =
   'mutation ReportPresence($gateway: ID!, $sequence: Int!, $since: Int!, $opened: [String!]!, $closed: [String!]!, $leaving: Boolean!) { reportPresence(gateway: $gateway, sequence: $sequence, since: $since, opened: $opened, closed: $closed, leaving: $leaving) }';
 
 /** Makes the function that sends reports to the vehicles subgraph, with the gateway's own identity. */
-export function reportsTo(vehicles: SubgraphConnection): SendReport {
+export function createSendReport(vehicles: SubgraphConnection): SendReport {
   return async (report) => {
     const { data, errors } = await vehicles.execute({
       query: MUTATION,
       variables: { ...report },
-      identity: { caller: { kind: 'gateway' }, origin: { ipAddress: null, userAgent: null, requestId: randomUUID() } },
+      identity: gatewayIdentity(),
     });
     const stored = data?.['reportPresence'];
     if (typeof stored !== 'boolean')
@@ -86,13 +78,13 @@ export class PresenceReporter {
     private readonly times: ReporterTimes = REPORTER_TIMES,
   ) {}
 
-  /** Starts to report. */
+  /** Starts reporting. */
   start(): void {
     unattended(this.#poller.start(this.times.intervalMs), 'Reporting the connected vehicles');
   }
 
   /**
-   * Reports that no vehicle is connected here any more. Resolves when the report is stored or has failed, or after
+   * Reports that no vehicle is connected here now. Resolves when the report is stored or has failed, or after
    * `lastReportMs`; never rejects.
    */
   async close(): Promise<void> {
@@ -101,11 +93,14 @@ export class PresenceReporter {
       await reported;
       await this.#leave();
     };
-    // A report that is late is no failure: the lease expires a little later, with the same result.
+    // A late report is no failure: the lease expires a little later, with the same result.
     await withTimeout(this.times.lastReportMs, 'The last report was not stored in time.', leave).catch(() => undefined);
   }
 
-  /** Reports where there is something to say. Resolves to the milliseconds until the next poll; never rejects. */
+  /**
+   * Sends a report if vehicles have come or gone, or the lease is due for renewal. Resolves to the milliseconds until
+   * the next poll; never rejects.
+   */
   async #poll(): Promise<number> {
     const due = this.#sequence > 0 && performance.now() - this.#sentAt >= this.times.renewalMs;
     return this.vehicles.hasNews || due ? this.#report() : this.times.intervalMs;

@@ -23,7 +23,7 @@ function numbersIn(batch: FrameBatch): number[] {
 class Listener implements Member {
   readonly heard: number[] = [];
   joinedAt = 0;
-  /** Whether it reads nothing for now, and whether something was kept from it meanwhile. */
+  /** Whether the listener reads nothing for now, and whether it has missed something since. */
   isStuck = false;
   isBehind = false;
   ending: 'complete' | 'refused' | null = null;
@@ -47,8 +47,8 @@ class Listener implements Member {
 
 const limits = { flushWindow: 1, batchBytes: 200, maxQueuedEvents: 1_000 };
 /** Turns that end after two sockets. */
-const shortTurns = () => new FanOutTurns({ turnMs: 0, socketsBetweenLooks: 2, apartMs: 2 });
-/** For an operation whose clients get every event, and those that may skip some. */
+const shortTurns = () => new FanOutTurns({ turnMs: 0, socketsBetweenLooks: 2, restMs: 2, quietRestMs: 2 });
+/** Options for an operation whose clients get every event, and for one whose clients may skip some. */
 const options = (isSkippable: boolean) => ({ overflow: () => undefined, limits, isSkippable, turns: shortTurns() });
 const range = (from: number, to: number) =>
   Array.from({ length: Math.max(0, to - from + 1) }, (_, index) => from + index);
@@ -95,7 +95,7 @@ describe('a distinct operation', () => {
         for (const step of schedule) {
           if (step.kind === 'event') operation.push({ data: { n: ++events } });
           else if (step.kind === 'execute') waiting.shift()?.();
-          else if (step.kind === 'turn') await new Promise((resolve) => setTimeout(resolve, 1));
+          else if (step.kind === 'turn') await new Promise((resolve) => setImmediate(resolve));
           else if (step.kind === 'join') {
             const listener = new Listener(events + 1);
             listeners.push(listener);
@@ -162,14 +162,14 @@ describe('a distinct operation', () => {
         let events = 0;
         for (const step of schedule) {
           if (step.kind === 'event') operation.push({ data: { n: ++events } });
-          else if (step.kind === 'turn') await new Promise((resolve) => setTimeout(resolve, 1));
+          else if (step.kind === 'turn') await new Promise((resolve) => setImmediate(resolve));
           else if (step.kind === 'stick') listeners[step.which]!.isStuck = true;
           else if (step.kind === 'read') read(listeners[step.which]!);
         }
         listeners.forEach(read);
         operation.push({ data: { n: ++events } });
         await eventually(() => listeners.every(({ heard }) => heard.at(-1) === events), 'the newest');
-        // Once each and in order; whoever always read has all.
+        // Each listener gets each event once, in order. One that never stopped reading gets all.
         for (const { heard } of listeners) expect(heard).toEqual([...new Set(heard)].sort((a, b) => a - b));
         const stuckOnes = new Set(schedule.flatMap((step) => (step.kind === 'stick' ? [step.which] : [])));
         listeners.forEach(({ heard }, which) => {

@@ -3,8 +3,8 @@
  * same frames.
  */
 import type { GraphQLFormattedError } from 'graphql';
-import { unattended } from '../../core/async/unattended.ts';
-import type { SubgraphResponse } from '../../core/wire/subgraph.ts';
+import { unattended } from '../../core/last-handler/unattended.ts';
+import type { SubgraphResponse } from '../../core/wire/subgraph/subgraph.ts';
 import type { FanOutTurns } from './fan-out-turns.ts';
 import { FrameBatch } from './next-frames.ts';
 
@@ -25,11 +25,13 @@ export interface DistinctOperationOptions {
   execute(event: SubgraphResponse): Promise<Buffer>;
   /** Called when too many events wait. */
   overflow(): void;
-  /** Whether a client that has missed events can tell by the next one, and asks for what it missed. */
+  /** Called when a change has been written to all members. @param changedAtMs milliseconds since 1970 of the change */
+  delivered?(changedAtMs: number): void;
+  /** Whether a client that has missed events notices it by the next one, and requests what it missed. */
   readonly isSkippable: boolean;
   /** The turns of the event loop that all operations share. */
   readonly turns: FanOutTurns;
-  /** Milliseconds, bytes, sockets, events: see socket-limits.ts. */
+  /** Limits of SubscriptionLimits, in milliseconds, bytes and events. */
   readonly limits: {
     readonly flushWindow: number;
     readonly batchBytes: number;
@@ -40,6 +42,8 @@ export interface DistinctOperationOptions {
 interface Result {
   readonly sequence: number;
   readonly payload: Buffer;
+  /** Milliseconds since 1970 of its change; undefined where the event does not say. */
+  readonly changedAtMs: number | undefined;
 }
 
 type LastWord = { readonly errors: readonly GraphQLFormattedError[] } | 'complete';
@@ -55,17 +59,26 @@ export class DistinctOperation {
   private executing = false;
   private flushing = false;
   private flushTimer: NodeJS.Timeout | undefined;
-  /** When the next pass may begin, by the clock of the turns. */
+  /** The time from which the next pass may begin, by the clock of the turns. */
   private notBefore = 0;
+  /** Whether there is a result that must be sent before the next pass is due. */
+  private isUrgent = false;
   private lastWord: LastWord | null = null;
   private dissolved = false;
 
   constructor(private readonly options: DistinctOperationOptions) {}
 
+  /** The number of members. */
   get size(): number {
     return this.members.size;
   }
 
+  /** The number of events that wait to be executed, and of results that wait to be sent. */
+  get waiting(): number {
+    return this.events.length + this.results.length;
+  }
+
+  /** Adds a member, which gets the events from now on. */
   join(member: Member): void {
     member.joinedAt = this.received;
     this.members.add(member);
@@ -84,6 +97,7 @@ export class DistinctOperation {
     member.deliver(new FrameBatch([newest.payload]));
   }
 
+  /** Removes a member. Gives whether it was one. */
   leave(member: Member): boolean {
     return this.members.delete(member);
   }
@@ -122,9 +136,10 @@ export class DistinctOperation {
     for (let next = this.events.shift(); next !== undefined; next = this.events.shift()) {
       const payload = await this.options.execute(next.event);
       if (this.dissolved) return;
-      this.newest = { sequence: next.sequence, payload };
+      this.newest = { sequence: next.sequence, payload, changedAtMs: next.event.extensions?.changedAtMs };
       this.results.push(this.newest);
       this.resultBytes += payload.length;
+      this.isUrgent ||= next.event.extensions?.urgent === true;
       this.flushSoon();
     }
     this.executing = false;
@@ -139,28 +154,34 @@ export class DistinctOperation {
     const batch = end === -1 ? this.results : this.results.slice(0, end);
     this.results = end === -1 ? [] : this.results.slice(end);
     this.resultBytes = this.results.reduce((sum, { payload }) => sum + payload.length, 0);
+    // Results that did not fit follow at once: they keep the operation urgent.
+    if (this.results.length === 0) this.isUrgent = false;
     return batch;
   }
 
-  /** Lets results go out together that come within the window, or before the next pass may begin. */
+  /** Schedules a pass, for all results that come within the window or before the pass may begin. */
   private flushSoon(): void {
     if (this.flushing) return;
-    const isFull = this.resultBytes >= this.options.limits.batchBytes;
-    if (isFull) clearTimeout(this.flushTimer);
+    const isDue = this.isUrgent || this.resultBytes >= this.options.limits.batchBytes;
+    if (isDue) clearTimeout(this.flushTimer);
     else if (this.flushTimer !== undefined) return;
     const restMs = Math.max(0, this.notBefore - this.options.turns.clock());
     this.flushTimer = setTimeout(
       () => unattended(this.flush(), 'Sending frames of a subscription'),
-      isFull ? 0 : Math.max(restMs, this.options.limits.flushWindow),
+      isDue ? 0 : Math.max(restMs, this.options.limits.flushWindow),
     );
   }
 
-  /** Sends what there is. What comes meanwhile joins the next pass. */
+  /** Sends the results that wait. Those that come meanwhile join the next pass. */
   private async flush(): Promise<void> {
     this.flushTimer = undefined;
     this.flushing = true;
-    do await this.broadcast(this.takeBatch());
-    while (this.resultBytes >= this.options.limits.batchBytes);
+    await this.broadcast(this.takeBatch());
+    while (this.isUrgent || this.resultBytes >= this.options.limits.batchBytes) {
+      // Events that came with it are executed in this turn, so that kill switches of one moment share a pass.
+      await this.options.turns.nextTurn();
+      await this.broadcast(this.takeBatch());
+    }
     this.flushing = false;
     if (this.results.length > 0) this.flushSoon();
     this.sayLastWord();
@@ -186,12 +207,18 @@ export class DistinctOperation {
       if (turns.isOver()) await turns.next();
       if (this.dissolved) break;
     }
-    this.notBefore = turns.end();
+    if (!this.dissolved)
+      for (const { changedAtMs } of results) if (changedAtMs !== undefined) this.options.delivered?.(changedAtMs);
+    this.notBefore = turns.end(this.isWorkWaiting);
+  }
+
+  /** Whether there are events that were not executed, or results that were not sent. */
+  private get isWorkWaiting(): boolean {
+    return this.executing || this.events.length > 0 || this.results.length > 0;
   }
 
   private sayLastWord(): void {
-    if (this.lastWord === null || this.dissolved) return;
-    if (this.executing || this.flushing || this.events.length > 0 || this.results.length > 0) return;
+    if (this.lastWord === null || this.dissolved || this.flushing || this.isWorkWaiting) return;
     const lastWord = this.lastWord;
     for (const member of this.dissolve()) {
       if (lastWord === 'complete') member.complete();

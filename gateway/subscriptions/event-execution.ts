@@ -13,7 +13,8 @@ import {
   type SubgraphConnection,
   type SubgraphName,
   type SubgraphResponse,
-} from '../../core/wire/subgraph.ts';
+} from '../../core/wire/subgraph/subgraph.ts';
+import { missingValuesIn } from '../operations/refusals/missing-values.ts';
 import { EVENT_SERVICE, type SubscriptionPlan } from './subscription-plan.ts';
 
 /** Masks an error for clients. */
@@ -38,7 +39,7 @@ export interface ExecutionServices {
   readonly executionTimeout: number;
 }
 
-/** The answer, or SERVICE_UNAVAILABLE when it is not there within so many milliseconds. */
+/** Runs `work`. Rejects with SERVICE_UNAVAILABLE when it has not ended within `timeoutMs`. */
 async function within<T>(timeoutMs: number, work: () => Promise<T>): Promise<T> {
   try {
     return await withTimeout(timeoutMs, 'A subgraph did not answer in time.', work);
@@ -57,8 +58,8 @@ function withoutService(error: unknown): unknown {
   return { ...formatted, extensions: rest };
 }
 
-function serviceMap({ event, scope }: EventExecution, services: ExecutionServices): ServiceMap {
-  const identity = { caller: scope, origin: { ipAddress: null, userAgent: null, requestId: randomUUID() } };
+function serviceMap({ event, scope }: EventExecution, requestId: string, services: ExecutionServices): ServiceMap {
+  const identity = { caller: scope, origin: { ipAddress: null, userAgent: null, requestId } };
   const map: ServiceMap = {
     [EVENT_SERVICE]: {
       // The data of the other subgraphs is merged into this object, and other operations share the event.
@@ -88,17 +89,26 @@ function serviceMap({ event, scope }: EventExecution, services: ExecutionService
  * in `errors`, masked, and the fetched data is in `data`.
  */
 export async function executeEvent(execution: EventExecution, services: ExecutionServices): Promise<Buffer> {
+  // An event belongs to no request, so it gets an id of its own.
+  const requestId = randomUUID();
   try {
-    return Buffer.from(JSON.stringify(await resultOf(execution, services)));
+    return Buffer.from(JSON.stringify(await resultOf(execution, requestId, services)));
   } catch (error) {
-    services.logger.error({ err: error }, 'Cannot execute an event of a subscription; its clients get the error');
+    services.logger.error(
+      { err: error, requestId },
+      'Cannot execute an event of a subscription; its clients get the error',
+    );
     return Buffer.from(JSON.stringify({ errors: [services.maskError(error)], data: null }));
   }
 }
 
-async function resultOf(execution: EventExecution, services: ExecutionServices): Promise<FormattedExecutionResult> {
+async function resultOf(
+  execution: EventExecution,
+  requestId: string,
+  services: ExecutionServices,
+): Promise<FormattedExecutionResult> {
   const { plan, variables } = execution;
-  // The execution of a plan reads only these members of Apollo Server's request context; `metrics` must be there.
+  // oxlint-disable-next-line typescript/consistent-type-assertions -- the execution of a plan reads only these members of Apollo Server's request context
   const requestContext = {
     request: { variables },
     context: {},
@@ -107,15 +117,13 @@ async function resultOf(execution: EventExecution, services: ExecutionServices):
   } as unknown as Parameters<typeof executeQueryPlan>[2];
   const { data, errors, extensions } = await executeQueryPlan(
     plan.perEvent,
-    serviceMap(execution, services),
+    serviceMap(execution, requestId, services),
     requestContext,
     plan.operationContext,
     plan.planner.supergraphSchema,
     plan.planner.apiSchema,
   );
-  // Apollo reports a non-null field without a value in an extension; the GraphQL specification wants it in `errors`.
-  const incomplete = extensions?.['valueCompletion'] as readonly GraphQLError[] | undefined;
-  const all: readonly unknown[] = errors ?? incomplete ?? [];
+  const all: readonly unknown[] = errors ?? missingValuesIn(extensions) ?? [];
   if (all.length === 0) return { data: data ?? null };
   return { errors: all.map((error) => services.maskError(withoutService(error))), data: data ?? null };
 }

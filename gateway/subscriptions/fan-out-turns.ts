@@ -4,30 +4,40 @@
  */
 import { setImmediate as nextTurn } from 'node:timers/promises';
 
+/** The lengths of turns, and of the rests between passes. */
 export interface FanOutTimes {
   /** Milliseconds of a turn, shared by all passes that are under way. */
   readonly turnMs: number;
-  /** How many sockets are written to between two looks at the clock. */
+  /** The number of sockets that are written to between two reads of the clock. */
   readonly socketsBetweenLooks: number;
   /**
-   * Passes of an operation begin at least so many milliseconds apart, or four times as long as the last one worked where
-   * that is less. A change after a quiet while is sent at once; of a burst of changes several travel in each pass, since
-   * a pass costs what the fleet is large and hardly more for a few frames more.
+   * The milliseconds for which an operation rests after a pass during which further results came, or three times the
+   * length of the pass if that is less. In a burst, many changes travel in each pass: the cost of a pass depends on the
+   * size of the fleet and hardly on the number of frames.
    */
-  readonly apartMs: number;
+  readonly restMs: number;
+  /**
+   * The same after a pass during which nothing came. It is short: a person's next change comes a while later, and is
+   * sent at once. A kill switch always is.
+   */
+  readonly quietRestMs: number;
 }
 
-const TIMES: FanOutTimes = { turnMs: 2, socketsBetweenLooks: 16, apartMs: 250 };
-const APART_FACTOR = 4;
+const TIMES: FanOutTimes = { turnMs: 2, socketsBetweenLooks: 16, restMs: 500, quietRestMs: 100 };
+const REST_FACTOR = 3;
 
 /** A pass over the sockets of one operation. */
 export interface FanOutPass {
-  /** Counts a socket; whether the turn is over. */
+  /** Counts a socket. Gives whether the turn is over. */
   isOver(): boolean;
   /** Resolves in the next turn. */
   next(): Promise<void>;
-  /** Ends it. Gives the time, by the clock, before which the operation's next pass should not begin. */
-  end(): number;
+  /**
+   * Ends it. Gives the time, by the clock, before which the operation's next pass should not begin.
+   *
+   * @param isFollowed whether results came while it was under way
+   */
+  end(isFollowed: boolean): number;
 }
 
 /** Shares turns among passes. */
@@ -40,14 +50,18 @@ export class FanOutTurns {
     readonly clock: () => number = () => performance.now(),
   ) {}
 
+  /** Resolves in the next turn. */
+  nextTurn(): Promise<void> {
+    return nextTurn();
+  }
+
   /** Begins a pass, in the turn that is under way. */
   begin(): FanOutPass {
     this.#passes += 1;
-    const { turnMs, socketsBetweenLooks, apartMs } = this.times;
-    const beganAt = this.clock();
+    const { turnMs, socketsBetweenLooks, restMs, quietRestMs } = this.times;
     let sockets = 0;
     let workedMs = 0;
-    let turnFrom = beganAt;
+    let turnFrom = this.clock();
     return {
       isOver: () => {
         sockets += 1;
@@ -58,10 +72,11 @@ export class FanOutTurns {
         await nextTurn();
         turnFrom = this.clock();
       },
-      end: () => {
+      end: (isFollowed) => {
         this.#passes -= 1;
-        workedMs += this.clock() - turnFrom;
-        return beganAt + Math.min(apartMs, APART_FACTOR * workedMs);
+        const endedAt = this.clock();
+        workedMs += endedAt - turnFrom;
+        return endedAt + Math.min(isFollowed ? restMs : quietRestMs, REST_FACTOR * workedMs);
       },
     };
   }

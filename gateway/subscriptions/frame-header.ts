@@ -1,9 +1,9 @@
 /** The head of a frame that a server sends (RFC 6455, section 5.2): not masked, so the same for every connection. */
 
 /** FIN and opcode 1: a whole text message. */
-export const TEXT_FRAME = 0x81;
+const TEXT_FRAME = 0x81;
 
-/** The bytes of the head before so many bytes of content. */
+/** Gives the number of bytes of the head of a frame with `length` bytes of content. */
 export function headerBytes(length: number): number {
   return length < 126 ? 2 : length < 65_536 ? 4 : 10;
 }

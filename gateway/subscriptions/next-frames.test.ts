@@ -3,6 +3,7 @@ import { describe, expect, test } from '@jest/globals';
 import fc from 'fast-check';
 import * as ws from 'ws';
 import { FrameBatch, encodeId, sharedFrames } from './next-frames.ts';
+import { rounds } from '../../core/testing/rounds.ts';
 
 /** Reads frames as a client's `ws` does. */
 function decode(bytes: Buffer): Promise<{ id: string; type: string; payload: unknown }[]> {
@@ -51,7 +52,7 @@ describe('the frames of next messages', () => {
           }
         },
       ),
-      { numRuns: 300 },
+      { numRuns: rounds(100, 300) },
     );
   });
 

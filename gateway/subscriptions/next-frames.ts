@@ -83,7 +83,7 @@ export class FrameBatch {
 
   /**
    * @param payloads at least one result, as JSON in UTF-8, in the order in which clients get them
-   * @param isComplete whether a message follows that there will be no other
+   * @param isComplete whether a `complete` message follows the results
    */
   constructor(
     private readonly payloads: readonly Buffer[],
@@ -96,7 +96,7 @@ export class FrameBatch {
     return this.payloads.length;
   }
 
-  /** How many times it holds its bytes: once for each length of id. */
+  /** The number of copies of its bytes: one for each length of id. */
   get copies(): number {
     return this.byIdLength.size;
   }
@@ -133,15 +133,15 @@ export class FrameBatch {
   }
 }
 
-/** The frames of results that many clients get: what a fleet asks when it comes back. */
+/** The frames of results that many clients get, such as the vehicles of a fleet that reconnects. */
 const sharedResults = new WeakMap<Buffer, FrameBatch>();
 /**
- * Copies of a result with which its frames are made anew. A fleet's ids have a length or two; a client that tries all of
- * them must not make a kept answer take hundreds of times its bytes.
+ * The number of copies of a result beyond which its frames are built again. The ids of a fleet have one or two lengths; a
+ * client that tries many lengths must not make a kept answer take hundreds of times its bytes.
  */
 const MAX_COPIES = 3;
 
-/** Gives the frames of the one result of an operation, the same for all who get just this buffer. */
+/** Gives the frames of the one result of an operation, the same for all clients that get this buffer. */
 export function sharedFrames(result: Buffer): FrameBatch {
   let batch = sharedResults.get(result);
   if (batch === undefined || batch.copies >= MAX_COPIES)

@@ -13,7 +13,7 @@ import type { SubscriptionLimits } from './subscription-limits.ts';
 import type { SubscriptionPlan } from './subscription-plan.ts';
 import { Upstream, type UpstreamEnd } from './upstream.ts';
 
-/** What makes a request for a shared operation. */
+/** The parts of a request for a shared operation. */
 export interface SharedOperation {
   /** A key that is different for each document and schema. */
   readonly documentKey: string;
@@ -24,7 +24,7 @@ export interface SharedOperation {
   readonly plan: SubscriptionPlan;
 }
 
-/** A request for a shared operation, with where it is shared. Clients that ask the same may use the same object. */
+/** A request for a shared operation, with where it is shared. Clients with the same request may use the same object. */
 export interface SharedRequest extends SharedOperation {
   readonly upstreamKey: string;
   readonly operationKey: string;
@@ -36,6 +36,8 @@ export interface SharedRequest extends SharedOperation {
 export interface SharedOperationsOptions extends ExecutionServices {
   readonly limits: SubscriptionLimits;
   readonly logger: { warn(details: object, message: string): void; error(details: object, message: string): void };
+  /** Called when a change has been written to all clients of a distinct operation. */
+  readonly delivered?: ((changedAtMs: number) => void) | undefined;
   /** Called with members that may have missed an event, or are about to. */
   interrupted(members: readonly Member[]): void;
 }
@@ -44,6 +46,8 @@ export interface SharedOperationsOptions extends ExecutionServices {
 export interface SharedCounts {
   upstreams: number;
   distinctOperations: number;
+  /** Events that wait to be executed or sent, over all distinct operations. */
+  waitingEvents: number;
   upstreamEvents: number;
   executions: number;
   upstreamsLost: number;
@@ -52,11 +56,11 @@ export interface SharedCounts {
 interface SharedUpstream {
   readonly key: string;
   readonly upstream: Upstream;
-  readonly operations: Map<string, Place>;
+  readonly operations: Map<string, SharedPlace>;
 }
 
 /** The place of an operation, by which `leave` removes a member. All members share it. */
-export interface Place {
+export interface SharedPlace {
   readonly shared: SharedUpstream;
   readonly operationKey: string;
   readonly operation: DistinctOperation;
@@ -93,7 +97,7 @@ export class SharedOperations {
    * Adds a client, which gets all events that reach the gateway from now on. `pending` is null where the upstream is
    * established already; otherwise it resolves when the upstream is established or has ended.
    */
-  join(member: Member, request: SharedRequest): { place: Place; pending: Promise<void> | null } {
+  join(member: Member, request: SharedRequest): { place: SharedPlace; pending: Promise<void> | null } {
     const shared = this.sharedUpstream(request);
     const { operationKey } = request;
     let place = shared.operations.get(operationKey);
@@ -102,12 +106,12 @@ export class SharedOperations {
       shared.operations.set(operationKey, place);
     }
     place.operation.join(member);
-    // eslint-disable-next-line fleetflag/no-promise-in-object -- It never rejects.
+    // oxlint-disable-next-line fleetflag/no-promise-in-object -- It never rejects.
     return { place, pending: shared.upstream.established };
   }
 
   /** Removes a client. The last one to leave ends the upstream. */
-  leave(member: Member, place: Place): void {
+  leave(member: Member, place: SharedPlace): void {
     const { shared, operationKey, operation } = place;
     if (!operation.leave(member) || operation.size > 0) return;
     operation.dissolve();
@@ -116,12 +120,15 @@ export class SharedOperations {
   }
 
   counts(): SharedCounts {
-    let distinctOperations = 0;
-    for (const { operations } of this.upstreams.values()) distinctOperations += operations.size;
-    return { ...this.totals, upstreams: this.upstreams.size, distinctOperations };
+    let [distinctOperations, waitingEvents] = [0, 0];
+    for (const { operations } of this.upstreams.values()) {
+      distinctOperations += operations.size;
+      for (const { operation } of operations.values()) waitingEvents += operation.waiting;
+    }
+    return { ...this.totals, upstreams: this.upstreams.size, distinctOperations, waitingEvents };
   }
 
-  /** Ends every upstream, without telling the members. */
+  /** Ends one upstream, or every one where none is given, without notice to the members. */
   close(only?: SharedUpstream): void {
     for (const shared of only === undefined ? [...this.upstreams.values()] : [only]) {
       if (this.upstreams.get(shared.key) === shared) this.upstreams.delete(shared.key);
@@ -135,7 +142,7 @@ export class SharedOperations {
     if (present !== undefined) return present;
 
     const { operation: query, operationName } = plan.primary;
-    const operations = new Map<string, Place>();
+    const operations = new Map<string, SharedPlace>();
     const identity = { caller: scope, origin: { ipAddress: null, userAgent: null, requestId: randomUUID() } };
     const upstream = new Upstream(
       this.options.subgraphs[plan.subgraph],
@@ -174,6 +181,7 @@ export class SharedOperations {
         if (shared.operations.size === 0) this.close(shared);
         this.options.interrupted(members);
       },
+      delivered: (changedAtMs) => this.options.delivered?.(changedAtMs),
       isSkippable: plan.isSkippable,
       turns: this.turns,
       limits: this.options.limits,

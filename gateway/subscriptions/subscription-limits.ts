@@ -23,10 +23,14 @@ export interface SubscriptionLimits {
   readonly maxIdBytes: number;
   /**
    * The data that may wait in this process for one socket, beside the answer to one query of its own. (About 4 MB more
-   * wait in the kernel.) Beyond it a client that can tell what it missed skips to the newest event, and any other is
-   * dropped.
+   * wait in the kernel.) Beyond it a client that can notice what it missed skips to the newest event, and any other
+   * is dropped.
    */
   readonly bufferedBytes: number;
+  /**
+   * The time for which a socket may be silent before it is pinged. It is less than the minute after which proxies
+   * commonly close a silent connection. A client that speaks by itself, as agents do, is never pinged.
+   */
   readonly pingInterval: number;
   /** The timeout of a pong, after which the socket is terminated. It is longer after a large answer. */
   readonly pongDeadline: number;
@@ -48,6 +52,7 @@ export interface SubscriptionLimits {
   readonly lossSpread: number;
 }
 
+/** The limits of a gateway; tests use smaller ones. */
 export const DEFAULT_LIMITS: SubscriptionLimits = {
   maxPayload: 256 * 1024,
   connectionInitTimeout: 3_000,
@@ -58,7 +63,7 @@ export const DEFAULT_LIMITS: SubscriptionLimits = {
   maxWaitingReports: 1_000,
   maxIdBytes: 256,
   bufferedBytes: 1024 * 1024,
-  pingInterval: 25_000,
+  pingInterval: 45_000,
   pongDeadline: 20_000,
   closeTimeout: 5_000,
   flushWindow: 4,

@@ -7,7 +7,7 @@ import { Supergraph, operationFromDocument, type Schema } from '@apollo/federati
 import { QueryPlanner, type FetchNode, type QueryPlan } from '@apollo/query-planner';
 import { Kind, type DocumentNode, type GraphQLSchema, type OperationDefinitionNode } from 'graphql';
 import { FleetFlagError } from '../../core/errors.ts';
-import { SUBGRAPH_NAMES, type SubgraphName } from '../../core/wire/subgraph.ts';
+import { SUBGRAPH_NAMES, type SubgraphName } from '../../core/wire/subgraph/subgraph.ts';
 
 /** The name under which an event replaces the primary's subgraph. No subgraph can have this name. */
 export const EVENT_SERVICE = '#event';
@@ -21,11 +21,11 @@ export interface SubscriptionPlan {
   readonly perEvent: QueryPlan;
   readonly operationContext: ReturnType<typeof buildOperationContext>;
   readonly planner: SubscriptionPlanner;
-  /** Whether each event says which one came before it, so that a client sees that it has missed some. */
+  /** Whether each event names its predecessor, so that a client sees that it has missed some. */
   readonly isSkippable: boolean;
 }
 
-/** The field of an event that says it. */
+/** The field by which an event names its predecessor. */
 const PREDECESSOR = 'previousRevision';
 
 /** Plans subscriptions against one supergraph. */
@@ -51,8 +51,6 @@ export class SubscriptionPlanner {
 
   /**
    * Plans a subscription, or finds the plan that was made before.
-   *
-   * Plans a subscription.
    *
    * @param document a document that is valid against this supergraph's API schema and whose operation is a subscription
    * @throws FleetFlagError BAD_USER_INPUT where no field is left to subscribe to, as with `@skip(if: true)`
@@ -95,7 +93,10 @@ export class SubscriptionPlanner {
   }
 }
 
-/** Whether what is subscribed to is one field, and its predecessor is selected, in any case and not by a fragment. */
+/**
+ * Checks whether the subscription has one root field and selects the predecessor there, unconditionally and not through
+ * a fragment.
+ */
 function selectsPredecessor({ selectionSet }: OperationDefinitionNode): boolean {
   const [field, ...others] = selectionSet.selections;
   if (field?.kind !== Kind.FIELD || others.length > 0) return false;

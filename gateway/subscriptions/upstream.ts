@@ -2,14 +2,14 @@
  * An upstream: one subscription at a subgraph, which feeds any number of distinct operations and clients.
  */
 import type { GraphQLFormattedError } from 'graphql';
-import { unattended } from '../../core/async/unattended.ts';
+import { unattended } from '../../core/last-handler/unattended.ts';
 import { FleetFlagError } from '../../core/errors.ts';
 import type {
   SubgraphConnection,
   SubgraphRequest,
   SubgraphResponse,
   SubgraphStream,
-} from '../../core/wire/subgraph.ts';
+} from '../../core/wire/subgraph/subgraph.ts';
 
 /** The end of an upstream: it completed, the subgraph refused it, or its connection was lost. */
 export type UpstreamEnd =
@@ -36,7 +36,7 @@ export interface UpstreamTimes {
 export class Upstream {
   /**
    * Resolves when no later event can be missed, or when the upstream has ended; never rejects. It is null from then on.
-   * See docs/decisions/subscribe-before-sync.md.
+   * See docs/decisions/streams/subscribe-before-sync.md.
    */
   established: Promise<void> | null;
   private resolveEstablished!: () => void;

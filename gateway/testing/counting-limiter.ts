@@ -1,8 +1,8 @@
 import type { RateLimiter } from '../../core/access/rate-limiter.ts';
 
 /**
- * A limiter whose windows do not end before `reset`: one that counts by the clock is subgraphs/shared's, and no
- * gateway's to know.
+ * Creates a rate limiter for tests of the gateway. Its windows end only by `reset`. The one that counts by the clock is
+ * in subgraphs/shared, which the gateway must not import.
  */
 export function countingLimiter(): RateLimiter {
   const uses = new Map<string, number>();

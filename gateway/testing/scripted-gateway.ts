@@ -5,9 +5,11 @@ import {
   type SubgraphName,
   type SubgraphRequest,
   type SubgraphResponse,
-} from '../../core/wire/subgraph.ts';
+} from '../../core/wire/subgraph/subgraph.ts';
+import { OTHER_MODELS } from '../../core/partitions/partition.ts';
 import { createVehicleTokens, type VehicleTokens } from '../../core/credentials/vehicle-token.ts';
 import type { FindSession } from '../credentials/authenticate.ts';
+import type { EndedSessions } from '../credentials/credentials-in-use.ts';
 import type { Subgraphs } from '../composition/supergraph.ts';
 import { startGateway, type Gateway, type GatewayOptions } from '../gateway.ts';
 import { EventSource } from '../subscriptions/testing/event-source.ts';
@@ -29,6 +31,15 @@ export interface HttpAnswer {
   };
 }
 
+/** Answers what a gateway asks about partitions: all vehicles have that of other models. Null for other questions. */
+function partitionsForAll({ query, variables }: SubgraphRequest): SubgraphResponse | null {
+  if (query.includes('partitionNews')) return { data: { partitionNews: { readAt: 1, named: [], vehicles: [] } } };
+  if (!query.includes('vehiclePartitions')) return null;
+  const vins = variables?.['vins'];
+  const named = Array.isArray(vins) ? vins.map((vin) => [String(vin), OTHER_MODELS] as const) : [];
+  return { data: { vehiclePartitions: Object.fromEntries(named) } };
+}
+
 export class ScriptedGateway {
   url = '';
   /** What subgraphs were asked on behalf of callers, and what the gateway asked for itself. */
@@ -44,6 +55,9 @@ export class ScriptedGateway {
   /** What every subscription of a caller's is sent, and what that of the gateway to ended credentials is. */
   readonly events = new EventSource<SubgraphResponse>();
   readonly endedCredentials = new EventSource<SubgraphResponse>();
+  readonly partitionSignals = new EventSource<SubgraphResponse>();
+  /** The answers about partitions; every vehicle has that of other models, and none is ever moved. */
+  partitions: (request: SubgraphRequest) => SubgraphResponse | null = partitionsForAll;
   ready: Record<string, boolean> = {};
   counters: Gateway['counters'] = () => {
     throw new Error('not started');
@@ -62,6 +76,8 @@ export class ScriptedGateway {
           expiresAt: new Date(Date.now() + 60_000),
         }
       : null;
+  /** Which sessions are over; none is. */
+  endedSessions: EndedSessions = async () => new Set();
   close: () => Promise<void> = () => Promise.resolve();
 
   static async start(over: Partial<GatewayOptions> = {}): Promise<ScriptedGateway> {
@@ -73,12 +89,13 @@ export class ScriptedGateway {
         SUBGRAPH_NAMES.map((name) => [name, scripted.#connection(name)]),
       ) as unknown as Subgraphs,
       findSession: (token) => scripted.findSession(token),
-      endedSessions: async () => new Set(),
+      endedSessions: (keys) => scripted.endedSessions(keys),
       vehicleTokens: scripted.vehicleTokens,
       limiter: scripted.limiter,
       publicKeys: async () => ({ keys: [{ kid: 'k1' }] }),
       readiness: async () => ({ sessions: scripted.ready['sessions'] ?? true }),
       playground: true,
+      console: null,
       introspection: true,
       trustedProxies: [],
       allowedOrigins: [],
@@ -110,12 +127,15 @@ export class ScriptedGateway {
       execute: (request) => {
         const isOwn = this.#note(name, request);
         if (!isOwn) return this.answer(request);
+        const partitions = name === 'flags' ? this.partitions(request) : null;
+        if (partitions !== null) return Promise.resolve(partitions);
         return name === 'vehicles'
           ? Promise.resolve({ data: { vehicleTokenGenerations: [] } })
           : this.answerGateway(request);
       },
       subscribe: (request) => {
-        const source = this.#note(name, request) ? this.endedCredentials : this.events;
+        const own = name === 'flags' ? this.partitionSignals : this.endedCredentials;
+        const source = this.#note(name, request) ? own : this.events;
         return Object.assign(
           source.iterate(() => true),
           { established: Promise.resolve() },
@@ -159,7 +179,7 @@ export class ScriptedGateway {
     });
   }
 
-  /** As the user of the one session. */
+  /** Sends an operation as the user of the one session. */
   ask(
     query: string,
     variables: Record<string, unknown> = {},

@@ -6,7 +6,7 @@ import { createHash } from 'node:crypto';
 import { afterAll, afterEach, beforeAll, describe, expect, jest, test } from '@jest/globals';
 import { ERROR_CATALOGUE, FleetFlagError, type ErrorCode } from '../../core/errors.ts';
 import { apiKeyHash, newApiKey } from '../../core/credentials/api-key.ts';
-import { MAX_FAILURES } from '../credentials/failed-credentials.ts';
+import { MAX_FAILURES } from '../../core/credentials/failed-credentials.ts';
 import { OVER_THE_LIMIT } from '../operations/limits/testing/over-the-limit.ts';
 import { OperationPipeline } from '../operations/pipeline.ts';
 import { ACCOUNT_LIMITS } from '../operations/turns/account-limits.ts';
@@ -78,14 +78,14 @@ const answers = (errors: readonly object[]) => (gateway: ScriptedGateway) => {
   gateway.answer = async () => structuredClone({ data: { flag: null }, errors }) as never;
 };
 
-/** In the order of the pipeline's steps. */
+/** The refusals that a client can get, in the order of the pipeline's steps. */
 const REFUSALS: readonly Refused[] = [
   // The rate of a key.
   refused('exhausted', 'RATE_LIMITED', 'a key that has run too many', { id: 'flag' }, { limit: 0, retryAfter: 60 }),
   refused(
     'exhausted',
     'RATE_LIMITED',
-    'a key that has run too many, before its operation is looked at',
+    'a key over its rate, before its operation is read',
     { query: '{' },
     { limit: 0, retryAfter: 60 },
   ),
@@ -94,7 +94,7 @@ const REFUSALS: readonly Refused[] = [
   ...(['person', 'partner', 'car'] as const).flatMap((who) => [
     refused(who, 'PERSISTED_QUERY_NOT_FOUND', 'an unknown id', { id: 'nothing' }),
     refused(who, 'PERSISTED_QUERY_NOT_FOUND', 'an unknown hash', { extensions: apollo(sha256('nothing')) }),
-    refused(who, 'BAD_USER_INPUT', 'an id that is none', { id: 7 }, { field: 'id' }),
+    refused(who, 'BAD_USER_INPUT', 'an invalid id', { id: 7 }, { field: 'id' }),
     refused(who, 'BAD_USER_INPUT', 'an id that is empty', { id: '' }, { field: 'id' }),
     refused(
       who,
@@ -114,7 +114,7 @@ const REFUSALS: readonly Refused[] = [
     refused(
       who,
       'BAD_USER_INPUT',
-      'a hash that is none',
+      'an invalid hash',
       { extensions: apollo('x') },
       { field: 'extensions.persistedQuery.sha256Hash' },
     ),
@@ -251,7 +251,7 @@ const REFUSALS: readonly Refused[] = [
   refused(
     'person',
     'BAD_USER_INPUT',
-    'a member that there is not',
+    'an unknown member',
     {
       query: 'mutation ($input: CreateFlagInput!) { createFlag(input: $input) { applied } }',
       variables: { input: { colour: 'red' } },
@@ -287,13 +287,13 @@ const REFUSALS: readonly Refused[] = [
   ),
 
   // What comes back.
-  refused('person', 'SERVICE_UNAVAILABLE', 'a subgraph that is away', { query: FLAG }, { retryAfter: 1 }, (gateway) => {
+  refused('person', 'SERVICE_UNAVAILABLE', 'a subgraph that is down', { query: FLAG }, { retryAfter: 1 }, (gateway) => {
     gateway.answer = () => Promise.reject(away);
   }),
   refused(
     'person',
     'SERVICE_UNAVAILABLE',
-    'a database that is away',
+    'a database that is down',
     { query: FLAG },
     {},
     answers([
@@ -373,7 +373,7 @@ async function socketOf(who: Who): Promise<WireClient> {
 }
 
 const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
-/** As they came, but for the request ids, which no two requests share. */
+/** Gives the errors without their request ids, which no two requests share. */
 const withoutIds = (errors: readonly WireError[] | undefined) =>
   errors?.map(({ extensions: { requestId, ...extensions } = {}, ...error }) => ({
     ...error,
@@ -520,6 +520,7 @@ describe('credentials', () => {
     const client = await gateway.client();
     await eventually(() => gateway.endedCredentials.open > 0, 'the gateway to follow');
     const userId = '0198f0aa-0000-7000-8000-000000000001';
+    gateway.endedSessions = async (keys) => new Set(keys);
     gateway.endedCredentials.emit({
       data: { endedCredentials: { position: 1, userId, sessionKey: null, apiKeyId: null, vin: null } },
     });

@@ -1,7 +1,7 @@
 /**
- * The primary process of several gateways on one port (docs/decisions/worker-processes.md). It starts the workers,
- * replaces one that has ended, and ends them in order. It takes no connections itself: the workers share the listening
- * socket, and the kernel gives each connection to one of them.
+ * The primary process of several gateways on one port (docs/decisions/processes/worker-processes.md). It starts the
+ * workers, replaces one that has ended, and ends them in order. It takes no connections itself: the workers share the
+ * listening socket, and the kernel gives each connection to one of them.
  */
 import cluster, { type Worker } from 'node:cluster';
 import { once } from 'node:events';
@@ -10,38 +10,44 @@ import { setTimeout as pause } from 'node:timers/promises';
 import type { Logger } from 'pino';
 import { Backoff } from '../../core/async/backoff.ts';
 import { withTimeout } from '../../core/async/timeout.ts';
-import { unattended } from '../../core/async/unattended.ts';
-import { boundAddress } from '../../core/wire/http-server.ts';
-import type { SubgraphName } from '../../core/wire/subgraph.ts';
-import { GatewayMetrics, type MetricFigures } from '../../gateway/monitoring/gateway-metrics.ts';
+import { unattended } from '../../core/last-handler/unattended.ts';
+import { boundAddress } from '../../core/wire/network/http-server.ts';
+import type { MetricFigures, Metrics } from '../../core/monitoring/metrics.ts';
+import { watchWorkers } from '../../gateway/monitoring/gateway-metrics.ts';
 import type { Configuration } from '../configuration.ts';
-import type { UnforeseenCounts } from '../last-handler.ts';
-import type { Lifecycle } from '../lifecycle.ts';
-import { stderr } from '../log.ts';
+import type { Lifecycle } from '../process/lifecycle.ts';
+import { PlacePools, offerPlaces } from './place-pools.ts';
 import { ProcessChannel, type Methods } from './process-channel.ts';
 import { offerCache, type GatewayCache } from './shared-cache.ts';
-import { endOf } from './worker-end.ts';
+import { workerEnd } from './worker-end.ts';
 
-/** What a worker needs to know beside the settings, which it reads itself. */
+/** The facts that a worker needs beside the settings, which it reads itself. */
 export interface Briefing {
   readonly port: number;
   /** The internal secret. */
   readonly secret: string;
-  readonly subgraphUrls: Readonly<Record<SubgraphName, string>>;
+  readonly subgraphUrls: Configuration['subgraphUrls'];
   /** Whether sessions and rates are in the primary process; otherwise in Redis. */
   readonly sharesCache: boolean;
+  /** The number of workers. */
+  readonly workers: number;
 }
 
-interface WorkersOptions extends Omit<Briefing, 'sharesCache'> {
-  /** How many worker processes. */
+interface WorkersOptions extends Omit<Briefing, 'sharesCache' | 'workers'> {
+  /** The number of worker processes. */
   readonly count: number;
   /** The stores of this process that the workers use; null where they use Redis. */
   readonly cache: GatewayCache | null;
-  readonly unforeseen: () => UnforeseenCounts;
+  /** The metrics of this process. */
+  readonly metrics: Metrics;
+  /** Milliseconds for which a worker announces its end. */
+  readonly shutdownDelayMs: number;
   readonly logger: Logger;
 }
 
-/** Milliseconds before an ended worker is replaced: at once the first time, and rarely where it ends again and again. */
+/**
+ * Milliseconds before an ended worker is replaced: at once the first time, and rarely where it ends again and again.
+ */
 const REPLACEMENT = { baseMs: 100, capMs: 10_000 };
 /** Milliseconds that a worker runs before its end counts as the first one in a row. */
 const STABLE_MS = 60_000;
@@ -60,14 +66,12 @@ interface RunningWorker {
 class Workers {
   readonly #running = new Set<RunningWorker>();
   readonly #backoff = new Backoff({ ...REPLACEMENT, random: Math.random });
-  /** The figures of this process. */
-  readonly #metrics = new GatewayMetrics();
+  readonly #places = new PlacePools<Worker>();
   #replaced = 0;
   #stopping = false;
 
   private constructor(private readonly options: WorkersOptions) {
-    this.#metrics.watchProcess(options.unforeseen, () => stderr.lost);
-    this.#metrics.watchWorkers(() => ({ running: this.#running.size, replaced: this.#replaced }));
+    watchWorkers(options.metrics, () => ({ running: this.#running.size, replaced: this.#replaced }));
   }
 
   /** Starts the workers; resolves when all of them listen. Rejects when one of them ends before that. */
@@ -87,11 +91,12 @@ class Workers {
   async #launch(): Promise<void> {
     const worker = cluster.fork();
     const { port, secret, subgraphUrls, cache } = this.options;
-    const briefing: Briefing = { port, secret, subgraphUrls, sharesCache: cache !== null };
+    const briefing: Briefing = { port, secret, subgraphUrls, sharesCache: cache !== null, workers: this.options.count };
     let listens: () => void = () => undefined;
     const listening = new Promise<void>((resolve) => (listens = resolve));
     const methods: Methods = {
       ...(cache === null ? {} : offerCache(cache)),
+      ...offerPlaces(this.#places, worker),
       briefing: () => briefing,
       listens: () => listens(),
       figuresOfOthers: () => this.#figures(running),
@@ -102,9 +107,10 @@ class Workers {
     let isUp = false;
     const gone = () => {
       this.#running.delete(running);
+      this.#places.end(worker);
       running.channel.close();
     };
-    const ended = endOf(worker)
+    const ended = workerEnd(worker)
       .finally(gone)
       .then((end) => {
         if (!isUp) throw new Error(`A gateway process ended before it listened (${end}).`);
@@ -134,13 +140,13 @@ class Workers {
     }
   }
 
-  /** Gives the figures of this process and of all workers but the one that asks. */
-  async #figures(asking: RunningWorker): Promise<readonly unknown[]> {
-    const others = [...this.#running].filter((running) => running !== asking);
+  /** Gives the figures of this process and of all workers but the one that calls. */
+  async #figures(calling: RunningWorker): Promise<readonly unknown[]> {
+    const others = [...this.#running].filter((running) => running !== calling);
     const figures = others.map(({ channel }) =>
       withTimeout<unknown>(FIGURES_MS, 'No figures in time', () => channel.call('figures')).catch(() => null),
     );
-    const own: MetricFigures = await this.#metrics.figures();
+    const own: MetricFigures = await this.options.metrics.figures();
     return [own, ...(await Promise.all(figures))].filter((each) => each !== null);
   }
 
@@ -150,8 +156,8 @@ class Workers {
     await Promise.all(
       [...this.#running].map(async ({ worker }) => {
         if (worker.isDead()) return;
-        const late = setTimeout(() => worker.process.kill('SIGKILL'), STOPPING_MS);
-        const ended = endOf(worker);
+        const late = setTimeout(() => worker.process.kill('SIGKILL'), this.options.shutdownDelayMs + STOPPING_MS);
+        const ended = workerEnd(worker);
         worker.process.kill('SIGTERM');
         await ended;
         clearTimeout(late);
@@ -174,14 +180,14 @@ async function freePort(host: string): Promise<number> {
  * Starts gateways in worker processes, which end with `lifecycle`. Resolves to their port when all of them listen.
  */
 export async function openWorkers(
-  { host, port: wanted }: Pick<Configuration, 'host' | 'port'>,
-  options: Omit<WorkersOptions, 'port' | 'logger'>,
+  { host, port: wanted, shutdownDelayMs }: Pick<Configuration, 'host' | 'port' | 'shutdownDelayMs'>,
+  options: Omit<WorkersOptions, 'port' | 'logger' | 'shutdownDelayMs'>,
   lifecycle: Lifecycle,
   logger: Logger,
 ): Promise<number> {
   // All workers, and those that replace them, need the same port: they cannot each pick a free one.
   const port = wanted === 0 ? await freePort(host) : wanted;
-  const workers = await Workers.start({ ...options, port, logger });
+  const workers = await Workers.start({ ...options, port, shutdownDelayMs, logger });
   lifecycle.onClose(() => workers.close());
   return port;
 }

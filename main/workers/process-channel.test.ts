@@ -38,7 +38,7 @@ describe('a call between processes', () => {
   test('rejects with the fault of the method, and where there is no such method', async () => {
     const { caller } = pair({
       fail: () => Promise.reject(new Error('No room')),
-      // eslint-disable-next-line @typescript-eslint/prefer-promise-reject-errors -- what a package may do
+      // oxlint-disable-next-line typescript/prefer-promise-reject-errors -- what a package may do
       shout: () => Promise.reject('No'),
     });
     await expect(caller.call('fail')).rejects.toThrow('No room');
@@ -58,6 +58,17 @@ describe('a call between processes', () => {
     caller.close();
     await expect(asked).rejects.toThrow('closed before the answer');
     await expect(caller.call('never')).rejects.toThrow('is closed');
+  });
+
+  test('is not heard after the end of the process that has made it', async () => {
+    const heard: unknown[] = [];
+    const { caller, callee } = pair({ note: (value) => heard.push(value) });
+    await caller.call('note', 'before');
+    void caller.call('note', 'on its way');
+    await new Promise(setImmediate);
+    callee.close();
+    for (let turn = 0; turn < 5; turn++) await new Promise(setImmediate);
+    expect(heard).toEqual(['before']);
   });
 
   test('is not disturbed by messages that are none of its own', async () => {

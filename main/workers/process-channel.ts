@@ -2,8 +2,8 @@
  * Calls between the primary process and a worker, over Node's channel between them. The calls and answers of one turn
  * of the event loop travel in one message, because each message costs as much as a hundred calls in it.
  */
-import { unattended } from '../../core/async/unattended.ts';
-import { isObject } from '../../core/json/json-value.ts';
+import { unattended } from '../../core/last-handler/unattended.ts';
+import { isCount, isObject } from '../../core/json/json-value.ts';
 
 /** The methods that one side offers, by name. Arguments and results are JSON, which the receiver checks. */
 export type Methods = Readonly<Record<string, (...args: readonly unknown[]) => unknown>>;
@@ -30,6 +30,18 @@ function isCall(value: unknown): value is Call {
 
 function isAnswer(value: unknown): value is Answer {
   return Array.isArray(value) && typeof value[0] === 'number' && (value[1] === null || typeof value[1] === 'string');
+}
+
+/** Gives a string that the other end has sent. Throws an Error where it is none. */
+export function sentString(value: unknown): string {
+  if (typeof value !== 'string') throw new Error('A call between processes has no string where it needs one.');
+  return value;
+}
+
+/** Gives a whole number, 0 or more, that the other end has sent. Throws an Error where it is none. */
+export function sentCount(value: unknown): number {
+  if (!isCount(value)) throw new Error('A call between processes has no number where it needs one.');
+  return value;
 }
 
 /** Calls methods at the other end, and answers its calls. */
@@ -65,7 +77,7 @@ export class ProcessChannel {
     });
   }
 
-  /** Rejects the calls that have no answer yet, and all further ones. */
+  /** Rejects the calls that have no answer yet, and all further ones, and ignores calls of the other end. */
   close(): void {
     this.#closed = true;
     for (const { reject } of this.#pending.values())
@@ -84,7 +96,8 @@ export class ProcessChannel {
   }
 
   #receive(message: unknown): void {
-    if (!isObject(message)) return;
+    // A message may arrive after its sender has ended. Places that it borrows then would never be given back.
+    if (this.#closed || !isObject(message)) return;
     const { calls, answers } = message;
     for (const answer of Array.isArray(answers) ? answers.filter(isAnswer) : []) {
       const [id, fault, value] = answer;

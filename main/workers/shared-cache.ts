@@ -6,7 +6,7 @@ import { FleetFlagError } from '../../core/errors.ts';
 import type { RateLimiter, RateLimitState } from '../../core/access/rate-limiter.ts';
 import { isCount, isObject } from '../../core/json/json-value.ts';
 import type { KeyValueStore } from '../../subgraphs/shared/stores/key-value-store.ts';
-import type { Methods, ProcessChannel } from './process-channel.ts';
+import { sentCount, sentString, type Methods, type ProcessChannel } from './process-channel.ts';
 
 /** The stores of a gateway. */
 export interface GatewayCache {
@@ -15,24 +15,15 @@ export interface GatewayCache {
   readonly limiter: RateLimiter;
 }
 
-function text(value: unknown): string {
-  if (typeof value !== 'string') throw new Error('A call between processes has no text where it needs one.');
-  return value;
-}
-
-function count(value: unknown): number {
-  if (!isCount(value)) throw new Error('A call between processes has no number where it needs one.');
-  return value;
-}
-
 /** Makes the methods by which workers reach the primary process's stores. */
 export function offerCache({ store, limiter }: GatewayCache): Methods {
   return {
-    get: (key) => store.get(text(key)),
+    get: (key) => store.get(sentString(key)),
     ping: () => store.ping(),
-    consume: (key, limit, windowSeconds) => limiter.consume(text(key), count(limit), count(windowSeconds)),
-    giveBack: (key, windowSeconds) => limiter.giveBack(text(key), count(windowSeconds)),
-    reset: (key, windowSeconds) => limiter.reset(text(key), count(windowSeconds)),
+    consume: (key, limit, windowSeconds) =>
+      limiter.consume(sentString(key), sentCount(limit), sentCount(windowSeconds)),
+    giveBack: (key, windowSeconds) => limiter.giveBack(sentString(key), sentCount(windowSeconds)),
+    reset: (key, windowSeconds) => limiter.reset(sentString(key), sentCount(windowSeconds)),
   };
 }
 
@@ -45,7 +36,7 @@ function isRateLimitState(value: unknown): value is RateLimitState {
   );
 }
 
-/** Gives the stores of the primary process, as they are seen from a worker. */
+/** Gives the stores of the primary process to a worker. Calls throw SERVICE_UNAVAILABLE when it does not answer. */
 export function cacheOverChannel(channel: Pick<ProcessChannel, 'call'>): GatewayCache {
   const call = async (method: string, ...args: readonly unknown[]): Promise<unknown> => {
     try {
@@ -53,7 +44,7 @@ export function cacheOverChannel(channel: Pick<ProcessChannel, 'call'>): Gateway
     } catch (cause) {
       throw new FleetFlagError(
         'SERVICE_UNAVAILABLE',
-        'A part of the service is not answering; try again.',
+        'Sessions and rates cannot be read at the moment; try again.',
         { retryAfter: 1 },
         { cause },
       );

@@ -1,6 +1,6 @@
 import { describe, expect, test } from '@jest/globals';
 import { EventEmitter } from 'node:events';
-import { endOf, type EndingWorker } from './worker-end.ts';
+import { workerEnd, type EndingWorker } from './worker-end.ts';
 
 function worker(pid: number | undefined) {
   const emitter = new EventEmitter();
@@ -10,7 +10,7 @@ function worker(pid: number | undefined) {
 describe('the end of a worker', () => {
   test('is its exit, not a message that no longer reached it, nor a second one', async () => {
     const { emitter, ending } = worker(7);
-    const end = endOf(ending);
+    const end = workerEnd(ending);
     emitter.emit('error', Object.assign(new Error('write EPIPE'), { code: 'EPIPE' }));
     emitter.emit('error', Object.assign(new Error('Channel closed'), { code: 'ERR_IPC_CHANNEL_CLOSED' }));
     emitter.emit('exit', null, 'SIGKILL');
@@ -21,14 +21,14 @@ describe('the end of a worker', () => {
 
   test('is its exit code where no signal ended it', async () => {
     const { emitter, ending } = worker(7);
-    const end = endOf(ending);
+    const end = workerEnd(ending);
     emitter.emit('exit', 3, null);
     await expect(end).resolves.toBe('exit code 3');
   });
 
   test('is a rejection where it never started', async () => {
     const { emitter, ending } = worker(undefined);
-    const end = endOf(ending);
+    const end = workerEnd(ending);
     emitter.emit('error', new Error('spawn EAGAIN'));
     await expect(end).rejects.toThrow('EAGAIN');
   });

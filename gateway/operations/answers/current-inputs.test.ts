@@ -1,7 +1,7 @@
 import { beforeEach, describe, expect, jest, test } from '@jest/globals';
-import { MAX_INPUT_NAMES, type AnswerInputs } from '../../../core/wire/answer-inputs.ts';
+import { MAX_INPUT_NAMES, type AnswerInputs } from '../../../core/wire/subgraph/answer-inputs.ts';
 import { eventually } from '../../../core/testing/eventually.ts';
-import type { SubgraphRequest } from '../../../core/wire/subgraph.ts';
+import type { SubgraphRequest } from '../../../core/wire/subgraph/subgraph.ts';
 import { CurrentInputs, inputsOf } from './current-inputs.ts';
 
 const INPUTS: AnswerInputs = { second: 1, environments: new Map(), vehicles: new Map(), flags: new Map() };
@@ -25,19 +25,41 @@ beforeEach(() => {
 const began = (count: number) => eventually(() => asked.length >= count, `read ${count}`);
 
 test('a read is shared by all who come before it begins, and later ones by who come while two are under way', async () => {
-  const first = [inputs.now(['V1'], []), inputs.now(['V2', 'V1'], ['eco'])];
+  const first = [inputs.now(['V1', 'V2'], ['eco'])];
   await began(1);
   expect(asked[0]).toMatchObject({ vins: ['V1', 'V2'], keys: ['eco'] });
-  // That read lacks the changes that were committed since it began.
+  // The read under way lacks the changes that were committed since it began.
   const second = inputs.now(['V3'], []);
   await began(2);
   const third = [inputs.now(['V4'], []), inputs.now([], [])];
   asked[0]?.end(INPUTS);
-  expect(await Promise.all(first)).toEqual([INPUTS, INPUTS]);
+  expect(await Promise.all(first)).toEqual([INPUTS]);
   await began(3);
   expect(asked.slice(1)).toMatchObject([{ vins: ['V3'] }, { vins: ['V4'] }]);
   for (const [index, { end }] of asked.entries()) end({ ...INPUTS, second: index });
   expect((await Promise.all([second, ...third])).map((read) => read?.second)).toEqual([1, 2, 2]);
+});
+
+test('a second read begins beside the first one when as many wait for it, and otherwise after it', async () => {
+  const first = [inputs.now([], []), inputs.now([], []), inputs.now([], [])];
+  await began(1);
+  const others = [inputs.now(['V1'], []), inputs.now(['V2'], [])];
+  for (let turn = 0; turn < 5; turn++) await new Promise(setImmediate);
+  expect(asked).toHaveLength(1);
+  others.push(inputs.now(['V3'], []));
+  await began(2);
+  expect(asked[1]?.vins).toEqual(['V1', 'V2', 'V3']);
+  const last = inputs.now(['V4'], []);
+  asked[0]?.end(INPUTS);
+  await Promise.all(first);
+  for (let turn = 0; turn < 5; turn++) await new Promise(setImmediate);
+  expect(asked).toHaveLength(2);
+  asked[1]?.end(INPUTS);
+  await Promise.all(others);
+  await began(3);
+  expect(asked[2]?.vins).toEqual(['V4']);
+  asked[2]?.end(INPUTS);
+  await last;
 });
 
 test('two reads at most are under way', async () => {
@@ -60,14 +82,15 @@ test('no read has more names than it may', async () => {
   const all = [...names.map((name) => inputs.now([name], [])), inputs.now(['one more'], [])];
   await began(1);
   expect(asked[0]?.vins).toEqual(names);
+  asked[0]?.end(INPUTS);
   await began(2);
   expect(asked[1]?.vins).toEqual(['one more']);
-  for (const { end } of asked) end(INPUTS);
+  asked[1]?.end(INPUTS);
   await Promise.all(all);
 });
 
 describe('while the states cannot be read', () => {
-  test('nobody waits, and after a second they are read again', async () => {
+  test('no caller waits, and after a second they are read again', async () => {
     jest.useFakeTimers({ doNotFake: ['setImmediate', 'nextTick', 'queueMicrotask'], now: 0 });
     try {
       const waiting = inputs.now([], []);
@@ -102,21 +125,29 @@ describe('while the states cannot be read', () => {
 });
 
 test('a read begins the later, the more callers the one before it answered', async () => {
-  const beginnings: number[] = [];
-  const paced = new CurrentInputs(
-    async () => {
-      beginnings.push(performance.now());
-      return INPUTS;
-    },
-    { warn: () => undefined },
-    0.5,
-  );
-  await Promise.all(Array.from({ length: 8 }, () => paced.now([], [])));
-  await paced.now([], []);
-  const [first = 0, second = 0] = beginnings;
-  expect(beginnings).toHaveLength(2);
-  // Node's timers count whole milliseconds.
-  expect(second - first).toBeGreaterThanOrEqual(2.9);
+  jest.useFakeTimers();
+  try {
+    let reads = 0;
+    const paced = new CurrentInputs(
+      async () => {
+        reads += 1;
+        return INPUTS;
+      },
+      { warn: () => undefined },
+      0.5,
+    );
+    const first = Promise.all(Array.from({ length: 8 }, () => paced.now([], [])));
+    await jest.advanceTimersByTimeAsync(0);
+    await first;
+    const second = paced.now([], []);
+    await jest.advanceTimersByTimeAsync(3);
+    expect(reads).toBe(1);
+    await jest.advanceTimersByTimeAsync(1);
+    expect(reads).toBe(2);
+    await second;
+  } finally {
+    jest.useRealTimers();
+  }
 });
 
 describe('the flags subgraph', () => {

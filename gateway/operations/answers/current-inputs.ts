@@ -1,29 +1,41 @@
 /**
- * The states by which held answers are compared. All who ask before a read begins share it, and two reads at most are
- * under way, so that the cost does not grow with their number. Each gets a read that began after its request: whatever
- * was committed before, on any gateway, is in it.
+ * Reads the states that decide whether a kept answer is still current. All callers that ask before a read begins share
+ * it, and at most two reads are under way, so that the cost does not grow with the number of callers. Each caller gets
+ * a read that began after its request, so it contains everything that was committed before, on any gateway.
  */
 import { FleetFlagError } from '../../../core/errors.ts';
 import { withTimeout } from '../../../core/async/timeout.ts';
-import { unattended } from '../../../core/async/unattended.ts';
-import { MAX_INPUT_NAMES, readAnswerInputs, type AnswerInputs } from '../../../core/wire/answer-inputs.ts';
-import type { SubgraphConnection } from '../../../core/wire/subgraph.ts';
+import { unattended } from '../../../core/last-handler/unattended.ts';
+import { MAX_INPUT_NAMES, readAnswerInputs, type AnswerInputs } from '../../../core/wire/subgraph/answer-inputs.ts';
+import type { SubgraphConnection } from '../../../core/wire/subgraph/subgraph.ts';
 import type { GatewayLogger } from '../../context.ts';
-import { gatewayIdentity } from '../../credentials/api-key-directory.ts';
+import { gatewayIdentity } from '../../credentials/gateway-identity.ts';
 
 /** Reads the positions of all environments, and the states of these vehicles and flags. */
 export type ReadInputs = (vins: readonly string[], keys: readonly string[]) => Promise<AnswerInputs>;
 
-/** The least milliseconds between the beginnings of two reads, for each caller that the last one answered. */
-const PACE_MS = 0.1;
-/** The highest such pace in milliseconds: 100 small statements a second for a crowd. */
+/**
+ * The least milliseconds between the beginnings of two reads, times the number of callers that the last one answered.
+ */
+const PACE_MS = 0.03;
+/**
+ * The most milliseconds between the beginnings of two reads, however many callers there are: 100 small statements a
+ * second.
+ */
 const CROWD_PACE_MS = 10;
-/** Milliseconds that a read may take. An operation that is run without it has timeouts of its own. */
+/** The timeout of a read. An operation that is run without it has timeouts of its own. */
 const READ_TIMEOUT_MS = 1_000;
-/** Milliseconds for which nothing is read after a read that failed: nobody waits for a database that is away. */
-const AWAY_MS = 1_000;
+/**
+ * The milliseconds for which nothing is read after a failed read, so that no caller waits for a database that does not
+ * answer.
+ */
+const DOWN_MS = 1_000;
 
-/** Reads at the same time: while the answers of one are sent, the next one is on its way. */
+/**
+ * The most reads at the same time: while the answers of one are sent, the next one is on its way. The second begins
+ * once as many callers wait as the first one answers. Otherwise each would answer the few that came in between, and
+ * cost as much: between processes, several times what sending the answers costs.
+ */
 const MAX_READS = 2;
 
 const QUERY = 'query ($vins: [ID!]!, $keys: [String!]!) { answerInputs(vins: $vins, keys: $keys) }';
@@ -43,7 +55,7 @@ export function inputsOf(flags: Pick<SubgraphConnection, 'execute'>): ReadInputs
   };
 }
 
-/** Those who share a read, and what they ask for. */
+/** The number of callers that share a read, and the VINs and keys that they ask for. */
 interface Batch {
   callers: number;
   readonly vins: Set<string>;
@@ -55,18 +67,20 @@ interface Batch {
 function newBatch(): Batch {
   let resolve!: Batch['resolve'];
   const inputs = new Promise<AnswerInputs | null>((settle) => (resolve = settle));
-  // eslint-disable-next-line fleetflag/no-promise-in-object -- It never rejects.
+  // oxlint-disable-next-line fleetflag/no-promise-in-object -- It never rejects.
   return { callers: 0, vins: new Set(), keys: new Set(), inputs, resolve };
 }
 
+/** Reads the present states for many callers at once. */
 export class CurrentInputs {
-  /** In the order in which they are read; further names go into the last one. */
+  /** The reads that have not begun, in order; further callers join the last one. */
   readonly #waiting: Batch[] = [];
-  #reads = 0;
-  /** Whether the next one begins in the next turn. */
+  /** The reads that are under way. */
+  readonly #reading = new Set<Batch>();
+  /** Whether the next read begins in the next turn of the event loop. */
   #isDue = false;
-  /** On the clock of `performance.now()`. */
-  #awayUntilMs = -Infinity;
+  /** The time until which nothing is read after a failure, by `performance.now()`. */
+  #downUntilMs = -Infinity;
   #nextReadMs = -Infinity;
 
   constructor(
@@ -82,7 +96,7 @@ export class CurrentInputs {
    * @param keys valid keys
    */
   now(vins: readonly string[], keys: readonly string[]): Promise<AnswerInputs | null> {
-    if (performance.now() < this.#awayUntilMs) return Promise.resolve(null);
+    if (performance.now() < this.#downUntilMs) return Promise.resolve(null);
     let batch = this.#waiting.at(-1);
     if (batch === undefined || Math.max(batch.vins.size + vins.length, batch.keys.size + keys.length) > MAX_INPUT_NAMES)
       this.#waiting.push((batch = newBatch()));
@@ -94,22 +108,30 @@ export class CurrentInputs {
   }
 
   #readNext(): void {
-    if (this.#isDue || this.#reads === MAX_READS || this.#waiting.length === 0) return;
+    if (this.#isDue || !this.#mayRead()) return;
     this.#isDue = true;
     const begin = () => {
       this.#isDue = false;
       unattended(this.#readBatch(), 'Reading the states of answers');
     };
     const wait = this.#nextReadMs - performance.now();
-    // In a later turn, so that requests that have arrived together share the read.
+    // The read begins in a later turn, so that requests that have arrived together share it.
     if (wait > 0) setTimeout(begin, wait);
     else setImmediate(begin);
+  }
+
+  /** Whether somebody waits, and is worth a read beside the one that is under way. */
+  #mayRead(): boolean {
+    const [next] = this.#waiting;
+    const [current] = this.#reading;
+    if (next === undefined || current === undefined) return next !== undefined;
+    return this.#reading.size < MAX_READS && (next.callers >= current.callers || this.#waiting.length > 1);
   }
 
   async #readBatch(): Promise<void> {
     const batch = this.#waiting.shift();
     if (batch === undefined) return;
-    this.#reads += 1;
+    this.#reading.add(batch);
     this.#nextReadMs = performance.now() + Math.min(CROWD_PACE_MS, this.paceMs * batch.callers);
     this.#readNext();
     try {
@@ -119,15 +141,15 @@ export class CurrentInputs {
         ),
       );
     } catch (error) {
-      if (performance.now() >= this.#awayUntilMs)
+      if (performance.now() >= this.#downUntilMs)
         this.logger.warn(
           { err: error },
           'Cannot read the positions of environments; running every query until they can be read',
         );
-      this.#awayUntilMs = performance.now() + AWAY_MS;
+      this.#downUntilMs = performance.now() + DOWN_MS;
       for (const { resolve } of [batch, ...this.#waiting.splice(0)]) resolve(null);
     }
-    this.#reads -= 1;
+    this.#reading.delete(batch);
     this.#readNext();
   }
 }

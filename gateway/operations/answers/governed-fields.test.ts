@@ -39,7 +39,7 @@ describe('what revisions govern', () => {
     expect(Object.keys(GOVERNED).filter((field) => !FIELDS.includes(field) || !own.includes(field))).toEqual([]);
   });
 
-  test('are, of the roots of queries, these and no other until somebody lists it', () => {
+  test('are exactly these root fields of queries, until another one is listed', () => {
     expect(FIELDS.filter((field) => isRoot(field) && Object.hasOwn(GOVERNED, field)).sort()).toEqual([
       'Query.evaluateFlag',
       'Query.evaluateFlags',
@@ -90,6 +90,7 @@ describe('the answer to an operation', () => {
     [FLAGS, { f: { draft: true } }, null],
     [FLAGS, { f: { archived: true } }, null],
     [FLAGS, { f: { hasRollout: false } }, null],
+    [FLAGS, { f: { stale: true } }, null],
     ['query A { flags(orderBy: { field: UPDATED_AT, direction: ASC }) { totalCount } }', {}, null],
     ['query A { flags(orderBy: { field: KEY, direction: ASC }) { totalCount } }', {}, ALL],
     [

@@ -1,6 +1,6 @@
 /**
- * Which operations' answers revisions govern: those whose every field stands here. Another field, such as one that is
- * new, is not governed: its operation is run each time. docs/decisions/answers-by-revision.md has the reasons.
+ * Lists the fields whose values revisions govern. An operation is governed if all its fields stand here; any other
+ * operation, such as one with a new field, is run each time. Source: docs/decisions/api/answers-by-revision.md.
  */
 import {
   Kind,
@@ -18,29 +18,29 @@ import { membersOf } from '../../../core/json/json-value.ts';
 
 type Arguments = Readonly<Record<string, unknown>>;
 
-/** What decides an answer beside its document, its variables and the caller's permission scope. */
+/** The inputs of an answer beside its document, its variables and the caller's permission scope. */
 export interface Dependencies {
-  /** The names of the environments whose positions count, as the domain spells them; null: all. */
+  /** The environments whose positions the answer depends on, in the domain's spelling; null for all. */
   readonly environments: readonly string[] | null;
-  /** Vehicles whose registered facts count. */
+  /** The vehicles whose registered facts the answer depends on. */
   readonly vins: readonly string[];
-  /** Flags that count as drafts, too: a draft comes and goes without a revision. */
+  /** The flags the answer depends on even as drafts: a draft comes and goes without a revision. */
   readonly keys: readonly string[];
   /** Whether the answer holds the time at which the database confirmed it, in whole seconds. */
   readonly isDated: boolean;
 }
 
-/** What a field depends on with these arguments; null where nothing here would say when its answer changes. */
+/** Gives the inputs of a field with these arguments; null where no state shows when its answer changes. */
 type Rule = (args: Arguments) => Partial<Dependencies> | null;
 
-/** The values of an environment's enum are its names in capitals. */
+/** Gives the environment of an enum value, which is its name in capital letters. */
 const only = (environment: unknown): Pick<Dependencies, 'environments'> => ({
   environments: typeof environment === 'string' ? [environment.toLowerCase()] : null,
 });
 
 /**
- * What is registered of a vehicle fills what a context leaves out. It counts wherever there is a VIN: what is left out
- * is for the evaluation to say, which takes a blank name for none.
+ * Gives the vehicle whose registered facts complete a context. They count wherever there is a VIN, because only the
+ * evaluation knows which facts are missing: a blank name counts as missing.
  */
 function vehicleOf({ context }: Arguments): Pick<Dependencies, 'vins'> | null {
   const { vin } = membersOf(context);
@@ -52,15 +52,16 @@ const flag: Rule = ({ key }) =>
   typeof key === 'string' && FLAG_KEY_PATTERN.test(key) ? { environments: null, keys: [key] } : null;
 
 /**
- * Drafts, and archived flags (a dropped draft becomes one), come and go without a revision, rollouts are planned
- * without one, and `updatedAt` moves without one.
+ * Gives no inputs for lists by a condition that changes without a revision: drafts and archived flags (a dropped draft
+ * becomes one) come and go, rollouts are planned, evaluations are reported, and `updatedAt` changes without one.
  */
 const flags: Rule = ({ filter, orderBy }) => {
-  const { draft, archived, hasRollout, environment } = membersOf(filter);
+  const { draft, archived, hasRollout, stale, environment } = membersOf(filter);
   const isGoverned =
     draft !== true &&
     archived !== true &&
     typeof hasRollout !== 'boolean' &&
+    typeof stale !== 'boolean' &&
     membersOf(orderBy)['field'] !== 'UPDATED_AT';
   return isGoverned ? only(environment) : null;
 };
@@ -75,14 +76,14 @@ const evaluateFlags: Rule = (args) => {
   return vehicle && { ...only(args['environment']), ...vehicle };
 };
 
-/** The answer to a nonce is for that vehicle alone. */
+/** An answer to a nonce is not kept, because it is for one vehicle alone. */
 const flagSync: Rule = ({ environment, nonce }) => (nonce == null ? { ...only(environment), isDated: true } : null);
 
 const flagProof: Rule = ({ environment }) => ({ ...only(environment), isDated: true });
 
 /**
- * Left out with reason: statistics (`Flag.totalEvaluations` …), people, `updatedAt` (which also moves where nothing
- * that a vehicle sees does), history, experiments, change requests and rollouts.
+ * The governed fields. These are left out on purpose: statistics (`Flag.totalEvaluations` …), people, `updatedAt`
+ * (which also changes where nothing that a vehicle sees does), history, experiments, change requests and rollouts.
  */
 export const GOVERNED: Readonly<Record<string, true | Rule>> = {
   'Query.flag': flag,
@@ -112,7 +113,16 @@ export const GOVERNED: Readonly<Record<string, true | Rule>> = {
     'draft',
   ]),
   ...allOf('Rule', ['id', 'type', 'priority', 'enabled', 'conditions', 'value', 'variant', 'createdAt']),
-  ...allOf('Evaluation', ['flagKey', 'value', 'variant', 'reason', 'ruleId', 'revision']),
+  ...allOf('Evaluation', [
+    'flagKey',
+    'value',
+    'variant',
+    'reason',
+    'ruleId',
+    'revision',
+    'failedPrerequisite',
+    'inScope',
+  ]),
   ...allOf('FlagSync', ['environment', 'revision', 'full', 'flags', 'statement', 'proof']),
   ...allOf('SignedFlag', ['key', 'revision', 'removed', 'jws']),
 };
@@ -121,10 +131,10 @@ function allOf(type: string, fields: readonly string[]): Record<string, true> {
   return Object.fromEntries(fields.map((field) => [`${type}.${field}`, true]));
 }
 
-/** What answers to a document depend on, by the coerced variables; null with variables that govern none. */
+/** Gives the inputs of the answer to a document with these coerced variables; null where revisions do not govern it. */
 export type AnswerPlan = (variables: Arguments) => Dependencies | null;
 
-/** Fields with a rule of a governed document. */
+/** A field of a governed document that has a rule. */
 interface RuledField {
   readonly rule: Rule;
   readonly definition: GraphQLField<unknown, unknown>;
@@ -132,8 +142,8 @@ interface RuledField {
 }
 
 /**
- * A function that plans the answers to a document that is valid against `schema`; null where revisions do not govern
- * them, whatever the variables are. Each document is looked through once.
+ * Creates a function that gives the answer plan of a document that is valid against `schema`; null where revisions do
+ * not govern its answers, whatever the variables are. Each document is visited once.
  */
 export function answerPlans(schema: GraphQLSchema): (document: DocumentNode) => AnswerPlan | null {
   const plans = new WeakMap<DocumentNode, { readonly plan: AnswerPlan | null }>();
@@ -148,7 +158,7 @@ export function answerPlans(schema: GraphQLSchema): (document: DocumentNode) => 
 }
 
 function ruledFields(schema: GraphQLSchema, document: DocumentNode): RuledField[] | null {
-  // With several operations each would have variables of its own.
+  // Each of several operations would have variables of its own.
   if (document.definitions.filter(({ kind }) => kind === Kind.OPERATION_DEFINITION).length !== 1) return null;
   const types = new TypeInfo(schema);
   const ruled: RuledField[] = [];
@@ -157,7 +167,7 @@ function ruledFields(schema: GraphQLSchema, document: DocumentNode): RuledField[
     document,
     visitWithTypeInfo(types, {
       Field(node) {
-        // __typename says nothing that could change.
+        // `__typename` never changes.
         if (node.name.value === '__typename') return;
         const definition = types.getFieldDef();
         const name = `${types.getParentType()?.name}.${node.name.value}`;
@@ -167,7 +177,7 @@ function ruledFields(schema: GraphQLSchema, document: DocumentNode): RuledField[
       },
     }),
   );
-  // Without a root field of the flags subgraph there is nothing to ask it.
+  // Without a rule there is no root field of the flags subgraph, which would answer the query.
   return isGoverned && ruled.length > 0 ? ruled : null;
 }
 

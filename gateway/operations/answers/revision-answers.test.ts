@@ -3,8 +3,8 @@ import { beforeEach, describe, expect, test } from '@jest/globals';
 import { getOperationAST, parse, type OperationDefinitionNode } from 'graphql';
 import { permissionScope, type Caller } from '../../../core/access/caller.ts';
 import { eventually } from '../../../core/testing/eventually.ts';
-import type { AnswerInputs } from '../../../core/wire/answer-inputs.ts';
-import type { SubgraphRequest, SubgraphResponse } from '../../../core/wire/subgraph.ts';
+import type { AnswerInputs } from '../../../core/wire/subgraph/answer-inputs.ts';
+import type { SubgraphRequest, SubgraphResponse } from '../../../core/wire/subgraph/subgraph.ts';
 import { API_SCHEMA } from '../../testing/api-schema.ts';
 import { RevisionAnswers, type GovernedCall } from './revision-answers.ts';
 
@@ -15,12 +15,12 @@ const WRITER: Caller = { ...READER, role: 'WRITE' };
 const EVALUATE =
   'query ($vin: String) { evaluateFlags(environment: STAGING, context: { vin: $vin }) { value revision } }';
 
-/** The state of the database: what inputs say of it, and what an answer shows. */
+/** The state of the database, of which the inputs and the answers of the test's subgraph are made. */
 let revision: number;
 let facts: string;
 let reads: { vins: readonly string[]; keys: readonly string[] }[];
 let asked: SubgraphRequest[];
-let away: boolean;
+let isDown: boolean;
 let answer: () => Promise<SubgraphResponse>;
 let answers: RevisionAnswers;
 
@@ -40,7 +40,7 @@ const create = (maxBytes?: number) =>
     inputs: {
       async now(vins, keys) {
         reads.push({ vins, keys });
-        return away ? null : inputs();
+        return isDown ? null : inputs();
       },
     },
     flags: {
@@ -55,7 +55,7 @@ const create = (maxBytes?: number) =>
   });
 
 beforeEach(() => {
-  [revision, facts, reads, asked, away] = [7, '["EV9"]', [], [], false];
+  [revision, facts, reads, asked, isDown] = [7, '["EV9"]', [], [], false];
   answer = async () => ({ data: { evaluateFlags: [{ value: facts, revision }] } });
   answers = create();
 });
@@ -78,7 +78,7 @@ const turn = async () => {
 const ask = (call: GovernedCall, isKnown: (tag: string) => boolean = () => false) =>
   answers.answer(call, isKnown, turn);
 const textOf = async (call: GovernedCall) => (await ask(call))?.json?.toString() ?? null;
-/** Waits until the last computed answer is kept, or left. */
+/** Waits until the last computed answer has been kept or dropped. */
 const kept = () => eventually(() => answers.underWay === 0, 'the check of the state after a computation');
 
 describe('an answer', () => {
@@ -93,7 +93,7 @@ describe('an answer', () => {
     expect(turns).toBe(0);
   });
 
-  test('is one for each scope, document and value of the variables', async () => {
+  test('is computed for each scope, document and value of the variables by itself', async () => {
     for (const call of [
       callOf(),
       callOf({}, WRITER),
@@ -108,7 +108,7 @@ describe('an answer', () => {
     expect(new Set(tags.map((found) => found?.tag)).size).toBe(3);
   });
 
-  test('is computed once though many ask at the same time', async () => {
+  test('is computed once for many callers at the same time', async () => {
     let end: () => void = () => undefined;
     const response = { data: { evaluateFlags: [] } };
     answer = () => new Promise((resolve) => (end = () => resolve(response)));
@@ -119,7 +119,7 @@ describe('an answer', () => {
     expect(asked).toHaveLength(1);
   });
 
-  test('is computed anew when what it depends on has another state, and no other', async () => {
+  test('is computed again when something that it depends on changes, and at no other change', async () => {
     await ask(callOf({ vin: VIN }));
     await kept();
     facts = '["Ioniq"]';
@@ -156,25 +156,22 @@ describe('an answer', () => {
     expect((await ask(callOf(), (known) => known === tag))?.tag).not.toBe(tag);
   });
 
-  test.each([['NOT_FOUND'], ['BAD_USER_INPUT']])(
-    'is left to the transports where it is %s, as long as it is',
-    async (code) => {
-      answer = async () => ({ data: null, errors: [{ message: 'No.', extensions: { code } }] });
-      expect(await ask(callOf())).toBeNull();
-      await kept();
-      expect(await ask(callOf())).toBeNull();
-      expect(asked).toHaveLength(1);
-      revision = 8;
-      answer = async () => ({ data: { evaluateFlags: [] } });
-      expect(await textOf(callOf())).toBe('{"data":{"evaluateFlags":[]}}\n');
-      expect(answers.counts).toMatchObject({ computed: 1, passed: 2 });
-    },
-  );
+  test.each([['NOT_FOUND'], ['BAD_USER_INPUT']])('is left to the transports while it is a %s error', async (code) => {
+    answer = async () => ({ data: null, errors: [{ message: 'No.', extensions: { code } }] });
+    expect(await ask(callOf())).toBeNull();
+    await kept();
+    expect(await ask(callOf())).toBeNull();
+    expect(asked).toHaveLength(1);
+    revision = 8;
+    answer = async () => ({ data: { evaluateFlags: [] } });
+    expect(await textOf(callOf())).toBe('{"data":{"evaluateFlags":[]}}\n');
+    expect(answers.counts).toMatchObject({ computed: 1, passed: 2 });
+  });
 
   test.each<[string, () => Promise<SubgraphResponse>]>([
-    ['its subgraph is away', () => Promise.reject(new Error('away'))],
+    ['its subgraph does not answer', () => Promise.reject(new Error('isDown'))],
     [
-      'a store is away',
+      'a store does not answer',
       async () => ({ data: null, errors: [{ message: 'Later.', extensions: { code: 'SERVICE_UNAVAILABLE' } }] }),
     ],
     ['it has no data', async () => ({ data: null })],
@@ -182,7 +179,7 @@ describe('an answer', () => {
       'its subgraph gives it as last known, though the state could be read',
       async () => ({ data: { evaluateFlags: [{ revision: 6 }] }, extensions: { remembered: true } }),
     ],
-  ])('is asked for again when %s', async (_when, failing) => {
+  ])('is requested again when %s', async (_when, failing) => {
     const healthy = answer;
     answer = failing;
     expect(await ask(callOf())).toBeNull();
@@ -193,11 +190,11 @@ describe('an answer', () => {
 
   test('is left to the transports while its state cannot be read', async () => {
     await ask(callOf());
-    away = true;
+    isDown = true;
     expect(await ask(callOf(), () => true)).toBeNull();
   });
 
-  test('waits for its turn only where it is computed, and takes none where that is refused', async () => {
+  test('waits for a turn only if it is computed, and ends none that was refused', async () => {
     const refuse = () => Promise.reject(new Error('no turn'));
     await expect(answers.answer(callOf(), () => false, refuse)).rejects.toThrow('no turn');
     expect(asked).toEqual([]);
@@ -208,7 +205,7 @@ describe('an answer', () => {
 });
 
 describe('the answers that are kept', () => {
-  test('take no more bytes than they may: those that were used last are kept', async () => {
+  test('take no more bytes than the limit: those that were used last are kept', async () => {
     answers = create(10_000);
     answer = async () => ({ data: { evaluateFlags: ['x'.repeat(1_000)] } });
     for (let n = 0; n < 20; n++) {

@@ -54,7 +54,7 @@ describe('an operation that is checked', () => {
     expect(check('{ __typename }', { introspection: false })).toEqual([]);
   });
 
-  test('is told names of the schema only where that may be asked for', () => {
+  test('gets names of the schema only where introspection is allowed', () => {
     expect(check('{ flg(key: "x") { key } }')[0]?.message).toContain('Did you mean');
     expect(check('{ flg(key: "x") { key } }', { introspection: false })[0]?.message).not.toContain('Did you mean');
   });

@@ -1,6 +1,6 @@
 /**
- * Whether an operation may run, whoever asks and however: tokens, syntax, validity against the schema, and size. The
- * same for HTTP, for websockets and for operations that are registered to be run by their id.
+ * Checks whether an operation may run, for any caller: tokens, syntax, validity against the schema, and size. The
+ * checks are the same for HTTP, for websockets and for operations that are registered to be run by their id.
  */
 import {
   NoSchemaIntrospectionCustomRule,
@@ -27,10 +27,12 @@ const STRUCTURE = {
     `The operation has more than ${limit} fields; those of a fragment count each time that it is spread.`,
 } as const satisfies Partial<Record<OperationLimit, (limit: number) => string>>;
 
+const STRUCTURE_LIMITS = ['depth', 'aliases', 'rootFields', 'fields'] as const satisfies (keyof typeof STRUCTURE)[];
+
 const exceeded = (limit: OperationLimit, message: string) =>
   new FleetFlagError('LIMIT_EXCEEDED', message, { limit: OPERATION_LIMITS[limit] });
 
-/** As an error of GraphQL, which the libraries on the way to the client expect; see ../refusals/error-answer.ts. */
+/** Makes an error of GraphQL, which the libraries on the way to the client expect; see ../refusals/error-answer.ts. */
 export function asGraphQLError(refusal: FleetFlagError): GraphQLError {
   return new GraphQLError(refusal.message, {
     originalError: refusal,
@@ -39,17 +41,17 @@ export function asGraphQLError(refusal: FleetFlagError): GraphQLError {
 }
 
 function firstExceeded(size: OperationSize): FleetFlagError | null {
-  for (const limit of Object.keys(STRUCTURE) as (keyof typeof STRUCTURE)[]) {
+  for (const limit of STRUCTURE_LIMITS) {
     if (size[limit] > OPERATION_LIMITS[limit]) return exceeded(limit, STRUCTURE[limit](OPERATION_LIMITS[limit]));
   }
   return null;
 }
 
-/** What each operation of a document may have, whatever its variables are. */
+/** Limits the size of each operation of a document, for all values of its variables. */
 const structureRule: ValidationRule = (context) => ({
   OperationDefinition(operation) {
     const document = context.getDocument();
-    // Every value of a variable: a document is validated once for all of them, so nothing may hide behind @include.
+    // A document is validated once for all values of its variables, so nothing may hide behind @include.
     const refusal = firstExceeded(measureOperation(context.getSchema(), document, withoutDefaults(operation), {}));
     if (refusal !== null) context.reportError(asGraphQLError(refusal));
     return false;
@@ -69,7 +71,7 @@ export function operationRules(introspection: boolean): ValidationRule[] {
   return [structureRule, literalRule, ...(introspection ? [] : [NoSchemaIntrospectionCustomRule])];
 }
 
-/** For the parser, wherever a client's text is parsed. */
+/** The parser's options for every text of a client. */
 export const PARSE_OPTIONS = { maxTokens: OPERATION_LIMITS.tokens };
 
 const TOO_MANY_TOKENS = /^Syntax Error: Document contains more that \d+ tokens\. Parsing aborted\.$/;
@@ -102,17 +104,18 @@ export function refuseCost(
   return cost;
 }
 
+/** The settings of a check. */
 export interface CheckOptions {
   /** Whether clients may ask for the schema; names of it are suggested to them only then. */
   readonly introspection: boolean;
 }
 
-export type CheckedOperation =
+export type CheckedDocument =
   /** `document` is null when the text cannot be parsed. */
   { readonly document: DocumentNode | null; readonly errors: readonly GraphQLError[] };
 
 /** Checks all but the cost, which depends on the variables. Never throws; without errors the document may run. */
-export function checkDocument(text: string, schema: GraphQLSchema, { introspection }: CheckOptions): CheckedOperation {
+export function checkDocument(text: string, schema: GraphQLSchema, { introspection }: CheckOptions): CheckedDocument {
   let document: DocumentNode;
   try {
     document = parse(text, PARSE_OPTIONS);
@@ -136,7 +139,7 @@ function asErrors(error: unknown): GraphQLError[] {
 
 /**
  * Checks an operation that is to be registered: everything that can be said of it before it has variables (those of
- * page sizes count as their defaults, and are looked at again whenever it runs).
+ * page sizes count as their defaults, and are checked again whenever it runs).
  *
  * @returns what refuses it; empty when it may be registered
  */

@@ -1,8 +1,9 @@
 import { describe, expect, test } from '@jest/globals';
 import { buildSchema } from 'graphql';
+import { settledHeap } from '../../../core/testing/settled-heap.ts';
 import { DocumentCache } from './document-cache.ts';
 
-const schema = buildSchema('type Query { a: Int b: Int }');
+const schema = buildSchema('type Query { a: Int b(n: [Int]): Int }');
 const cacheOf = (maxDocuments: number, maxBytes = 1_000_000) =>
   new DocumentCache({ maxDocuments, maxBytes, introspection: true });
 
@@ -25,13 +26,32 @@ describe('the document cache', () => {
     expect(cache.prepare('{ b }', schema)).not.toBe(b);
   });
 
-  test('is bounded in bytes too, whatever the number of texts', () => {
-    const cache = cacheOf(1_000, 500);
-    for (let index = 0; index < 50; index++) cache.prepare(`{ a } # ${'x'.repeat(90)} ${index}`, schema);
-    expect(cache.size).toBeLessThanOrEqual(5);
-    expect(cache.size).toBeGreaterThan(1);
-    expect(cache.prepare(`{ a } # ${'x'.repeat(10_000)}`, schema).errors).toEqual([]);
+  // Many equal fields would take quadratic time to validate.
+  const textOf = (tokens: number, index: number) => `{ b(n: [${'1 '.repeat(tokens)}]) } # ${index}`;
+
+  test('is bounded in the memory of its documents too, whatever the number and the kind of texts', () => {
+    const sizes = [10, 100, 900].map((tokens) => {
+      const cache = cacheOf(1_000, 400_000);
+      for (let index = 0; index < 70; index++) cache.prepare(textOf(tokens, index), schema);
+      return cache.size;
+    });
+    // A token takes some 500 bytes, and each entry some more.
+    expect(sizes).toEqual([34, 7, 0]);
+    const cache = cacheOf(1_000, 50_000);
+    expect(cache.prepare(`{ a } # ${'x'.repeat(100_000)}`, schema).errors).toEqual([]);
     expect(cache.size).toBe(0);
+  });
+
+  test('takes about as much memory as it counts', async () => {
+    const maxBytes = 10_000_000;
+    const cache = cacheOf(1_000, maxBytes);
+    cache.prepare('{ a }', schema);
+    const before = await settledHeap();
+    for (let index = 0; index < 60; index++) cache.prepare(textOf(900, index), schema);
+    const grown = (await settledHeap()) - before;
+    expect(cache.size).toBeLessThan(30);
+    expect(grown / maxBytes).toBeLessThan(1.2);
+    expect(grown / maxBytes).toBeGreaterThan(0.4);
   });
 
   test('validates again against another schema', () => {

@@ -1,12 +1,12 @@
-/** How often an API key may ask: each operation, over HTTP or a websocket, counts as one, over all gateways. */
+/** Limits the rate of an API key: each operation, over HTTP or a websocket, counts as one, over all gateways. */
 import { FleetFlagError } from '../../../core/errors.ts';
 import type { Caller } from '../../../core/access/caller.ts';
 import type { RateLimiter } from '../../../core/access/rate-limiter.ts';
 
 /** Seconds. */
-const WINDOW = 60;
+const WINDOW_SECONDS = 60;
 
-/** Where a key stands after an operation has been counted. */
+/** The standing of a key after an operation has been counted. */
 export interface KeyRate {
   /** Operations a minute. */
   readonly limit: number;
@@ -23,7 +23,11 @@ export interface KeyRate {
 export async function countOperation(caller: Caller, limiter: RateLimiter): Promise<KeyRate | null> {
   if (caller.kind !== 'apiKey' || caller.apiKeyId === null || caller.rateLimitPerMin === null) return null;
   const limit = caller.rateLimitPerMin;
-  const { allowed, remaining, resetSeconds } = await limiter.consume(`api-key:${caller.apiKeyId}`, limit, WINDOW);
+  const { allowed, remaining, resetSeconds } = await limiter.consume(
+    `api-key:${caller.apiKeyId}`,
+    limit,
+    WINDOW_SECONDS,
+  );
   const refusal = allowed
     ? null
     : new FleetFlagError(
@@ -31,5 +35,5 @@ export async function countOperation(caller: Caller, limiter: RateLimiter): Prom
         `This API key may run ${limit} operations a minute; try again in ${resetSeconds} s.`,
         { limit, retryAfter: resetSeconds },
       );
-  return { limit, remaining, windowSeconds: WINDOW, resetSeconds, refusal };
+  return { limit, remaining, windowSeconds: WINDOW_SECONDS, resetSeconds, refusal };
 }

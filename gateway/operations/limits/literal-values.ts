@@ -1,6 +1,7 @@
 /**
- * What a value written in a document may be. graphql-js takes any literal for a scalar of ours, and what is built on it
- * does not: a number beyond all doubles is a fault there, and a list in lists takes time that doubles with each.
+ * Checks the values that are written in a document. graphql-js takes any literal for a scalar of ours, and what is
+ * built on it does not: a number beyond all doubles is a fault there, and a list in lists takes time that doubles with
+ * each.
  */
 import {
   GraphQLError,
@@ -31,7 +32,7 @@ export const literalRule: ValidationRule = (context) => {
   const checkNumber = (node: IntValueNode | FloatValueNode) => {
     if (!Number.isFinite(Number(node.value))) refuse(node, 'A number must be finite.');
   };
-  /** Once for each value as a whole. */
+  /** Checks the depth of a value; called once for each outermost value. */
   const checkDepth = (value: ValueNode | undefined): false | undefined => {
     const limit = OPERATION_LIMITS.literalDepth;
     if (value === undefined || depthOf(value) <= limit) return undefined;

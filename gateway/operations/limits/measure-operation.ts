@@ -1,9 +1,9 @@
 /**
- * How large an operation is, in one walk over it: each fragment is measured once and counted where it is spread, so
+ * Measures an operation in one walk over it: each fragment is measured once and counted where it is spread, so
  * fragments hide nothing, and neither cycles of them nor exponential spreads take long.
  *
  * The packages for this each walk on their own, ask for every variable's value (which the registration of a persisted
- * operation does not have) and fail with errors of their own form: docs/decisions/measuring-operations.md.
+ * operation does not have) and fail with errors of their own form: docs/decisions/api/measuring-operations.md.
  */
 import {
   Kind,
@@ -24,8 +24,9 @@ import {
   type SelectionSetNode,
   type ValueNode,
 } from 'graphql';
-import { DEFAULT_PAGE, MAX_PAGE } from '../../../core/wire/pages.ts';
+import { DEFAULT_PAGE, MAX_PAGE } from '../../../core/wire/api/pages.ts';
 
+/** The size of an operation. */
 export interface OperationSize {
   readonly depth: number;
   readonly aliases: number;
@@ -40,7 +41,7 @@ type Size = OperationSize;
 
 const NOTHING: Size = { depth: 0, aliases: 0, rootFields: 0, fields: 0, cost: 0 };
 
-/** What a list without a page size counts for: a flag's rules or experiments, a rollout's steps. */
+/** The size for which a list without pages counts: a flag's rules or experiments, a rollout's steps. */
 const UNPAGED = 5;
 
 function beside(a: Size, b: Size): Size {
@@ -122,6 +123,8 @@ class Measurement {
   }
 
   /**
+   * Measures a field and all below it.
+   *
    * @param paged whether the field around it has a page size already, which its list of nodes and that of edges keep to
    */
   private field(node: FieldNode, type: GraphQLNamedType | undefined, paged: boolean): Size {
@@ -164,7 +167,7 @@ class Measurement {
       )
       .filter((value) => value !== null);
     if (given.length === 0) return DEFAULT_PAGE;
-    // What is no number is refused before it runs; until then it counts for the most.
+    // A value that is no number is refused before the operation runs; until then it counts for the most.
     return Math.max(
       ...given.map((value) => (typeof value === 'number' ? Math.min(Math.max(value, 0), MAX_PAGE) : MAX_PAGE)),
     );

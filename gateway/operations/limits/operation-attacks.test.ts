@@ -114,7 +114,7 @@ describe('an operation that is too large', () => {
     await stillGood();
   });
 
-  test('is told of one wrong variable, however many there are', async () => {
+  test('gets an error for one wrong variable, however many there are', async () => {
     const query = 'mutation ($input: [RegisterVehicleInput!]!) { registerVehicles(input: $input) { vin } }';
     const { body, text } = await gateway.ask(query, { input: Array.from({ length: 50_000 }, () => 1) });
     expect(body.errors).toMatchObject([{ extensions: { code: 'BAD_USER_INPUT', field: 'input.0' } }]);

@@ -1,11 +1,11 @@
 /**
- * Which persisted operation a request names, in any of the ways that it may: by `documentId` (GraphQL over HTTP,
- * "Persisted Documents"), by `id`, which is the same, or by Apollo's `extensions.persistedQuery`.
+ * Reads which persisted operation a request names: by `documentId` (GraphQL over HTTP, "Persisted Documents"), by `id`,
+ * which means the same, or by Apollo's `extensions.persistedQuery`.
  */
 import { badInput } from '../../../core/errors.ts';
 import { membersOf } from '../../../core/json/json-value.ts';
 
-/** The members of a request that matter here, as they came: over HTTP, or in a subscribe message. */
+/** The members of a request that may name an operation, not yet checked: over HTTP, or in a subscribe message. */
 export interface NamingRequest {
   readonly query?: unknown;
   readonly id?: unknown;
@@ -13,26 +13,26 @@ export interface NamingRequest {
   readonly extensions?: unknown;
 }
 
-/** Those of them that a client may send in place of a text. */
+/** The members that a client may send in place of a text. */
 export const NAMING_MEMBERS = ['id', 'documentId', 'extensions'] as const;
 
 /**
- * An id that looks like a SHA-256 always is the text's (subgraphs/audit holds manifests to that), so it is looked up as
- * one.
+ * The name of a persisted operation. An id that has the form of a SHA-256 is always that of its text (subgraphs/audit
+ * checks this in manifests), so it is looked up as a SHA-256.
  */
 export type OperationName = { readonly id: string } | { readonly sha256: string };
 
-/** A name, and where in the request it stands. */
+/** A name, and the path of the member of the request that holds it. */
 export type OperationReference = OperationName & { readonly field: string };
 
 const ID = /^[\x21-\x7e]{1,128}$/;
 const SHA256 = /^[0-9a-f]{64}$/i;
-/** As the specification writes the id that is a text's SHA-256. */
+/** The prefix with which the specification writes an id that is a text's SHA-256. */
 const PREFIX = 'sha256:';
 
 /**
- * @returns null where the request names none
- * @throws BAD_USER_INPUT for what no operation can be called, before anybody is asked
+ * Reads the name of the operation. @returns null where the request names none
+ * @throws BAD_USER_INPUT for a name that no operation can have
  */
 export function referenceIn({ id, documentId, extensions }: NamingRequest): OperationReference | null {
   const { persistedQuery } = membersOf(extensions);
@@ -52,7 +52,9 @@ export function referenceIn({ id, documentId, extensions }: NamingRequest): Oper
   return { id: value, field };
 }
 
-/** https://www.apollographql.com/docs/apollo-server/performance/apq#verify */
+/**
+ * Reads the name in Apollo's form. Source: https://www.apollographql.com/docs/apollo-server/performance/apq#verify
+ */
 function apolloReference(persistedQuery: unknown): OperationReference {
   const { version, sha256Hash } = membersOf(persistedQuery);
   if (version !== 1) throw badInput('extensions.persistedQuery.version', 'Expected version 1.');

@@ -1,10 +1,16 @@
-import { setTimeout as delay } from 'node:timers/promises';
 import { beforeEach, expect, test } from '@jest/globals';
 import { FleetFlagError } from '../../../core/errors.ts';
-import type { SubgraphConnection, SubgraphRequest, SubgraphResponse } from '../../../core/wire/subgraph.ts';
+import { eventually } from '../../../core/testing/eventually.ts';
+import type { SubgraphConnection, SubgraphRequest, SubgraphResponse } from '../../../core/wire/subgraph/subgraph.ts';
 import { OperationTexts } from './operation-texts.ts';
 
 const TEXT = { sha256: 'a'.repeat(64), body: 'query A { __typename }', apiKeys: null as string[] | null };
+
+/** Waits until more than a millisecond has passed. */
+async function aWhile(): Promise<void> {
+  const from = performance.now();
+  await eventually(() => performance.now() > from + 2);
+}
 
 let asked: SubgraphRequest[];
 let answer: () => Promise<SubgraphResponse>;
@@ -47,9 +53,7 @@ test('one that is not there is asked for again within a second, not each time', 
   expect([await texts.find({ id: 'a' }), await texts.find({ id: 'a' })]).toEqual([null, null]);
   expect(asked).toHaveLength(1);
   answer = async () => ({ data: { persistedOperation: TEXT } });
-  let found = await texts.find({ id: 'a' });
-  for (; found === null; found = await texts.find({ id: 'a' })) await delay(20);
-  expect(found).toEqual(TEXT);
+  expect(await eventually(() => texts.find({ id: 'a' }))).toEqual(TEXT);
   expect(asked).toHaveLength(2);
 });
 
@@ -87,14 +91,14 @@ test('made-up names push nothing out that is there', async () => {
 
 test('which keys may run it is asked again when what is known is too old, and a text is good for ever', async () => {
   await texts.find({ id: 'a' });
-  await delay(5);
+  await aWhile();
   answer = async () => ({ data: { persistedOperation: { ...TEXT, apiKeys: ['k1'] } } });
   expect((await texts.find({ id: 'a' }))?.apiKeys).toBeNull();
   expect((await texts.find({ id: 'a' }, 1))?.apiKeys).toEqual(['k1']);
   expect((await texts.find({ id: 'a' }))?.apiKeys).toEqual(['k1']);
   expect(asked).toHaveLength(2);
 
-  await delay(5);
+  await aWhile();
   answer = () => Promise.reject(new FleetFlagError('SERVICE_UNAVAILABLE', 'away'));
   await expect(texts.find({ id: 'a' }, 1)).rejects.toMatchObject({ code: 'SERVICE_UNAVAILABLE' });
   expect((await texts.find({ id: 'a' }))?.body).toBe(TEXT.body);

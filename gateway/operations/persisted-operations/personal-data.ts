@@ -1,17 +1,20 @@
 /**
- * Which operations read personal data. A key that is not an administrator's runs them only where they are bound to it.
+ * Finds the personal data that an operation reads. A key that is not an administrator's may run such an operation only
+ * if it is bound to that key.
  */
 import { TypeInfo, parse, visit, visitWithTypeInfo, type GraphQLSchema } from 'graphql';
 import { LRUCache } from 'lru-cache';
 import type { OperationText } from './operation-texts.ts';
 
-/** Fields that say who somebody is, or from where they came; the values of the trail hold whole accounts. */
+/** The fields that show who a person is or from where they connect; the values in the audit log hold whole accounts. */
 export const PERSONAL: ReadonlySet<string> = new Set([
   ...['User.email', 'User.name', 'User.department', 'User.lastLoginAt'],
   ...['AuditLog.ipAddress', 'AuditLog.userAgent', 'AuditLog.beforeValue', 'AuditLog.afterValue'],
 ]);
 
-/** A function that gives the first field with personal data that an operation selects, as `Type.field`, or null. */
+/**
+ * Creates a function that gives the first field with personal data that an operation selects, as `Type.field`, or null.
+ */
 export function personalData(schema: GraphQLSchema): (operation: OperationText) => string | null {
   const known = new LRUCache<string, { readonly field: string | null }>({ max: 1_000 });
   return ({ sha256, body }) => {

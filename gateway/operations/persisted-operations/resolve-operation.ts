@@ -1,16 +1,21 @@
-/** From the name of a persisted operation to its text, and who may send a text of their own. */
+/** Resolves the name of a persisted operation to its text, and decides who may send a text of their own. */
 import { createHash } from 'node:crypto';
 import { FleetFlagError, badInput } from '../../../core/errors.ts';
 import type { ApiKeyCaller, Caller } from '../../../core/access/caller.ts';
 import { referenceIn, type NamingRequest, type OperationReference } from './operation-reference.ts';
-import { BINDING_AGE, type OperationText, type OperationTexts, type RegisteredOperation } from './operation-texts.ts';
+import {
+  BINDING_TTL_MS,
+  type OperationText,
+  type OperationTexts,
+  type RegisteredOperation,
+} from './operation-texts.ts';
 import type { SentTexts } from './sent-texts.ts';
 
-/** Where texts are found by their names. */
+/** The sources in which texts are found by their names. */
 export interface OperationSources {
   readonly registered: OperationTexts;
   readonly sent: SentTexts;
-  /** The first field with personal data that an operation selects, or null. */
+  /** Gives the first field with personal data that an operation selects, or null. */
   readonly personal: (operation: OperationText) => string | null;
 }
 
@@ -18,25 +23,27 @@ const sha256Of = (text: string) => createHash('sha256').update(text).digest('hex
 const required = (message: string) => new FleetFlagError('PERSISTED_QUERY_REQUIRED', message);
 
 /**
- * The text that came beside its own hash, as Apollo's clients send it when the hash is not known, and on websockets
- * always.
+ * Gives the text that came with its own hash. Apollo's clients send both when the gateway does not know the hash, and
+ * on websockets always.
  */
 function hashedText(query: string, reference: OperationReference): OperationText {
   const { field } = reference;
   if ('id' in reference) throw badInput(field, 'Send the id or the text of an operation, not both.');
+  // Half a surrogate pair is hashed, and read from a URL, as U+FFFD: the hash would name two texts.
+  if (/\p{Surrogate}/u.test(query)) throw badInput('query', 'The text must be well-formed Unicode.');
   const sha256 = sha256Of(query);
-  if (sha256 !== reference.sha256) throw badInput(field, 'This is not the SHA-256 of the text that was sent.');
+  if (sha256 !== reference.sha256) throw badInput(field, 'Expected the SHA-256 of the text that was sent.');
   return { sha256, body: query };
 }
 
 /**
- * The operation that a request names. A person's text beside its hash is remembered, so that the hash alone names it
- * from then on (docs/decisions/sent-texts.md).
+ * Finds the operation that a request names. A text that a person sends with its hash is remembered, so that the hash
+ * alone names it from then on (docs/decisions/api/sent-texts.md).
  *
  * @returns null where it names none and may be run as it is
- * @throws PERSISTED_QUERY_REQUIRED to an API key that sends a text which is not the registered one of its hash, or no
- * name; UNAUTHENTICATED to nobody, who learns nothing of what is registered; BAD_USER_INPUT. Rejects with
- * PERSISTED_QUERY_NOT_FOUND, PERSISTED_QUERY_REQUIRED or SERVICE_UNAVAILABLE.
+ * @throws PERSISTED_QUERY_REQUIRED to an API key that names no operation, or sends a text that is not registered
+ *   under its hash; UNAUTHENTICATED to an anonymous caller, who must not learn what is registered; BAD_USER_INPUT.
+ *   Rejects with PERSISTED_QUERY_NOT_FOUND, PERSISTED_QUERY_REQUIRED or SERVICE_UNAVAILABLE.
  */
 export function resolveOperation(
   request: NamingRequest,
@@ -63,23 +70,24 @@ export function resolveOperation(
   return remembered === undefined ? registered.find(reference).then(found) : Promise.resolve(remembered);
 }
 
-// The message is what Apollo's clients for other languages look for, who do not read the code.
+// Apollo's clients for other languages read the message, and not the code.
 function found(operation: OperationText | null): OperationText {
   if (operation === null) throw new FleetFlagError('PERSISTED_QUERY_NOT_FOUND', 'PersistedQueryNotFound');
   return operation;
 }
 
 /**
- * The operation that a key may run under this name, or null: what is bound to others is not there for it.
+ * Finds the operation that a key may run under this name, or null. An operation that is bound to other keys is not
+ * found.
  *
- * @throws FORBIDDEN for one with personal data that is bound to nobody, unless the key is an administrator's
+ * @throws FORBIDDEN for an operation with personal data that is bound to no key, unless the key is an administrator's
  */
 async function ofKey(
   reference: OperationReference,
   { apiKeyId, role }: ApiKeyCaller,
   { registered, personal }: OperationSources,
 ): Promise<RegisteredOperation | null> {
-  const operation = await registered.find(reference, BINDING_AGE);
+  const operation = await registered.find(reference, BINDING_TTL_MS);
   if (operation === null) return null;
   if (operation.apiKeys !== null) return apiKeyId !== null && operation.apiKeys.includes(apiKeyId) ? operation : null;
   const field = role === 'ADMIN' ? null : personal(operation);
@@ -91,7 +99,7 @@ async function ofKey(
   return operation;
 }
 
-/** The operation of an API key that sends a text beside its hash: the text has to be the registered one. */
+/** Finds the operation of an API key that sends a text with its hash: the text must be the registered one. */
 function registeredText(
   { query, ...naming }: NamingRequest,
   caller: ApiKeyCaller,

@@ -1,14 +1,15 @@
 /**
- * The texts that people's clients have sent beside their SHA-256, so that the next request needs the hash only
- * (docs/decisions/sent-texts.md). https://www.apollographql.com/docs/apollo-server/performance/apq
+ * Remembers the texts that people's clients have sent with their SHA-256, so that the next request needs only the hash
+ * (docs/decisions/api/sent-texts.md). https://www.apollographql.com/docs/apollo-server/performance/apq
  */
 import { LRUCache } from 'lru-cache';
 import type { OperationText } from './operation-texts.ts';
 
-/** Of all texts that are kept together, and of one, in bytes. */
+/** The most bytes of all texts together, and of one. */
 const MAX_BYTES = 8 * 1024 * 1024;
 const MAX_TEXT_BYTES = 64 * 1024;
 
+/** Remembers texts by their SHA-256, up to a number of bytes. */
 export class SentTexts {
   readonly #texts = new LRUCache<string, OperationText>({
     maxSize: MAX_BYTES,
@@ -16,7 +17,7 @@ export class SentTexts {
     sizeCalculation: ({ body, sha256 }) => Buffer.byteLength(body) + sha256.length,
   });
 
-  /** @param text whose hash has been checked; one that is too large is not kept */
+  /** Remembers a text, unless it is too large. @param text whose hash has been checked */
   remember(text: OperationText): void {
     this.#texts.set(text.sha256, text);
   }

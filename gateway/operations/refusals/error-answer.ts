@@ -1,7 +1,8 @@
 /** Every error that leaves the gateway, over HTTP or a websocket, leaves in this form. */
 import { GraphQLError, type DocumentNode, type GraphQLFormattedError } from 'graphql';
 import { FleetFlagError, badInput } from '../../../core/errors.ts';
-import { clientError } from '../../../core/wire/error-form.ts';
+import { membersOf } from '../../../core/json/json-value.ts';
+import { clientError } from '../../../core/wire/api/error-form.ts';
 import { tokenRefusal } from '../limits/check-operation.ts';
 import { faultField } from './input-fault.ts';
 import { RefusedOperation } from './refused-operation.ts';
@@ -22,7 +23,7 @@ const INPUT_CODES = new Set([
  */
 export function answerTo(error: unknown, requestId?: string, document?: DocumentNode): GraphQLFormattedError {
   if (!(error instanceof GraphQLError))
-    return clientError(error instanceof Error ? error : { message: '', ...(error as object) }, requestId);
+    return clientError(error instanceof Error ? error : { message: '', ...membersOf(error) }, requestId);
   const { extensions } = error;
   const refusal = error.originalError instanceof FleetFlagError ? error.originalError : tokenRefusal(error);
   if (refusal !== null)
@@ -45,7 +46,7 @@ export function answerTo(error: unknown, requestId?: string, document?: Document
   return clientError({ ...error.toJSON(), originalError: error.originalError, path: error.path }, requestId);
 }
 
-/** What was thrown on the way of an operation, as the errors that its client gets; a RefusedOperation has several. */
+/** Gives the errors that a client gets for what an operation has thrown; a RefusedOperation has several. */
 export function answersTo(error: unknown, requestId?: string, document?: DocumentNode): GraphQLFormattedError[] {
   // Apollo Server wraps what is no error of GraphQL's.
   const thrown = error instanceof GraphQLError && error.originalError !== undefined ? error.originalError : error;
@@ -54,7 +55,7 @@ export function answersTo(error: unknown, requestId?: string, document?: Documen
     : [answerTo(error, requestId, document)];
 }
 
-/** Whether an answer is to a fault of ours, which belongs in the log under the answer's request id. */
+/** Checks whether an answer hides a fault of FleetFlag, which belongs in the log under the answer's request id. */
 export function isFault({ extensions }: GraphQLFormattedError): boolean {
   return extensions?.['code'] === 'INTERNAL_SERVER_ERROR';
 }

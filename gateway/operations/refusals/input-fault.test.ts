@@ -60,13 +60,7 @@ describe('the place of a fault in the variables', () => {
       /Field "name" of required type "String!" was not provided/,
       'input.name',
     ],
-    [
-      'a member that there is not',
-      CREATE,
-      input({ colour: 'red' }),
-      /Field "colour" is not defined by type/,
-      'input.colour',
-    ],
+    ['an unknown member', CREATE, input({ colour: 'red' }), /Field "colour" is not defined by type/, 'input.colour'],
     [
       'a member that there is nearly',
       CREATE,
@@ -129,12 +123,7 @@ describe('the place of a fault in the variables', () => {
 
 describe('the place of a fault in the document', () => {
   test.each<[string, string, RegExp, string | null]>([
-    [
-      'a field that there is not',
-      '{ flags { nodes { colour } } }',
-      /Cannot query field "colour"/,
-      'flags.nodes.colour',
-    ],
+    ['an unknown field', '{ flags { nodes { colour } } }', /Cannot query field "colour"/, 'flags.nodes.colour'],
     [
       'a field under an alias',
       '{ all: flags { mine: nodes { shade: colour } } }',
@@ -149,7 +138,7 @@ describe('the place of a fault in the document', () => {
     ],
     ['a selection that is missing', '{ flags }', /must have a selection of subfields/, 'flags'],
     ['a selection of a scalar', '{ flags { totalCount { x } } }', /must not have a selection/, 'flags.totalCount'],
-    ['an argument that there is not', '{ flag(key: "a", colour: 1) { key } }', /Unknown argument "colour"/, 'colour'],
+    ['an unknown argument', '{ flag(key: "a", colour: 1) { key } }', /Unknown argument "colour"/, 'colour'],
     ['an argument that is missing', '{ flag { key } }', /argument "key" of type "String!" is required/, 'key'],
     ['a scalar of a wrong type', '{ flag(key: 7) { key } }', /String cannot represent a non string value/, 'key'],
     [
@@ -166,7 +155,7 @@ describe('the place of a fault in the document', () => {
     ],
     ['null for what cannot be', '{ flag(key: null) { key } }', /Expected value of type "String!", found null/, 'key'],
     [
-      'a member that there is not',
+      'an unknown member',
       '{ flags(filter: { colour: 1 }) { totalCount } }',
       /Field "colour" is not defined/,
       'filter.colour',
@@ -217,8 +206,8 @@ describe('the place of a fault in the document', () => {
       'k',
     ],
     ['a default of a wrong type', 'query ($k: String! = 7) { flag(key: $k) { key } }', /String cannot represent/, 'k'],
-    ['a type that there is not', 'query ($k: Nothing) { __typename }', /Unknown type "Nothing"/, 'k'],
-    ['a fragment that there is not', '{ flags { ...F } }', /Unknown fragment "F"/, 'flags'],
+    ['an unknown type', 'query ($k: Nothing) { __typename }', /Unknown type "Nothing"/, 'k'],
+    ['an unknown fragment', '{ flags { ...F } }', /Unknown fragment "F"/, 'flags'],
     [
       'an operation that is not alone',
       'query A { __typename } query A { __typename }',

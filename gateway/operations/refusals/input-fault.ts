@@ -1,5 +1,5 @@
 /**
- * Where in the input a fault of GraphQL's own validation lies, as the dotted path that our refusals carry in
+ * Finds the place in the input of a fault of GraphQL's own validation, as the dotted path that our refusals carry in
  * `extensions.field`: `input.conditions` for an argument, `createFlag.flag.nam` for a selection.
  */
 import { BREAK, Kind, visit, type ASTNode, type DocumentNode, type GraphQLError } from 'graphql';
@@ -18,6 +18,12 @@ function variableField(message: string): string | null {
   return (member === undefined ? place : `${place}.${member}`).replaceAll(/\[(\d+)\]/g, '.$1');
 }
 
+/** The text of a name in a document. */
+const nameIn = (name: unknown) => {
+  const { value } = membersOf(name);
+  return typeof value === 'string' ? value : '';
+};
+
 /**
  * The names on the way to a node: argument, member names and places in lists below the argument, response keys above.
  */
@@ -31,13 +37,13 @@ function pathOf(document: DocumentNode, keys: readonly (string | number)[]): str
       inList = key === 'values';
       continue;
     }
-    const node = at as ASTNode;
+    const node = membersOf(at);
     if (inList) names.push(`${key}`);
     inList = false;
-    if (node.kind === Kind.ARGUMENT) names = [node.name.value];
-    else if (node.kind === Kind.FIELD) names.push(node.alias?.value ?? node.name.value);
-    else if (node.kind === Kind.OBJECT_FIELD) names.push(node.name.value);
-    else if (node.kind === Kind.VARIABLE_DEFINITION) names.push(node.variable.name.value);
+    if (node['kind'] === Kind.ARGUMENT) names = [nameIn(node['name'])];
+    else if (node['kind'] === Kind.FIELD) names.push(nameIn(node['alias'] ?? node['name']));
+    else if (node['kind'] === Kind.OBJECT_FIELD) names.push(nameIn(node['name']));
+    else if (node['kind'] === Kind.VARIABLE_DEFINITION) names.push(nameIn(membersOf(node['variable'])['name']));
   }
   return names.join('.');
 }
@@ -58,7 +64,11 @@ function nodeField(document: DocumentNode, wanted: ASTNode): string | null {
 const MISSING_ARGUMENT = /^Field "[^"]+" argument "([^"]+)" of type/;
 const MISSING_MEMBER = /^Field "[^"]*\.([^".]+)" of required type/;
 
-/** @returns the dotted path, or null where the fault has no place in the input (a syntax error) */
+/**
+ * Finds the place of a fault in the input.
+ *
+ * @returns the dotted path, or null where the fault has no place in the input (a syntax error)
+ */
 export function faultField(error: GraphQLError, document: DocumentNode | undefined): string | null {
   const variable = variableField(error.message);
   if (variable !== null) return variable;

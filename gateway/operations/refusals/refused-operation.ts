@@ -1,6 +1,8 @@
 import { GraphQLError, type DocumentNode } from 'graphql';
 
-/** Apollo Server's codes for input that GraphQL itself refuses; error-answer.ts looks their place up in the document. */
+/**
+ * Apollo Server's codes for input that GraphQL itself refuses; error-answer.ts looks their place up in the document.
+ */
 type InputCode = 'GRAPHQL_PARSE_FAILED' | 'GRAPHQL_VALIDATION_FAILED';
 
 /** An operation that does not run, with all errors that say why. */

@@ -1,10 +1,10 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, jest, test } from '@jest/globals';
 import { parse, getOperationAST } from 'graphql';
-import type { SubgraphResponse } from '../../../core/wire/subgraph.ts';
+import type { SubgraphResponse } from '../../../core/wire/subgraph/subgraph.ts';
 import { eventually } from '../../../core/testing/eventually.ts';
 import { ScriptedGateway, type HttpAnswer } from '../../testing/scripted-gateway.ts';
 import { ACCOUNT_LIMITS } from './account-limits.ts';
-import { AccountConcurrency, kindOf, type OperationKind } from './account-concurrency.ts';
+import { AccountConcurrency, kindOf, type TurnKind } from './account-concurrency.ts';
 import { isKillSwitch, mayBeKillSwitch } from './kill-switch-operation.ts';
 
 const HEAVY = '{ auditLogs(first: 100) { nodes { action } } }';
@@ -16,7 +16,7 @@ let gateway: ScriptedGateway;
 let held: (() => void)[];
 
 const { runningOperations, waitingOperations } = ACCOUNT_LIMITS;
-/** As many as one account may have; the last of them over websockets. */
+/** Starts as many operations as one account may have, the last of them over websockets. */
 async function fill(): Promise<Promise<HttpAnswer>[]> {
   const overHttp = Array.from({ length: runningOperations + waitingOperations - 20 }, () => gateway.ask(HEAVY));
   const client = await gateway.client();
@@ -92,7 +92,7 @@ describe('an account that asks for everything at once', () => {
     });
   });
 
-  test('keeps nobody else waiting', async () => {
+  test('keeps no other account waiting', async () => {
     void Promise.all(await fill());
     await eventually(() => held.length === runningOperations, 'as many run as may');
     const others = gateway.ask(HEAVY, {}, { authorization: `Bearer ${OTHER}` });
@@ -112,14 +112,14 @@ describe('an account that asks for everything at once', () => {
   });
 });
 
-describe('a dear operation', () => {
+describe('an expensive operation', () => {
   const user = (userId: string) => ({ kind: 'user', userId, role: 'READ', sessionKey: null }) as const;
   /** Takes turns and notes who has one. */
   const noted = () => {
     const turns = new AccountConcurrency();
     const running: string[] = [];
     const ends = new Map<string, () => void>();
-    const take = async (name: string, kind: OperationKind = 'dear') => {
+    const take = async (name: string, kind: TurnKind = 'expensive') => {
       void turns.acquire(user(name.charAt(0)), kind).then((end) => {
         running.push(name);
         ends.set(name, end);
@@ -160,13 +160,13 @@ describe('a dear operation', () => {
     expect(running).toEqual(['a1', 'a3', 'a4', 'a2']);
   });
 
-  test('is told that those of others keep it waiting once that has lasted too long, and its account may try again', async () => {
+  test('is refused once it has waited too long for those of other accounts, and its account may retry', async () => {
     jest.useFakeTimers({ doNotFake: ['setImmediate'] });
     try {
       const { turns, take } = noted();
       await take('a1');
       await take('b1');
-      const late = turns.acquire(user('c'), 'dear');
+      const late = turns.acquire(user('c'), 'expensive');
       const refused = expect(late).rejects.toMatchObject({ code: 'SERVICE_UNAVAILABLE', details: { retryAfter: 2 } });
       await jest.advanceTimersByTimeAsync(ACCOUNT_LIMITS.waitTimeout);
       await refused;
@@ -177,10 +177,10 @@ describe('a dear operation', () => {
   });
 
   test.each([
-    [false, ACCOUNT_LIMITS.dearCost, 'ordinary'],
-    [false, ACCOUNT_LIMITS.dearCost + 1, 'dear'],
-    [true, ACCOUNT_LIMITS.dearCost + 1, 'kill switch'],
-  ] as const)('is told by its cost, but a kill switch is none (%s, %d)', (isKill, cost, kind) => {
+    [false, ACCOUNT_LIMITS.expensiveCost, 'ordinary'],
+    [false, ACCOUNT_LIMITS.expensiveCost + 1, 'expensive'],
+    [true, ACCOUNT_LIMITS.expensiveCost + 1, 'kill switch'],
+  ] as const)('is recognised by its cost, but a kill switch never is one (%s, %d)', (isKill, cost, kind) => {
     expect(kindOf(isKill, cost)).toBe(kind);
   });
 });
@@ -198,7 +198,7 @@ test('an account that has nothing running is not remembered, whatever became of 
   first();
   expect(turns.size).toBe(1);
   third();
-  await turns.acquire({ kind: 'vehicle', vin: 'KMHK281HGNU000001', environment: 'production' }, 'dear');
+  await turns.acquire({ kind: 'vehicle', vin: 'KMHK281HGNU000001', environment: 'production' }, 'expensive');
   expect(turns.size).toBe(0);
 });
 

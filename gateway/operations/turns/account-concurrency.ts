@@ -1,40 +1,44 @@
-/** The turns of people and API keys: how much of the control plane one account may have at once. */
-import { BoundedSemaphore, type SemaphoreLimits } from '../../../core/async/bounded-semaphore.ts';
+/** Limits how many operations one account (a person or an API key) may run at once. */
+import { BoundedSemaphore, type Lender, type SemaphoreLimits } from '../../../core/async/bounded-semaphore.ts';
 import { FleetFlagError } from '../../../core/errors.ts';
 import type { Caller } from '../../../core/access/caller.ts';
 import { ACCOUNT_LIMITS } from './account-limits.ts';
+import { UNSHARED, divide, type SharedLimits } from './shared-limits.ts';
 
-/** Seconds that one who is turned away is asked to wait. */
-const RETRY_AFTER = 2;
+/** The seconds after which a refused caller is asked to retry. */
+const RETRY_AFTER_SECONDS = 2;
 
 const {
   runningOperations,
   waitingOperations,
-  runningDearOperations,
-  runningDearOfAll,
+  runningExpensiveOperations,
+  runningExpensiveOfAll,
   runningKillSwitches,
   waitingKillSwitches,
   waitTimeout: waitMs,
 } = ACCOUNT_LIMITS;
 
-/** Kill switches and dear operations wait for those of their kind only. */
-export type OperationKind = 'ordinary' | 'dear' | 'kill switch';
+/**
+ * The kinds of operations, which have limits of their own: kill switches, and expensive operations, wait only
+ * for others of their kind.
+ */
+export type TurnKind = 'ordinary' | 'expensive' | 'kill switch';
 
-const LIMITS: Readonly<Record<OperationKind, SemaphoreLimits>> = {
+const LIMITS: Readonly<Record<TurnKind, SemaphoreLimits>> = {
   ordinary: { running: runningOperations, waiting: waitingOperations, waitMs },
-  dear: { running: runningDearOperations, waiting: waitingOperations, waitMs },
+  expensive: { running: runningExpensiveOperations, waiting: waitingOperations, waitMs },
   'kill switch': { running: runningKillSwitches, waiting: waitingKillSwitches, waitMs },
 };
 
-/** @param cost as check-operation.ts measures it */
-export function kindOf(isKillSwitch: boolean, cost: number): OperationKind {
+/** Gives the kind of an operation. @param cost as measure-operation.ts computes it */
+export function kindOf(isKillSwitch: boolean, cost: number): TurnKind {
   if (isKillSwitch) return 'kill switch';
-  return cost > ACCOUNT_LIMITS.dearCost ? 'dear' : 'ordinary';
+  return cost > ACCOUNT_LIMITS.expensiveCost ? 'expensive' : 'ordinary';
 }
 
 /**
- * Whose turn it is; null for callers who have no account: vehicles take turns among each other
- * (transports/websocket/operation-queue.ts).
+ * Gives the name of the caller's account; null for callers that have none. Vehicles wait in a queue of their own
+ * (transports/websocket/operations/operation-queue.ts).
  */
 function accountOf(caller: Caller): string | null {
   if (caller.kind === 'user' && caller.userId !== null) return `user ${caller.userId}`;
@@ -44,37 +48,66 @@ function accountOf(caller: Caller): string | null {
 
 const NO_TURN = () => undefined;
 
+/**
+ * The places of a shared limit that each gateway has of its own, so that an account that runs one operation at a time
+ * needs no message to another process.
+ */
+const OWN_PLACES = 1;
+
+/** Gives the operations of each account their turns. */
 export class AccountConcurrency {
   readonly #accounts = new Map<string, BoundedSemaphore>();
-  /** Each account has one in it, so they come in turn. */
-  readonly #dearOfAll = new BoundedSemaphore(
-    { running: runningDearOfAll, waiting: Infinity, waitMs },
-    () =>
-      new FleetFlagError(
-        'SERVICE_UNAVAILABLE',
-        'This operation has waited too long for large operations of other accounts; a retry is safe, and smaller pages do not wait for those.',
-        { retryAfter: RETRY_AFTER },
-      ),
-  );
+  /**
+   * The limit of expensive operations of all accounts together. Each account waits with at most one, so that the accounts
+   * take turns.
+   */
+  readonly #expensiveOfAll: BoundedSemaphore;
 
-  /** Accounts of which something runs. */
+  constructor(private readonly shared: SharedLimits = UNSHARED) {
+    this.#expensiveOfAll = this.#turns(
+      'expensive of all',
+      { running: runningExpensiveOfAll, waiting: Infinity, waitMs },
+      () =>
+        new FleetFlagError(
+          'SERVICE_UNAVAILABLE',
+          'This operation has waited too long for large operations of other accounts; a retry is safe, and smaller pages do not wait for those.',
+          { retryAfter: RETRY_AFTER_SECONDS },
+        ),
+    );
+  }
+
+  /** Creates a limit whose places all gateways on the port share. */
+  #turns(name: string, { running, waiting, waitMs }: SemaphoreLimits, refusal: () => Error): BoundedSemaphore {
+    const { own, lent } = divide(running, this.shared, OWN_PLACES);
+    const lender: Lender | null =
+      lent === 0
+        ? null
+        : { borrow: () => this.shared.borrow(name, lent), giveBack: () => this.shared.giveBack(name, 1) };
+    return new BoundedSemaphore(
+      { running: own, waiting: Math.ceil(waiting / this.shared.gateways), waitMs },
+      refusal,
+      lender,
+    );
+  }
+
+  /** The number of accounts with running operations. */
   get size(): number {
     return this.#accounts.size;
   }
 
   /**
-   * Waits until one more operation of the caller's account may run. Resolves to its end.
+   * Waits until one more operation of the caller's account may run. Resolves to the function that ends its turn.
    *
-   * @throws RATE_LIMITED with `retryAfter` where too many of the account wait, or this one has waited too long, and
-   * SERVICE_UNAVAILABLE where a dear one has waited too long for those of others
+   * @throws RATE_LIMITED with `retryAfter` where too many operations of the account wait, or this one has waited too
+   *   long; SERVICE_UNAVAILABLE where an expensive one has waited too long for those of other accounts
    */
-  async acquire(caller: Caller, kind: OperationKind): Promise<() => void> {
+  async acquire(caller: Caller, kind: TurnKind): Promise<() => void> {
     const account = accountOf(caller);
     if (account === null) return NO_TURN;
     const end = await this.#ofAccount(account, kind);
-    if (kind !== 'dear') return end;
+    if (kind !== 'expensive') return end;
     try {
-      const endOfAll = await this.#dearOfAll.acquire();
+      const endOfAll = await this.#expensiveOfAll.acquire();
       return () => {
         endOfAll();
         end();
@@ -85,28 +118,34 @@ export class AccountConcurrency {
     }
   }
 
-  async #ofAccount(account: string, kind: OperationKind): Promise<() => void> {
+  async #ofAccount(account: string, kind: TurnKind): Promise<() => void> {
     const limits = LIMITS[kind];
     const key = `${kind} of ${account}`;
     let turns = this.#accounts.get(key);
     if (turns === undefined) {
-      const message = `This account already has ${limits.running} such operations running and others waiting; try again in ${RETRY_AFTER} s.`;
-      this.#accounts.set(
-        key,
-        (turns = new BoundedSemaphore(
-          limits,
-          () =>
-            new FleetFlagError('RATE_LIMITED', message, {
-              limit: limits.running + limits.waiting,
-              retryAfter: RETRY_AFTER,
-            }),
-        )),
-      );
+      const message = `This account already has ${limits.running} such operations running and others waiting; try again in ${RETRY_AFTER_SECONDS} s.`;
+      const refusal = () =>
+        new FleetFlagError('RATE_LIMITED', message, {
+          limit: limits.running + limits.waiting,
+          retryAfter: RETRY_AFTER_SECONDS,
+        });
+      // A kill switch must not wait for a message between processes, so each gateway counts its own.
+      turns = kind === 'kill switch' ? new BoundedSemaphore(limits, refusal) : this.#turns(key, limits, refusal);
+      this.#accounts.set(key, turns);
     }
-    const end = await turns.acquire();
-    return () => {
-      end();
-      if (turns.idle && this.#accounts.get(key) === turns) this.#accounts.delete(key);
+    const held = turns;
+    const forget = () => {
+      if (held.idle && this.#accounts.get(key) === held) this.#accounts.delete(key);
     };
+    try {
+      const end = await held.acquire();
+      return () => {
+        end();
+        forget();
+      };
+    } catch (error) {
+      forget();
+      throw error;
+    }
   }
 }

@@ -1,28 +1,30 @@
 /**
- * What one account (a person, or an API key) may run at once at one gateway, over HTTP and websockets together.
- * `docs/operations/limits.md` gives the reasons; a test holds the two together. Kill switches are counted by
+ * The operations that one account (a person, or an API key) may run at once at one gateway, over HTTP and websockets
+ * together. `docs/operations/limits.md` gives the reasons; a test holds the two together. Kill switches are counted by
  * themselves: they wait for no query or change of their account.
  */
 export const ACCOUNT_LIMITS = {
   /**
-   * The cost past which an operation is a dear one: those hold the event loop for longest, and take turns of their own.
+   * The cost above which an operation counts as expensive. Expensive operations hold the event loop for longest, and
+   * have a limit of their own.
    */
-  dearCost: 500,
+  expensiveCost: 500,
   /**
-   * Dear operations that run at once: of one account, and of all accounts together. As many may wait as of the others.
+   * The most expensive operations that run at once: of one account, and of all accounts together. As many may wait as of
+   * ordinary ones.
    */
-  runningDearOperations: 1,
-  runningDearOfAll: 2,
+  runningExpensiveOperations: 1,
+  runningExpensiveOfAll: 2,
   /**
-   * Queries and mutations that run at once. Each may have twenty fields, and each of those a connection to the
-   * database.
+   * The most ordinary queries and mutations that run at once. Each may have twenty fields, and each field may use a
+   * connection to the database.
    */
   runningOperations: 4,
-  /** That wait for their turn; one more is refused with RATE_LIMITED and `retryAfter`. */
+  /** The most operations that wait for their turn; one more is refused with RATE_LIMITED and `retryAfter`. */
   waitingOperations: 100,
-  /** Kill switches that run at once, and that wait. */
+  /** The most kill switches that run at once, and that wait. */
   runningKillSwitches: 2,
   waitingKillSwitches: 20,
-  /** Milliseconds that either waits at most. */
+  /** The most milliseconds for which an operation waits. */
   waitTimeout: 15_000,
 } as const;

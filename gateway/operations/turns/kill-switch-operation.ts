@@ -9,24 +9,27 @@ import { isJsonObject } from '../../../core/json/json-value.ts';
 import { mayKill } from '../../../core/evaluation/rules/kill-switch.ts';
 import { rootFieldsOf } from '../authorize.ts';
 
-/** The mutations that kill, or may: whether a rule does depends on its input. */
+/**
+ * Matches the mutations that pull a kill switch or may do so: for createRule and updateRule that depends on the input.
+ */
 const MUTATION = /\b(?:killSwitch|createRule|updateRule)\b/;
 
-/** Whether a field of Mutation pulls a kill switch, or (updateRule) may. */
+/** Checks whether a field of Mutation pulls a kill switch, or (updateRule) may. */
 function kills({ name, arguments: given = [] }: FieldNode, variables: Readonly<Record<string, unknown>>): boolean {
   if (name.value === 'killSwitch') return true;
   if (name.value !== 'createRule' && name.value !== 'updateRule') return false;
   const node = given.find((argument) => argument.name.value === 'input');
   const input = node === undefined ? undefined : valueFromASTUntyped(node.value, variables);
   if (!isJsonObject(input)) return false;
-  // An update has no type, and leaves out what stays; what is created is enabled unless it says otherwise.
+  // The input of updateRule has no type, and omits what stays as it is. createRule enables the rule unless the input
+  // says otherwise.
   if (name.value === 'updateRule') return mayKill(input);
   return input['type'] === 'KILL_SWITCH' && mayKill({ enabled: true, ...input });
 }
 
 /**
- * Whether an operation does nothing but pull kill switches, in whichever way that is written: it goes before all
- * others, at the gateway and behind it.
+ * Checks whether an operation does nothing but pull kill switches, by whichever mutation: it goes before all others, at
+ * the gateway and in the subgraphs.
  *
  * @param variables as the request gives them
  */
@@ -45,7 +48,7 @@ export function isKillSwitch(
   return fields.every((field) => kills(field, values));
 }
 
-/** Whether a text may be a kill switch at all: a look that is cheap enough for every request. */
+/** Checks whether a text may be a kill switch at all: cheap enough for every request. */
 export function mayBeKillSwitch(text: string): boolean {
   return MUTATION.test(text);
 }

@@ -1,20 +1,20 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, jest, test } from '@jest/globals';
-import type { SubgraphResponse } from '../../../core/wire/subgraph.ts';
+import type { SubgraphResponse } from '../../../core/wire/subgraph/subgraph.ts';
 import { eventually } from '../../../core/testing/eventually.ts';
 import { ScriptedGateway, VIN } from '../../testing/scripted-gateway.ts';
 import { RightOfWay } from './right-of-way.ts';
 
-describe('the way', () => {
+describe('the right of way', () => {
   beforeEach(() => void jest.useFakeTimers());
   afterEach(() => void jest.useRealTimers());
   const TIMES = { deliveryMs: 300, longestMs: 2_000, atOnce: 1 };
-  /** Notes who went on. */
+  /** Records the names of those that `clear` has let go on. */
   const noted = (way: RightOfWay) => {
     const gone: string[] = [];
     return { gone, wait: (name: string) => void way.clear().then(() => gone.push(name)) };
   };
 
-  test('is clear until a kill switch begins, and again once the last of them has had the time to be delivered', async () => {
+  test('is free until a kill switch begins, and free again once the last one has had the time to be delivered', async () => {
     const way = new RightOfWay(TIMES);
     const { gone, wait } = noted(way);
     wait('before');
@@ -33,7 +33,7 @@ describe('the way', () => {
     expect(gone).toEqual(['before', 'a']);
   });
 
-  test('lets those who waited go on a few at a time, and a kill switch between', async () => {
+  test('lets waiting operations go on a few at a time, and stops them when another kill switch begins', async () => {
     const way = new RightOfWay(TIMES);
     const { gone, wait } = noted(way);
     const end = way.begin();
@@ -46,14 +46,14 @@ describe('the way', () => {
     const again = way.begin();
     wait('d');
     await jest.advanceTimersByTimeAsync(10);
-    // Who comes while the way is free does not wait for those who have.
+    // An operation that comes while the way is free overtakes those that still wait.
     expect(gone).toEqual(['a', 'c']);
     again();
     await jest.advanceTimersByTimeAsync(TIMES.deliveryMs + 10);
     expect(gone).toEqual(['a', 'c', 'b', 'd']);
   });
 
-  test('is held for no more than half of the time, however many kill switches follow each other, and though one never ends', async () => {
+  test('is taken for at most half of the time, however many kill switches follow each other, even if one never ends', async () => {
     const way = new RightOfWay(TIMES);
     const { gone, wait } = noted(way);
     way.begin();
@@ -71,7 +71,7 @@ describe('the way', () => {
   });
 });
 
-describe('a gateway where a kill switch is under way', () => {
+describe('a gateway that is processing a kill switch', () => {
   const KILL = 'mutation { killSwitch(flagKey: "eco", reason: "Fault in the field") { applied } }';
   const RULE = 'mutation ($input: RuleInput!) { createRule(flagKey: "eco", input: $input) { applied } }';
   const KILLING = {
@@ -102,7 +102,7 @@ describe('a gateway where a kill switch is under way', () => {
     ['killSwitch', KILL, {}],
     ['createRule', RULE, KILLING],
   ])(
-    'begins nothing else, over HTTP or a websocket, of a person or a vehicle, until that is over (%s)',
+    'begins no other operation, over HTTP or a websocket, of a person or a vehicle, until it is done (%s)',
     async (_, text, variables) => {
       const person = await gateway.client();
       const token = await gateway.vehicleTokens.issue(VIN, 'production', new Date(Date.now() + 60_000));
@@ -110,7 +110,7 @@ describe('a gateway where a kill switch is under way', () => {
       const kill = gateway.ask(text, variables);
       const answer = await eventually(() => release, 'it is under way');
       const overHttp = gateway.ask(QUERY);
-      // It looks like a kill switch, and is none.
+      // Its comment has the name of the mutation, but it is no kill switch.
       const disguised = gateway.ask(`# killSwitch\n${QUERY}`);
       person.subscribe('query', QUERY);
       vehicle.subscribe('report', REPORT, {
@@ -120,7 +120,8 @@ describe('a gateway where a kill switch is under way', () => {
         client.send({ type: 'ping' });
         await client.message('pong');
       }
-      // A second one waits for nothing, and by the time it is there all before it would have begun.
+      // A second kill switch does not wait. Once it has reached the subgraph, the operations sent before it would have
+      // too.
       release = null;
       const second = gateway.ask(KILL);
       const secondAnswer = await eventually(() => release, 'the second is under way');
@@ -136,7 +137,7 @@ describe('a gateway where a kill switch is under way', () => {
     },
   );
 
-  test('holds nobody up for who may not pull it', async () => {
+  test('holds nobody up for a caller who may not pull the kill switch', async () => {
     const begin = jest.spyOn(RightOfWay.prototype, 'begin');
     const refused = await gateway.post({ query: KILL });
     expect(refused.body.errors?.[0]?.extensions['code']).toBe('UNAUTHENTICATED');

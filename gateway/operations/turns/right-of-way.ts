@@ -1,27 +1,30 @@
 /**
- * The right of way of kill switches: while one is under way, from its being permitted until it has had the time to
- * reach vehicles, nothing ordinary begins. Each step of a kill switch would otherwise wait for whatever holds the event
- * loop between two of them (docs/decisions/kill-switch-lane.md).
+ * The right of way of kill switches: no ordinary operation begins while a kill switch is under way, from its being
+ * permitted until it has had the time to reach vehicles. Otherwise each step of a kill switch would wait for whatever
+ * holds the event loop between two steps (docs/decisions/flags/kill-switch-lane.md).
  */
 import Queue from 'yocto-queue';
 
+/** The times for which kill switches hold up other operations. */
 export interface RightOfWayTimes {
-  /** Milliseconds after its answer in which a kill switch is delivered to vehicles. */
+  /** The milliseconds, after the answer to a kill switch, in which it is delivered to vehicles. */
   readonly deliveryMs: number;
   /**
-   * Milliseconds for which kill switches, one after the other, may hold everything up; then as long nothing is held up.
+   * The most milliseconds for which a series of kill switches holds up other operations. For as long after that, they
+   * hold up none.
    */
   readonly longestMs: number;
-  /** Those who waited that go on within one turn of the event loop. */
+  /** The number of waiting operations that go on within one turn of the event loop. */
   readonly atOnce: number;
 }
 
 const TIMES: RightOfWayTimes = { deliveryMs: 300, longestMs: 2_000, atOnce: 10 };
 
+/** Holds up ordinary operations while a kill switch is under way. */
 export class RightOfWay {
   readonly #waiting = new Queue<() => void>();
   #underWay = 0;
-  /** When everything has been held up since; null while nothing is. */
+  /** The time since which ordinary operations have been held up; null while they are not. */
   #heldSince: number | null = null;
   #freeUntil = -Infinity;
   #limit: NodeJS.Timeout | undefined;
@@ -29,17 +32,17 @@ export class RightOfWay {
 
   constructor(private readonly times = TIMES) {}
 
-  /** Whether what is ordinary has to wait. */
+  /** Whether ordinary operations have to wait. */
   get isTaken(): boolean {
     return this.#heldSince !== null;
   }
 
-  /** Notes a kill switch that is under way. Gives its end, which may be called more than once. */
+  /** Records that a kill switch is under way. Gives the function that ends it, which may be called more than once. */
   begin(): () => void {
     this.#underWay += 1;
     if (this.#heldSince === null && performance.now() >= this.#freeUntil) {
       this.#heldSince = performance.now();
-      // Not even an endless row of them keeps everybody else out.
+      // An endless series of kill switches must not hold up other operations for good.
       this.#limit = setTimeout(() => {
         this.#freeUntil = performance.now() + this.times.longestMs;
         this.#free();
@@ -57,11 +60,12 @@ export class RightOfWay {
   }
 
   /**
-   * Waits until no kill switch is under way. Those who have waited go on a few at a time, with a turn of the event loop
-   * between.
+   * Waits until no kill switch is under way. Waiting operations then go on a few at a time, with a turn of the event
+   * loop between.
    */
   clear(): Promise<void> {
-    // Not behind those who have waited: a script that asks again and again would keep them in a queue for good.
+    // A new operation does not queue behind those that still wait: a script that sends requests without a pause would
+    // keep the queue from ever being empty.
     if (!this.isTaken) return Promise.resolve();
     return new Promise((resolve) => this.#waiting.enqueue(resolve));
   }

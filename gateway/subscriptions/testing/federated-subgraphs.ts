@@ -12,10 +12,10 @@ import type {
   SubgraphName,
   SubgraphRequest,
   SubgraphResponse,
-} from '../../../core/wire/subgraph.ts';
+} from '../../../core/wire/subgraph/subgraph.ts';
 import { EventSource } from './event-source.ts';
 
-export interface ChangeEvent {
+export interface TestChangeEvent {
   readonly environment: string;
   readonly revision: number;
   readonly previousRevision?: number;
@@ -42,7 +42,7 @@ export interface AuditData {
 }
 
 /** A subgraph in this process that records its requests. */
-export class InMemorySubgraph implements SubgraphConnection {
+class InMemorySubgraph implements SubgraphConnection {
   readonly executed: SubgraphRequest[] = [];
   readonly subscribed: SubgraphRequest[] = [];
   /** Settles when a new subscription counts as established; tests may replace it by a pending promise. */
@@ -142,7 +142,7 @@ function absent(name: SubgraphName): SubgraphConnection {
 
 /** Makes the two subgraphs and composes them; `changes` feeds the subscription. */
 export function federatedSubgraphs() {
-  const changes = new EventSource<ChangeEvent>();
+  const changes = new EventSource<TestChangeEvent>();
   const audit: AuditData = {
     history: (key, first) => [`${key} created`, `${key} changed`].slice(0, first),
     owner: () => 'fleet team',
@@ -162,7 +162,7 @@ export function federatedSubgraphs() {
               (change) => change.environment === environment && change.flag.key.startsWith(prefix),
             );
           },
-          resolve: (change: ChangeEvent) => change,
+          resolve: (change: TestChangeEvent) => change,
         },
       },
     },

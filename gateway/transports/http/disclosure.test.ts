@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { createIdentityTokens } from '../../../core/credentials/identity-token.ts';
-import { SUBGRAPH_NAMES, type SubgraphResponse } from '../../../core/wire/subgraph.ts';
+import { SUBGRAPH_NAMES, type SubgraphResponse } from '../../../core/wire/subgraph/subgraph.ts';
 import { connectRemote } from '../../composition/remote-subgraph.ts';
 import type { Subgraphs } from '../../composition/supergraph.ts';
 import { eventually } from '../../../core/testing/eventually.ts';
@@ -28,7 +28,7 @@ describe('while subgraphs are down', () => {
   const tokens = createIdentityTokens(SECRET);
   // Port 1 of loopback: nothing listens there.
   const subgraphs = Object.fromEntries(
-    SUBGRAPH_NAMES.map((name) => [name, connectRemote({ name, url: 'http://127.0.0.1:1', tokens })]),
+    SUBGRAPH_NAMES.map((name) => [name, connectRemote({ name, urls: ['http://127.0.0.1:1'], tokens })]),
   ) as unknown as Subgraphs;
   let gateway: ScriptedGateway;
   beforeAll(async () => {

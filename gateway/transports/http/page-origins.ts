@@ -59,11 +59,12 @@ const PREFLIGHT_MAX_AGE_SECONDS = 600;
 type CorsOptions = Parameters<typeof cors>[1];
 
 /**
- * The plugin, whose hook copies its options several times for each request, for requests of pages and preflights alone.
- * What it would say to all others is that answers depend on the origin.
+ * The CORS plugin, for requests of pages and for preflights only, because its hook copies its options several times for
+ * each request. All other requests would get nothing from it but `Vary: Origin`, which is added here.
  */
 const onlyForPages: FastifyPluginCallback<CorsOptions> = Object.assign(
   (scope: FastifyInstance, options: CorsOptions, done: () => void) => {
+    // oxlint-disable-next-line typescript/consistent-type-assertions -- Object.create gives no type; its prototype is a scope
     const ofPages = Object.create(scope, {
       addHook: {
         value: (name: 'onRequest', hook: onRequestHookHandler) =>
@@ -88,8 +89,8 @@ export async function admitPages(scope: FastifyInstance, path: string, origins: 
       const options: FastifyCorsOptions = {
         // The plugin answers preflights of every path, so the path is checked here.
         origin: origin !== undefined && url.split('?', 1)[0] === path && origins.admits(headers),
-        // The gateway uses no cookies, but a proxy before it that signs people in may. Pages of the gateway's own origin
-        // need no CORS.
+        // The gateway uses no cookies, but a proxy before it that signs people in may. Pages of the gateway's own
+        // origin need no CORS.
         credentials: origin !== undefined && origins.names(origin),
         methods: ['GET', 'POST'],
         exposedHeaders: EXPOSED,

@@ -2,8 +2,8 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { ERROR_CATALOGUE, FleetFlagError } from '../../../core/errors.ts';
 import { answerTo } from '../../operations/refusals/error-answer.ts';
-import { refusalType } from './media-type.ts';
-import { isErrorCode } from '../../../core/wire/error-form.ts';
+import { refusalType } from './graphql/media-type.ts';
+import { isErrorCode } from '../../../core/wire/api/error-form.ts';
 
 /**
  * Answers with an error of the catalogue, in the media type that the client accepts.
@@ -29,7 +29,7 @@ function challengeFor({ headers }: FastifyRequest): string {
  * Adds the challenge to every 401, and answers an unknown method of a known path with 405 and `Allow` (RFC 9110,
  * sections 15.5.2 and 15.5.6). It must be called before routes are added.
  */
-export function refuseAsHttpSays(app: FastifyInstance): void {
+export function addHttpRefusals(app: FastifyInstance): void {
   const methodsOf = new Map<string, Set<string>>();
   app.addHook('onRoute', ({ url, method }) => {
     const methods = methodsOf.get(url) ?? new Set();

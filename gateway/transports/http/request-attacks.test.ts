@@ -6,7 +6,7 @@ import { SESSION, ScriptedGateway } from '../../testing/scripted-gateway.ts';
 const FLAG = '{ flag(key: "eco") { key } }';
 const MUTATION = 'mutation { enableFlag(key: "eco") { applied } }';
 
-const TIMES = { headersTimeout: 300, requestTimeout: 600, checkInterval: 20 };
+const TIMES = { headersTimeout: 300, requestTimeout: 600, checkIntervalMs: 20 };
 
 let gateway: ScriptedGateway;
 beforeAll(async () => {
@@ -39,7 +39,7 @@ const UPGRADE = [
   'Sec-WebSocket-Protocol: graphql-transport-ws',
 ];
 
-describe('a path that is none', () => {
+describe('an invalid path', () => {
   test.each(['//', '/other', '/graphql/', '/graphql%2f', 'http://[', '/?/graphql', '*'])(
     'takes no websocket and leaves the gateway running: %s',
     async (path) => {
@@ -208,5 +208,19 @@ describe('a request that trickles in', () => {
     ],
   ])('is cut off when the timeout of its %s is over, and not at the default check of Node', async (_part, head) => {
     expect(await trickle(head)).toMatch(/^HTTP\/1\.1 408 /);
+  });
+});
+
+describe('a body of lists in lists', () => {
+  const nested = (levels: number) =>
+    gateway.post(
+      `{"query":${JSON.stringify(FLAG)},"variables":{"x":${'['.repeat(levels - 2)}${']'.repeat(levels - 2)}}}`,
+      { authorization: `Bearer ${SESSION}` },
+    );
+
+  test('is refused where it is deeper than may be, and read where it is not', async () => {
+    const [within, beyond] = [await nested(500), await nested(501)];
+    expect(within.status).toBe(200);
+    expect([beyond.status, beyond.body.errors?.[0]?.extensions]).toEqual([400, { code: 'LIMIT_EXCEEDED', limit: 500 }]);
   });
 });

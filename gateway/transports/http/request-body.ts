@@ -6,12 +6,14 @@ import { STATUS_CODES } from 'node:http';
 import type { Socket } from 'node:net';
 import type { FastifyInstance } from 'fastify';
 import { ERROR_CATALOGUE, FleetFlagError } from '../../../core/errors.ts';
-import { clientError } from '../../../core/wire/error-form.ts';
+import { isNestedDeeper } from '../../../core/json/nesting.ts';
+import { OPERATION_LIMITS } from '../../operations/limits/operation-limits.ts';
+import { clientError } from '../../../core/wire/api/error-form.ts';
 import { refuse } from './refusal.ts';
 
 /**
- * Refuses bodies that are compressed or not UTF-8. Otherwise a compressed body would be reported as invalid JSON, and
- * bytes that are not UTF-8 would be replaced without an error.
+ * Refuses bodies that are compressed, not UTF-8, or nested too deeply. Otherwise a compressed body would be reported as
+ * invalid JSON, and bytes that are not UTF-8 would be replaced without an error.
  */
 export function readPlainBodies(app: FastifyInstance): void {
   app.addHook('onRequest', (request, reply, next) => {
@@ -33,7 +35,16 @@ export function readPlainBodies(app: FastifyInstance): void {
   app.removeContentTypeParser('application/json');
   app.addContentTypeParser<Buffer>('application/json', { parseAs: 'buffer' }, (request, body, done) => {
     if (!isUtf8(body)) return done(new FleetFlagError('BAD_USER_INPUT', 'The body must be UTF-8.'));
-    return parseJson(request, body.toString('utf8'), done);
+    const text = body.toString('utf8');
+    if (isNestedDeeper(text, OPERATION_LIMITS.jsonDepth))
+      return done(
+        new FleetFlagError(
+          'LIMIT_EXCEEDED',
+          `The body nests lists and objects more than ${OPERATION_LIMITS.jsonDepth} levels deep.`,
+          { limit: OPERATION_LIMITS.jsonDepth },
+        ),
+      );
+    return parseJson(request, text, done);
   });
 }
 

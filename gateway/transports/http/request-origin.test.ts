@@ -1,6 +1,6 @@
 import type { IncomingMessage } from 'node:http';
 import { describe, expect, test } from '@jest/globals';
-import { peerReader, requestIdOf } from './request-origin.ts';
+import { peerReader } from './request-origin.ts';
 
 function addressOf(
   remoteAddress: string | undefined,
@@ -48,14 +48,5 @@ describe('the address of a request', () => {
     ['its own, where it passed on nothing', '10.0.0.1', '', ['10.0.0.1'], '10.0.0.1'],
   ])('is of a trusted proxy %s', (_what, peer, forwarded, trusted, address) => {
     expect(addressOf(peer, forwarded, trusted)).toBe(address);
-  });
-});
-
-describe('the id of a request', () => {
-  test('is its own where that is a UUID, else a new one', () => {
-    const id = '0198f0aa-5c3e-7b1d-9a44-5a2f6d1c9e10';
-    expect(requestIdOf({ 'x-request-id': id })).toBe(id);
-    for (const given of ['x', `${id}\n`, undefined])
-      expect(requestIdOf({ 'x-request-id': given })).toMatch(/^[0-9a-f-]{36}$/);
   });
 });

@@ -1,30 +1,9 @@
-/** The origin of a request, for HTTP and websockets: its address, user agent and id. */
-import { randomUUID } from 'node:crypto';
-import type { IncomingHttpHeaders, IncomingMessage } from 'node:http';
-import { isIP, type Socket } from 'node:net';
+/** The origin of a request, for HTTP and websockets: its address and user agent. */
+import type { IncomingMessage } from 'node:http';
+import type { Socket } from 'node:net';
 import proxyAddress from '@fastify/proxy-addr';
 import type { RequestOrigin } from '../../../core/access/caller.ts';
-
-const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i;
-
-/**
- * Gives the id under which the log and the audit log record a request: that of its header `x-request-id` where it is a
- * UUID, otherwise a new one.
- */
-export function requestIdOf({ 'x-request-id': given }: IncomingHttpHeaders): string {
-  return typeof given === 'string' && UUID.test(given) ? given : randomUUID();
-}
-
-/**
- * Gives an address as the audit log and the limits record it: without port and zone, and a mapped IPv4 address as IPv4.
- * Gives null for text that is not an address.
- */
-function readAddress(text: string | undefined): string | null {
-  // Some proxies add the port (`192.0.2.1:1234`, `[2001:db8::1]:1234`).
-  const [, bracketed, withPort] = /^(?:\[([^\]]+)\](?::\d+)?|([\d.]+):\d+)$/.exec(text ?? '') ?? [];
-  const address = (bracketed ?? withPort ?? text ?? '').replace(/%.*$/, '').replace(/^::ffff:(?=\d+\.)/i, '');
-  return isIP(address) === 0 ? null : address;
-}
+import { plainAddress } from '../../../core/wire/network/plain-address.ts';
 
 /** Gives the origin that all requests of a connection share; each request has an id of its own. */
 export type PeerReader = (request: IncomingMessage) => Omit<RequestOrigin, 'requestId'>;
@@ -42,7 +21,7 @@ export function peerReader(trustedProxies: readonly string[]): PeerReader {
   const peers = new WeakMap<Socket, string | null>();
   const peerOf = (socket: Socket): string | null => {
     let address = peers.get(socket);
-    if (address === undefined) peers.set(socket, (address = readAddress(socket.remoteAddress)));
+    if (address === undefined) peers.set(socket, (address = plainAddress(socket.remoteAddress)));
     return address;
   };
   const addressOf = (request: IncomingMessage): string | null => {
@@ -50,7 +29,7 @@ export function peerReader(trustedProxies: readonly string[]): PeerReader {
     if (request.socket.remoteAddress === undefined) return null;
     const peer = peerOf(request.socket);
     const isForwarded = request.headers['x-forwarded-for'] !== undefined;
-    return isForwarded ? (readAddress(proxyAddress(request, trusts)) ?? peer) : peer;
+    return isForwarded ? (plainAddress(proxyAddress(request, trusts)) ?? peer) : peer;
   };
   return (request) => ({ ipAddress: addressOf(request), userAgent: request.headers['user-agent'] ?? null });
 }

@@ -1,26 +1,31 @@
-/** The routes of the gateway: GraphQL, health, metrics, the public keys and the playground. */
+/** The routes of the gateway: GraphQL, health, metrics and the public keys. Pages add their own (gateway/pages/). */
 import type { IncomingMessage } from 'node:http';
 import fastify, { type FastifyInstance, type FastifyReply } from 'fastify';
 import { FleetFlagError } from '../../../core/errors.ts';
+import { REQUEST_ID_HEADER, requestIdOf } from '../../../core/wire/network/request-id.ts';
 import { OPERATION_LIMITS } from '../../operations/limits/operation-limits.ts';
+import type { MetricsText } from '../../../core/monitoring/metrics.ts';
 import type { GatewayMetrics } from '../../monitoring/gateway-metrics.ts';
-import { addGraphqlRoute, type GraphqlRouteOptions } from './graphql-route.ts';
+import { addGraphqlRoute, type GraphqlRouteOptions } from './graphql/graphql-route.ts';
+import { KnownRequests, type Handler } from './graphql/known-requests.ts';
 import { admitPages, type PageOrigins } from './page-origins.ts';
-import { refuse, refuseAsHttpSays } from './refusal.ts';
+import { refuse, addHttpRefusals } from './refusal.ts';
 import { readPlainBodies, refuseBytes } from './request-body.ts';
-import { requestIdOf, type PeerReader } from './request-origin.ts';
+import type { PeerReader } from './request-origin.ts';
+import { TracedRequests } from './traced-requests.ts';
 
 /** The timeouts of requests, in milliseconds. The first two are limits (operation-limits.ts). */
 export interface RequestTimes {
   readonly headersTimeout: number;
   readonly requestTimeout: number;
   /** The time between two checks for requests that are past a timeout. */
-  readonly checkInterval: number;
+  readonly checkIntervalMs: number;
 }
 
 /** Node checks every 30 s by default, which would make a timeout of 30 s one of up to 60 s. */
-const TIMES: RequestTimes = { ...OPERATION_LIMITS, checkInterval: 1_000 };
+const TIMES: RequestTimes = { ...OPERATION_LIMITS, checkIntervalMs: 1_000 };
 
+/** The parts of the gateway that the routes use. */
 export interface RoutesOptions extends GraphqlRouteOptions {
   /** The public signing keys (RFC 7517). */
   readonly publicKeys: () => Promise<unknown>;
@@ -30,11 +35,14 @@ export interface RoutesOptions extends GraphqlRouteOptions {
   readonly peerOf: PeerReader;
   /** The origins whose pages may call `/graphql`. */
   readonly pages: PageOrigins;
-  readonly playground: boolean;
   readonly metrics: GatewayMetrics;
+  /** Gives what `/metrics` answers. */
+  readonly scrape: () => Promise<MetricsText>;
   /** Rejects with a FleetFlagError where the request may not read the metrics. */
   readonly checkScrape: (request: IncomingMessage) => Promise<void>;
   readonly times?: RequestTimes | undefined;
+  /** Says whether this process is about to stop. */
+  readonly isEnding?: () => boolean;
 }
 
 /** Creates the HTTP server. It has no websocket upgrade: the caller attaches that to `.server`. */
@@ -43,10 +51,11 @@ export function createRoutes({
   readiness,
   peerOf,
   pages,
-  playground,
   metrics,
+  scrape,
   checkScrape,
   times = TIMES,
+  isEnding = () => false,
   ...graphql
 }: RoutesOptions): FastifyInstance {
   const { logger } = graphql;
@@ -56,31 +65,37 @@ export function createRoutes({
     onProtoPoisoning: 'ignore',
     onConstructorPoisoning: 'ignore',
     requestTimeout: times.requestTimeout,
-    // Who needs query parameters reads them (operation-call.ts).
+    // The one route that needs query parameters reads them itself (operation-call.ts).
     routerOptions: { querystringParser: () => ({}) },
     http: {
       headersTimeout: times.headersTimeout,
       requestTimeout: times.requestTimeout,
-      connectionsCheckingInterval: times.checkInterval,
+      connectionsCheckingInterval: times.checkIntervalMs,
     },
-    forceCloseConnections: true,
+    forceCloseConnections: 'idle',
     clientErrorHandler: refuseBytes,
     genReqId: ({ headers }) => requestIdOf(headers),
     // A request without a valid URL (`/%`) reaches neither a route nor the error handler.
     frameworkErrors: (_error, request, reply) =>
       void refuse(
         request,
-        (reply as FastifyReply).header('x-request-id', request.id),
+        // oxlint-disable-next-line typescript/consistent-type-assertions -- Fastify types the reply of this one handler without the server
+        (reply as FastifyReply).header(REQUEST_ID_HEADER, request.id),
         new FleetFlagError('BAD_USER_INPUT', 'The request has no valid URL.'),
       ),
   });
   // This comes first, so that every answer, a failure included, names its request id.
   app.addHook('onRequest', (request, reply, next) => {
-    reply.header('x-request-id', request.id);
+    reply.header(REQUEST_ID_HEADER, request.id);
+    // The client's next request opens another connection, which a load balancer leads to another gateway.
+    if (isEnding()) reply.header('connection', 'close');
     next();
   });
 
+  const traces = new TracedRequests();
+  app.addHook('preHandler', (request, _reply, next) => traces.resume(request.raw, next));
   app.addHook('onResponse', (request, reply, next) => {
+    traces.named(request.raw, request.routeOptions.url ?? 'none', request.id);
     metrics.answered(request.routeOptions.url ?? 'none', reply.statusCode, reply.elapsedTime / 1_000);
     next();
   });
@@ -104,12 +119,27 @@ export function createRoutes({
     );
     return refuse(request, reply, error);
   });
-  refuseAsHttpSays(app);
+  addHttpRefusals(app);
   readPlainBodies(app);
+
+  const known = new KnownRequests({
+    pipeline: graphql.pipeline,
+    rightOfWay: graphql.rightOfWay,
+    answered: (status, seconds) => metrics.answered('/graphql', status, seconds),
+  });
+  // oxlint-disable-next-line typescript/consistent-type-assertions -- Node gives listeners as mere functions
+  for (const handler of app.server.listeners('request') as Handler[]) {
+    app.server.off('request', handler);
+    app.server.on('request', traces.before(known.before(handler.bind(app.server))));
+  }
+  app.addHook('preClose', (done) => {
+    known.close();
+    done();
+  });
 
   void app.register(async (scope) => {
     await admitPages(scope, '/graphql', pages);
-    addGraphqlRoute(scope, graphql, (request) => ({ ...peerOf(request.raw), requestId: request.id }));
+    addGraphqlRoute(scope, graphql, known, (request) => ({ ...peerOf(request.raw), requestId: request.id }));
   });
 
   app.get('/health/live', () => ({ status: 'ok' }));
@@ -120,33 +150,17 @@ export function createRoutes({
     if (missing.join() !== missingBefore.join())
       logger.warn({ missing }, missing.length > 0 ? 'Not ready: the parts in "missing" do not answer' : 'Ready again');
     missingBefore = missing;
+    // The next probe opens another connection, which may lead to another process behind the same address.
+    if (missing.length > 0) reply.header('connection', 'close');
     return reply.status(missing.length === 0 ? 200 : 503).send({ status: missing.length === 0 ? 'ok' : 'unavailable' });
   });
   app.get('/metrics', async (request, reply) => {
     await checkScrape(request.raw);
-    const { type, body } = await metrics.text();
+    const { type, body } = await scrape();
     return reply.type(type).header('cache-control', 'no-store').send(body);
   });
   app.get('/.well-known/jwks.json', async (_request, reply) =>
     reply.header('cache-control', 'public, max-age=60').send(await publicKeys()),
   );
-
-  if (playground) {
-    // The page has nine megabytes that most gateways never serve, so the first request for it loads them.
-    let loading: Promise<{ page: Buffer; policy: string }> | undefined;
-    app.get('/', async (_request, reply) => {
-      const { page, policy } = await (loading ??= import('../../pages/playground/page.ts').then(
-        ({ PLAYGROUND_POLICY, playgroundPage }) => ({ page: playgroundPage(), policy: PLAYGROUND_POLICY }),
-      ));
-      return reply
-        .type('text/html; charset=utf-8')
-        .headers({
-          'cache-control': 'no-cache',
-          'content-security-policy': policy,
-          'x-content-type-options': 'nosniff',
-        })
-        .send(page);
-    });
-  }
   return app;
 }

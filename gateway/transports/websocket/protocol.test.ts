@@ -3,7 +3,7 @@ import { afterEach, describe, expect, test } from '@jest/globals';
 import { createClient } from 'graphql-ws';
 import { WebSocket } from 'ws';
 import { gatewayUnderTest, type GatewayUnderTest } from './testing/gateway-under-test.ts';
-import { AGENT_NAME } from '../../../core/wire/agent-name.ts';
+import { AGENT_NAME } from '../../../core/wire/network/agent-name.ts';
 import { eventually } from '../../../core/testing/eventually.ts';
 
 const NARROW = 'subscription ($e: String!) { changes(environment: $e) { revision flag { key note } } }';
@@ -143,7 +143,7 @@ describe('the protocol', () => {
     await gateway.client();
   });
 
-  test('is stood by a stock graphql-ws client that is put off: it comes again by itself', async () => {
+  test('lets a stock graphql-ws client that is put off connect again by itself', async () => {
     let putOff = 2;
     await start({
       admission: {

@@ -23,7 +23,7 @@ async function othersGoOn(other: WireClient): Promise<void> {
 describe('a client that sends too much', () => {
   test.each<[string, (client: WireClient) => void]>([
     ['messages', (client) => client.send({ type: 'ping' })],
-    ['messages that are none', (client) => client.send({ type: 'pong' })],
+    ['invalid messages', (client) => client.send({ type: 'pong' })],
     ['pings', (client) => client.socket.ping()],
     ['pongs', (client) => client.socket.pong()],
     ['operations', (client) => client.subscribe('x', '{')],
@@ -51,9 +51,11 @@ describe('a client that sends too much', () => {
   });
 });
 
-describe('a frame that is none', () => {
+describe('an invalid frame', () => {
   const masked = (head: number[], payload: number[] = []) =>
     Buffer.from([...head.slice(0, 1), 0x80 | payload.length, 0, 0, 0, 0, ...payload]);
+  const longText = (text: string) =>
+    Buffer.from([0x81, 0xfe, text.length >> 8, text.length & 0xff, 0, 0, 0, 0, ...Buffer.from(text)]);
 
   // RFC 6455: 5.1 (masking), 5.2 (reserved bits, opcodes), 5.4 (fragments), 5.5 (control frames), 8.1 (UTF-8).
   test.each<[string, Buffer, number]>([
@@ -66,6 +68,12 @@ describe('a frame that is none', () => {
     ['binary', masked([0x82], [0x7b, 0x7d]), 4400],
     ['compressed, which nobody agreed to', masked([0xc1], [0x7b, 0x7d]), 1002],
     ['of 2^63 bytes', Buffer.from([0x81, 0xff, 0x7f, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0, 0, 0, 0]), 1009],
+    // Below `maxPayload`.
+    [
+      'nested 12,000 levels deep',
+      longText(`{"type":"ping","payload":${'['.repeat(12_000)}${']'.repeat(12_000)}}`),
+      4400,
+    ],
   ])('closes its own socket, and no other: %s', async (_what, bytes, code) => {
     await start();
     const [bad, other] = await Promise.all([gateway.client(), gateway.client()]);

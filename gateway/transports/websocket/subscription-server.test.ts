@@ -289,7 +289,7 @@ describe('an upstream that fails', () => {
     await again.result('a');
   });
 
-  test('at once, because its subgraph is away, closes with a retryable code too', async () => {
+  test('at once, because its subgraph is down, closes with a retryable code too', async () => {
     gateway.flags.subscribe = () => {
       throw new Error('connect ECONNREFUSED');
     };

@@ -1,52 +1,58 @@
 /**
  * The gateway's WebSocket side: graphql-transport-ws, subscriptions that cross subgraphs, and one
- * execution and one set of frames for all clients that ask the same (docs/decisions/shared-frames.md).
+ * execution and one set of frames for all clients that ask the same (docs/decisions/streams/shared-frames.md).
  */
 import type { IncomingHttpHeaders, IncomingMessage } from 'node:http';
 import type { Duplex } from 'node:stream';
-import type { ExecutionResult, GraphQLFormattedError, GraphQLSchema } from 'graphql';
+import type { FormattedExecutionResult, GraphQLFormattedError, GraphQLSchema } from 'graphql';
 import { CloseCode, GRAPHQL_TRANSPORT_WS_PROTOCOL } from 'graphql-ws';
 import { LRUCache } from 'lru-cache';
-import { unattended } from '../../../core/async/unattended.ts';
+import { unattended } from '../../../core/last-handler/unattended.ts';
 import type { Caller, CallerIdentity } from '../../../core/access/caller.ts';
-import { AGENT_NAME } from '../../../core/wire/agent-name.ts';
-import type { SubgraphConnection, SubgraphName } from '../../../core/wire/subgraph.ts';
+import { AGENT_NAME } from '../../../core/wire/network/agent-name.ts';
+import type { SubgraphConnection, SubgraphName } from '../../../core/wire/subgraph/subgraph.ts';
 import type { AuthenticatedCaller, OpenSockets } from '../../credentials/credentials-in-use.ts';
+import type { VehicleSockets } from '../../partitions/moved-vehicles.ts';
 import type { RightOfWay } from '../../operations/turns/right-of-way.ts';
-import { Admission } from './admission.ts';
+import type { SharedLimits } from '../../operations/turns/shared-limits.ts';
+import { Admission } from './admission/admission.ts';
+import { ClientConnection } from './connection/client-connection.ts';
 import {
-  ClientConnection,
   SERVICE_RESTART,
   TRY_AGAIN_LATER,
   type ConnectionHost,
   type ConnectionOrigin,
-} from './client-connection.ts';
-import { seeToDeadlines, tickOf } from './connection-deadlines.ts';
-import { CrowdTurns } from './crowd-turns.ts';
-import { DeadlineWheel } from './deadline-wheel.ts';
+} from './connection/connection-host.ts';
+import { enforceDeadlines, tickOf } from './connection/connection-deadlines.ts';
+import { CrowdTurns } from './operations/crowd-turns.ts';
+import { DeadlineWheel } from './connection/deadline-wheel.ts';
 import { acceptance, readHandshake } from './framing/handshake.ts';
 import { ServerSocket } from './framing/server-socket.ts';
+import { OpenFiles } from './open-files.ts';
 import { DEFAULT_LIMITS, type SubscriptionLimits } from '../../subscriptions/subscription-limits.ts';
-import { closeAtOnce, refuseUpgrade } from './refuse-upgrade.ts';
+import { closeAtOnce, refuseUpgrade } from './admission/refuse-upgrade.ts';
 import { SharedOperations, type SharedCounts, type SharedRequest } from '../../subscriptions/shared-operations.ts';
-import { spreadClose } from './spread-close.ts';
+import { SocketsByAddress } from './admission/sockets-by-address.ts';
+import { spreadClose } from './connection/spread-close.ts';
 import {
   MAX_SHARED_REQUESTS,
-  connectionOf,
+  connectionOfMember,
+  endSubscriptions,
   startOperation,
   type CurrentPlanner,
   type OperationRequest,
   type OperationSteps,
-} from './start-operation.ts';
+} from './operations/start-operation.ts';
 import { SubscriptionPlanner } from '../../subscriptions/subscription-plan.ts';
-import { OperationQueue } from './operation-queue.ts';
+import { OperationQueue } from './operations/operation-queue.ts';
 
+/** The parts of the gateway that the server uses, and its limits. */
 export interface SubscriptionServerOptions {
   /** The schema in force; a new `apiSchema` object or SDL takes effect for operations that begin from then on. */
   schema(): { apiSchema: GraphQLSchema; supergraphSdl: string };
   readonly subgraphs: Readonly<Record<SubgraphName, SubgraphConnection>>;
   /**
-   * Who is calling, from connection_init's payload and the upgrade request's headers. A FleetFlagError
+   * Identifies the caller, from connection_init's payload and the upgrade request's headers. A FleetFlagError
    * UNAUTHENTICATED or FORBIDDEN closes the socket with 4403, anything else with 1013 (try again).
    */
   authenticate(
@@ -55,10 +61,10 @@ export interface SubscriptionServerOptions {
   ): Promise<Caller | AuthenticatedCaller>;
   /** The steps that an operation takes before it runs. */
   readonly steps: OperationSteps;
-  /** While kill switches have it nothing else begins. */
+  /** The right of way of kill switches. While they have it, no other operation begins. */
   readonly rightOfWay: RightOfWay;
   /** Runs a query or mutation with everything that HTTP would do to it, permissions included. */
-  execute(request: OperationRequest, identity: CallerIdentity): Promise<ExecutionResult>;
+  execute(request: OperationRequest, identity: CallerIdentity): Promise<FormattedExecutionResult>;
   /** Makes an error of an event fit for clients. */
   maskError(error: unknown): GraphQLFormattedError;
   readonly logger: {
@@ -66,15 +72,20 @@ export interface SubscriptionServerOptions {
     warn(details: object, message: string): void;
     error(details: object, message: string): void;
   };
-  /** Where an upgrade request came from; without it the socket's own address. */
+  /** Gives the origin of an upgrade request; without it the socket's own address. */
   readonly origin?: (request: IncomingMessage) => ConnectionOrigin;
   readonly limits?: Partial<SubscriptionLimits>;
-  /** Who is let in while many come at once. */
+  /** The limits that are shared with the other gateways on the port, if there are any. */
+  readonly sharedLimits?: SharedLimits;
+  /** Limits the handshakes while many come at once. */
   readonly admission?: Pick<Admission, 'admit' | 'finish' | 'tick'>;
-  /** Told of each socket of somebody known: when it is known whose it is, and when it has closed. */
+  /** Called when a change has been written to all clients of a distinct subscription. */
+  readonly delivered?: (changedAtMs: number) => void;
+  /** Notified of each authenticated socket: when its caller is known, and when it has closed. */
   readonly presence?: { opened(caller: Caller): void; closed(caller: Caller): void };
 }
 
+/** The counts of a server, for monitoring. */
 export interface SubscriptionCounters extends SharedCounts {
   sockets: number;
   /** Operations open on all sockets. */
@@ -90,13 +101,18 @@ export interface SubscriptionCounters extends SharedCounts {
   rateClosed: number;
   /** Upgrades refused because of `maxSocketsPerAddress`. */
   refused: number;
-  /** Upgrades put off because more came than the process can serve in a few seconds. */
+  /** Upgrades put off because more came than the process can serve in a few seconds, or hold. */
   putOff: number;
   /** Times that a client did not keep up and was sent the newest event instead of all. */
   skips: number;
+  /** Queries and mutations that wait for their turn. */
+  waitingOperations: number;
+  /** Bytes that wait in this process for clients to read them. */
+  waitingBytes: number;
 }
 
-export interface SubscriptionServer extends OpenSockets {
+/** Serves graphql-transport-ws to clients. */
+export interface SubscriptionServer extends OpenSockets, VehicleSockets {
   /** Takes over an HTTP upgrade whose path has been checked. */
   handleUpgrade(request: IncomingMessage, socket: Duplex, head: Buffer): void;
   counters(): SubscriptionCounters;
@@ -135,12 +151,13 @@ export function createSubscriptionServer(options: SubscriptionServerOptions): Su
     ...{ slowClosed: 0, rateClosed: 0, deadClosed: 0, refused: 0, putOff: 0 },
   };
   const admission = options.admission ?? new Admission();
+  const openFiles = new OpenFiles(options.logger);
   const connections: DeadlineWheel<ClientConnection> = new DeadlineWheel(
     tickOf(limits),
-    (connection) => seeToDeadlines(connection, limits, counters, connections.nowMs),
+    (connection) => enforceDeadlines(connection, limits, counters, connections.nowMs),
     () => admission.tick(),
   );
-  const socketsByAddress = new Map<string, number>();
+  const socketsByAddress = new SocketsByAddress(limits.maxSocketsPerAddress, options.sharedLimits);
   /** Aborted at shutdown: sockets that wait to be closed after a lost upstream are closed then. */
   const hurry = new AbortController();
   let closing: Promise<void> | null = null;
@@ -153,9 +170,10 @@ export function createSubscriptionServer(options: SubscriptionServerOptions): Su
     logger: options.logger,
     executionTimeout: limits.executionTimeout,
     limits,
+    delivered: options.delivered,
     // Closing is the one signal after which every stock client connects, subscribes and asks for what it missed.
     interrupted(members) {
-      const affected = new Set(members.map(connectionOf).filter((connection) => connection !== null));
+      const affected = new Set(members.map(connectionOfMember).filter((connection) => connection !== null));
       unattended(
         spreadClose([...affected], TRY_AGAIN_LATER, 'Subscription interrupted', limits.lossSpread, hurry.signal),
         'Closing the sockets of a lost subscription',
@@ -189,15 +207,12 @@ export function createSubscriptionServer(options: SubscriptionServerOptions): Su
       admission.finish(connection.admittedAt, true);
       connections.schedule(connection, 0);
     },
-    lookAgain: (connection, inMs) => connections.schedule(connection, inMs),
+    checkAgain: (connection, inMs) => connections.schedule(connection, inMs),
     closed(connection) {
       connections.delete(connection);
       if (connection.identity !== null) options.presence?.closed(connection.identity.caller);
       else admission.finish(connection.admittedAt, false);
-      const address = connection.origin.ipAddress ?? '';
-      const left = (socketsByAddress.get(address) ?? 1) - 1;
-      if (left > 0) socketsByAddress.set(address, left);
-      else socketsByAddress.delete(address);
+      socketsByAddress.delete(connection.origin.ipAddress ?? '');
       if (connections.size === 0) emptied();
     },
     start: (connection, id, payload) => startOperation(connection, id, payload, services),
@@ -218,45 +233,65 @@ export function createSubscriptionServer(options: SubscriptionServerOptions): Su
       if (closing !== null) return refuseUpgrade(socket, '503 Service Unavailable');
       const origin = options.origin?.(request) ?? originOf(request);
       const address = origin.ipAddress ?? '';
-      const present = socketsByAddress.get(address) ?? 0;
-      if (present >= limits.maxSocketsPerAddress) {
+      if (!socketsByAddress.hasRoom(address)) {
         counters.refused += 1;
         return refuseUpgrade(socket, '429 Too Many Requests');
       }
       const handshake = readHandshake(request);
       if ('status' in handshake) return refuseUpgrade(socket, handshake.status, handshake.reason, handshake.fields);
       const isSpoken = handshake.protocols.includes(GRAPHQL_TRANSPORT_WS_PROTOCOL);
-      const admitted = admission.admit();
-      if (typeof admitted === 'number') {
+      const accepted = () => acceptance(handshake.key, isSpoken ? GRAPHQL_TRANSPORT_WS_PROTOCOL : null);
+      const putOff = (seconds: number, reason: string) => {
         counters.putOff += 1;
         if (request.headers['user-agent']?.startsWith(AGENT_NAME) !== true)
-          return closeAtOnce(
-            socket,
-            acceptance(handshake.key, isSpoken ? GRAPHQL_TRANSPORT_WS_PROTOCOL : null),
-            TRY_AGAIN_LATER,
-            'Try again later',
-          );
-        const reason = `More vehicles are connecting than this gateway can serve at once; try again in ${admitted} s.`;
-        return refuseUpgrade(socket, '503 Service Unavailable', reason, `Retry-After: ${admitted}\r\n`);
-      }
+          return closeAtOnce(socket, accepted(), TRY_AGAIN_LATER, 'Try again later');
+        const fields = `Retry-After: ${seconds}\r\n`;
+        refuseUpgrade(socket, '503 Service Unavailable', `${reason}; try again in ${seconds} s.`, fields);
+      };
+      const untilFiles = openFiles.secondsToWait(socket);
+      if (untilFiles !== null) return putOff(untilFiles, 'This gateway has as many connections as it can hold');
+      const admitted = admission.admit();
+      if (typeof admitted === 'number')
+        return putOff(admitted, 'More vehicles are connecting than this gateway can serve at once');
       // Gone already.
       if (!socket.readable || !socket.writable) {
         admission.finish(admitted.admittedAt, false);
         return void socket.destroy();
       }
-      socket.write(acceptance(handshake.key, isSpoken ? GRAPHQL_TRANSPORT_WS_PROTOCOL : null));
+      socket.write(accepted());
       const webSocket = new ServerSocket(socket, limits.maxPayload);
       const connection = new ClientConnection(webSocket, origin, request.headers, admitted.admittedAt, host);
       connections.schedule(connection, limits.connectionInitTimeout);
-      socketsByAddress.set(address, present + 1);
+      socketsByAddress.add(address);
       webSocket.attach(connection, head);
       if (!isSpoken) connection.close(CloseCode.SubprotocolNotAcceptable, 'Subprotocol not acceptable');
     },
     counters() {
-      return { ...counters, ...shared.counts(), sockets: connections.size };
+      let waitingBytes = 0;
+      for (const connection of connections) waitingBytes += connection.waitingBytes;
+      const waitingOperations = services.turns.waiting;
+      return { ...counters, ...shared.counts(), sockets: connections.size, waitingOperations, waitingBytes };
     },
     *identities() {
       for (const { identity, isOpen } of connections) if (identity !== null && isOpen) yield identity;
+    },
+    *vehicles() {
+      for (const { identity, isOpen } of connections)
+        if (identity?.caller.kind === 'vehicle' && isOpen) yield identity.caller;
+    },
+    move(partitionOf) {
+      let count = 0;
+      for (const connection of connections) {
+        const { identity } = connection;
+        if (identity?.caller.kind !== 'vehicle' || !connection.isOpen) continue;
+        const { caller } = identity;
+        const partition = partitionOf(caller);
+        if (partition === undefined || caller.partition === partition) continue;
+        connection.identity = { ...identity, caller: { ...caller, partition } };
+        endSubscriptions(connection);
+        count += 1;
+      }
+      return count;
     },
     disconnect(concerned) {
       let count = 0;

@@ -7,46 +7,48 @@ import { FrameFault, FrameReader, NO_STATUS } from './frame-reader.ts';
 
 const MAX_BYTES = 300;
 
-type Told = readonly [what: string, ...content: unknown[]];
+type FrameEvent = readonly [what: string, ...content: unknown[]];
 
 /** What our reader tells of bytes that come in these pieces, and the close code of the fault that ends them, if any. */
-function ours(pieces: readonly Buffer[]): { told: Told[]; fault: number | null } {
-  const told: Told[] = [];
+function ours(pieces: readonly Buffer[]): { events: FrameEvent[]; fault: number | null } {
+  const events: FrameEvent[] = [];
   const reader = new FrameReader(MAX_BYTES);
   const listener = {
-    message: (data: Buffer, isText: boolean) => told.push(['message', data.toString('hex'), isText]),
-    ping: (content: Buffer) => told.push(['ping', content.toString('hex')]),
-    pong: () => told.push(['pong']),
-    closeFrame: (code: number, reason: string) => told.push(['close', code, reason]),
+    message: (data: Buffer, isText: boolean) => events.push(['message', data.toString('hex'), isText]),
+    ping: (content: Buffer) => events.push(['ping', content.toString('hex')]),
+    pong: () => events.push(['pong']),
+    closeFrame: (code: number, reason: string) => events.push(['close', code, reason]),
   };
   try {
     // Copies, because the bytes are changed.
     for (const piece of pieces) reader.read(Buffer.from(piece), listener);
-    return { told, fault: null };
+    return { events, fault: null };
   } catch (error) {
     if (!(error instanceof FrameFault)) throw error;
-    return { told, fault: error.code };
+    return { events, fault: error.code };
   }
 }
 
 /** The same of `ws`. */
-async function theirs(pieces: readonly Buffer[]): Promise<{ told: Told[]; fault: number | null }> {
+async function theirs(pieces: readonly Buffer[]): Promise<{ events: FrameEvent[]; fault: number | null }> {
   type Receiver = EventEmitter & { write(bytes: Buffer): void; end(): void };
   const { Receiver } = ws as unknown as { Receiver: new (options: object) => Receiver };
   const receiver = new Receiver({ isServer: true, allowSynchronousEvents: true, maxPayload: MAX_BYTES });
-  const told: Told[] = [];
+  const events: FrameEvent[] = [];
   let fault: number | null = null;
-  receiver.on('message', (data: Buffer, isBinary: boolean) => told.push(['message', data.toString('hex'), !isBinary]));
-  receiver.on('ping', (content: Buffer) => told.push(['ping', content.toString('hex')]));
-  receiver.on('pong', () => told.push(['pong']));
-  receiver.on('conclude', (code: number, reason: Buffer) => told.push(['close', code, reason.toString()]));
+  receiver.on('message', (data: Buffer, isBinary: boolean) =>
+    events.push(['message', data.toString('hex'), !isBinary]),
+  );
+  receiver.on('ping', (content: Buffer) => events.push(['ping', content.toString('hex')]));
+  receiver.on('pong', () => events.push(['pong']));
+  receiver.on('conclude', (code: number, reason: Buffer) => events.push(['close', code, reason.toString()]));
   receiver.on('error', (error: Error) => {
     const key = Object.getOwnPropertySymbols(error).find(({ description }) => description === 'status-code');
     fault = Number(Reflect.get(error, key ?? ''));
   });
   for (const piece of pieces) if (fault === null) receiver.write(Buffer.from(piece));
   await new Promise((resolve) => setImmediate(resolve));
-  return { told, fault };
+  return { events, fault };
 }
 
 interface Frame {
@@ -56,7 +58,7 @@ interface Frame {
   readonly isMasked: boolean;
 }
 
-/** As a client writes it. */
+/** Gives the bytes of a frame as a client writes it. */
 function bytesOf({ first, content, mask, isMasked }: Frame): Buffer {
   const flag = isMasked ? 0x80 : 0;
   const length = content.length;
@@ -105,11 +107,11 @@ describe('what a client sends', () => {
       fc.asyncProperty(fc.array(frames, { minLength: 1, maxLength: 8 }), cuts, async (sent, at) => {
         const expected = await theirs(sent.map(bytesOf));
         // Behind a close frame ws does not read.
-        const end = expected.told.findIndex(([what]) => what === 'close');
+        const end = expected.events.findIndex(([what]) => what === 'close');
         const read = ours(pieces(Buffer.concat(sent.map(bytesOf)), at));
-        if (end !== -1) expect(read.told.slice(0, end + 1)).toEqual(expected.told);
+        if (end !== -1) expect(read.events.slice(0, end + 1)).toEqual(expected.events);
         else expect(read).toEqual(expected);
-        messages += read.told.filter(([what]) => what === 'message').length;
+        messages += read.events.filter(([what]) => what === 'message').length;
         faults += read.fault === null ? 0 : 1;
       }),
       { numRuns: rounds(400, 20_000) },
@@ -144,7 +146,7 @@ describe('what a client sends', () => {
       masked(FIN | 8, []),
     ]);
     expect(ours(Array.from(bytes, (byte) => Buffer.from([byte])))).toEqual({
-      told: [
+      events: [
         ['ping', '01'],
         ['message', Buffer.from('a'.repeat(150) + 'b'.repeat(150)).toString('hex'), true],
         ['close', NO_STATUS, ''],

@@ -1,32 +1,33 @@
 /**
- * Reads the frames that a client sends (RFC 6455, section 5) from the pieces in which its bytes arrive. Between two
- * messages it holds nothing.
+ * Reads the frames that a client sends (RFC 6455, section 5) from the pieces in which their bytes arrive. Between two
+ * messages it keeps no buffer.
  */
 import { isUtf8 } from 'node:buffer';
 import { GatheredBytes } from './gathered-bytes.ts';
 
 /** Close codes of RFC 6455, section 7.4.1. */
-export const PROTOCOL_ERROR = 1002;
+const PROTOCOL_ERROR = 1002;
+/** The code that stands for a close frame without one. */
 export const NO_STATUS = 1005;
 const INVALID_DATA = 1007;
 const TOO_LARGE = 1009;
 
-/** What is told of each frame, in order. */
+/** Receives the frames, in order. */
 export interface FrameListener {
-  /** A whole message. The bytes are valid until this returns. */
+  /** Called with a whole message. The bytes are valid until this returns. */
   message(data: Buffer, isText: boolean): void;
-  /** The bytes are valid until this returns. */
+  /** Called with the content of a ping. The bytes are valid until this returns. */
   ping(content: Buffer): void;
   pong(): void;
   /** @param code NO_STATUS where the client gives none */
   closeFrame(code: number, reason: string): void;
 }
 
-/** Bytes that are no frame, or too many of them. Nothing that comes after them can be read. */
+/** The error for bytes that are no frame, or a message that is too large. Nothing after them can be read. */
 export class FrameFault extends Error {
   override readonly name = 'FrameFault';
 
-  /** @param code the close code that says so */
+  /** @param code the close code with which the connection is closed */
   constructor(
     readonly code: number,
     message: string,
@@ -49,7 +50,7 @@ const MAX_CONTROL_BYTES = 125;
 interface Head {
   readonly opcode: number;
   readonly isLast: boolean;
-  /** Bytes from the beginning of the frame to its content. */
+  /** The number of bytes from the beginning of the frame to its content. */
   readonly headBytes: number;
   readonly contentBytes: number;
 }
@@ -58,17 +59,17 @@ interface Head {
 export class FrameReader {
   /** The beginning of a frame that has not arrived whole. */
   #partial: GatheredBytes | null = null;
-  /** The bytes that it needs before it is worth another look. */
+  /** The number of bytes that the partial frame needs before reading it again can succeed. */
   #needed = 0;
   /** The fragments of a message so far. */
   #message: GatheredBytes | null = null;
   #isText = false;
 
-  /** @param maxMessageBytes of one message, in however many frames */
+  /** @param maxMessageBytes the most bytes of one message, over all of its frames */
   constructor(private readonly maxMessageBytes: number) {}
 
   /**
-   * Reads what has arrived, and tells of each frame that is whole by now. The bytes are changed.
+   * Reads the bytes that have arrived, and passes on each frame that is complete. The bytes are changed.
    *
    * @throws FrameFault
    */
@@ -86,7 +87,7 @@ export class FrameReader {
       const end = head === null ? Infinity : offset + head.headBytes + head.contentBytes;
       if (head === null || end > bytes.length) {
         this.#partial = new GatheredBytes(bytes.subarray(offset));
-        // Without a head: the next byte may complete it.
+        // The next byte may complete the head.
         this.#needed = head === null ? 0 : end - offset;
         return;
       }
@@ -172,13 +173,13 @@ export class FrameReader {
   }
 }
 
-/** RFC 6455, section 5.3. */
+/** Unmasks the content in place (RFC 6455, section 5.3). */
 function unmask(content: Buffer, bytes: Buffer, maskAt: number): void {
   for (let index = 0; index < content.length; index++)
     content[index] = (content[index] ?? 0) ^ (bytes[maskAt + (index & 3)] ?? 0);
 }
 
-/** Whether a client may close with this code (RFC 6455, section 7.4.2, and IANA's registry). */
+/** Checks whether a client may close with this code (RFC 6455, section 7.4.2, and IANA's registry). */
 function mayClose(code: number): boolean {
   if (code >= 3_000) return code <= 4_999;
   return code >= 1_000 && code <= 1_014 && code !== 1_004 && code !== NO_STATUS && code !== 1_006;

@@ -6,7 +6,7 @@ export class GatheredBytes {
   #bytes: Buffer;
   #length: number;
 
-  /** @param first is copied: what it is a part of may be much larger */
+  /** @param first copied, because the buffer that it is a part of may be much larger */
   constructor(first: Buffer) {
     this.#bytes = Buffer.from(first);
     this.#length = first.length;

@@ -29,7 +29,7 @@ describe('a handshake', () => {
     ['a protocol without a name', { 'sec-websocket-protocol': 'a,,b' }, /Protocol/],
     ['a protocol twice', { 'sec-websocket-protocol': 'a, a' }, /Protocol/],
     ['a protocol that is no name', { 'sec-websocket-protocol': 'a b' }, /Protocol/],
-  ])('with %s is refused, and why is said', (_, headers, reason) => {
+  ])('with %s is refused with its reason', (_, headers, reason) => {
     expect(read(headers)).toMatchObject({ status: '400 Bad Request', reason: expect.stringMatching(reason) });
   });
 
@@ -37,7 +37,7 @@ describe('a handshake', () => {
     expect(read({}, 'POST')).toMatchObject({ status: '405 Method Not Allowed' });
   });
 
-  test('of a version that is not spoken is told which are', () => {
+  test('of an unsupported version is refused with the versions that are supported', () => {
     expect(read({ 'sec-websocket-version': '7' })).toMatchObject({ fields: 'Sec-WebSocket-Version: 13, 8\r\n' });
   });
 

@@ -2,14 +2,17 @@
 import { createHash } from 'node:crypto';
 import type { IncomingMessage } from 'node:http';
 
-/** What a client asks for. */
+/** A client's request for a websocket. */
 export interface Handshake {
   readonly key: string;
   /** The subprotocols that it speaks, in its order of preference. */
   readonly protocols: readonly string[];
 }
 
-/** Why a request is no handshake, as a status and, for the client's version, header fields. */
+/**
+ * The refusal of a request that is no valid handshake: a status and, where the client's version is the fault, header
+ * fields.
+ */
 export interface BadHandshake {
   readonly status: string;
   readonly reason: string;

@@ -9,13 +9,13 @@ function read(bytes: Buffer): unknown[][] {
   type Receiver = EventEmitter & { write(bytes: Buffer): void };
   const { Receiver } = ws as unknown as { Receiver: new (options: object) => Receiver };
   const receiver = new Receiver({ isServer: false, allowSynchronousEvents: true });
-  const told: unknown[][] = [];
+  const events: unknown[][] = [];
   for (const event of ['message', 'ping', 'pong', 'conclude', 'error'])
     receiver.on(event, (...args: unknown[]) =>
-      told.push([event, ...args.map((arg) => (Buffer.isBuffer(arg) ? arg.toString() : arg))]),
+      events.push([event, ...args.map((arg) => (Buffer.isBuffer(arg) ? arg.toString() : arg))]),
     );
   receiver.write(bytes);
-  return told;
+  return events;
 }
 
 describe('what a client reads', () => {

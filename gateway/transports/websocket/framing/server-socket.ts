@@ -1,29 +1,30 @@
 /**
  * The server's end of a websocket (RFC 6455) on the connection of an upgrade. It is our own because a fleet is many
- * sockets that are silent: what one costs at rest is what counts (docs/decisions/own-framing.md). It has no timers: its
- * owner terminates it when the closing handshake takes too long.
+ * sockets that are silent: what one costs at rest is what counts (docs/decisions/streams/own-framing.md). It has no
+ * timers: its owner terminates it when the closing handshake takes too long.
  */
 import type { Duplex } from 'node:stream';
+import { tcpHandleOf, writeAtOnce, type TcpHandle, type Unwritten } from './direct-writes.ts';
 import { FrameFault, FrameReader, type FrameListener } from './frame-reader.ts';
 import { EMPTY_PING, closeFrame, pongFrame, textFrames } from './server-frames.ts';
 
-/** Who uses a socket. */
+/** The user of a socket. */
 export interface SocketOwner {
-  /** A whole message. The bytes are valid until this returns. Not called once the socket closes. */
+  /** Called with a whole message, until the socket closes. The bytes are valid until this returns. */
   message(data: Buffer, isText: boolean): void;
-  /** A ping frame has come. Gives whether it is to be answered. */
+  /** Called when a ping frame has come. Gives whether it is to be answered. */
   pinged(): boolean;
   ponged(): void;
-  /** The closing handshake has begun: the socket has to be terminated unless it ends by itself. */
+  /** Called when the closing handshake has begun. The owner terminates the socket unless it ends by itself. */
   closing(): void;
-  /** The connection is over. Called once, and nothing after it. */
+  /** Called once, when the connection is over. No other call follows. */
   closed(): void;
 }
 
 const SOCKET = Symbol('socket');
 type Connection = Duplex & { [SOCKET]?: ServerSocket };
 
-// Shared by all sockets: closures for each would cost more than the rest of what a socket holds.
+// All sockets share these functions: closures of its own would cost a socket more memory than the rest of it.
 function onData(this: Connection, chunk: Buffer): void {
   this[SOCKET]?.arrived(chunk);
 }
@@ -40,9 +41,15 @@ function onClose(this: Connection): void {
 /** One websocket. */
 export class ServerSocket implements FrameListener {
   #state: 'open' | 'closing' | 'closed' = 'open';
-  /** Null after bytes that are no frame. */
+  /** The reader of the client's frames; null after bytes that are no frame. */
   #reader: FrameReader | null;
   #owner: SocketOwner | null = null;
+  /** The connection's handle; null where only the connection's stream may be written to. */
+  readonly #handle: TcpHandle | null;
+  /** The bytes that were written past the stream and wait in libuv. */
+  #unwritten: Unwritten | null = null;
+  /** Whether bytes may be waiting to be sent. Where it is false, the stream's memory is not touched. */
+  #mayWait = true;
 
   /** @param connection is upgraded already; what is written to it goes to the client as it is */
   constructor(
@@ -50,6 +57,7 @@ export class ServerSocket implements FrameListener {
     maxMessageBytes: number,
   ) {
     this.#reader = new FrameReader(maxMessageBytes);
+    this.#handle = tcpHandleOf(connection);
   }
 
   /** Begins to read. @param head what came behind the upgrade request */
@@ -70,7 +78,10 @@ export class ServerSocket implements FrameListener {
 
   /** The bytes that wait in this process for the client to read. */
   get waitingBytes(): number {
-    return this.connection.writableLength;
+    if (!this.#mayWait) return 0;
+    const bytes = this.connection.writableLength + (this.#unwritten?.bytes ?? 0);
+    this.#mayWait = bytes > 0;
+    return bytes;
   }
 
   /** Sends a text message; nothing once the socket closes. */
@@ -80,12 +91,32 @@ export class ServerSocket implements FrameListener {
 
   /** Sends whole frames; nothing once the socket closes. The bytes must not change while any of them wait. */
   write(frames: Buffer): void {
-    if (this.#state === 'open') this.connection.write(frames);
+    if (this.#state !== 'open') return;
+    const unwritten = this.#handle === null || this.waitingBytes > 0 ? 'later' : writeAtOnce(this.#handle, frames);
+    if (unwritten === null) return;
+    if (unwritten === 'lost') return this.terminate();
+    this.#mayWait = true;
+    // Bytes that the stream writes while libuv has others come after those.
+    if (unwritten === 'later') return void this.connection.write(frames);
+    this.#unwritten = unwritten;
+    unwritten.written = (isLost) => {
+      this.#unwritten = null;
+      if (isLost) this.terminate();
+    };
   }
 
-  /** Calls `drained` once nothing waits any more; not when the socket ends before. Something must wait. */
+  /** Calls `drained` once nothing waits; not when the socket ends before. Something must wait. */
   onceDrained(drained: () => void): void {
-    this.connection.once('drain', drained);
+    const unwritten = this.#unwritten;
+    if (unwritten === null) return void this.connection.once('drain', drained);
+    const { written } = unwritten;
+    unwritten.written = (isLost) => {
+      written(isLost);
+      if (isLost) return;
+      // The bytes after it are in the stream, which reports its end only where there are many.
+      if (this.connection.writableNeedDrain) this.connection.once('drain', drained);
+      else drained();
+    };
   }
 
   sendPing(): void {
@@ -130,7 +161,7 @@ export class ServerSocket implements FrameListener {
 
   closeFrame(code: number, reason: string): void {
     this.close(code, reason);
-    // What comes behind a close frame does not count, and the one who listens closes the connection.
+    // Frames after a close frame do not count, and the listener closes the connection.
     this.#reader = null;
     this.connection.end();
   }

@@ -5,7 +5,7 @@ import { GraphQLError, graphql, type GraphQLFormattedError } from 'graphql';
 import { FleetFlagError } from '../../../../core/errors.ts';
 import type { Caller } from '../../../../core/access/caller.ts';
 import type { AuthenticatedCaller } from '../../../credentials/credentials-in-use.ts';
-import type { OperationSteps } from '../start-operation.ts';
+import type { OperationSteps } from '../operations/start-operation.ts';
 import { openSteps } from './open-steps.ts';
 import { RightOfWay } from '../../../operations/turns/right-of-way.ts';
 import { createSubscriptionServer, type SubscriptionServerOptions } from '../subscription-server.ts';
@@ -20,7 +20,7 @@ const CODES = new Map([
   ['GRAPHQL_VALIDATION_FAILED', 'BAD_USER_INPUT'],
 ]);
 
-/** As the gateway masks: catalogue codes go out, anything else does not. */
+/** Masks an error as the gateway does: errors with a code of the catalogue are shown, all others are not. */
 function maskError(error: unknown): GraphQLFormattedError {
   if (error instanceof FleetFlagError)
     return { message: error.message, extensions: { code: error.code, ...error.details } };
@@ -90,7 +90,7 @@ export async function gatewayUnderTest({ steps, ...overrides }: Overrides = {}) 
     ...overrides,
     limits: { closeTimeout: 300, lossSpread: 20, establishmentGrace: 20, ...overrides.limits },
   });
-  const http = createServer();
+  const http = createServer((_, response) => response.end());
   http.on('upgrade', (request, socket, head) => server.handleUpgrade(request, socket, head));
   await new Promise<void>((resolve) => http.listen(0, '127.0.0.1', resolve));
   const url = `ws://127.0.0.1:${(http.address() as AddressInfo).port}/graphql`;

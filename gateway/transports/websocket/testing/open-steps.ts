@@ -3,7 +3,7 @@ import { GraphQLError, getVariableValues, type GraphQLSchema } from 'graphql';
 import { DocumentCache } from '../../../operations/limits/document-cache.ts';
 import { operationOf } from '../../../operations/pipeline.ts';
 import { RefusedOperation } from '../../../operations/refusals/refused-operation.ts';
-import type { OperationSteps } from '../start-operation.ts';
+import type { OperationSteps } from '../operations/start-operation.ts';
 
 /** @param schema gives the one in force */
 export function openSteps(schema: () => GraphQLSchema): OperationSteps {
