@@ -9,6 +9,7 @@ import type { Log } from './log.ts';
 import { nodeFileSystem, type FileSystem } from './store/files/durable-file.ts';
 import { databasePlace } from './store/files/database-place.ts';
 import type { LinkTimings } from './link/gateway-link.ts';
+import type { EvaluationEventOptions } from './telemetry/evaluation-events.ts';
 import type { PinnedKeys } from './trust/pinned-keys.ts';
 
 /** The timings of an agent, in milliseconds. */
@@ -21,7 +22,7 @@ export interface AgentTimings extends LinkTimings {
   readonly resyncMs: number;
   /** The wait after a proof of a later revision before the agent requests its changes, which may be on their way. */
   readonly aheadMs: number;
-  /** How long the control plane must be behind the vehicle's revision before that is reported. */
+  /** The time for which the control plane must be behind the vehicle's revision before that is reported. */
   readonly belowMs: number;
   /** The upper bound of the first wait between full syncs that do not help, and between syncs for stale flags. */
   readonly rareBackoffMs: number;
@@ -29,7 +30,7 @@ export interface AgentTimings extends LinkTimings {
   readonly rareBackoffCapMs: number;
   /** The time between two checks for stale flags. */
   readonly staleCheckMs: number;
-  /** The wait before a failed write of the database is tried again. */
+  /** The wait before the agent retries a failed write of the database. */
   readonly storeRetryMs: number;
   /** The longest that a measurement waits for its write to begin. With the write, it should be less than a second. */
   readonly metricsWriteMs: number;
@@ -39,6 +40,10 @@ export interface AgentTimings extends LinkTimings {
   readonly heartbeatMs: number;
   /** The longest random wait between a new connection or a persisted revision and the heartbeat that reports it. */
   readonly heartbeatSpreadMs: number;
+  /** The longest random wait between a fault, or a new connection, and the report of the fault. */
+  readonly faultsSpreadMs: number;
+  /** The time over which vehicles ask for their partition when many of them get another one at once. */
+  readonly assignmentSpreadMs: number;
   /** The time between two polls of a file of flags. */
   readonly flagsFileMs: number;
 }
@@ -62,6 +67,8 @@ const DEFAULT_TIMINGS: AgentTimings = {
   metricsIntervalMs: 60_000,
   heartbeatMs: 60_000,
   heartbeatSpreadMs: 5_000,
+  faultsSpreadMs: 2_000,
+  assignmentSpreadMs: 5_000,
   flagsFileMs: 200,
 };
 
@@ -107,6 +114,8 @@ export interface FleetFlagAgentOptions {
   readonly afterWrite?: () => void;
   /** Gives the number of log lines that could not be written, for the status. */
   readonly lostLogLines?: () => number;
+  /** Emits an event for each evaluation (OpenTelemetry's `feature_flag.evaluation`); null for none. */
+  readonly evaluationEvents?: EvaluationEventOptions | null;
 }
 
 /** The options of an agent, with all defaults filled in. */
@@ -158,6 +167,7 @@ export function completeOptions(options: FleetFlagAgentOptions): CompleteAgentOp
     files: nodeFileSystem,
     afterWrite: () => undefined,
     lostLogLines: () => 0,
+    evaluationEvents: null,
     ...options,
     ...(databaseFile !== undefined && { databaseFile: databasePlace(databaseFile) }),
     vehicle: enteredFacts(options.vehicle ?? {}),

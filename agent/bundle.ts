@@ -1,6 +1,6 @@
 /**
  * Bundles the agent with all its dependencies into few files: the command, and the modules that programs import
- * (docs/decisions/agent-package.md).
+ * (docs/decisions/vehicle/agent-package.md).
  */
 import { chmod, copyFile } from 'node:fs/promises';
 import { createRequire } from 'node:module';
@@ -9,12 +9,12 @@ import { fileURLToPath } from 'node:url';
 import { build, type BuildOptions, type Metafile, type Plugin } from 'esbuild';
 
 export const AGENT = fileURLToPath(new URL('./', import.meta.url));
-export const ROOT = dirname(AGENT.replace(/\/$/, ''));
+export const PROJECT_FOLDER = dirname(AGENT.replace(/\/$/, ''));
 /** The source files of the modules that programs import, by the names of their bundles. */
 export const ENTRIES = { library: 'library.ts', openfeature: 'openfeature/fleet-flag-provider.ts' };
 
 const COMMON = {
-  absWorkingDir: ROOT,
+  absWorkingDir: PROJECT_FOLDER,
   bundle: true,
   platform: 'node',
   target: 'node20',
@@ -22,7 +22,7 @@ const COMMON = {
   legalComments: 'none',
   // Only packages that the vehicle's program has itself stay outside.
   external: ['@openfeature/*'],
-  // `ws` would look for native helpers, which the package does not have.
+  // `ws` would search for native helpers, which the package does not have.
   define: { 'process.env.WS_NO_BUFFER_UTIL': '"1"', 'process.env.WS_NO_UTF_8_VALIDATE': '"1"' },
 } satisfies BuildOptions;
 
@@ -78,7 +78,7 @@ export async function bundleCommand(folder: string): Promise<Metafile> {
     banner: { js: '#!/usr/bin/env node' },
   });
   await chmod(join(folder, 'fleetflag-agent.cjs'), 0o755);
-  // sql.js looks for this file beside the code that loads it.
+  // sql.js reads this file beside the code that loads it.
   await copyFile(createRequire(import.meta.url).resolve('sql.js/dist/sql-wasm.wasm'), join(folder, 'sql-wasm.wasm'));
   return metafile;
 }

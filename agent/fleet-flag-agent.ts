@@ -3,18 +3,14 @@
  * flags whether or not there is a connection.
  */
 import { randomUUID } from 'node:crypto';
-import { FleetFlagError, badInput } from '../core/errors.ts';
-import { membersOf } from '../core/json/json-value.ts';
+import type { VehicleStateReport } from '../core/activation/drive.ts';
+import { badInput } from '../core/errors.ts';
 import type { JsonValue } from '../core/model.ts';
+import type { FaultSeverity } from '../core/wire/vehicle/fault.ts';
+import { ChangeOver } from './activation/change-over.ts';
 import { AgentEvents, type FlagChange } from './agent-events.ts';
 import { completeOptions, type CompleteAgentOptions, type FleetFlagAgentOptions } from './agent-options.ts';
-import {
-  NOT_READY_MESSAGE,
-  evaluatedValue,
-  evaluationDetails,
-  type EvaluationDetails,
-  type ValueType,
-} from './api/evaluation-details.ts';
+import { evaluatedValue, evaluationDetails, type EvaluationDetails, type ValueType } from './api/evaluation-details.ts';
 import { composeStatus, type AgentStatus } from './api/agent-status.ts';
 import {
   FlagEvaluator,
@@ -23,89 +19,96 @@ import {
   type UncheckedContext,
 } from './evaluate/flag-evaluator.ts';
 import { PresentFlags } from './evaluate/present-flags.ts';
+import { TypedValues } from './evaluate/typed-values.ts';
+import { agentBackups } from './backup/agent-backups.ts';
+import type { VehicleBackups } from './backup/vehicle-backups.ts';
+import { VehicleFaults } from './faults/vehicle-faults.ts';
 import { KnownFacts } from './facts/known-facts.ts';
 import { describeError } from './log.ts';
+import { LifetimeCounts } from './telemetry/lifetime-counts.ts';
 import { MetricQueue } from './telemetry/metrics/metric-queue.ts';
-import { MetricRecorder, checkMeasurement, type TrackOptions } from './telemetry/metrics/metric-recorder.ts';
+import { EvaluationEvents } from './telemetry/evaluation-events.ts';
+import { MetricRecorder, type TrackOptions } from './telemetry/metrics/metric-recorder.ts';
 import { fileKindFault } from '../core/files/regular-file.ts';
-import type { VehicleIdentity } from './state.ts';
+import { ProgramReports, closedAgent } from './program-reports.ts';
+import { OwnVehicle } from './own-vehicle.ts';
 import { DatabaseLock, ownerName } from './store/files/database-lock.ts';
 import { VehicleStore } from './store/vehicle-store.ts';
 import { Backoff } from '../core/async/backoff.ts';
-import { rareBackoff, runLinkTasks } from './link-tasks.ts';
+import { runLinkTasks, syncMemory, type SyncMemory } from './link-tasks.ts';
 import { GatewayConnection } from './link/gateway-connection.ts';
 import type { GatewayLink } from './link/gateway-link.ts';
 import { Route } from './link/route.ts';
-import { SyncHistory } from './sync/sync-history.ts';
-import { readVehicleCredential, type VehicleCredential } from './link/vehicle-credential.ts';
 import { AgeingClock } from './trust/ageing-clock.ts';
-import { Freshness } from './trust/freshness.ts';
-import { fetchPinnedKeys, keySetAddress, type PinnedKeys } from './trust/pinned-keys.ts';
 import { RefusalCounter, type Refusal } from './trust/refusals.ts';
 import { AGENT_VERSION } from './version.ts';
 
 /** Evaluates flags in a vehicle and keeps them up to date. */
-export class FleetFlagAgent {
+export class FleetFlagAgent extends TypedValues {
   readonly #options: CompleteAgentOptions;
   readonly #evaluator: FlagEvaluator;
   readonly #flags: PresentFlags;
   readonly #store: VehicleStore;
   readonly #queue = new MetricQueue(randomUUID());
+  readonly #changeOver: ChangeOver;
   readonly #recorder: MetricRecorder;
-  readonly #route: Route;
   readonly #ageingClock: AgeingClock;
   readonly #facts: KnownFacts;
-  readonly #freshness: Freshness;
-  readonly #history: SyncHistory;
+  readonly #syncMemory: SyncMemory;
+  readonly #reports: ProgramReports;
+  readonly #vehicle: OwnVehicle;
   readonly #connection: GatewayConnection;
   readonly #refusals = new RefusalCounter();
+  readonly #lifetime = new LifetimeCounts(() => ({
+    refusals: this.#refusals.totals(),
+    dropped: this.#queue.status().dropped,
+  }));
+  readonly #backups: VehicleBackups;
+  readonly #faults: VehicleFaults;
   readonly #events: AgentEvents;
+  readonly #evaluationEvents: EvaluationEvents | null;
   readonly #ready: Promise<void>;
   #becomeReady!: () => void;
   #isReady = false;
   #lock: DatabaseLock | null = null;
   #isClosed = false;
   #inTouch = false;
-  #keys: PinnedKeys | null;
 
   constructor(options: FleetFlagAgentOptions) {
+    super();
     this.#options = completeOptions(options);
     const { timings, log, now, random, files, vehicle, afterWrite } = this.#options;
     this.#events = new AgentEvents(log);
-    this.#keys = this.#options.keys;
+    const { evaluationEvents } = this.#options;
+    this.#evaluationEvents = evaluationEvents === null ? null : new EvaluationEvents(evaluationEvents, now, log);
     this.#ready = new Promise((resolve) => (this.#becomeReady = resolve));
     this.#ageingClock = new AgeingClock(now);
-    this.#freshness = new Freshness({ clock: this.#ageingClock, random, unanswered: rareBackoff(this.#options) });
-    this.#history = new SyncHistory({
-      backoff: rareBackoff(this.#options),
-      newLinkMs: timings.rareBackoffMs,
-      belowMs: timings.belowMs,
-      runningMs: () => this.#ageingClock.runningMs,
-    });
+    this.#syncMemory = syncMemory(this.#options, this.#ageingClock);
     this.#facts = new KnownFacts(vehicle);
     this.#evaluator = new FlagEvaluator(vehicle, this.#ageingClock);
     this.#store = new VehicleStore({
-      path: this.#options.databaseFile,
-      files,
-      log,
-      now,
+      ...{ path: this.#options.databaseFile, files, log, now, random, afterWrite },
       refuse: this.#refuse,
-      random,
-      variantOf: (flag, vin) => this.#evaluator.storedVariant(flag, vin),
+      variantOf: (flag, state) => this.#evaluator.storedVariant(flag, state),
       agentVersion: AGENT_VERSION,
       retryMs: timings.storeRetryMs,
-      afterWrite,
       queue: this.#queue,
       facts: this.#facts,
+      lifetime: this.#lifetime,
+      drive: () => this.#changeOver.kept,
+      knownGood: () => this.#changeOver.knownGood,
       ageingClock: this.#ageingClock,
     });
     this.#flags = new PresentFlags({
-      evaluator: this.#evaluator,
-      facts: this.#facts,
-      events: this.#events,
-      log,
-      now,
+      ...{ evaluator: this.#evaluator, facts: this.#facts, events: this.#events, log, now },
       saveFacts: () => this.#store.saveFacts(),
+    });
+    this.#changeOver = new ChangeOver({
+      store: this.#store,
+      flags: this.#flags,
+      activated: (state) => this.#faults.replaced(state),
+      returned: (...about) => this.#faults.returned(...about),
+      ...{ keys: () => this.#vehicle.keys, now, ageingClock: this.#ageingClock, log },
     });
     this.#recorder = new MetricRecorder({
       queue: this.#queue,
@@ -116,17 +119,42 @@ export class FleetFlagAgent {
       intervalMs: timings.metricsIntervalMs * 1.2,
       save: () => this.#store.saveQueue(),
     });
-    this.#route = new Route(this.#options);
+    this.#backups = agentBackups({
+      options: this.#options,
+      flags: this.#flags,
+      keys: () => this.#vehicle.keys!,
+      store: this.#store,
+      queue: this.#queue,
+      lifetime: this.#lifetime,
+      ageingClock: this.#ageingClock,
+      refuse: this.#refuse,
+    });
+    const route = new Route(this.#options);
+    this.#faults = new VehicleFaults({
+      ...{ databaseFile: this.#options.databaseFile, files, log, ageingClock: this.#ageingClock },
+      retryMs: timings.storeRetryMs,
+      happened: (...about) => this.#changeOver.fault(...about),
+    });
+    this.#reports = new ProgramReports({
+      evaluator: this.#evaluator,
+      recorder: this.#recorder,
+      faults: this.#faults,
+      changeOver: this.#changeOver,
+      ...{ isReady: () => this.#isReady, isClosed: () => this.#isClosed },
+    });
+    this.#vehicle = new OwnVehicle({
+      options: this.#options,
+      store: this.#store,
+      flags: this.#flags,
+      faults: this.#faults,
+      changeOver: this.#changeOver,
+      route,
+    });
     this.#connection = new GatewayConnection({
-      url: this.#options.url,
-      route: this.#route,
-      timings,
+      ...{ url: this.#options.url, route, timings, random, log, now },
       backoff: new Backoff({ baseMs: timings.backoffMs, capMs: timings.backoffCapMs, random }),
-      random,
       stableMs: timings.backoffMs * 5,
-      log,
-      now,
-      credential: this.#credential,
+      credential: this.#vehicle.credential,
       use: this.#useLink,
     });
   }
@@ -140,8 +168,8 @@ export class FleetFlagAgent {
    *   SERVICE_UNAVAILABLE where the agent is closed
    */
   async start(): Promise<void> {
-    const { databaseFile, flagsFile, log, timings, tokenFile, url, vin } = this.#options;
-    if (this.#isClosed) throw closed();
+    const { databaseFile, flagsFile, log, timings, url, vin } = this.#options;
+    if (this.#isClosed) throw closedAgent();
     if (flagsFile !== null) await this.#flags.followFile(flagsFile, vin, timings.flagsFileMs);
     if (url === '') {
       // Without a control plane, the agent counts as in touch.
@@ -150,23 +178,9 @@ export class FleetFlagAgent {
     }
     const fault = await fileKindFault(databaseFile);
     if (fault !== null) throw badInput('databaseFile', fault);
-    const identity = await readVehicleCredential(tokenFile).then(
-      ({ identity, openFault }) => {
-        if (openFault !== null) log('warn', `vehicle token file: ${openFault}`);
-        return identity;
-      },
-      (error: unknown) => {
-        log('error', `cannot read the vehicle token: ${describeError(error)}`);
-        return null;
-      },
-    );
+    const identity = await this.#vehicle.readIdentity();
     this.#lock = await DatabaseLock.take(databaseFile, ownerName(identity), log);
-    const loaded = await this.#store.load(identity, this.#keys);
-    if (loaded !== null) {
-      this.#keys = loaded.keys;
-      this.#flags.replace(loaded.state);
-      if (loaded.state.lastSyncAt > 0) this.#setReady();
-    }
+    if (await this.#vehicle.load(identity)) this.#setReady();
     this.#connection.start();
   }
 
@@ -181,6 +195,8 @@ export class FleetFlagAgent {
     await this.#flags.close();
     await this.#connection.close();
     this.#recorder.close();
+    await this.#faults.close();
+    await this.#changeOver.close();
     await this.#store.close();
     await this.#lock?.release();
     this.#lock = null;
@@ -197,51 +213,14 @@ export class FleetFlagAgent {
     return this.#isReady;
   }
 
-  /** Gives the value of a boolean flag, or `defaultValue` where there is no such flag. Never throws. */
-  booleanValue(key: string, defaultValue: boolean, context?: ProgramContext): boolean {
-    return this.#value(key, 'boolean', defaultValue, context);
-  }
-
-  /** Gives the value of a string flag, or `defaultValue` where there is no such flag. Never throws. */
-  stringValue(key: string, defaultValue: string, context?: ProgramContext): string {
-    return this.#value(key, 'string', defaultValue, context);
-  }
-
-  /** Gives the value of a number flag, or `defaultValue` where there is no such flag. Never throws. */
-  numberValue(key: string, defaultValue: number, context?: ProgramContext): number {
-    return this.#value(key, 'number', defaultValue, context);
-  }
-
-  /** Gives the value of a JSON flag, or `defaultValue` where there is no such flag. Never throws. */
-  jsonValue(key: string, defaultValue: JsonValue, context?: ProgramContext): JsonValue {
-    return this.#value(key, 'json', defaultValue, context);
-  }
-
-  /**
-   * Gives the value, variant and reason of a boolean flag. Where there is no such flag, or it is of another type, gives
-   * `defaultValue` with an error code. Never throws.
-   */
-  booleanDetails(key: string, defaultValue: boolean, context?: ProgramContext): EvaluationDetails<boolean> {
-    return this.#details(key, 'boolean', defaultValue, context);
-  }
-
-  /** Gives the details of a string flag, like `booleanDetails`. */
-  stringDetails(key: string, defaultValue: string, context?: ProgramContext): EvaluationDetails<string> {
-    return this.#details(key, 'string', defaultValue, context);
-  }
-
-  /** Gives the details of a number flag, like `booleanDetails`. */
-  numberDetails(key: string, defaultValue: number, context?: ProgramContext): EvaluationDetails<number> {
-    return this.#details(key, 'number', defaultValue, context);
-  }
-
-  /** Gives the details of a JSON flag, like `booleanDetails`. */
-  jsonDetails(key: string, defaultValue: JsonValue, context?: ProgramContext): EvaluationDetails<JsonValue> {
-    return this.#details(key, 'json', defaultValue, context);
-  }
-
   /** Evaluates a flag of any type; undefined where there is no such flag, or the agent is closed. Never throws. */
   evaluate(key: string, context?: UncheckedContext | null): EvaluatedFlag | undefined {
+    const evaluated = this.#counted(key, context);
+    this.#evaluationEvents?.evaluated(key, evaluated, this.#isReady ? null : 'PROVIDER_NOT_READY');
+    return evaluated;
+  }
+
+  #counted(key: string, context: UncheckedContext | null | undefined): EvaluatedFlag | undefined {
     if (this.#isClosed) return undefined;
     const evaluated = this.#evaluator.evaluate(key, context);
     if (evaluated !== undefined && evaluated.local !== true) this.#recorder.count(evaluated);
@@ -258,15 +237,48 @@ export class FleetFlagAgent {
    *   SERVICE_UNAVAILABLE while the agent is not ready and after it was closed, because the measurement would be lost
    */
   track(metric: string, value: number, options: TrackOptions): void {
-    // Programs in JavaScript may leave out arguments that TypeScript requires.
-    if (typeof membersOf(options).flagKey !== 'string')
-      throw badInput('flagKey', 'A measurement requires the flag that it is about: track(metric, value, { flagKey }).');
-    if (this.#isClosed) throw closed();
-    if (!this.#isReady) throw new FleetFlagError('SERVICE_UNAVAILABLE', NOT_READY_MESSAGE);
-    const evaluated = this.#evaluator.evaluate(options.flagKey);
-    if (evaluated?.local !== true) return this.#recorder.track(metric, value, options, evaluated);
-    // It is checked, so that tests find faults, and dropped: it says nothing about the fleet.
-    checkMeasurement(metric, value, options, evaluated);
+    this.#reports.track(metric, value, options);
+  }
+
+  /**
+   * Reports that something is wrong under a flag's present definition. The control plane has it within 5 s where there
+   * is a connection, and otherwise when there is one. Each flag, definition and kind of fault is reported once.
+   *
+   * @param message the fault in words; its first 300 characters count, in one line
+   * @param severity `fatal` takes the flag back to its last known good in this vehicle, by its `killActivation`
+   * @throws FleetFlagError BAD_USER_INPUT for a message that is blank or no text and for another severity, NOT_FOUND where
+   *   there is no such flag, SERVICE_UNAVAILABLE while the agent is not ready and after it was closed
+   */
+  reportFault(flagKey: string, message: string, severity: FaultSeverity = 'error'): void {
+    this.#reports.fault(flagKey, message, severity);
+  }
+
+  /** Resolves when reported faults, and the returns that they cause, are on disk, or the write will be tried again. */
+  faultsWritten(): Promise<void> {
+    return this.#reports.faultsWritten();
+  }
+
+  /**
+   * Reports the state of the vehicle, by which flags with an activation change over. Resolves when it is on disk, and
+   * the flags have changed over.
+   *
+   * @param state whether the ignition is on and the vehicle moves, and for how many seconds that may count
+   * @throws FleetFlagError BAD_USER_INPUT for an invalid member, SERVICE_UNAVAILABLE after the agent was closed
+   */
+  setVehicleState(state: VehicleStateReport): Promise<void> {
+    return this.#reports.vehicleState(state);
+  }
+
+  /**
+   * Reports as a fault that an evaluation has ended in an error. The values and details of this class do so by themselves;
+   * a provider that checks types itself calls it. Never throws.
+   *
+   * @param evaluated the evaluation; undefined where there is no such flag, which is no fault of a flag
+   * @param message the fault in words; undefined for none
+   */
+  evaluationFailed(evaluated: EvaluatedFlag | undefined, message: string | undefined): void {
+    if (evaluated !== undefined && message !== undefined && this.#isReady)
+      this.#faults.evaluationFailed(evaluated, message);
   }
 
   /** Gives the keys of all flags, in order. */
@@ -307,30 +319,44 @@ export class FleetFlagAgent {
     return composeStatus({
       options: this.#options,
       state: this.#flags.state,
-      keys: this.#keys,
+      keys: this.#vehicle.keys,
       isReady: this.#isReady,
       connection: this.#connection,
       store: this.#store.status(),
       localFlags: this.#flags.fileStatus(),
+      changeOver: this.#changeOver,
+      staleFlags: this.#evaluator.staleKeys().length,
       flagCount: this.#evaluator.keys().length,
       facts: this.#facts,
       ageingClock: this.#ageingClock,
       metrics: this.#queue.status(),
       refusals: this.#refusals.totals(),
+      droppedEvaluationEvents: this.#evaluationEvents?.dropped ?? 0,
+      lifetime: this.#lifetime.totals(),
+      faults: this.#faults.status(),
     });
   }
 
-  #value<T extends JsonValue>(key: string, type: ValueType, defaultValue: T, context?: ProgramContext): T {
-    return evaluatedValue(type, defaultValue, this.evaluate(key, context), this.#isReady);
+  protected valueOf<T extends JsonValue>(key: string, type: ValueType, defaultValue: T, context?: ProgramContext): T {
+    if (this.#evaluationEvents !== null) return this.detailsOf(key, type, defaultValue, context).value;
+    const evaluated = this.#counted(key, context);
+    // The details say what is wrong.
+    if (evaluated !== undefined && evaluated.definition.type !== type)
+      this.evaluationFailed(evaluated, evaluationDetails(key, type, defaultValue, evaluated, true).errorMessage);
+    return evaluatedValue(type, defaultValue, evaluated, this.#isReady);
   }
 
-  #details<T extends JsonValue>(
+  protected detailsOf<T extends JsonValue>(
     key: string,
     type: ValueType,
     defaultValue: T,
     context?: ProgramContext,
   ): EvaluationDetails<T> {
-    return evaluationDetails(key, type, defaultValue, this.evaluate(key, context), this.#isReady);
+    const evaluated = this.#counted(key, context);
+    const details = evaluationDetails(key, type, defaultValue, evaluated, this.#isReady);
+    this.evaluationFailed(evaluated, details.errorMessage);
+    this.#evaluationEvents?.evaluated(key, evaluated, details.errorCode ?? null);
+    return details;
   }
 
   readonly #refuse = (refusal: Refusal): void => {
@@ -338,41 +364,20 @@ export class FleetFlagAgent {
     this.#options.log('error', describeError(refusal), { reason: refusal.reason });
   };
 
-  readonly #credential = async (): Promise<VehicleCredential> => {
-    const credential = await readVehicleCredential(this.#options.tokenFile);
-    const own: VehicleIdentity | undefined = this.#flags.state?.identity;
-    const { identity } = credential;
-    if (own !== undefined && (own.vin !== identity.vin || own.environment !== identity.environment)) {
-      throw new Error(`the token is now for ${identity.vin} in ${identity.environment}; restart the agent to use it`);
-    }
-    if (own === undefined) {
-      const loaded = await this.#store.load(identity, this.#keys);
-      if (loaded !== null) {
-        this.#keys = loaded.keys;
-        this.#flags.replace(loaded.state);
-      }
-    }
-    if (this.#keys === null) {
-      const address = keySetAddress(this.#options.url);
-      this.#keys = await fetchPinnedKeys(address, this.#options.timings.openMs, this.#route);
-      const names = this.#keys.keys.map(({ kid }) => kid).join(', ');
-      this.#options.log('warn', `no keys are pinned; trusting those that ${address} serves from now on: ${names}`);
-    }
-    return credential;
-  };
-
   readonly #useLink = async (link: GatewayLink): Promise<void> => {
     await runLinkTasks(link, {
       options: this.#options,
       flags: this.#flags,
-      keys: this.#keys!,
+      keys: this.#vehicle.keys!,
       store: this.#store,
+      changeOver: this.#changeOver,
       queue: this.#queue,
       recorder: this.#recorder,
       facts: this.#facts,
       ageingClock: this.#ageingClock,
-      freshness: this.#freshness,
-      history: this.#history,
+      ...this.#syncMemory,
+      backups: this.#backups,
+      faults: this.#faults,
       refusals: this.#refusals,
       refuse: this.#refuse,
       synced: () => this.#setReady(),
@@ -392,8 +397,4 @@ export class FleetFlagAgent {
     this.#isReady = true;
     this.#becomeReady();
   }
-}
-
-function closed(): FleetFlagError {
-  return new FleetFlagError('SERVICE_UNAVAILABLE', 'This agent has been closed; create a new one.');
 }

@@ -1,40 +1,52 @@
 /**
- * The tasks of an agent while a link to the control plane lasts: it syncs, sends measurements and heartbeats, and
- * requests the registered facts.
+ * The tasks of an agent while a link to the control plane lasts: it syncs, sends measurements, heartbeats and faults,
+ * requests the registered facts, and keeps a backup.
  */
 import { Backoff } from '../core/async/backoff.ts';
+import { pendingFlags } from './activation/active-flags.ts';
+import type { ChangeOver } from './activation/change-over.ts';
 import type { CompleteAgentOptions } from './agent-options.ts';
+import type { VehicleBackups } from './backup/vehicle-backups.ts';
 import type { PresentFlags } from './evaluate/present-flags.ts';
+import { FaultSender } from './faults/fault-sender.ts';
+import type { VehicleFaults } from './faults/vehicle-faults.ts';
 import { FactsRefresher } from './facts/facts-refresher.ts';
 import type { KnownFacts } from './facts/known-facts.ts';
 import { verifyFacts } from './facts/verify-facts.ts';
 import type { GatewayLink } from './link/gateway-link.ts';
 import type { VehicleStore } from './store/vehicle-store.ts';
-import type { SyncHistory } from './sync/sync-history.ts';
+import { SyncHistory } from './sync/sync-history.ts';
 import { SyncSession } from './sync/sync-session.ts';
-import { HeartbeatSender } from './telemetry/heartbeat/heartbeat-sender.ts';
+import { HeartbeatSender, type HeartbeatOptions } from './telemetry/heartbeat/heartbeat-sender.ts';
 import type { MetricQueue } from './telemetry/metrics/metric-queue.ts';
 import type { MetricRecorder } from './telemetry/metrics/metric-recorder.ts';
 import { MetricSender } from './telemetry/metrics/metric-sender.ts';
 import type { AgeingClock } from './trust/ageing-clock.ts';
-import type { Freshness } from './trust/freshness.ts';
+import { Freshness } from './trust/freshness.ts';
 import type { PinnedKeys } from './trust/pinned-keys.ts';
 import type { Refusal, RefusalCounter } from './trust/refusals.ts';
 import { AGENT_VERSION } from './version.ts';
 
+/** The memory of an agent's syncs, which outlives a link. */
+export interface SyncMemory {
+  readonly freshness: Freshness;
+  readonly history: SyncHistory;
+}
+
 /** The parts of an agent that outlive a link. */
-export interface LinkTaskParts {
+export interface LinkTaskParts extends SyncMemory {
   readonly options: CompleteAgentOptions;
   /** The flags; they have a state before the first link. */
   readonly flags: PresentFlags;
   readonly keys: PinnedKeys;
   readonly store: VehicleStore;
+  readonly changeOver: ChangeOver;
   readonly queue: MetricQueue;
   readonly recorder: MetricRecorder;
   readonly facts: KnownFacts;
   readonly ageingClock: AgeingClock;
-  readonly freshness: Freshness;
-  readonly history: SyncHistory;
+  readonly backups: VehicleBackups;
+  readonly faults: VehicleFaults;
   readonly refusals: RefusalCounter;
   /** Counts and logs refused data. */
   readonly refuse: (refusal: Refusal) => void;
@@ -45,13 +57,33 @@ export interface LinkTaskParts {
 }
 
 /** Makes a backoff for requests that must stay rare. */
-export function rareBackoff({ timings, random }: CompleteAgentOptions): Backoff {
+function rareBackoff({ timings, random }: CompleteAgentOptions): Backoff {
   return new Backoff({ baseMs: timings.rareBackoffMs, capMs: timings.rareBackoffCapMs, random });
+}
+
+/** Makes the memory of an agent's syncs. */
+export function syncMemory(options: CompleteAgentOptions, ageingClock: AgeingClock): SyncMemory {
+  const { timings, random } = options;
+  return {
+    freshness: new Freshness({
+      clock: ageingClock,
+      random,
+      unanswered: rareBackoff(options),
+      reassignments: rareBackoff(options),
+      assignmentSpreadMs: timings.assignmentSpreadMs,
+    }),
+    history: new SyncHistory({
+      backoff: rareBackoff(options),
+      newLinkMs: timings.rareBackoffMs,
+      belowMs: timings.belowMs,
+      runningMs: () => ageingClock.runningMs,
+    }),
+  };
 }
 
 /** Runs all tasks until the link ends. */
 export async function runLinkTasks(link: GatewayLink, parts: LinkTaskParts): Promise<void> {
-  const { options, flags, keys, queue, recorder, store } = parts;
+  const { options, flags, keys, queue, recorder, store, backups } = parts;
   const { log, random, timings } = options;
   const sender = new MetricSender({
     link,
@@ -63,7 +95,10 @@ export async function runLinkTasks(link: GatewayLink, parts: LinkTaskParts): Pro
     random,
     log,
   });
-  const heartbeat = heartbeatSender(link, parts, (jws, askedAtMs) => session.prove(jws, askedAtMs));
+  const heartbeat = heartbeatSender(link, parts, {
+    proofQuery: () => session.operations.proof,
+    proof: (jws, askedAtMs) => session.prove(jws, askedAtMs),
+  });
   const session = syncSession(link, parts, () => heartbeat.persisted());
   const facts = new FactsRefresher({
     link,
@@ -76,13 +111,23 @@ export async function runLinkTasks(link: GatewayLink, parts: LinkTaskParts): Pro
     random,
     log,
   });
-  await Promise.all([session.run(), sender.run(), heartbeat.run(), facts.run()]);
+  const faults = new FaultSender({
+    link,
+    faults: parts.faults,
+    spreadMs: timings.faultsSpreadMs,
+    backoff: new Backoff({ baseMs: timings.backoffMs, capMs: timings.backoffCapMs, random }),
+    rare: rareBackoff(options),
+    random,
+    log,
+  });
+  await backups.beforeSync(link);
+  await Promise.all([session.run(), sender.run(), heartbeat.run(), facts.run(), faults.run(), backups.run(link)]);
 }
 
 function heartbeatSender(
   link: GatewayLink,
   { options, flags, store, ageingClock, refusals }: LinkTaskParts,
-  proof: (jws: string, askedAtMs: number) => void,
+  proofs: Pick<HeartbeatOptions, 'proofQuery' | 'proof'>,
 ): HeartbeatSender {
   const { vehicle, log, random, timings } = options;
   return new HeartbeatSender({
@@ -100,10 +145,13 @@ function heartbeatSender(
         ...(clockOffsetSeconds !== null && { clockOffsetSeconds }),
         refusals: refusals.totals(),
         complete,
+        pending: pendingFlags(flags.state!)
+          .filter(({ key }) => !flags.state!.returns.has(key))
+          .map(({ key, revision }) => ({ key, revision })),
       };
     },
     environment: flags.state!.identity.environment,
-    proof,
+    ...proofs,
     intervalMs: timings.heartbeatMs,
     spreadMs: timings.heartbeatSpreadMs,
     random,
@@ -111,9 +159,9 @@ function heartbeatSender(
   });
 }
 
-/** @param persisted called when a state is on disk */
+/** Makes the session that keeps the flags in sync. @param persisted called when a state is on disk */
 function syncSession(link: GatewayLink, parts: LinkTaskParts, persisted: () => void): SyncSession {
-  const { options, flags, keys, store } = parts;
+  const { options, flags, keys } = parts;
   const { log, now, random, timings } = options;
   return new SyncSession({
     link,
@@ -128,14 +176,16 @@ function syncSession(link: GatewayLink, parts: LinkTaskParts, persisted: () => v
     staleBackoff: rareBackoff(options),
     state: () => flags.state!,
     commit: async (next) => {
-      await store.save(next, keys);
-      persisted();
-      flags.replace(next);
+      await parts.changeOver.commit(next, keys, persisted);
     },
     refuse: parts.refuse,
-    synced: parts.synced,
+    synced: () => {
+      parts.backups.synced();
+      parts.synced();
+    },
     touched: parts.touched,
     resyncDelay: () => timings.resyncMs * (1 + random() / 10),
+    random,
     backoff: new Backoff({ baseMs: timings.backoffMs, capMs: timings.backoffCapMs, random }),
   });
 }

@@ -38,7 +38,7 @@ export function createLog(format: LogFormat): Log {
             message,
             ...Object.entries(fields).map(([name, value]) => `${name}=${String(value)}`),
           ].join(' ');
-    const lost = stderr.write(`${line}\n`) ? stderr.takeUntold() : 0;
+    const lost = stderr.write(`${line}\n`) ? stderr.takeUnreported() : 0;
     if (lost > 0) log('warn', 'log lines were lost: the disk or pipe behind stderr was full', { lost });
   };
   return log;

@@ -144,7 +144,7 @@ describe('its command', () => {
     child.stdout.on('data', (data: Buffer) => (output += data.toString()));
     child.stderr.on('data', (data: Buffer) => (log += data.toString()));
     await eventually(() => {
-      if (child.exitCode !== null) throw new Error(`it ended: ${log}`);
+      if (child.exitCode !== null) throw new Error(`The agent has ended: ${log}`);
       return output.includes('\n') && log.includes('listening on ');
     }, 'it is ready and listens');
     return { child, base: /listening on (http:\S+)/.exec(log)![1]!, ready: output };

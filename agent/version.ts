@@ -1,2 +1,2 @@
 /** This agent's version, as its package.json has it (a test holds the two together). */
-export const AGENT_VERSION = '1.1.0';
+export const AGENT_VERSION = '1.2.0';

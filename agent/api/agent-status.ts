@@ -2,16 +2,22 @@
  * The status of a running agent, as `GET /v1/status` shows it to operators.
  */
 import type { Environment } from '../../core/model.ts';
+import type { FaultStatus } from '../faults/vehicle-faults.ts';
 import type { FactDifference, KnownFacts, VehicleFacts } from '../facts/known-facts.ts';
 import type { LocalFlagsStatus } from '../local-flags/local-flags.ts';
+import type { LifetimeTotals } from '../telemetry/lifetime-counts.ts';
 import type { DroppedMetrics } from '../telemetry/metrics/metric-queue.ts';
-import type { StoreStatus, VehicleStore } from '../store/vehicle-store.ts';
+import type { ChangeOver, DriveStatus } from '../activation/change-over.ts';
+import type { KnownGoodStatus } from '../activation/known-good.ts';
+import type { VehicleStore } from '../store/vehicle-store.ts';
+import type { StoreStatus } from '../store/vehicle-store-options.ts';
+import { boundPartition } from '../trust/binding.ts';
 import type { RefusalReason } from '../trust/refusals.ts';
 import type { AgeingClock } from '../trust/ageing-clock.ts';
 import type { PinnedKeys } from '../trust/pinned-keys.ts';
 import type { CompleteAgentOptions } from '../agent-options.ts';
 import type { GatewayConnection } from '../link/gateway-connection.ts';
-import { heldRevision, isStale, type VehicleState } from '../state.ts';
+import { heldRevision, type VehicleState } from '../state.ts';
 import { lastContact } from '../sync/apply.ts';
 import { AGENT_VERSION } from '../version.ts';
 
@@ -32,10 +38,12 @@ export interface AgentStatus {
   /** The vehicle's VIN; null until a token or a database names it. */
   readonly vin: string | null;
   readonly environment: Environment | null;
+  /** The partition that is proven to be this vehicle's: its model or `*`; null until one is proven. */
+  readonly partition: string | null;
   /** Whether flags can be evaluated. */
   readonly ready: boolean;
   readonly connected: boolean;
-  /** Why the last attempt to connect failed; null while there is a connection. */
+  /** The reason why the last attempt to connect failed; null while there is a connection. */
   readonly connectionFault: string | null;
   /** The revision on disk, which the vehicle would have after a power cut now. */
   readonly revision: number;
@@ -67,19 +75,29 @@ export interface AgentStatus {
     readonly registeredAt: string | null;
     readonly differences: readonly FactDifference[];
   };
+  /** The state of the vehicle as programs report it, and the flags whose changes wait for the end of the drive. */
+  readonly drive: DriveStatus;
+  /** The flags that have a last known good, and those that have gone back to it. */
+  readonly lastKnownGood: KnownGoodStatus;
   readonly cacheBytes: number;
   /**
    * The measurements and evaluation counts that wait to be sent, and those dropped for lack of room since the start.
    */
   readonly metrics: { readonly queued: number; readonly dropped: DroppedMetrics };
+  /** The faults of this vehicle under its flags: those that the agent has seen, and those that programs have reported. */
+  readonly faults: FaultStatus;
   /** The resident memory of the process, in bytes. */
   readonly memoryBytes: number;
   /** The ids of the keys that are trusted. */
   readonly pinnedKeys: readonly string[];
   /** The number of refusals since the start, by reason. */
   readonly refusals: Partial<Record<RefusalReason, number>>;
+  /** The same counts since the vehicle's first start, over restarts and over the loss of the database. */
+  readonly lifetime: LifetimeTotals;
   /** The number of log lines that could not be written since the start (a full disk, or no reader). */
   readonly lostLogLines: number;
+  /** The number of evaluation events that were more than may be emitted, since the start. */
+  readonly droppedEvaluationEvents: number;
   readonly store: Omit<StoreStatus, 'bytes' | 'persistedRevision'>;
   /** The file of flags that this agent was given for tests; null for none. A vehicle on the road must have none. */
   readonly localFlags: LocalFlagsStatus | null;
@@ -94,24 +112,30 @@ export interface StatusParts {
   readonly connection: Pick<GatewayConnection, 'connected' | 'fault'>;
   readonly store: ReturnType<VehicleStore['status']>;
   readonly localFlags: LocalFlagsStatus | null;
+  readonly changeOver: Pick<ChangeOver, 'status' | 'knownGoodStatus'>;
+  /** The number of flags that give their safe defaults for their age. */
+  readonly staleFlags: number;
   /** The number of flags that can be evaluated, those of a file included. */
   readonly flagCount: number;
   readonly facts: KnownFacts;
   readonly ageingClock: AgeingClock;
   readonly metrics: AgentStatus['metrics'];
   readonly refusals: AgentStatus['refusals'];
+  readonly droppedEvaluationEvents: number;
+  readonly lifetime: LifetimeTotals;
+  readonly faults: FaultStatus;
 }
 
 /** Composes the status of an agent from its parts. */
 export function composeStatus(parts: StatusParts): AgentStatus {
   const { options, state, isReady, connection, localFlags, facts, ageingClock } = parts;
   const { bytes, persistedRevision, ...store } = parts.store;
-  const seconds = ageingClock.seconds();
   const flags = [...(state?.flags.values() ?? [])];
   return {
     version: AGENT_VERSION,
     vin: state?.identity.vin ?? options.vin,
     environment: state?.identity.environment ?? null,
+    partition: state === null ? null : boundPartition(state),
     ready: isReady,
     connected: connection.connected,
     connectionFault: connection.fault,
@@ -124,19 +148,24 @@ export function composeStatus(parts: StatusParts): AgentStatus {
     clockOffsetSeconds: ageingClock.differenceSeconds,
     syncCount: state?.syncCount ?? 0,
     flags: localFlags === null ? flags.length : parts.flagCount,
-    staleFlags: flags.filter((flag) => isStale(flag, seconds)).length,
+    staleFlags: parts.staleFlags,
     unservedFlags: flags.filter(({ held }) => held.fault !== null).map(({ key }) => key),
     vehicle: {
       ...facts.facts,
       registeredAt: isoTime(Math.floor((facts.confirmedAt ?? 0) / 1000)),
       differences: facts.differences(),
     },
+    drive: parts.changeOver.status(),
+    lastKnownGood: parts.changeOver.knownGoodStatus(),
     cacheBytes: bytes,
     metrics: parts.metrics,
+    faults: parts.faults,
     memoryBytes: process.memoryUsage.rss(),
     pinnedKeys: parts.keys?.keys.map(({ kid }) => kid) ?? [],
     refusals: parts.refusals,
+    lifetime: parts.lifetime,
     lostLogLines: options.lostLogLines(),
+    droppedEvaluationEvents: parts.droppedEvaluationEvents,
     store,
     localFlags,
   };

@@ -3,10 +3,10 @@
  * address. Sources: https://fetch.spec.whatwg.org (CORS), https://www.w3.org/TR/fetch-metadata (Sec-Fetch-Site).
  */
 import type { IncomingMessage } from 'node:http';
-import { isLoopback } from '../../core/wire/loopback.ts';
+import { isLoopback } from '../../core/wire/network/loopback.ts';
 
 /** The refusal of a request before it is handled. */
-export interface Refusal {
+export interface RequestRefusal {
   readonly status: 403 | 415;
   readonly errorCode: string;
   readonly errorDetails: string;
@@ -28,7 +28,7 @@ export class BrowserGuard {
    * Gives the refusal of a request with a foreign host name, or from a page that is not allowed; null for all others.
    * Programs send neither `Origin` nor `Sec-Fetch-Site`; a page can neither omit nor change them.
    */
-  refusal(request: IncomingMessage): Refusal | null {
+  refusal(request: IncomingMessage): RequestRefusal | null {
     const { host, origin, 'sec-fetch-site': site } = request.headers;
     // A page can point a name of its own at 127.0.0.1 (DNS rebinding); its requests carry that name.
     if (isLoopback(request.socket.localAddress?.replace(/^::ffff:/, '') ?? '') && !isLoopback(hostName(host))) {
@@ -50,7 +50,7 @@ export class BrowserGuard {
         );
   }
 
-  /** Gives the headers by which the page may read the answer, and a cache does not give it to another page. */
+  /** Gives the headers that let an allowed page read the answer, and keep caches from giving it to other pages. */
   headers({ headers: { origin } }: IncomingMessage): Record<string, string> {
     if (this.#allowedOrigins.size === 0) return {};
     if (origin === undefined || !this.#allowedOrigins.has(origin)) return { vary: 'Origin' };
@@ -63,12 +63,12 @@ export class BrowserGuard {
 
   /** Gives the other headers of a preflight's answer. The page is already allowed, so it may send any headers. */
   preflightHeaders({ headers }: IncomingMessage, methods: string): Record<string, string> {
-    const asked = headers['access-control-request-headers'];
+    const requested = headers['access-control-request-headers'];
     return {
       vary: 'Origin, Access-Control-Request-Headers, Access-Control-Request-Private-Network',
       'access-control-allow-methods': methods,
       'access-control-max-age': String(PREFLIGHT_SECONDS),
-      ...(asked === undefined ? {} : { 'access-control-allow-headers': String(asked) }),
+      ...(requested === undefined ? {} : { 'access-control-allow-headers': String(requested) }),
       ...(headers['access-control-request-private-network'] === 'true' && {
         'access-control-allow-private-network': 'true',
       }),
@@ -85,7 +85,7 @@ export function isPreflight({ method, headers }: IncomingMessage): boolean {
  * Gives the refusal of a body of another type than JSON; null for JSON. A page can send some of the other types without
  * a preflight.
  */
-export function contentTypeRefusal({ headers }: IncomingMessage): Refusal | null {
+export function contentTypeRefusal({ headers }: IncomingMessage): RequestRefusal | null {
   const type = (headers['content-type'] ?? '').split(';', 1)[0]!.trim().toLowerCase();
   if (type === 'application/json') return null;
   return {
@@ -110,6 +110,6 @@ function hostName(header: string | undefined): string {
   return (header ?? '').replace(/:\d*$/, '').replace(/^\[(.*)\]$/, '$1');
 }
 
-function forbidden(errorDetails: string): Refusal {
+function forbidden(errorDetails: string): RequestRefusal {
   return { status: 403, errorCode: 'FORBIDDEN', errorDetails };
 }

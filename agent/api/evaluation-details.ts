@@ -18,7 +18,10 @@ export interface EvaluationDetails<T> {
   readonly variant?: string;
   readonly errorCode?: EvaluationErrorCode;
   readonly errorMessage?: string;
-  /** `revision` (`version`) and `environment` (`flagSetId`) of the definition, and `ruleId` where a rule decided. */
+  /**
+   * `revision` (`version`) and `environment` (`flagSetId`) of the definition, `ruleId` where a rule decided, and
+   * `failedPrerequisite` where another flag did; `pendingRevision` while a change waits for the end of the drive.
+   */
   readonly flagMetadata: Readonly<Record<string, string | number>>;
 }
 
@@ -55,7 +58,7 @@ export function evaluationDetails<T extends JsonValue>(
     return failed('TYPE_MISMATCH', `${JSON.stringify(flagKey)} is of type ${definition.type}, not ${type}.`);
   return {
     flagKey,
-    // eslint-disable-next-line @typescript-eslint/consistent-type-assertions -- `fits` has compared it with the type that was asked for
+    // oxlint-disable-next-line typescript/consistent-type-assertions -- `fits` has compared it with the type that was asked for
     value: evaluation.value as T,
     reason: evaluation.reason,
     variant: evaluation.variant,
@@ -75,27 +78,33 @@ export function evaluatedValue<T extends JsonValue>(
   ready: boolean,
 ): T {
   return ready && evaluated?.definition.type === type
-    ? // eslint-disable-next-line @typescript-eslint/consistent-type-assertions -- the flag is of the type that was asked for
+    ? // oxlint-disable-next-line typescript/consistent-type-assertions -- the flag is of the type that was asked for
       (evaluated.evaluation.value as T)
     : defaultValue;
 }
 
 /** The message of an evaluation by an agent that is not ready. */
-export const NOT_READY_MESSAGE = 'The agent has no flags: it has not synced yet, or it has been closed.';
+export const NOT_READY_MESSAGE =
+  'The agent has no flags: it has not synced yet, has refused what it got, or has been closed; its status says why.';
 
 /**
- * Gives the metadata of a value: `revision` and `environment` of the definition, and `ruleId` where a rule decided. The
- * first two come a second time, as text under the names that OpenTelemetry's hooks expect.
- * Source: https://openfeature.dev/specification/appendix-d.
+ * Gives the metadata of a value: `revision` and `environment` of the definition, `ruleId` where a rule decided, and
+ * `failedPrerequisite`, the key of the flag on which this one depends, with the reason PREREQUISITE_FAILED; and
+ * `pendingRevision` while a change of that revision waits for the end of the drive. The first two are repeated, as
+ * strings, under the names that OpenTelemetry's hooks expect. Source:
+ * https://openfeature.dev/specification/appendix-d.
  */
 export function flagMetadata({
   definition: { environment },
-  evaluation: { revision, ruleId },
+  evaluation: { revision, ruleId, failedPrerequisite },
+  pendingRevision,
 }: EvaluatedFlag): Record<string, string | number> {
   return {
     revision,
     environment,
     ...(ruleId === null ? {} : { ruleId }),
+    ...(failedPrerequisite === undefined ? {} : { failedPrerequisite }),
+    ...(pendingRevision === undefined ? {} : { pendingRevision }),
     version: String(revision),
     flagSetId: environment,
   };

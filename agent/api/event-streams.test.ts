@@ -1,6 +1,4 @@
 import { once } from 'node:events';
-import { setFlagsFromString } from 'node:v8';
-import { runInNewContext } from 'node:vm';
 import { connect, type Socket } from 'node:net';
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 import { OFREPWebProvider } from '@openfeature/ofrep-web-provider';
@@ -11,6 +9,7 @@ import { TestControlPlane } from '../testing/control-plane.ts';
 import { sourceOf, testFlag } from '../testing/held-flags.ts';
 import { TestVehicle } from '../testing/test-vehicle.ts';
 import { eventually } from '../../core/testing/eventually.ts';
+import { settledHeap } from '../../core/testing/settled-heap.ts';
 import { EVENT_STREAM_LIMITS, type EventStreamLimits } from './event-streams.ts';
 import { LocalServer, type LocalServerOptions } from './local-server.ts';
 import { KILL } from '../testing/rules.ts';
@@ -28,13 +27,6 @@ async function serve(
   const server = new LocalServer({ host: '127.0.0.1', port: 0, ...options });
   servers.add(server);
   return { server, base: await server.listen() };
-}
-
-/** Bytes of the heap that are in use: garbage, of which a busy machine leaves much lying, does not count. */
-function heapInUse(): number {
-  setFlagsFromString('--expose-gc');
-  (runInNewContext('gc') as () => void)();
-  return process.memoryUsage().heapUsed;
 }
 
 describe('the stock web provider', () => {
@@ -115,6 +107,9 @@ function changingAgent() {
   const agent = {
     ...sourceOf([testFlag('a')]),
     track: () => undefined,
+    reportFault: () => undefined,
+    faultsWritten: async () => undefined,
+    setVehicleState: () => Promise.resolve(),
     status: () => ({ ready: true, staleFlags }) as never,
     onChange: (listener: (change: FlagChange) => void) => (
       listeners.add(listener),
@@ -180,7 +175,7 @@ describe('an event stream', () => {
     expect(stream.text()).toBe(`retry: 1000\n\n${event(first!)}${event(second!)}`);
   });
 
-  test('tells a client at once what it has missed, and nothing where it has the newest state', async () => {
+  test('notifies a client at once of what it has missed, and not where it has the newest state', async () => {
     const { agent, change } = changingAgent();
     const { base } = await serve({ agent, eventStreams: LIMITS });
     const first = await read(base);
@@ -242,12 +237,16 @@ describe('an event stream', () => {
     for (const socket of silent) socket.destroy();
   });
 
-  test('ends in order after its time, and its client comes back without a loss', async () => {
+  test('shows again and again that it is alive', async () => {
+    const stream = await read((await serve({ agent: changingAgent().agent, eventStreams: LIMITS })).base);
+    await eventually(() => stream.text().split('\n:\n').length > 2, 'two heartbeats have arrived');
+  });
+
+  test('ends in the regular way after its lifetime, and its client reconnects without losing an event', async () => {
     const { agent } = changingAgent();
     const { base } = await serve({ agent, eventStreams: { ...LIMITS, lifeMs: 60 } });
     const first = await read(base);
     await first.ended;
-    expect(first.text()).toContain('\n:\n');
     const again = await read(base, { 'last-event-id': first.ids()[0]! });
     await again.ended;
     expect(again.ids()).toEqual([]);
@@ -270,7 +269,7 @@ describe('an event stream', () => {
     await once(hanging, 'data');
     hanging.pause();
     const reading = await read(base);
-    const before = heapInUse();
+    const before = await settledHeap();
     let told = 0;
     // As many as the kernel's buffers do not hold.
     await eventually(
@@ -278,7 +277,8 @@ describe('an event stream', () => {
         for (let round = 0; round < 500; round++) {
           change('a');
           told++;
-          // Few at a time, as many as may wait: with each on its own, a busy machine takes a minute to fill the buffers.
+          // Few at a time, as many as may wait: with each on its own, a busy machine takes a minute to fill the
+          // buffers.
           await (round % 4 === 3 ? new Promise((resolve) => setImmediate(resolve)) : null);
         }
         // It reads nothing, so that only its writes tell it; blank lines before a request count for nothing.
@@ -292,7 +292,7 @@ describe('an event stream', () => {
     change('a');
     const [, newest] = /-(\d+)$/.exec((await read(base)).ids().at(-1) ?? `-${told + 1}`)!;
     await eventually(() => reading.ids().at(-1)?.endsWith(`-${newest}`) === true, 'the other has the newest');
-    expect(heapInUse() - before).toBeLessThan(50_000_000);
+    expect((await settledHeap()) - before).toBeLessThan(50_000_000);
     hanging.destroy();
   });
 });

@@ -1,17 +1,18 @@
 /**
- * The event streams of OFREP 0.3. They tell programs to fetch all flags again; the stock providers for web pages and
+ * The event streams of OFREP 0.3. An event makes a program fetch all flags again; the stock providers for web pages and
  * phones do not poll. Sources: https://github.com/open-feature/protocol, ADR-0008 and
  * event-streams.yaml; https://html.spec.whatwg.org/multipage/server-sent-events.html.
  */
 import { randomBytes } from 'node:crypto';
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import { unattended } from '../../core/async/unattended.ts';
+import { unattended } from '../../core/last-handler/unattended.ts';
 import type { FleetFlagAgent } from '../fleet-flag-agent.ts';
 
+/** The path at which programs of the vehicle subscribe to events. */
 export const EVENTS_PATH = '/v1/events';
 
 /** The parts of the agent that event streams need. */
-export type Changing = Pick<FleetFlagAgent, 'onChange' | 'onContact'> & {
+export type ChangeSource = Pick<FleetFlagAgent, 'onChange' | 'onContact'> & {
   status(): { readonly ready: boolean; readonly staleFlags: number };
 };
 
@@ -35,7 +36,7 @@ const RETRY_MS = 1000;
 
 /** The pending writes of one stream, some hundred bytes each, beyond which its client counts as slow. */
 const MAX_WAITING = 8;
-/** The milliseconds that a client has to take the end of its stream. */
+/** The milliseconds after which a stream that is ending is cut off, because its client does not read. */
 const END_MS = 200;
 
 interface Stream {
@@ -50,12 +51,12 @@ interface Stream {
   readonly until: number;
 }
 
-/** Keeps event streams to programs and tells them when flags have changed. */
+/** Keeps event streams to programs and notifies them when flags have changed. */
 export class EventStreams {
-  readonly #agent: Changing;
+  readonly #agent: ChangeSource;
   readonly #limits: EventStreamLimits;
   readonly #streams = new Set<Stream>();
-  readonly #endings: (() => void)[];
+  readonly #unsubscribes: (() => void)[];
   /** An id of this process in event ids, so that all clients fetch all flags again after a restart. */
   readonly #start = randomBytes(6).toString('base64url');
   #changes = 0;
@@ -63,23 +64,23 @@ export class EventStreams {
   #stale = 0;
   #heartbeat: NodeJS.Timeout | undefined;
 
-  constructor(agent: Changing, limits: EventStreamLimits) {
+  constructor(agent: ChangeSource, limits: EventStreamLimits) {
     this.#agent = agent;
     this.#limits = limits;
-    this.#endings = [agent.onChange(() => this.#changed()), agent.onContact(() => this.#lookForAge())];
+    this.#unsubscribes = [agent.onChange(() => this.#changed()), agent.onContact(() => this.#checkStaleness())];
   }
 
   /**
    * Opens a stream. A client whose `Last-Event-ID` is not the newest state gets an event at once, so that it misses no
    * change between its last request and now. At the limit of streams, one that hangs, or else the oldest, is ended to
-   * make room; its client reconnects if it still lives. The agent cannot tell whether it does: the kernel's buffers
+   * make room; its client reconnects if it is still running. The agent cannot know whether it is: the kernel's buffers
    * hold hours of comments for a client that reads nothing.
    */
   open(request: IncomingMessage, response: ServerResponse, headers: Readonly<Record<string, string>>): void {
     if (this.#streams.size >= this.#limits.maxStreams) {
       const streams = [...this.#streams];
-      const given = streams.find(({ waiting }) => waiting > 0) ?? streams[0];
-      if (given !== undefined) unattended(this.#end(given), 'Ending an event stream');
+      const evicted = streams.find(({ waiting }) => waiting > 0) ?? streams[0];
+      if (evicted !== undefined) unattended(this.#end(evicted), 'Ending an event stream');
     }
     const stream: Stream = {
       response,
@@ -98,13 +99,13 @@ export class EventStreams {
       ...headers,
     });
     this.#write(stream, `retry: ${RETRY_MS}\n\n`);
-    if (request.headers['last-event-id'] !== this.#id()) this.#tell(stream);
+    if (request.headers['last-event-id'] !== this.#id()) this.#notify(stream);
     this.#heartbeat ??= setInterval(() => this.#beat(), this.#limits.heartbeatMs).unref();
   }
 
   /** Ends every stream in the regular way, so that clients reconnect to the next agent. */
   async close(): Promise<void> {
-    for (const end of this.#endings) end();
+    for (const unsubscribe of this.#unsubscribes) unsubscribe();
     await Promise.all([...this.#streams].map((stream) => this.#end(stream)));
   }
 
@@ -130,11 +131,11 @@ export class EventStreams {
     queueMicrotask(() => {
       this.#announcing = false;
       this.#changes++;
-      for (const stream of this.#streams) this.#tell(stream);
+      for (const stream of this.#streams) this.#notify(stream);
     });
   }
 
-  #tell(stream: Stream): void {
+  #notify(stream: Stream): void {
     stream.behind = stream.waiting >= MAX_WAITING;
     // Only the newest state matters. A slow client gets one event when its pending writes have left.
     if (stream.behind) return;
@@ -150,12 +151,12 @@ export class EventStreams {
     stream.response.write(text, () => {
       stream.waiting--;
       stream.moved = true;
-      if (stream.behind && stream.waiting === 0 && this.#streams.has(stream)) this.#tell(stream);
+      if (stream.behind && stream.waiting === 0 && this.#streams.has(stream)) this.#notify(stream);
     });
   }
 
   #beat(): void {
-    this.#lookForAge();
+    this.#checkStaleness();
     for (const stream of this.#streams) {
       if (performance.now() >= stream.until) {
         unattended(this.#end(stream), 'Ending an event stream');
@@ -169,7 +170,7 @@ export class EventStreams {
   }
 
   /** Announces flags that have gone stale or fresh. Their values change, but the agent sees no change of a flag. */
-  #lookForAge(): void {
+  #checkStaleness(): void {
     const { staleFlags } = this.#agent.status();
     if (staleFlags === this.#stale) return;
     this.#stale = staleFlags;

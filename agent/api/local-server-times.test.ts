@@ -3,7 +3,7 @@ import { connect, type Socket } from 'node:net';
 import { expect, test } from '@jest/globals';
 import { LocalServer } from './local-server.ts';
 
-/** As many as the server takes at once beside event streams. */
+/** The number of connections that the server accepts at once beside event streams. */
 const SOCKETS = 100;
 
 test("a hundred sockets that send nothing, or never end their headers, block others no longer than the headers' timeout", async () => {

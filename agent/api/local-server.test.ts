@@ -65,7 +65,7 @@ describe('one flag', () => {
     expect((await post(`${ONE}limits`, {})).body).toMatchObject({ value: { max: 80 }, reason: 'DEFAULT' });
   });
 
-  test('sees what the request says of the vehicle and of the driver, but keeps the VIN', async () => {
+  test('is evaluated with the facts in the request, except for the VIN, which stays the agent’s own', async () => {
     expect((await post(`${ONE}lane-keep`, { context: { region: 'NA' } })).body).toMatchObject({
       value: false,
       reason: 'DEFAULT',
@@ -186,10 +186,10 @@ test('other methods and paths are refused', async () => {
 });
 
 test.each([[65_537], [1_100_000], [20_000_000], [200_000_000]])(
-  'a body of %d bytes is answered with 413 before the connection closes, whether its size is told or not',
+  'a body of %d bytes is answered with 413 before the connection closes, with a Content-Length and without one',
   async (size) => {
     const { port } = new URL(base);
-    for (const told of [true, false]) {
+    for (const hasLength of [true, false]) {
       const answer = await new Promise<string>((resolve, reject) => {
         const socket = connect(Number(port), '127.0.0.1');
         let text = '';
@@ -198,7 +198,7 @@ test.each([[65_537], [1_100_000], [20_000_000], [200_000_000]])(
           .on('error', (error) => (text === '' ? reject(error) : undefined))
           .on('close', () => resolve(text));
         socket.write(
-          `POST ${ONE}lane-keep HTTP/1.1\r\nHost: localhost\r\n${told ? `Content-Length: ${size}` : 'Transfer-Encoding: chunked'}\r\n\r\n${told ? '' : `${size.toString(16)}\r\n`}`,
+          `POST ${ONE}lane-keep HTTP/1.1\r\nHost: localhost\r\n${hasLength ? `Content-Length: ${size}` : 'Transfer-Encoding: chunked'}\r\n\r\n${hasLength ? '' : `${size.toString(16)}\r\n`}`,
         );
         const part = Buffer.alloc(65_536, 32);
         let left = size;
@@ -208,7 +208,7 @@ test.each([[65_537], [1_100_000], [20_000_000], [200_000_000]])(
             left -= bytes.length;
             if (!socket.write(bytes)) return void socket.once('drain', send);
           }
-          if (!told) socket.write('\r\n0\r\n\r\n');
+          if (!hasLength) socket.write('\r\n0\r\n\r\n');
         };
         send();
       });
@@ -218,7 +218,7 @@ test.each([[65_537], [1_100_000], [20_000_000], [200_000_000]])(
   },
 );
 
-test('an agent that has never synced says so: neither "not found" nor "no flags"', async () => {
+test('an agent that has never synced answers PROVIDER_NOT_READY, neither "not found" nor "no flags"', async () => {
   await plane.stop();
   const other = await TestVehicle.create(plane);
   try {

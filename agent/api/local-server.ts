@@ -1,20 +1,22 @@
 /**
- * The agent's HTTP server for programs in the vehicle: OFREP, measurements and status, by default on loopback.
+ * The agent's HTTP server for programs in the vehicle: OFREP, measurements, faults and status, by default on loopback.
  */
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
-import { unattended } from '../../core/async/unattended.ts';
+import { unattended } from '../../core/last-handler/unattended.ts';
 import type { AgentStatus } from './agent-status.ts';
-import { BrowserGuard, contentTypeRefusal, isPreflight, type Refusal } from './browser-guard.ts';
+import { BrowserGuard, contentTypeRefusal, isPreflight, type RequestRefusal } from './browser-guard.ts';
 import {
   EVENTS_PATH,
   EVENT_STREAM_LIMITS,
   EventStreams,
-  type Changing,
+  type ChangeSource,
   type EventStreamLimits,
 } from './event-streams.ts';
 import { evaluateAll, evaluateOne, type FlagSource, type OfrepAnswer } from './ofrep.ts';
+import { reportFault, type FaultReporter } from './fault.ts';
 import { track, type Tracker } from './track.ts';
-import { boundAddress } from '../../core/wire/http-server.ts';
+import { putVehicleState, type VehicleStateTaker } from './vehicle-state.ts';
+import { boundAddress } from '../../core/wire/network/http-server.ts';
 import { isJsonObject, parseJson } from '../../core/json/json-value.ts';
 
 const MAX_BODY_BYTES = 65_536;
@@ -23,7 +25,7 @@ const MAX_BODY_BYTES = 65_536;
  */
 const MAX_DROPPED_BYTES = 64 * 1_048_576;
 /** The milliseconds that a client has to read the answer when it sends even more than that. */
-const LAST_CHECK_MS = 1_000;
+const READ_ANSWER_MS = 1_000;
 const EVALUATE_PATH = '/ofrep/v1/evaluate/flags';
 
 /** The timeouts of the server, in milliseconds. */
@@ -47,14 +49,14 @@ export interface LocalServerOptions {
   readonly port: number;
   readonly times?: LocalServerTimes;
   readonly eventStreams?: EventStreamLimits;
-  readonly agent: FlagSource & Tracker & Changing & { status(): AgentStatus };
+  readonly agent: FlagSource & Tracker & FaultReporter & VehicleStateTaker & ChangeSource & { status(): AgentStatus };
   /** The origins whose pages are allowed, as browsers write them (`http://hmi.local:8080`); none by default. */
   readonly allowedOrigins?: readonly string[];
 }
 
 /** The handler of a path, and its method. */
 interface Route {
-  readonly method: 'GET' | 'POST';
+  readonly method: 'GET' | 'POST' | 'PUT';
   /** Whether a request changes more than the count of evaluations. Its content type must then be JSON. */
   readonly changes?: true;
   /** Gives the answer; null where it has taken over the response. */
@@ -84,7 +86,7 @@ export class LocalServer {
     this.#server.maxConnections = MAX_REQUEST_CONNECTIONS + limits.maxStreams;
   }
 
-  /** Starts to listen. Resolves to the address as `http://host:port`; rejects where the port is taken. */
+  /** Starts listening. Resolves to the address as `http://host:port`; rejects where the port is taken. */
   async listen(): Promise<string> {
     const { host, port } = this.#options;
     await new Promise<void>((resolve, reject) => {
@@ -163,6 +165,21 @@ export class LocalServer {
       };
     if (path === '/v1/track')
       return { method: 'POST', changes: true, answer: async (request) => track(agent, await readBody(request)) };
+    if (path === '/v1/fault')
+      return {
+        ...{ method: 'POST', changes: true },
+        answer: async (request) => {
+          const answer = reportFault(agent, await readBody(request));
+          // What fails may take the agent's process with it: a fault that is accepted is not lost then.
+          await agent.faultsWritten();
+          return answer;
+        },
+      };
+    if (path === '/v1/vehicle-state')
+      return {
+        ...{ method: 'PUT', changes: true },
+        answer: async (request) => putVehicleState(agent, await readBody(request)),
+      };
     if (path === EVENTS_PATH)
       return {
         method: 'GET',
@@ -187,7 +204,7 @@ function eventsUrl({ headers: { host }, socket }: IncomingMessage): string {
 
 class BodyTooLarge extends Error {}
 
-/** Reads the body as text. Rejects with BodyTooLarge as soon as that is known, before the rest is read. */
+/** Reads the body as text. Rejects with BodyTooLarge at the first chunk beyond the limit, before the rest is read. */
 function readBody(request: IncomingMessage): Promise<string> {
   return new Promise((resolve, reject) => {
     const chunks: Buffer[] = [];
@@ -216,7 +233,7 @@ async function dropRest(request: IncomingMessage): Promise<void> {
       dropped += chunk.length;
       if (dropped <= MAX_DROPPED_BYTES || request.isPaused()) return;
       request.pause();
-      setTimeout(resolve, LAST_CHECK_MS).unref();
+      setTimeout(resolve, READ_ANSWER_MS).unref();
     });
     request.once('end', resolve).once('close', resolve).resume();
   });
@@ -238,13 +255,13 @@ function failure(status: number, errorCode: string, errorDetails: string): Ofrep
   return { status, body: { errorCode, errorDetails } };
 }
 
-function refused({ status, errorCode, errorDetails }: Refusal): OfrepAnswer {
+function refused({ status, errorCode, errorDetails }: RequestRefusal): OfrepAnswer {
   return failure(status, errorCode, errorDetails);
 }
 
 function tooLarge(): OfrepAnswer {
   return {
-    ...failure(413, 'PARSE_ERROR', `The body is larger than ${MAX_BODY_BYTES} bytes.`),
+    ...failure(413, 'PARSE_ERROR', `The body must have at most ${MAX_BODY_BYTES} bytes.`),
     headers: { connection: 'close' },
   };
 }

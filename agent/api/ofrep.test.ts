@@ -72,8 +72,8 @@ test("with an agent that has never synced, the stock providers are not ready and
 });
 
 /**
- * What `service/openapi.yaml` of the protocol (version 0.3.0) says of each answer's members: required ones and all
- * there may be.
+ * The members of each answer in `service/openapi.yaml` of the protocol (version 0.3.0): those required, and all that
+ * are allowed.
  */
 const SHAPES = {
   evaluation: { required: ['key', 'reason', 'value'], all: ['key', 'reason', 'variant', 'metadata', 'value'] },

@@ -66,7 +66,7 @@ export function evaluateAll(
   return { status: 200, headers: { etag }, body: { flags, eventStreams: [{ type: 'sse', url: eventsUrl }] } };
 }
 
-const NOT_JSON = { errorCode: 'PARSE_ERROR', errorDetails: 'The body is not JSON.' };
+const NOT_JSON = { errorCode: 'PARSE_ERROR', errorDetails: 'The body must be JSON.' };
 
 /**
  * The answer of an agent that is not ready. After 200 or 404, stock providers would be READY with the programs' own

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import { execFileSync } from 'node:child_process';
 import fc from 'fast-check';
-import { ConfigurationError, readConfiguration } from './configuration.ts';
+import { AgentConfigurationError, readAgentConfiguration } from './configuration.ts';
 import { createAuthority } from '../testing/certificates.ts';
 import { createSigningKey } from '../testing/signing.ts';
 
@@ -27,9 +27,9 @@ beforeAll(async () => {
 afterAll(() => rm(folder, { recursive: true }));
 
 async function faultsOf(args: string[], environment: NodeJS.ProcessEnv = {}): Promise<readonly string[]> {
-  const error: unknown = await readConfiguration(args, environment).catch((reason: unknown) => reason);
-  expect(error).toBeInstanceOf(ConfigurationError);
-  return (error as ConfigurationError).faults;
+  const error: unknown = await readAgentConfiguration(args, environment).catch((reason: unknown) => reason);
+  expect(error).toBeInstanceOf(AgentConfigurationError);
+  return (error as AgentConfigurationError).faults;
 }
 
 test('every option is read from the command line', async () => {
@@ -58,7 +58,7 @@ test('every option is read from the command line', async () => {
     '--log-format',
     'json',
   ];
-  expect(await readConfiguration(args, {})).toMatchObject({
+  expect(await readAgentConfiguration(args, {})).toMatchObject({
     url: 'ws://host:4000/graphql',
     tokenFile: 't',
     databaseFile: 'd',
@@ -87,7 +87,7 @@ test('every option is read from the environment, and the command line wins', asy
     FLEETFLAG_AGENT_PROXY: 'http://own:1',
     HTTPS_PROXY: 'http://not-this:1',
   };
-  expect(await readConfiguration(['--db', 'other', '--listen', '[::1]:81'], environment)).toMatchObject({
+  expect(await readAgentConfiguration(['--db', 'other', '--listen', '[::1]:81'], environment)).toMatchObject({
     url: 'wss://gateway/graphql',
     tokenFile: 'token',
     databaseFile: 'other',
@@ -99,7 +99,7 @@ test('every option is read from the environment, and the command line wins', asy
     resyncMs: 600_000,
     metricsIntervalMs: 60_000,
   });
-  expect((await readConfiguration([], environment)).listen).toEqual({ host: '0.0.0.0', port: 80 });
+  expect((await readAgentConfiguration([], environment)).listen).toEqual({ host: '0.0.0.0', port: 80 });
 });
 
 test('one message names every fault', async () => {
@@ -173,17 +173,17 @@ test('an empty file of keys is refused, and one that everybody can change causes
   expect(await faultsOf([...REQUIRED, '--keys', path])).toEqual([expect.stringContaining(`${path} is empty`)]);
   await copyFile(keysFile, path);
   await chmod(path, 0o646);
-  expect((await readConfiguration([...REQUIRED, '--keys', path], {})).warnings).toEqual([
+  expect((await readAgentConfiguration([...REQUIRED, '--keys', path], {})).warnings).toEqual([
     `--keys ${path} can be changed by every user of this machine; run: chmod 644 ${path}`,
   ]);
-  expect((await readConfiguration([...REQUIRED, '--keys', keysFile], {})).warnings).toEqual([]);
+  expect((await readAgentConfiguration([...REQUIRED, '--keys', keysFile], {})).warnings).toEqual([]);
 });
 
 test('a switch is on or off in both forms alike, and any other value is refused with its name', async () => {
   const remote = [...REQUIRED, '--listen', '0.0.0.0:80'];
   const read = async (args: string[], environment: NodeJS.ProcessEnv) => {
-    const error: unknown = await readConfiguration(args, environment).catch((reason: unknown) => reason);
-    return error instanceof ConfigurationError ? error.faults : 'on';
+    const error: unknown = await readAgentConfiguration(args, environment).catch((reason: unknown) => reason);
+    return error instanceof AgentConfigurationError ? error.faults : 'on';
   };
   const off = [expect.stringContaining('add --allow-remote')];
   for (const text of ['true', '1'])
@@ -222,7 +222,9 @@ test.each(['model', 'sw-version', 'region', 'vin', 'listen', 'allow-origin', 'pr
   async (name) => {
     expect(await faultsOf([...REQUIRED, `--${name}`, ' \t'])).toEqual([`--${name} requires a value`]);
     const variable = `FLEETFLAG_AGENT_${name.toUpperCase().replace('-', '_')}`;
-    expect(await faultsOf(REQUIRED, { [variable]: '  ' })).toContain(`${variable} is blank`);
+    expect(await faultsOf(REQUIRED, { [variable]: '  ' })).toContain(
+      `${variable} must not be blank; give it a value, or unset it`,
+    );
   },
 );
 
@@ -311,23 +313,28 @@ test.each<[string, NodeJS.ProcessEnv, string | null]>([
   ['wss://[2001:db8::1]:99/graphql', { HTTPS_PROXY: 'http://b:1', no_proxy: '[2001:db8::1]' }, null],
   ['wss://[2001:db8::1]:99/graphql', { HTTPS_PROXY: 'http://b:1', no_proxy: '2001:db8::1' }, null],
 ])('for %s and %j the proxy of the environment is %j', async (url, environment, proxy) => {
-  expect((await readConfiguration(['--url', url, '--token-file', 't', '--db', 'd'], environment)).proxy).toBe(proxy);
+  expect((await readAgentConfiguration(['--url', url, '--token-file', 't', '--db', 'd'], environment)).proxy).toBe(
+    proxy,
+  );
 });
 
 test('a file of flags replaces a control plane, and is allowed beside one only by an explicit option', async () => {
-  expect(await readConfiguration(['--flags', 'flags.yaml', '--vin', 'KMHL14JA5PA000001'], {})).toMatchObject({
+  expect(await readAgentConfiguration(['--flags', 'flags.yaml', '--vin', 'KMHL14JA5PA000001'], {})).toMatchObject({
     url: undefined,
     tokenFile: undefined,
     databaseFile: undefined,
     flagsFile: 'flags.yaml',
     vin: 'KMHL14JA5PA000001',
   });
-  expect(await readConfiguration([...REQUIRED, '--flags', 'flags.yaml', '--allow-overrides'], {})).toMatchObject({
+  expect(await readAgentConfiguration([...REQUIRED, '--flags', 'flags.yaml', '--allow-overrides'], {})).toMatchObject({
     flagsFile: 'flags.yaml',
     allowOverrides: true,
   });
   expect(
-    await readConfiguration(REQUIRED, { FLEETFLAG_AGENT_FLAGS: 'flags.yaml', FLEETFLAG_AGENT_ALLOW_OVERRIDES: '1' }),
+    await readAgentConfiguration(REQUIRED, {
+      FLEETFLAG_AGENT_FLAGS: 'flags.yaml',
+      FLEETFLAG_AGENT_ALLOW_OVERRIDES: '1',
+    }),
   ).toMatchObject({ flagsFile: 'flags.yaml', allowOverrides: true });
   expect(await faultsOf([...REQUIRED, '--flags', 'flags.yaml'])).toEqual([
     expect.stringContaining('--allow-overrides'),

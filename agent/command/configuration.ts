@@ -4,7 +4,7 @@
  */
 import { parseArgs } from 'node:util';
 import { nearestName } from '../../core/validation/nearest-name.ts';
-import { isLoopback } from '../../core/wire/loopback.ts';
+import { isLoopback } from '../../core/wire/network/loopback.ts';
 import { VIN_PATTERN } from '../../core/model.ts';
 import type { VehicleFacts } from '../facts/known-facts.ts';
 import { isOrigin } from '../api/browser-guard.ts';
@@ -42,13 +42,15 @@ export interface AgentConfiguration {
   /** The milliseconds for which evaluations are counted together, and between two reports of measurements. */
   readonly metricsIntervalMs: number;
   readonly logFormat: LogFormat;
+  /** The most evaluations in a second that are logged as events; 0 for none. */
+  readonly evaluationEventsPerSecond: number;
   /** The faults of the settings that do not prevent the start; they are logged as warnings. */
   readonly warnings: readonly string[];
 }
 
 /** The error with all faults of the settings in one message. */
-export class ConfigurationError extends Error {
-  override readonly name = 'ConfigurationError';
+export class AgentConfigurationError extends Error {
+  override readonly name = 'AgentConfigurationError';
 
   constructor(readonly faults: readonly string[]) {
     super(`The agent cannot start:\n${faults.map((fault) => `  - ${fault}`).join('\n')}\n\n${USAGE}`);
@@ -71,6 +73,7 @@ const OPTIONS = [
   'resync-minutes',
   'metrics-seconds',
   'log-format',
+  'evaluation-events',
 ] as const;
 type Option = (typeof OPTIONS)[number];
 const SWITCHES = ['allow-remote', 'allow-overrides'] as const;
@@ -98,6 +101,7 @@ export const USAGE = `Usage: fleetflag-agent --url ws://host:4000/graphql --toke
   --resync-minutes N      between syncs of an idle connection (10)
   --metrics-seconds N     between two reports of measurements (60)
   --log-format plain|json
+  --evaluation-events N   log at most N evaluations a second as feature_flag.evaluation events (0)
   --help, --version
 Each option is also read from the environment: FLEETFLAG_AGENT_TOKEN_FILE for --token-file.`;
 
@@ -107,11 +111,11 @@ function variableName(option: string): string {
 }
 
 /**
- * Reads and checks all settings. Rejects with a ConfigurationError that names every fault.
+ * Reads and checks all settings. Rejects with an AgentConfigurationError that names every fault.
  *
  * @param args the command line after the script's name
  */
-export async function readConfiguration(
+export async function readAgentConfiguration(
   args: readonly string[],
   environment: NodeJS.ProcessEnv = process.env,
 ): Promise<AgentConfiguration> {
@@ -126,7 +130,8 @@ export async function readConfiguration(
   };
   for (const name of [...OPTIONS, ...LISTS].map(variableName)) {
     // An empty variable counts as absent, because compose files pass unset variables as empty.
-    if (environment[name] && environment[name].trim() === '') faults.push(`${name} is blank`);
+    if (environment[name] && environment[name].trim() === '')
+      faults.push(`${name} must not be blank; give it a value, or unset it`);
   }
   const flagsFile = value('flags') ?? null;
   const alone = flagsFile !== null && value('url') === undefined;
@@ -180,6 +185,8 @@ export async function readConfiguration(
   if (!(minutes > 0 && minutes <= 1440)) faults.push('--resync-minutes must be a number above 0, at most 1440');
   const seconds = Number(value('metrics-seconds') ?? '60');
   if (!(seconds >= 0.1 && seconds <= 86_400)) faults.push('--metrics-seconds must be a number from 0.1 to 86400');
+  const events = value('evaluation-events') ?? '0';
+  if (!/^\d{1,4}$/.test(events)) faults.push('--evaluation-events must be a whole number from 0 to 9999');
   const logFormat = value('log-format') ?? 'plain';
   if (!isOneOf(LOG_FORMATS, logFormat)) faults.push(`--log-format must be plain or json, not "${logFormat}"`);
 
@@ -190,7 +197,7 @@ export async function readConfiguration(
     faults.push(`unknown setting ${name}${suggestion(nearest === null ? null : variableName(nearest))}`);
   }
 
-  if (faults.length > 0) throw new ConfigurationError(faults);
+  if (faults.length > 0) throw new AgentConfigurationError(faults);
   return Object.freeze({
     url,
     tokenFile,
@@ -207,6 +214,7 @@ export async function readConfiguration(
     resyncMs: minutes * 60_000,
     metricsIntervalMs: seconds * 1_000,
     logFormat: isOneOf(LOG_FORMATS, logFormat) ? logFormat : 'plain',
+    evaluationEventsPerSecond: Number(events),
     warnings,
   });
 }

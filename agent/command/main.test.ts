@@ -3,20 +3,27 @@ import { once } from 'node:events';
 import { mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
-import { afterEach, beforeEach, expect, test } from '@jest/globals';
+import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from '@jest/globals';
 import type { AgentStatus } from '../api/agent-status.ts';
+import { bundleCommand } from '../bundle.ts';
 import { USAGE } from './configuration.ts';
 import { TestControlPlane } from '../testing/control-plane.ts';
 import { TEST_VIN, TestVehicle } from '../testing/test-vehicle.ts';
 import { eventually } from '../../core/testing/eventually.ts';
 import { AGENT_VERSION } from '../version.ts';
 
-const MAIN = fileURLToPath(new URL('main.ts', import.meta.url));
-
+/** A folder with the bundled command, which starts in a fifth of the time that the sources need. */
+let program: string;
 let plane: TestControlPlane;
 let vehicle: TestVehicle;
 const children = new Set<ChildProcess>();
+
+beforeAll(async () => {
+  program = await mkdtemp(join(tmpdir(), 'fleetflag-command-'));
+  await bundleCommand(program);
+});
+
+afterAll(() => rm(program, { recursive: true, force: true }));
 
 beforeEach(async () => {
   plane = await TestControlPlane.start();
@@ -37,7 +44,7 @@ interface AgentProcess {
 }
 
 function run(args: readonly string[]): AgentProcess {
-  const child = spawn(process.execPath, ['--import', 'tsx', MAIN, ...args], {
+  const child = spawn(process.execPath, [join(program, 'fleetflag-agent.cjs'), ...args], {
     stdio: ['ignore', 'pipe', 'pipe'],
     env: { PATH: process.env.PATH },
   });

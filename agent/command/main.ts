@@ -2,10 +2,10 @@
  * Runs the agent as a process: `fleetflag-agent …`, or `npm run agent -- …`. Exit codes: 0 it was stopped; 1 it cannot
  * listen, another agent has its database, or an exception was not caught; 2 the settings are wrong.
  */
-import { unattended } from '../../core/async/unattended.ts';
-import { UNFORESEEN, mayGoOn } from '../../core/async/unforeseen.ts';
+import { unattended } from '../../core/last-handler/unattended.ts';
+import { UNFORESEEN, processGoesOn } from '../../core/last-handler/unforeseen.ts';
 import { collectGarbage, keepSmall } from './process-memory.ts';
-import { ConfigurationError, USAGE, readConfiguration, type AgentConfiguration } from './configuration.ts';
+import { AgentConfigurationError, USAGE, readAgentConfiguration, type AgentConfiguration } from './configuration.ts';
 import { FleetFlagAgent } from '../fleet-flag-agent.ts';
 import { LocalServer } from '../api/local-server.ts';
 import { AGENT_VERSION } from '../version.ts';
@@ -16,9 +16,9 @@ const STOP_TIMEOUT_MS = 10_000;
 
 async function configuration(): Promise<AgentConfiguration> {
   try {
-    return await readConfiguration(process.argv.slice(2));
+    return await readAgentConfiguration(process.argv.slice(2));
   } catch (error) {
-    if (!(error instanceof ConfigurationError)) throw error;
+    if (!(error instanceof AgentConfigurationError)) throw error;
     stderr.write(`${error.message}\n`);
     process.exit(2);
   }
@@ -47,6 +47,12 @@ async function run(): Promise<void> {
     log,
     afterWrite: collectGarbage,
     lostLogLines: () => stderr.lost,
+    ...(settings.evaluationEventsPerSecond > 0 && {
+      evaluationEvents: {
+        emit: ({ eventName, attributes }) => log('info', eventName, attributes),
+        maxPerSecond: settings.evaluationEventsPerSecond,
+      },
+    }),
   });
   const server =
     settings.listen === null
@@ -77,7 +83,7 @@ async function run(): Promise<void> {
     process.on(signal, () => unattended(stop(signal, 0), 'Stopping'));
   for (const kind of UNFORESEEN) {
     process.on(kind, (error: unknown) => {
-      const goesOn = mayGoOn(kind, error);
+      const goesOn = processGoesOn(kind, error);
       log(
         'error',
         `unhandled failure (${kind}); ${goesOn ? 'the agent goes on' : 'the agent stops'}: ${describeError(error)}`,

@@ -30,7 +30,7 @@ const MAX_GARBAGE_BYTES = 500_000;
  */
 const CHECK_INTERVAL_MS = 5_000;
 
-// eslint-disable-next-line @typescript-eslint/consistent-type-assertions -- the flag above makes `gc` this function
+// oxlint-disable-next-line typescript/consistent-type-assertions -- the flag above makes `gc` this function
 const runCollector = runInNewContext('gc') as () => void;
 let usedAfter = 0;
 

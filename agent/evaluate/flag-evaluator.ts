@@ -2,13 +2,18 @@
  * Evaluates flags for this vehicle, from verified definitions in memory.
  */
 import { randomUUID } from 'node:crypto';
+import { activationsOf } from '../../core/activation/activation.ts';
+import { isStaleInDrive } from '../../core/activation/drive.ts';
 import { enteredName } from '../../core/evaluation/context.ts';
-import { compileFlag, evaluateFlag, type CompiledFlag } from '../../core/evaluation/evaluate.ts';
+import { CompiledSet, type SetOptions } from '../../core/evaluation/compiled-set.ts';
+import { compileFlag, contentFor, dependsOnOthers, type CompiledFlag } from '../../core/evaluation/evaluate.ts';
 import type { Evaluation, EvaluationContext, FlagDefinition, JsonObject } from '../../core/model.ts';
 import { isJsonObject } from '../../core/json/json-value.ts';
+import { activeFlags, pendingFlags } from '../activation/active-flags.ts';
+import type { DriveValues } from '../activation/kept-drive.ts';
 import type { VehicleFacts } from '../facts/known-facts.ts';
 import {
-  evaluateLocal,
+  flagOfFile,
   localKeys,
   unfitOverrides,
   type LocalFlags,
@@ -17,7 +22,9 @@ import {
 import { isStale, type HeldFlag, type StoredVariant, type VehicleState } from '../state.ts';
 import type { AgeingClock } from '../trust/ageing-clock.ts';
 
-/** The facts that a program may add to, or replace of, the vehicle's own; never the VIN. Null counts as missing. */
+/**
+ * The facts that a program may add to the vehicle's own, or give in their place; never the VIN. Null counts as missing.
+ */
 export interface ProgramContext {
   readonly model?: string | null | undefined;
   readonly swVersion?: string | null | undefined;
@@ -37,17 +44,30 @@ export interface EvaluatedFlag {
   readonly evaluation: Evaluation;
   /** True where the value comes from a file of this machine (agent/local-flags), and not from the control plane. */
   readonly local?: true;
+  /** The revision of a change that waits for the end of the drive; absent where none does. */
+  readonly pendingRevision?: number;
 }
 
-interface Compiled {
-  readonly held: HeldFlag;
+/** A flag that can be evaluated. */
+interface PresentFlag {
+  /** The flag as the vehicle holds it; null for a flag or an override of the file, which never goes stale. */
+  readonly held: HeldFlag | null;
   readonly definition: FlagDefinition;
   readonly compiled: CompiledFlag;
-  /** What the vehicle itself gets; evaluated when the definition or the vehicle's facts arrive, and not when asked. */
-  readonly own: OwnEvaluation;
+  /** The revision of a change that waits for the end of the drive. */
+  readonly pendingRevision?: number | undefined;
 }
 
-/** The evaluation for the vehicle's own VIN and facts, within the flag's TTL and past it. */
+/** A flag with its evaluations for the vehicle itself, made when a definition or the vehicle's facts arrive. */
+interface Evaluated extends PresentFlag {
+  readonly own: OwnEvaluation;
+  /** Whether its value holds during a drive, by its own activation or by that of a flag that names it. */
+  readonly isLatched: boolean;
+  /** The keys of the flags on which this one depends, directly or through others. */
+  readonly dependencies: readonly string[];
+}
+
+/** The evaluation for the vehicle's own VIN and facts: within the TTL of all flags that it takes, and past its own. */
 interface OwnEvaluation {
   readonly fresh: EvaluatedFlag;
   readonly stale: EvaluatedFlag;
@@ -57,12 +77,18 @@ interface OwnEvaluation {
 export class FlagEvaluator {
   #facts: VehicleFacts;
   readonly #ageingClock: AgeingClock;
-  /** The string that rollouts with `sticky: false` mix in; it is drawn at each start. */
-  readonly #nonce = randomUUID();
+  /** The string that rollouts with `sticky: false` add to what they hash; random, and new at each start. */
+  readonly nonce = randomUUID();
+  /** The values by which latched flags are evaluated; null while the vehicle is parked. */
+  #drive: DriveValues | null = null;
+  #staleInDrive: ReadonlySet<string> = new Set();
   #state: VehicleState | null = null;
-  #flags = new Map<string, Compiled>();
   #local: LocalFlags | null = null;
   #localVin: string | null = null;
+  #flags = new Map<string, Evaluated>();
+  #set = new CompiledSet([]);
+  /** The set of the last state whose variants were stored. */
+  #stored: { readonly state: VehicleState; readonly set: CompiledSet } | null = null;
 
   constructor(facts: VehicleFacts, ageingClock: AgeingClock) {
     this.#facts = facts;
@@ -72,28 +98,21 @@ export class FlagEvaluator {
   /** Evaluates by `facts` from now on, except where a program gives its own. */
   useFacts(facts: VehicleFacts): void {
     this.#facts = facts;
-    const vin = this.#state?.identity.vin ?? null;
-    for (const [key, flag] of this.#flags)
-      this.#flags.set(key, { ...flag, own: this.#evaluateOwn(flag.definition, flag.compiled, vin) });
+    this.#prepare(false);
+  }
+
+  /** Evaluates flags with an activation by the values of a drive from now on; null while the vehicle is parked. */
+  useDrive(drive: DriveValues | null): void {
+    this.#drive = drive;
+    this.#staleInDrive = new Set(drive?.stale);
+    this.#prepare(false);
   }
 
   /** Evaluates from `state` from now on. Only flags that changed are compiled again. */
   replace(state: VehicleState): void {
-    const flags = new Map<string, Compiled>();
-    const { vin } = state.identity;
-    const isSameVehicle = this.#state?.identity.vin === vin;
-    for (const [key, held] of state.flags) {
-      const { served } = held;
-      if (served === null) continue;
-      const { definition } = served;
-      const before = this.#flags.get(key);
-      const known = before?.held.served?.id === served.id ? before : undefined;
-      const compiled = known?.compiled ?? compileFlag(definition);
-      const own = (isSameVehicle ? known?.own : undefined) ?? this.#evaluateOwn(definition, compiled, vin);
-      flags.set(key, { held, definition, compiled, own });
-    }
-    this.#flags = flags;
+    const isSameVehicle = this.#state?.identity.vin === state.identity.vin;
     this.#state = state;
+    this.#prepare(isSameVehicle);
   }
 
   /**
@@ -104,6 +123,7 @@ export class FlagEvaluator {
   useLocal(local: LocalFlags, vin: string | null): void {
     this.#local = local;
     this.#localVin = vin;
+    this.#prepare(false);
   }
 
   /**
@@ -120,24 +140,52 @@ export class FlagEvaluator {
 
   /** Gives the overrides that have no effect because they do not fit their flag's type. */
   unfitOverrides(): UnfitOverride[] {
-    return this.#local === null ? [] : unfitOverrides(this.#local, (key) => this.#flags.get(key)?.definition);
+    return this.#local === null ? [] : unfitOverrides(this.#local, (key) => this.#heldDefinition(key));
   }
 
   #evaluate(key: string, context: UncheckedContext | null | undefined): EvaluatedFlag | undefined {
     const flag = this.#flags.get(key);
-    if (this.#local !== null) {
-      const own = this.#contextOf(this.#state?.identity.vin ?? this.#localVin, context);
-      const local = evaluateLocal(this.#local, key, flag?.definition, own, this.#nonce);
-      if (local !== undefined) return local;
+    if (flag === undefined) return undefined;
+    const seconds = this.#ageingClock.secondsOfRun();
+    if (context === undefined || context === null) {
+      if (this.#isStale(flag, seconds)) return flag.own.stale;
+      if (flag.dependencies.length === 0 || !flag.dependencies.some((other) => this.#isStaleKey(other, seconds)))
+        return flag.own.fresh;
     }
-    if (flag === undefined || this.#state === null) return undefined;
-    const stale = isStale(flag.held, this.#ageingClock.secondsOfRun());
-    if (context === undefined || context === null) return stale ? flag.own.stale : flag.own.fresh;
-    const evaluation = evaluateFlag(flag.compiled, this.#contextOf(this.#state.identity.vin, context), {
-      stale,
-      nonce: this.#nonce,
-    });
-    return { definition: flag.definition, evaluation };
+    const own = this.#contextOf(this.#vin, context, flag.isLatched);
+    return this.#evaluated(flag, this.#set.evaluate(key, own, this.#options(flag.isLatched, seconds)));
+  }
+
+  #options(isLatched: boolean, seconds: number): SetOptions {
+    return { stale: (key) => this.#isStaleKey(key, seconds), nonce: this.#nonceOf(isLatched) };
+  }
+
+  #nonceOf(isLatched: boolean): string {
+    return (isLatched ? this.#drive?.nonce : undefined) ?? this.nonce;
+  }
+
+  #isStaleKey(key: string, seconds: number): boolean {
+    const flag = this.#flags.get(key);
+    return flag !== undefined && this.#isStale(flag, seconds);
+  }
+
+  /** Says whether a flag gives its safe default for its age. It stays as it was during a drive. */
+  #isStale({ held, isLatched }: Evaluated, seconds: number): boolean {
+    if (held === null) return false;
+    if (this.#drive === null || !isLatched) return isStale(held, seconds);
+    const { key, cachedAt, ttlSeconds } = held;
+    return isStaleInDrive({ seconds, cachedAt, ttlSeconds, wasStale: this.#staleInDrive.has(key) });
+  }
+
+  /** Gives the keys of the flags that give their safe defaults for their age. */
+  staleKeys(): string[] {
+    const seconds = this.#ageingClock.seconds();
+    return [...this.#flags].flatMap(([key, flag]) => (this.#isStale(flag, seconds) ? [key] : []));
+  }
+
+  /** Gives the keys of the flags whose values hold during a drive. */
+  latchedKeys(): string[] {
+    return [...this.#flags].flatMap(([key, { isLatched }]) => (isLatched ? [key] : []));
   }
 
   /** Gives the keys of all flags, in order. */
@@ -145,36 +193,122 @@ export class FlagEvaluator {
     return [...new Set([...this.#flags.keys(), ...localKeys(this.#local)])].sort();
   }
 
+  /** Gives the keys of the flags that depend on others: they may serve another value when another flag changes. */
+  dependentKeys(): string[] {
+    return [...this.#flags.values()]
+      .filter(({ compiled }) => dependsOnOthers(compiled))
+      .map(({ definition }) => definition.key);
+  }
+
   /**
-   * Gives the value of the `variant` column for a flag: the vehicle's variant as one of the three words that the column
-   * allows. A variant of another name counts as `treatment` where a rollout served it, and otherwise as `enabled`.
+   * Gives the value of the `variant` column for a flag of `state`: the vehicle's variant as one of the three words that
+   * the column allows. A variant of another name counts as `treatment` where a rollout served it, and otherwise as
+   * `enabled`.
    */
-  storedVariant(flag: HeldFlag, vin: string): StoredVariant {
-    if (flag.served === null) return 'control';
-    const known = this.#flags.get(flag.key);
-    const compiled = known?.held.served?.id === flag.served.id ? known.compiled : compileFlag(flag.served.definition);
-    const { variant, reason } = evaluateFlag(compiled, this.#contextOf(vin, null), { nonce: this.#nonce });
+  storedVariant(flag: HeldFlag, state: VehicleState): StoredVariant {
+    if (this.#stored?.state !== state) this.#stored = { state, set: new CompiledSet(this.#compiledOf(state)) };
+    const context = this.#contextOf(state.identity.vin, null, false);
+    const evaluation = this.#stored.set.evaluate(flag.key, context, { nonce: this.nonce });
+    if (evaluation === undefined) return 'control';
+    const { variant, reason } = evaluation;
     if (variant === 'control' || variant === 'treatment' || variant === 'enabled') return variant;
     return reason === 'SPLIT' ? 'treatment' : 'enabled';
   }
 
-  #evaluateOwn(definition: FlagDefinition, compiled: CompiledFlag, vin: string | null): OwnEvaluation {
-    const context = this.#contextOf(vin, null);
-    const evaluated = (stale: boolean): EvaluatedFlag =>
-      Object.freeze({ definition, evaluation: evaluateFlag(compiled, context, { stale, nonce: this.#nonce }) });
-    return { fresh: evaluated(false), stale: evaluated(true) };
+  get #vin(): string | null {
+    return this.#state?.identity.vin ?? this.#localVin;
   }
 
-  #contextOf(vin: string | null, context: UncheckedContext | null | undefined): EvaluationContext {
-    const { model, swVersion, region } = this.#facts;
+  #heldDefinition(key: string): FlagDefinition | undefined {
+    return this.#state?.flags.get(key)?.served?.definition;
+  }
+
+  /** Compiles a held flag, unless it is the one of before. Null where none of its definitions can be served. */
+  #presentOf(held: HeldFlag): PresentFlag | null {
+    if (held.served === null) return null;
+    const { definition, id } = held.served;
+    const before = this.#flags.get(held.key);
+    const isKnown = before?.held?.served?.id === id;
+    return { held, definition, compiled: isKnown ? before.compiled : compileFlag(definition) };
+  }
+
+  #compiledOf(state: VehicleState): CompiledFlag[] {
+    return [...state.flags.values()].flatMap((held) => this.#presentOf(held)?.compiled ?? []);
+  }
+
+  /** Makes ready what is evaluated: the held flags, those of the file in their places, and what they serve. */
+  #prepare(isSameContext: boolean): void {
+    const present = new Map<string, PresentFlag>();
+    const state = this.#state;
+    for (const [key, held] of state === null ? [] : activeFlags(state)) {
+      const flag = this.#presentOf(held);
+      if (flag !== null) present.set(key, flag);
+    }
+    for (const key of localKeys(this.#local)) {
+      const flag = this.#local === null ? undefined : flagOfFile(this.#local, key, this.#heldDefinition(key));
+      if (flag !== undefined) present.set(key, { held: null, ...flag });
+    }
+    this.#set = new CompiledSet(Array.from(present.values(), ({ compiled }) => compiled));
+    const held = [...present.values()].flatMap((flag) => (flag.held === null ? [] : flag.definition));
+    const activations = activationsOf(held);
+    const pending = new Map((state === null ? [] : pendingFlags(state)).map(({ key, revision }) => [key, revision]));
+    const flags = new Map<string, Evaluated>();
+    for (const [key, evaluable] of present) {
+      const isLatched = evaluable.held !== null && activations.has(key);
+      const pendingRevision = pending.get(key);
+      const flag = { ...evaluable, isLatched, pendingRevision };
+      const before = isSameContext ? this.#flags.get(key) : undefined;
+      const isKnown =
+        before?.compiled === flag.compiled &&
+        before.isLatched === isLatched &&
+        before.pendingRevision === pendingRevision &&
+        !dependsOnOthers(flag.compiled);
+      const dependencies = this.#set.dependenciesOf(key).filter((other) => other !== key);
+      flags.set(key, { ...flag, dependencies, own: isKnown ? before.own : this.#evaluateOwn(flag) });
+    }
+    this.#flags = flags;
+  }
+
+  #evaluateOwn(flag: PresentFlag & Pick<Evaluated, 'isLatched'>): OwnEvaluation {
+    const { key, settled } = flag.compiled;
+    const context = this.#contextOf(this.#vin, null, flag.isLatched);
+    const { stale } = contentFor(flag.compiled, context);
+    const options = { nonce: this.#nonceOf(flag.isLatched) };
     return {
-      vin,
-      model: enteredName(textOf(context?.model) ?? textOf(model)),
-      swVersion: textOf(context?.swVersion) ?? textOf(swVersion),
-      region: enteredName(textOf(context?.region) ?? textOf(region)),
-      attributes: isJsonObject(context?.attributes) ? context.attributes : null,
+      fresh: Object.freeze(this.#evaluated(flag, this.#set.evaluate(key, context, options))),
+      stale: Object.freeze(this.#evaluated(flag, settled ?? stale)),
     };
   }
+
+  #evaluated(flag: PresentFlag, evaluation: Evaluation | undefined): EvaluatedFlag {
+    const { held, definition, compiled, pendingRevision } = flag;
+    const served = { definition, evaluation: evaluation ?? compiled.unmatched };
+    if (held === null) return { ...served, local: true };
+    return pendingRevision === undefined ? served : { ...served, pendingRevision };
+  }
+
+  #contextOf(vin: string | null, context: UncheckedContext | null | undefined, isLatched: boolean): EvaluationContext {
+    return vehicleContext(vin, (isLatched ? this.#drive?.facts : undefined) ?? this.#facts, context);
+  }
+}
+
+/**
+ * Gives the context of an evaluation in a vehicle with these facts.
+ *
+ * @param given what a program adds, or gives in place of the facts
+ */
+export function vehicleContext(
+  vin: string | null,
+  { model, swVersion, region }: VehicleFacts,
+  given: UncheckedContext | null | undefined,
+): EvaluationContext {
+  return {
+    vin,
+    model: enteredName(textOf(given?.model) ?? textOf(model)),
+    swVersion: textOf(given?.swVersion) ?? textOf(swVersion),
+    region: enteredName(textOf(given?.region) ?? textOf(region)),
+    attributes: isJsonObject(given?.attributes) ? given.attributes : null,
+  };
 }
 
 /** Gives text that is not blank; null otherwise, so that the vehicle's own fact counts. */

@@ -2,7 +2,10 @@
  * The flags that the agent evaluates at present. They come from the control plane, the registered facts of the vehicle,
  * and a file of flags; each of these can change on its own, and listeners hear which flags change by that.
  */
-import { FACT_NAMES } from '../../core/wire/vehicle-facts.ts';
+import type { EvaluationContext } from '../../core/model.ts';
+import { FACT_NAMES } from '../../core/wire/vehicle/vehicle-facts.ts';
+import { activeFlags } from '../activation/active-flags.ts';
+import type { DriveValues } from '../activation/kept-drive.ts';
 import type { AgentEvents } from '../agent-events.ts';
 import type { KnownFacts, VerifiedFacts } from '../facts/known-facts.ts';
 import type { FlagsFileReader } from '../local-flags/flags-file-reader.ts';
@@ -10,7 +13,7 @@ import { changedKeys, type LocalFlags, type LocalFlagsStatus } from '../local-fl
 import type { Log } from '../log.ts';
 import type { VehicleState } from '../state.ts';
 import { lastContact } from '../sync/apply.ts';
-import type { FlagEvaluator } from './flag-evaluator.ts';
+import { vehicleContext, type FlagEvaluator } from './flag-evaluator.ts';
 
 /** The parts that hold the flags. */
 export interface PresentFlagsOptions {
@@ -24,10 +27,17 @@ export interface PresentFlagsOptions {
   readonly saveFacts: () => Promise<unknown>;
 }
 
+/** The result of a flag, as text that is equal for equal values and variants. */
+interface Outcome {
+  readonly outcome: string;
+  readonly revision: number;
+}
+
 /** Changes what the evaluator evaluates, and notifies listeners. */
 export class PresentFlags {
   readonly #options: PresentFlagsOptions;
   #state: VehicleState | null = null;
+  #drive: DriveValues | null = null;
   #file: FlagsFileReader | null = null;
   #unfitOverrides: readonly string[] = [];
 
@@ -45,30 +55,58 @@ export class PresentFlags {
     return this.#state === null ? 0 : lastContact(this.#state);
   }
 
-  /** Evaluates from `next` from now on, and notifies listeners of the flags that change by that. */
-  replace(next: VehicleState): void {
+  /** The values of the drive by which flags with an activation are evaluated; null while the vehicle is parked. */
+  get drive(): DriveValues | null {
+    return this.#drive;
+  }
+
+  /** Gives a vehicle with its own facts: during a drive, those of its start. */
+  vehicle(vin: string): EvaluationContext {
+    return vehicleContext(vin, this.#drive?.facts ?? this.#options.facts.facts, null);
+  }
+
+  /** Gives what holds during a drive that begins now. */
+  driveBeginningNow(): DriveValues {
+    const { evaluator, facts } = this.#options;
+    return { facts: facts.facts, nonce: evaluator.nonce, stale: evaluator.staleKeys() };
+  }
+
+  /**
+   * Evaluates from `next` from now on, and notifies listeners of the flags that change by that.
+   *
+   * @param drive the values of the drive; null while the vehicle is parked
+   */
+  replace(next: VehicleState, drive: DriveValues | null = this.#drive): void {
     const { evaluator, facts, events } = this.#options;
     const before = this.#state;
+    const isOtherDrive = drive !== this.#drive;
+    const others = this.#outcomes([...evaluator.dependentKeys(), ...(isOtherDrive ? evaluator.latchedKeys() : [])]);
     this.#state = next;
+    this.#drive = drive;
     evaluator.useFacts(facts.facts);
+    if (isOtherDrive) evaluator.useDrive(drive);
     evaluator.replace(next);
     this.#logUnfitOverrides();
     if (before === null) return;
-    for (const [key, { served }] of next.flags) {
-      if (served !== null && before.flags.get(key)?.served?.id !== served.id)
-        events.changed({ key, revision: served.revision, removed: false });
+    const [was, is] = [activeFlags(before), activeFlags(next)];
+    const isNew = (key: string) => {
+      const served = is.get(key)?.served ?? null;
+      return served !== null && was.get(key)?.served?.id !== served.id;
+    };
+    for (const [key, { served }] of is) {
+      if (served !== null && isNew(key)) events.changed({ key, revision: served.revision, removed: false });
     }
-    for (const [key, { served }] of before.flags) {
-      if (served !== null && !next.flags.get(key)?.served)
-        events.changed({ key, revision: next.revision, removed: true });
+    this.#announceOthers(others, isNew);
+    for (const [key, { served }] of was) {
+      if (served !== null && !is.get(key)?.served) events.changed({ key, revision: next.revision, removed: true });
     }
   }
 
   /** Evaluates by the registered facts from now on, and notifies listeners of the flags that change by that. */
   async learn(registered: VerifiedFacts): Promise<void> {
-    const { evaluator, facts, events, log, now, saveFacts } = this.#options;
+    const { evaluator, facts, log, now, saveFacts } = this.#options;
     const known = facts.registered?.facts;
-    const before = this.#outcomes();
+    const before = this.#outcomes(evaluator.keys());
     facts.learn(registered, now());
     if (known !== undefined && FACT_NAMES.every((name) => known[name] === registered.facts[name])) return;
     for (const { fact, own, registered: there } of facts.differences()) {
@@ -77,11 +115,12 @@ export class PresentFlags {
         `${fact} is ${JSON.stringify(own)} in this vehicle's settings but ${JSON.stringify(there)} in the registry; using the settings`,
       );
     }
+    // Until a vehicle knows its facts, there is nothing to hold.
+    if (known === undefined && this.#drive !== null) this.#drive = { ...this.#drive, facts: facts.facts };
     await saveFacts();
     evaluator.useFacts(facts.facts);
-    for (const [key, { outcome, revision }] of this.#outcomes()) {
-      if (before.get(key)?.outcome !== outcome) events.changed({ key, revision, removed: false });
-    }
+    evaluator.useDrive(this.#drive);
+    this.#announceOthers(before, () => false);
   }
 
   /**
@@ -96,12 +135,15 @@ export class PresentFlags {
     const { FlagsFileReader } = await import('../local-flags/flags-file-reader.ts');
     let before: LocalFlags | null = null;
     const use = (flags: LocalFlags) => {
+      const dependents = this.#outcomes(evaluator.dependentKeys());
       evaluator.useLocal(flags, vin);
       this.#logUnfitOverrides();
-      for (const key of before === null ? [] : changedKeys(before, flags)) {
+      const changed = before === null ? [] : changedKeys(before, flags);
+      for (const key of changed) {
         const now = evaluator.evaluate(key);
         events.changed({ key, revision: now?.evaluation.revision ?? 0, removed: now === undefined });
       }
+      if (before !== null) this.#announceOthers(dependents, (key) => changed.includes(key));
       before = flags;
     };
     this.#file = await FlagsFileReader.open({ path, log, use, pollMs });
@@ -117,15 +159,28 @@ export class PresentFlags {
     await this.#file?.close();
   }
 
-  /** Gives the result of each flag for a program that adds nothing to the vehicle's facts. */
-  #outcomes(): Map<string, { readonly outcome: string; readonly revision: number }> {
-    const { evaluator } = this.#options;
-    const evaluated = evaluator.keys().map((key) => [key, evaluator.evaluate(key)!.evaluation] as const);
+  /**
+   * Notifies listeners of the flags that serve something else than before though their own definitions are the same:
+   * because of a fact, or of a flag on which they depend.
+   *
+   * @param isAnnounced says whether listeners know of a flag's change already
+   */
+  #announceOthers(before: ReadonlyMap<string, Outcome>, isAnnounced: (key: string) => boolean): void {
+    for (const [key, { outcome, revision }] of this.#outcomes(before.keys())) {
+      if (before.get(key)?.outcome !== outcome && !isAnnounced(key))
+        this.#options.events.changed({ key, revision, removed: false });
+    }
+  }
+
+  /** Gives the results of flags for a program that adds nothing to the vehicle's facts, without those that are gone. */
+  #outcomes(keys: Iterable<string>): Map<string, Outcome> {
     return new Map(
-      evaluated.map(([key, evaluation]) => [
-        key,
-        { outcome: JSON.stringify([evaluation.value, evaluation.variant]), revision: evaluation.revision },
-      ]),
+      Array.from(keys).flatMap((key) => {
+        const evaluation = this.#options.evaluator.evaluate(key)?.evaluation;
+        if (evaluation === undefined) return [];
+        const outcome = JSON.stringify([evaluation.value, evaluation.variant]);
+        return [[key, { outcome, revision: evaluation.revision }]];
+      }),
     );
   }
 
@@ -135,6 +190,9 @@ export class PresentFlags {
     const news = unfit.filter((flag) => !this.#unfitOverrides.includes(flag));
     this.#unfitOverrides = unfit;
     if (news.length > 0)
-      this.#options.log('error', `ignoring overrides whose type is not that of their flag: ${news.join(', ')}`);
+      this.#options.log(
+        'error',
+        `ignoring overrides that do not fit the type or value contract of their flag: ${news.join(', ')}`,
+      );
   }
 }

@@ -10,6 +10,7 @@ import { Refusal } from '../trust/refusals.ts';
 import type { VerifiedFacts } from './known-facts.ts';
 import { membersOf } from '../../core/json/json-value.ts';
 
+/** The query for the signed facts of the vehicle. */
 export const FACTS_QUERY = 'query Facts($nonce: String!) { vehicleFacts(nonce: $nonce) }';
 
 /** The options of a refresher. */

@@ -1,6 +1,6 @@
 import { expect, test } from '@jest/globals';
 import fc from 'fast-check';
-import { FACT_NAMES, type RegisteredFacts } from '../../core/wire/vehicle-facts.ts';
+import { FACT_NAMES, type RegisteredFacts } from '../../core/wire/vehicle/vehicle-facts.ts';
 import { KnownFacts, type VehicleFacts } from './known-facts.ts';
 
 const text = fc.constantFrom('Ioniq 5', 'Ioniq 6', '2.5.0', 'EU');

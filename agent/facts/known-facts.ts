@@ -2,7 +2,7 @@
  * The facts by which a vehicle is evaluated: those of its own settings, and the registered ones where a setting is
  * missing.
  */
-import { FACT_NAMES, type RegisteredFacts } from '../../core/wire/vehicle-facts.ts';
+import { FACT_NAMES, type RegisteredFacts } from '../../core/wire/vehicle/vehicle-facts.ts';
 
 /** The facts of a vehicle beside its VIN, as its settings give them. */
 export interface VehicleFacts {

@@ -48,7 +48,7 @@ async function storedFacts(): Promise<unknown> {
   return value;
 }
 
-test('an agent without settings evaluates by the registered facts, stores them, and tells its listeners which flags change', async () => {
+test('an agent without settings evaluates by the registered facts, stores them, and notifies its listeners of the flags that change', async () => {
   plane.registered = IONIQ_6;
   const agent = await start();
   const changes: FlagChange[] = [];
@@ -56,11 +56,11 @@ test('an agent without settings evaluates by the registered facts, stores them, 
   await eventually(() => agent.status().vehicle.model === 'Ioniq 6', 'the facts are known');
   await eventually(() => agent.booleanValue('heated-wheel', false), 'they are evaluated');
   if (changes.length > 0) expect(changes.map(({ key }) => key)).toEqual(['heated-wheel']);
-  // Registered anew, while the vehicle drives.
+  // The vehicle is registered again while it drives.
   plane.registered = { ...IONIQ_6, model: 'Ioniq 5' };
   await eventually(
     () => changes.at(-1)?.key === 'heated-wheel' && !agent.booleanValue('heated-wheel', true),
-    'it is told',
+    'its listener is notified',
   );
   expect(changes.map(({ key }) => key)).not.toContain('other');
   plane.registered = IONIQ_6;
@@ -129,6 +129,7 @@ test('facts that were changed in the file are noticed and requested again', asyn
   plane.registered = IONIQ_6;
   const agent = await start();
   await eventually(() => agent.status().vehicle.model === 'Ioniq 6', 'they are known');
+  await eventually(async () => (await storedFacts()) !== undefined, 'they are stored');
   await agent.close();
   const stored = String(await storedFacts());
   const sql = await initSqlJs();

@@ -1,4 +1,4 @@
-import { readVehicleFacts, VEHICLE_FACTS_JWS_TYPE } from '../../core/wire/vehicle-facts.ts';
+import { readVehicleFacts, VEHICLE_FACTS_JWS_TYPE } from '../../core/wire/vehicle/vehicle-facts.ts';
 import type { PinnedKeys } from '../trust/pinned-keys.ts';
 import { Refusal } from '../trust/refusals.ts';
 import { verifyJws } from '../trust/verification.ts';

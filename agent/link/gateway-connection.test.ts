@@ -2,11 +2,11 @@ import { createServer } from 'node:net';
 import { expect, test } from '@jest/globals';
 import { Backoff } from '../../core/async/backoff.ts';
 import { eventually } from '../../core/testing/eventually.ts';
-import { boundAddress } from '../../core/wire/http-server.ts';
+import { boundAddress } from '../../core/wire/network/http-server.ts';
 import { GatewayConnection } from './gateway-connection.ts';
 import { Route } from './route.ts';
 
-test('a vehicle that a gateway has put off comes back when it was told to, whatever its own backoff says', async () => {
+test('a vehicle that a gateway refuses with Retry-After connects again after that time, whatever its own backoff says', async () => {
   const attempts: number[] = [];
   const busy = createServer((socket) => {
     socket.on('error', () => undefined);
@@ -34,7 +34,7 @@ test('a vehicle that a gateway has put off comes back when it was told to, whate
     use: async () => undefined,
   });
   connection.start();
-  await eventually(() => attempts.length === 2, 'it to come back');
+  await eventually(() => attempts.length === 2, 'it to connect again');
   expect(attempts[1]! - attempts[0]!).toBeGreaterThanOrEqual(1_150);
   expect(connection.fault).toBe('Unexpected server response: 503');
   await connection.close();

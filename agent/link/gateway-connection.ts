@@ -3,7 +3,7 @@
  */
 import { describeError, type Log } from '../log.ts';
 import { Poller } from '../../core/async/poller.ts';
-import { unattended } from '../../core/async/unattended.ts';
+import { unattended } from '../../core/last-handler/unattended.ts';
 import type { Backoff } from '../../core/async/backoff.ts';
 import { GatewayLink, type LinkTimings } from './gateway-link.ts';
 import type { Route } from './route.ts';
@@ -18,7 +18,7 @@ export interface GatewayConnectionOptions {
   readonly route: Route;
   readonly timings: LinkTimings;
   readonly backoff: Backoff;
-  /** Uniform in [0, 1). */
+  /** A source of random numbers, uniform in [0, 1). */
   readonly random: () => number;
   /** The milliseconds that a link must last for the backoff to be reset. */
   readonly stableMs: number;
@@ -48,9 +48,7 @@ export class GatewayConnection {
     return this.#connected;
   }
 
-  /**
-   * Why the last attempt failed; null while there is a connection, and before the first failure.
-   */
+  /** The reason why the last attempt failed; null while there is a connection, and before the first failure. */
   get fault(): string | null {
     return this.#fault;
   }
@@ -94,7 +92,7 @@ export class GatewayConnection {
       this.#fault = reason || `closed with code ${code}`;
       if (!this.#poller.closed) log('warn', acknowledged ? 'connection lost' : 'connection failed', { code, reason });
       if (REFUSED_CODES.has(code)) return backoff.nextSlow();
-      // The gateway has lined those up that it put off: each comes when there is room, spread over a second.
+      // A gateway without room gives each vehicle a time of its own. The vehicle comes back within a second after it.
       if (retryAfter !== undefined) return (retryAfter + this.#options.random()) * 1_000;
     } catch (error) {
       this.#fault = `${describeError(error)}${this.#clockHint(describeError(error))}`;

@@ -4,9 +4,9 @@ import fc from 'fast-check';
 import { WebSocketServer, type WebSocket } from 'ws';
 import { Backoff } from '../../core/async/backoff.ts';
 import { GatewayLink, RequestRefused, retryAfterMs, type LinkTimings } from './gateway-link.ts';
-import { CHANGES_SUBSCRIPTION } from './operations.ts';
+import { OPERATIONS } from './operations.ts';
 import { Route } from './route.ts';
-import { boundAddress } from '../../core/wire/http-server.ts';
+import { boundAddress } from '../../core/wire/network/http-server.ts';
 
 const PATIENT: LinkTimings = {
   openMs: 10_000,
@@ -146,7 +146,7 @@ describe('a link to a gateway', () => {
     const from = performance.now();
     await expect(link.request('query Sync { a }', {})).rejects.toThrow('not answered in time');
     clearInterval(trickle);
-    // Not at once: it may be an answer.
+    // The trickle may be an answer, so the request does not fail at once.
     expect(performance.now() - from).toBeGreaterThan(200);
     expect((await link.ended).reason).toBe('a query was not answered in time');
   });
@@ -173,7 +173,7 @@ describe('a link to a gateway', () => {
     link.terminate('enough');
     expect(await link.ended).toMatchObject({ reason: 'enough' });
     await expect(link.request('query Sync { a }', {})).rejects.toThrow('ended');
-    link.subscribe(CHANGES_SUBSCRIPTION, {}, () => undefined);
+    link.subscribe(OPERATIONS.changes, {}, () => undefined);
     const another = new GatewayLink(url, 'token', PATIENT, DIRECT);
     await another.acknowledged;
     expect(connections).toBe(2);
@@ -194,7 +194,7 @@ describe('a link to a gateway', () => {
     };
     const link = new GatewayLink(url, 'token', PATIENT, DIRECT);
     await link.acknowledged;
-    link.subscribe(CHANGES_SUBSCRIPTION, {}, () => undefined);
+    link.subscribe(OPERATIONS.changes, {}, () => undefined);
     expect((await link.ended).reason).toMatch(type === 'error' ? /Forbidden/ : /ended by the gateway/);
   });
 });

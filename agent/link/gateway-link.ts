@@ -1,18 +1,20 @@
 /**
- * A link: one websocket to the gateway (graphql-transport-ws), from its opening to its end. It never reconnects. Its
- * user does, and also decides about close codes that the client library considers fatal.
+ * A link: one websocket to the gateway (graphql-transport-ws), from its opening to its end. It never reconnects. The
+ * code that opens it does, and also handles close codes that the client library considers fatal.
  */
 import type { Socket } from 'node:net';
 import { createClient, type Client } from 'graphql-ws/client';
 import { WebSocket } from 'ws';
+import { ERROR_CATALOGUE } from '../../core/errors.ts';
 import { describeError } from '../log.ts';
-import { CHANGES_SUBSCRIPTION } from './operations.ts';
+import { FORMER_OPERATIONS, OPERATIONS } from './operations.ts';
 import type { Route } from './route.ts';
 import { CLOSING_MS, vehicleWebSocket } from './vehicle-web-socket.ts';
 import { membersOf } from '../../core/json/json-value.ts';
 
 /**
- * The factor by which an answer that is arriving may take longer: with the default timings, 1.5 MB at 2.5 KB a second.
+ * The factor by which an answer that is arriving may exceed `requestMs`. With the default timings it allows for 1.5 MB
+ * at 2.5 KB a second.
  */
 const SLOW_ANSWER_FACTOR = 20;
 
@@ -29,6 +31,8 @@ export interface LinkTimings {
   /** The timeout of the first byte of an answer, and after it of each further byte. */
   readonly requestMs: number;
 }
+
+const SUBSCRIPTIONS: ReadonlySet<string> = new Set([OPERATIONS.changes, FORMER_OPERATIONS.changes]);
 
 /** The way in which a link ended. */
 export interface LinkEnding {
@@ -52,16 +56,23 @@ export interface GraphqlResult {
 const RETRY_AFTER_SECONDS = { least: 1, most: 3_600 } as const;
 
 /**
- * The longest wait before the next handshake that a gateway may name, in seconds: a vehicle without a connection hears
- * of no kill switch.
+ * The longest wait before the next handshake that a gateway may name, in seconds: a vehicle without a connection gets
+ * no kill switch.
  */
-const LONGEST_ADMISSION_WAIT = 60;
+const MAX_ADMISSION_WAIT_SECONDS = 60;
 
-/** Reads when a gateway that admits no more vehicles for now will have room. Dates (RFC 9110) name no time to us. */
+/** Reads when a gateway that admits no more vehicles for now will have room. A Retry-After with a date is ignored. */
 function admissionWait(status: number, retryAfter: string | undefined): number | undefined {
   if (status !== 503 || retryAfter === undefined || !/^\d{1,6}$/.test(retryAfter)) return undefined;
-  return Math.min(Math.max(Number(retryAfter), RETRY_AFTER_SECONDS.least), LONGEST_ADMISSION_WAIT);
+  return Math.min(Math.max(Number(retryAfter), RETRY_AFTER_SECONDS.least), MAX_ADMISSION_WAIT_SECONDS);
 }
+
+/** The paths of faults in the variable `input`. */
+const INPUT_FIELD = /^input(\.|$)/;
+
+const MAY_PASS_SOON: ReadonlySet<string> = new Set(
+  Object.entries(ERROR_CATALOGUE).flatMap(([code, { retryable }]) => (retryable ? [code] : [])),
+);
 
 /** The gateway's refusal of a query, with the extensions of its first error. */
 export class RequestRefused extends Error {
@@ -83,6 +94,16 @@ export class RequestRefused extends Error {
         ? Math.min(Math.max(retryAfter, RETRY_AFTER_SECONDS.least), RETRY_AFTER_SECONDS.most)
         : undefined;
   }
+
+  /** Whether the content of the request is refused, which it would be at each further attempt as well. */
+  get isAboutInput(): boolean {
+    return (this.code === 'BAD_USER_INPUT' || this.code === 'LIMIT_EXCEEDED') && INPUT_FIELD.test(this.field ?? '');
+  }
+
+  /** Whether the same request may be accepted soon. An older control plane may not know a request at all. */
+  get mayPassSoon(): boolean {
+    return this.code === undefined || MAY_PASS_SOON.has(this.code);
+  }
 }
 
 /**
@@ -103,7 +124,7 @@ export class GatewayLink {
   readonly #client: Client;
   readonly #timings: LinkTimings;
   #socket: WebSocket | null = null;
-  /** The socket below the websocket, from its opening on. */
+  /** The TCP or TLS socket under the websocket; null until the gateway has accepted the handshake. */
   #raw: Socket | null = null;
   /** The number of bytes that had been read when the last message was complete. */
   #bytesOfMessages = 0;
@@ -117,7 +138,7 @@ export class GatewayLink {
    */
   readonly #waiting = new Set<(error: Error) => void>();
   #end!: (ending: LinkEnding) => void;
-  /** Why the agent itself dropped the link; null where it did not. */
+  /** The reason why the agent itself dropped the link; null where it did not. */
   #cut: string | null = null;
   #retryAfter: number | undefined;
   #isOver = false;
@@ -147,7 +168,7 @@ export class GatewayLink {
       connectionAckWaitTimeout: timings.acknowledgeMs,
       keepAlive: timings.pingMs,
       // The subscription has the same id in all vehicles, so that the gateway can send all of them the same bytes.
-      generateID: ({ query }) => (query === CHANGES_SUBSCRIPTION ? 'changes' : `request-${++this.#requests}`),
+      generateID: ({ query }) => (SUBSCRIPTIONS.has(query) ? 'changes' : `request-${++this.#requests}`),
       webSocketImpl: vehicleWebSocket(route.connection(new URL(url).protocol === 'wss:', this.#opening.signal), {
         created: (socket) => {
           this.#socket = socket;
@@ -196,16 +217,33 @@ export class GatewayLink {
     }, this.#timings.pongMs).unref();
   }
 
-  /** Starts a subscription, whose results go to `onResult`. When the gateway ends it, the link is closed. */
-  subscribe(query: string, variables: Record<string, unknown>, onResult: (result: GraphqlResult) => void): void {
+  /**
+   * Starts a subscription, whose results go to `onResult`. When the gateway ends it, the link is closed, unless `onEnd`
+   * says that the link goes on.
+   *
+   * @param onEnd called with the refusal, or with null where the gateway has completed the subscription
+   */
+  subscribe(
+    query: string,
+    variables: Record<string, unknown>,
+    onResult: (result: GraphqlResult) => void,
+    onEnd: (refusal: RequestRefused | null) => boolean = () => false,
+  ): void {
     // After the end, the library would open another socket.
     if (this.#isOver) return;
     this.#client.subscribe(
       { query, variables },
       {
         next: (result) => onResult(result),
-        error: (error) => this.terminate(`subscription refused: ${messageOf(error)}`),
-        complete: () => this.terminate('subscription ended by the gateway'),
+        error: (error) => {
+          // An Error comes from the end of the link itself.
+          const refusal = Array.isArray(error) ? new RequestRefused(error) : null;
+          if (this.#isOver || refusal === null || !onEnd(refusal))
+            this.terminate(`subscription refused: ${messageOf(error)}`);
+        },
+        complete: () => {
+          if (this.#isOver || !onEnd(null)) this.terminate('subscription ended by the gateway');
+        },
       },
     );
   }

@@ -9,48 +9,48 @@ beforeEach(() => {
 });
 afterEach(() => void jest.useRealTimers());
 
-/** Whether a pause is over, told after everything that is due. */
+/** Begins a pause; `over` of the result becomes true when the pause has ended. */
 function pausing(milliseconds: number): { over: boolean } {
-  const told = { over: false };
-  void wait.pause(milliseconds).then(() => (told.over = true));
-  return told;
+  const pause = { over: false };
+  void wait.pause(milliseconds).then(() => (pause.over = true));
+  return pause;
 }
 const pass = (milliseconds: number) => jest.advanceTimersByTimeAsync(milliseconds);
 
-test('a pause lasts as long as it is told to', async () => {
-  const told = pausing(100);
+test('a pause lasts as long as its argument says', async () => {
+  const pause = pausing(100);
   await pass(99);
-  expect(told.over).toBe(false);
+  expect(pause.over).toBe(false);
   await pass(1);
-  expect(told.over).toBe(true);
+  expect(pause.over).toBe(true);
 });
 
 test('it can be shortened, and not made longer', async () => {
-  const told = pausing(100);
+  const pause = pausing(100);
   wait.shorten(500);
   wait.shorten(10);
   wait.shorten(50);
   await pass(9);
-  expect(told.over).toBe(false);
+  expect(pause.over).toBe(false);
   await pass(1);
-  expect(told.over).toBe(true);
+  expect(pause.over).toBe(true);
 });
 
 test('shortening where there is no pause does nothing to the next', async () => {
   wait.shorten(1);
-  const told = pausing(100);
+  const pause = pausing(100);
   await pass(99);
-  expect(told.over).toBe(false);
+  expect(pause.over).toBe(false);
   wait.shorten(0);
   await pass(0);
-  expect(told.over).toBe(true);
+  expect(pause.over).toBe(true);
 });
 
 test('a link that ends ends the pause and every later one, and leaves no timer', async () => {
-  const told = pausing(100);
+  const pause = pausing(100);
   end();
   await pass(0);
-  expect([told.over, wait.ended]).toEqual([true, true]);
+  expect([pause.over, wait.ended]).toEqual([true, true]);
   wait.shorten(5);
   const later = pausing(100);
   await pass(0);

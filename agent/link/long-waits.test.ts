@@ -7,7 +7,7 @@ beforeEach(() => void jest.useFakeTimers());
 afterEach(() => void jest.useRealTimers());
 
 test.each([2 ** 31, 3e9, 1e300, Infinity])(
-  'no delay of %d ms ends at once, as it would in Node.js',
+  'a delay of %d ms does not end at once, although a timer of Node.js would',
   async (milliseconds) => {
     let [rung, over] = [false, false];
     const alarm = new Alarm(() => (rung = true));

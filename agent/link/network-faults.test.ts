@@ -6,6 +6,7 @@ import { TestControlPlane } from '../testing/control-plane.ts';
 import { FaultyRelay } from '../testing/faulty-relay.ts';
 import { TestVehicle } from '../testing/test-vehicle.ts';
 import { eventually } from '../../core/testing/eventually.ts';
+import { rounds } from '../../core/testing/rounds.ts';
 
 let plane: TestControlPlane;
 let relay: FaultyRelay;
@@ -54,6 +55,8 @@ async function attempts(count: number): Promise<void> {
 const inSync = (agent: FleetFlagAgent) =>
   eventually(() => agent.inTouch && agent.status().revision === plane.revision, 'it is in sync again');
 
+const RUNS = rounds(10, 30);
+
 describe('a vehicle is in sync again after a connection', () => {
   test('that is cut at any byte, in the handshakes or later, time after time', async () => {
     const agent = await connected();
@@ -70,10 +73,10 @@ describe('a vehicle is in sync again after a connection', () => {
           expect(agent.evaluate('lane_keep')?.definition).toEqual(plane.definitions().get('lane_keep'));
         },
       ),
-      { numRuns: 30 },
+      { numRuns: RUNS },
     );
-    // Without them the property would hold of nothing.
-    expect(relay.spent).toBeGreaterThan(20);
+    // A run without them would show nothing.
+    expect(relay.spent).toBeGreaterThan(RUNS / 2);
     expect(agent.status().refusals).toEqual({});
   });
 

@@ -5,17 +5,43 @@ import { isCount, isObject, membersOf, type Members } from '../../core/json/json
 import type { Environment } from '../../core/model.ts';
 import { Refusal } from '../trust/refusals.ts';
 
-/** The subscription has the same text and variables in all vehicles of an environment, so the gateway runs it once. */
-export const CHANGES_SUBSCRIPTION =
-  'subscription Changes($environment: Environment!) { flagChanges(environment: $environment) { environment revision previousRevision signed { key revision removed jws } proof } }';
+/** The operations by which an agent gets flags. They have the same variables in every form. */
+export interface FlagOperations {
+  /** The subscription has the same text and variables in all vehicles of a partition, so the gateway runs it once. */
+  readonly changes: string;
+  readonly sync: string;
+  /** The sync query whose proof is signed for this vehicle alone. */
+  readonly nonceSync: string;
+  /** The query for the present proof. */
+  readonly proof: string;
+}
 
-const SYNC_SELECTION = '{ environment revision full flags { key revision removed jws } proof }';
-export const SYNC_QUERY = `query Sync($environment: Environment!, $since: Int) { flagSync(environment: $environment, since: $since) ${SYNC_SELECTION} }`;
+/**
+ * Makes the operations.
+ *
+ * @param proof the field `proof` with its arguments
+ * @param event the fields of an event that older control planes do not know
+ * @param asked the arguments of `flagProof`
+ */
+function flagOperations(proof: string, event: string, asked: string): FlagOperations {
+  const selection = `{ environment revision full flags { key revision removed jws } ${proof} }`;
+  return {
+    changes: `subscription Changes($environment: Environment!) { flagChanges(environment: $environment) { environment revision previousRevision signed { key revision removed jws } ${proof}${event} } }`,
+    sync: `query Sync($environment: Environment!, $since: Int) { flagSync(environment: $environment, since: $since) ${selection} }`,
+    nonceSync: `query Sync($environment: Environment!, $since: Int, $nonce: String) { flagSync(environment: $environment, since: $since, nonce: $nonce) ${selection} }`,
+    proof: `query Proof($environment: Environment!) { flagProof(${asked}) }`,
+  };
+}
 
-/** The sync query whose proof is signed for this vehicle alone. */
-export const NONCE_SYNC_QUERY = `query Sync($environment: Environment!, $since: Int, $nonce: String) { flagSync(environment: $environment, since: $since, nonce: $nonce) ${SYNC_SELECTION} }`;
+/** The operations whose proofs name the partition that they are about. */
+export const OPERATIONS = flagOperations(
+  'proof(partitioned: true)',
+  ' spreadSeconds',
+  'environment: $environment, partitioned: true',
+);
 
-export const PROOF_QUERY = 'query Proof($environment: Environment!) { flagProof(environment: $environment) }';
+/** The operations that a control plane older than partitions knows. Its proofs name no partition. */
+export const FORMER_OPERATIONS = flagOperations('proof', '', 'environment: $environment');
 
 /** A flag as it is sent. Only `jws` is signed; the other members must agree with it. */
 export interface SignedFlag {
@@ -40,6 +66,11 @@ export interface ChangeEvent {
   readonly previousRevision: number;
   readonly signed: SignedFlag;
   readonly proof: string;
+  /**
+   * The seconds over which vehicles spread their syncs, where this event stands for more changes than are sent; null
+   * where it does not.
+   */
+  readonly spreadSeconds: number | null;
 }
 
 /** Gives GraphQL's spelling of an environment. */
@@ -62,11 +93,12 @@ export function readSyncAnswer(data: unknown, environment: Environment): SyncAns
 export function readChangeEvent(data: unknown, environment: Environment): ChangeEvent {
   const event = member(data, 'flagChanges', 'change');
   expectEnvironment(event, environment, 'change');
-  const { revision, previousRevision, proof } = event;
+  const { revision, previousRevision, proof, spreadSeconds = null } = event;
   if (!isCount(revision) || !isCount(previousRevision) || previousRevision >= revision || typeof proof !== 'string') {
     throw new Refusal('malformed', 'change');
   }
-  return { revision, previousRevision, proof, signed: readSignedFlag(event.signed, 'change') };
+  if (spreadSeconds !== null && !isCount(spreadSeconds)) throw new Refusal('malformed', 'change');
+  return { revision, previousRevision, proof, signed: readSignedFlag(event.signed, 'change'), spreadSeconds };
 }
 
 /** Reads `data` of the proof query. Throws a Refusal when it is malformed. */

@@ -2,7 +2,7 @@
  * Finds the proxy that the settings name, by the rules of curl and Go. No message contains a proxy's address, because
  * there may be a password in it.
  */
-import { isLoopback } from '../../core/wire/loopback.ts';
+import { isLoopback } from '../../core/wire/network/loopback.ts';
 
 /**
  * Says what is wrong with the address of a proxy, as the rest of a sentence that begins with the name of the setting;

@@ -36,7 +36,7 @@ export class Route {
     return ({ host, port }, created) => {
       this.connect(host ?? 'localhost', Number(port), secure, signal).then(
         (socket) => created(null, socket),
-        // eslint-disable-next-line @typescript-eslint/consistent-type-assertions -- with an error there is no socket, which the type does not know
+        // oxlint-disable-next-line typescript/consistent-type-assertions -- with an error there is no socket, which the type does not know
         (error: Error) => (created as (error: Error) => void)(error),
       );
       return undefined;

@@ -7,6 +7,9 @@ import { emptySecretFault, openSecretFault } from '../../core/credentials/secret
 import { readRegularFile } from '../../core/files/regular-file.ts';
 import type { VehicleIdentity } from '../state.ts';
 
+/** The end of each message about a wrong token: how to get a right one. */
+const REMEDY = 'issueVehicleToken, or `npm run admin -- vehicle-token`, makes one';
+
 /** A token, with the identity that its claims name. */
 export interface VehicleCredential {
   /** The JWT, which must never be logged. */
@@ -29,11 +32,11 @@ export async function readVehicleCredential(path: string): Promise<VehicleCreden
   try {
     claims = decodeJwt<{ env?: unknown }>(token);
   } catch {
-    throw new Error(`${path} does not hold a vehicle token`);
+    throw new Error(`${path} does not hold a vehicle token; ${REMEDY}`);
   }
   const environment = ENVIRONMENTS.find((name) => name === claims.env);
   if (environment === undefined || !VIN_PATTERN.test(claims.sub ?? '')) {
-    throw new Error(`the token in ${path} does not name a VIN and an environment`);
+    throw new Error(`${path} holds a token that names no VIN or no environment; ${REMEDY}`);
   }
   return { token, identity: { vin: claims.sub!, environment }, openFault: openSecretFault(path, mode) };
 }

@@ -1,6 +1,6 @@
 /** The `ws` client with the settings of a vehicle. */
 import { WebSocket, type ClientOptions } from 'ws';
-import { AGENT_NAME } from '../../core/wire/agent-name.ts';
+import { AGENT_NAME } from '../../core/wire/network/agent-name.ts';
 import type { CreateConnection } from './route.ts';
 
 /** The largest message that is read: a sync of 1.5 MB of definitions, with room to spare. */
@@ -12,10 +12,10 @@ export const CLOSING_MS = 1000;
 /** The class from which graphql-ws makes a socket. */
 type VehicleWebSocket = new (address: string | URL, protocols?: string | string[]) => WebSocket;
 
-/** What the agent sees of the socket that graphql-ws makes. */
+/** Watches the socket that graphql-ws makes. */
 export interface SocketWatcher {
   created(socket: WebSocket): void;
-  /** The gateway has answered the handshake with another status than 101. @param retryAfter its header field */
+  /** Called when the gateway has refused the handshake. @param retryAfter the answer's header field */
   refused(status: number, retryAfter: string | undefined): void;
 }
 
@@ -28,7 +28,7 @@ export function vehicleWebSocket(createConnection: CreateConnection, watcher: So
     followRedirects: false,
     headers: { 'user-agent': AGENT_NAME },
     closeTimeout: CLOSING_MS,
-    // eslint-disable-next-line @typescript-eslint/consistent-type-assertions -- typed as `net.createConnection`; called as `http.request` calls it
+    // oxlint-disable-next-line typescript/consistent-type-assertions -- typed as `net.createConnection`; called as `http.request` calls it
     createConnection: createConnection as never,
   };
   return class extends WebSocket {
@@ -36,7 +36,7 @@ export function vehicleWebSocket(createConnection: CreateConnection, watcher: So
       super(address, protocols, options);
       this.on('unexpected-response', (_request, response) => {
         watcher.refused(response.statusCode ?? 0, response.headers['retry-after']);
-        // With a listener `ws` leaves it to us to end the request.
+        // With a listener, `ws` does not end the request itself.
         this.terminate();
       });
       watcher.created(this);

@@ -4,12 +4,12 @@
  */
 import { unwatchFile, watchFile } from 'node:fs';
 import { resolve } from 'node:path';
-import { unattended } from '../../core/async/unattended.ts';
+import { unattended } from '../../core/last-handler/unattended.ts';
 import { FleetFlagError } from '../../core/errors.ts';
 import type { FlagDefinition, JsonValue } from '../../core/model.ts';
 import { canonicalJson } from '../../core/json/canonical-json.ts';
-import type { FlagEntry } from '../../core/wire/environment-file.ts';
-import { parseFlagsFile, typeOfValue } from '../../core/wire/flags-file.ts';
+import type { FlagEntry } from '../../core/wire/flag-files/environment-file.ts';
+import { parseFlagsFile, typeOfValue } from '../../core/wire/flag-files/flags-file.ts';
 import { describeError, type Log } from '../log.ts';
 import { readRegularFile } from '../../core/files/regular-file.ts';
 import { LOCAL_ENVIRONMENT, localFlag, type LocalFlag, type LocalFlags, type LocalFlagsStatus } from './local-flags.ts';
@@ -47,9 +47,15 @@ export class FlagsFileReader {
    */
   static async open(options: FlagsFileOptions): Promise<FlagsFileReader> {
     const reader = new FlagsFileReader(options);
-    await reader.#read();
-    // Polling notices a file that is edited, one that is replaced, and one behind a link; watching does not.
+    // Polling notices a file that is edited, one that is replaced, and one behind a link; watching does not. It begins
+    // before the file is read, so that no change falls between the two.
     watchFile(reader.#path, { interval: options.pollMs, persistent: false }, () => reader.#changed());
+    try {
+      await reader.#read();
+    } catch (error) {
+      await reader.close();
+      throw error;
+    }
     return reader;
   }
 
@@ -130,15 +136,20 @@ function localFlags(
   before: LocalFlags | null,
 ): LocalFlags {
   const common = { environment: LOCAL_ENVIRONMENT, revision };
-  const flags = entries.map(({ key, type, safetyLevel, enabled, defaultValue, rules }): FlagDefinition => ({
-    ...common,
-    key,
-    type,
-    safetyLevel,
-    enabled,
-    defaultValue,
-    rules: rules.map((rule) => ({ ...rule, id: `${rule.type}@${rule.priority}` })),
-  }));
+  const flags = entries.map(
+    ({ key, type, safetyLevel, enabled, defaultValue, rules, requires, excludes, valueSchema }): FlagDefinition => ({
+      ...common,
+      requires,
+      excludes,
+      valueSchema,
+      key,
+      type,
+      safetyLevel,
+      enabled,
+      defaultValue,
+      rules: rules.map((rule) => ({ ...rule, id: `${rule.type}@${rule.priority}` })),
+    }),
+  );
   const implied = [...overrides].map(([key, value]): FlagDefinition => ({
     ...common,
     key,

@@ -90,6 +90,25 @@ describe('a file of flags alone', () => {
     ]);
   });
 
+  test('has flags that depend on each other, and an override of one counts for the others', async () => {
+    const change =
+      '  lane_change:\n    name: Lane change\n    type: boolean\n    safetyLevel: ASIL-B\n    enabled: true\n';
+    const rules = '    defaultValue: false\n    rules: [{ type: vehicle_target, conditions: { regions: [KR] } }]\n';
+    const text = `${FLAGS}${change}${rules}    requires: [{ flag: lane_keep }]\n`;
+    await writeFile(file, text);
+    const agent = await start({ vehicle: { region: 'KR' } });
+    expect(agent.booleanDetails('lane_change', true)).toMatchObject({
+      value: false,
+      reason: 'PREREQUISITE_FAILED',
+      flagMetadata: { failedPrerequisite: 'lane_keep' },
+    });
+    const heard: string[] = [];
+    agent.onChange(({ key }) => void heard.push(key));
+    await writeFile(file, `${text}overrides: { lane_keep: true }\n`);
+    await eventually(() => agent.booleanValue('lane_change', false), 'the override counts');
+    expect(heard).toEqual(['lane_keep', 'lane_change']);
+  });
+
   test('is evaluated for the given VIN, and for none otherwise', async () => {
     await writeFile(file, FLAGS);
     expect((await start()).booleanValue('lane_keep', true)).toBe(false);
@@ -186,7 +205,7 @@ describe('a file of flags beside a control plane', () => {
     await plane.stop();
   });
 
-  test('is refused unless that is meant, and so is an agent that is told of neither', async () => {
+  test('is refused unless it is allowed explicitly, and so is an agent that has neither', async () => {
     await writeFile(file, FLAGS);
     await expect(vehicle.start({ flagsFile: file })).rejects.toMatchObject({
       code: 'BAD_USER_INPUT',
@@ -221,7 +240,9 @@ describe('a file of flags beside a control plane', () => {
       fault: null,
     });
     expect(lines.filter((line) => line.includes('ignoring overrides'))).toEqual([
-      expect.stringContaining('ignoring overrides whose type is not that of their flag: limit (number)'),
+      expect.stringContaining(
+        'ignoring overrides that do not fit the type or value contract of their flag: limit (number)',
+      ),
     ]);
     agent.track('m', 1, { flagKey: 'lane_keep' });
     expect(agent.booleanValue('seat_heat', false)).toBe(true);

@@ -2,16 +2,10 @@
  * Local flags: flags and values from a file of this machine, for testing the vehicle's programs with every value of a
  * flag. They are not signed, never go stale, and are not counted in metrics.
  */
-import { compileFlag, evaluateFlag, type CompiledFlag } from '../../core/evaluation/evaluate.ts';
-import type {
-  Environment,
-  Evaluation,
-  EvaluationContext,
-  FlagDefinition,
-  FlagType,
-  JsonValue,
-} from '../../core/model.ts';
+import { compileFlag, fixedFlag, type CompiledFlag } from '../../core/evaluation/evaluate.ts';
+import type { Environment, FlagDefinition, FlagType, JsonValue } from '../../core/model.ts';
 import { canonicalJson } from '../../core/json/canonical-json.ts';
+import { servableValues } from '../../core/evaluation/contract-fault.ts';
 import { fitsFlagType } from '../../core/evaluation/flag-value.ts';
 
 /** A flag of the file that is ready to be evaluated. */
@@ -33,14 +27,14 @@ export interface LocalFlags {
 /** The status of the file. */
 export interface LocalFlagsStatus {
   readonly file: string;
-  /** How many times the file was read and adopted. */
+  /** The number of times that the file was read and adopted. */
   readonly revision: number;
   /** The time of the last reading in ISO 8601, by this machine's clock. */
   readonly loadedAt: string;
   readonly flags: number;
   /** The keys of the overrides in effect. */
   readonly overrides: readonly string[];
-  /** The keys of the overrides without effect, because they do not fit their flag's type. */
+  /** The keys of the overrides without effect, because they do not fit their flag's type or value contract. */
   readonly unfitOverrides: readonly string[];
   /** The fault of the file as it is now; null where it has none. The last faultless reading stays in effect. */
   readonly fault: string | null;
@@ -54,52 +48,37 @@ export function localFlag(definition: FlagDefinition): LocalFlag {
   return { definition, compiled: compileFlag(definition) };
 }
 
-/** A value from the file, with the definition of its flag. */
-export interface LocalEvaluation {
-  readonly definition: FlagDefinition;
-  readonly evaluation: Evaluation;
-  /** Marks the evaluation as local: it is not counted, because it says nothing about the fleet. */
-  readonly local: true;
-}
+/** Says whether an override is of its flag's type and within its value contract. */
+const fits = ({ type, valueSchema }: FlagDefinition, value: JsonValue) =>
+  fitsFlagType(type, value) && servableValues(valueSchema)(value);
 
 /**
- * Evaluates a flag by the file. Undefined where the file has neither the flag nor an override that fits its type.
+ * Gives a flag as the file has it. Its override wins over everything, its dependencies among it. Undefined where the
+ * file has neither the flag nor an override that fits its type and value contract.
  *
  * @param held the control plane's definition of the flag, where there is one
  */
-export function evaluateLocal(
-  local: LocalFlags,
-  key: string,
-  held: FlagDefinition | undefined,
-  context: EvaluationContext,
-  nonce: string,
-): LocalEvaluation | undefined {
+export function flagOfFile(local: LocalFlags, key: string, held: FlagDefinition | undefined): LocalFlag | undefined {
   const flag = local.flags.get(key);
   const definition = flag?.definition ?? held ?? local.implied.get(key)?.definition;
   const value = local.overrides.get(key);
-  if (definition !== undefined && value !== undefined && fitsFlagType(definition.type, value)) {
-    return {
-      definition,
-      local: true,
-      evaluation: { value, variant: 'override', reason: 'STATIC', ruleId: null, revision: definition.revision },
-    };
-  }
-  return flag === undefined
-    ? undefined
-    : { definition: flag.definition, local: true, evaluation: evaluateFlag(flag.compiled, context, { nonce }) };
+  if (definition === undefined || value === undefined || !fits(definition, value)) return flag;
+  const { revision } = definition;
+  const evaluation = { value, variant: 'override', reason: 'STATIC', ruleId: null, revision } as const;
+  return { definition, compiled: fixedFlag(key, evaluation) };
 }
 
-/** An override that does not fit its flag's type. */
+/** An override that does not fit its flag's type or value contract. */
 export interface UnfitOverride {
   readonly key: string;
   readonly type: FlagType;
 }
 
-/** Gives the overrides that do not fit their flag's type. `held` gives the control plane's definition of a flag. */
+/** Gives the overrides that do not fit their flag's type or value contract. `held` gives the control plane's definition of a flag. */
 export function unfitOverrides(local: LocalFlags, held: (key: string) => FlagDefinition | undefined): UnfitOverride[] {
   return [...local.overrides].flatMap(([key, value]) => {
-    const type = (local.flags.get(key)?.definition ?? held(key))?.type;
-    return type === undefined || fitsFlagType(type, value) ? [] : [{ key, type }];
+    const definition = local.flags.get(key)?.definition ?? held(key);
+    return definition === undefined || fits(definition, value) ? [] : [{ key, type: definition.type }];
   });
 }
 

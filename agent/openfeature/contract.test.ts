@@ -1,6 +1,6 @@
 /**
- * One suite for every way in which a program may ask through OpenFeature: our provider in the agent's process, and the
- * stock OFREP providers, for servers and for pages, over HTTP. They have to give the same.
+ * Compares every way in which a program may ask through OpenFeature: our provider in the agent's process, and the stock
+ * OFREP providers for servers and for pages over HTTP. All must give the same details.
  */
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { OFREPProvider } from '@openfeature/ofrep-provider';
@@ -15,7 +15,7 @@ import { TestVehicle } from '../testing/test-vehicle.ts';
 import { FleetFlagProvider } from './fleet-flag-provider.ts';
 import { EU, KILL, PREMIUM } from '../testing/rules.ts';
 
-const EVERYBODY: RuleDefinition = {
+const EVERY_VEHICLE: RuleDefinition = {
   id: 'all',
   type: 'percentage_rollout',
   priority: 1,
@@ -32,7 +32,7 @@ let vehicle: TestVehicle;
 let agent: FleetFlagAgent;
 let server: LocalServer;
 
-/** What the SDKs' clients have in common. */
+/** The methods that the clients of both SDKs have in common. */
 interface Resolver {
   getBooleanDetails(key: string, defaultValue: boolean, context?: object): Details | Promise<Details>;
   getStringDetails(key: string, defaultValue: string, context?: object): Details | Promise<Details>;
@@ -69,8 +69,8 @@ beforeAll(async () => {
   plane = await TestControlPlane.start();
   vehicle = await TestVehicle.create(plane);
   await plane.put('lane-keep', { rules: [PREMIUM] });
-  await plane.put('fast-charge', { rules: [EVERYBODY] });
-  await plane.put('killed', { defaultValue: false, rules: [KILL, EVERYBODY] });
+  await plane.put('fast-charge', { rules: [EVERY_VEHICLE] });
+  await plane.put('killed', { defaultValue: false, rules: [KILL, EVERY_VEHICLE] });
   await plane.put('by-region', { rules: [EU] });
   await plane.put('mode', { type: 'string', defaultValue: 'eco' });
   await plane.put('limit', { type: 'number', defaultValue: 80 });
@@ -78,6 +78,7 @@ beforeAll(async () => {
   await plane.put('list', { type: 'json', defaultValue: [1, 2] });
   await plane.put('scalar', { type: 'json', defaultValue: 7 });
   await plane.put('text', { type: 'json', defaultValue: 'seven' });
+  await plane.put('needs-lane-keep', { rules: [EVERY_VEHICLE], requires: [{ flag: 'lane-keep' }] });
   agent = await vehicle.start({ vehicle: { region: 'EU' } });
   await agent.ready();
   server = new LocalServer({ host: '127.0.0.1', port: 0, agent });
@@ -114,6 +115,10 @@ const of = (revision: number, ruleId?: string) => ({
   },
 });
 const failed = (value: JsonValue, errorCode: string) => ({ value, reason: 'ERROR', errorCode: errorCode as never });
+
+const failedBy = (key: string) => ({
+  flagMetadata: { ...of(11).flagMetadata, failedPrerequisite: key },
+});
 
 const CASES: Case[] = [
   [
@@ -156,6 +161,22 @@ const CASES: Case[] = [
     {},
     { value: true, reason: 'TARGETING_MATCH', ...of(4, 'eu') },
   ],
+  [
+    'a flag whose required flag serves control',
+    'boolean',
+    'needs-lane-keep',
+    true,
+    {},
+    { value: false, variant: 'control', reason: 'PREREQUISITE_FAILED', ...failedBy('lane-keep') },
+  ],
+  [
+    'a flag whose required flag is on for the same context',
+    'boolean',
+    'needs-lane-keep',
+    false,
+    { subscription: 'premium' },
+    { value: true, variant: 'fast', reason: 'SPLIT', ...of(11, 'all') },
+  ],
   ['another region', 'boolean', 'by-region', true, { region: 'NA' }, { value: false, reason: 'DEFAULT', ...of(4) }],
   [
     'a region that is null',
@@ -177,8 +198,8 @@ const CASES: Case[] = [
   ['a number', 'number', 'limit', 0, {}, { value: 80, ...of(6) }],
   ['an object', 'object', 'zones', {}, {}, { value: { max: [30, 50] }, ...of(7) }],
   ['a list', 'object', 'list', {}, {}, { value: [1, 2], ...of(8) }],
-  ['a scalar of a JSON flag, asked for as what it is', 'number', 'scalar', 0, {}, { value: 7, ...of(9) }],
-  ['text of a JSON flag, asked for as what it is', 'string', 'text', '', {}, { value: 'seven', ...of(10) }],
+  ['a scalar of a JSON flag, asked for by its own type', 'number', 'scalar', 0, {}, { value: 7, ...of(9) }],
+  ['text of a JSON flag, asked for by its own type', 'string', 'text', '', {}, { value: 'seven', ...of(10) }],
   ['a scalar of a JSON flag, with a default of its kind', 'object', 'scalar', 1, {}, { value: 7, ...of(9) }],
   [
     'a scalar of a JSON flag, asked for as an object',
@@ -195,8 +216,11 @@ const CASES: Case[] = [
   ['a key that no flag can have', 'number', '🚗 %', 3, {}, failed(3, 'FLAG_NOT_FOUND')],
 ];
 
-describe.each(Object.keys(asks))('%s gives for', (name) => {
-  test.each(CASES)('%s what the others give', async (_title, kind, key, defaultValue, context, expected) => {
-    expect(await asks[name]!(kind, key, defaultValue, context)).toMatchObject(expected);
-  });
+describe.each(Object.keys(asks))('%s', (name) => {
+  test.each(CASES)(
+    'gives the same details as the others for %s',
+    async (_title, kind, key, defaultValue, context, expected) => {
+      expect(await asks[name]!(kind, key, defaultValue, context)).toMatchObject(expected);
+    },
+  );
 });

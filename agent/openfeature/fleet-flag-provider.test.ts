@@ -89,7 +89,7 @@ test('the metadata has what OpenTelemetry’s hooks expect: the flag’s revisio
   expect(attributes).toMatchObject({ 'feature_flag.version': '2', 'feature_flag.set.id': 'production' });
 });
 
-test('tracking is a measurement of the flag that its details name', async () => {
+test('track() reports a measurement for the flag that its details name', async () => {
   await plane.put('a', { defaultValue: true });
   const agent = await vehicle.start({ timings: { metricsIntervalMs: 20 } });
   await provide(agent);
@@ -172,7 +172,7 @@ test('changes are announced with the keys of the flags while READY', async () =>
   expect(await client.getBooleanValue('a', false)).toBe(true);
 });
 
-test('out of touch, it is STALE and goes on evaluating; in touch again, it is READY', async () => {
+test('without the gateway it is STALE and goes on evaluating; connected again, it is READY', async () => {
   await plane.put('a', { defaultValue: true });
   await provide(await vehicle.start(), { staleAfterMs: 10 });
   const stale = next(ProviderEvents.Stale);
@@ -196,7 +196,7 @@ test('started with flags past their TTL it is STALE at once, and the flags give 
   expect(await client.getBooleanDetails('a', true)).toMatchObject({ value: false, reason: 'STALE' });
 });
 
-test('without flags in time it is in ERROR with PROVIDER_NOT_READY, and READY once they come', async () => {
+test('without flags before the timeout it is in ERROR with PROVIDER_NOT_READY, and READY once they come', async () => {
   await plane.put('a', { defaultValue: true });
   await plane.stop();
   const failed = next(ProviderEvents.Error);
@@ -216,10 +216,10 @@ test('a closed provider emits no more events, and its agent goes on', async () =
   const agent = await vehicle.start();
   const provider = new FleetFlagProvider(agent);
   await OpenFeature.setProviderAndWait(provider);
-  let told = 0;
-  provider.events.addHandler(ProviderEvents.ConfigurationChanged, () => void told++);
+  let notified = 0;
+  provider.events.addHandler(ProviderEvents.ConfigurationChanged, () => void notified++);
   await OpenFeature.clearProviders();
   await plane.put('a', { defaultValue: true });
   await eventually(() => agent.booleanValue('a', false), 'the agent has the change');
-  expect(told).toBe(0);
+  expect(notified).toBe(0);
 });

@@ -12,7 +12,7 @@ import {
   type ResolutionDetails,
   type TrackingEventDetails,
 } from '@openfeature/server-sdk';
-import { unattended } from '../../core/async/unattended.ts';
+import { unattended } from '../../core/last-handler/unattended.ts';
 import { FleetFlagError } from '../../core/errors.ts';
 import type { JsonObject } from '../../core/model.ts';
 import { evaluationDetails } from '../api/evaluation-details.ts';
@@ -33,7 +33,17 @@ export interface FleetFlagProviderOptions {
 /** The parts of the agent that the provider needs. */
 export type ProvidingAgent = Pick<
   FleetFlagAgent,
-  'ready' | 'isReady' | 'isClosed' | 'status' | 'inTouch' | 'onChange' | 'onContact' | 'onClose' | 'evaluate' | 'track'
+  | 'ready'
+  | 'isReady'
+  | 'isClosed'
+  | 'status'
+  | 'inTouch'
+  | 'onChange'
+  | 'onContact'
+  | 'onClose'
+  | 'evaluate'
+  | 'evaluationFailed'
+  | 'track'
 >;
 
 /**
@@ -180,6 +190,7 @@ export class FleetFlagProvider implements Provider {
       this.#agent.isReady,
       fits,
     );
+    this.#agent.evaluationFailed(evaluated, errorMessage);
     return {
       value,
       reason,

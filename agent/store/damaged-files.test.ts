@@ -11,7 +11,15 @@ import { TestVehicle } from '../testing/test-vehicle.ts';
 import { eventually } from '../../core/testing/eventually.ts';
 import { rounds } from '../../core/testing/rounds.ts';
 
-const FILES = ['flags.db', 'flags.db.previous', 'flags.db.next', 'flags.db.queue', 'flags.db.queue.previous'] as const;
+const FILES = [
+  'flags.db',
+  'flags.db.previous',
+  'flags.db.next',
+  'flags.db.queue',
+  'flags.db.queue.previous',
+  'flags.db.faults',
+  'flags.db.faults.previous',
+] as const;
 const NEVER_MS = 600_000;
 
 let plane: TestControlPlane;
@@ -43,7 +51,7 @@ beforeAll(async () => {
     if (round === 1) await put('flag_2', 'second');
     await eventually(() => agent.status().revision === plane.revision, 'the change is on disk');
   }
-  // As a power cut in the middle of the next write leaves them.
+  // The files are those that a power cut in the middle of the next write leaves.
   for (const name of FILES) {
     const source = name === 'flags.db.next' ? 'flags.db' : name;
     await copyFile(join(vehicle.folder, source), join(sound, name));
@@ -92,8 +100,8 @@ async function damagedFolder(
   return folder;
 }
 
-const OFFLINE_CASES = rounds(60, 300);
-const ONLINE_CASES = rounds(15, 60);
+const OFFLINE_CASES = rounds(20, 300);
+const ONLINE_CASES = rounds(5, 60);
 
 let cases = 0;
 

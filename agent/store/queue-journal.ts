@@ -1,6 +1,6 @@
 /**
  * The journal of the metrics queue: the changes since the database was written, appended entry by entry. With it, a
- * measurement costs a page of flash and not the whole database (docs/decisions/evaluation-counts-and-flash.md).
+ * measurement costs a page of flash and not the whole database (docs/decisions/vehicle/evaluation-counts-and-flash.md).
  *
  * Entries are numbered, and the database says up to which number it contains them. When the database is written, the
  * journal becomes `<file>.previous`, beside the database's previous generation, and the next entry begins a new
@@ -9,7 +9,8 @@
 import { createHash } from 'node:crypto';
 import { dirname } from 'node:path';
 import type { QueueOperation } from '../telemetry/metrics/metric-queue.ts';
-import { isMissing, type FileSystem } from './files/durable-file.ts';
+import { isMissingFile } from '../../core/caught-error.ts';
+import type { FileSystem } from './files/durable-file.ts';
 
 /** An entry of the journal: operations of the queue that were written together. */
 export interface JournalEntry {
@@ -105,7 +106,7 @@ export class QueueJournal {
     try {
       await this.files.rename(this.path, this.#previous);
     } catch (error) {
-      if (!isMissing(error)) throw error;
+      if (!isMissingFile(error)) throw error;
     }
     this.#bytes = 0;
     this.#endsWhole = true;
@@ -119,7 +120,7 @@ export class QueueJournal {
     try {
       return Buffer.from(await this.files.read(path)).toString('utf8');
     } catch (error) {
-      if (isMissing(error)) return '';
+      if (isMissingFile(error)) return '';
       throw error;
     }
   }
@@ -128,6 +129,6 @@ export class QueueJournal {
 function readEntry(line: string): JournalEntry | null {
   const json = line.slice(DIGEST_LENGTH + 1);
   if (line !== `${digestOf(json)} ${json}`) return null;
-  // eslint-disable-next-line @typescript-eslint/consistent-type-assertions -- the digest says that this is what `append` wrote
+  // oxlint-disable-next-line typescript/consistent-type-assertions -- the digest says that this is what `append` wrote
   return JSON.parse(json) as JournalEntry;
 }

@@ -6,6 +6,7 @@ import type { FleetFlagAgent } from '../fleet-flag-agent.ts';
 import { TestControlPlane } from '../testing/control-plane.ts';
 import { TestVehicle } from '../testing/test-vehicle.ts';
 import { eventually } from '../../core/testing/eventually.ts';
+import { rounds } from '../../core/testing/rounds.ts';
 import { AGENT_VERSION } from '../version.ts';
 import { nodeFileSystem, type FileSystem } from './files/durable-file.ts';
 import { JOURNAL_BYTES } from './queue-journal.ts';
@@ -240,6 +241,9 @@ describe('what no signature covers', () => {
 });
 
 describe('writes are spared', () => {
+  /** Says whether a file is a generation of the database; the faults have a file of their own. */
+  const isDatabase = (path: string) => path === `${vehicle.databaseFile}.next`;
+
   test("by syncs that change nothing, until an hour has passed by the control plane's clock", async () => {
     const start = Date.now();
     plane.now = () => start;
@@ -248,7 +252,7 @@ describe('writes are spared', () => {
     const files: FileSystem = {
       ...nodeFileSystem,
       write(path, bytes) {
-        writes += 1;
+        if (isDatabase(path)) writes += 1;
         return nodeFileSystem.write(path, bytes);
       },
     };
@@ -279,7 +283,7 @@ describe('writes are spared', () => {
     const files: FileSystem = {
       ...nodeFileSystem,
       write(path, bytes) {
-        whole.push(path);
+        if (isDatabase(path)) whole.push(path);
         return nodeFileSystem.write(path, bytes);
       },
       append(path, bytes) {
@@ -343,7 +347,7 @@ describe('damage at random', () => {
         }
         await loadAndCheck();
       }),
-      { numRuns: 150 },
+      { numRuns: rounds(40, 150) },
     );
   });
 });
@@ -389,7 +393,7 @@ describe('a write that fails', () => {
     await plane.put('a', { rules: [] });
     await eventually(() => agent.status().evaluatedRevision === 4, 'it is evaluated from memory');
     await plane.stop();
-    // Nothing reaches its file system any more, whatever it would still write.
+    // Nothing that it still writes reaches its file system.
     await agent.close();
     const after = await vehicle.start({ url: 'ws://127.0.0.1:1/graphql' });
     expect(after.status().store.faults).toEqual([]);
@@ -422,7 +426,7 @@ describe('a write that fails', () => {
     expect(agent.status().store.writeFault).toBeNull();
   });
 
-  test('because the folder is a file is survived, whoever runs the agent', async () => {
+  test('because the folder is a file is survived under any account', async () => {
     await plane.put('a', { rules: [ON] });
     const agent = await vehicle.start({ databaseFile: `${vehicle.tokenFile}/flags.db` });
     await agent.ready();

@@ -3,79 +3,27 @@
  * journal holds the changes of the metrics queue since the last write.
  */
 import initSqlJs, { type Database, type SqlJsStatic } from 'sql.js';
-import { unattended } from '../../core/async/unattended.ts';
-import { describeError, type Log } from '../log.ts';
-import {
-  emptyState,
-  heldRevision,
-  type HeldFlag,
-  type StoredVariant,
-  type VehicleIdentity,
-  type VehicleState,
-} from '../state.ts';
-import type { KnownFacts } from '../facts/known-facts.ts';
+import { unattended } from '../../core/last-handler/unattended.ts';
+import { describeError } from '../log.ts';
+import { emptyState, heldRevision, type VehicleIdentity, type VehicleState } from '../state.ts';
+import type { QueueCopy } from '../backup/backup-content.ts';
 import { verifyFacts } from '../facts/verify-facts.ts';
-import { gapOfStart, type MetricQueue } from '../telemetry/metrics/metric-queue.ts';
+import { gapOfStart } from '../telemetry/metrics/metric-queue.ts';
 import { readQueue } from '../telemetry/metrics/metric-rows.ts';
 import { lastContact } from '../sync/apply.ts';
-import type { AgeingClock } from '../trust/ageing-clock.ts';
 import type { PinnedKeys } from '../trust/pinned-keys.ts';
-import { refusalOf, type Refusal } from '../trust/refusals.ts';
-import { DurableFile, type FileSystem, type Generation } from './files/durable-file.ts';
+import { asRefusal, type Refusal } from '../trust/refusals.ts';
+import { DurableFile, type Generation } from './files/durable-file.ts';
 import { readFacts } from './rows/facts-row.ts';
+import { readLifetime } from './rows/lifetime-row.ts';
 import { QueueJournal } from './queue-journal.ts';
 import { readHeader, readState } from './rows/state-rows.ts';
-import { createDatabase, openDatabase, toBytes } from './vehicle-database.ts';
+import { createDatabase, openVehicleDatabase, toBytes } from './vehicle-database.ts';
+import type { LoadedState, StoreSource, StoreStatus, VehicleStoreOptions } from './vehicle-store-options.ts';
 import { canWait } from './worth-a-write.ts';
 
 /** The gap in the numbers of entries after a loss: far more than a journal has. */
 const ENTRY_GAP = 1_000_000;
-
-/** The options of a store. */
-export interface VehicleStoreOptions {
-  readonly path: string;
-  readonly files: FileSystem;
-  readonly log: Log;
-  /** The vehicle's clock, in milliseconds since 1970. */
-  readonly now: () => number;
-  readonly refuse: (refusal: Refusal) => void;
-  /** A source of random numbers, uniform in [0, 1). */
-  readonly random: () => number;
-  readonly variantOf: (flag: HeldFlag, vin: string) => StoredVariant;
-  readonly agentVersion: string;
-  /** The milliseconds until a failed write is tried again. */
-  readonly retryMs: number;
-  readonly afterWrite: () => void;
-  /** The metrics queue, which is stored in the same file and the journal beside it. */
-  readonly queue: MetricQueue;
-  /** The vehicle's facts; the registered ones are stored in the same file. */
-  readonly facts: KnownFacts;
-  /** The ageing clock, whose time is stored in the same file. */
-  readonly ageingClock: AgeingClock;
-}
-
-/** The source of a loaded state: a generation of the file, or none. */
-export type StoreSource = Generation | 'empty';
-
-/** The status of a store. */
-export interface StoreStatus {
-  readonly source: StoreSource;
-  /** The faults of the file at the start; empty where there were none. */
-  readonly faults: readonly string[];
-  /** The revision that a power cut now would leave. */
-  readonly persistedRevision: number;
-  /** The size of the last database that was written or read, in bytes. */
-  readonly bytes: number;
-  /** Why the last write failed; null where it did not. */
-  readonly writeFault: string | null;
-}
-
-/** A state that was loaded, with the keys by which it was verified. */
-export interface LoadedState {
-  readonly state: VehicleState;
-  /** The keys to trust; null where none are known yet, so that nothing can be verified. */
-  readonly keys: PinnedKeys | null;
-}
 
 interface Saved {
   readonly state: VehicleState;
@@ -105,6 +53,10 @@ export class VehicleStore {
   #entry = 0;
   /** Whether taken operations of the queue are not on disk, so that the journal must not go on without them. */
   #queueBehind = false;
+  /** Whether the queue did not come from a file, so that a backup may have more. */
+  #lacksQueue = true;
+  /** The counts of the vehicle's life that the file holds, as JSON. */
+  #lifetimeOnDisk = '';
   #retry: NodeJS.Timeout | undefined;
   #queue: Promise<unknown> = Promise.resolve();
   #closed = false;
@@ -133,7 +85,9 @@ export class VehicleStore {
         this.#fault(`cannot use the ${generation} database: ${describeError(error)}`);
       }
     }
-    return identity === null ? null : { state: emptyState(identity), keys: configuredKeys };
+    return identity === null
+      ? null
+      : { state: emptyState(identity), drive: null, knownGood: null, keys: configuredKeys };
   }
 
   async #loadGeneration(
@@ -143,7 +97,7 @@ export class VehicleStore {
   ): Promise<LoadedState | null> {
     const bytes = await this.#file.read(generation);
     if (bytes === null) return null;
-    const database = openDatabase(this.#sql!, bytes);
+    const database = openVehicleDatabase(this.#sql!, bytes);
     try {
       const header = await readHeader(database);
       if (
@@ -159,12 +113,13 @@ export class VehicleStore {
         this.#options.refuse(refusal);
         this.#fault(`${refusal.message} in the ${generation} database`);
       };
-      const { state, time } = await readState(database, header.identity, keys, refuse);
+      const { state, time, drive, knownGood } = await readState(database, header.identity, keys, refuse);
       const { ageingClock } = this.#options;
       if (time !== null) ageingClock.resume(time);
       // It cannot be earlier now than it was when the flags were last proven.
       ageingClock.resumeAt(lastContact(state));
       await this.#loadFacts(database, header.identity.vin, keys, refuse);
+      this.#loadLifetime(database);
       await this.#loadQueue(database, generation);
       this.#last = { state, keys };
       this.#onDisk = generation === 'current' && this.#faults.length === faultsBefore ? this.#last : null;
@@ -172,7 +127,7 @@ export class VehicleStore {
       this.#source = generation;
       this.#bytes = bytes.byteLength;
       this.#persistedRevision = heldRevision(state);
-      return { state, keys };
+      return { state, drive, knownGood, keys };
     } catch (error) {
       database.close();
       throw error;
@@ -191,8 +146,15 @@ export class VehicleStore {
     try {
       this.#options.facts.restore(await verifyFacts(jws, vin, null, keys));
     } catch (error) {
-      refuse(refusalOf(error, 'registered facts'));
+      refuse(asRefusal(error, 'registered facts'));
     }
+  }
+
+  #loadLifetime(database: Database): void {
+    const { lifetime } = this.#options;
+    const stored = readLifetime(database);
+    if (stored !== null) lifetime.restore(stored);
+    this.#lifetimeOnDisk = JSON.stringify(stored ?? lifetime.totals());
   }
 
   /** Loads the metrics queue. A queue that cannot be read is dropped, because the flags matter more. */
@@ -204,7 +166,9 @@ export class VehicleStore {
       const { origin, rows, inBatch, nextId } = stored;
       const later = await this.#journal.readAfter(origin, stored.entry);
       const lost = generation === 'previous' || later.incomplete;
-      queue.restore(origin, rows, inBatch, nextId, later.operations, gapOfStart(this.#options.random));
+      const gap = gapOfStart(this.#options.random);
+      queue.restore(origin, rows, inBatch, nextId, later.operations, gap, stored.sealedId);
+      this.#lacksQueue = false;
       ageingClock.resumeAt(later.time);
       // Entries that were written after the lost ones must not be taken for their successors.
       this.#entry = later.entry + (lost ? ENTRY_GAP : 0);
@@ -221,8 +185,8 @@ export class VehicleStore {
   }
 
   /**
-   * Saves `state`. Resolves to whether it is on disk; never rejects. A failed write is tried again until it succeeds or
-   * a newer state replaces it. A state without news may wait for the next write (worth-a-write.ts).
+   * Saves `state`. Resolves to whether it is on disk; never rejects. The store retries a failed write until it
+   * succeeds or a newer state replaces it. A state without news may wait for the next write (worth-a-write.ts).
    */
   save(state: VehicleState, keys: PinnedKeys): Promise<boolean> {
     this.#last = { state, keys };
@@ -237,6 +201,12 @@ export class VehicleStore {
     return this.#enqueue();
   }
 
+  /** Saves `state` like `save`, and writes it where it is on disk already, so that both generations come to have it. */
+  saveWhole(state: VehicleState, keys: PinnedKeys): Promise<boolean> {
+    this.#unsaved = this.#last = { state, keys };
+    return this.#enqueue();
+  }
+
   /** Saves the registered facts, like `save`. Before there is a state, which names the vehicle, nothing is saved. */
   saveFacts(): Promise<boolean> {
     if (this.#last === null) return Promise.resolve(false);
@@ -247,6 +217,27 @@ export class VehicleStore {
   /** Saves the metrics queue, like `save`. Before there is a state, which names the vehicle, nothing is saved. */
   saveQueue(): Promise<boolean> {
     return this.#last === null ? Promise.resolve(false) : this.#enqueue();
+  }
+
+  /** Whether the queue did not come from a file, nor from a backup. */
+  get lacksQueue(): boolean {
+    return this.#lacksQueue;
+  }
+
+  /**
+   * Restores the queue from a backup; null where there is none. Its rows come before those that were added since the
+   * start, none of which may be in a batch. The next save writes them.
+   */
+  adoptQueue(copy: QueueCopy | null): void {
+    this.#lacksQueue = false;
+    if (copy === null) return;
+    const { queue, random } = this.#options;
+    const { origin, rows, inBatch, nextId } = copy;
+    // The vehicle may have sent these rows since, as they are here.
+    queue.restore(origin, rows, inBatch, nextId + gapOfStart(random), [], 0, nextId - 1);
+    this.#queueBehind = true;
+    // A journal that outlived its database has entries of the same origin, which must not be taken for later ones.
+    this.#entry = ENTRY_GAP * (1 + Math.floor(random() * ENTRY_GAP));
   }
 
   #enqueue(): Promise<boolean> {
@@ -264,7 +255,7 @@ export class VehicleStore {
       if (this.#unsaved === null && !this.#queueBehind && this.#journal.usable) await this.#append();
       else await this.#replace(this.#unsaved ?? this.#last);
       if (this.#writeFault !== null)
-        this.#options.log('info', 'the database can be written again', { revision: this.#persistedRevision });
+        this.#options.log('info', 'can write the database again', { revision: this.#persistedRevision });
       this.#writeFault = null;
       return true;
     } catch (error) {
@@ -291,6 +282,7 @@ export class VehicleStore {
   }
 
   async #replace(saved: Saved): Promise<void> {
+    const lifetime = JSON.stringify(this.#options.lifetime.totals());
     const bytes = this.#toBytes(saved);
     this.#onDisk = null;
     await this.#file.replace(bytes, this.#presentIsGood);
@@ -304,6 +296,7 @@ export class VehicleStore {
         ),
       );
     this.#presentIsGood = true;
+    this.#lifetimeOnDisk = lifetime;
     this.#onDisk = saved;
     this.#bytes = bytes.byteLength;
     this.#persistedRevision = heldRevision(saved.state);
@@ -313,7 +306,7 @@ export class VehicleStore {
   }
 
   #toBytes({ state, keys }: Saved): Uint8Array {
-    const { variantOf, agentVersion, facts, queue, ageingClock } = this.#options;
+    const { variantOf, agentVersion, facts, queue, ageingClock, lifetime, drive, knownGood } = this.#options;
     const now = Math.floor(this.#options.now() / 1000);
     this.#database ??= createDatabase(this.#sql!);
     queue.takeOperations();
@@ -321,10 +314,13 @@ export class VehicleStore {
     try {
       return toBytes(this.#database, {
         state,
+        drive: drive(),
+        knownGood: knownGood(),
         keys,
         variantOf,
         agentVersion,
         registeredFacts: facts.registered?.jws ?? null,
+        lifetime: lifetime.totals(),
         queue,
         entry: ++this.#entry,
         time: ageingClock.keep(),
@@ -355,7 +351,12 @@ export class VehicleStore {
     // A running append is in the journal only when it has ended.
     await this.#queue;
     // After this write, the file alone holds everything, including the journal and changes that waited for a write.
-    const whole = this.#last === this.#onDisk && this.#journal.isEmpty && !this.#options.queue.changed;
+    const { queue, lifetime } = this.#options;
+    const whole =
+      this.#last === this.#onDisk &&
+      this.#journal.isEmpty &&
+      !queue.changed &&
+      JSON.stringify(lifetime.totals()) === this.#lifetimeOnDisk;
     if (!whole) this.#unsaved ??= this.#last;
     await this.#enqueue();
     clearTimeout(this.#retry);

@@ -9,14 +9,24 @@ import { lastContact } from '../sync/apply.ts';
 const MAX_AGE_LOST_SECONDS = 3600;
 
 /**
- * Says whether `next` may stay in memory. It may where flags, revision and completeness are the same as on disk, and
- * only the time of the last contact differs, by less than an hour.
+ * Says whether `next` may stay in memory. It may where flags, latches, partition, revision and completeness are the same as on
+ * disk, and only the time of the last contact differs, by less than an hour.
  */
 export function canWait(onDisk: VehicleState, next: VehicleState): boolean {
   if (next.revision !== onDisk.revision || next.complete !== onDisk.complete || onDisk.lastSyncAt === 0) return false;
+  if (next.assignment?.partition !== onDisk.assignment?.partition) return false;
   if (next.proof?.set !== onDisk.proof?.set) return false;
   // The difference is absolute, because ages count from an earlier time when the control plane's clock was set back.
-  return Math.abs(lastContact(next) - lastContact(onDisk)) < MAX_AGE_LOST_SECONDS && sameFlags(onDisk, next);
+  return (
+    Math.abs(lastContact(next) - lastContact(onDisk)) < MAX_AGE_LOST_SECONDS &&
+    sameFlags(onDisk, next) &&
+    sameLatches(onDisk, next)
+  );
+}
+
+function sameLatches({ latches: known }: VehicleState, { latches }: VehicleState): boolean {
+  if (latches.size !== known.size) return false;
+  return [...latches].every(([key, flag]) => known.has(key) && known.get(key)?.served?.id === flag?.served?.id);
 }
 
 function sameFlags(onDisk: VehicleState, next: VehicleState): boolean {

@@ -1,12 +1,12 @@
 /**
- * Watches the age of the flags while there is a connection. It starts a sync at once when flags go stale. It has a
- * proof requested with a nonce when the clocks cannot tell how old a proof is.
+ * Watches the age of the flags while there is a connection. It starts a sync at once when flags go stale, and one
+ * with a nonce when the clocks cannot show how old a proof is.
  */
 import { Poller } from '../../core/async/poller.ts';
-import { unattended } from '../../core/async/unattended.ts';
+import { unattended } from '../../core/last-handler/unattended.ts';
 import { isStale, type VehicleState, type VerifiedProof } from '../state.ts';
 import type { AgeingClock } from '../trust/ageing-clock.ts';
-import type { Freshness, Judgement } from '../trust/freshness.ts';
+import type { Freshness, TimeJudgement } from '../trust/freshness.ts';
 import { Refusal } from '../trust/refusals.ts';
 import { lastContact } from './apply.ts';
 import type { Backoff } from '../../core/async/backoff.ts';
@@ -60,7 +60,7 @@ export class AgeWatch {
    * @param askedAtMs the milliseconds of the monotonic clock at which this vehicle requested it; null where it came
    *   unrequested
    */
-  judged(proof: VerifiedProof, judgement: Judgement, askedAtMs: number | null): void {
+  judged(proof: VerifiedProof, judgement: TimeJudgement, askedAtMs: number | null): void {
     const { state, refuse, freshness, ageingClock, sync, touched } = this.#options;
     const isOld = judgement === 'not-newer' && proof.issuedAt < lastContact(state()) - SKEW_SECONDS;
     if (isOld) refuse(new Refusal('proof-not-newer', `a proof of ${isoTime(proof.issuedAt)}`));

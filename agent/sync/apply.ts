@@ -2,14 +2,22 @@
  * Applies verified changes to the vehicle's state. A set is applied completely or not at all; only a change that stops
  * a flag takes effect before its set is complete. Pure. Source: design.md, "Trust in what a vehicle applies".
  */
-import { DEFAULT_TTL_SECONDS } from '../../core/wire/definition.ts';
-import { setDigest } from '../../core/wire/proof.ts';
-import type { FormerDefinition, HeldFlag, SignedDefinition, VehicleState, VerifiedProof } from '../state.ts';
+import { DEFAULT_TTL_SECONDS } from '../../core/wire/vehicle/definition.ts';
+import { setDigest } from '../../core/wire/vehicle/proof.ts';
+import type {
+  Assignment,
+  FormerDefinition,
+  HeldFlag,
+  VerifiedDefinition,
+  VehicleState,
+  VerifiedProof,
+} from '../state.ts';
+import { boundPartition, concerns, isIn } from '../trust/binding.ts';
 import { formerOf, serve } from '../trust/servable.ts';
 import type { VerifiedFlag } from '../trust/verification.ts';
 
-/** The flags of an environment, by key. */
-export type FlagSet = ReadonlyMap<string, SignedDefinition>;
+/** The flags of a partition, by key. */
+export type FlagSet = ReadonlyMap<string, VerifiedDefinition>;
 
 /** Gives the set that the vehicle holds. */
 export function heldSet(state: VehicleState): FlagSet {
@@ -47,20 +55,42 @@ export function lastContact(state: VehicleState): number {
   return Math.max(0, ...Array.from(state.flags.values(), ({ cachedAt }) => cachedAt));
 }
 
-/** Gives the state that holds `flags`, the set of `proof`. If `fresh`, the age of all flags counts from the proof. */
-export function adopt(state: VehicleState, flags: FlagSet, proof: VerifiedProof, fresh: boolean): VehicleState {
+/**
+ * Gives the state that holds `flags`, the set of `proof`. If `fresh`, the age of all flags counts from the proof.
+ *
+ * @param assignment the partition whose set it is
+ */
+export function adopt(
+  state: VehicleState,
+  flags: FlagSet,
+  proof: VerifiedProof,
+  fresh: boolean,
+  assignment: Assignment | null,
+): VehicleState {
   const before = lastContact(state);
+  const partition = boundPartition({ assignment });
   const next = new Map<string, HeldFlag>();
   for (const [key, signed] of flags) {
-    const flag = state.flags.get(key);
+    const known = state.flags.get(key);
+    const flag = known === undefined ? undefined : inPartition(known, partition);
     const cachedAt = fresh ? proof.issuedAt : (flag?.cachedAt ?? before);
     next.set(key, { ...advanced(key, flag, signed, proof.revision), cachedAt });
   }
-  return { ...state, revision: proof.revision, complete: true, proof, flags: next };
+  return { ...state, assignment, revision: proof.revision, complete: true, proof, flags: next };
+}
+
+/** Gives `flag` without the definitions that do not belong to a partition; undefined where its own does not. */
+function inPartition(flag: HeldFlag, partition: string | null): HeldFlag | undefined {
+  const { key, held, former, ahead, cachedAt, ttlSeconds } = flag;
+  if (!isIn(held, partition)) return undefined;
+  const keepsFormer = former === null || isIn(former.signed, partition);
+  const keepsAhead = ahead === null || isIn(ahead, partition);
+  if (keepsFormer && keepsAhead) return flag;
+  return heldFlag(key, held, keepsFormer ? former : null, keepsAhead ? ahead : null, cachedAt, ttlSeconds);
 }
 
 /** Gives `flag` with `signed` as its held definition at `revision`. */
-function advanced(key: string, flag: HeldFlag | undefined, signed: SignedDefinition, revision: number): HeldFlag {
+function advanced(key: string, flag: HeldFlag | undefined, signed: VerifiedDefinition, revision: number): HeldFlag {
   if (flag === undefined) return heldFlag(key, signed, null, null, 0, DEFAULT_TTL_SECONDS);
   const ahead = flag.ahead !== null && flag.ahead.revision > revision ? flag.ahead : null;
   if (signed.jws === flag.held.jws)
@@ -73,9 +103,9 @@ function advanced(key: string, flag: HeldFlag | undefined, signed: SignedDefinit
 /** Makes a held flag and computes the definition that it serves. */
 export function heldFlag(
   key: string,
-  held: SignedDefinition,
+  held: VerifiedDefinition,
   former: FormerDefinition | null,
-  ahead: SignedDefinition | null,
+  ahead: VerifiedDefinition | null,
   cachedAt: number,
   ttlSeconds: number,
 ): HeldFlag {
@@ -90,9 +120,12 @@ export function heldFlag(
  */
 export function withStops(state: VehicleState, changes: Iterable<VerifiedFlag>): VehicleState {
   let flags: Map<string, HeldFlag> | null = null;
-  for (const { key, revision, signed } of changes) {
+  const partition = boundPartition(state);
+  for (const change of changes) {
+    const { key, revision, signed } = change;
     const flag = (flags ?? state.flags).get(key);
     if (signed?.settled !== true || flag === undefined || revision <= state.revision) continue;
+    if (!concerns(change, partition)) continue;
     const { settled, revision: known } = flag.ahead ?? flag.held;
     if (settled || revision <= known) continue;
     flags ??= new Map(state.flags);

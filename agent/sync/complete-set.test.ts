@@ -3,7 +3,7 @@ import { readFile, writeFile } from 'node:fs/promises';
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 import initSqlJs from 'sql.js';
 import type { FlagDefinition, RuleDefinition } from '../../core/model.ts';
-import { PROOF_JWS_TYPE } from '../../core/wire/proof.ts';
+import { PROOF_JWS_TYPE } from '../../core/wire/vehicle/proof.ts';
 import type { FleetFlagAgentOptions } from '../agent-options.ts';
 import type { FleetFlagAgent } from '../fleet-flag-agent.ts';
 import { TestControlPlane, type SyncMessage } from '../testing/control-plane.ts';
@@ -100,19 +100,28 @@ describe('a relay without keys that keeps a kill switch back', () => {
 });
 
 describe('what is held and what is served', () => {
-  const unservable: [string, Partial<FlagDefinition>][] = [
+  const unservable: [string, Partial<FlagDefinition>, reason?: string][] = [
     ['an unknown rule', { rules: [UNKNOWN] }],
     [
       'a rule whose conditions are not understood',
       { rules: [{ ...ON, conditions: { rollout_percentage: 100, on_the_moon: true } }] },
     ],
     ['a value outside its type', { defaultValue: 'text' }],
+    ['dependencies that are not understood', { requires: [{ flag: 'b', below: 3 } as never] }],
     ['an unknown type', { type: 'colour' as never, defaultValue: 'red' }],
+    ['a value contract that is not understood', { valueSchema: { pattern: 'a' } }],
+    ['a default value outside its value contract', { valueSchema: { const: true } }, 'outside-contract'],
+    ['a rule outside its value contract', { rules: [ON], valueSchema: { const: false } }, 'outside-contract'],
+    [
+      'a disabled rule outside its value contract',
+      { rules: [{ ...ON, enabled: false, value: true }], valueSchema: { enum: [false] } },
+      'outside-contract',
+    ],
   ];
 
   test.each(unservable)(
     'a definition with %s counts for the set, is reported, and the content before is served, over a start too',
-    async (_what, change) => {
+    async (_what, change, reason = 'not-servable') => {
       await plane.put('a', { rules: [ON] });
       const agent = await synced();
       await plane.put('a', change);
@@ -130,7 +139,7 @@ describe('what is held and what is served', () => {
         });
       };
       serves(agent);
-      expect(agent.status().refusals).toEqual({ 'not-servable': 1 });
+      expect(agent.status().refusals).toEqual({ [reason]: 1 });
       await agent.close();
       await plane.stop();
       const again = await vehicle.start();
@@ -156,6 +165,12 @@ describe('what is held and what is served', () => {
     ['a kill switch beside an unknown rule', { rules: [UNKNOWN, KILL] }],
     ['a disabling beside an unknown rule', { enabled: false, rules: [UNKNOWN] }],
     ['a kill switch with a default value that cannot be read', { defaultValue: 'text', rules: [KILL] }],
+    [
+      'a kill switch beside a value outside the value contract',
+      { rules: [{ ...ON, value: true }, KILL], valueSchema: { const: false } },
+    ],
+    ['a kill switch with a default value outside the value contract', { valueSchema: { const: true }, rules: [KILL] }],
+    ['a disabling with a value contract that is not understood', { enabled: false, valueSchema: { pattern: 'a' } }],
     ['a disabling of an unknown type', { enabled: false, type: 'colour' as never, defaultValue: 'red' }],
   ])('%s still stops its flag, and later definitions do not start it again', async (_what, change) => {
     await plane.put('a', { rules: [ON] });
@@ -184,6 +199,18 @@ describe('what is held and what is served', () => {
     await agent.close();
     const again = await vehicle.start({ url: 'ws://127.0.0.1:1/graphql' });
     expect(again.status()).toMatchObject({ flags: 2, unservedFlags: ['a'], store: { faults: [] } });
+  });
+
+  test('without any content before, no default is served that is outside its value contract', async () => {
+    await plane.put('a', { rules: [ON], valueSchema: { const: false } });
+    await plane.put('b', { valueSchema: { const: true } });
+    await plane.put('c', { valueSchema: { const: true }, enabled: false });
+    const agent = await synced();
+    expect(agent.booleanDetails('a', true)).toMatchObject({ value: false, reason: 'DEFAULT' });
+    for (const key of ['b', 'c'])
+      expect(agent.booleanDetails(key, true)).toMatchObject({ value: true, errorCode: 'FLAG_NOT_FOUND' });
+    expect(agent.status()).toMatchObject({ revision: 3, unservedFlags: ['a', 'b', 'c'] });
+    expect(agent.status().refusals).toEqual({ 'outside-contract': 3 });
   });
 
   test('a definition of a newer form belongs to the set', async () => {
@@ -284,9 +311,13 @@ describe('events that a server reads in one look', () => {
       if (change.signed.key === 'b') await late;
       return [change];
     };
+    // A heartbeat between the two would prove the first alone, which may be applied then.
+    const former = await plane.proof();
+    plane.onProof = () => former;
     const both = plane.inOneLook(async () => {
       await plane.put('a', { rules: [] });
       await plane.put('b', { rules: [] });
+      plane.onProof = (proof) => proof;
     });
     plane.onSync = () => new Promise<never>(() => undefined);
     // Their answers come behind the first change, over the same socket.
@@ -379,7 +410,7 @@ describe('no sequence makes a vehicle start full syncs without end:', () => {
     const other = await signJws(plane.key, PROOF_JWS_TYPE, {
       v: 2,
       environment: 'production',
-      partition: null,
+      partition: '*',
       revision: 1,
       issuedAt: Math.floor(Date.now() / 1000) + 5,
       set: 'A'.repeat(43),

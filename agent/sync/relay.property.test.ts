@@ -1,129 +1,126 @@
 /**
- * A relay between gateway and vehicle that has no key, and does at random what it can without one: it drops, keeps
- * back, repeats and reorders messages, takes entries out of them and puts old ones in, changes what is not signed, and
- * answers with what it has seen before.
+ * A relay between gateway and vehicle that has no key (testing/meddling-relay.ts) can delay a change for as long as it
+ * cuts the vehicle off. It never makes the vehicle hold anything else than its partition at a revision.
  */
 import { setTimeout as pause } from 'node:timers/promises';
 import { expect, test } from '@jest/globals';
 import fc from 'fast-check';
 import { emptyState, heldRevision, isStale, type VehicleState } from '../state.ts';
-import { TestControlPlane, type ChangeMessage, type SyncMessage } from '../testing/control-plane.ts';
+import { TEST_MODEL, TEST_VIN, TestControlPlane, type ChangeMessage } from '../testing/control-plane.ts';
+import { MeddlingRelay } from '../testing/meddling-relay.ts';
 import { eventually } from '../../core/testing/eventually.ts';
 import { AgeingClock } from '../trust/ageing-clock.ts';
 import { Freshness } from '../trust/freshness.ts';
 import { PinnedKeys } from '../trust/pinned-keys.ts';
 import { Backoff } from '../../core/async/backoff.ts';
+import { rounds } from '../../core/testing/rounds.ts';
 import type { GraphqlResult, LinkEnding } from '../link/gateway-link.ts';
-import { PROOF_QUERY, type SignedFlag } from '../link/operations.ts';
+import { OPERATIONS } from '../link/operations.ts';
+import type { SyncSessionOptions } from './sync-session-options.ts';
 import { SyncHistory } from './sync-history.ts';
 import { SyncSession } from './sync-session.ts';
 import { KILL } from '../testing/rules.ts';
 
 const DAY_MS = 86_400_000;
 const NEVER_MS = 1_000_000_000;
-const RUNS = 60;
-
-/** Draws of the relay. */
-type Draw = (max: number) => number;
-
-class Relay {
-  honest = false;
-  /** Lets nothing new pass. */
-  deaf = false;
-  meddled = 0;
-  readonly #seenFlags: SignedFlag[] = [];
-  readonly #seenProofs: string[] = [];
-  readonly #seenAnswers: SyncMessage[] = [];
-  #kept: ChangeMessage[] = [];
-
-  constructor(private readonly draw: Draw) {}
-
-  change(change: ChangeMessage): ChangeMessage[] {
-    this.#seenFlags.push(change.signed);
-    this.#seenProofs.push(change.proof);
-    if (this.honest) return [change];
-    if (this.deaf) return [];
-    const what = this.draw(8);
-    this.meddled += what > 2 ? 1 : 0;
-    if (what === 3) return [];
-    if (what === 4) {
-      this.#kept.push(change);
-      return [];
-    }
-    const late = this.#kept.reverse();
-    this.#kept = [];
-    if (what === 5) return [change, ...late, change];
-    if (what === 6) return [{ ...change, previousRevision: Math.max(0, change.revision - 1 - this.draw(5)) }, ...late];
-    if (what === 7) return [{ ...change, proof: this.proof(change.proof) }];
-    return [change, ...late];
-  }
-
-  answer(answer: SyncMessage): SyncMessage {
-    this.#seenAnswers.push(answer);
-    this.#seenFlags.push(...answer.flags);
-    this.#seenProofs.push(answer.proof);
-    if (this.honest) return answer;
-    if (this.deaf) return this.#seenAnswers[0]!;
-    const what = this.draw(7);
-    this.meddled += what > 1 ? 1 : 0;
-    if (what === 2) return { ...answer, flags: answer.flags.filter(() => this.draw(3) > 0) };
-    if (what === 3) return { ...answer, flags: [...answer.flags, ...this.#seenFlags.slice(-1 - this.draw(10))] };
-    if (what === 4) return { ...answer, revision: answer.revision + this.draw(3), full: !answer.full };
-    if (what === 5) return this.#seenAnswers[this.draw(this.#seenAnswers.length)]!;
-    if (what === 6) return { ...answer, proof: this.proof(answer.proof) };
-    return answer;
-  }
-
-  proof(proof: string): string {
-    this.#seenProofs.push(proof);
-    if (this.deaf && !this.honest) return this.#seenProofs[0]!;
-    return this.honest || this.draw(2) === 0 ? proof : this.#seenProofs[this.draw(this.#seenProofs.length)]!;
-  }
-}
+const RUNS = rounds(20, 60);
+/** All partitions that the models of the test can get. */
+const PARTITIONS = ['*', 'EV6', 'Kona', TEST_MODEL];
 
 class Vehicle {
-  state: VehicleState = emptyState({ vin: 'KMHL14JA5PA000001', environment: 'production' });
+  state: VehicleState = emptyState({ vin: TEST_VIN, environment: 'production' });
   readonly clock: AgeingClock;
-  readonly #freshness: Freshness;
-  readonly #history: SyncHistory;
-  #session: { readonly sync: SyncSession; readonly over: Promise<void>; readonly cut: () => void } | null = null;
-  #listener: ((change: ChangeMessage) => void) | null = null;
+  /** The nonce of its last question. */
+  lastNonce: string | null = null;
+  #freshness: Freshness;
+  #history: SyncHistory;
+  #session: {
+    readonly sync: SyncSession;
+    readonly over: Promise<void>;
+    readonly cut: () => void;
+    readonly isCut: () => boolean;
+  } | null = null;
+  #unfollow: () => void = () => undefined;
 
   constructor(
     private readonly plane: TestControlPlane,
     private readonly keys: PinnedKeys,
-    private readonly relay: Relay,
+    private readonly relay: MeddlingRelay,
     private readonly truth: () => number,
     private readonly check: (state: VehicleState) => void,
   ) {
-    this.clock = new AgeingClock(truth, truth);
-    this.#freshness = new Freshness({ clock: this.clock, random: () => 0.5, unanswered: backoff() });
-    this.#history = new SyncHistory({
-      backoff: backoff(),
-      newLinkMs: 0,
-      belowMs: NEVER_MS,
-      runningMs: () => performance.now(),
-    });
+    // Waits of milliseconds end by themselves; whole hours pass when the test says so.
+    this.clock = new AgeingClock(truth, () => truth() + performance.now());
+    [this.#freshness, this.#history] = this.#begin();
+  }
+
+  /** Makes what lives as long as the process. */
+  #begin(): [Freshness, SyncHistory] {
+    const { clock } = this;
+    const random = () => 0.5;
+    return [
+      new Freshness({ clock, random, unanswered: backoff(), reassignments: backoff(), assignmentSpreadMs: 2 }),
+      new SyncHistory({ backoff: backoff(), newLinkMs: 0, belowMs: NEVER_MS, runningMs: () => performance.now() }),
+    ];
+  }
+
+  /** Ends the process and starts another with what is stored. */
+  async restart(): Promise<void> {
+    await this.disconnect();
+    [this.#freshness, this.#history] = this.#begin();
+    this.connect();
+  }
+
+  /** Follows the stream of the partition that the vehicle has now, until the gateway ends it. */
+  #subscribe(
+    onResult: (result: GraphqlResult) => void,
+    onEnd: Parameters<SyncSessionOptions['link']['subscribe']>[3],
+    cut: () => void,
+  ): void {
+    const { plane, relay } = this;
+    const partition = plane.partitionOf();
+    const listener = (change: ChangeMessage, of: string) => {
+      if (of !== partition) return relay.seesForeign({ change, proof: change.proof });
+      for (const message of relay.change(change)) onResult({ data: { flagChanges: message } });
+    };
+    const ended = () => {
+      this.#unfollow();
+      if (relay.passesEnd && onEnd?.(null) !== true) cut();
+    };
+    plane.listeners.add(listener);
+    plane.endListeners.add(ended);
+    this.#unfollow = () => {
+      plane.listeners.delete(listener);
+      plane.endListeners.delete(ended);
+    };
+  }
+
+  /** Whether the connection has ended by itself. */
+  get isCut(): boolean {
+    return this.#session === null || this.#session.isCut();
   }
 
   connect(): void {
+    let isCut = false;
     let cut: () => void = () => undefined;
-    const ended = new Promise<LinkEnding>((resolve) => (cut = () => resolve({ code: 1006, reason: '' })));
+    const ended = new Promise<LinkEnding>(
+      (resolve) =>
+        (cut = () => {
+          isCut = true;
+          resolve({ code: 1006, reason: '' });
+        }),
+    );
+    const { plane, relay } = this;
     const sync = new SyncSession({
       link: {
         ended,
-        subscribe: (_query: string, _variables: Record<string, unknown>, onResult: (result: GraphqlResult) => void) => {
-          const listener = (change: ChangeMessage) => {
-            for (const message of this.relay.change(change)) onResult({ data: { flagChanges: message } });
-          };
-          this.#listener = listener;
-          this.plane.listeners.add(listener);
-        },
+        subscribe: (_query, _variables, onResult, onEnd) => this.#subscribe(onResult, onEnd, cut),
         request: async (query: string, { since, nonce }: Record<string, unknown>) => {
-          if (query === PROOF_QUERY) return { flagProof: this.relay.proof(await this.plane.proof()) };
-          return {
-            flagSync: this.relay.answer(await this.plane.sync(since as number, (nonce as string | undefined) ?? null)),
-          };
+          if (this.state.assignment !== null) relay.refuse();
+          if (query === OPERATIONS.proof) return { flagProof: relay.proof(await plane.proof()) };
+          const asked = typeof nonce === 'string' ? nonce : null;
+          this.lastNonce = asked ?? this.lastNonce;
+          return { flagSync: relay.answer(await plane.sync(Number(since), asked)) };
         },
       },
       keys: this.keys,
@@ -141,25 +138,30 @@ class Vehicle {
       synced: () => undefined,
       touched: () => undefined,
       resyncDelay: () => NEVER_MS,
+      random: () => 0.5,
       aheadMs: 1,
       staleCheckMs: 5,
       backoff: backoff(),
       staleBackoff: backoff(),
     });
-    this.#session = { sync, over: sync.run(), cut };
+    this.#session = { sync, over: sync.run(), cut, isCut: () => isCut };
   }
 
   /** Delivers a proof as if it came with a heartbeat. */
   async prove(): Promise<void> {
-    this.#session?.sync.prove(this.relay.proof(await this.plane.proof()), this.truth());
+    this.#session?.sync.prove(this.relay.proof(await this.plane.proof()), this.clock.runningMs);
   }
 
   async disconnect(): Promise<void> {
     this.#session?.cut();
     await this.#session?.over;
-    if (this.#listener !== null) this.plane.listeners.delete(this.#listener);
+    this.#unfollow();
     this.#session = null;
   }
+}
+
+function claimsOf(jws: string): unknown {
+  return JSON.parse(Buffer.from(jws.split('.')[1]!, 'base64url').toString());
 }
 
 const backoff = () => new Backoff({ baseMs: 2, capMs: 8, random: () => 0.5 });
@@ -184,9 +186,25 @@ const step = fc.oneof(
   { weight: 1, arbitrary: fc.record({ do: fc.constant('reconnect' as const) }) },
   { weight: 2, arbitrary: fc.record({ do: fc.constant('pass' as const), hours: fc.integer({ min: 1, max: 120 }) }) },
   { weight: 1, arbitrary: fc.record({ do: fc.constant('deafen' as const) }) },
+  {
+    weight: 3,
+    arbitrary: fc.record({
+      do: fc.constant('scope' as const),
+      key: fc.constantFrom('a', 'b', 'c', 'd'),
+      scope: fc.constantFrom(null, ['EV6'], ['Kona'], ['EV6', 'Kona'], [TEST_MODEL, 'Kona']),
+    }),
+  },
+  {
+    weight: 2,
+    arbitrary: fc.record({ do: fc.constant('move' as const), model: fc.constantFrom('EV6', 'Kona', TEST_MODEL) }),
+  },
+  { weight: 1, arbitrary: fc.record({ do: fc.constant('end' as const) }) },
+  { weight: 1, arbitrary: fc.record({ do: fc.constant('restart' as const) }) },
 );
 
 let meddled = 0;
+let mixed = 0;
+let moves = 0;
 let stale = 0;
 
 test('whatever it does, a vehicle reports no revision whose set it does not hold, its flags go stale on time, and it is right again at the first honest contact', async () => {
@@ -200,15 +218,13 @@ test('whatever it does, a vehicle reports no revision whose set it does not hold
         let now = Date.UTC(2026, 5, 15);
         plane.now = () => now;
         /** What each revision consisted of, and until when, in Unix seconds, the control plane stood there. */
-        const sets = new Map<number, ReadonlyMap<string, string>>([[0, new Map()]]);
+        const sets = new Map<string, ReadonlyMap<string, string>>();
         const left = new Map<number, number>();
-        plane.listeners.add(() => undefined);
         const note = (before: number) => {
           for (let revision = before; revision < plane.revision; revision++) left.set(revision, Math.floor(now / 1000));
-          sets.set(plane.revision, plane.signedSet());
+          for (const partition of PARTITIONS) sets.set(`${plane.revision} ${partition}`, plane.signedSet(partition));
         };
         const change = async (key: string, how: string) => {
-          const before = plane.revision;
           if (how === 'remove') await plane.remove(key);
           else
             await plane.put(key, {
@@ -216,9 +232,22 @@ test('whatever it does, a vehicle reports no revision whose set it does not hold
               defaultValue: false,
               rules: how === 'kill' ? [KILL] : how === 'odd' ? [{ ...KILL, type: 'lunar_phase' as never }] : [],
             });
-          note(before);
         };
-        const relay = new Relay((max) => draws.next().value % max);
+        note(0);
+        // A sync can give a revision to the vehicle before its change is announced.
+        plane.onRevision = note;
+        /** Lets the relay see what vehicles of other partitions get. */
+        const eavesdrop = async () => {
+          for (const [place, model] of ['EV6', 'Kona', 'Niro'].entries()) {
+            const vin = `KMHL14JA5PA00001${place}`;
+            plane.register(model, vin);
+            const nonce = place % 2 === 0 ? null : `${'A'.repeat(21)}${place}`;
+            const answer = await plane.sync(0, nonce, vin);
+            relay.seesForeign({ answer, proof: answer.proof });
+          }
+        };
+        const scope = (key: string, models: readonly string[] | null) => plane.put(key, { scope: models });
+        const relay = new MeddlingRelay((max) => draws.next().value % max);
         const vehicle = new Vehicle(
           plane,
           await PinnedKeys.parse(plane.keySet),
@@ -226,9 +255,16 @@ test('whatever it does, a vehicle reports no revision whose set it does not hold
           () => now,
           (next) => {
             expect(next.revision).toBeGreaterThanOrEqual(vehicle.state.revision);
+            const { assignment } = vehicle.state;
+            // An assignment is the answer to the last question of this vehicle, and to no other.
+            if (next.assignment !== null && next.assignment.jws !== assignment?.jws)
+              expect(claimsOf(next.assignment.jws)).toMatchObject({ vin: TEST_VIN, nonce: vehicle.lastNonce });
             if (!next.complete) return;
+            // Never before a partition is proven.
+            const partition = next.assignment!.partition;
+            if (partition !== assignment?.partition) moves += 1;
             expect(new Map([...next.flags].map(([key, { held }]) => [key, held.jws]))).toEqual(
-              sets.get(heldRevision(next)),
+              sets.get(`${heldRevision(next)} ${partition}`),
             );
             for (const { cachedAt } of next.flags.values())
               expect(cachedAt).toBeLessThanOrEqual(left.get(next.revision) ?? Math.floor(now / 1000));
@@ -240,20 +276,21 @@ test('whatever it does, a vehicle reports no revision whose set it does not hold
             if (it.do === 'change') await change(it.key, it.how);
             else if (it.do === 'look') {
               await plane.inOneLook(async () => {
-                for (const [index, key] of it.keys.entries()) {
-                  const before = plane.revision;
-                  await plane.put(key, { enabled: index % 2 === 0 });
-                  // A sync that is answered in the middle of the look gives a set of its own, and a true one.
-                  note(before);
-                }
+                // A sync that is answered in the middle of the look gives a set of its own, and a true one.
+                for (const [index, key] of it.keys.entries()) await plane.put(key, { enabled: index % 2 === 0 });
               });
             } else if (it.do === 'prove') await vehicle.prove();
             else if (it.do === 'deafen') relay.deaf = true;
+            else if (it.do === 'scope') await scope(it.key, it.scope);
+            else if (it.do === 'move') plane.register(it.model);
+            else if (it.do === 'end') plane.endStreams();
+            else if (it.do === 'restart') await vehicle.restart();
             else if (it.do === 'pass') now += it.hours * 3_600_000;
             else {
               await vehicle.disconnect();
               vehicle.connect();
             }
+            await eavesdrop();
             await pause(1);
           }
           const { state } = vehicle;
@@ -264,12 +301,15 @@ test('whatever it does, a vehicle reports no revision whose set it does not hold
           }
           relay.honest = true;
           meddled += relay.meddled;
-          if (reconnects) {
+          mixed += relay.mixed;
+          if (reconnects || vehicle.isCut) {
             await vehicle.disconnect();
             vehicle.connect();
           } else await vehicle.prove();
           const isRight = () =>
-            vehicle.state.complete && vehicle.state.revision === plane.revision && vehicle.state.proof !== null;
+            vehicle.state.complete &&
+            vehicle.state.revision === plane.revision &&
+            vehicle.state.assignment?.partition === plane.partitionOf();
           await eventually(
             () =>
               isRight() && ![...vehicle.state.flags.values()].some((flag) => isStale(flag, vehicle.clock.seconds())),
@@ -289,7 +329,9 @@ test('whatever it does, a vehicle reports no revision whose set it does not hold
     ),
     { numRuns: RUNS },
   );
-  // Without these the property would hold of nothing.
+  // A run without these would show nothing.
   expect(meddled).toBeGreaterThan(RUNS);
+  expect(mixed).toBeGreaterThan(RUNS);
+  expect(moves).toBeGreaterThan(RUNS);
   expect(stale).toBeGreaterThan(0);
 }, 120_000);

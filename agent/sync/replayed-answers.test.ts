@@ -57,7 +57,13 @@ async function begin(): Promise<void> {
     log: () => undefined,
     now: () => now,
     ageingClock,
-    freshness: new Freshness({ clock: ageingClock, random: () => 0.5, unanswered: patient() }),
+    freshness: new Freshness({
+      clock: ageingClock,
+      random: () => 0.5,
+      unanswered: patient(),
+      reassignments: patient(),
+      assignmentSpreadMs: 0,
+    }),
     history: new SyncHistory({ backoff: patient(), newLinkMs: MINUTE_MS, belowMs: NEVER_MS, runningMs: running }),
     state: () => state,
     commit: async (next) => void (state = next),
@@ -65,11 +71,13 @@ async function begin(): Promise<void> {
     synced: () => undefined,
     touched: (inTouch) => void touched.push(inTouch),
     resyncDelay: () => NEVER_MS,
+    random: () => 0.5,
     aheadMs: NEVER_MS,
     staleCheckMs: NEVER_MS,
     backoff: patient(),
     staleBackoff: patient(),
   });
+  [refusals, touched] = [[], []];
   over = session.run();
   await eventually(
     () => plane.syncs.length === 1 && (touched.length > 0 || refusals.length > 0),
@@ -111,7 +119,13 @@ test('a control plane that cannot prove anything new for a while is in touch aga
 });
 
 test('a vehicle that holds nothing starts a full sync at once when a proof shows that there are flags', async () => {
+  await begin();
+  cut();
+  await over;
+  // Its file has lost the flags, but not the partition.
+  state = { ...state, flags: new Map(), complete: false, revision: 0 };
   onSync = (answer) => ({ ...answer, flags: answer.flags.slice(1) });
+  plane.syncs.length = 0;
   await begin();
   expect(refusals).toEqual(['incomplete']);
   onSync = (answer) => answer;

@@ -2,8 +2,8 @@
  * Compares the set that a vehicle would have with the set that a proof names, and gives the resulting state and whether
  * anything is missing.
  */
-import type { VehicleState, VerifiedProof } from '../state.ts';
-import type { Freshness, Judgement } from '../trust/freshness.ts';
+import type { Assignment, VehicleState, VerifiedProof } from '../state.ts';
+import type { Freshness, TimeJudgement } from '../trust/freshness.ts';
 import type { VerifiedFlag } from '../trust/verification.ts';
 import { adopt, heldSet, isSetOf, lastContact, withChanges, withStops, type FlagSet } from './apply.ts';
 
@@ -12,14 +12,14 @@ import { adopt, heldSet, isSetOf, lastContact, withChanges, withStops, type Flag
  * whose set is not complete. `differs`: it is for the vehicle's own revision and names another set. `below`: it is for
  * an earlier revision.
  */
-export type Outcome = 'held' | 'ahead' | 'differs' | 'below';
+export type SetOutcome = 'held' | 'ahead' | 'differs' | 'below';
 
 /** The result of applying changes and comparing them with a proof. */
 export interface Settled {
   readonly state: VehicleState;
-  readonly outcome: Outcome;
-  /** What the proof says about time; null where its set is not held, because then it does not count. */
-  readonly judgement: Judgement | null;
+  readonly outcome: SetOutcome;
+  /** The proof's statement about time; null where its set is not held, because then it does not count. */
+  readonly judgement: TimeJudgement | null;
 }
 
 const NOTHING: FlagSet = new Map();
@@ -29,6 +29,7 @@ const NOTHING: FlagSet = new Map();
  *
  * @param changes the verified changes, in the order of their revisions
  * @param everything whether `changes` may be the whole set, so that flags without one are removed
+ * @param assignment the partition whose set `proof` names; the present one unless `proof` assigns another
  */
 export function settle(
   state: VehicleState,
@@ -36,6 +37,7 @@ export function settle(
   proof: VerifiedProof,
   everything: boolean,
   freshness: Freshness,
+  assignment: Assignment | null = state.assignment,
 ): Settled {
   const stopped = withStops(state, changes);
   if (proof.revision < state.revision) return { state: stopped, outcome: 'below', judgement: null };
@@ -47,8 +49,12 @@ export function settle(
   if (judgement === 'fresh') freshness.accept(proof);
   // An older proof of the same set is no news.
   if (judgement !== 'fresh' && state.complete && state.proof?.set === proof.set && proof.revision === state.revision)
-    return { state: stopped, outcome: 'held', judgement };
-  return { state: adopt(stopped, set, proof, judgement === 'fresh'), outcome: 'held', judgement };
+    return { state: withAssignment(stopped, assignment), outcome: 'held', judgement };
+  return { state: adopt(stopped, set, proof, judgement === 'fresh', assignment), outcome: 'held', judgement };
+}
+
+function withAssignment(state: VehicleState, assignment: Assignment | null): VehicleState {
+  return state.assignment === assignment ? state : { ...state, assignment };
 }
 
 /** Gives the set of `proof` where it results from the held set and `changes`, or from `changes` alone; else null. */

@@ -1,14 +1,15 @@
+import { concerns } from '../trust/binding.ts';
 import type { VerifiedFlag } from '../trust/verification.ts';
 
 /** The place of a change in the order of changes. */
-export interface Place {
+export interface ChangePlace {
   readonly revision: number;
   /** The revision of the change before it. */
   readonly previousRevision: number;
 }
 
 /** Says whether a change between `revision` and the last of `changes` is missing. */
-export function hasGap(changes: readonly Place[], revision: number): boolean {
+export function hasGap(changes: readonly ChangePlace[], revision: number): boolean {
   let reached = revision;
   for (const change of [...changes].sort((a, b) => a.revision - b.revision)) {
     if (change.revision > reached && change.previousRevision > reached) return true;
@@ -19,7 +20,7 @@ export function hasGap(changes: readonly Place[], revision: number): boolean {
 
 /** Holds verified changes of the stream until their set is complete. */
 export class StagedChanges {
-  #changes: (Place & { readonly flag: VerifiedFlag })[] = [];
+  #changes: (ChangePlace & { readonly flag: VerifiedFlag })[] = [];
 
   add(flag: VerifiedFlag, previousRevision: number): void {
     this.#changes.push({ flag, revision: flag.revision, previousRevision });
@@ -28,6 +29,11 @@ export class StagedChanges {
   /** Drops the changes that the set of `revision` contains. */
   dropUpTo(revision: number): void {
     this.#changes = this.#changes.filter((change) => change.revision > revision);
+  }
+
+  /** Drops the changes that do not concern the vehicles of a partition. */
+  keepOnly(partition: string | null): void {
+    this.#changes = this.#changes.filter(({ flag }) => concerns(flag, partition));
   }
 
   clear(): void {

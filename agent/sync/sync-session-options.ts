@@ -24,7 +24,7 @@ export interface SyncSessionOptions {
   readonly refuse: (refusal: Refusal) => void;
   /** Called after each sync that was applied. */
   readonly synced: () => void;
-  /** Called after each applied answer, with whether its proof is of the present. */
+  /** Called after each applied answer, with whether its proof shows that the vehicle is up to date now. */
   readonly touched: (inTouch: boolean) => void;
   /** Gives the milliseconds until the next sync of an idle connection; called before each. */
   readonly resyncDelay: () => number;
@@ -32,6 +32,8 @@ export interface SyncSessionOptions {
   readonly aheadMs: number;
   /** The milliseconds between two checks for stale flags. */
   readonly staleCheckMs: number;
+  /** A source of random numbers, uniform in [0, 1). */
+  readonly random: () => number;
   /** Gives the waits after a sync that failed or did not complete a set. */
   readonly backoff: Backoff;
   /** Gives the waits between syncs for flags that stay stale. */

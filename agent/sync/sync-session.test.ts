@@ -1,13 +1,14 @@
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 import fc from 'fast-check';
-import { DEFINITION_JWS_TYPE, STATEMENT_JWS_TYPE } from '../../core/wire/definition.ts';
-import { PROOF_JWS_TYPE } from '../../core/wire/proof.ts';
+import { DEFINITION_JWS_TYPE, STATEMENT_JWS_TYPE } from '../../core/wire/vehicle/definition.ts';
+import { PROOF_JWS_TYPE } from '../../core/wire/vehicle/proof.ts';
 import type { FleetFlagAgentOptions } from '../agent-options.ts';
 import type { FleetFlagAgent } from '../fleet-flag-agent.ts';
 import { TestControlPlane, type ChangeMessage } from '../testing/control-plane.ts';
 import { createSigningKey, signJws } from '../testing/signing.ts';
 import { TestVehicle } from '../testing/test-vehicle.ts';
 import { eventually } from '../../core/testing/eventually.ts';
+import { rounds } from '../../core/testing/rounds.ts';
 import { ON } from '../testing/rules.ts';
 
 let plane: TestControlPlane;
@@ -192,7 +193,7 @@ describe('what is not believed', () => {
     [
       'a proof under a key that is not pinned',
       'unknown-key',
-      async (change) => ({ ...change, proof: await plane.proof(undefined, null, 2, await createSigningKey()) }),
+      async (change) => ({ ...change, proof: await plane.proof({ revision: 2, key: await createSigningKey() }) }),
     ],
     [
       'a statement in place of the proof',
@@ -340,7 +341,7 @@ test('whatever is lost, doubled or reordered on the way, the vehicle ends where 
         await server.stop();
       }
     }),
-    { numRuns: 25 },
+    { numRuns: rounds(8, 25) },
   );
 });
 

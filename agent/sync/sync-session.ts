@@ -3,38 +3,44 @@
  * so that no change is lost in between. It applies a set of flags only when the set is complete, so that nobody can
  * remove a change unnoticed.
  */
-import { unattended } from '../../core/async/unattended.ts';
+import { unattended } from '../../core/last-handler/unattended.ts';
 import { describeError } from '../log.ts';
 import type { VehicleState, VerifiedProof } from '../state.ts';
-import { Refusal, refusalOf } from '../trust/refusals.ts';
+import { assignmentIn, boundPartition } from '../trust/binding.ts';
+import { Refusal } from '../trust/refusals.ts';
+import { keyIdOf } from '../trust/verification.ts';
 import { Verifier } from '../trust/verifier.ts';
 import { AgeWatch } from './age-watch.ts';
 import { Alarm } from '../link/alarm.ts';
 import { lastContact, withStops } from './apply.ts';
+import { ChangeSubscription } from './change-subscription.ts';
 import { describeChanges, unserved } from './changes.ts';
 import { RequestRefused } from '../link/gateway-link.ts';
 import {
-  CHANGES_SUBSCRIPTION,
-  NONCE_SYNC_QUERY,
-  SYNC_QUERY,
   environmentVariable,
-  readChangeEvent,
   readSyncAnswer,
   type ChangeEvent,
+  type FlagOperations,
   type SyncAnswer,
 } from '../link/operations.ts';
-import { settle, type Outcome, type Settled } from './settle.ts';
+import { PartitionGuard } from './partition-guard.ts';
+import { settle, type SetOutcome, type Settled } from './settle.ts';
 import { StagedChanges, hasGap } from './staged-changes.ts';
 import type { SyncSessionOptions } from './sync-session-options.ts';
 
 /** The most waiting or staged changes. Beyond it they are dropped, because one sync replaces them all. */
 const MAX_CHANGES = 1000;
 
+/** The longest time, in milliseconds, over which an event may spread syncs: the number in an event is not signed. */
+const MAX_SPREAD_MS = 120_000;
+
 /** Syncs a vehicle over one link. */
 export class SyncSession {
   readonly #options: SyncSessionOptions;
   readonly #verifier: Verifier;
   readonly #age: AgeWatch;
+  readonly #subscription: ChangeSubscription;
+  readonly #guard: PartitionGuard;
   readonly #staged = new StagedChanges();
   #waiting: ChangeEvent[] = [];
   #proof: { readonly jws: string; readonly askedAtMs: number } | null = null;
@@ -48,12 +54,25 @@ export class SyncSession {
   #retryAtMs = -Infinity;
   /** The set whose absence was reported last. */
   #reported: string | null = null;
+  /** The time of the monotonic clock until which a sync waits that an event has asked to spread. */
+  #spreadUntilMs = -Infinity;
   #ended = false;
   #wake: () => void = () => undefined;
 
   constructor(options: SyncSessionOptions) {
     this.#options = options;
     this.#verifier = new Verifier(options.state().identity.environment, options.keys, options.refuse);
+    const syncWithin = (milliseconds: number) => this.#sync.bringForward(milliseconds);
+    this.#subscription = new ChangeSubscription({
+      ...options,
+      changed: (event) => this.#changed(event),
+      missed: () => {
+        this.#retryLater();
+        this.#wake();
+      },
+      syncWithin,
+    });
+    this.#guard = new PartitionGuard({ ...options, isFormer: () => this.#subscription.isFormer, syncWithin });
     this.#age = new AgeWatch({ ...options, sync: () => this.#sync.bringForward(0) });
   }
 
@@ -66,7 +85,8 @@ export class SyncSession {
     });
     unattended(over, 'Ending a session');
     history.newLink();
-    this.#subscribe();
+    if (this.#options.state().assignment === null) this.#options.freshness.assignment.unassigned();
+    this.#subscription.open();
     this.#age.start();
     await this.#ask(false);
     while (!this.#ended) {
@@ -80,6 +100,12 @@ export class SyncSession {
     this.#age.stop();
     this.#sync.cancel();
     this.#everything.cancel();
+    this.#subscription.close();
+  }
+
+  /** The operations that the control plane of this link knows. */
+  get operations(): FlagOperations {
+    return this.#subscription.operations;
   }
 
   /** Processes the proof that was requested with a heartbeat at `askedAtMs` (milliseconds of the monotonic clock). */
@@ -88,20 +114,10 @@ export class SyncSession {
     this.#wake();
   }
 
-  #subscribe(): void {
-    const { environment } = this.#options.state().identity;
-    this.#options.link.subscribe(CHANGES_SUBSCRIPTION, { environment: environmentVariable(environment) }, (result) => {
-      try {
-        if (result.errors !== undefined)
-          throw new Refusal('malformed', 'change', { cause: new Error(result.errors[0]?.message) });
-        this.#waiting.push(readChangeEvent(result.data, environment));
-        if (this.#waiting.length > MAX_CHANGES) this.#dropChanges();
-      } catch (error) {
-        this.#options.refuse(refusalOf(error, 'change'));
-        this.#retryLater();
-      }
-      this.#wake();
-    });
+  #changed(event: ChangeEvent): void {
+    this.#waiting.push(event);
+    if (this.#waiting.length > MAX_CHANGES) this.#dropChanges();
+    this.#wake();
   }
 
   #dropChanges(): void {
@@ -114,12 +130,17 @@ export class SyncSession {
   async #ask(everything: boolean): Promise<void> {
     const { link, log, history, freshness, backoff, refuse, resyncDelay, ageingClock } = this.#options;
     this.#sync.set(resyncDelay());
-    const { identity, complete, revision } = this.#options.state();
+    const { identity, assignment, complete, revision } = this.#options.state();
+    const pace = freshness.assignment;
     const whole = everything || !complete;
     if (whole && !everything && history.waitMs > 0) return this.#everything.bringForward(history.waitMs);
     if (whole) this.#everything.cancel();
     const since = whole ? 0 : revision;
-    const nonce = freshness.ask();
+    if (assignment === null && !this.#subscription.isFormer) pace.want();
+    const { operations } = this;
+    const nonce = freshness.ask(!this.#subscription.isFormer);
+    // Without an assignment, an answer counts only with a nonce.
+    if (nonce === null && assignment === null && !this.#subscription.isFormer) return this.#sync.set(pace.waitMs);
     const askedAtMs = ageingClock.runningMs;
     try {
       const variables = {
@@ -127,33 +148,51 @@ export class SyncSession {
         since,
         ...(nonce !== null && { nonce }),
       };
-      const data = await link.request(nonce === null ? SYNC_QUERY : NONCE_SYNC_QUERY, variables);
+      const data = await link.request(nonce === null ? operations.sync : operations.nonceSync, variables);
       await this.#take(readSyncAnswer(data, identity.environment), since, askedAtMs);
       if (nonce !== null) freshness.answeredInVain();
     } catch (error) {
       if (error instanceof Refusal) refuse(error);
+      else if (operations !== this.operations || this.#subscription.switchesToFormer(error)) return this.#askAgain();
       else if (!this.#ended) log('warn', `sync failed: ${describeError(error)}`);
       // After a lost connection, the same nonce may be sent over the next one for as long as its answer would count.
       if (nonce !== null && error instanceof RequestRefused) freshness.refused(error.retryAfter);
       else if (nonce !== null && error instanceof Refusal) freshness.answeredInVain();
       if (everything) this.#everything.set(backoff.next());
       else this.#retryLater();
+    } finally {
+      if (!this.#subscription.isFormer) this.#sync.bringForward(pace.waitMs);
     }
+  }
+
+  /** Asks again with the operations that the control plane knows. */
+  #askAgain(): void {
+    this.#options.freshness.withdraw();
+    this.#sync.bringForward(0);
   }
 
   /** Processes the answer to a sync since revision `since`; 0 requested everything. */
   async #take(answer: SyncAnswer, since: number, askedAtMs: number): Promise<void> {
     const { history, backoff, freshness, log, synced } = this.#options;
     const whole = since === 0;
-    const proof = await this.#verifier.proof(answer.proof);
-    const flags = await this.#verifier.flags(answer.flags, since);
     const before = this.#options.state();
-    if (proof === null) {
+    const proof = await this.#verifier.proof(answer.proof);
+    const binding = proof === null ? null : this.#guard.bind(proof);
+    const assignment = proof !== null && binding === 'assigns' ? assignmentIn(proof) : before.assignment;
+    const partition = boundPartition({ assignment });
+    // The claims of the answer only decide what is tried; the digest decides what is accepted.
+    const verified = await this.#verifier.flags(answer.flags, answer.full ? 0 : since);
+    const flags = this.#guard.mine(verified, partition, binding !== 'foreign');
+    if (proof === null || binding === null || binding === 'foreign') {
       await this.#commit(before, withStops(before, flags));
+      // The next nonce is scheduled, and until then every answer would be of that partition.
+      if (binding === 'foreign') return;
       if (whole) this.#everything.bringForward(history.waitFor('', true));
       return this.#retryLater();
     }
-    const settled = settle(before, whole ? flags : this.#staged.with(flags), proof, whole, freshness);
+    const moves = assignment?.partition !== before.assignment?.partition;
+    const changes = whole ? flags : this.#guard.mine(this.#staged.with(flags), partition, false);
+    const settled = settle(before, changes, proof, whole || answer.full, freshness, assignment);
     const { state, outcome } = settled;
     const held = outcome === 'held';
     await this.#commit(
@@ -161,8 +200,12 @@ export class SyncSession {
       held ? { ...state, lastSyncAt: Math.floor(this.#options.now() / 1000), syncCount: state.syncCount + 1 } : state,
     );
     if (held) synced();
+    if (held && binding === 'assigns') freshness.assignment.proven(moves);
     this.#settled(proof, settled, askedAtMs);
-    if (outcome === 'ahead' || outcome === 'differs') return this.#incomplete(proof, outcome, 'sync', whole);
+    // The held flags cannot be compared with the set of another partition, which is requested as a whole.
+    if (moves && !whole && (outcome === 'ahead' || outcome === 'differs')) return this.#everything.bringForward(0);
+    if (outcome === 'ahead' || outcome === 'differs')
+      return this.#incomplete(proof, moves ? 'ahead' : outcome, 'sync', whole);
     if (!held) return;
     this.#retrying = false;
     log('info', `synced to revision ${state.revision}`, { since, changed: flags.length, flags: state.flags.size });
@@ -176,10 +219,14 @@ export class SyncSession {
     const events = this.#waiting.sort((a, b) => a.revision - b.revision);
     this.#waiting = [];
     const before = this.#options.state();
+    const spreads = events.flatMap(({ spreadSeconds }) => (spreadSeconds === null ? [] : [spreadSeconds * 1_000]));
+    const spreadMs = spreads.length === 0 ? null : Math.min(Math.max(...spreads), MAX_SPREAD_MS);
     let state = before;
-    let last: { proof: VerifiedProof; outcome: Outcome } | null = null;
+    let last: { proof: VerifiedProof; outcome: SetOutcome } | null = null;
     for (const event of events) {
-      const proof = await this.#stage(event, state.revision);
+      const proof = await this.#stage(event, state);
+      // A kill switch or disabling takes effect by its own signature.
+      if (proof === null) state = withStops(state, this.#staged.with());
       if (proof === null) continue;
       const settled = settle(state, this.#staged.with(), proof, false, freshness);
       state = settled.state;
@@ -192,29 +239,45 @@ export class SyncSession {
     if (last?.outcome === 'differs') return this.#incomplete(last.proof, 'differs', 'change', false);
     if (last?.outcome !== 'ahead') return;
     if (this.#retrying) return this.#sync.bringForward(backoff.next());
+    if (spreadMs !== null) return this.#syncWithin(spreadMs);
+    if (performance.now() < this.#spreadUntilMs) return;
     const gap = this.#staged.hasGapBeyond(state.revision);
     if (gap) log('info', `missed changes after revision ${state.revision}; syncing`);
     this.#sync.bringForward(gap ? 0 : aheadMs);
   }
 
+  /** Syncs at a random moment of the next `spreadMs`, because more has changed than is sent to all vehicles. */
+  #syncWithin(spreadMs: number): void {
+    const now = performance.now();
+    if (now < this.#spreadUntilMs) return;
+    const wait = this.#options.random() * spreadMs;
+    this.#spreadUntilMs = now + wait;
+    this.#options.log('info', `many changes at once; syncing in ${Math.round(wait / 1_000)} s`);
+    // A heartbeat may have brought a proof of these changes before, and a sync that would be too early.
+    this.#sync.set(Math.min(wait, this.#options.freshness.assignment.waitMs));
+  }
+
   /** Stages a change until its set is complete. Resolves to its proof; null where there is none to compare. */
   async #stage(
     { signed, revision, previousRevision, proof }: ChangeEvent,
-    ownRevision: number,
+    state: VehicleState,
   ): Promise<VerifiedProof | null> {
     const named = revision === signed.revision;
     if (!named) this.#options.refuse(new Refusal('wrong-flag', `change at revision ${revision}`));
     const flag = named ? await this.#verifier.flag(signed) : null;
-    if (flag !== null && revision > ownRevision) this.#staged.add(flag, previousRevision);
+    // A change of another partition is no gap: this vehicle has missed nothing.
+    const mine = flag === null ? [] : this.#guard.mine([flag], boundPartition(state), true);
+    for (const each of mine) if (revision > state.revision) this.#staged.add(each, previousRevision);
     const verified = await this.#verifier.proof(proof);
     if (flag === null || verified === null) this.#retryLater();
-    return verified;
+    return verified === null ? null : this.#guard.own(verified);
   }
 
   /** Compares the proof that came with a heartbeat with the held set. */
   async #compare(jws: string, askedAtMs: number): Promise<void> {
     this.#proof = null;
-    const proof = await this.#verifier.proof(jws);
+    const verified = await this.#verifier.proof(jws);
+    const proof = verified === null ? null : this.#guard.own(verified);
     if (proof === null) return;
     const before = this.#options.state();
     const settled = settle(before, this.#staged.with(), proof, false, this.#options.freshness);
@@ -227,7 +290,7 @@ export class SyncSession {
     if (nothing && (outcome === 'ahead' || outcome === 'differs') && this.#options.history.mayAskAgain(proof.set ?? ''))
       return this.#everything.bringForward(0);
     if (outcome === 'differs') return this.#incomplete(proof, 'differs', 'proof', false);
-    if (outcome === 'ahead') this.#sync.bringForward(this.#options.aheadMs);
+    if (outcome === 'ahead' && performance.now() >= this.#spreadUntilMs) this.#sync.bringForward(this.#options.aheadMs);
   }
 
   /** Handles the rest of a comparison: whether the control plane is behind, and whether the clocks agree. */
@@ -243,6 +306,12 @@ export class SyncSession {
     this.#everything.cancel();
     this.#reported = null;
     if (judgement !== null) this.#age.judged(proof, judgement, askedAtMs);
+    const { assignment } = this.#options.state();
+    // The former key will be removed, and an assignment under it would not outlive the next start.
+    if (assignment !== null && keyIdOf(assignment.jws) !== keyIdOf(proof.jws)) {
+      this.#options.freshness.assignment.hint();
+      this.#sync.bringForward(this.#options.freshness.assignment.waitMs);
+    }
   }
 
   /**
@@ -252,7 +321,7 @@ export class SyncSession {
    */
   async #incomplete(
     proof: VerifiedProof,
-    outcome: Outcome,
+    outcome: SetOutcome,
     what: 'sync' | 'change' | 'proof',
     whole: boolean,
   ): Promise<void> {
@@ -276,6 +345,7 @@ export class SyncSession {
     const { log, refuse, commit } = this.#options;
     await commit(next);
     this.#staged.dropUpTo(next.revision);
+    if (boundPartition(next) !== boundPartition(before)) this.#staged.keepOnly(boundPartition(next));
     for (const line of describeChanges(before, next)) log('info', line);
     for (const refusal of unserved(before, next)) refuse(refusal);
   }

@@ -7,7 +7,7 @@ import { TestControlPlane } from '../testing/control-plane.ts';
 import { FaultyRelay } from '../testing/faulty-relay.ts';
 import { TestVehicle } from '../testing/test-vehicle.ts';
 import { eventually } from '../../core/testing/eventually.ts';
-import { WrongGateway, acknowledge, type ClientMessage, type Upgrade } from '../testing/wrong-gateway.ts';
+import { WrongGateway, acknowledge, type AgentMessage, type Upgrade } from '../testing/wrong-gateway.ts';
 
 /** One vehicle lives through all of it. */
 let plane: TestControlPlane;
@@ -74,7 +74,7 @@ const first =
   ({ accept }: Upgrade) =>
     accept().send(message);
 const afterwards =
-  (answer: (message: ClientMessage) => unknown) =>
+  (answer: (message: AgentMessage) => unknown) =>
   ({ accept }: Upgrade) =>
     acknowledge(accept(), answer);
 

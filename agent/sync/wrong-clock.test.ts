@@ -1,11 +1,15 @@
-/** The nonces that an agent sends over the wire where the clocks cannot tell the age of a proof. */
+/**
+ * The nonces that an agent sends over the wire where the clocks cannot tell the age of a proof. The control plane is one
+ * older than partitions, so that no other answer has given the vehicle the time.
+ */
 import { afterEach, beforeEach, expect, test } from '@jest/globals';
 import { GraphQLError } from 'graphql';
-import { isNonce } from '../../core/wire/proof.ts';
+import { isNonce } from '../../core/wire/vehicle/proof.ts';
 import type { FleetFlagAgentOptions } from '../agent-options.ts';
 import type { FleetFlagAgent } from '../fleet-flag-agent.ts';
 import { TestControlPlane, type SyncMessage } from '../testing/control-plane.ts';
-import { TestVehicle } from '../testing/test-vehicle.ts';
+import { wireVersions } from '../testing/wire-versions.ts';
+import { TEST_VIN, TestVehicle } from '../testing/test-vehicle.ts';
 import { eventually } from '../../core/testing/eventually.ts';
 import { ON } from '../testing/rules.ts';
 
@@ -19,7 +23,11 @@ let error: number;
 
 beforeEach(async () => {
   error = -365 * DAY_MS;
-  plane = await TestControlPlane.start();
+  plane = await TestControlPlane.silent();
+  plane.sdl = wireVersions()
+    .find(({ version }) => version === '1.1.0')!
+    .controlPlane.join('\n');
+  await plane.listen();
   vehicle = await TestVehicle.create(plane);
   await plane.put('a', { rules: [ON] });
 });
@@ -48,7 +56,7 @@ test('one nonce is enough: later proofs are judged by the offset from its answer
   expect(agent.status()).toMatchObject({ staleFlags: 0, refusals: { 'proof-out-of-time': 1 } });
   await eventually(
     () => Math.abs((plane.heartbeats.at(-1)?.clockOffsetSeconds ?? 0) - 365 * 86_400) < 60,
-    'the offset is told',
+    'the offset is reported',
   );
 });
 
@@ -60,11 +68,11 @@ test.each([
   await fresh(await start());
   await eventually(
     () => Math.abs((plane.heartbeats.at(-1)?.clockOffsetSeconds ?? 0) - told * 86_400) < 60,
-    'the offset is told',
+    'the offset is reported',
   );
   await eventually(
     () => plane.heartbeats.some(({ refusals = [] }) => refusals.includes('proof-out-of-time')),
-    'the refusal is told',
+    'the refusal is reported',
   );
 });
 
@@ -113,7 +121,7 @@ test('a nonce that is answered by another proof is sent again soon', async () =>
 });
 
 test('a clock in the first week of 1970 makes nothing fresh of a session that was recorded: only an answer does', async () => {
-  const answer = await plane.sync(0, null);
+  const answer = await plane.sync(0, null, TEST_VIN, false);
   plane.onSync = () => answer;
   plane.onProof = () => answer.proof;
   const agent = await vehicle.start({
@@ -121,7 +129,7 @@ test('a clock in the first week of 1970 makes nothing fresh of a session that wa
     timings: { heartbeatMs: 20, heartbeatSpreadMs: 1, rareBackoffMs: NEVER_MS, rareBackoffCapMs: NEVER_MS },
   });
   await eventually(() => agent.status().flags === 1, 'the flags are there');
-  // At once, and not over ten minutes.
+  // The agent requests a proof at once, and does not spread its requests over ten minutes.
   await eventually(() => plane.nonces.length > 0, 'it has asked');
   expect(agent.status()).toMatchObject({ staleFlags: 1, lastStatementAt: null });
   expect(agent.evaluate('a')?.evaluation).toMatchObject({ value: false, reason: 'STALE' });
@@ -131,7 +139,7 @@ test('a clock that was ahead by half a year and is right again is trusted after 
   error = 0;
   const first = await start();
   await fresh(first);
-  const recorded = await plane.sync(1, null);
+  const recorded = await plane.sync(1, null, TEST_VIN, false);
   await first.close();
   plane.disconnect(1012);
   // It has aged by the wrong clock, and stays so over the next start.

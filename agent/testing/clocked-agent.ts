@@ -59,7 +59,7 @@ export class ClockedAgent {
       ...options,
     ];
     const env = {
-      ...preload(),
+      ...faketimeVariables(),
       FAKETIME_TIMESTAMP_FILE: this.#clockFile,
       FAKETIME_NO_CACHE: '1',
       FAKETIME_DONT_FAKE_MONOTONIC: '1',
@@ -99,7 +99,7 @@ export class ClockedAgent {
 
   async #address(): Promise<string> {
     await eventually(() => {
-      if (this.#child.exitCode !== null) throw new Error(`it ended: ${this.#log}`);
+      if (this.#child.exitCode !== null) throw new Error(`The agent has ended: ${this.#log}`);
       return this.#log.includes('listening on ');
     }, 'it listens');
     return /listening on (http:\S+)/.exec(this.#log)![1]!;
@@ -109,7 +109,7 @@ export class ClockedAgent {
 let preloaded: { LD_PRELOAD: string } | null = null;
 
 /** Gives the environment variables by which a process loads faketime. */
-function preload(): { LD_PRELOAD: string } {
+export function faketimeVariables(): { LD_PRELOAD: string } {
   preloaded ??= {
     LD_PRELOAD: /^LD_PRELOAD=(.*)$/m.exec(execFileSync('faketime', ['-f', '+0s', 'env'], { encoding: 'utf8' }))![1]!,
   };

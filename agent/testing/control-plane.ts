@@ -1,20 +1,29 @@
 /**
  * A small control plane for the agent's tests: real sockets, real GraphQL, real signatures; the state in memory.
  */
+import { createHash } from 'node:crypto';
 import { createServer, type Server } from 'node:http';
-import { buildSchema, GraphQLError } from 'graphql';
+import { buildSchema, GraphQLError, parse, print, validate, type GraphQLResolveInfo } from 'graphql';
 import { CloseCode } from 'graphql-ws';
 import { useServer } from 'graphql-ws/use/ws';
 import type { JWK } from 'jose';
 import { WebSocketServer } from 'ws';
+import { membersOf, parseJson } from '../../core/json/json-value.ts';
 import type { Environment, FlagDefinition } from '../../core/model.ts';
-import { DEFINITION_JWS_TYPE, STATEMENT_JWS_TYPE } from '../../core/wire/definition.ts';
-import { PROOF_JWS_TYPE, jwsDigest, setDigest } from '../../core/wire/proof.ts';
-import { VEHICLE_FACTS_JWS_TYPE, type RegisteredFacts } from '../../core/wire/vehicle-facts.ts';
+import {
+  DEFINITION_JWS_TYPE,
+  STATEMENT_JWS_TYPE,
+  definitionVersion,
+  signedForm,
+} from '../../core/wire/vehicle/definition.ts';
+import { PROOF_JWS_TYPE } from '../../core/wire/vehicle/proof.ts';
+import { OTHER_MODELS } from '../../core/partitions/partition.ts';
+import { VEHICLE_FACTS_JWS_TYPE, type RegisteredFacts } from '../../core/wire/vehicle/vehicle-facts.ts';
 import type { SignedFlag } from '../link/operations.ts';
 import { ChangeStream } from './change-stream.ts';
+import { PartitionedContent, type ConcerningChange } from './partitioned-content.ts';
 import { createSigningKey, signJws, type SigningKey } from './signing.ts';
-import { boundAddress } from '../../core/wire/http-server.ts';
+import { boundAddress } from '../../core/wire/network/http-server.ts';
 
 /** The vehicle of the tests. */
 export const TEST_VIN = 'KMHL14JA5PA000001';
@@ -23,15 +32,21 @@ export const TEST_VIN = 'KMHL14JA5PA000001';
 export const WIRE_SDL = `
   enum Environment { DEVELOPMENT STAGING PRODUCTION }
   type SignedFlag { key: String! revision: Int! removed: Boolean! jws: String! }
-  type FlagSync { environment: Environment! revision: Int! full: Boolean! flags: [SignedFlag!]! statement: String! proof: String! }
-  type FlagChange { environment: Environment! revision: Int! previousRevision: Int! signed: SignedFlag! statement: String! proof: String! }
-  type Query { flagSync(environment: Environment!, since: Int, nonce: String): FlagSync! flagProof(environment: Environment!): String! vehicleFacts(nonce: String!): String! }
+  type FlagSync { environment: Environment! revision: Int! full: Boolean! flags: [SignedFlag!]! statement: String! proof(partitioned: Boolean): String! }
+  type FlagChange { environment: Environment! revision: Int! previousRevision: Int! signed: SignedFlag! statement: String! proof(partitioned: Boolean): String! spreadSeconds: Int }
+  type Query { flagSync(environment: Environment!, since: Int, nonce: String): FlagSync! flagProof(environment: Environment!, partitioned: Boolean): String! vehicleFacts(nonce: String!): String! vehicleBackup(agent: String!): VehicleBackup }
+  type VehicleBackup { content: String! digest: String! backedUpAt: String! }
   scalar JSON
   input MetricInput { flagKey: String! variant: String! metricName: String! value: Float! timestamp: String! tags: JSON }
   input MetricBatchInput { batchId: ID! items: [MetricInput!]! }
   type MetricReceipt { accepted: Int! duplicates: Int! dropped: Int! }
-  input AgentHeartbeatInput { swVersion: String agentVersion: String agentMemoryMb: Int agentCpuPercent: Float cacheSizeMb: Float appliedRevision: Int clockOffsetSeconds: Float refusals: [String!] }
-  type Mutation { reportMetrics(input: MetricBatchInput!): MetricReceipt! agentHeartbeat(input: AgentHeartbeatInput!): Boolean! }
+  input AgentHeartbeatInput { swVersion: String agentVersion: String agentMemoryMb: Int agentCpuPercent: Float cacheSizeMb: Float appliedRevision: Int clockOffsetSeconds: Float refusals: [String!] pending: [PendingFlagInput!] }
+  enum FlagFaultKind { NOT_SERVABLE OUTSIDE_CONTRACT EVALUATION_ERROR RESTARTS REPORTED_BY_PROGRAM }
+  input VehicleFaultInput { flagKey: String! revision: Int! kind: FlagFaultKind! message: String! occurredAt: String! }
+  input FaultReportInput { faults: [VehicleFaultInput!]! }
+  input PendingFlagInput { key: String! revision: Int! }
+  input VehicleBackupInput { agent: String! content: String! }
+  type Mutation { reportMetrics(input: MetricBatchInput!): MetricReceipt! agentHeartbeat(input: AgentHeartbeatInput!): Boolean! reportFaults(input: FaultReportInput!): Boolean! backUpVehicleState(input: VehicleBackupInput!): Boolean! }
   type Subscription { flagChanges(environment: Environment!): FlagChange! }
 `;
 
@@ -48,7 +63,31 @@ export interface ChangeMessage {
   previousRevision: number;
   signed: SignedFlag;
   proof: string;
+  spreadSeconds?: number;
 }
+
+/** The caller of a request, as its token names it. */
+interface Caller {
+  readonly vin: string;
+}
+
+/** What a proof is signed for. */
+export interface ProofOptions {
+  /** Unix seconds. */
+  readonly issuedAt?: number;
+  readonly nonce?: string | null;
+  readonly revision?: number;
+  readonly key?: SigningKey;
+  /** The partition whose set it names. */
+  readonly partition?: string;
+  /** The partition that it names: that one, or none in the form that is older than partitions. */
+  readonly named?: string | null;
+  /** The vehicle to which it assigns the partition. */
+  readonly vin?: string;
+}
+
+/** The model of vehicles that a test has not registered as another one. */
+export const TEST_MODEL = 'Ioniq 6';
 
 export interface ReportedBatch {
   batchId: string;
@@ -62,12 +101,21 @@ export interface ReportedBatch {
   }[];
 }
 
+export interface ReportedFault {
+  flagKey: string;
+  revision: number;
+  kind: string;
+  message: string;
+  occurredAt: string;
+}
+
 export interface ReportedHeartbeat {
   swVersion?: string;
   agentVersion: string;
   agentMemoryMb: number;
   agentCpuPercent: number;
   cacheSizeMb: number;
+  pending?: { key: string; revision: number }[];
   appliedRevision?: number;
   clockOffsetSeconds?: number;
   refusals?: readonly string[];
@@ -82,8 +130,8 @@ export class TestControlPlane {
   registered: RegisteredFacts | null = null;
   /** Changes an answer with registered facts on its way. */
   onFacts: (jws: string) => string = (jws) => jws;
-  /** The form in which definitions are signed. */
-  definitionVersion = 1;
+  /** The version of the form in which definitions are signed; null for the one that they have. */
+  definitionVersion: number | null = null;
   /** The `since` of every requested sync. */
   readonly syncs: (number | null)[] = [];
   /** The nonces of the syncs that had one. */
@@ -93,6 +141,8 @@ export class TestControlPlane {
   readonly tokens: string[] = [];
   /** The clock, in milliseconds since 1970. */
   now: () => number = Date.now;
+  /** Called when a revision has been made, before anybody can have got it, with the one before it. */
+  onRevision: (before: number) => void = () => undefined;
   /** Changes the answer to a sync on its way; `onChange` does so with a change. */
   onSync: (answer: SyncMessage) => SyncMessage | Promise<SyncMessage> = (answer) => answer;
   onChange: (change: ChangeMessage) => ChangeMessage[] | Promise<ChangeMessage[]> = (change) => [change];
@@ -107,14 +157,38 @@ export class TestControlPlane {
   readonly heartbeats: ReportedHeartbeat[] = [];
   /** Called for each heartbeat; an error that it throws is the answer. */
   onHeartbeat: (heartbeat: ReportedHeartbeat) => void | Promise<void> = () => undefined;
+  /** The received reports of faults, including refused ones. */
+  readonly faultReports: ReportedFault[][] = [];
+  /** Called for each report of faults; an error that it throws is the answer. */
+  onFaults: (faults: readonly ReportedFault[]) => void | Promise<void> = () => undefined;
+  /** The backups in base64, by the name of their agent. The vehicle is one, so no VIN is needed. */
+  readonly backups = new Map<string, string>();
+  /** The number of received backups, including refused ones. */
+  backupCount = 0;
+  /** Called for each question for a backup; an error that it throws is the answer. Changes it on its way. */
+  onBackup: (content: string | null) => string | null | Promise<string | null> = (content) => content;
+  /** Called for each backup; an error that it throws is the answer. */
+  onBackUp: () => void | Promise<void> = () => undefined;
   /** Everything that was ever signed for a flag, by revision. */
   readonly published: SignedFlag[] = [];
   /** Tokens that are refused with 4403. */
   readonly refusedTokens = new Set<string>();
-  readonly #entries = new Map<string, { definition: FlagDefinition | null; signed: SignedFlag }>();
-  readonly #streams = new Set<ChangeStream>();
-  /** Listeners that get each change unchanged, beside the streams. */
-  readonly listeners = new Set<(change: ChangeMessage) => void>();
+  readonly #content = new PartitionedContent();
+  /** The registered models of vehicles. */
+  readonly #models = new Map<string, string>();
+  /** The open streams, with the partition that the gateway took the vehicle to have. */
+  readonly #streams = new Map<
+    ChangeStream,
+    { readonly vin: string; readonly partition: string; readonly partitioned: boolean }
+  >();
+  /** Listeners that get each change unchanged, with its partition, beside the streams. */
+  readonly listeners = new Set<(change: ChangeMessage, partition: string) => void>();
+  /** Listeners that get the end of a vehicle's stream, beside the streams. */
+  readonly endListeners = new Set<(vin: string) => void>();
+  /** The changes that were not announced yet, by partition. */
+  #unannounced = new Map<string, ConcerningChange[]>();
+  /** The partition that each vehicle had last. */
+  readonly #partitions = new Map([[TEST_VIN, OTHER_MODELS]]);
   #http: Server | null = null;
   #sockets: WebSocketServer | null = null;
   #port = 0;
@@ -155,6 +229,14 @@ export class TestControlPlane {
     useServer(
       {
         schema: buildSchema(this.sdl),
+        context: ({ connectionParams }) => callerIn(connectionParams),
+        onSubscribe: (_context, id, { query }) => {
+          this.subscriptionIds.push(id);
+          // The gateway names the code of its refusal; the library does not.
+          const faults = validate(buildSchema(this.sdl), parse(query));
+          const named = { extensions: { code: 'GRAPHQL_VALIDATION_FAILED' } };
+          return faults.length === 0 ? undefined : faults.map(({ message }) => new GraphQLError(message, named));
+        },
         onConnect: ({ connectionParams, extra }) => {
           const token = String((connectionParams as { authorization?: string } | undefined)?.authorization).replace(
             'Bearer ',
@@ -165,11 +247,21 @@ export class TestControlPlane {
           extra.socket.close(CloseCode.Forbidden, 'Forbidden');
           return false;
         },
-        onSubscribe: (_context, id) => void this.subscriptionIds.push(id),
         roots: {
           query: {
-            flagSync: ({ since, nonce }: { since?: number; nonce?: string }) => this.sync(since ?? null, nonce ?? null),
-            flagProof: async () => this.onProof(await this.proof()),
+            flagSync: (
+              { since, nonce }: { since?: number; nonce?: string },
+              { vin }: Caller,
+              info: GraphQLResolveInfo,
+            ) => this.sync(since ?? null, nonce ?? null, vin, isPartitioned(info)),
+            flagProof: async (_: object, { vin }: Caller, info: GraphQLResolveInfo) =>
+              this.onProof(await this.proof(isPartitioned(info) ? this.#of(vin) : { ...this.#of(vin), named: null })),
+            vehicleBackup: async ({ agent }: { agent: string }) => {
+              const content = await this.onBackup(this.backups.get(agent) ?? null);
+              if (content === null) return null;
+              const digest = createHash('sha256').update(Buffer.from(content, 'base64')).digest('hex');
+              return { content, digest, backedUpAt: new Date(this.now()).toISOString() };
+            },
             vehicleFacts: async ({ nonce }: { nonce: string }) => this.onFacts(await this.facts(nonce)),
           },
           mutation: {
@@ -183,8 +275,22 @@ export class TestControlPlane {
               await this.onHeartbeat(input);
               return true;
             },
+            reportFaults: async ({ input }: { input: { faults: ReportedFault[] } }) => {
+              this.faultReports.push(input.faults);
+              await this.onFaults(input.faults);
+              return true;
+            },
+            backUpVehicleState: async ({ input }: { input: { agent: string; content: string } }) => {
+              this.backupCount += 1;
+              await this.onBackUp();
+              this.backups.set(input.agent, input.content);
+              return true;
+            },
           },
-          subscription: { flagChanges: () => this.#stream() },
+          subscription: {
+            flagChanges: (_: object, { vin }: Caller, info: GraphQLResolveInfo) =>
+              this.#stream(vin, isPartitioned(info)),
+          },
         },
       },
       this.#sockets,
@@ -196,7 +302,7 @@ export class TestControlPlane {
   /** Stops like a crash: it drops every socket. */
   async stop(): Promise<void> {
     for (const socket of this.#sockets?.clients ?? []) socket.terminate();
-    for (const stream of this.#streams) stream.end();
+    for (const stream of this.#streams.keys()) stream.end();
     await new Promise((resolve) => (this.#sockets ? this.#sockets.close(resolve) : resolve(undefined)));
     this.#http?.closeAllConnections();
     await new Promise((resolve) => (this.#http ? this.#http.close(resolve) : resolve(undefined)));
@@ -217,7 +323,7 @@ export class TestControlPlane {
       enabled: true,
       defaultValue: false,
       rules: [],
-      ...this.#entries.get(key)?.definition,
+      ...this.#content.flags.get(key)?.definition,
       ...change,
       key,
       environment: this.environment,
@@ -232,11 +338,27 @@ export class TestControlPlane {
     await this.#publish(key, this.revision + 1, null);
   }
 
-  /** Gives the definitions that vehicles should have, by key. */
+  /** Registers a vehicle as one of a model. Its streams end where that changes its partition. */
+  register(model: string, vin = TEST_VIN): void {
+    this.#partitions.set(vin, this.partitionOf(vin));
+    this.#models.set(vin, model);
+    this.#endMoved();
+  }
+
+  /** Gives the partition of a vehicle. */
+  partitionOf(vin = TEST_VIN): string {
+    return this.#content.partitionOf(this.#models.get(vin) ?? TEST_MODEL);
+  }
+
+  /** Ends the streams of a vehicle, as anybody between it and the gateway can do. */
+  endStreams(vin = TEST_VIN): void {
+    for (const [stream, of] of this.#streams) if (of.vin === vin) stream.end();
+    for (const listener of this.endListeners) listener(vin);
+  }
+
+  /** Gives the definitions of the environment, by key. */
   definitions(): Map<string, FlagDefinition> {
-    const present = [...this.#entries].flatMap(([key, { definition }]) =>
-      definition === null ? [] : [[key, definition] as const],
-    );
+    const present = [...this.#content.flags].map(([key, { definition }]) => [key, definition] as const);
     return new Map(present.sort(([a], [b]) => (a < b ? -1 : 1)));
   }
 
@@ -247,57 +369,56 @@ export class TestControlPlane {
     return payload.flag?.enabled ?? null;
   }
 
-  /** Gives the signed definition of each present flag. */
-  signedSet(): Map<string, string> {
-    return new Map(
-      [...this.#entries].flatMap(([key, { definition, signed }]) =>
-        definition === null ? [] : [[key, signed.jws] as const],
-      ),
-    );
+  /** Gives the signed definition of each present flag of a partition: by default that of the vehicle. */
+  signedSet(partition = this.partitionOf()): Map<string, string> {
+    return new Map([...this.#content.signedSet(partition)].map(([key, { jws }]) => [key, jws]));
   }
 
-  /** Signs a proof of the present set. */
-  proof(
+  /** Signs a proof of the present set of a partition: by default that of the vehicle. */
+  proof({
     issuedAt = Math.floor(this.now() / 1000),
-    nonce: string | null = null,
+    nonce = null,
     revision = this.revision,
-    signingKey = this.key,
-  ): Promise<string> {
-    const present = [...this.#entries.values()].filter(({ definition }) => definition !== null);
-    const set = setDigest(
-      present.map(({ signed: { key, revision: of, jws } }) => ({ key, revision: of, digest: jwsDigest(jws) })),
-    );
+    key = this.key,
+    partition = this.partitionOf(),
+    named = partition,
+    vin,
+  }: ProofOptions = {}): Promise<string> {
     const payload = {
       v: 2,
       environment: this.environment,
-      partition: null,
+      partition: named,
       revision,
       issuedAt,
-      set,
+      set: this.#content.digest(partition),
       ...(nonce !== null && { nonce }),
+      ...(vin !== undefined && { vin }),
     };
-    return signJws(signingKey, PROOF_JWS_TYPE, payload);
+    return signJws(key, PROOF_JWS_TYPE, payload);
+  }
+
+  #of(vin: string): ProofOptions {
+    return { partition: this.partitionOf(vin) };
   }
 
   /** Announces all changes of `change` together: one event for each flag, with the proof of the last. */
   async inOneLook(change: () => Promise<void>): Promise<void> {
-    const before = this.revision;
     this.#looking = false;
     try {
       await change();
     } finally {
       this.#looking = true;
     }
-    await this.#announce(before);
+    await this.#announce();
   }
 
   /** Backs the present state up. Gives the function that restores it, as a database is restored. */
   backup(): () => void {
-    const [revision, entries] = [this.revision, [...this.#entries]];
+    const { revision } = this;
+    const restore = this.#content.backup(revision);
     return () => {
       this.revision = revision;
-      this.#entries.clear();
-      for (const [key, entry] of entries) this.#entries.set(key, entry);
+      restore();
     };
   }
 
@@ -319,71 +440,115 @@ export class TestControlPlane {
     definition: FlagDefinition | null,
     signingKey = this.key,
   ): Promise<SignedFlag> {
-    const common = { v: this.definitionVersion, environment: this.environment, key, revision };
-    const payload =
-      definition === null ? { ...common, removed: true } : { ...common, removed: false, flag: definition };
-    return {
-      key,
-      revision,
-      removed: definition === null,
-      jws: await signJws(signingKey, DEFINITION_JWS_TYPE, payload),
-    };
+    const payload = definition === null ? { removed: true } : { removed: false, flag: signedForm(definition) };
+    return this.#signed(key, revision, payload, signingKey, definition === null ? 1 : definitionVersion(definition));
+  }
+
+  async #signed(
+    key: string,
+    revision: number,
+    payload: { readonly removed: boolean; readonly flag?: object; readonly partition?: string },
+    signingKey = this.key,
+    version = 1,
+  ): Promise<SignedFlag> {
+    const whole = { v: this.definitionVersion ?? version, environment: this.environment, key, revision, ...payload };
+    return { key, revision, removed: payload.removed, jws: await signJws(signingKey, DEFINITION_JWS_TYPE, whole) };
   }
 
   async #publish(key: string, revision: number, definition: FlagDefinition | null): Promise<void> {
     const signed = await this.signedFlag(key, revision, definition);
+    const partitions = definition === null ? [] : this.#content.leftBy(key, definition.scope);
+    const left = await Promise.all(
+      partitions.map(
+        async (partition) => [partition, await this.#signed(key, revision, { removed: true, partition })] as const,
+      ),
+    );
+    // All of it changes together, as in one transaction: no sync may see the revision without its flag.
     const before = this.revision;
-    // Both change together, as in one transaction: no sync may see the revision without its flag.
     this.revision = revision;
     this.published.push(signed);
-    this.#entries.set(key, { definition, signed });
-    if (this.#looking) await this.#announce(before);
+    for (const [partition, change] of this.#content.apply(key, { revision, definition, signed, left: new Map(left) }))
+      this.#unannounced.set(partition, [...(this.#unannounced.get(partition) ?? []), change]);
+    this.onRevision(before);
+    this.#endMoved();
+    if (this.#looking) await this.#announce();
   }
 
-  async #announce(since: number): Promise<void> {
-    const proof = await this.proof();
-    const changed = [...this.#entries.values()]
-      .map(({ signed }) => signed)
-      .filter(({ revision }) => revision > since)
-      .sort((a, b) => a.revision - b.revision);
-    let previousRevision = since;
-    for (const signed of changed) {
-      const change = {
-        environment: this.environment.toUpperCase(),
-        revision: signed.revision,
-        previousRevision,
-        signed,
-        proof,
-      };
-      previousRevision = signed.revision;
-      for (const stream of this.#streams) for (const message of await this.onChange(change)) stream.push(message);
-      for (const listener of this.listeners) listener(change);
+  /** Ends the streams of vehicles that have got another partition, as the gateway does. */
+  #endMoved(): void {
+    for (const [stream, { vin, partition }] of this.#streams) if (this.partitionOf(vin) !== partition) stream.end();
+    for (const [vin, partition] of this.#partitions) {
+      if (this.partitionOf(vin) === partition) continue;
+      this.#partitions.set(vin, this.partitionOf(vin));
+      for (const listener of this.endListeners) listener(vin);
     }
   }
 
-  /** Gives the answer to a sync. */
-  async sync(since: number | null, nonce: string | null): Promise<SyncMessage> {
+  async #announce(): Promise<void> {
+    const unannounced = this.#unannounced;
+    this.#unannounced = new Map();
+    for (const [partition, changes] of unannounced) {
+      const [proof, former] = await Promise.all([this.proof({ partition }), this.proof({ partition, named: null })]);
+      // A flag that changed several times is sent once, as it is now.
+      const last = changes.filter(
+        ({ signed }, index) => !changes.slice(index + 1).some((later) => later.signed.key === signed.key),
+      );
+      let previousRevision = changes[0]!.previousRevision;
+      for (const { signed } of last) {
+        const environment = this.environment.toUpperCase();
+        const change = { environment, revision: signed.revision, previousRevision, signed, proof };
+        previousRevision = signed.revision;
+        for (const [stream, of] of this.#streams) {
+          if (of.partition !== partition) continue;
+          const inForm = of.partitioned ? change : { ...change, proof: former };
+          for (const message of await this.onChange(inForm)) stream.push(message);
+        }
+        for (const listener of this.listeners) listener(change, partition);
+      }
+    }
+  }
+
+  /**
+   * Gives the answer to a sync by a vehicle.
+   *
+   * @param partitioned whether its proof names the partition, and assigns it where there is a nonce
+   */
+  async sync(since: number | null, nonce: string | null, vin = TEST_VIN, partitioned = true): Promise<SyncMessage> {
     this.syncs.push(since);
     if (nonce !== null) {
       this.nonces.push(nonce);
       await this.onNonce(nonce);
     }
+    const partition = this.partitionOf(vin);
     const full = since === null || since === 0 || since > this.revision;
-    const flags = [...this.#entries.values()]
-      .filter(({ definition, signed }) => (full ? definition !== null : signed.revision > (since ?? 0)))
-      .map(({ signed }) => signed);
-    return this.onSync({
-      environment: this.environment.toUpperCase(),
-      revision: this.revision,
-      full,
-      flags,
-      proof: await this.proof(undefined, nonce),
+    const { revision } = this;
+    const flags = this.#content.since(full ? 0 : since, partition);
+    const named = partitioned ? partition : null;
+    const proof = await this.proof({
+      revision,
+      partition,
+      named,
+      nonce,
+      ...(partitioned && nonce !== null && { vin }),
     });
+    return this.onSync({ environment: this.environment.toUpperCase(), revision, full, flags, proof });
   }
 
-  #stream(): ChangeStream {
+  #stream(vin: string, partitioned: boolean): ChangeStream {
     const stream = new ChangeStream(() => this.#streams.delete(stream));
-    this.#streams.add(stream);
+    this.#streams.set(stream, { vin, partition: this.partitionOf(vin), partitioned });
     return stream;
   }
+}
+
+/** Reads the caller from the token of a connection, as the gateway does, but without checking the signature. */
+function callerIn(connectionParams: Record<string, unknown> | undefined): Caller {
+  const [, claims = ''] = String(connectionParams?.authorization).split('.');
+  const { sub } = membersOf(parseJson(Buffer.from(claims, 'base64url').toString()));
+  return { vin: typeof sub === 'string' ? sub : TEST_VIN };
+}
+
+/** Says whether a question asks for proofs that name a partition. */
+function isPartitioned({ fieldNodes }: GraphQLResolveInfo): boolean {
+  return fieldNodes.some((node) => print(node).includes('partitioned: true'));
 }

@@ -3,7 +3,7 @@
  * or leads to another server. Its address never changes.
  */
 import { connect, createServer, type Server, type Socket } from 'node:net';
-import { boundAddress } from '../../core/wire/http-server.ts';
+import { boundAddress } from '../../core/wire/network/http-server.ts';
 
 /** The treatment of bytes: `pass`, or `swallow` without an error, as on a half-open connection. */
 export type Passage = 'pass' | 'swallow';

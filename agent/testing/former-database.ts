@@ -1,6 +1,6 @@
 /**
- * Writes a database like older agents, which trusted a statement of the revision and knew no sets: the rows of version
- * 1.0.0 before proofs, and its digest.
+ * Writes a database as version 1.0.0 of the agent did. It stored a signed statement of the revision, and no proof that
+ * the set of flags is complete.
  */
 import { createHash } from 'node:crypto';
 import { writeFile } from 'node:fs/promises';
@@ -8,6 +8,7 @@ import initSqlJs from 'sql.js';
 import { createTables } from '../store/rows/schema.ts';
 import type { SignedFlag } from '../link/operations.ts';
 
+/** The state that the database holds. */
 export interface FormerState {
   readonly vin: string;
   readonly revision: number;
@@ -26,8 +27,8 @@ export async function writeFormerDatabase(
 ): Promise<void> {
   const database = new (await initSqlJs()).Database();
   createTables(database);
-  for (const { key, revision: of, jws } of flags) {
-    const metadata = JSON.stringify({ revision: of, jws });
+  for (const { key, revision: flagRevision, jws } of flags) {
+    const metadata = JSON.stringify({ revision: flagRevision, jws });
     database.run('INSERT INTO flags_cache VALUES (?, 1, ?, ?, ?, 604800, ?, ?)', [
       key,
       'treatment',

@@ -33,7 +33,9 @@ export function sourceOf(definitions: readonly FlagDefinition[], facts: VehicleF
       digest: '',
       definition,
       fault: null,
+      outsideContract: false,
       settled: !definition.enabled,
+      scope: definition.scope ?? null,
     };
     return heldFlag(definition.key, signed, null, null, Date.now() / 1000, 604_800);
   });

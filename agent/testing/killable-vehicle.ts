@@ -9,6 +9,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
+import { madeOrRemoved } from '../../core/testing/made-or-removed.ts';
 import { eventually } from '../../core/testing/eventually.ts';
 import type { VehicleOptions } from './vehicle-process.ts';
 
@@ -21,28 +22,36 @@ export class VehicleProgram {
     readonly file: string,
   ) {}
 
+  /** Bundles the program into a temporary folder, which `dispose` removes. */
   static async build(): Promise<VehicleProgram> {
-    const require = createRequire(import.meta.url);
     const folder = await mkdtemp(join(tmpdir(), 'fleetflag-vehicle-program-'));
+    const program = new VehicleProgram(folder, join(folder, 'vehicle.cjs'));
+    return madeOrRemoved(
+      () => program.#bundle(),
+      () => program.dispose(),
+    );
+  }
+
+  async #bundle(): Promise<this> {
     // A test may start it as another user.
-    await chmod(folder, 0o755);
-    const file = join(folder, 'vehicle.cjs');
+    await chmod(this.folder, 0o755);
+    const require = createRequire(import.meta.url);
     const options = [
       '--bundle',
       '--platform=node',
       '--format=cjs',
       '--target=node20',
       '--log-level=error',
-      `--outfile=${file}`,
+      `--outfile=${this.file}`,
     ];
     await promisify(execFile)(
       require.resolve('esbuild/bin/esbuild'),
       [join(ROOT, 'agent/testing/vehicle-process.ts'), ...options],
       { cwd: ROOT },
     );
-    // sql.js looks for it beside the code that loads it.
-    await copyFile(require.resolve('sql.js/dist/sql-wasm.wasm'), join(folder, 'sql-wasm.wasm'));
-    return new VehicleProgram(folder, file);
+    // sql.js loads this file from the folder of the bundle.
+    await copyFile(require.resolve('sql.js/dist/sql-wasm.wasm'), join(this.folder, 'sql-wasm.wasm'));
+    return this;
   }
 
   async dispose(): Promise<void> {
@@ -50,9 +59,10 @@ export class VehicleProgram {
   }
 }
 
-/** The timeout of conditions: Node starts several times here, perhaps on a busy machine. */
+/** The timeout of `saying`. It is long, because Node starts several times, perhaps on a busy machine. */
 const TIMEOUT_MS = 60_000;
 
+/** The options of a process: by which command and under which user it runs. */
 export interface StartOptions {
   /** A command that runs Node's command line, which is appended to it. */
   readonly wrapper?: readonly string[];
@@ -60,6 +70,7 @@ export interface StartOptions {
   readonly gid?: number;
 }
 
+/** A process with one or more vehicles, which a test can kill. */
 export class KillableProcess {
   readonly child: ChildProcess;
   #output = '';
@@ -83,7 +94,11 @@ export class KillableProcess {
     return this;
   }
 
-  /** Gives a vehicle's last line about `what`; null for none. A line that was cut off does not count. */
+  /**
+   * Gives a vehicle's last line about `what`; null for none. A line that was cut off does not count.
+   *
+   * @param place the vehicle's index in the process
+   */
   said(what: string, place = 0): string | null {
     const start = `${place} ${what} `;
     const lines = this.#output.slice(0, this.#output.lastIndexOf('\n') + 1).split('\n');
@@ -94,7 +109,7 @@ export class KillableProcess {
   async saying(what: string, fits: (value: string) => boolean = () => true, place = 0): Promise<void> {
     await eventually(
       () => {
-        if (this.ended) throw new Error(`it ended: ${this.#log}`);
+        if (this.ended) throw new Error(`The vehicle process has ended: ${this.#log}`);
         const value = this.said(what, place);
         return value !== null && fits(value);
       },
@@ -109,7 +124,7 @@ export class KillableProcess {
 
   /** Kills the process, and resolves when all its output is here. Rejects where it had ended by itself. */
   async kill(): Promise<void> {
-    if (this.ended) throw new Error(`it had ended by itself: ${this.#log}`);
+    if (this.ended) throw new Error(`The vehicle process had ended before it was killed: ${this.#log}`);
     const closed = once(this.child, 'close');
     this.child.kill('SIGKILL');
     await closed;

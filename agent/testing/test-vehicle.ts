@@ -5,6 +5,7 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { SignJWT } from 'jose';
+import { madeOrRemoved } from '../../core/testing/made-or-removed.ts';
 import type { FleetFlagAgentOptions } from '../agent-options.ts';
 import { FleetFlagAgent } from '../fleet-flag-agent.ts';
 import { PinnedKeys } from '../trust/pinned-keys.ts';
@@ -22,6 +23,7 @@ const TEST_TIMINGS = {
   rareBackoffMs: 20,
   rareBackoffCapMs: 100,
   staleCheckMs: 10,
+  assignmentSpreadMs: 10,
 };
 
 /** Makes a token like a vehicle's. Its signature is not genuine, because the agent only reads the claims. */
@@ -46,9 +48,14 @@ export class TestVehicle {
   /** @param parent the folder in which the vehicle's folder is created */
   static async create(plane: TestControlPlane, parent = tmpdir()): Promise<TestVehicle> {
     const vehicle = new TestVehicle(await mkdtemp(join(parent, 'fleetflag-agent-')), plane);
-    await writeFile(vehicle.tokenFile, `${await vehicleToken()}\n`);
-    await writeFile(vehicle.keysFile, JSON.stringify(plane.keySet));
-    return vehicle;
+    return madeOrRemoved(
+      async () => {
+        await writeFile(vehicle.tokenFile, `${await vehicleToken()}\n`);
+        await writeFile(vehicle.keysFile, JSON.stringify(plane.keySet));
+        return vehicle;
+      },
+      () => vehicle.dispose(),
+    );
   }
 
   get tokenFile(): string {

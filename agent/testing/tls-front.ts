@@ -2,7 +2,7 @@
 import { connect } from 'node:net';
 import { createServer, type Server, type TLSSocket } from 'node:tls';
 import type { Certificate } from './certificates.ts';
-import { boundAddress } from '../../core/wire/http-server.ts';
+import { boundAddress } from '../../core/wire/network/http-server.ts';
 
 export class TlsFront {
   readonly #server: Server;

@@ -4,10 +4,11 @@
  *
  * Lines, each after the agent's place in the list: `loaded JSON` (LoadedReport), before it connects; `revision R`
  * whenever `status()` reports another one; `durable N`: measurements 1 to N are on disk; `evaluated R`; `fault TEXT`:
- * why the last write failed, empty where it did not.
+ * why the last write failed, empty where it did not; `reported 1`: the state of the vehicle is on disk.
  */
 import { readFileSync, writeSync } from 'node:fs';
 import { errorCode } from '../../core/caught-error.ts';
+import type { VehicleStateReport } from '../../core/activation/drive.ts';
 import { FleetFlagAgent } from '../fleet-flag-agent.ts';
 import { nodeFileSystem, type FileSystem } from '../store/files/durable-file.ts';
 import { PinnedKeys } from '../trust/pinned-keys.ts';
@@ -31,6 +32,8 @@ export interface VehicleOptions {
   readonly keysFile: string;
   /** The round in the tags of each measurement, beside its number `n`. */
   readonly round: number;
+  /** The state of the vehicle that it reports at its start; absent for none. */
+  readonly report?: VehicleStateReport;
 }
 
 /** The state of a vehicle after a start, before it connects. */
@@ -55,13 +58,24 @@ async function drive(place: number, options: VehicleOptions): Promise<void> {
     writeWhole(`${place} ${what} ${value}\n`);
   }
 
-  /** A write holds all that was tracked when it begins. */
+  /**
+   * A write of the database holds all that was tracked when it began, with this call. Which file a call is for is not
+   * known, because the faults have a file of their own: the least of those since the write before is true in any case.
+   */
+  let begun: number[] = [];
   let inReplacement = 0;
   const files: FileSystem = {
     ...nodeFileSystem,
     async createFolder(path) {
-      inReplacement = tracked;
+      begun.push(tracked);
       await nodeFileSystem.createFolder(path);
+    },
+    async write(path, bytes) {
+      if (path === `${options.databaseFile}.next`) {
+        inReplacement = Math.min(...begun);
+        begun = [];
+      }
+      await nodeFileSystem.write(path, bytes);
     },
     async rename(from, to) {
       await nodeFileSystem.rename(from, to);
@@ -88,6 +102,7 @@ async function drive(place: number, options: VehicleOptions): Promise<void> {
       metricsWriteMs: 5,
       metricsIntervalMs: 15,
       storeRetryMs: 20,
+      assignmentSpreadMs: 5,
     },
   });
   await agent.start();
@@ -100,6 +115,10 @@ async function drive(place: number, options: VehicleOptions): Promise<void> {
     'loaded',
     JSON.stringify({ ready, revision, faults: store.faults, source: store.source, flags } satisfies LoadedReport),
   );
+  if (options.report !== undefined) {
+    await agent.setVehicleState(options.report);
+    say('reported', '1');
+  }
   setInterval(() => {
     const status = agent.status();
     say('revision', String(status.revision));

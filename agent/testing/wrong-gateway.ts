@@ -2,7 +2,7 @@
 import { createServer, type IncomingMessage, type Server } from 'node:http';
 import type { Duplex } from 'node:stream';
 import { WebSocketServer, type WebSocket } from 'ws';
-import { boundAddress } from '../../core/wire/http-server.ts';
+import { boundAddress } from '../../core/wire/network/http-server.ts';
 
 export interface Upgrade {
   /** The socket to which the answer is written. */
@@ -11,7 +11,7 @@ export interface Upgrade {
   readonly accept: (subprotocol?: string | false) => WebSocket;
 }
 
-export interface ClientMessage {
+export interface AgentMessage {
   readonly type: string;
   readonly id?: string;
   readonly payload?: { readonly query?: string };
@@ -57,9 +57,9 @@ export class WrongGateway {
 }
 
 /** Answers connection_init and pings, and every other message with the result of `answer`, or not at all for null. */
-export function acknowledge(websocket: WebSocket, answer: (message: ClientMessage) => unknown): void {
+export function acknowledge(websocket: WebSocket, answer: (message: AgentMessage) => unknown): void {
   websocket.on('message', (data: Buffer) => {
-    const message = JSON.parse(data.toString()) as ClientMessage;
+    const message = JSON.parse(data.toString()) as AgentMessage;
     const reply =
       message.type === 'connection_init'
         ? { type: 'connection_ack' }

@@ -20,7 +20,7 @@ export interface KeptTime {
   readonly measured: boolean;
 }
 
-/** Tells the time by which flags age. */
+/** Gives the time by which flags age. */
 export class AgeingClock {
   #latest = -Infinity;
   #offset = 0;

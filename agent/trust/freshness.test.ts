@@ -1,7 +1,7 @@
 /** Each test is a sentence of design.md, "Time". */
 import { beforeEach, describe, expect, test } from '@jest/globals';
 import fc from 'fast-check';
-import { isNonce } from '../../core/wire/proof.ts';
+import { isNonce } from '../../core/wire/vehicle/proof.ts';
 import type { VerifiedProof } from '../state.ts';
 import { Backoff } from '../../core/async/backoff.ts';
 import { AgeingClock } from './ageing-clock.ts';
@@ -33,6 +33,8 @@ function begin(): void {
     clock,
     random: () => drawn,
     unanswered: new Backoff({ baseMs: MINUTE_MS, capMs: HOUR, random: () => drawn }),
+    reassignments: new Backoff({ baseMs: MINUTE_MS, capMs: HOUR, random: () => drawn }),
+    assignmentSpreadMs: 5_000,
   });
 }
 
@@ -43,6 +45,8 @@ const proof = (issuedAt = issuedNow(), nonce: string | null = null): VerifiedPro
   issuedAt,
   set: '',
   nonce,
+  partition: '*',
+  vin: null,
 });
 
 /** The age, in seconds, that flags have after `accepted` counted. */
@@ -58,6 +62,51 @@ function ask(delayMs = 100): VerifiedProof {
   freshness.accept(answer);
   return answer;
 }
+
+describe('a question for the partition', () => {
+  const SECOND = 1_000;
+  const assigning = (nonce: string | null): VerifiedProof => ({
+    ...proof(issuedNow(), nonce),
+    vin: 'KMHL14JA5PA000001',
+  });
+
+  test('gives the time as well, and does not use up the one question an hour', () => {
+    planeError = 3 * DAY;
+    freshness.assignment.unassigned();
+    ask();
+    freshness.assignment.proven(true);
+    expect(freshness.judge(proof(), 0)).toBe('fresh');
+    vehicleError = -30 * DAY;
+    planeError = 40 * DAY;
+    freshness.want(true);
+    expect(freshness.due).toBe(true);
+  });
+
+  test('can be answered for twelve minutes, and after one of them the clock says how old the answer is', () => {
+    freshness.assignment.unassigned();
+    const nonce = freshness.ask();
+    const answer = assigning(nonce);
+    truth += 11 * MINUTE_MS;
+    expect(freshness.isOpen(nonce!)).toBe(true);
+    expect(freshness.judge(answer, 0)).toBe('fresh');
+    expect(freshness.judge(answer, answer.issuedAt + 1)).toBe('not-newer');
+    freshness.accept(answer);
+    expect(age(answer)).toBe(11 * 60);
+    truth += MINUTE_MS + SECOND;
+    expect(freshness.isOpen(nonce!)).toBe(false);
+    expect(freshness.judge(answer, 0)).toBe('out-of-time');
+  });
+
+  test('is not asked where answers cannot assign one, and is void where the control plane knows none', () => {
+    freshness.assignment.unassigned();
+    expect(freshness.ask(false)).toBeNull();
+    const nonce = freshness.ask();
+    expect(freshness.isOpen(nonce!)).toBe(true);
+    freshness.withdraw();
+    expect(freshness.isOpen(nonce!)).toBe(false);
+    expect(freshness.ask(false)).toBeNull();
+  });
+});
 
 describe('where the own clock is within a day', () => {
   test('of a proof, age counts from its issue, however late it arrives', () => {
@@ -197,10 +246,10 @@ describe('nonces are rare:', () => {
   test('a fleet of 1,900 whose control plane has a wrong clock asks for seven signatures a second at most, and never twice in an hour', () => {
     let seed = 1;
     const random = () => (seed = (seed * 48_271) % 2_147_483_647) / 2_147_483_647;
-    const fleet = Array.from(
-      { length: 1_900 },
-      () => new Freshness({ clock, random, unanswered: new Backoff({ baseMs: MINUTE_MS, capMs: HOUR, random }) }),
-    );
+    const fleet = Array.from({ length: 1_900 }, () => {
+      const rare = () => new Backoff({ baseMs: MINUTE_MS, capMs: HOUR, random });
+      return new Freshness({ clock, random, unanswered: rare(), reassignments: rare(), assignmentSpreadMs: 5_000 });
+    });
     const asked: number[] = [];
     for (let second = 0; second < 4_200; second += 5) {
       truth = TRUTH + second * 1_000;

@@ -1,15 +1,21 @@
 /**
- * Decides whether a proof makes the flags fresh, and when the vehicle has to send a nonce because the clocks cannot
- * tell. It lives as long as the agent, so that reconnecting does not make a vehicle send nonces more often.
+ * Decides whether a proof makes the flags fresh, and when the vehicle has to send a nonce because the clocks cannot show
+ * its age. It lives as long as the agent, so that reconnecting does not make a vehicle send nonces more often.
  */
 import { randomBytes } from 'node:crypto';
 import type { Backoff } from '../../core/async/backoff.ts';
 import type { VerifiedProof } from '../state.ts';
 import type { AgeingClock } from './ageing-clock.ts';
+import { AssignmentPace } from './assignment-pace.ts';
 import { ProofPace } from './proof-pace.ts';
 
 /** The milliseconds after which an answer to a nonce no longer counts. */
 const VOID_AFTER_MS = 60_000;
+/**
+ * The milliseconds after which an answer no longer assigns a partition: as long as the slowest answer may take
+ * (link/gateway-link.ts), because a vehicle on a slow link must get its partition, too.
+ */
+const ASSIGNS_FOR_MS = 720_000;
 /** The milliseconds between two nonces, unless the first was not answered. */
 const INTERVAL_MS = 3_600_000;
 /** The milliseconds over which nonces are spread: a whole fleet sends them when the control plane's clock is wrong. */
@@ -18,7 +24,16 @@ const JITTER_MS = 600_000;
 const LONGEST_REFUSAL_MS = 600_000;
 
 /** The judgement of a proof's time. If it is `fresh`, the age of the flags counts from the proof. */
-export type Judgement = 'fresh' | 'not-newer' | 'out-of-time';
+export type TimeJudgement = 'fresh' | 'not-newer' | 'out-of-time';
+
+/** A nonce that was sent. */
+interface Question {
+  readonly nonce: string;
+  readonly sentAtMs: number;
+  /** Whether it asks for the time, too, and not for the partition alone. */
+  readonly asksForTime: boolean;
+  answeredInVain: boolean;
+}
 
 /** The options of the judge. */
 export interface FreshnessOptions {
@@ -27,21 +42,29 @@ export interface FreshnessOptions {
   readonly random: () => number;
   /** Gives the waits after a nonce that was not answered. */
   readonly unanswered: Backoff;
+  /** Gives the waits between nonces that ask for the partition. */
+  readonly reassignments: Backoff;
+  /** The milliseconds over which vehicles that get another partition at once spread their nonces. */
+  readonly assignmentSpreadMs: number;
 }
 
 /** Judges proofs by time and schedules nonces. */
 export class Freshness {
   readonly #options: FreshnessOptions;
   /** The last nonce, with the milliseconds of the monotonic clock at which it was sent. */
-  #question: { readonly nonce: string; readonly sentAtMs: number; answeredInVain: boolean } | null = null;
+  #question: Question | null = null;
   /** The milliseconds of the monotonic clock at which the next nonce is due; null where none is needed. */
   #dueAtMs: number | null = null;
   #notBeforeMs = -Infinity;
   #wanted = false;
   readonly #pace = new ProofPace();
+  /** Says when the vehicle may ask for its partition. */
+  readonly assignment: AssignmentPace;
 
   constructor(options: FreshnessOptions) {
     this.#options = options;
+    const { clock, random, reassignments: backoff, assignmentSpreadMs: spreadMs } = options;
+    this.assignment = new AssignmentPace({ runningMs: () => clock.runningMs, random, backoff, spreadMs });
   }
 
   /**
@@ -49,8 +72,11 @@ export class Freshness {
    *
    * @param newest the Unix seconds of the last proof that counted; 0 for none
    */
-  judge(proof: VerifiedProof, newest: number): Judgement {
-    if (proof.nonce !== null) return this.#answers(proof) ? 'fresh' : 'out-of-time';
+  judge(proof: VerifiedProof, newest: number): TimeJudgement {
+    if (proof.nonce !== null && this.#answers(proof)) return 'fresh';
+    // An assignment that came late over a slow link is as good as a proof without a nonce.
+    const isLate = proof.nonce !== null && proof.vin !== null && this.isOpen(proof.nonce);
+    if (proof.nonce !== null && !isLate) return 'out-of-time';
     if (!this.#options.clock.isNear(proof.issuedAt)) return 'out-of-time';
     return proof.issuedAt < newest ? 'not-newer' : 'fresh';
   }
@@ -60,7 +86,7 @@ export class Freshness {
     const { clock, unanswered } = this.#options;
     this.#dueAtMs = null;
     this.#wanted = false;
-    if (proof.nonce === null) return clock.contact(proof.issuedAt);
+    if (!this.#answers(proof)) return clock.contact(proof.issuedAt);
     // The proof was signed after the nonce was sent, so no more time than this has passed since.
     clock.answered(proof.issuedAt + (clock.runningMs - this.#question!.sentAtMs) / 1000);
     this.#question = null;
@@ -77,7 +103,7 @@ export class Freshness {
   }
 
   /**
-   * Records that the clocks cannot tell the age of a proof, and schedules a nonce. Gives whether they could until now.
+   * Records that the clocks cannot show the age of a proof, and schedules a nonce. Gives whether they could until now.
    *
    * @param urgent whether flags are stale, so that the usual jitter would be too long
    */
@@ -93,7 +119,7 @@ export class Freshness {
     return first;
   }
 
-  /** Whether the clocks could not tell the age of a proof since the last one that counted. */
+  /** Whether the clocks could not show the age of a proof since the last one that counted. */
   get wanted(): boolean {
     return this.#wanted;
   }
@@ -106,22 +132,40 @@ export class Freshness {
   /**
    * Gives the nonce to send now: a new one where one is due, the last one while its answer would still count, and null
    * otherwise.
+   *
+   * @param assigns whether the answer can assign a partition
    */
-  ask(): string | null {
+  ask(assigns = true): string | null {
     const { clock, random } = this.#options;
     const { runningMs } = clock;
-    if (this.due) {
-      this.#question = { nonce: randomBytes(16).toString('base64url'), sentAtMs: runningMs, answeredInVain: false };
+    const forAssignment = assigns && this.assignment.waitMs === 0;
+    if (forAssignment) this.assignment.asked();
+    const { due } = this;
+    if (due || (forAssignment && !this.#counts))
+      this.#question = {
+        nonce: randomBytes(16).toString('base64url'),
+        sentAtMs: runningMs,
+        asksForTime: due,
+        answeredInVain: false,
+      };
+    // A question for the partition has bounds of its own, and must not leave flags stale for the next hour.
+    if (due) {
       this.#dueAtMs = null;
       this.#notBeforeMs = runningMs + INTERVAL_MS + random() * JITTER_MS;
     }
     return this.#counts ? this.#question!.nonce : null;
   }
 
+  /** Records that the control plane knows no partitions, so that a question for the partition alone is void. */
+  withdraw(): void {
+    if (this.#question?.asksForTime === false) this.#question = null;
+  }
+
   /** Records that the last nonce was refused. `retryAfter` is the number of seconds that the control plane named. */
   refused(retryAfter: number | undefined): void {
     const { random, unanswered } = this.#options;
     this.#question = null;
+    this.assignment.refused(retryAfter);
     this.#dueIn(
       retryAfter === undefined
         ? unanswered.nextWhole()
@@ -137,7 +181,13 @@ export class Freshness {
     if (this.#question === null) return;
     if (!this.#question.answeredInVain) this.#dueIn(this.#options.unanswered.nextWhole());
     this.#question.answeredInVain = true;
-    if (!this.#counts) this.#question = null;
+    if (!this.isOpen(this.#question.nonce)) this.#question = null;
+  }
+
+  /** Says whether `nonce` is that of the last request, whose answer may still assign a partition. */
+  isOpen(nonce: string): boolean {
+    const question = this.#question;
+    return question?.nonce === nonce && this.#options.clock.runningMs - question.sentAtMs <= ASSIGNS_FOR_MS;
   }
 
   #dueIn(milliseconds: number): void {

@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { expect, test } from '@jest/globals';
-import type { ProofPayload } from '../../core/wire/proof.ts';
+import type { ProofPayload } from '../../core/wire/vehicle/proof.ts';
 import { isSetOf, withChanges } from '../sync/apply.ts';
 import { PinnedKeys } from './pinned-keys.ts';
 import { verifyFlag, verifyProof, verifyStatement } from './verification.ts';

@@ -46,9 +46,15 @@ test('once everything is signed again, the former key can be removed: the vehicl
   await plane.put('b');
   const agent = await vehicle.start({ keys: await pinned(former, next) });
   await agent.ready();
+  let syncsBefore = Infinity;
+  plane.onNonce = () => {
+    syncsBefore = agent.status().syncCount;
+  };
   plane.key = next;
   for (const key of ['a', 'b']) await plane.put(key);
   await eventually(() => agent.status().revision === 4, 'both are there again');
+  // The assignment under the former key would not outlive the restart; the vehicle asks for another by a nonce.
+  await eventually(() => agent.status().syncCount > syncsBefore, 'its partition is assigned under the next key');
   await agent.close();
   await plane.stop();
 
@@ -72,7 +78,7 @@ test('a definition under a removed key is refused and counted, in the file and f
   await eventually(() => agent.status().revision === 3, 'the one under the next key is there');
   await agent.close();
 
-  // Removed too early: one flag has not been signed anew.
+  // Removed too early: one flag has not been signed again.
   const early = await vehicle.start({ keys: await pinned(next) });
   expect(early.status().refusals).toEqual(expect.objectContaining({ 'stored-flag': 1 }));
   await eventually(() => (early.status().refusals['unknown-key'] ?? 0) > 0, 'the sync has been refused, too');
@@ -80,8 +86,8 @@ test('a definition under a removed key is refused and counted, in the file and f
   expect(early.booleanDetails('stale', true)).toMatchObject({ value: true, errorCode: 'FLAG_NOT_FOUND' });
 
   await plane.put('stale');
-  await eventually(() => early.flagKeys().length === 2, 'signed anew, it is believed');
-  await eventually(() => early.status().revision === 4, 'and nothing is open any more');
+  await eventually(() => early.flagKeys().length === 2, 'the flag that was signed again is accepted');
+  await eventually(() => early.status().revision === 4, 'the sync of revision 4 is complete');
 });
 
 test('a vehicle that does not know the next key applies nothing that it signs, and goes on with what it has', async () => {
@@ -105,7 +111,7 @@ test('keys learnt at the first contact stay what they were; a key set that is gi
   const again = await vehicle.start({ keys: null });
   await eventually(
     () => (again.status().refusals['unknown-key'] ?? 0) > 0,
-    'the next key is not believed only because it is served',
+    'the next key is refused, although the control plane serves it',
   );
   expect(again.status().pinnedKeys).toEqual([former.kid]);
   await again.close();

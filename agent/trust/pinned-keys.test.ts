@@ -3,7 +3,7 @@ import { afterEach, expect, test } from '@jest/globals';
 import { createSigningKey } from '../testing/signing.ts';
 import { Route } from '../link/route.ts';
 import { PinnedKeys, fetchPinnedKeys, keySetAddress } from './pinned-keys.ts';
-import { boundAddress } from '../../core/wire/http-server.ts';
+import { boundAddress } from '../../core/wire/network/http-server.ts';
 
 const DIRECT = new Route({ ca: null, proxy: null });
 

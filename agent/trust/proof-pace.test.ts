@@ -6,8 +6,8 @@ const MINUTE_MS = 60_000;
 const TRUTH = 1_800_000_000;
 
 /**
- * What each of the answers lags, asked a minute after the other; `issuedAt`: Unix seconds where the control plane's
- * clock runs right.
+ * Gives the lag of each answer in seconds. The answers are requested a minute apart. `issuedAt` is in Unix seconds of
+ * the control plane's clock.
  */
 function lags(answers: readonly { readonly issuedAt: number; readonly onTheWayMs?: number }[]): number[] {
   const pace = new ProofPace();
@@ -32,7 +32,7 @@ test('honest answers do not lag by more than they were shared for, however long 
   );
 });
 
-test('proofs that stand still lag more with each, and a true one does not lag any more', () => {
+test('proofs that stand still lag more with each, and a current one no longer lags', () => {
   const seen = lags([now(0), now(1), now(1), now(1), now(1), now(5)].map((issuedAt) => ({ issuedAt })));
   expect(seen).toEqual([0, 0, 45, 90, 135, 0]);
 });
@@ -55,7 +55,7 @@ test('a control plane whose clock was set back by five minutes lags for a while,
   expect(seen.at(-1)).toBe(0);
 });
 
-test('an answer that was signed for this vehicle alone begins anew', () => {
+test('an answer that was signed for this vehicle alone starts the pace again', () => {
   const pace = new ProofPace();
   pace.lagSeconds(now(0), 0, 0);
   pace.forget();

@@ -33,7 +33,7 @@ export class ProofPace {
     return Math.max(0, lead + askedAtMs / 1_000 - issuedAt);
   }
 
-  /** Forgets the known lead, after an answer that was signed for this vehicle alone has told the time. */
+  /** Forgets the known lead, after an answer that was signed for this vehicle alone has given the time. */
   forget(): void {
     this.#lead = -Infinity;
   }

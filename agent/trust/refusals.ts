@@ -9,6 +9,7 @@ const REFUSAL_REASONS = {
   'wrong-type': 'it is signed for another purpose',
   'wrong-environment': 'it is for another environment',
   'wrong-vehicle': 'it is for another vehicle',
+  'wrong-partition': 'it is for another part of the environment than the one that is proven to be of this vehicle',
   'wrong-question': 'it answers another request than this one: a replay',
   'wrong-flag': 'the flag or revision beside the signature is not the signed one',
   'revision-below-own': 'its revision is older than what this vehicle already has: a restored backup, or an attack',
@@ -16,6 +17,8 @@ const REFUSAL_REASONS = {
     'the flags of this vehicle are not the set that the control plane has signed: some were left out or added on the way',
   'not-servable':
     'its signature is right, but this version of the agent cannot evaluate it; the previous definition stays in use',
+  'outside-contract':
+    'its signature is right, but a value in it is outside the value contract of its flag; the previous definition stays in use',
   'proof-not-newer': 'it is older than the last proof',
   'no-fresh-proof':
     'it does not prove the current state: the control plane cannot read its database, its clock was set back, or an old answer was replayed',
@@ -40,7 +43,7 @@ export class Refusal extends Error {
 }
 
 /** Gives the refusal in `error`. Any other error means that `subject` is malformed. */
-export function refusalOf(error: unknown, subject: string): Refusal {
+export function asRefusal(error: unknown, subject: string): Refusal {
   return error instanceof Refusal ? error : new Refusal('malformed', subject, { cause: error });
 }
 

@@ -2,26 +2,31 @@
  * Verifies signed data. It must be signed under a pinned key, for this purpose, this environment and this flag.
  */
 import { compactVerify, decodeProtectedHeader } from 'jose';
-import { isObject, type Members } from '../../core/json/json-value.ts';
+import { isObject, isOneOf, membersOf, type Members } from '../../core/json/json-value.ts';
 import type { Environment } from '../../core/model.ts';
+import type { Scope } from '../../core/partitions/partition.ts';
 import {
   DEFINITION_JWS_TYPE,
+  DEFINITION_VERSIONS,
   STATEMENT_JWS_TYPE,
   type SignedPayload,
   type StatementPayload,
-} from '../../core/wire/definition.ts';
-import { PROOF_JWS_TYPE, jwsDigest, readProof } from '../../core/wire/proof.ts';
-import type { SignedDefinition, VerifiedProof } from '../state.ts';
+} from '../../core/wire/vehicle/definition.ts';
+import { PROOF_JWS_TYPE, jwsDigest, readProof } from '../../core/wire/vehicle/proof.ts';
+import type { VerifiedDefinition, VerifiedProof } from '../state.ts';
 import type { SignedFlag } from '../link/operations.ts';
 import type { PinnedKeys } from './pinned-keys.ts';
 import { Refusal } from './refusals.ts';
-import { readDefinition } from './servable.ts';
+import { readSignedDefinition } from './servable.ts';
 
-/** A verified change of a flag at `revision`. `signed` is null where the flag has left the environment. */
+/** A verified change of a flag at `revision`. */
 export interface VerifiedFlag {
   readonly key: string;
   readonly revision: number;
-  readonly signed: SignedDefinition | null;
+  /** Null where the flag has left the environment, or one of its partitions. */
+  readonly signed: VerifiedDefinition | null;
+  /** The partition that the flag has left; null where it has left all, and where it has left none. */
+  readonly left: string | null;
 }
 
 /** A JSON object that should be a T, before its members are checked. */
@@ -43,25 +48,42 @@ export async function verifyFlag(
   if (payload.environment !== environment) throw new Refusal('wrong-environment', subject);
   if (payload.key !== key || payload.revision !== revision || payload.removed !== envelope.removed)
     throw new Refusal('wrong-flag', subject);
-  if (payload.removed) return { key, revision, signed: null };
-  const version = payload.v === 1 ? null : `its format version ${String(payload.v)} is unknown`;
-  return {
-    key,
-    revision,
-    signed: { revision, jws, digest: jwsDigest(jws), ...readDefinition(payload.flag, key, environment, version) },
-  };
+  if (payload.removed) {
+    const { partition = null } = payload;
+    if (partition !== null && typeof partition !== 'string') throw new Refusal('malformed', subject);
+    return { key, revision, signed: null, left: partition };
+  }
+  const scope = readScope(membersOf(payload.flag).scope);
+  if (scope === undefined) throw new Refusal('malformed', subject);
+  const isKnown = isOneOf(DEFINITION_VERSIONS, payload.v);
+  const version = isKnown ? null : `its format version ${String(payload.v)} is unknown`;
+  const read = readSignedDefinition(payload.flag, key, environment, version);
+  return { key, revision, signed: { revision, jws, digest: jwsDigest(jws), ...read, scope }, left: null };
 }
 
-/** Verifies a proof's signature, form and environment, but not its age. Rejects with a Refusal. */
+/** Reads the scope of a definition; undefined where it has not the form of one. */
+function readScope(scope: unknown): Scope | undefined {
+  if (scope === undefined || scope === null) return null;
+  return isTextList(scope) ? scope : undefined;
+}
+
+function isTextList(value: unknown): value is string[] {
+  return Array.isArray(value) && value.every((each) => typeof each === 'string');
+}
+
+/**
+ * Verifies a proof's signature, form and environment, but neither its age nor whether its partition is this vehicle's
+ * (binding.ts). Rejects with a Refusal.
+ */
 export async function verifyProof(jws: string, environment: Environment, keys: PinnedKeys): Promise<VerifiedProof> {
   const proof = readProof(await verifyJws(jws, PROOF_JWS_TYPE, keys, 'proof'));
   if (proof === null) throw new Refusal('malformed', 'proof');
   if (proof.environment !== environment) throw new Refusal('wrong-environment', 'proof');
-  const { revision, issuedAt, set, nonce = null } = proof;
-  return { jws, revision, issuedAt, set, nonce };
+  const { revision, issuedAt, set, partition, nonce = null, vin = null } = proof;
+  return { jws, revision, issuedAt, set, nonce, partition, vin };
 }
 
-/** Verifies a statement that an older agent has stored. It tells an age but no set. Rejects with a Refusal. */
+/** Verifies a statement that an older agent has stored. It has an age but no set. Rejects with a Refusal. */
 export async function verifyStatement(jws: string, environment: Environment, keys: PinnedKeys): Promise<VerifiedProof> {
   const payload: Unread<StatementPayload> = await verifyJws(jws, STATEMENT_JWS_TYPE, keys, 'statement');
   const { v, revision, issuedAt } = payload;
@@ -75,7 +97,12 @@ export async function verifyStatement(jws: string, environment: Environment, key
     throw new Refusal('malformed', 'statement');
   }
   if (payload.environment !== environment) throw new Refusal('wrong-environment', 'statement');
-  return { jws, revision, issuedAt: Math.floor(issuedAt), set: null, nonce: null };
+  return { jws, revision, issuedAt: Math.floor(issuedAt), set: null, nonce: null, partition: null, vin: null };
+}
+
+/** Gives the id of the key under which a verified JWS is signed. */
+export function keyIdOf(jws: string): string | undefined {
+  return decodeProtectedHeader(jws).kid;
 }
 
 /**

@@ -2,7 +2,7 @@ import type { Environment } from '../../core/model.ts';
 import type { VerifiedProof } from '../state.ts';
 import type { SignedFlag } from '../link/operations.ts';
 import type { PinnedKeys } from './pinned-keys.ts';
-import { refusalOf, type Refusal } from './refusals.ts';
+import { asRefusal, type Refusal } from './refusals.ts';
 import { verifyFlag, verifyProof, type VerifiedFlag } from './verification.ts';
 
 /** Checks what comes over one link: what does not verify is null, and reported. */
@@ -36,7 +36,7 @@ export class Verifier {
 
   #orNull<T>(verification: Promise<T>, subject: string): Promise<T | null> {
     return verification.catch((error: unknown) => {
-      this.refuse(refusalOf(error, subject));
+      this.refuse(asRefusal(error, subject));
       return null;
     });
   }

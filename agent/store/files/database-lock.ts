@@ -85,7 +85,7 @@ async function removeDead(path: string, takeover: string, owner: string): Promis
   const turn = await listen(takeover, owner);
   if (turn === null) {
     // An agent that is found dead once may be ending; one that is found dead twice was killed during its takeover.
-    for (let look = 0; look < 2; look++) {
+    for (let check = 0; check < 2; check++) {
       await pause(TURN_MS * (1 + Math.random()));
       if ((await ownerOf(takeover)) !== null) return;
     }

@@ -9,7 +9,7 @@ import { constants } from 'node:fs';
 import { mkdir, open, rename } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { openRegularFile, readRegularFile } from '../../../core/files/regular-file.ts';
-import { errorCode } from '../../../core/caught-error.ts';
+import { isMissingFile } from '../../../core/caught-error.ts';
 
 /** The parts of a file system that are needed. A call that resolves has reached the disk. */
 export interface FileSystem {
@@ -27,6 +27,7 @@ export interface FileSystem {
   createFolder(path: string): Promise<void>;
 }
 
+/** The file system of this machine. */
 export const nodeFileSystem: FileSystem = {
   read: async (path) => (await readRegularFile(path)).bytes,
   write: (path, bytes) => putDurably(path, constants.O_TRUNC, bytes),
@@ -57,11 +58,6 @@ async function putDurably(path: string, how: number, bytes: Uint8Array): Promise
   }
 }
 
-/** Says whether an error of a file system means that there is no such file. */
-export function isMissing(error: unknown): boolean {
-  return errorCode(error) === 'ENOENT';
-}
-
 /** The present or the previous content of a file. */
 export type Generation = 'current' | 'previous';
 
@@ -77,7 +73,7 @@ export class DurableFile {
     try {
       return await this.files.read(this.#pathOf(generation));
     } catch (error) {
-      if (isMissing(error)) return null;
+      if (isMissingFile(error)) return null;
       throw error;
     }
   }
@@ -96,7 +92,7 @@ export class DurableFile {
       try {
         await this.files.rename(this.path, this.#pathOf('previous'));
       } catch (error) {
-        if (!isMissing(error)) throw error;
+        if (!isMissingFile(error)) throw error;
       }
     }
     await this.files.rename(temporary, this.path);

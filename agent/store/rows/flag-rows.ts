@@ -4,14 +4,15 @@
  */
 import type { Database } from 'sql.js';
 import type { Environment } from '../../../core/model.ts';
-import { DEFAULT_TTL_SECONDS } from '../../../core/wire/definition.ts';
-import type { FormerDefinition, HeldFlag, ServedDefinition, SignedDefinition, VehicleState } from '../../state.ts';
+import { DEFAULT_TTL_SECONDS } from '../../../core/wire/vehicle/definition.ts';
+import type { FormerDefinition, HeldFlag, ServedDefinition, VerifiedDefinition, VehicleState } from '../../state.ts';
 import { heldFlag } from '../../sync/apply.ts';
 import type { PinnedKeys } from '../../trust/pinned-keys.ts';
 import { verifyFlag } from '../../trust/verification.ts';
 import type { DatabaseContent } from '../database-content.ts';
-import { rows, type Row } from './rows.ts';
-import { membersOf, parseJson } from '../../../core/json/json-value.ts';
+import { rows, type StoredRow } from './rows.ts';
+import { isCount, membersOf, parseJson } from '../../../core/json/json-value.ts';
+import { returnedFlag } from '../../activation/returned-flag.ts';
 
 interface StoredSignature {
   readonly revision: number;
@@ -24,6 +25,8 @@ interface Metadata extends StoredSignature {
   readonly former?: StoredSignature & { readonly disabled?: true };
   /** A kill switch or disabling that takes effect before its set is complete. */
   readonly ahead?: StoredSignature;
+  /** The definition that a last known good has replaced, and the age of that. */
+  readonly from?: StoredSignature & { readonly next?: true; readonly cachedAt: number };
 }
 
 /** The columns of a flag for which no definition can be served. */
@@ -45,7 +48,7 @@ export function writeFlagRows(database: Database, state: VehicleState, variantOf
       upsert.run([
         flag.key,
         enabled,
-        variantOf(flag, state.identity.vin),
+        variantOf(flag, state),
         defaultValue,
         flag.cachedAt,
         flag.ttlSeconds,
@@ -64,15 +67,66 @@ function columnsOf(served: ServedDefinition | null): readonly [number, string, s
   return [enabled ? 1 : 0, JSON.stringify(defaultValue), type];
 }
 
-function metadataOf({ held, former, ahead }: HeldFlag): Metadata {
-  const signature = ({ revision, jws }: SignedDefinition): StoredSignature => ({ revision, jws });
+/** Gives the signed definitions of a flag, as `readSignedFlag` reads them. */
+export function metadataOf({ held, former, ahead, from, cachedAt }: HeldFlag): Metadata {
+  const signature = ({ revision, jws }: VerifiedDefinition): StoredSignature => ({ revision, jws });
   return {
     ...signature(held),
     ...(former !== null && {
       former: { ...signature(former.signed), ...(former.disabled && { disabled: true as const }) },
     }),
     ...(ahead !== null && { ahead: signature(ahead) }),
+    ...(from !== undefined && {
+      from: { ...signature(from.signed), ...(from.isNext && { next: true as const }), cachedAt },
+    }),
   };
+}
+
+/** The stored form of a flag: its signed definitions and its age. */
+interface StoredFlag {
+  readonly key: string;
+  /** The metadata that `metadataOf` gave, as any JSON. */
+  readonly metadata: unknown;
+  readonly cachedAt: number;
+  readonly ttlSeconds: number;
+}
+
+/** A flag that was read, and what is left of its former definition. */
+interface ReadFlag {
+  readonly flag: HeldFlag;
+  readonly former: FormerDefinition | null;
+  /** Whether its former definition was dropped, because its key is no longer trusted. */
+  readonly hasForgotten: boolean;
+}
+
+/** Reads a flag from its signed definitions. Rejects with an Error where one of them does not verify. */
+export async function readSignedFlag(
+  { key, metadata, cachedAt, ttlSeconds }: StoredFlag,
+  environment: Environment,
+  keys: PinnedKeys,
+): Promise<ReadFlag> {
+  const verify = async (stored: unknown): Promise<VerifiedDefinition> => {
+    const { revision, jws } = membersOf(stored);
+    if (typeof revision !== 'number' || typeof jws !== 'string') throw new Error('no signature');
+    const { signed } = await verifyFlag({ key, revision, removed: false, jws }, environment, keys);
+    if (signed === null) throw new Error('it is a tombstone');
+    return signed;
+  };
+  const { former: stored, ahead: storedAhead, from } = membersOf(metadata);
+  const held = await verify(metadata);
+  // A former definition whose key is no longer trusted is dropped; the flag itself still counts.
+  const signed = stored === undefined ? null : await verify(stored).catch(() => null);
+  const former = signed === null ? null : { signed, disabled: membersOf(stored).disabled === true };
+  const ahead = storedAhead === undefined ? null : await verify(storedAhead);
+  const hasForgotten = stored !== undefined && former === null;
+  if (from !== undefined) {
+    const { cachedAt: age, next } = membersOf(from);
+    if (!isCount(age)) throw new Error('its age is not a number');
+    const good = heldFlag(key, held, former, ahead, age, ttlSeconds);
+    return { flag: returnedFlag(good, await verify(from), next === true), former, hasForgotten };
+  }
+  const flag = heldFlag(key, held, former, ahead, cachedAt, ttlSeconds);
+  return { flag, former, hasForgotten };
 }
 
 /**
@@ -81,44 +135,31 @@ function metadataOf({ held, former, ahead }: HeldFlag): Metadata {
  * @param issuedAt the Unix seconds of the stored proof; no flag can be younger
  */
 export async function readFlagRow(
-  row: Row,
+  row: StoredRow,
   environment: Environment,
   keys: PinnedKeys,
   issuedAt: number,
 ): Promise<HeldFlag> {
   const key = String(row.key);
-  const metadata = membersOf(parseJson(String(row.metadata)));
-  const verify = async (stored: unknown): Promise<SignedDefinition> => {
-    const { revision, jws } = membersOf(stored);
-    if (typeof revision !== 'number' || typeof jws !== 'string') throw new Error('no signature');
-    const { signed } = await verifyFlag({ key, revision, removed: false, jws }, environment, keys);
-    if (signed === null) throw new Error('it is a tombstone');
-    return signed;
-  };
-  const held = await verify(metadata);
-  // A former definition whose key is no longer trusted is dropped; the flag itself still counts.
-  const signed = metadata.former === undefined ? null : await verify(metadata.former).catch(() => null);
-  const former: FormerDefinition | null =
-    signed === null ? null : { signed, disabled: membersOf(metadata.former).disabled === true };
-  const ahead = metadata.ahead === undefined ? null : await verify(metadata.ahead);
   if (!Number.isSafeInteger(row.cached_at) || !Number.isSafeInteger(row.ttl_seconds))
     throw new Error('its age is not a number');
-  const flag = heldFlag(
-    key,
-    held,
-    former,
-    ahead,
-    Math.min(Number(row.cached_at), issuedAt),
-    Math.min(Number(row.ttl_seconds), DEFAULT_TTL_SECONDS),
+  const { flag, former, hasForgotten } = await readSignedFlag(
+    {
+      key,
+      metadata: parseJson(String(row.metadata)),
+      cachedAt: Math.min(Number(row.cached_at), issuedAt),
+      ttlSeconds: Math.min(Number(row.ttl_seconds), DEFAULT_TTL_SECONDS),
+    },
+    environment,
+    keys,
   );
   // An older agent may have kept the former definition because it could not serve one that this agent can.
-  const written = [flag, ...(former === null ? [] : [heldFlag(key, former.signed, null, ahead, 0, 0)])];
-  const forgotten = metadata.former !== undefined && former === null;
-  if (!forgotten && !written.some(({ served }) => agrees(row, columnsOf(served))))
+  const written = [flag, ...(former === null ? [] : [heldFlag(key, former.signed, null, flag.ahead, 0, 0)])];
+  if (!hasForgotten && !written.some(({ served }) => agrees(row, columnsOf(served))))
     throw new Error('the columns differ from the signed definition');
   return flag;
 }
 
-function agrees(row: Row, [enabled, defaultValue, type]: readonly [number, string, string]): boolean {
+function agrees(row: StoredRow, [enabled, defaultValue, type]: readonly [number, string, string]): boolean {
   return row.enabled === enabled && row.default_value === defaultValue && row.flag_type === type;
 }

@@ -5,13 +5,18 @@
 import { createHash } from 'node:crypto';
 import type { Database } from 'sql.js';
 import { ENVIRONMENTS, type Environment } from '../../../core/model.ts';
-import type { HeldFlag, VehicleIdentity, VehicleState, VerifiedProof } from '../../state.ts';
+import type { KeptDrive } from '../../activation/kept-drive.ts';
+import type { KnownGoodCopy } from '../../activation/known-good.ts';
+import type { Assignment, HeldFlag, VehicleIdentity, VehicleState, VerifiedProof } from '../../state.ts';
 import { heldSet, isSetOf } from '../../sync/apply.ts';
 import type { KeptTime } from '../../trust/ageing-clock.ts';
+import { assignmentIn, boundPartition, checkVehicle, isIn, wrongPartition } from '../../trust/binding.ts';
 import { PinnedKeys } from '../../trust/pinned-keys.ts';
-import { Refusal, refusalOf } from '../../trust/refusals.ts';
+import { Refusal, asRefusal } from '../../trust/refusals.ts';
 import { verifyProof, verifyStatement } from '../../trust/verification.ts';
 import type { DatabaseContent } from '../database-content.ts';
+import { readActivation } from './activation-row.ts';
+import { readKnownGood } from './known-good-row.ts';
 import { putStateValue } from './state-value.ts';
 import { readFlagRow, writeFlagRows } from './flag-rows.ts';
 import { rows } from './rows.ts';
@@ -25,15 +30,21 @@ export interface StoredHeader {
 /** A stored state that has been verified. */
 export interface StoredState {
   readonly state: VehicleState;
+  /** The drive in which the agent was; null where it is not known. */
+  readonly drive: KeptDrive | null;
+  readonly knownGood: KnownGoodCopy;
   /** The time of the ageing clock; null where it is not known. */
   readonly time: KeptTime | null;
 }
 
 /**
- * The key of the digest over the values that no signature covers. It tells whether a damaged file still holds them.
+ * The key of the digest over the values that no signature covers. It shows whether a damaged file still holds them.
  */
 const DIGEST_KEY = 'digest';
-/** The values that the digest covers. `ageing_certain` is only in older files; elsewhere it counts as absent. */
+/**
+ * The values that the digest covered in agents that knew no partitions. `ageing_certain` is only in older files;
+ * elsewhere it counts as absent.
+ */
 const COVERED = [
   'vin',
   'environment',
@@ -45,6 +56,8 @@ const COVERED = [
   'clock_offset',
   'clock_measured',
 ];
+/** The values that the digest covers in files with an assignment. */
+const COVERED_WITH_ASSIGNMENT = [...COVERED, 'assignment'];
 /** The values that the digest covered in agents that stored a statement and no proof. */
 const COVERED_BEFORE = ['vin', 'environment', 'revision', 'complete', 'removed_ahead', 'pinned_keys', 'ageing_time'];
 /** Values that only older agents wrote. */
@@ -63,6 +76,7 @@ export function writeState(database: Database, content: DatabaseContent): void {
       revision: String(state.revision),
       complete: state.complete ? '1' : '0',
       proof: state.proof?.jws ?? '',
+      assignment: state.assignment?.jws ?? '',
       pinned_keys: JSON.stringify(keys),
       ageing_time: String(time.latest),
       clock_offset: String(time.offset),
@@ -82,7 +96,7 @@ export function writeState(database: Database, content: DatabaseContent): void {
 }
 
 function digestOf(values: ReadonlyMap<string, string>): string {
-  const names = values.has('proof') ? COVERED : COVERED_BEFORE;
+  const names = values.has('assignment') ? COVERED_WITH_ASSIGNMENT : values.has('proof') ? COVERED : COVERED_BEFORE;
   return createHash('sha256')
     .update(JSON.stringify(names.map((key) => values.get(key))))
     .digest('base64url');
@@ -113,12 +127,16 @@ export async function readState(
   const values = stateValues(database);
   const intact = values.get(DIGEST_KEY) === digestOf(values);
   const revision = readCount(values, 'revision');
-  const proof = await readProof(values, identity.environment, keys, refuse);
+  const assignment = await readAssignment(values, identity, keys, refuse);
+  const proof = await readProof(values, identity.environment, keys, assignment, refuse);
+  const partition = boundPartition({ assignment });
   const flags = new Map<string, HeldFlag>();
   const stored = rows(database, 'SELECT * FROM flags_cache');
   for (const row of stored) {
     try {
       const flag = await readFlagRow(row, identity.environment, keys, proof?.issuedAt ?? 0);
+      if (!isIn(flag.held, partition) || (flag.ahead !== null && !isIn(flag.ahead, partition)))
+        throw wrongPartition('its definition', null);
       flags.set(flag.key, flag);
     } catch (cause) {
       refuse(new Refusal('stored-flag', `flag ${JSON.stringify(row.key)}`, { cause }));
@@ -128,41 +146,82 @@ export async function readState(
   if (flags.size === 0 && proof === null && (stored.length > 0 || !intact))
     throw new Error('no signature in it verifies');
   const proven = Math.max(proof?.revision ?? 0, ...[...flags.values()].map(({ held }) => held.revision));
+  const { drive, latches } = await readActivation(database, identity.environment, keys, refuse);
+  const issuedAt = proof?.issuedAt ?? 0;
+  const { knownGood, returns } = await readKnownGood(database, { flags, issuedAt }, identity.environment, keys, refuse);
   const read: VehicleState = {
     identity,
+    assignment,
     revision: Math.min(revision, proven),
     complete: values.get('complete') === '1',
     proof,
     flags,
+    latches,
+    returns,
     lastSyncAt: readCount(values, 'last_sync_at'),
     syncCount: readCount(values, 'sync_count'),
   };
-  // A proof tells whether the set is complete; an older agent has only its own record of that.
+  // A proof shows whether the set is complete; an older agent has only its own record of that.
   const whole =
     proof?.set == null
-      ? intact && flags.size === stored.length
-      : proof.revision === read.revision && isSetOf(proof, heldSet(read));
+      ? intact && assignment === null && flags.size === stored.length
+      : proof.partition === partition && proof.revision === read.revision && isSetOf(proof, heldSet(read));
   if (read.complete && !whole && flags.size === stored.length)
     refuse(new Refusal('stored-flag', `the stored flags of revision ${read.revision}`));
-  return { state: { ...read, complete: read.complete && whole }, time: intact ? readTime(values) : null };
+  return {
+    state: { ...read, complete: read.complete && whole },
+    drive,
+    knownGood,
+    time: intact ? readTime(values) : null,
+  };
+}
+
+/**
+ * Reads the stored assignment, which must be one of this vehicle. Null where there is none, and where it does not
+ * verify: the vehicle then keeps its flags and has its partition proven again.
+ */
+async function readAssignment(
+  values: ReadonlyMap<string, string>,
+  identity: VehicleIdentity,
+  keys: PinnedKeys,
+  refuse: (refusal: Refusal) => void,
+): Promise<Assignment | null> {
+  const jws = values.get('assignment') ?? '';
+  if (jws === '') return null;
+  try {
+    const proof = await verifyProof(jws, identity.environment, keys);
+    checkVehicle(proof, identity);
+    const assignment = assignmentIn(proof);
+    if (assignment === null) throw new Refusal('malformed', 'assignment');
+    return assignment;
+  } catch (error) {
+    refuse(asRefusal(error, 'assignment'));
+    return null;
+  }
 }
 
 /**
  * Reads the stored proof, or the statement that an older agent has stored instead, which bounds the age until the first
- * sync.
+ * sync. With an assignment, it must be of that partition.
  */
 async function readProof(
   values: ReadonlyMap<string, string>,
   environment: Environment,
   keys: PinnedKeys,
+  assignment: Assignment | null,
   refuse: (refusal: Refusal) => void,
 ): Promise<VerifiedProof | null> {
-  const [proof = '', statement = ''] = [values.get('proof'), values.get('statement')];
+  const [jws = '', statement = ''] = [values.get('proof'), values.get('statement')];
   try {
-    if (proof !== '') return await verifyProof(proof, environment, keys);
+    if (jws !== '') {
+      const proof = await verifyProof(jws, environment, keys);
+      if (assignment !== null && proof.partition !== assignment.partition)
+        throw wrongPartition('proof', proof.partition);
+      return proof;
+    }
     return statement === '' ? null : await verifyStatement(statement, environment, keys);
   } catch (error) {
-    refuse(refusalOf(error, 'proof'));
+    refuse(asRefusal(error, 'proof'));
     return null;
   }
 }

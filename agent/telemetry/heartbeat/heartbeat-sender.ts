@@ -7,8 +7,9 @@ import { describeError, type Log } from '../../log.ts';
 import type { Environment } from '../../../core/model.ts';
 import { RequestRefused, retryAfterMs, type GatewayLink } from '../../link/gateway-link.ts';
 import { LinkWait } from '../../link/link-wait.ts';
-import { PROOF_QUERY, environmentVariable, readProofAnswer } from '../../link/operations.ts';
+import { environmentVariable, readProofAnswer } from '../../link/operations.ts';
 
+/** The operation that sends a heartbeat. */
 export const HEARTBEAT_MUTATION = 'mutation Heartbeat($input: AgentHeartbeatInput!) { agentHeartbeat(input: $input) }';
 
 /** The data of a heartbeat. */
@@ -26,6 +27,8 @@ export interface HeartbeatFacts {
   readonly refusals?: Readonly<Record<string, number>>;
   /** Whether the held flags are the set of the last proof. */
   readonly complete?: boolean;
+  /** The flags whose changes are stored and not active yet, with the revision of the change. */
+  readonly pending?: readonly { readonly key: string; readonly revision: number }[];
 }
 
 /** The options of a sender. */
@@ -33,6 +36,8 @@ export interface HeartbeatOptions {
   readonly link: Pick<GatewayLink, 'request' | 'ended'>;
   readonly facts: () => HeartbeatFacts;
   readonly environment: Environment;
+  /** Gives the query for the present proof that the control plane knows. */
+  readonly proofQuery: () => string;
   /**
    * Called with the control plane's present proof, which is requested with each heartbeat, and with the milliseconds of
    * the monotonic clock at the request.
@@ -49,6 +54,9 @@ export interface HeartbeatOptions {
   readonly random: () => number;
   readonly log: Log;
 }
+
+/** The most pending flags in a heartbeat, which the control plane accepts. */
+const MAX_PENDING = 100;
 
 const MB = 1024 * 1024;
 
@@ -76,6 +84,8 @@ export class HeartbeatSender {
   #proofFault: string | null = null;
   /** Whether the control plane knows the newer members of a heartbeat. */
   #sendsNewMembers = true;
+  /** Whether it knows pending flags. */
+  #sendsPending = true;
   #reportedRefusals: Readonly<Record<string, number>> = {};
 
   constructor(options: HeartbeatOptions) {
@@ -104,11 +114,11 @@ export class HeartbeatSender {
 
   /** Requests the present proof, which shows whether a change was withheld on its way. */
   async #prove(): Promise<void> {
-    const { link, environment, proof, log } = this.#options;
+    const { link, environment, proofQuery, proof, log } = this.#options;
     try {
       const askedAtMs = performance.now();
       proof(
-        readProofAnswer(await link.request(PROOF_QUERY, { environment: environmentVariable(environment) })),
+        readProofAnswer(await link.request(proofQuery(), { environment: environmentVariable(environment) })),
         askedAtMs,
       );
       this.#proofFault = null;
@@ -123,7 +133,7 @@ export class HeartbeatSender {
   /** Sends a heartbeat. Resolves to the milliseconds until the next. */
   async #beat(): Promise<number> {
     const { link, facts, intervalMs, spreadMs, random, log } = this.#options;
-    const { cacheBytes, clockOffsetSeconds, refusals: counts = {}, complete = true, ...rest } = facts();
+    const { cacheBytes, clockOffsetSeconds, refusals: counts = {}, complete = true, pending = [], ...rest } = facts();
     const refusals = Object.keys(counts).filter((kind) => (counts[kind] ?? 0) > (this.#reportedRefusals[kind] ?? 0));
     if (!complete && !refusals.includes('incomplete')) refusals.push('incomplete');
     const more = { ...(clockOffsetSeconds !== undefined && { clockOffsetSeconds }), refusals };
@@ -134,6 +144,7 @@ export class HeartbeatSender {
       agentCpuPercent: Math.min(this.#cpuPercent(), 999),
       cacheSizeMb: Math.round((cacheBytes / MB) * 100) / 100,
       ...(this.#sendsNewMembers && more),
+      ...(this.#sendsPending && pending.length > 0 && { pending: pending.slice(0, MAX_PENDING) }),
     };
     let wait = intervalMs * (1 + random() / 10);
     try {
@@ -146,6 +157,10 @@ export class HeartbeatSender {
       if (facts().appliedRevision !== input.appliedRevision) wait = spreadMs * (1 + random());
     } catch (error) {
       const fault = describeError(error);
+      if (error instanceof RequestRefused && /"pending"|input\.pending/.test(fault) && this.#sendsPending) {
+        this.#sendsPending = false;
+        return 0;
+      }
       // An older control plane does not know the newer members, and would refuse every heartbeat with them.
       if (
         error instanceof RequestRefused &&

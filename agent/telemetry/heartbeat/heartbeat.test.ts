@@ -2,7 +2,7 @@ import { afterEach, beforeEach, describe, expect, jest, test } from '@jest/globa
 import { GraphQLError } from 'graphql';
 import { nodeFileSystem } from '../../store/files/durable-file.ts';
 import { RequestRefused } from '../../link/gateway-link.ts';
-import { PROOF_QUERY } from '../../link/operations.ts';
+import { OPERATIONS } from '../../link/operations.ts';
 import { TestControlPlane } from '../../testing/control-plane.ts';
 import { TestVehicle } from '../../testing/test-vehicle.ts';
 import { eventually } from '../../../core/testing/eventually.ts';
@@ -30,7 +30,7 @@ describe('an agent', () => {
       vehicle: { swVersion: '2.6.1' },
       timings: { heartbeatMs: NEVER_MS, heartbeatSpreadMs: 30 },
     });
-    await eventually(() => plane.heartbeats.at(-1)?.appliedRevision === 1, 'the revision is told');
+    await eventually(() => plane.heartbeats.at(-1)?.appliedRevision === 1, 'the revision is reported');
     const { memoryBytes, cacheBytes } = agent.status();
     const heartbeat = plane.heartbeats.at(-1)!;
     expect(heartbeat).toMatchObject({
@@ -41,9 +41,9 @@ describe('an agent', () => {
     expect(heartbeat.agentMemoryMb).toBeGreaterThan(memoryBytes / 2 ** 20 / 4);
     expect(heartbeat.agentCpuPercent).toBeGreaterThanOrEqual(0);
     await plane.put('off');
-    await eventually(() => plane.heartbeats.at(-1)?.appliedRevision === 2, 'the next revision is told');
-    const told = plane.heartbeats.map(({ appliedRevision = 0 }) => appliedRevision);
-    expect(told).toEqual([...told].sort());
+    await eventually(() => plane.heartbeats.at(-1)?.appliedRevision === 2, 'the next revision is reported');
+    const reported = plane.heartbeats.map(({ appliedRevision = 0 }) => appliedRevision);
+    expect(reported).toEqual([...reported].sort());
   });
 
   test('reports no revision that it could not write', async () => {
@@ -56,7 +56,7 @@ describe('an agent', () => {
       },
     };
     const agent = await vehicle.start({ files, timings: { heartbeatMs: 20, heartbeatSpreadMs: 1 } });
-    await eventually(() => plane.heartbeats.at(-1)?.appliedRevision === 1, 'the revision is told');
+    await eventually(() => plane.heartbeats.at(-1)?.appliedRevision === 1, 'the revision is reported');
     full = true;
     await plane.put('off');
     await eventually(() => agent.status().evaluatedRevision === 2, 'it evaluates the new revision');
@@ -64,7 +64,7 @@ describe('an agent', () => {
     await eventually(() => plane.heartbeats.length > from + 2, 'there are further heartbeats');
     expect(plane.heartbeats.at(-1)?.appliedRevision).toBe(1);
     full = false;
-    await eventually(() => plane.heartbeats.at(-1)?.appliedRevision === 2, 'it is written and told');
+    await eventually(() => plane.heartbeats.at(-1)?.appliedRevision === 2, 'it is written and reported');
   });
 
   test('goes on receiving changes while its heartbeats are refused', async () => {
@@ -104,7 +104,7 @@ describe('heartbeats', () => {
       link: {
         ended,
         request: (query, { input }) => {
-          if (query === PROOF_QUERY) return Promise.resolve({ flagProof: 'a proof' });
+          if (query === OPERATIONS.proof) return Promise.resolve({ flagProof: 'a proof' });
           sent.push({
             at: performance.now() - begun,
             revision: (input as { appliedRevision: number }).appliedRevision,
@@ -114,6 +114,7 @@ describe('heartbeats', () => {
       },
       facts: () => ({ agentVersion: '1.0.0', appliedRevision: revision, cacheBytes: 0 }),
       environment: 'production',
+      proofQuery: () => OPERATIONS.proof,
       proof: () => undefined,
       intervalMs: 60_000,
       spreadMs: 5_000,
@@ -136,7 +137,7 @@ describe('heartbeats', () => {
   });
 
   test('report the refusals since the last accepted heartbeat, and a missing change for as long as it is missing', async () => {
-    const told: (readonly string[] | undefined)[] = [];
+    const reported: (readonly string[] | undefined)[] = [];
     let stop: () => void = () => undefined;
     let facts: Pick<HeartbeatFacts, 'refusals' | 'complete'> = { refusals: { signature: 2 } };
     answer = () => Promise.reject(new Error('away'));
@@ -145,8 +146,8 @@ describe('heartbeats', () => {
       link: {
         ended: new Promise((resolve) => (stop = () => resolve({ code: 1000, reason: '' }))),
         request: (query, { input }) => {
-          if (query === PROOF_QUERY) return Promise.resolve({ flagProof: 'a proof' });
-          told.push((input as { refusals?: readonly string[] }).refusals);
+          if (query === OPERATIONS.proof) return Promise.resolve({ flagProof: 'a proof' });
+          reported.push((input as { refusals?: readonly string[] }).refusals);
           return answer();
         },
       },
@@ -163,7 +164,7 @@ describe('heartbeats', () => {
     await minute({ refusals: { signature: 3, incomplete: 1 }, complete: true });
     await minute({ refusals: { signature: 3, incomplete: 1 }, complete: true });
     await minute({});
-    expect(told).toEqual([['signature'], ['signature'], ['incomplete'], ['incomplete'], ['signature'], []]);
+    expect(reported).toEqual([['signature'], ['signature'], ['incomplete'], ['incomplete'], ['signature'], []]);
   });
 
   test('are sent about every minute, the first one soon', async () => {
@@ -184,7 +185,7 @@ describe('heartbeats', () => {
     await pass(20_000);
     sender.persisted();
     await pass(20_000);
-    expect(sent.map(({ at, revision: told }) => [Math.round(at), told])).toEqual([
+    expect(sent.map(({ at, revision: reported }) => [Math.round(at), reported])).toEqual([
       [2_500, 1],
       [22_500, 4],
     ]);
@@ -200,7 +201,7 @@ describe('heartbeats', () => {
     expect(sent.map(({ at }) => Math.round(at))).toEqual([2_500, 10_000, 17_500, 25_000]);
   });
 
-  test('wait when a refusal says so, for at most about a minute', async () => {
+  test('wait as long as a refusal asks, but at most about a minute', async () => {
     answer = () =>
       Promise.reject(
         new RequestRefused([{ message: 'No.', extensions: { code: 'SERVICE_UNAVAILABLE', retryAfter: 10 } }]),
@@ -233,7 +234,7 @@ describe('heartbeats', () => {
       link: {
         ended,
         request: async (query, { input }) => {
-          if (query === PROOF_QUERY) return { flagProof: 'a proof' };
+          if (query === OPERATIONS.proof) return { flagProof: 'a proof' };
           inputs.push(input as Record<string, unknown>);
           if (!knows && 'clockOffsetSeconds' in (input as object)) {
             throw new RequestRefused([
@@ -252,7 +253,7 @@ describe('heartbeats', () => {
     knows = false;
     await pass(140_000);
     expect(inputs.slice(1).map((input) => input['clockOffsetSeconds'])).toEqual([-172_800, undefined, undefined]);
-    // This one has no end of its own.
+    // The link of this sender never ends, so its run cannot be awaited.
     running = Promise.resolve();
   });
 
@@ -269,8 +270,8 @@ describe('heartbeats', () => {
 
 test('the load is that of this process since the last call', () => {
   const percent = cpuMeter();
-  const until_ = performance.now() + 60;
-  while (performance.now() < until_);
+  const end = performance.now() + 60;
+  while (performance.now() < end);
   const busy = percent();
   expect(busy).toBeGreaterThan(5);
   expect(busy).toBeLessThan(1_000);

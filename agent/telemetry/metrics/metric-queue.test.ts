@@ -1,6 +1,6 @@
 import { describe, expect, test } from '@jest/globals';
 import fc from 'fast-check';
-import { EVALUATIONS_METRIC } from '../../../core/wire/metric.ts';
+import { EVALUATIONS_METRIC } from '../../../core/wire/vehicle/metric.ts';
 import { gapOfStart, MetricQueue, QUEUE_LIMITS, type QueueOperation } from './metric-queue.ts';
 
 const measurement = (value: number, more: object = {}) => ({
@@ -138,6 +138,7 @@ test('a copy that follows by operations, taken at any time, has the same rows an
         'discard' as const,
         'copy' as const,
         'restart' as const,
+        'seal' as const,
       ),
     }),
   );
@@ -145,8 +146,8 @@ test('a copy that follows by operations, taken at any time, has the same rows an
     fc.property(fc.array(step, { maxLength: 60 }), (steps) => {
       const limits = { rows: 5, bytes: 1e6 };
       let queue = new MetricQueue('q', limits);
-      let copied = { rows: [...queue.rows], batch: 0, nextId: 1 };
-      // As they travel through a file.
+      let copied = { rows: [...queue.rows], batch: 0, nextId: 1, sealedId: 0 };
+      // The operations go through JSON, as they do through a file.
       let later: QueueOperation[] = [];
       const note = () => later.push(...(JSON.parse(JSON.stringify(queue.takeOperations())) as QueueOperation[]));
       for (const each of steps) {
@@ -154,11 +155,17 @@ test('a copy that follows by operations, taken at any time, has the same rows an
         else if (each.kind === 'track') queue.add(measurement(1));
         else if (each.kind === 'batch') queue.batch();
         else if (each.kind === 'settle') queue.settle();
+        else if (each.kind === 'seal') queue.seal();
         else if (each.kind === 'discard' && queue.batchLength > 0) queue.discard(queue.batchLength - 1);
         else if (each.kind === 'copy') {
           queue.takeOperations();
           later = [];
-          copied = { rows: [...queue.rows], batch: queue.batchLength, nextId: queue.nextId };
+          copied = {
+            rows: [...queue.rows],
+            batch: queue.batchLength,
+            nextId: queue.nextId,
+            sealedId: queue.sealedId,
+          };
         } else if (each.kind === 'restart') {
           note();
           queue = new MetricQueue('another', limits);
@@ -169,17 +176,30 @@ test('a copy that follows by operations, taken at any time, has the same rows an
             copied.nextId,
             later,
             gapOfStart(() => 0.5),
+            copied.sealedId,
           );
         }
       }
       note();
       const copy = new MetricQueue('another', limits);
-      copy.restore('q', copied.rows, copied.batch, copied.nextId, later, 0);
+      copy.restore('q', copied.rows, copied.batch, copied.nextId, later, 0, copied.sealedId);
       expect([copy.rows, copy.batchLength, copy.nextId]).toEqual([queue.rows, queue.batchLength, queue.nextId]);
       expect(copy.status().dropped).toEqual({ evaluations: 0, measurements: 0 });
       expect(copy.changed).toBe(false);
     }),
   );
+});
+
+test('rows that are sealed, because a backup has them, take no further evaluations and no later time', () => {
+  const queue = new MetricQueue('q');
+  queue.addEvaluations('eco', 'control', 3, 100);
+  queue.seal();
+  queue.addEvaluations('eco', 'control', 4, 200);
+  queue.addEvaluations('eco', 'control', 5, 300);
+  expect(queue.rows.map(({ value, at }) => [value, at])).toEqual([
+    [3, 100],
+    [9, 300],
+  ]);
 });
 
 test('after a loss, new rows share no batch with rows that may have been sent already', () => {

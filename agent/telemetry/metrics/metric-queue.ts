@@ -4,7 +4,7 @@
  * operation, so that the copy on disk (metric-rows.ts, agent/store/queue-journal.ts) need not be rewritten.
  */
 import type { JsonObject } from '../../../core/model.ts';
-import { EVALUATIONS_METRIC, MAX_BATCH_ITEMS } from '../../../core/wire/metric.ts';
+import { EVALUATIONS_METRIC, MAX_BATCH_ITEMS } from '../../../core/wire/vehicle/metric.ts';
 
 /** A row of the queue: a measurement, or a count of evaluations. */
 export interface QueuedMetric {
@@ -45,6 +45,7 @@ export type QueueOperation =
   | readonly ['batch', length: number]
   | readonly ['settle', lost: boolean]
   | readonly ['skip', ids: number]
+  | readonly ['seal']
   | readonly ['discard', position: number];
 
 /** The most recorded operations. Beyond it, copying the rows is cheaper. */
@@ -105,6 +106,8 @@ export class MetricQueue {
   #operations: QueueOperation[] | null = [];
   /** The number of ids to skip before the next row gets one. */
   #skipDue = 0;
+  /** The id up to which rows no longer change. */
+  #sealedId = 0;
   /** The newest sent rows that `takeSent` has not given yet. */
   #sent: QueuedMetric[] = [];
 
@@ -124,6 +127,11 @@ export class MetricQueue {
 
   get nextId(): number {
     return this.#nextId;
+  }
+
+  /** The id up to which rows no longer change; 0 for none. */
+  get sealedId(): number {
+    return this.#sealedId;
   }
 
   status(): { readonly queued: number; readonly dropped: DroppedMetrics } {
@@ -155,6 +163,7 @@ export class MetricQueue {
    * @param rows the stored rows, oldest first
    * @param later the operations since those rows were stored
    * @param gap the number of ids to skip before the next row gets one (`gapOfStart`)
+   * @param sealedId the id up to which the stored rows no longer change (`seal`)
    */
   restore(
     origin: string,
@@ -163,12 +172,14 @@ export class MetricQueue {
     nextId: number,
     later: readonly QueueOperation[],
     gap: number,
+    sealedId = 0,
   ): void {
     const since = this.#rows;
     this.origin = origin;
     this.#rows = [...rows];
     this.#inBatch = Math.min(batchLength, rows.length);
     this.#nextId = nextId;
+    this.#sealedId = sealedId;
     this.#bytes = this.#rows.reduce((sum, row) => sum + bytesOf(row), 0);
     const dropped = { ...this.#dropped };
     for (const operation of later) this.#apply(operation);
@@ -193,6 +204,7 @@ export class MetricQueue {
     const index = this.#rows.findLastIndex(
       (row, position) =>
         position >= this.#inBatch &&
+        row.id > this.#sealedId &&
         isCount(row) &&
         row.flagKey === flagKey &&
         row.variant === variant &&
@@ -203,6 +215,16 @@ export class MetricQueue {
       this.#push({ flagKey, variant, metricName: EVALUATIONS_METRIC, value: count, at, tags: null });
     else this.#rows[index] = { ...same, value: same.value + count, at: Math.max(same.at, at) };
     this.#note(['count', flagKey, variant, count, at]);
+  }
+
+  /**
+   * Seals the present rows, because a copy of them leaves the vehicle (agent/backup/). Evaluations that follow begin
+   * rows of their own. The copies would otherwise differ in time and count, and both would count.
+   */
+  seal(): void {
+    if (this.#rows.length === 0 || this.#rows.at(-1)!.id <= this.#sealedId) return;
+    this.#sealedId = this.#nextId - 1;
+    this.#note(['seal']);
   }
 
   /**
@@ -265,6 +287,8 @@ export class MetricQueue {
       case 'skip':
         this.#nextId += operation[1];
         return;
+      case 'seal':
+        return this.seal();
     }
   }
 

@@ -1,12 +1,12 @@
 /**
  * Records measurements and counts evaluations, and has them written: measurements within a second, and counts once in
- * an interval, because flash wears out (docs/decisions/evaluation-counts-and-flash.md).
+ * an interval, because flash wears out (docs/decisions/vehicle/evaluation-counts-and-flash.md).
  */
-import { unattended } from '../../../core/async/unattended.ts';
+import { unattended } from '../../../core/last-handler/unattended.ts';
 import { FleetFlagError } from '../../../core/errors.ts';
 import { SharedReading } from '../../../core/async/shared-reading.ts';
 import type { Evaluation, JsonObject } from '../../../core/model.ts';
-import { validateMeasured, validateMetricName } from '../../../core/wire/metric.ts';
+import { validateMeasured, validateMetricName } from '../../../core/wire/vehicle/metric.ts';
 import type { EvaluatedFlag } from '../../evaluate/flag-evaluator.ts';
 import { timerDelay } from '../../../core/async/timer-delay.ts';
 import type { MetricQueue, QueuedMetric } from './metric-queue.ts';
@@ -14,7 +14,7 @@ import type { MetricQueue, QueuedMetric } from './metric-queue.ts';
 /** The options of a measurement beside its name and value. */
 export interface TrackOptions {
   readonly flagKey: string;
-  /** At most 16 tags of text, numbers and booleans, with 1,024 bytes as JSON. */
+  /** The tags: at most 16 strings, numbers and booleans, with at most 1,024 bytes as JSON. */
   readonly tags?: JsonObject | undefined;
 }
 

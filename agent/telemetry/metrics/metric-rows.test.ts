@@ -102,7 +102,7 @@ test('a written queue is read back unchanged, whatever happened to it before', (
       at: fc.nat(2 ** 42),
       value: fc.double({ noNaN: true, noDefaultInfinity: true }),
     }),
-    fc.record({ kind: fc.constantFrom('batch' as const, 'settle' as const, 'write' as const) }),
+    fc.record({ kind: fc.constantFrom('batch' as const, 'settle' as const, 'seal' as const, 'write' as const) }),
   );
   fc.assert(
     fc.property(fc.array(step, { maxLength: 30 }), (steps) => {
@@ -119,6 +119,7 @@ test('a written queue is read back unchanged, whatever happened to it before', (
           });
         else if (each.kind === 'batch') queue.batch();
         else if (each.kind === 'settle') queue.settle();
+        else if (each.kind === 'seal') queue.seal();
         else writeQueue(database, queue, 0, NOW);
       }
       writeQueue(database, queue, 7, NOW);
@@ -130,6 +131,7 @@ test('a written queue is read back unchanged, whatever happened to it before', (
         inBatch: queue.batchLength,
         nextId: queue.nextId,
         entry: 7,
+        sealedId: queue.sealedId,
       });
     }),
     { numRuns: 60 },
@@ -151,5 +153,5 @@ test('a database of an agent before 1.1.0, with milliseconds and wrapped tags, l
     NOW,
   ]);
   const rows = [{ id: 4, ...measurement(3, { tags: { road: 'city' } }) }];
-  expect(readQueue(database)).toEqual({ origin: 'q', rows, inBatch: 1, nextId: 5, entry: 9 });
+  expect(readQueue(database)).toEqual({ origin: 'q', rows, inBatch: 1, nextId: 5, entry: 9, sealedId: 0 });
 });

@@ -1,6 +1,6 @@
 /**
  * Stores the queue as rows of `metrics_queue`, and its other values in `agent_state`. No signature covers them, so a
- * digest tells whether a damaged file still holds what was written.
+ * digest shows whether a damaged file still holds what was written.
  *
  * Sent rows stay for a day, so that a reader of the file sees what the vehicle has reported.
  */
@@ -31,11 +31,15 @@ export interface StoredQueue {
   /** The number of oldest rows that are the open batch. */
   readonly inBatch: number;
   readonly nextId: number;
+  /** The id up to which rows no longer change; 0 for none. */
+  readonly sealedId: number;
   /** The number of the last journal entry (../store/queue-journal.ts) that the rows contain. */
   readonly entry: number;
 }
 
-interface QueueState extends Omit<StoredQueue, 'rows'> {
+interface QueueState extends Omit<StoredQueue, 'rows' | 'sealedId'> {
+  /** As in `StoredQueue`. Absent in older files, and outside the digest, so that older agents can read the file. */
+  readonly sealedId?: number;
   readonly digest: string;
   /**
    * The variants of the rows, each with the number of consecutive rows that have it, because the table has no column
@@ -99,6 +103,7 @@ export function writeQueue(database: Database, queue: MetricQueue, entry: number
       inBatch: queue.batchLength,
       nextId: queue.nextId,
       entry,
+      sealedId: queue.sealedId,
       variants: runsOfVariants(queue.rows),
       milliseconds: queue.rows.map(({ at }) => at - Math.floor(at / 1000) * 1000),
     };
@@ -121,7 +126,7 @@ function readTags(tags: unknown): JsonObject | null {
 export function readQueue(database: Database): StoredQueue | null {
   const text = database.exec('SELECT value FROM agent_state WHERE key = ?', [STATE_KEY])[0]?.values[0]?.[0];
   if (text === undefined) return null;
-  // eslint-disable-next-line @typescript-eslint/consistent-type-assertions -- the digest below says whether this is what `writeQueue` wrote
+  // oxlint-disable-next-line typescript/consistent-type-assertions -- the digest below says whether this is what `writeQueue` wrote
   const { digest, ...state } = JSON.parse(String(text)) as QueueState;
   const stored = database.exec(SELECT_WAITING)[0]?.values ?? [];
   if (digest !== digestOf(state, stored)) throw new Error('the metrics queue is damaged');
@@ -140,6 +145,6 @@ export function readQueue(database: Database): StoredQueue | null {
       tags: readTags(written),
     };
   });
-  const { origin, inBatch, nextId, entry } = state;
-  return { origin, inBatch, nextId, entry, rows };
+  const { origin, inBatch, nextId, entry, sealedId = 0 } = state;
+  return { origin, inBatch, nextId, entry, sealedId, rows };
 }

@@ -2,23 +2,18 @@
  * Sends the queue over one link, batch by batch. A batch is on disk with its id before it is sent, and does not change
  * until the control plane has it. So it counts once, even if the answer is lost or this process dies.
  */
-import { ERROR_CATALOGUE } from '../../../core/errors.ts';
 import { describeError, type Log } from '../../log.ts';
 import type { Backoff } from '../../../core/async/backoff.ts';
 import { RequestRefused, retryAfterMs, type GatewayLink } from '../../link/gateway-link.ts';
 import { LinkWait } from '../../link/link-wait.ts';
 import type { MetricQueue, OpenBatch } from './metric-queue.ts';
 
+/** The operation that reports a batch of measurements. */
 export const REPORT_MUTATION =
   'mutation Report($input: MetricBatchInput!) { reportMetrics(input: $input) { accepted duplicates dropped } }';
 
-/** The paths by which a refusal names a fault of the batch, and of a row in it. */
-const INPUT_FIELD = /^input(\.|$)/;
+/** The path by which a refusal names a fault of a row. */
 const ITEM_FIELD = /^input\.items\.(\d+)(\.|$)/;
-
-const MAY_SUCCEED_SOON: ReadonlySet<string> = new Set(
-  Object.entries(ERROR_CATALOGUE).flatMap(([code, { retryable }]) => (retryable ? [code] : [])),
-);
 
 /** The options of a sender. */
 export interface SenderOptions {
@@ -79,26 +74,30 @@ export class MetricSender {
       backoff.reset();
       return queue.rows.length > 0 ? 0 : sendDelay();
     } catch (error) {
-      if (!this.#wait.ended)
-        log('warn', `cannot report measurements; keeping them and trying again: ${describeError(error)}`);
+      if (!this.#wait.ended) {
+        const next =
+          error instanceof RequestRefused && error.isAboutInput
+            ? 'dropping the refused ones'
+            : 'keeping them and trying again';
+        log('warn', `cannot report measurements; ${next}: ${describeError(error)}`);
+      }
       return this.#afterRefusal(error);
     }
   }
 
+  /** Drops rows that would always be refused. Gives the milliseconds until the next attempt. */
   #afterRefusal(error: unknown): number {
     const { queue, backoff, random, sendDelay } = this.#options;
-    const { code, field = '' } = error instanceof RequestRefused ? error : {};
-    const batchIsRefused = (code === 'BAD_USER_INPUT' || code === 'LIMIT_EXCEEDED') && INPUT_FIELD.test(field);
-    if (batchIsRefused) {
-      // The batch would be refused for ever, so the faulty row is dropped, or all rows where none is named.
-      const position = ITEM_FIELD.exec(field)?.[1];
+    if (error instanceof RequestRefused && error.isAboutInput) {
+      // The batch would always be refused, so the faulty row is dropped, or all rows where none is named.
+      const position = ITEM_FIELD.exec(error.field ?? '')?.[1];
       if (position === undefined) queue.settle(true);
       else queue.discard(Number(position));
       return backoff.next();
     }
     // Any other refusal with a code is not about the batch. An older control plane may not know this operation, or a
     // part of it, and may be updated later; so the measurements stay.
-    if (code !== undefined && !MAY_SUCCEED_SOON.has(code)) return sendDelay();
+    if (error instanceof RequestRefused && !error.mayPassSoon) return sendDelay();
     return Math.max(retryAfterMs(error, random) ?? 0, backoff.next());
   }
 }

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 import { GraphQLError } from 'graphql';
 import initSqlJs from 'sql.js';
-import { EVALUATIONS_METRIC } from '../../../core/wire/metric.ts';
+import { EVALUATIONS_METRIC } from '../../../core/wire/vehicle/metric.ts';
 import { LocalServer } from '../../api/local-server.ts';
 import type { FleetFlagAgent } from '../../fleet-flag-agent.ts';
 import { TestControlPlane } from '../../testing/control-plane.ts';
@@ -175,7 +175,7 @@ test('a clean stop keeps everything that was counted and tracked, and the next s
 });
 
 test.each([
-  ['a control plane from before, which does not know a type', { code: 'BAD_USER_INPUT' }],
+  ['an older control plane, which does not know a type', { code: 'BAD_USER_INPUT' }],
   ['a limit of the operation and not of the batch', { code: 'LIMIT_EXCEEDED', limit: 10 }],
   ['another field than the batch', { code: 'BAD_USER_INPUT', field: 'inputs.0' }],
   ['a code that nobody knows', { code: 'SOMETHING_NEW' }],

@@ -10,7 +10,7 @@ import { TestControlPlane } from '../testing/control-plane.ts';
 import { TestVehicle } from '../testing/test-vehicle.ts';
 import { testUnless } from '../../core/testing/unless.ts';
 
-/** The number of flags that make the database larger than the limits here. */
+/** A value that makes the database larger than the limits here. */
 const LARGE = 'x'.repeat(60_000);
 const NOBODY = 65_534;
 const asRoot = process.getuid?.() === 0;
@@ -76,7 +76,7 @@ const canMount =
   spawnSync(mounting[0]!, [...mounting.slice(1), 'mount', '-t', 'tmpfs', '-o', 'size=64k', 'none', '/tmp']).status ===
   0;
 
-testUnless(canMount ? null : 'this system lets nobody mount a file system here')(
+testUnless(canMount ? null : 'this system does not allow mounting a file system')(
   'on a full disk changes are evaluated, what is reported is what is on disk, and it recovers when there is room',
   async () => {
     const disk = join(vehicle.folder, 'disk');

@@ -1,5 +1,6 @@
 /**
- * kill -9 at random moments, while flags change and measurements are taken as fast as the vehicle can. What is on disk
+ * kill -9 at random moments, while flags and their scopes change, the vehicle becomes one of another model, and
+ * measurements are taken as fast as the vehicle can. What is on disk
  * is compared with what was signed by SQLite alone, and by the next start before it connects.
  */
 import { existsSync } from 'node:fs';
@@ -12,8 +13,10 @@ import { uniformFloat64 } from 'pure-rand/distribution/uniformFloat64';
 import { xoroshiro128plus } from 'pure-rand/generator/xoroshiro128plus';
 import initSqlJs from 'sql.js';
 import { KillableProcess, VehicleProgram } from '../testing/killable-vehicle.ts';
-import { TestControlPlane, type ReportedBatch } from '../testing/control-plane.ts';
+import { TEST_MODEL, TEST_VIN, TestControlPlane, type ReportedBatch } from '../testing/control-plane.ts';
 import { TestVehicle } from '../testing/test-vehicle.ts';
+import { membersOf, parseJson } from '../../core/json/json-value.ts';
+import { OTHER_MODELS } from '../../core/partitions/partition.ts';
 import { eventually } from '../../core/testing/eventually.ts';
 import type { LoadedReport } from '../testing/vehicle-process.ts';
 import { rounds } from '../../core/testing/rounds.ts';
@@ -31,8 +34,12 @@ const AGENTS = 8;
 /** Two processes at once. */
 const LANES = 2;
 /** Kills of each lane; all rounds kill 208 agents. */
-const ROUNDS = rounds(4, 13);
+const ROUNDS = rounds(2, 13);
 const KEYS = Array.from({ length: 12 }, (_, index) => `flag_${index}`);
+const MODELS = ['EV6', 'Kona', TEST_MODEL];
+const SCOPES = [null, ['EV6'], ['Kona'], ['EV6', 'Kona'], ['EV6', TEST_MODEL]];
+/** The revision of each flag of a partition at a revision of the environment. */
+const sets = new Map<string, ReadonlyMap<string, number>>();
 
 let plane: TestControlPlane;
 let program: VehicleProgram;
@@ -47,18 +54,38 @@ afterAll(async () => {
   await plane?.stop();
 });
 
+function noteSets(): void {
+  for (const partition of [OTHER_MODELS, ...MODELS]) {
+    const set = [...plane.signedSet(partition)].map(([key, jws]) => [key, revisionIn(jws)] as const);
+    sets.set(`${plane.revision} ${partition}`, new Map(set));
+  }
+}
+
+const claimsOf = (jws: string) => membersOf(parseJson(Buffer.from(jws.split('.')[1]!, 'base64url').toString()));
+const revisionIn = (jws: string) => Number(claimsOf(jws).revision);
+
 /** Changes flags until `signal`, each to a value that tells its revision. */
 async function changeFlags(random: () => number, signal: AbortSignal): Promise<void> {
   while (!signal.aborted) {
     const key = KEYS[Math.floor(random() * KEYS.length)]!;
     if (plane.definitions().has(key) && random() < 0.1) await plane.remove(key);
-    else await plane.put(key, { type: 'number', defaultValue: plane.revision + 1, enabled: random() > 0.2 });
+    else
+      await plane.put(key, {
+        type: 'number',
+        defaultValue: plane.revision + 1,
+        enabled: random() > 0.2,
+        ...(random() < 0.3 && { scope: SCOPES[Math.floor(random() * SCOPES.length)]! }),
+      });
+    noteSets();
+    if (random() < 0.25) plane.register(MODELS[Math.floor(random() * MODELS.length)]!);
     await pause(40);
   }
 }
 
 interface OnDisk {
   readonly revision: number;
+  /** The partition that the stored assignment names. */
+  readonly partition: string;
   /** The revision of each flag of its set. */
   readonly flags: ReadonlyMap<string, number>;
   /** The revision of each disabling from beyond it. */
@@ -73,6 +100,12 @@ async function readWithSqlite(path: string): Promise<OnDisk | null> {
   try {
     expect(database.exec('PRAGMA integrity_check')[0]!.values).toEqual([['ok']]);
     const revision = Number(database.exec("SELECT value FROM agent_state WHERE key = 'revision'")[0]!.values[0]![0]);
+    const assignment = String(
+      database.exec("SELECT value FROM agent_state WHERE key = 'assignment'")[0]!.values[0]![0],
+    );
+    const { partition, vin } = claimsOf(assignment);
+    expect(vin).toBe(TEST_VIN);
+    partitions.add(String(partition));
     const [flags, ahead] = [new Map<string, number>(), new Map<string, number>()];
     for (const [key, metadata] of database.exec('SELECT key, metadata FROM flags_cache')[0]?.values ?? []) {
       const stored = JSON.parse(String(metadata)) as {
@@ -94,18 +127,20 @@ async function readWithSqlite(path: string): Promise<OnDisk | null> {
         revisions.set(String(key), part.revision);
       }
     }
-    return { revision, flags, ahead };
+    return { revision, partition: String(partition), flags, ahead };
   } finally {
     database.close();
   }
 }
 
-/** Expects the flags of `revision`, all of them and no others; only what disables one may be from beyond it. */
-function expectWhole({ revision, flags, ahead }: OnDisk): void {
-  for (const key of KEYS) {
-    const expected = plane.published.findLast((flag) => flag.key === key && flag.revision <= revision);
-    expect([key, flags.get(key)]).toEqual([key, expected?.removed === false ? expected.revision : undefined]);
-  }
+/**
+ * Expects the flags of a partition at `revision`, all of them and no others; only what disables one may be from beyond
+ * it.
+ */
+async function expectWhole({ revision, partition, flags, ahead }: OnDisk): Promise<void> {
+  // A vehicle may have a change before the test has noted it.
+  await eventually(() => sets.has(`${revision} ${partition}`), `revision ${revision} is noted`);
+  expect(flags).toEqual(sets.get(`${revision} ${partition}`));
   for (const beyond of ahead.values()) {
     expect(beyond).toBeGreaterThan(revision);
     expect(plane.enabledAt(beyond)).toBe(false);
@@ -114,6 +149,8 @@ function expectWhole({ revision, flags, ahead }: OnDisk): void {
 }
 
 let disablingsAhead = 0;
+/** The partitions that were found on disk. */
+const partitions = new Set<string>();
 
 const numbersOf = ({ items }: ReportedBatch) =>
   items.flatMap(({ tags }) => (tags === null ? [] : [JSON.stringify(tags)]));
@@ -187,7 +224,7 @@ async function killAgainAndAgain(
       for (const [place, after] of onDisk.entries()) {
         const loaded = driving.said('loaded', place);
         if (loaded !== null) expectLoaded(JSON.parse(loaded) as LoadedReport, before[place]!);
-        if (after !== null) expectWhole(after);
+        if (after !== null) await expectWhole(after);
         expect(after?.revision ?? 0).toBeGreaterThanOrEqual(
           Math.max(before[place]?.revision ?? 0, Number(driving.said('revision', place))),
         );
@@ -223,6 +260,7 @@ test(`agents killed ${LANES * AGENTS * ROUNDS} times leave what was said to be o
   plane.onChange = (change) => (random() < 0.2 ? [] : [change]);
   plane.onSync = (answer) =>
     random() < 0.2 ? { ...answer, flags: answer.flags.filter(() => random() < 0.7) } : answer;
+  noteSets();
   const changes = new AbortController();
   const vehicles = await Promise.all(Array.from({ length: AGENTS * LANES }, () => TestVehicle.create(plane, MEMORY)));
   const changing = changeFlags(random, changes.signal);
@@ -239,8 +277,11 @@ test(`agents killed ${LANES * AGENTS * ROUNDS} times leave what was said to be o
       contents.set(batchId, content);
     }
     expect(contents.size).toBeLessThan(plane.batches.length);
-    // Some have died between a disabling and its set. Few kills may by chance hit none.
-    if (LANES * AGENTS * ROUNDS > 200) expect(disablingsAhead).toBeGreaterThan(0);
+    // Some have died between a disabling and its set, and in several partitions. Few kills may by chance hit none.
+    if (LANES * AGENTS * ROUNDS > 200) {
+      expect(disablingsAhead).toBeGreaterThan(0);
+      expect(partitions.size).toBeGreaterThan(1);
+    }
   } catch (error) {
     throw new Error(`with seed ${seed}`, { cause: error });
   } finally {

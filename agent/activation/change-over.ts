@@ -1,0 +1,372 @@
+/**
+ * Decides when the vehicle changes over: it follows the state of the vehicle, holds back changes during a drive, and
+ * keeps what a drive holds on disk. Changes of the flags and of the vehicle's state take turns. Source: releases.md,
+ * "Activation".
+ */
+import { killActivationOf } from '../../core/activation/activation.ts';
+import { waitingFlags, type ActivatedDefinition } from '../../core/activation/change-over.ts';
+import {
+  driveAfter,
+  driveAtStart,
+  driveUnknown,
+  type Drive,
+  type VehicleStateReport,
+} from '../../core/activation/drive.ts';
+import type { ReturnRefusal } from '../../core/activation/last-known-good.ts';
+import { unattended } from '../../core/last-handler/unattended.ts';
+import type { PresentFlags } from '../evaluate/present-flags.ts';
+import type { Log } from '../log.ts';
+import { NO_LATCHES, type GoodReturn, type HeldFlag, type Latches, type ReturnCause } from '../state.ts';
+import type { VehicleState } from '../state.ts';
+import { storedLatches } from '../store/rows/activation-row.ts';
+import type { VehicleStore } from '../store/vehicle-store.ts';
+import type { LoadedState } from '../store/vehicle-store-options.ts';
+import type { AgeingClock } from '../trust/ageing-clock.ts';
+import type { PinnedKeys } from '../trust/pinned-keys.ts';
+import { activeFlags, pendingFlags, settledFlags, type PendingFlag } from './active-flags.ts';
+import type { DriveValues, KeptDrive } from './kept-drive.ts';
+import { KnownGood, type KnownGoodCopy, type KnownGoodStatus } from './known-good.ts';
+
+/**
+ * The time, in milliseconds, after which a reported drive from before the start no longer outlives the next restart,
+ * where nobody has reported anything since. The program that did is gone.
+ */
+const FORGOTTEN_AFTER_MS = 86_400_000;
+
+const WHY_NOT: Readonly<Record<ReturnRefusal | 'NO_ROOM', string>> = {
+  STOPPED: 'it is killed or disabled',
+  NO_GOOD: 'there is none',
+  SAME_CONTENT: 'this content is the last known good itself',
+  OTHER_TYPE: 'that is of another type',
+  BELOW: 'the control plane has ruled that out',
+  TOO_OLD: 'that is past its TTL',
+  NO_ROOM: 'there is no room on disk for another return',
+};
+
+/** The parts with which a vehicle changes over. */
+export interface ChangeOverOptions {
+  readonly store: Pick<VehicleStore, 'save' | 'saveWhole'>;
+  readonly flags: Pick<PresentFlags, 'state' | 'drive' | 'replace' | 'driveBeginningNow' | 'vehicle'>;
+  /** Called with each state from which flags are evaluated from then on, but for the loaded one. */
+  readonly activated: (state: VehicleState) => void;
+  /** Called when a flag goes back to its last known good, with the revision that it leaves. */
+  readonly returned: (flagKey: string, leftRevision: number, goodRevision: number, cause: ReturnCause) => void;
+  /** The keys to trust; null before any are known. */
+  readonly keys: () => PinnedKeys | null;
+  /** The vehicle's clock, in milliseconds since 1970. */
+  readonly now: () => number;
+  /** The ageing clock. Its running time may stand still while the computer sleeps. */
+  readonly ageingClock: Pick<AgeingClock, 'seconds' | 'runningMs'>;
+  readonly log: Log;
+}
+
+/** The status of the vehicle's drive. */
+export interface DriveStatus {
+  /** The ignition and the movement of the last report; null where none counts. */
+  readonly ignition: 'on' | 'off' | null;
+  readonly moving: boolean | null;
+  /** Whether the vehicle is known to stand with its ignition off. */
+  readonly parked: boolean;
+  /** Whether programs report the state of the vehicle. Otherwise a drive lasts until the agent starts again. */
+  readonly reported: boolean;
+  /** The time in ISO 8601, by the vehicle's clock, since which the vehicle is parked or in its drive. */
+  readonly since: string;
+  /** The flags whose changes wait for the end of the drive. */
+  readonly pending: readonly PendingFlag[];
+}
+
+/** A report, with the time at which it came by both clocks, in milliseconds. */
+interface Received {
+  readonly report: VehicleStateReport;
+  readonly atMs: number;
+  readonly runningAtMs: number;
+}
+
+function servedIn(flags: ReadonlyMap<string, HeldFlag>): Map<string, ActivatedDefinition> {
+  return new Map(
+    [...flags].flatMap(([key, { served, from }]) =>
+      served === null ? [] : [[key, { ...served, isReturn: from !== undefined }] as const],
+    ),
+  );
+}
+
+/** Changes the vehicle over. */
+export class ChangeOver {
+  readonly #options: ChangeOverOptions;
+  readonly #good: KnownGood;
+  #drive: Drive = driveAtStart(null);
+  #received: Received | null = null;
+  #sinceMs: number;
+  #turn: Promise<void> = Promise.resolve();
+  #expiry: NodeJS.Timeout | undefined;
+  #forgetting: NodeJS.Timeout | undefined;
+  #isClosed = false;
+  /** The last line of the log about a flag that cannot go back. */
+  #lastRefusal = '';
+
+  constructor(options: ChangeOverOptions) {
+    this.#options = options;
+    this.#sinceMs = options.now();
+    this.#good = new KnownGood({
+      vehicle: (vin) => options.flags.vehicle(vin),
+      seconds: () => options.ageingClock.seconds(),
+      runningMs: () => options.ageingClock.runningMs,
+      log: options.log,
+    });
+  }
+
+  /** The drive, as the store keeps it. */
+  get kept(): KeptDrive {
+    return { drive: this.#drive, values: this.#options.flags.drive };
+  }
+
+  /** The last known goods, as the store keeps them. */
+  get knownGood(): KnownGoodCopy {
+    return this.#good.kept;
+  }
+
+  /** Gives the status of the last known goods. */
+  knownGoodStatus(): KnownGoodStatus {
+    return this.#good.status(this.#options.flags.state);
+  }
+
+  status(): DriveStatus {
+    this.#expireSoon();
+    const { state } = this.#options.flags;
+    const { ignition = null, moving = null } = this.#received?.report ?? {};
+    return {
+      ...{ ignition, moving, parked: this.#drive.isParked, reported: this.#drive.isReported },
+      since: new Date(this.#sinceMs).toISOString(),
+      pending: state === null ? [] : pendingFlags(state),
+    };
+  }
+
+  /** Evaluates from a loaded state. A drive that was reported goes on; a restart has ended any other. */
+  resume({ state: loaded, drive: kept, knownGood }: Pick<LoadedState, 'state' | 'drive' | 'knownGood'>): void {
+    const { flags } = this.#options;
+    const atStart = driveAtStart(kept?.drive ?? null);
+    const goesOn = kept !== null && atStart === kept.drive && !this.#drive.isParked;
+    if (!this.#drive.isReported) this.#drive = atStart;
+    if (knownGood !== null) this.#good.resume(knownGood, goesOn);
+    const state = { ...loaded, returns: this.#good.returnsIn(loaded) };
+    const latched = goesOn ? state : { ...state, latches: NO_LATCHES };
+    if (goesOn) flags.replace(latched, kept.values);
+    else flags.replace(latched);
+    if (!this.#drive.isParked && flags.drive === null) flags.replace(latched, flags.driveBeginningNow());
+    this.#good.follow(latched);
+    if (!goesOn && !this.#drive.isParked) this.#good.driveBegan(latched);
+    if (!goesOn || this.#received !== null) return;
+    this.#forgetting = setTimeout(
+      () => this.#unattended(() => this.#become({ isParked: false, isReported: false })),
+      FORGOTTEN_AFTER_MS,
+    ).unref();
+  }
+
+  /**
+   * Takes `next` as the state that the vehicle holds. Changes that may not be active yet wait.
+   *
+   * @param saved called when the state is on disk, before it is evaluated
+   */
+  commit(next: VehicleState, keys: PinnedKeys, saved: () => void): Promise<void> {
+    return this.#inTurn(async () => {
+      const { store, flags, activated } = this.#options;
+      const settled = { ...next, returns: this.#good.returnsIn(next) };
+      const latched = { ...settled, latches: this.#latchesFor(settled) };
+      const isFirst = flags.state === null || flags.state.lastSyncAt === 0;
+      if (flags.state !== null) this.#good.serve(flags.state, this.#drive.isReported);
+      this.#good.follow(latched);
+      // Nothing was there before the first sync, so that its flags serve from the beginning of the drive.
+      if (isFirst && !this.#drive.isParked) this.#good.driveBegan(latched);
+      this.#log(flags.state?.latches ?? NO_LATCHES, latched);
+      await store.save(latched, keys);
+      saved();
+      flags.replace(latched);
+      activated(latched);
+    });
+  }
+
+  /** Takes a report of the vehicle's state. Resolves when it is on disk, and the vehicle has changed over. */
+  report(report: VehicleStateReport): Promise<void> {
+    return this.#inTurn(async () => {
+      clearTimeout(this.#forgetting);
+      clearTimeout(this.#expiry);
+      this.#received = { report, atMs: this.#options.now(), runningAtMs: this.#options.ageingClock.runningMs };
+      const { validForSeconds = null } = report;
+      if (validForSeconds !== null && !this.#isClosed)
+        this.#expiry = setTimeout(() => this.#expireSoon(), validForSeconds * 1_000 + 1).unref();
+      const drive = driveAfter(report);
+      if (!drive.isParked) this.#good.driven();
+      await this.#become(drive);
+    });
+  }
+
+  /**
+   * Takes a fault of a flag under the definition of `revision`. Where that is active it has not proven itself, and a fatal
+   * fault takes the flag back to its last known good, by the flag's `killActivation`. Never throws.
+   *
+   * @param cause the cause for which the flag goes back; null where the fault is not fatal
+   */
+  fault(flagKey: string, revision: number, cause: ReturnCause | null): void {
+    const faulty = this.#faultyFlag(flagKey, revision);
+    if (faulty === null) return;
+    const isNews = this.#good.faulty(faulty, this.#drive.isReported);
+    if (cause === null && !isNews) return;
+    this.#unattended(async () => {
+      const { flags, store, keys } = this.#options;
+      const active = this.#faultyFlag(flagKey, revision);
+      if (active === null || flags.state === null) return;
+      if (cause !== null && (await this.#goBack(flags.state, active, cause))) return;
+      const trusted = keys();
+      if (isNews && trusted !== null) await store.saveWhole(flags.state, trusted);
+    });
+  }
+
+  /** Gives a flag that is active by the definition of `revision`, and not on its way back to its last known good. */
+  #faultyFlag(key: string, revision: number): HeldFlag | null {
+    const { state } = this.#options.flags;
+    if (state === null || state.returns.has(key)) return null;
+    const flag = state.latches.has(key) ? state.latches.get(key) : state.flags.get(key);
+    return flag == null || flag.from !== undefined || flag.served?.revision !== revision ? null : flag;
+  }
+
+  /** Resolves when all that has begun is done. */
+  async settled(): Promise<void> {
+    await this.#turn;
+  }
+
+  /** Takes a flag back to its last known good. Resolves to whether it has one to which it may go back. */
+  async #goBack(state: VehicleState, active: HeldFlag, cause: ReturnCause): Promise<boolean> {
+    const { store, flags, activated, keys, returned, log } = this.#options;
+    const { key, served } = active;
+    const found = this.#good.returnOf(state, active, cause);
+    const leftRevision = served?.revision ?? 0;
+    if (typeof found === 'string') {
+      const line = `${key} of revision ${leftRevision} cannot go back to a last known good: ${WHY_NOT[found]}`;
+      // A program may report the same fault again and again.
+      if (this.#lastRefusal !== line) log('warn', line);
+      this.#lastRefusal = line;
+      return false;
+    }
+    const next = this.#withReturn(state, key, found);
+    if (next === null) return false;
+    const goodRevision = found.flag.served?.revision ?? 0;
+    log('warn', `${key} goes back from revision ${leftRevision} to its last known good of revision ${goodRevision}`);
+    flags.replace(next);
+    activated(next);
+    returned(key, leftRevision, goodRevision, cause);
+    const trusted = keys();
+    if (trusted === null) return true;
+    // A damaged file makes the next start go back by one generation, which must know of the return, too.
+    await store.saveWhole(next, trusted);
+    await store.saveWhole(next, trusted);
+    return true;
+  }
+
+  /** Gives the state after a return; null where it would only begin when other content is active anyway. */
+  #withReturn(state: VehicleState, key: string, found: GoodReturn): VehicleState | null {
+    if (state.latches.has(key)) {
+      const { served } = found.flag;
+      if (served === null || killActivationOf(served.definition) !== 'IMMEDIATE') return null;
+      return { ...state, latches: new Map(state.latches).set(key, found.flag) };
+    }
+    const next = { ...state, returns: new Map(state.returns).set(key, found) };
+    return { ...next, latches: this.#latchesFor(next) };
+  }
+
+  /** Stops waiting for reports to expire. Resolves when what has begun is done. */
+  async close(): Promise<void> {
+    this.#isClosed = true;
+    clearTimeout(this.#expiry);
+    clearTimeout(this.#forgetting);
+    await this.#turn;
+  }
+
+  /** Gives the latches of the flags of `next` that keep what is active now. */
+  #latchesFor(next: VehicleState): Latches {
+    const { state } = this.#options.flags;
+    // Before the first sync there is nothing to hold.
+    if (this.#drive.isParked || state === null || state.lastSyncAt === 0) return NO_LATCHES;
+    const active = activeFlags(state);
+    const latches = new Map<string, HeldFlag | null>();
+    for (const key of waitingFlags(servedIn(active), servedIn(settledFlags(next)))) {
+      const flag = active.get(key);
+      const latched = flag === undefined || flag.served === null ? null : flag;
+      // A flag that a damaged file has lost comes back at once.
+      if (latched === null && !state.complete && !state.latches.has(key)) continue;
+      latches.set(key, latched);
+    }
+    return latches;
+  }
+
+  /** Logs each flag whose change begins to wait, and those that a restart in mid-drive would not find as they are. */
+  #log(before: Latches, next: VehicleState): void {
+    const { log } = this.#options;
+    for (const { key, revision } of pendingFlags(next))
+      if (!before.has(key)) log('info', `${key} of revision ${revision} waits for the end of the drive`);
+    if (next.latches.size === 0) return;
+    const { dropped } = storedLatches(next.latches);
+    if (dropped.length > 0)
+      log('warn', `there is no room on disk for the active definitions of ${dropped.join(', ')} beside the new ones`);
+  }
+
+  async #become(drive: Drive): Promise<void> {
+    const { store, flags, activated, keys, now, log } = this.#options;
+    const before = this.#drive;
+    if (before.isParked === drive.isParked && before.isReported === drive.isReported) return;
+    this.#drive = drive;
+    if (before.isParked !== drive.isParked) {
+      this.#sinceMs = now();
+      log('info', drive.isParked ? 'the vehicle is parked' : 'a drive has begun');
+    }
+    const { state } = flags;
+    if (state === null) return;
+    const trusted = keys();
+    this.#good.serve(state, before.isReported);
+    if (before.isParked && !drive.isParked) this.#good.driveBegan(state);
+    if (!before.isParked && drive.isParked) this.#good.driveEnded(state);
+    if (!drive.isParked) {
+      // The values hold from now on, and not only from when they are on disk.
+      const values: DriveValues = flags.drive ?? flags.driveBeginningNow();
+      flags.replace(state, values);
+      if (trusted === null) return;
+      // A damaged file makes the next start go back by one generation, which must know of the drive, too.
+      await store.saveWhole(state, trusted);
+      await store.saveWhole(state, trusted);
+      return;
+    }
+    const changed = { ...state, latches: NO_LATCHES };
+    this.#good.follow(changed);
+    if (trusted !== null) await store.saveWhole(changed, trusted);
+    flags.replace(changed, null);
+    activated(changed);
+  }
+
+  /** Has a report that no longer counts expire. A clock that was set forward, or a sleep of the computer, counts. */
+  async #expire(): Promise<void> {
+    const { now, ageingClock } = this.#options;
+    if (this.#received === null) return;
+    const { report, atMs, runningAtMs } = this.#received;
+    const passedMs = Math.max(now() - atMs, ageingClock.runningMs - runningAtMs);
+    if (report.validForSeconds == null || passedMs < report.validForSeconds * 1_000) return;
+    this.#received = null;
+    await this.#become(driveUnknown(this.#drive));
+  }
+
+  #expireSoon(): void {
+    this.#unattended(() => Promise.resolve());
+  }
+
+  #unattended(task: () => Promise<void>): void {
+    if (!this.#isClosed) unattended(this.#inTurn(task), 'Following the state of the vehicle');
+  }
+
+  /** Runs a task after those before it, and after what has expired by then. */
+  #inTurn(task: () => Promise<void>): Promise<void> {
+    const done = this.#turn.then(async () => {
+      await this.#expire();
+      await task();
+    });
+    this.#turn = done.catch(() => undefined);
+    return done;
+  }
+}

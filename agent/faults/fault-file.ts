@@ -1,0 +1,79 @@
+/**
+ * Stores a vehicle's faults in a small file beside its database, so that a fault costs a page of flash and not the whole
+ * database. The file is written in two generations. It is of use only to this vehicle and says nothing that is signed,
+ * so a damaged one is dropped.
+ */
+import { is } from '../../core/json/shape.ts';
+import { isCount, parseJson } from '../../core/json/json-value.ts';
+import { FAULT_KINDS } from '../../core/wire/vehicle/fault.ts';
+import { describeError, type Log } from '../log.ts';
+import { DurableFile, type FileSystem } from '../store/files/durable-file.ts';
+import { MAX_KEPT_FAULTS, type KeptFault } from './fault-log.ts';
+import { MAX_WATCHED_CHANGES, type WatchedChange } from './restart-watch.ts';
+
+/** The content of the file. */
+export interface FaultFileContent {
+  readonly vin: string;
+  readonly environment: string;
+  readonly faults: readonly KeptFault[];
+  readonly changes: readonly WatchedChange[];
+  /** The highest revision of a served definition whose change was watched. */
+  readonly seenRevision: number;
+}
+
+const count = (value: unknown): value is number => isCount(value);
+
+const isContent = is.shape({
+  vin: is.string,
+  environment: is.string,
+  faults: is.listOf(
+    is.shape({
+      flagKey: is.string,
+      revision: count,
+      kind: is.oneOf(FAULT_KINDS),
+      message: is.string,
+      at: count,
+      count,
+      sent: is.boolean,
+    }),
+  ),
+  changes: is.listOf(is.shape({ flagKey: is.string, revision: count, at: count, starts: count })),
+  seenRevision: count,
+});
+
+/** Reads and writes the file. */
+export class FaultFile {
+  readonly #file: DurableFile;
+
+  constructor(
+    databaseFile: string,
+    files: FileSystem,
+    private readonly log: Log,
+  ) {
+    this.#file = new DurableFile(`${databaseFile}.faults`, files);
+  }
+
+  /** Reads the newest generation that can be used; null where there is none. Never rejects. */
+  async read(): Promise<FaultFileContent | null> {
+    for (const generation of ['current', 'previous'] as const) {
+      try {
+        const bytes = await this.#file.read(generation);
+        if (bytes === null) continue;
+        const content: unknown = parseJson(new TextDecoder('utf-8', { fatal: true }).decode(bytes));
+        if (!isContent(content)) throw new Error('it does not have the expected form');
+        const { faults, changes } = content;
+        if (faults.length > MAX_KEPT_FAULTS || changes.length > MAX_WATCHED_CHANGES)
+          throw new Error('it has more entries than an agent writes');
+        return content;
+      } catch (error) {
+        this.log('warn', `cannot use the ${generation} file of faults: ${describeError(error)}`);
+      }
+    }
+    return null;
+  }
+
+  /** Writes the file. When this resolves, it is on disk. */
+  write(content: FaultFileContent): Promise<void> {
+    return this.#file.replace(new TextEncoder().encode(JSON.stringify(content)), true);
+  }
+}

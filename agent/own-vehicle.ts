@@ -1,0 +1,87 @@
+/**
+ * Knows which vehicle an agent is in, and the keys that it trusts: by the token, the database, and the first contact to
+ * the control plane.
+ */
+import type { ChangeOver } from './activation/change-over.ts';
+import type { CompleteAgentOptions } from './agent-options.ts';
+import type { PresentFlags } from './evaluate/present-flags.ts';
+import type { VehicleFaults } from './faults/vehicle-faults.ts';
+import type { Route } from './link/route.ts';
+import { readVehicleCredential, type VehicleCredential } from './link/vehicle-credential.ts';
+import { describeError } from './log.ts';
+import type { VehicleIdentity } from './state.ts';
+import type { VehicleStore } from './store/vehicle-store.ts';
+import { fetchPinnedKeys, keySetAddress, type PinnedKeys } from './trust/pinned-keys.ts';
+
+/** The parts of an agent that have to do with its vehicle. */
+export interface OwnVehicleParts {
+  readonly options: CompleteAgentOptions;
+  readonly store: VehicleStore;
+  readonly flags: PresentFlags;
+  readonly faults: VehicleFaults;
+  readonly changeOver: ChangeOver;
+  readonly route: Route;
+}
+
+/** The vehicle of an agent. */
+export class OwnVehicle {
+  readonly #parts: OwnVehicleParts;
+  #keys: PinnedKeys | null;
+
+  constructor(parts: OwnVehicleParts) {
+    this.#parts = parts;
+    this.#keys = parts.options.keys;
+  }
+
+  /** The keys to trust; null before any are known. */
+  get keys(): PinnedKeys | null {
+    return this.#keys;
+  }
+
+  /** Reads who the vehicle is by its token; null where the token cannot be read, which is logged. */
+  async readIdentity(): Promise<VehicleIdentity | null> {
+    const { tokenFile, log } = this.#parts.options;
+    try {
+      const { identity, openFault } = await readVehicleCredential(tokenFile);
+      if (openFault !== null) log('warn', `vehicle token file: ${openFault}`);
+      return identity;
+    } catch (error) {
+      log('error', `cannot read the vehicle token: ${describeError(error)}`);
+      return null;
+    }
+  }
+
+  /** Loads the flags of the database, and evaluates from them. Resolves to whether they have been synced before. */
+  async load(identity: VehicleIdentity | null): Promise<boolean> {
+    const loaded = await this.#parts.store.load(identity, this.#keys);
+    if (loaded === null) return false;
+    this.#keys = loaded.keys;
+    this.#parts.changeOver.resume(loaded);
+    await this.#parts.faults.load(this.#parts.flags.state ?? loaded.state, [...loaded.state.latches.keys()]);
+    // A flag that has made the agent start again and again goes back before any program asks for it.
+    await this.#parts.changeOver.settled();
+    return loaded.state.lastSyncAt > 0;
+  }
+
+  /**
+   * Gives the credential for the next connection. Rejects where it cannot be read, is of another vehicle, or where no
+   * keys can be got.
+   */
+  readonly credential = async (): Promise<VehicleCredential> => {
+    const { options, flags, route } = this.#parts;
+    const credential = await readVehicleCredential(options.tokenFile);
+    const own: VehicleIdentity | undefined = flags.state?.identity;
+    const { identity } = credential;
+    if (own !== undefined && (own.vin !== identity.vin || own.environment !== identity.environment)) {
+      throw new Error(`the token is now for ${identity.vin} in ${identity.environment}; restart the agent to use it`);
+    }
+    if (own === undefined) await this.load(identity);
+    if (this.#keys === null) {
+      const address = keySetAddress(options.url);
+      this.#keys = await fetchPinnedKeys(address, options.timings.openMs, route);
+      const names = this.#keys.keys.map(({ kid }) => kid).join(', ');
+      options.log('warn', `no keys are pinned; trusting those that ${address} serves from now on: ${names}`);
+    }
+    return credential;
+  };
+}

@@ -1,0 +1,81 @@
+/** The reports of programs in the vehicle to the agent: measurements, faults, and the state of the vehicle. */
+import { readVehicleStateReport } from '../core/activation/drive.ts';
+import { FleetFlagError, badInput } from '../core/errors.ts';
+import { isOneOf, membersOf } from '../core/json/json-value.ts';
+import { FAULT_SEVERITIES, type FaultSeverity } from '../core/wire/vehicle/fault.ts';
+import type { ChangeOver } from './activation/change-over.ts';
+import { NOT_READY_MESSAGE } from './api/evaluation-details.ts';
+import type { FlagEvaluator } from './evaluate/flag-evaluator.ts';
+import { readFaultMessage, type VehicleFaults } from './faults/vehicle-faults.ts';
+import { checkMeasurement, type MetricRecorder, type TrackOptions } from './telemetry/metrics/metric-recorder.ts';
+
+/** The parts of an agent that take reports. */
+export interface ReportParts {
+  readonly evaluator: FlagEvaluator;
+  readonly recorder: MetricRecorder;
+  readonly faults: VehicleFaults;
+  readonly changeOver: ChangeOver;
+  readonly isReady: () => boolean;
+  readonly isClosed: () => boolean;
+}
+
+/** Takes reports. Refuses what is wrong, and what would be lost. */
+export class ProgramReports {
+  constructor(private readonly parts: ReportParts) {}
+
+  /** Records a measurement (`FleetFlagAgent.track`). */
+  track(metric: string, value: number, options: TrackOptions): void {
+    const { evaluator, recorder } = this.parts;
+    // Programs in JavaScript may leave out arguments that TypeScript requires.
+    if (typeof membersOf(options).flagKey !== 'string')
+      throw badInput('flagKey', 'A measurement requires the flag that it is about: track(metric, value, { flagKey }).');
+    this.#checkReady();
+    const evaluated = evaluator.evaluate(options.flagKey);
+    if (evaluated?.local !== true) return recorder.track(metric, value, options, evaluated);
+    // It is checked, so that tests find faults, and dropped: it says nothing about the fleet.
+    checkMeasurement(metric, value, options, evaluated);
+  }
+
+  /** Records a fault (`FleetFlagAgent.reportFault`). */
+  fault(flagKey: string, message: string, severity: FaultSeverity): void {
+    readFaultMessage(message);
+    readFaultSeverity(severity);
+    this.#checkReady();
+    const evaluated = this.parts.evaluator.evaluate(flagKey);
+    if (evaluated === undefined)
+      throw new FleetFlagError('NOT_FOUND', `There is no flag ${JSON.stringify(flagKey)}.`, { field: 'flagKey' });
+    // A flag of a file says nothing about the fleet.
+    if (evaluated.local !== true) this.parts.faults.report(evaluated, message, severity);
+  }
+
+  /** Waits for the reported faults and the returns of flags that they cause (`FleetFlagAgent.faultsWritten`). */
+  async faultsWritten(): Promise<void> {
+    await this.parts.changeOver.settled();
+    await this.parts.faults.written();
+  }
+
+  /** Takes the state of the vehicle (`FleetFlagAgent.setVehicleState`). */
+  async vehicleState(state: unknown): Promise<void> {
+    const report = readVehicleStateReport(state);
+    if (this.parts.isClosed()) throw closedAgent();
+    await this.parts.changeOver.report(report);
+  }
+
+  #checkReady(): void {
+    if (this.parts.isClosed()) throw closedAgent();
+    if (!this.parts.isReady()) throw new FleetFlagError('SERVICE_UNAVAILABLE', NOT_READY_MESSAGE);
+  }
+}
+
+/** Reads the severity of a program's fault; null is an error. @throws FleetFlagError BAD_USER_INPUT for any other */
+export function readFaultSeverity(severity: unknown): FaultSeverity {
+  if (severity === null) return 'error';
+  if (isOneOf(FAULT_SEVERITIES, severity)) return severity;
+  const names = FAULT_SEVERITIES.map((name) => `"${name}"`).join(' or ');
+  throw badInput('severity', `A severity must be ${names}.`);
+}
+
+/** Makes the error of an agent that has been closed. */
+export function closedAgent(): FleetFlagError {
+  return new FleetFlagError('SERVICE_UNAVAILABLE', 'This agent has been closed; create a new one.');
+}
