@@ -1,0 +1,230 @@
+/** The form of an experiment's plan: a new draft, or one that is changed. */
+import { useId, useState } from 'preact/hooks';
+import { useChange, useQuery } from '../api/use-query.ts';
+import type { Fault } from '../api/fault.ts';
+import { CreateExperimentDocument, OneExperimentDocument, UpdateExperimentDocument } from '../generated/operations.ts';
+import type { TargetedSubmitEvent } from '../navigation/events.ts';
+import { experimentPath } from '../navigation/paths.ts';
+import { Link, goTo, usePlace } from '../navigation/router.tsx';
+import { useFlagSuggestions } from '../flags/flag-suggestions.ts';
+import { FaultNotice, Field, Loading, Page } from '../parts/parts.tsx';
+import { Suggestions } from '../parts/suggestions.tsx';
+import { useMetricChoice } from '../rollouts/guard-fields.tsx';
+import { may, sessionState } from '../session/session.ts';
+import { useStore } from '../store.ts';
+import { useWords } from '../words/language.ts';
+import {
+  experimentDraftOf,
+  experimentInputOf,
+  newExperimentDraft,
+  wrongMembers,
+  type ExperimentDraft,
+} from './draft.ts';
+import { GuardrailRows, SecondaryRows } from './metric-rows.tsx';
+import { PlainTextField } from './plain-text-field.tsx';
+import { SampleSize } from './sample-size.tsx';
+
+interface FormProps {
+  readonly initial: ExperimentDraft;
+  /** Whether the flag is chosen already. */
+  readonly isFlagFixed: boolean;
+  readonly sending: boolean;
+  readonly fault: Fault | null;
+  readonly send: (draft: ExperimentDraft) => void;
+  readonly back: string;
+}
+
+function ExperimentForm({ initial, isFlagFixed, sending, fault, send, back }: FormProps) {
+  const { words, formats } = useWords();
+  const texts = words.experiments;
+  const [draft, setDraft] = useState(initial);
+  const [tried, setTried] = useState(false);
+  const list = useId();
+  const flagList = useId();
+  const flags = useFlagSuggestions(draft.flagKey, null);
+  const { names } = useMetricChoice(draft.flagKey.trim() === '' ? null : draft.flagKey.trim());
+  const found = wrongMembers(draft);
+  const wrongAt = (path: string) => {
+    const own = tried ? found[`input.${path}`] : undefined;
+    if (own !== undefined) return texts.wrong[own];
+    return fault?.field === `input.${path}` ? fault.message : null;
+  };
+  const set = (change: Partial<ExperimentDraft>) => setDraft({ ...draft, ...change });
+  const wrong = {
+    description: wrongAt('description'),
+    startDate: wrongAt('startDate'),
+    endDate: wrongAt('endDate'),
+    sampleSize: wrongAt('sampleSize'),
+  };
+  const zone = words.rollouts.zone(formats.offset(new Date()));
+  const submit = (event: TargetedSubmitEvent) => {
+    event.preventDefault();
+    setTried(true);
+    if (Object.keys(found).length === 0) send(draft);
+    else {
+      const form = event.currentTarget;
+      // The faulty fields are marked with the next frame. Then the first one gets the focus.
+      requestAnimationFrame(() => form.querySelector<HTMLElement>('[aria-invalid="true"]')?.focus());
+    }
+  };
+  return (
+    <form class="form form-wide" onSubmit={submit} noValidate>
+      {!isFlagFixed && (
+        <>
+          <PlainTextField
+            label={texts.flagKey}
+            value={draft.flagKey}
+            list={flagList}
+            problem={wrongAt('flagKey')}
+            change={(flagKey) => set({ flagKey })}
+          />
+          <Suggestions id={flagList} known={flags} />
+        </>
+      )}
+      <PlainTextField
+        label={texts.name}
+        value={draft.name}
+        problem={wrongAt('name')}
+        change={(name) => set({ name })}
+      />
+      <Field label={texts.description} wrong={wrong.description}>
+        {(control) => (
+          <textarea
+            {...control}
+            rows={2}
+            value={draft.description}
+            onInput={(event) => set({ description: event.currentTarget.value })}
+          />
+        )}
+      </Field>
+      <div class="field-row">
+        <PlainTextField
+          label={texts.primaryMetric}
+          value={draft.primaryMetric}
+          list={list}
+          problem={wrongAt('primaryMetric')}
+          change={(primaryMetric) => set({ primaryMetric })}
+        />
+        <PlainTextField
+          label={texts.confidence}
+          value={draft.confidence}
+          problem={wrongAt('confidenceLevel')}
+          change={(confidence) => set({ confidence })}
+        />
+        <Field label={texts.startDate} hint={zone} wrong={wrong.startDate}>
+          {(control) => (
+            <input
+              {...control}
+              type="datetime-local"
+              value={draft.startDate}
+              onInput={(event) => set({ startDate: event.currentTarget.value })}
+            />
+          )}
+        </Field>
+        <Field label={texts.endDate} hint={texts.endHint} wrong={wrong.endDate}>
+          {(control) => (
+            <input
+              {...control}
+              type="datetime-local"
+              value={draft.endDate}
+              onInput={(event) => set({ endDate: event.currentTarget.value })}
+            />
+          )}
+        </Field>
+        <Field label={texts.sampleSize} hint={texts.sampleHint} wrong={wrong.sampleSize}>
+          {(control) => (
+            <input
+              {...control}
+              type="text"
+              inputMode="numeric"
+              autocomplete="off"
+              value={draft.sampleSize}
+              onInput={(event) => set({ sampleSize: event.currentTarget.value })}
+            />
+          )}
+        </Field>
+      </div>
+      <SampleSize confidence={draft.confidence} use={(vehicles) => set({ sampleSize: String(vehicles) })} />
+      <SecondaryRows
+        rows={draft.secondaryMetrics}
+        change={(secondaryMetrics) => set({ secondaryMetrics })}
+        list={list}
+        wrongAt={(path) => wrongAt(`secondaryMetrics.${path}`)}
+      />
+      <GuardrailRows
+        rows={draft.guardrails}
+        change={(guardrails) => set({ guardrails })}
+        list={list}
+        wrongAt={(path) => wrongAt(`guardrails.${path}`)}
+      />
+      <Suggestions id={list} known={names.map((key) => ({ key }))} />
+      {fault !== null && <FaultNotice fault={fault} />}
+      <div class="buttons">
+        <button type="submit" class="button button-main" disabled={sending}>
+          {texts.save}
+        </button>
+        <Link to={back} class="button">
+          {words.cancel}
+        </Link>
+      </div>
+    </form>
+  );
+}
+
+/** A new draft; the flag may stand in the address. */
+export function NewExperimentPage() {
+  const { words } = useWords();
+  const { session } = useStore(sessionState);
+  const { query } = usePlace();
+  const flagKey = new URLSearchParams(query).get('flag') ?? '';
+  const [create, { sending, fault }] = useChange(CreateExperimentDocument, ({ createExperiment }) =>
+    goTo(experimentPath(createExperiment.id)),
+  );
+  return (
+    <Page title={words.experiments.plan}>
+      {!may(session, 'change') && <p class="notice">{words.experiments.mayNot}</p>}
+      {flagKey !== '' && (
+        <p class="flag-sub">
+          <code>{flagKey}</code>
+        </p>
+      )}
+      {may(session, 'change') && (
+        <ExperimentForm
+          initial={newExperimentDraft(flagKey, new Date())}
+          isFlagFixed={flagKey !== ''}
+          sending={sending}
+          fault={fault}
+          send={(draft) => create({ input: { flagKey: draft.flagKey.trim(), ...experimentInputOf(draft) } })}
+          back="/experiments"
+        />
+      )}
+    </Page>
+  );
+}
+
+/** The plan of a draft, to be changed. */
+export function EditExperimentPage({ id }: { readonly id: string }) {
+  const { words } = useWords();
+  const { session } = useStore(sessionState);
+  const { data, fault, refresh } = useQuery(OneExperimentDocument, { id });
+  const [update, { sending, fault: refusal }] = useChange(UpdateExperimentDocument, () => goTo(experimentPath(id)));
+  const experiment = data?.experiment ?? null;
+  return (
+    <Page title={words.experiments.edit} about={experiment?.name}>
+      {fault !== null && <FaultNotice fault={fault} retry={refresh} />}
+      {data === null && fault === null && <Loading />}
+      {data !== null && experiment === null && <p class="empty">{words.experiments.noSuch}</p>}
+      {!may(session, 'change') && <p class="notice">{words.experiments.mayNot}</p>}
+      {experiment !== null && may(session, 'change') && (
+        <ExperimentForm
+          initial={experimentDraftOf(experiment)}
+          isFlagFixed
+          sending={sending}
+          fault={refusal}
+          send={(draft) => update({ id, input: experimentInputOf(draft) })}
+          back={experimentPath(id)}
+        />
+      )}
+    </Page>
+  );
+}

@@ -1,0 +1,144 @@
+/** The metrics beside the primary one: the findings of the secondary ones, and the verdicts of the guardrails. */
+import { Badge, type BadgeTone } from '../parts/parts.tsx';
+import { useWords } from '../words/language.ts';
+import { intervalText, pText, percentText, signed, type ShownResults } from './verdict.ts';
+
+const FINDING_TONES = { BETTER: 'accent', WORSE: 'danger', NONE: 'plain' } as const satisfies Record<string, BadgeTone>;
+const VERDICT_TONES = {
+  WAITING: 'plain',
+  HOLDING: 'accent',
+  CROSSED: 'danger',
+  SILENT: 'strong',
+} as const satisfies Record<string, BadgeTone>;
+
+function SecondaryTable({ results: { secondaryMetrics } }: { readonly results: ShownResults }) {
+  const spoken = useWords();
+  const { words, formats } = spoken;
+  const texts = words.experiments;
+  return (
+    <table class="table" aria-label={texts.secondary}>
+      <thead>
+        <tr>
+          <th scope="col">{texts.metric}</th>
+          <th scope="col">{texts.finding}</th>
+          <th scope="col" class="number">
+            {texts.effect}
+          </th>
+          <th scope="col" class="number">
+            {texts.confidenceInterval}
+          </th>
+          <th scope="col" class="number">
+            {texts.pValue}
+          </th>
+          <th scope="col" class="number">
+            {texts.detectable}
+          </th>
+          <th scope="col" class="number">
+            {texts.vehicles}
+          </th>
+        </tr>
+      </thead>
+      <tbody>
+        {secondaryMetrics.map(({ metric, finding, effect, adjustedPValue }) => (
+          <tr key={metric}>
+            <th scope="row">
+              <code>{metric}</code>
+            </th>
+            <td data-label={texts.finding}>
+              <Badge tone={FINDING_TONES[finding]}>{texts.findings[finding]}</Badge>
+            </td>
+            <td class="number" data-label={texts.effect}>
+              {effect === null || effect.improvementPercent === null ? '–' : signed(effect.improvementPercent, spoken)}
+            </td>
+            <td class="number" data-label={texts.confidenceInterval}>
+              {intervalText(effect?.confidenceInterval, spoken)}
+            </td>
+            <td class="number" data-label={texts.pValue}>
+              {pText(adjustedPValue, spoken)}
+            </td>
+            <td class="number" data-label={texts.detectable}>
+              {percentText(effect?.detectablePercent, spoken)}
+            </td>
+            <td class="number" data-label={texts.vehicles}>
+              {texts.vehiclesOf(
+                formats.number(effect?.vehicles.control ?? 0),
+                formats.number(effect?.vehicles.treatment ?? 0),
+              )}
+            </td>
+          </tr>
+        ))}
+      </tbody>
+    </table>
+  );
+}
+
+function GuardrailTable({ results: { guardrails } }: { readonly results: ShownResults }) {
+  const spoken = useWords();
+  const { words, formats } = spoken;
+  const texts = words.experiments;
+  return (
+    <table class="table" aria-label={texts.guardrails}>
+      <thead>
+        <tr>
+          <th scope="col">{texts.metric}</th>
+          <th scope="col">{texts.verdict}</th>
+          <th scope="col">{texts.limit}</th>
+          <th scope="col" class="number">
+            {texts.worseBy}
+          </th>
+          <th scope="col" class="number">
+            {texts.detectable}
+          </th>
+          <th scope="col" class="number">
+            {texts.vehicles}
+          </th>
+        </tr>
+      </thead>
+      <tbody>
+        {guardrails.map((one) => (
+          <tr key={one.metric}>
+            <th scope="row">
+              <code>{one.metric}</code>
+            </th>
+            <td data-label={texts.verdict}>
+              <Badge tone={VERDICT_TONES[one.verdict]}>{texts.guardrailVerdicts[one.verdict]}</Badge>
+            </td>
+            <td data-label={texts.limit}>
+              {words.rollouts.limitPercentText(one.worse, formats.percent(one.maxWorsePercent))}
+            </td>
+            <td class="number" data-label={texts.worseBy}>
+              {percentText(one.worsePercent, spoken)}
+            </td>
+            <td class="number" data-label={texts.detectable}>
+              {percentText(one.detectablePercent, spoken)}
+            </td>
+            <td class="number" data-label={texts.vehicles}>
+              {texts.vehiclesOf(formats.number(one.vehicles.control), formats.number(one.vehicles.treatment))}
+            </td>
+          </tr>
+        ))}
+      </tbody>
+    </table>
+  );
+}
+
+export function FurtherPanel({ results }: { readonly results: ShownResults }) {
+  const { words } = useWords();
+  const texts = words.experiments;
+  return (
+    <>
+      {results.secondaryMetrics.length > 0 && (
+        <section class="panel" aria-labelledby="secondary-title">
+          <h2 id="secondary-title">{texts.secondary}</h2>
+          <SecondaryTable results={results} />
+        </section>
+      )}
+      {results.guardrails.length > 0 && (
+        <section class="panel" aria-labelledby="guardrails-title">
+          <h2 id="guardrails-title">{texts.guardrails}</h2>
+          <GuardrailTable results={results} />
+        </section>
+      )}
+    </>
+  );
+}

@@ -1,0 +1,89 @@
+/** Computes the vehicles that an experiment needs in each arm, from what is known of its metric. */
+import { useState } from 'preact/hooks';
+import { ask } from '../api/client.ts';
+import type { Fault } from '../api/fault.ts';
+import { SampleSizeDocument } from '../generated/operations.ts';
+import { FaultNotice } from '../parts/parts.tsx';
+import { typedNumber } from '../rollouts/plan.ts';
+import { useWords } from '../words/language.ts';
+import { PlainTextField } from './plain-text-field.tsx';
+
+interface SampleSizeProps {
+  /** The text that was typed, in percent. */
+  readonly confidence: string;
+  readonly use: (vehicles: number) => void;
+}
+
+export function SampleSize({ confidence, use }: SampleSizeProps) {
+  const { words } = useWords();
+  const texts = words.experiments;
+  const [baseline, setBaseline] = useState('');
+  const [effect, setEffect] = useState('5');
+  const [deviation, setDeviation] = useState('');
+  const [power, setPower] = useState('80');
+  const [tried, setTried] = useState(false);
+  const [fault, setFault] = useState<Fault | null>(null);
+  const isNumber = (text: string) => !Number.isNaN(typedNumber(text));
+  const problem = (isRight: boolean, text: string) => (tried && !isRight ? text : null);
+  const rights = {
+    baseline: isNumber(baseline),
+    effect: isNumber(effect),
+    deviation: deviation.trim() === '' || isNumber(deviation),
+    power: typedNumber(power) > 0 && typedNumber(power) < 100,
+  };
+  const compute = () => {
+    setTried(true);
+    setFault(null);
+    if (!Object.values(rights).every(Boolean)) return;
+    ask(SampleSizeDocument, {
+      baseline: typedNumber(baseline),
+      effect: typedNumber(effect) / 100,
+      standardDeviation: deviation.trim() === '' ? null : typedNumber(deviation),
+      power: typedNumber(power) / 100,
+      confidenceLevel: typedNumber(confidence) / 100,
+    })
+      .then((answer) => {
+        setFault(answer.fault);
+        if (answer.data !== null) use(answer.data.requiredSampleSize);
+      })
+      .catch(reportError);
+  };
+  return (
+    <details class="entry">
+      <summary>{texts.compute}</summary>
+      <div class="fieldset">
+        <div class="field-row">
+          <PlainTextField
+            label={texts.baseline}
+            value={baseline}
+            problem={problem(rights.baseline, texts.wrong.number)}
+            change={setBaseline}
+          />
+          <PlainTextField
+            label={texts.detect}
+            value={effect}
+            problem={problem(rights.effect, texts.wrong.number)}
+            change={setEffect}
+          />
+          <PlainTextField
+            label={texts.deviation}
+            value={deviation}
+            problem={problem(rights.deviation, texts.wrong.number)}
+            change={setDeviation}
+          />
+          <PlainTextField
+            label={texts.power}
+            value={power}
+            problem={problem(rights.power, texts.wrong.percent)}
+            change={setPower}
+          />
+        </div>
+        <p class="quiet">{texts.deviationHint}</p>
+        {fault !== null && <FaultNotice fault={fault} />}
+        <button type="button" class="button" onClick={compute}>
+          {texts.use}
+        </button>
+      </div>
+    </details>
+  );
+}

@@ -1,0 +1,227 @@
+/** The fleet: how many vehicles are online, by model, region and version, and a search for one of them. */
+import { useEffect, useState } from 'preact/hooks';
+import { useQuery } from '../api/use-query.ts';
+import { FleetDocument, VehiclesDocument, type FleetQuery, type VehicleStatus } from '../generated/operations.ts';
+import { vehiclePath, withQuery } from '../navigation/paths.ts';
+import { Link, goTo, usePlace } from '../navigation/router.tsx';
+import { Pager, usePaging } from '../parts/pager.tsx';
+import { FaultNotice, Loading, Page, ProgressBar, Results, Time } from '../parts/parts.tsx';
+import { Select } from '../parts/select.tsx';
+import { useWords } from '../words/language.ts';
+import { VehicleBadge } from './vehicle-badge.tsx';
+
+const PAGE_SIZE = 25;
+/** Milliseconds after the last key press until what was typed is searched for. */
+const TYPING_PAUSE_MS = 250;
+/** The milliseconds between two polls. */
+const POLL_MS = 10_000;
+/** The values of a column that are shown; the others are counted together. */
+const SHOWN = 6;
+
+const STATUSES: readonly VehicleStatus[] = ['ONLINE', 'OFFLINE', 'MAINTENANCE'];
+
+type Fleet = FleetQuery['fleet'];
+
+function CountTable({ title, counts, total }: { title: string; counts: Fleet['byModel']; total: number }) {
+  const { words, formats } = useWords();
+  const rest = counts.slice(SHOWN).reduce((sum, { count }) => sum + count, 0);
+  const rows = [...counts.slice(0, SHOWN), ...(rest > 0 ? [{ key: words.theOthers, count: rest }] : [])];
+  return (
+    <table class="table table-counts">
+      <caption>{title}</caption>
+      <tbody>
+        {rows.map(({ key, count }) => (
+          <tr key={key}>
+            <th scope="row">{key}</th>
+            <td class="share">
+              <ProgressBar label={words.shareOf(key)} percent={(count / total) * 100} />
+            </td>
+            <td class="number">{formats.number(count)}</td>
+          </tr>
+        ))}
+      </tbody>
+    </table>
+  );
+}
+
+function Summary({ fleet }: { readonly fleet: Fleet }) {
+  const { words, formats } = useWords();
+  const { total, online, offline, maintenance } = fleet;
+  return (
+    <section class="panel" aria-labelledby="summary-title">
+      <h2 id="summary-title">{words.fleetNow}</h2>
+      <div class="watch">
+        {[
+          [words.vehicleStatus.ONLINE, online] as const,
+          [words.vehicleStatus.OFFLINE, offline] as const,
+          [words.vehicleStatus.MAINTENANCE, maintenance] as const,
+          [words.inAll, total] as const,
+        ].map(([name, count]) => (
+          <p class="watch-number" key={name}>
+            <strong>{formats.number(count)}</strong>
+            <span class="quiet">{name}</span>
+          </p>
+        ))}
+      </div>
+      {total > 0 && (
+        <div class="columns">
+          <CountTable title={words.models} counts={fleet.byModel} total={total} />
+          <CountTable title={words.regions} counts={fleet.byRegion} total={total} />
+          <CountTable title={words.versions} counts={fleet.bySwVersion} total={total} />
+        </div>
+      )}
+    </section>
+  );
+}
+
+function Vehicles({ fleet }: { readonly fleet: Fleet }) {
+  const { words, formats } = useWords();
+  const { query } = usePlace();
+  const given = new URLSearchParams(query);
+  const chosen = {
+    search: given.get('search') ?? '',
+    status: STATUSES.find((status) => status === given.get('status')) ?? null,
+    model: given.get('model'),
+    region: given.get('region'),
+    version: given.get('version'),
+  };
+  const choose = (next: Partial<typeof chosen>) => goTo(withQuery('/fleet', { ...chosen, ...next }), { replace: true });
+  const [search, setSearch] = useState(chosen.search);
+  useEffect(() => {
+    if (search.trim() === chosen.search) return;
+    const timer = setTimeout(() => choose({ search: search.trim() }), TYPING_PAUSE_MS);
+    return () => clearTimeout(timer);
+  }, [search]);
+  const paging = usePaging(PAGE_SIZE, withQuery('/fleet', chosen));
+  const { data, fault, loading, refresh } = useQuery(
+    VehiclesDocument,
+    {
+      filter: {
+        ...(chosen.search !== '' && { search: chosen.search }),
+        ...(chosen.status !== null && { status: chosen.status }),
+        ...(chosen.model !== null && { model: chosen.model }),
+        ...(chosen.region !== null && { region: chosen.region }),
+        ...(chosen.version !== null && { swVersion: chosen.version }),
+      },
+      ...paging.page,
+    },
+    { everyMs: POLL_MS },
+  );
+  const options = (counts: Fleet['byModel']) => counts.map(({ key }) => [key, key] as const);
+  return (
+    <>
+      <form class="filters" role="search" onSubmit={(event) => event.preventDefault()}>
+        <div class="field field-search">
+          <label for="vehicle-search">{words.searchVehicles}</label>
+          <input
+            id="vehicle-search"
+            type="search"
+            value={search}
+            placeholder={words.searchVehiclesHint}
+            onInput={(event) => setSearch(event.currentTarget.value)}
+          />
+        </div>
+        <div class="filter-row">
+          <Select
+            label={words.state}
+            value={chosen.status}
+            none={words.any}
+            options={STATUSES.map((status) => [status, words.vehicleStatus[status]])}
+            onChoose={(status) => choose({ status })}
+          />
+          <Select
+            label={words.model}
+            value={chosen.model}
+            none={words.any}
+            options={options(fleet.byModel)}
+            onChoose={(model) => choose({ model })}
+          />
+          <Select
+            label={words.region}
+            value={chosen.region}
+            none={words.any}
+            options={options(fleet.byRegion)}
+            onChoose={(region) => choose({ region })}
+          />
+          <Select
+            label={words.version}
+            value={chosen.version}
+            none={words.any}
+            options={options(fleet.bySwVersion)}
+            onChoose={(version) => choose({ version })}
+          />
+        </div>
+      </form>
+      {fault !== null && <FaultNotice fault={fault} retry={refresh} />}
+      {data === null && loading && <Loading />}
+      {data !== null && (
+        <>
+          <Results
+            count={words.vehiclesFound(data.vehicles.totalCount, formats.number(data.vehicles.totalCount))}
+            none={data.vehicles.nodes.length === 0 ? words.noVehicleFound : null}
+          >
+            <table class="table table-flags" aria-busy={loading}>
+              <thead>
+                <tr>
+                  <th scope="col">{words.vehicle}</th>
+                  <th scope="col">{words.state}</th>
+                  <th scope="col">{words.version}</th>
+                  <th scope="col">{words.environment}</th>
+                  <th scope="col">{words.lastSeen}</th>
+                </tr>
+              </thead>
+              <tbody>
+                {data.vehicles.nodes.map(({ vin, model, region, swVersion, status, environment, lastSeenAt }) => (
+                  <tr key={vin}>
+                    <th scope="row">
+                      <Link to={vehiclePath(vin)} class="flag-link">
+                        <code>{vin}</code>
+                        <span class="quiet">
+                          {model} · {region}
+                        </span>
+                      </Link>
+                    </th>
+                    <td data-label={words.state}>
+                      <VehicleBadge status={status} />
+                    </td>
+                    <td data-label={words.version}>{swVersion}</td>
+                    <td data-label={words.environment}>
+                      {environment === null ? words.noneYet : words.environments[environment]}
+                    </td>
+                    <td data-label={words.lastSeen} class="quiet">
+                      {lastSeenAt === null ? words.never : <Time at={lastSeenAt} />}
+                    </td>
+                  </tr>
+                ))}
+              </tbody>
+            </table>
+          </Results>
+          <Pager
+            paging={paging}
+            pageInfo={data.vehicles.pageInfo}
+            label={words.pagesOfVehicles}
+            total={data.vehicles.totalCount}
+            count={data.vehicles.nodes.length}
+          />
+        </>
+      )}
+    </>
+  );
+}
+
+export function FleetPage() {
+  const { words } = useWords();
+  const { data, fault, refresh } = useQuery(FleetDocument, {}, { everyMs: POLL_MS });
+  return (
+    <Page title={words.fleet}>
+      {fault !== null && <FaultNotice fault={fault} retry={refresh} />}
+      {data === null && fault === null && <Loading />}
+      {data !== null && (
+        <>
+          <Summary fleet={data.fleet} />
+          <Vehicles fleet={data.fleet} />
+        </>
+      )}
+    </Page>
+  );
+}

@@ -1,0 +1,199 @@
+/**
+ * Pulling a kill switch: the flag, what it does, a reason, the flag's key typed, and the way of the change to the
+ * fleet.
+ */
+import { useState } from 'preact/hooks';
+import { useChange, useQuery } from '../api/use-query.ts';
+import { presentTime } from '../api/clock.ts';
+import { publish } from '../api/live.ts';
+import { FlagsToKillDocument, FlagToStopDocument, PullKillSwitchDocument } from '../generated/operations.ts';
+import { flagPath, withQuery } from '../navigation/paths.ts';
+import { Link, goTo, usePlace } from '../navigation/router.tsx';
+import { Badge, FaultNotice, Loading, Page } from '../parts/parts.tsx';
+import { useSettled } from '../parts/settled.ts';
+import { may, sessionState } from '../session/session.ts';
+import { useStore } from '../store.ts';
+import { useWords } from '../words/language.ts';
+import { FleetWatch } from './fleet-watch.tsx';
+import { KillAudience } from './kill-audience.tsx';
+import { killedText } from './killed-text.ts';
+import { StopForm } from './stop-form.tsx';
+
+/** The first step: which flag. */
+export function ChooseFlagPage() {
+  const { words } = useWords();
+  const [search, setSearch] = useState('');
+  const asked = useSettled(search.trim());
+  const { data, fault, refresh } = useQuery(
+    FlagsToKillDocument,
+    { filter: { killed: false, ...(asked !== '' && { search: asked }) } },
+    { concerns: ({ about }) => about === 'flag' },
+  );
+  return (
+    <Page title={words.kill}>
+      <p class="lead">{words.killChooseLead}</p>
+      <div class="field field-search">
+        <label for="kill-search">{words.searchFlags}</label>
+        <input
+          id="kill-search"
+          type="search"
+          autoFocus
+          value={search}
+          placeholder={words.searchFlagsHint}
+          onInput={(event) => setSearch(event.currentTarget.value)}
+        />
+      </div>
+      {fault !== null && <FaultNotice fault={fault} retry={refresh} />}
+      {data === null && fault === null && <Loading />}
+      {data !== null && data.flags.nodes.length === 0 && <p class="empty">{words.noFlagsFound}</p>}
+      {data !== null && (
+        <ul class="choices">
+          {data.flags.nodes.map(({ key, name, environment }) => (
+            <li key={key}>
+              <Link to={flagPath(key, '/kill')} class="choice">
+                <span class="flag-name">{name}</span>
+                <code class="flag-key">{key}</code>
+                <Badge>{words.environments[environment]}</Badge>
+              </Link>
+            </li>
+          ))}
+        </ul>
+      )}
+      {data !== null && data.flags.totalCount > data.flags.nodes.length && <p class="quiet">{words.killMoreFlags}</p>}
+    </Page>
+  );
+}
+
+export function KillPage({ flagKey }: { readonly flagKey: string }) {
+  const { words } = useWords();
+  const { session } = useStore(sessionState);
+  const { query } = usePlace();
+  // What the page watches is in its address, so that it survives a reload and can be sent to somebody.
+  const watched = new URLSearchParams(query);
+  const [revision, at] = [Number(watched.get('revision')), Number(watched.get('at'))];
+  const { data, fault, refresh } = useQuery(
+    FlagToStopDocument,
+    { key: flagKey },
+    { concerns: (news) => news.about === 'flag' && news.key === flagKey },
+  );
+  const [pull, { sending, fault: refusal }] = useChange(PullKillSwitchDocument, ({ killSwitch: { flag } }) => {
+    goTo(withQuery(flagPath(flagKey, '/kill'), { revision: String(flag.revision), at: String(pulledAt) }), {
+      replace: true,
+    });
+    publish({ about: 'flag', key: flagKey });
+  });
+  const [pulledAt, setPulledAt] = useState(0);
+  const flag = data?.flag ?? null;
+  if (flag === null)
+    return (
+      <Page title={words.kill} about={flagKey}>
+        {fault !== null && <FaultNotice fault={fault} retry={refresh} />}
+        {data === null && fault === null && <Loading />}
+        {data !== null && (
+          <p class="empty">
+            {words.noSuchFlag} <Link to="/kill">{words.chooseFlag}</Link>
+          </p>
+        )}
+      </Page>
+    );
+  // The flag as it was before the change says nothing about it: its newer state is on its way.
+  if (revision > 0 && !flag.killed && flag.revision >= revision)
+    return (
+      <Page title={words.notKilled}>
+        <FlagLine name={flag.name} flagKey={flagKey} />
+        <p>{words.killReleasedSince}</p>
+        <div class="buttons">
+          <Link to={flagPath(flagKey)} class="button">
+            {words.toFlag}
+          </Link>
+        </div>
+      </Page>
+    );
+  if (revision > 0)
+    return (
+      <Page title={words.killedTitle} about={flag.name}>
+        <FlagLine name={flag.name} flagKey={flagKey} />
+        <FleetWatch
+          flagKey={flag.archivedAt == null ? flagKey : null}
+          environment={flag.environment}
+          revision={revision}
+          since={at}
+          madeHere={pulledAt === at}
+        />
+        <p>{killedText(flag, { words })}</p>
+        <ConcernedFlags flags={flag.dependents} lead={words.scopes.tookAlong} />
+        <ConcernedFlags flags={flag.freed} lead={words.scopes.freed} />
+        <div class="buttons">
+          <Link to={flagPath(flagKey)} class="button">
+            {words.toFlag}
+          </Link>
+        </div>
+      </Page>
+    );
+  const isGone = flag.draft || (flag.archivedAt !== null && flag.archivedAt !== undefined);
+  return (
+    <Page title={words.kill} about={flag.name}>
+      <FlagLine name={flag.name} flagKey={flagKey} />
+      {flag.killed && (
+        <div class="notice notice-killed">
+          <p>
+            <strong>{words.killedTitle}</strong> {words.killedAlready}
+          </p>
+          <Link to={flagPath(flagKey, '/release')} class="button">
+            {words.releaseKillSwitch}
+          </Link>
+        </div>
+      )}
+      {isGone && <p class="notice">{words.killNoVehicle}</p>}
+      {!isGone && !flag.killed && <ConcernedFlags flags={flag.dependents} lead={words.scopes.takesAlong} />}
+      {!isGone && !flag.killed && <ConcernedFlags flags={flag.freed} lead={words.scopes.frees} />}
+      {!isGone && !flag.killed && <KillAudience flag={flag} />}
+      {!isGone && !flag.killed && !may(session, 'stop') && <p class="notice">{words.mayNotKill}</p>}
+      {!isGone && !flag.killed && may(session, 'stop') && (
+        <StopForm
+          flagKey={flagKey}
+          reasonHint={words.killReasonHint}
+          button={words.killNow}
+          danger
+          sending={sending}
+          fault={refusal}
+          send={(reason) => {
+            setPulledAt(presentTime());
+            pull({ flagKey, reason });
+          }}
+        />
+      )}
+    </Page>
+  );
+}
+
+/** The flags that a kill takes along, or may switch on. */
+function ConcernedFlags({
+  flags,
+  lead,
+}: {
+  readonly flags: readonly { readonly key: string; readonly name: string }[];
+  readonly lead: (count: number) => string;
+}) {
+  if (flags.length === 0) return null;
+  return (
+    <div class="notice">
+      <p>{lead(flags.length)}</p>
+      <ul>
+        {flags.map(({ key, name }) => (
+          <li key={key}>
+            <Link to={flagPath(key)}>{name}</Link> <code>{key}</code>
+          </li>
+        ))}
+      </ul>
+    </div>
+  );
+}
+
+export function FlagLine({ name, flagKey }: { readonly name: string; readonly flagKey: string }) {
+  return (
+    <p class="flag-sub">
+      <Link to={flagPath(flagKey)}>{name}</Link> <code>{flagKey}</code>
+    </p>
+  );
+}

@@ -1,0 +1,43 @@
+/** A dialog that says what a change does before it is made. */
+import type { ComponentChildren } from 'preact';
+import type { Fault } from '../api/fault.ts';
+import { useWords } from '../words/language.ts';
+import { Dialog } from './dialog.tsx';
+import { FaultNotice } from './parts.tsx';
+
+interface ConfirmDialogProps {
+  readonly title: string;
+  /** The words on the button that makes the change. */
+  readonly action: string;
+  readonly danger?: boolean;
+  readonly sending: boolean;
+  readonly fault: Fault | null;
+  readonly confirm: () => void;
+  readonly close: () => void;
+  /** The effect of the change, in words. */
+  readonly children: ComponentChildren;
+}
+
+export function ConfirmDialog(props: ConfirmDialogProps) {
+  const { title, action, danger = false, sending, fault, confirm, close, children } = props;
+  const { words } = useWords();
+  return (
+    <Dialog title={title} onClose={close}>
+      {children}
+      {fault !== null && <FaultNotice fault={fault} />}
+      <div class="buttons">
+        <button
+          type="button"
+          class={danger ? 'button button-danger' : 'button button-main'}
+          disabled={sending}
+          onClick={confirm}
+        >
+          {action}
+        </button>
+        <button type="button" class="button" onClick={close}>
+          {words.cancel}
+        </button>
+      </div>
+    </Dialog>
+  );
+}

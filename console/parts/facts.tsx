@@ -1,0 +1,15 @@
+/** Facts about one thing, each with its name. */
+import type { ComponentChildren } from 'preact';
+
+export function Facts({ children }: { readonly children: ComponentChildren }) {
+  return <dl class="facts facts-even">{children}</dl>;
+}
+
+export function Fact({ name, children }: { readonly name: string; readonly children: ComponentChildren }) {
+  return (
+    <div>
+      <dt>{name}</dt>
+      <dd>{children}</dd>
+    </div>
+  );
+}

@@ -1,0 +1,42 @@
+/** The faults that vehicles have reported under a flag, by kind and revision. */
+import type { ReleaseUnderWayQuery } from '../generated/operations.ts';
+import { Time } from '../parts/parts.tsx';
+import { useReleaseWords } from '../words/use-release-words.ts';
+
+type Faults = NonNullable<ReleaseUnderWayQuery['flag']>['faults'];
+
+export function FaultTable({ faults }: { readonly faults: Faults }) {
+  const { words, texts, formats } = useReleaseWords();
+  if (faults.length === 0) return <p class="quiet">{texts.noFaults}</p>;
+  return (
+    <table class="table" aria-label={texts.faults}>
+      <thead>
+        <tr>
+          <th scope="col">{texts.fault}</th>
+          <th scope="col" class="number">
+            {texts.faultyVehicles}
+          </th>
+          <th scope="col">{words.fields.revision}</th>
+          <th scope="col">{texts.newestFault}</th>
+        </tr>
+      </thead>
+      <tbody>
+        {faults.map(({ kind, revision, vehicles, message, receivedAt }) => (
+          <tr key={`${revision} ${kind}`}>
+            <th scope="row">{texts.faultKinds[kind]}</th>
+            <td class="number" data-label={texts.faultyVehicles}>
+              {formats.number(vehicles)}
+            </td>
+            <td data-label={words.fields.revision}>{formats.number(revision)}</td>
+            <td data-label={texts.newestFault}>
+              {words.quoted(message)}{' '}
+              <span class="quiet">
+                <Time at={receivedAt} />
+              </span>
+            </td>
+          </tr>
+        ))}
+      </tbody>
+    </table>
+  );
+}

@@ -1,0 +1,21 @@
+/** The texts of the audit log. */
+export const audit = {
+  auditLog: 'Audit log',
+  keyOfFlag: 'Key of the flag',
+  nameOfPerson: 'Name or e-mail of the person',
+  entries: (count: number, text: string) => `${text} ${count === 1 ? 'entry' : 'entries'}`,
+  fromTime: 'From',
+  toTime: 'Until',
+  entriesOf: (name: string) => `Only what ${name} did.`,
+  entriesOfAll: 'Show everybody’s',
+  onlyThisPerson: 'Only this person',
+  noEntries: 'No entry fits.',
+  pagesOfAudit: 'Pages of the audit log',
+  fromAddress: (address: string) => `From ${address}.`,
+  chain: 'Chain',
+  chainLead: 'Each entry holds the hash of the one before it. Checking recomputes all of them.',
+  checkChain: 'Check the chain',
+  chainIntact: (count: string) => `Unbroken: ${count} entries were recomputed.`,
+  chainBroken: (fault: string) => `Broken. ${fault} Keep the database as it is and call the security team.`,
+  chainHead: 'Hash of the last entry, to be noted elsewhere:',
+};

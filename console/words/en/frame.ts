@@ -1,0 +1,61 @@
+/** The texts of the frame: what all pages share, signing in and out. */
+import { choice, list } from './counts.ts';
+
+export const frame = {
+  product: 'FleetFlag',
+  otherLanguage: '한국어',
+  navigation: 'Pages',
+  skip: 'Skip to the content',
+  loading: 'Loading…',
+  unknown: 'unknown',
+  cancel: 'Cancel',
+  close: 'Close',
+  copying: {
+    copy: 'Copy',
+    copied: 'Copied.',
+    notCopied: 'The browser does not allow copying here. The text is selected: copy it by keyboard.',
+  },
+  tryAgain: 'Try again',
+  yes: 'yes',
+  no: 'no',
+  nothing: 'nothing',
+  any: 'Any',
+  quoted: (text: string) => `“${text}”`,
+  /** All of the phrases hold. */
+  all: (phrases: readonly string[]) => list.format(phrases),
+  /** One of the phrases holds. */
+  either: (phrases: readonly string[]) => choice.format(phrases),
+  pageBack: 'Previous',
+  pageOn: 'Next',
+  pagePlace: (from: string, to: string, total: string) => `${from} to ${to} of ${total}`,
+
+  administration: 'Administration',
+  accounts: 'Accounts',
+  apiKeys: 'API keys',
+  operations: 'Operations',
+  webhooks: 'Webhooks',
+  health: 'Health',
+  policies: 'Release policies',
+  changeOwnPassword: 'Change your password',
+
+  email: 'E-mail',
+  password: 'Password',
+  signIn: 'Sign in',
+  signInLead: 'Console for the people who operate the fleet’s features.',
+  wrongPassword: 'The e-mail or the password is wrong. Check both and try again.',
+  sessionEnded: 'Sign in again',
+  sessionEndedLead: 'Your session has ended. What you have typed is still here: sign in to go on.',
+  signOut: 'Sign out',
+  signOutInstead: 'Sign out and leave this page',
+  theme: 'Appearance',
+  themes: { system: 'As the system', light: 'Light', dark: 'Dark' },
+  roles: {
+    ADMIN: 'Administrator',
+    WRITE: 'Editor',
+    READ: 'Reader',
+    SAFETY: 'Safety reviewer',
+  },
+  connection: { connecting: 'Connecting…', live: 'Live', lost: 'No live updates; reconnecting' },
+  notFound: 'There is no such page',
+  notFoundLead: 'The address may be incomplete.',
+};

@@ -1,0 +1,56 @@
+/** The texts of rules. */
+import { number, vehicles } from './counts.ts';
+
+export const rules = {
+  rulesTitle: 'Rules',
+  rulesLead: 'Tried from the top; the first that matches decides.',
+  noRules: 'This flag has no rules.',
+  ruleTypes: {
+    PERCENTAGE_ROLLOUT: 'Share of the fleet',
+    VEHICLE_TARGET: 'Vehicles by model, version, region',
+    VEHICLE_WHITELIST: 'Named vehicles',
+    USER_ATTRIBUTE: 'By attributes',
+    KILL_SWITCH: 'Kill switch',
+  },
+  ruleOf: (name: string, priority: string | null) => (priority === null ? name : `${name} (priority ${priority})`),
+  priorityOf: (priority: string) => `Priority ${priority}`,
+  switchedOff: 'Switched off',
+  gives: 'Gives',
+  otherwise: 'Otherwise, every vehicle gets',
+  rules: {
+    models: (models: string) => `model ${models}`,
+    version: (range: string) => `software ${range}`,
+    regions: (regions: string) => `region ${regions}`,
+    share: (share: string, target: string) =>
+      target === '' ? `${share} of all vehicles.` : `${share} of the vehicles with ${target}.`,
+    salt: (salt: string) => `Drawn with the salt “${salt}”.`,
+    notSticky: 'Drawn again at each start of the vehicle.',
+    target: (target: string) => `Vehicles with ${target}.`,
+    whitelist: (count: number, vins: string, more: number) =>
+      `${number.format(count)} ${vehicles(count)}: ${vins}${more === 0 ? '' : ` and ${number.format(more)} more`}.`,
+    attributes: (comparisons: string) => `Where ${comparisons}.`,
+    attributeMissing: (name: string) => `${name} is missing`,
+    attributePresent: (name: string) => `${name} is present`,
+    comparison: (name: string, operator: string, values: string) => `${name} ${operator} ${values}`,
+    operators: {
+      eq: 'is',
+      ne: 'is not',
+      in: 'is one of',
+      not_in: 'is none of',
+      lt: 'is below',
+      lte: 'is at most',
+      gt: 'is above',
+      gte: 'is at least',
+      contains: 'contains',
+      starts_with: 'begins with',
+      ends_with: 'ends with',
+      semver: 'is a version in',
+    },
+    killing: (reason: string) => `Holds the flag at its default value. ${reason}`.trim(),
+    notKilling: (reason: string) => `Released; it does nothing. ${reason}`.trim(),
+    defaultValue: 'the default value',
+    servedAs: (value: string, variant: string) => `${value} (${variant})`,
+    gives: (value: string) => `Gives ${value}.`,
+    switchedOff: 'Switched off.',
+  },
+};

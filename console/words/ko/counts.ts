@@ -1,0 +1,3 @@
+/** Numbers as Korean writes them. */
+
+export const number = new Intl.NumberFormat('ko');

@@ -1,0 +1,68 @@
+/** The texts of scopes, dependencies, segments and tags, in Korean. */
+import type { scopes as English } from '../en/scopes.ts';
+import { number } from './counts.ts';
+
+export const scopes: typeof English = {
+  segments: '세그먼트',
+  scopes: {
+    scope: '차종',
+    scopeHint:
+      '이 기능 플래그를 받는 차종입니다. 비어 있으면 모든 차량입니다. 차종을 빼려면 먼저 기능 플래그를 끄세요.',
+    everyVehicle: '모든 차량',
+    requires: '필요한 기능 플래그',
+    requiresHint: '값을 내보내고 있어야 하는 기능 플래그의 키. 변형을 정하려면: lane_keep: on, eco',
+    excludes: '함께 쓸 수 없는 기능 플래그',
+    excludesHint: '이 기능 플래그들이 켜져 있는 동안 이 기능 플래그는 기본값을 냅니다.',
+    dependents: '이 기능 플래그가 필요한 기능 플래그',
+    takesAlong: (count) =>
+      `기능 플래그 ${number.format(count)}개가 이 기능 플래그를 필요로 하므로 함께 기본값으로 돌아갑니다.`,
+    tookAlong: (count) => `이 기능 플래그가 필요한 기능 플래그 ${number.format(count)}개도 이제 기본값을 냅니다.`,
+    frees: (count) =>
+      `기능 플래그 ${number.format(count)}개가 켜질 수 있습니다. 이 기능 플래그나 함께 꺼지는 기능 플래그 때문에 기본값을 내던 것들입니다.`,
+    freed: (count) => `기본값을 내던 기능 플래그 ${number.format(count)}개가 이제 켜질 수 있습니다.`,
+    loads: '차량이 저장하는 양',
+    loadsLead: '파티션마다의 기능 플래그 수와 바이트입니다. 차량은 자기 차종의 것을 최대 100개, 1.5 MB까지 저장합니다.',
+    loadOf: '차종',
+    otherModels: '그 밖의 모든 차종',
+    partition: '받는 플래그의 차종',
+    flags: '기능 플래그',
+    bytes: '바이트',
+    tags: '태그',
+    noTags: '없음',
+    changeTags: '태그 바꾸기',
+    saveTags: '태그 저장',
+    tagsHint: '글자, 숫자, 점, 밑줄, 하이픈. 세그먼트는 태그 가운데 하나만 맞아도 차량을 고릅니다.',
+  },
+  segment: {
+    title: '세그먼트',
+    newSegment: '새 세그먼트',
+    lead: '이름을 붙인 차량 집합입니다. 어느 기능 플래그의 규칙이든 쓸 수 있고, 바꾸면 그 기능 플래그들이 모두 함께 바뀝니다.',
+    none: '아직 세그먼트가 없습니다.',
+    noSuch: '이 키의 세그먼트가 없습니다.',
+    gone: '그사이에 이 세그먼트가 삭제되었습니다. 입력한 내용은 그대로 있으며, 저장하면 다시 만들어집니다.',
+    changedMeanwhile: '그사이에 세그먼트가 변경되었습니다.',
+    toSegments: '모든 세그먼트',
+    usedBy: '기능 플래그',
+    moreFlags: (count) => `그 밖에 ${count}개`,
+    unused: '이 세그먼트를 쓰는 규칙이 없습니다.',
+    key: '키',
+    keyHint: '규칙에서 쓰는 이름입니다. 나중에 바꿀 수 없습니다.',
+    comparisons: '속성',
+    comparisonsHint: 'JSON 비교 목록. 예: [{"attribute": "plan", "operator": "eq", "values": ["premium"]}]',
+    audience: '속하는 차량',
+    show: '바뀌는 차량 보기',
+    save: '세그먼트 저장',
+    saved: '저장했습니다.',
+    waits: '이 세그먼트의 기능 플래그 가운데 ASIL-D가 있어, 두 번째 사람이 승인할 때까지 기다립니다.',
+    remove: '세그먼트 삭제',
+    removeLead:
+      '이 세그먼트를 쓰는 규칙이 없습니다. 삭제하면 되돌릴 수 없으며, 다시 필요하면 같은 키로 새로 만들어야 합니다.',
+    tagged: (tags) => `태그가 ${tags}인 차량.`,
+    from: (key) => `세그먼트 ${key}의 조건`,
+    members: (matched, total) => `차량 ${total}대 가운데 ${matched}대`,
+    inRule: '세그먼트',
+    inRuleHint: '규칙을 좁히는 세그먼트의 키. 차량 조건 규칙에서는 이것만 있어도 됩니다.',
+    alone: (key) => `세그먼트 ${key}의 차량.`,
+    narrowed: (key) => `세그먼트 ${key}의 차량만.`,
+  },
+};
