@@ -8,6 +8,9 @@ import {
 } from './admin/access/accounts.ts';
 import { ADVANCE_USAGE, advanceRevisionCommand } from './admin/signing/advance-revision.ts';
 import { API_KEY_USAGE, apiKeyCommand } from './admin/access/api-key.ts';
+import { BACKUP_USAGE, backupCommand } from './admin/backup/backup.ts';
+import { RESTORE_USAGE, restoreCommand } from './admin/backup/restore.ts';
+import { VERIFY_BACKUP_USAGE, verifyBackupCommand } from './admin/backup/verify-backup.ts';
 import { AUDIT_EXPORT_USAGE, auditExportCommand } from './admin/audit-log/audit-export.ts';
 import { UsageError, type AdminCommand } from './admin/command.ts';
 import { EXPORT_USAGE, exportCommand } from './admin/flags/export.ts';
@@ -27,6 +30,9 @@ const COMMANDS = new Map<string, { run: AdminCommand; usage: string }>([
   ['audit-export', { run: auditExportCommand, usage: AUDIT_EXPORT_USAGE }],
   ['import', { run: importCommand, usage: IMPORT_USAGE }],
   ['rotate-signing-key', { run: rotateSigningKeyCommand, usage: ROTATE_USAGE }],
+  ['backup', { run: backupCommand, usage: BACKUP_USAGE }],
+  ['restore', { run: restoreCommand, usage: RESTORE_USAGE }],
+  ['verify-backup', { run: verifyBackupCommand, usage: VERIFY_BACKUP_USAGE }],
   ['advance-revision', { run: advanceRevisionCommand, usage: ADVANCE_USAGE }],
   ['resign-definitions', { run: resignDefinitionsCommand, usage: RESIGN_USAGE }],
 ]);

@@ -1,7 +1,7 @@
 /** Reading of command lines, before anything is opened or created: help, version, and refusal of unknown options. */
 import { readFileSync } from 'node:fs';
 import { nearestName } from '../core/validation/nearest-name.ts';
-import { complain, say } from '../main/log.ts';
+import { complain, say } from '../main/process/log.ts';
 import { membersOf, parseJson } from '../core/json/json-value.ts';
 
 const PACKAGE = new URL('../package.json', import.meta.url);
@@ -11,7 +11,7 @@ function optionsIn(usage: string): string[] {
   return [...new Set(Array.from(usage.matchAll(/--([a-z][a-z-]*)/g), ([, name = '']) => name))];
 }
 
-/** Suggests the known option nearest to an unknown one; gives the empty text when none is near. */
+/** Suggests the known option nearest to an unknown one; gives the empty string when none is near. */
 export function suggestOption(option: string, usage: string): string {
   const nearest = nearestName(option.replace(/^--?/, ''), optionsIn(usage));
   return nearest === null ? '' : ` Did you mean --${nearest}?`;
@@ -58,18 +58,23 @@ export function readPlainArguments(
   return args;
 }
 
-/** More than any machine on which one process more would still help. */
+/** The most workers: more than any machine can use. */
 const MAX_WORKERS = 64;
 
-/** What usages say of `--workers`. */
+/** The text about `--workers` in usages. */
 export const WORKERS_USAGE = `  --workers N         gateway processes on the one port, 1 to ${MAX_WORKERS}; 1 when absent`;
 
 /** Reads `--workers`; null where it is not given. Ends the process with exit code 2 for anything but 1 to 64. */
 export function readWorkers(usage: string): number | null {
-  const text = valueOf('--workers', process.argv.slice(2));
+  return readCount('--workers', usage, MAX_WORKERS);
+}
+
+/** Reads an option; null where it is not given. Ends the process with exit code 2 for anything but 1 to `most`. */
+export function readCount(option: string, usage: string, most: number): number | null {
+  const text = valueOf(option, process.argv.slice(2));
   if (text === undefined) return null;
-  const count = /^\d{1,2}$/.test(text) ? Number(text) : 0;
-  if (count < 1 || count > MAX_WORKERS)
-    refuse(`--workers is ${JSON.stringify(text)}; it must be a number from 1 to ${MAX_WORKERS}.`, usage);
+  const count = /^\d{1,9}$/.test(text) ? Number(text) : 0;
+  if (count < 1 || count > most)
+    refuse(`${option} is ${JSON.stringify(text)}; it must be a number from 1 to ${most}.`, usage);
   return count;
 }

@@ -1,11 +1,13 @@
 /**
- * `npm run demo [-- --once]`: runs the control plane, a fleet and three vehicle agents in a temporary folder, and shows
- * them step by step. Exit codes: 0 ended as asked, 1 a step failed, 2 wrong usage or settings, 130 interrupted during
- * the show.
+ * `npm run demo [-- --once --fast --open]`: runs the control plane, a fleet and three vehicle agents in a temporary
+ * folder, and shows them step by step. Exit codes: 0 ended as asked, 1 a step failed, 2 wrong usage or settings, 130
+ * interrupted during the show.
  */
+import { spawn } from 'node:child_process';
+import { freemem } from 'node:os';
 import { parseArgs } from 'node:util';
 import colors from 'picocolors';
-import { unattended } from '../core/async/unattended.ts';
+import { unattended } from '../core/last-handler/unattended.ts';
 import { answerHelp, suggestOption } from './command-line.ts';
 import { ConfigurationError, readConfiguration } from '../main/configuration.ts';
 import { runShow, showDoors } from './demo/show.ts';
@@ -13,26 +15,41 @@ import { Stage } from './demo/stage.ts';
 import { Terminal } from './demo/terminal.ts';
 import { errorMessage } from '../core/caught-error.ts';
 
-const USAGE = `Usage: npm run demo [-- --once]
+const USAGE = `Usage: npm run demo [-- --once] [--fast] [--open]
 
   --once    ends after the show instead of staying up
+  --fast    does not pause between the steps
+  --open    opens the console in the browser at the end; not with --once
   --help, --version
 
 The demo uses PORT and HOST (PORT=0 picks a free port) and no other setting.`;
+
+/** The longest pause between two steps, in milliseconds. */
+const PAUSE_MS = 10_000;
+/** The memory that the control plane with its embedded engines and the agents need, in bytes. */
+const NEEDED_MEMORY = 1_200_000_000;
 
 /** The exit code that shells give for a program that a signal has ended. */
 const EXIT_CODE_INTERRUPTED = 130;
 
 answerHelp(USAGE);
 
-function readOptions(): { once: boolean; host: string; port: number } {
+function readOptions(): { once: boolean; fast: boolean; open: boolean; host: string; port: number } {
   try {
     const { values } = parseArgs({
       args: process.argv.slice(2),
-      options: { once: { type: 'boolean', default: false } },
+      options: {
+        once: { type: 'boolean', default: false },
+        fast: { type: 'boolean', default: false },
+        open: { type: 'boolean', default: false },
+      },
     });
+    if (values.once && values.open)
+      throw new Error(
+        '--once ends the control plane, so --open would open a page that is gone: leave one of them out.',
+      );
     const { host, port } = readConfiguration();
-    return { once: values.once, host, port };
+    return { ...values, host, port };
   } catch (error) {
     console.error(
       error instanceof ConfigurationError
@@ -43,10 +60,36 @@ function readOptions(): { once: boolean; host: string; port: number } {
   }
 }
 
-const { once, host, port } = readOptions();
+const { once, fast, open, host, port } = readOptions();
 const terminal = new Terminal(process.stdout.isTTY && colors.isColorSupported, (text) => process.stdout.write(text));
+if (!fast && process.stdin.isTTY && process.stdout.isTTY) terminal.pause = pauseAtTerminal;
 // A closed reader (`| head`) must not leave processes behind.
 process.stdout.on('error', () => undefined);
+
+/** Waits for a key, for ten seconds at most. */
+function pauseAtTerminal(): Promise<void> {
+  terminal.say();
+  terminal.say(terminal.colors.dim('Enter goes on, and so does waiting for ten seconds.'));
+  return new Promise((resolve) => {
+    const goOn = () => {
+      clearTimeout(timer);
+      process.stdin.off('data', goOn).pause();
+      resolve();
+    };
+    const timer = setTimeout(goOn, PAUSE_MS);
+    process.stdin.on('data', goOn).resume();
+  });
+}
+
+/** Opens the console in the browser of this machine. A machine without one is no fault: its address is said once more. */
+function openConsole(url: string): void {
+  const command = process.platform === 'darwin' ? 'open' : 'xdg-open';
+  const failed = () => terminal.say(`No browser could be opened here. Open ${url}/console yourself.`);
+  spawn(command, [`${url}/console`], { stdio: 'ignore', detached: true })
+    .on('error', failed)
+    .on('exit', (code) => void (code !== 0 && failed()))
+    .unref();
+}
 
 let shown = false;
 let leaving = false;
@@ -76,10 +119,17 @@ for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal
 
 try {
   terminal.title('FleetFlag: feature flags for vehicle fleets');
-  terminal.say('Starting a control plane, a fleet and three vehicle agents …');
+  if (freemem() < NEEDED_MEMORY)
+    throw new Error(
+      `The demo needs ${NEEDED_MEMORY / 1e6} MB of free memory, and this machine has ${Math.round(freemem() / 1e6)} MB: close other programs.`,
+    );
+  terminal.say(
+    'Starting the control plane with its databases, which takes some seconds, and up to a minute on a slow disk …',
+  );
   stage = await Stage.open(host, port);
   await runShow(stage, terminal);
   showDoors(stage, !once, terminal);
+  if (open) openConsole(stage.url);
   shown = true;
   if (once) await leave(0);
 } catch (error) {

@@ -1,7 +1,7 @@
 /**
- * `npm run migrate -- deploy|status|down [n]|down-metrics [n]`: see subgraphs/shared/postgres/schema/migrate-command.ts.
+ * `npm run migrate -- deploy|status|down [n]|down-metrics [n]`: see
+ * subgraphs/shared/postgres/schema/migrate-command.ts.
  */
-import { join } from 'node:path';
 import {
   deployMetricsMigrations,
   metricsMigrationStatus,
@@ -12,7 +12,7 @@ import {
   runMigrateCommand,
   type WithMetrics,
 } from '../subgraphs/shared/postgres/schema/migrate-command.ts';
-import { openMetricsStore } from '../subgraphs/shared/stores/metrics-store.ts';
+import { embeddedMetricsPath, openMetricsStore } from '../subgraphs/shared/stores/metrics-store.ts';
 import { answerHelp } from './command-line.ts';
 import { ConfigurationError, readConfiguration, type Configuration } from '../main/configuration.ts';
 
@@ -25,7 +25,7 @@ function metricsOf({ databaseUrl, clickhouseUrl, dataDir }: Configuration): With
   return async (use) => {
     const store = await openMetricsStore({
       url: clickhouseUrl,
-      path: join(dataDir, 'clickhouse'),
+      path: embeddedMetricsPath(dataDir),
       onSetAside: (keptAs) =>
         console.error(`Cannot read the folder of the embedded metrics store; it is kept as ${keptAs}.`),
     });

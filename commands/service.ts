@@ -1,8 +1,8 @@
 /** `npm run service -- gateway|flags|vehicles|experiments|audit`: starts one role of a distributed deployment. */
 import cluster from 'node:cluster';
-import { SUBGRAPH_NAMES } from '../core/wire/subgraph.ts';
-import { complain } from '../main/log.ts';
-import { runUntilStopped } from '../main/process.ts';
+import { SUBGRAPH_NAMES } from '../core/wire/subgraph/subgraph.ts';
+import { complain } from '../main/process/log.ts';
+import { runUntilStopped } from '../main/process/process.ts';
 import { WORKERS_USAGE, readPlainArguments, readWorkers } from './command-line.ts';
 
 const USAGE = `Usage: npm run service -- gateway|${SUBGRAPH_NAMES.join('|')} [--workers N]
@@ -21,13 +21,13 @@ if (role === 'gateway') {
   const start = cluster.isWorker
     ? (await import('../main/workers/gateway-worker.ts')).startGatewayWorker
     : (await import('../main/gateway-service.ts')).startGatewayService;
-  await runUntilStopped({ role }, (configuration, logger, unforeseen) =>
-    start(configuration, logger, unforeseen, workers ?? 1),
+  await runUntilStopped({ role }, (configuration, logger, metrics) =>
+    start(configuration, logger, metrics, workers ?? 1),
   );
 } else if (subgraph !== undefined && workers === null) {
   const { startSubgraphService } = await import('../main/subgraph-service.ts');
-  await runUntilStopped({ role: subgraph }, (configuration, logger) =>
-    startSubgraphService(subgraph, configuration, logger),
+  await runUntilStopped({ role: subgraph }, (configuration, logger, metrics) =>
+    startSubgraphService(subgraph, configuration, logger, metrics),
   );
 } else {
   const fault =

@@ -1,6 +1,6 @@
 /** `npm start`: starts the whole control plane in one process, or with several gateway processes on one port. */
 import cluster from 'node:cluster';
-import { runUntilStopped } from '../main/process.ts';
+import { runUntilStopped } from '../main/process/process.ts';
 import { WORKERS_USAGE, readPlainArguments, readWorkers } from './command-line.ts';
 
 const USAGE = `Usage: npm start [-- --workers N]
@@ -16,4 +16,4 @@ const workers = readWorkers(USAGE) ?? 1;
 const start = cluster.isWorker
   ? (await import('../main/workers/gateway-worker.ts')).startGatewayWorker
   : (await import('../main/control-plane.ts')).startControlPlane;
-await runUntilStopped({}, (configuration, logger, unforeseen) => start(configuration, logger, unforeseen, workers));
+await runUntilStopped({}, (configuration, logger, metrics) => start(configuration, logger, metrics, workers));

@@ -145,7 +145,7 @@ test('a feature that makes brakes fail is pulled back from all of them, and one 
 
   await eventually(
     () => agents.every((agent) => agent.booleanDetails(KEY, true).reason === 'DISABLED'),
-    'every vehicle is told to stop',
+    'every vehicle has stopped',
   );
   for (const agent of agents)
     expect(agent.booleanDetails(KEY, true)).toMatchObject({ value: false, variant: 'control' });

@@ -87,7 +87,7 @@ test('what was exported, edited and imported beside the running control plane is
     rules: [{ type: 'vehicle_whitelist', value: 'on' }],
   });
   await eventually(async () => (await vehicle.evaluate('drive_mode')).value === 'on', 'the import is in the vehicle');
-  // Each flag is a change of its own: the second may come after the first.
+  // Each flag is a change of its own, so the second may arrive later than the first.
   await eventually(async () => (await vehicle.evaluate('seat_heating')).value === 3, 'so is the new flag');
 
   const { auditTrail } = await api.ok<{ auditTrail: unknown }>(
@@ -99,7 +99,7 @@ test('what was exported, edited and imported beside the running control plane is
 }, 180_000);
 
 test('faults of the file come all at once with code 1, wrong usage with code 2, and neither changes anything', async () => {
-  const [exported] = [(await admin(deployment, 'export', '--environment', 'production')).stdout];
+  const exported = (await admin(deployment, 'export', '--environment', 'production')).stdout;
   await writeFile(
     file,
     'fleetflag: 1\nflags:\n  a: {name: A, type: boolean, safetyLevel: ASIL-B, enabled: true, defaultValue: 1, rules: [{type: vehicle_whitelist, conditions: {vins: [KMHK281HGNU000001, x]}}]}\n',

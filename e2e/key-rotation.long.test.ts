@@ -77,7 +77,7 @@ test('the signing key is changed for another, step by step, while a vehicle driv
   await evaluates('after');
   expect(await vehicle.evaluate('before')).toMatchObject({ value: 'before' });
 
-  // 3. The former key stays until everything is signed anew.
+  // 3. The former key stays until everything is signed again.
   const early = await admin(deployment, 'rotate-signing-key', '--finish');
   expect(early.code).toBe(1);
   expect(early.stderr).toContain(`production: 1 flag definitions are still signed with ${former[0]}`);

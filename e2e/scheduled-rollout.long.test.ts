@@ -41,7 +41,8 @@ function revisionAt(listener: Listener, percentage: number): number | undefined 
   const changes = listener.events.map(
     (event) =>
       event.data?.['flagChanges'] as
-        { revision: number; flag: { rules: { conditions: { rollout_percentage: number } }[] } } | undefined,
+        | { revision: number; flag: { rules: { conditions: { rollout_percentage: number } }[] } }
+        | undefined,
   );
   return changes.find((change) => change?.flag.rules[0]?.conditions.rollout_percentage === percentage)?.revision;
 }

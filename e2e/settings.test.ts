@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { expect, test } from '@jest/globals';
 import { deleteEmbeddedPostgres } from '../subgraphs/shared/postgres/embedded/embedded-postgres.ts';
 import { ProjectProcess } from './harness/process.ts';
-import { boundAddress } from '../core/wire/http-server.ts';
+import { boundAddress } from '../core/wire/network/http-server.ts';
 
 test('wrong settings stop the start with one message that names all of them, and no secret', async () => {
   const start = new ProjectProcess(['start'], {

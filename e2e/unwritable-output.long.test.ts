@@ -6,14 +6,13 @@ import { execFileSync, spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { closeSync, constants, openSync, writeSync } from 'node:fs';
 import { mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promises';
-import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from '@jest/globals';
 import { createVehicleTokens } from '../core/credentials/vehicle-token.ts';
 import { deleteEmbeddedPostgres } from '../subgraphs/shared/postgres/embedded/embedded-postgres.ts';
 import { ROOT, eventually } from './harness/process.ts';
-import { boundAddress } from '../core/wire/http-server.ts';
+import { freePort } from '../core/testing/free-port.ts';
 
 let folder: string;
 let descriptors: number[];
@@ -87,15 +86,6 @@ async function interrupted(child: ChildProcess): Promise<number | null> {
   child.kill('SIGINT');
   await closed;
   return child.exitCode;
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const { port } = boundAddress(server);
-  server.close();
-  await once(server, 'close');
-  return port;
 }
 
 /** The answer's text, or null while nothing answers. */

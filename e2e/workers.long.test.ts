@@ -4,7 +4,7 @@ import type { Socket } from 'node:net';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import { createClient, type Client } from 'graphql-ws';
 import { WebSocket } from 'ws';
-import { CHANGES_SUBSCRIPTION } from '../agent/link/operations.ts';
+import { OPERATIONS } from '../agent/link/operations.ts';
 import { Api } from './harness/api.ts';
 import { Deployment } from './harness/deployment.ts';
 import { eventually } from './harness/process.ts';
@@ -36,7 +36,7 @@ class Vehicle {
       connectionParams: { authorization: `Bearer ${token}` },
     });
     this.client.subscribe<{ flagChanges: { revision: number } }>(
-      { query: CHANGES_SUBSCRIPTION, variables: { environment: 'PRODUCTION' } },
+      { query: OPERATIONS.changes, variables: { environment: 'PRODUCTION' } },
       {
         next: ({ data }) => void this.revisions.add(data?.flagChanges.revision ?? 0),
         error: () => undefined,

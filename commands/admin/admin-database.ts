@@ -10,7 +10,6 @@ import {
   startEmbeddedPostgres,
 } from '../../subgraphs/shared/postgres/embedded/embedded-postgres.ts';
 import { migrationStatus } from '../../subgraphs/shared/postgres/schema/migrations.ts';
-import { openAll } from '../../main/lifecycle.ts';
 import type { Configuration } from '../../main/configuration.ts';
 import type { Output } from './command.ts';
 
@@ -21,21 +20,11 @@ import type { Output } from './command.ts';
  * them
  */
 export async function withAdminDatabase<T>(
-  { databaseUrl, dataDir }: Configuration,
-  { err }: Output,
+  configuration: Configuration,
+  output: Output,
   use: (prisma: PrismaClient) => Promise<T>,
 ): Promise<T> {
-  return openAll(async (lifecycle) => {
-    let url = databaseUrl ?? (await findEmbeddedPostgres(dataDir));
-    if (url === null) {
-      if (!hasEmbeddedPostgres(dataDir))
-        throw new Error(
-          `${dataDir} holds no data of FleetFlag, and DATABASE_URL is not set. Nothing was created: run this command with the settings of the control plane (FLEETFLAG_DATA_DIR or DATABASE_URL), or start the control plane first.`,
-        );
-      const server = await startEmbeddedPostgres({ dataDir, log: err });
-      lifecycle.onClose(() => server.stop());
-      url = server.url;
-    }
+  return withAdminUrl(configuration, output, async (url) => {
     const { pending } = await migrationStatus({ url });
     if (pending.length > 0)
       throw new Error(
@@ -44,11 +33,42 @@ export async function withAdminDatabase<T>(
     const database = await openDatabase({
       url,
       maxConnections: 2,
-      onConnectionError: ({ message }) => err(`PostgreSQL: ${message}`),
+      onConnectionError: ({ message }) => output.err(`PostgreSQL: ${message}`),
     });
-    lifecycle.onClose(() => database.close());
-    const result = await use(database.prisma);
-    await lifecycle.close();
-    return result;
+    try {
+      return await use(database.prisma);
+    } finally {
+      await database.close();
+    }
   });
+}
+
+/** Calls `use` with the URL of the database, whatever its schema, and stops afterwards what was started for it. */
+export async function withAdminUrl<T>(
+  { databaseUrl, dataDir }: Pick<Configuration, 'databaseUrl' | 'dataDir'>,
+  { err }: Output,
+  use: (url: string) => Promise<T>,
+): Promise<T> {
+  const running = databaseUrl ?? (await findEmbeddedPostgres(dataDir));
+  if (running !== null) return use(running);
+  if (!hasEmbeddedPostgres(dataDir))
+    throw new Error(
+      `${dataDir} holds no data of FleetFlag, and DATABASE_URL is not set. Nothing was created: run this command with the settings of the control plane (FLEETFLAG_DATA_DIR or DATABASE_URL), or start the control plane first.`,
+    );
+  const server = await startEmbeddedPostgres({ dataDir, log: err });
+  try {
+    return await use(server.url);
+  } finally {
+    await server.stop();
+  }
+}
+
+/** Calls `use` with a client of one connection to the database, and closes it afterwards. */
+export async function withOneConnection<T>(url: string, use: (prisma: PrismaClient) => Promise<T>): Promise<T> {
+  const database = await openDatabase({ url, maxConnections: 1 });
+  try {
+    return await use(database.prisma);
+  } finally {
+    await database.close();
+  }
 }

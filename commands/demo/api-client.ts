@@ -30,7 +30,7 @@ export class ApiClient {
       body: JSON.stringify({ query, variables }),
       signal: AbortSignal.timeout(15_000),
     });
-    // eslint-disable-next-line @typescript-eslint/consistent-type-assertions -- the schema says what the caller's query gives
+    // oxlint-disable-next-line typescript/consistent-type-assertions -- the schema says what the caller's query gives
     const { data, errors } = (await response.json()) as {
       data?: T;
       errors?: { message: string; extensions?: { code?: string } }[];

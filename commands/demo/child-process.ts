@@ -2,7 +2,7 @@
 import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
-import { SETTINGS } from '../../main/configuration.ts';
+import { SETTINGS } from '../../main/settings/known-settings.ts';
 
 const ROOT = fileURLToPath(new URL('../../', import.meta.url));
 
@@ -20,7 +20,7 @@ const STOP_TIMEOUT_MS = 15_000;
  */
 function inherited(): Record<string, string | undefined> {
   // Variables such as PATH and TMPDIR are no settings and are passed on.
-  // eslint-disable-next-line no-restricted-properties
+  // oxlint-disable-next-line no-restricted-properties
   const entries = Object.entries(process.env).filter(
     ([name]) => !Object.hasOwn(SETTINGS, name) && !name.startsWith('FLEETFLAG_'),
   );
@@ -46,7 +46,7 @@ export class Child {
       cwd: ROOT,
       env: { ...inherited(), ...settings },
       stdio: ['ignore', 'pipe', 'pipe'],
-      // In a process group of its own: Ctrl-C reaches only the demo, which then ends its children in order.
+      // It gets a process group of its own: Ctrl-C reaches only the demo, which then ends its children in order.
       detached: true,
     });
     this.#process.stdout?.setEncoding('utf8').on('data', (text: string) => {

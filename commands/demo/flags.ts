@@ -1,5 +1,5 @@
-/** The demo's flags as a user would create them by the API: every type, every safety level, every type of rule. */
-import { FLEET } from './fleet.ts';
+/** The demo's flags as a user would create them through the API: every type, every safety level, every type of rule. */
+import { FLEET } from './fleet/fleet.ts';
 
 /** The API's `CreateFlagInput`. */
 export interface FlagInput {
@@ -11,6 +11,9 @@ export interface FlagInput {
   readonly safetyLevel: 'NON_CRITICAL' | 'SAFETY_RELEVANT' | 'ASIL_B' | 'ASIL_D';
   readonly environment: 'DEVELOPMENT' | 'STAGING' | 'PRODUCTION';
   readonly enabled: boolean;
+  /** The models that get it; every vehicle without it. */
+  readonly scope?: readonly string[];
+  readonly requires?: readonly { readonly flagKey: string }[];
 }
 
 /** The API's `RuleInput`. */
@@ -37,7 +40,17 @@ export const CHANGED_UNHEARD = ['navigation_map_layers', 'v2l_export_limit_w', K
 export const COMPARED = 'hud_layout';
 /** The flag of the running experiment, which measures its effect. */
 export const MEASURED = 'eco_route';
-/** The percentage of the fleet that has it. */
+/** The flag that only one model gets. */
+export const SCOPED = 'third_row_ventilation';
+/** The flag that serves its default value unless `KILLED` is on. */
+export const REQUIRING = 'lane_keep_hints';
+/** The segment that the rule of `REQUIRING` names. */
+export const SEGMENT = {
+  key: 'eu_test_fleet',
+  name: 'Test fleet in Europe',
+  conditions: { regions: ['EU'], sw_version: '>=2.6.0' },
+} as const;
+/** The percentage of the fleet for which the flag `MEASURED` is on. */
 export const MEASURED_SHARE = 50;
 
 /** Two vehicles of the test department. */
@@ -207,6 +220,28 @@ export const FLAGS: readonly PlannedFlag[] = [
     defaultValue: { from: '01:00', to: '05:00', wifiOnly: true },
     safetyLevel: 'NON_CRITICAL',
     rules: [],
+  },
+  {
+    ...production,
+    key: SCOPED,
+    name: 'Ventilation of the third row',
+    description: 'Only the EV9 has a third row; other vehicles never learn of it.',
+    type: 'BOOLEAN',
+    defaultValue: false,
+    safetyLevel: 'NON_CRITICAL',
+    scope: ['EV9'],
+    rules: [{ type: 'PERCENTAGE_ROLLOUT', conditions: { rollout_percentage: 50, sticky: true } }],
+  },
+  {
+    ...production,
+    key: REQUIRING,
+    name: 'Hints of lane keeping in the display',
+    description: 'Without lane keeping there is nothing to hint at, so it requires that flag.',
+    type: 'BOOLEAN',
+    defaultValue: false,
+    safetyLevel: 'NON_CRITICAL',
+    requires: [{ flagKey: KILLED }],
+    rules: [{ type: 'VEHICLE_TARGET', conditions: { segment: SEGMENT.key } }],
   },
   {
     key: 'voice_assistant_model',

@@ -1,9 +1,9 @@
-/** Fills an empty control plane through its API: fleet, flags with rules, a planned experiment. */
+/** Fills an empty control plane through its API: fleet, a segment, flags with rules, a planned experiment. */
 import { randomBytes } from 'node:crypto';
 import { ApiClient } from './api-client.ts';
-import { COMPARED, FLAGS } from './flags.ts';
-import { FLEET } from './fleet.ts';
-import type { Account } from './stage.ts';
+import { COMPARED, FLAGS, SEGMENT } from './flags.ts';
+import { FLEET } from './fleet/fleet.ts';
+import type { DemoAccount } from './stage.ts';
 
 /** The shown part of the API's `Flag`. */
 export interface ShownFlag {
@@ -32,7 +32,7 @@ export interface Inventory {
   readonly flags: readonly ShownFlag[];
   readonly experiment: ShownExperiment;
   /** The account that has approved the ASIL-D changes. */
-  readonly reviewer: Account;
+  readonly reviewer: DemoAccount;
 }
 
 /** Creates everything and reads it back. Throws what the API refuses. */
@@ -43,6 +43,10 @@ export async function setUp(api: ApiClient): Promise<Inventory> {
   );
   const reviewer = { email: 'sam.safety@fleetflag.local', password: randomBytes(12).toString('base64url') };
   const second = await signUp(api, reviewer);
+  await api.ask(
+    'mutation ($key: String!, $name: String!, $conditions: JSON!) { saveSegment(key: $key, name: $name, conditions: $conditions) { applied } }',
+    SEGMENT,
+  );
   for (const { rules, safetyLevel, ...rest } of FLAGS) {
     // Every change of an ASIL-D flag waits for a second person, and so does the change to ASIL-D. Making that change
     // last, when the flag has its rules, needs only one approval.
@@ -75,7 +79,7 @@ export async function setUp(api: ApiClient): Promise<Inventory> {
 }
 
 /** Creates the second person's account, and signs in. */
-async function signUp(api: ApiClient, { email, password }: Account): Promise<ApiClient> {
+async function signUp(api: ApiClient, { email, password }: DemoAccount): Promise<ApiClient> {
   await api.ask('mutation ($input: CreateUserInput!) { createUser(input: $input) { id } }', {
     input: { email, password, name: 'Sam Safety', role: 'SAFETY' },
   });

@@ -2,12 +2,18 @@
  * The show, step by step. Every figure in it is read from the running processes or measured; a step that fails throws.
  */
 import type { ApiClient } from './api-client.ts';
-import { CHANGED_UNHEARD, KILLED, ROLLED_OUT } from './flags.ts';
+import { FLEET, DRIVEN } from './fleet/fleet.ts';
+import { showGuard } from './guarded-rollout.ts';
+import { showStages } from './staged-change.ts';
+import { issueTokens } from './fleet/reporting.ts';
+import { SimulatedFleet } from './fleet/simulated-fleet.ts';
+import { TWO_PERSON_FLAG, requestChange, verifyAuditLog } from './two-people.ts';
+import { CHANGED_UNHEARD, KILLED, REQUIRING, ROLLED_OUT, SCOPED, SEGMENT } from './flags.ts';
 import { showExperiment } from './measured-experiment.ts';
 import { readFlags, readSync, setUp, type Inventory, type ShownFlag } from './setting-up.ts';
 import type { Stage } from './stage.ts';
 import { milliseconds, shown, type Terminal } from './terminal.ts';
-import type { VehicleAgent } from './vehicle-agent.ts';
+import type { VehicleAgent } from './fleet/vehicle-agent.ts';
 
 const PRODUCTION_VALUES = [ROLLED_OUT, KILLED, 'regen_braking_level', 'v2l_export_limit_w'] as const;
 
@@ -23,12 +29,21 @@ function ruleOf(flags: readonly ShownFlag[], key: string): string {
   return rule.id;
 }
 
-/** Steps 1 to 6. */
+/** Runs all scenes of the demo, in order. Rejects at the first that fails. */
 export async function runShow(stage: Stage, terminal: Terminal): Promise<void> {
+  const { bold } = terminal.colors;
   const { result: api, ms } = await timed(() => stage.startControlPlane());
+  const { email, password } = stage.account;
+  terminal.say(`Control plane ready after ${milliseconds(ms)}. Watch along: ${bold(`${stage.url}/console`)}`);
+  terminal.say(`Sign in with ${bold(email)} and ${bold(password)}`);
+  terminal.say('Registering the fleet, making flags, rules and accounts …');
   const filled = await timed(() => setUp(api));
+  terminal.say('Starting three agents, and connecting the other vehicles …');
   const agents = await timed(() => stage.startAgents(api));
   const { revision } = await readSync(api, 0);
+  const tokens = await issueTokens(api, FLEET);
+  const others = FLEET.filter((vehicle) => !DRIVEN.includes(vehicle));
+  const fleet = stage.keep(await SimulatedFleet.connect(stage.network.wsUrl, tokens, others, revision));
   await Promise.all(
     agents.result.map((agent) => agent.until((status) => status.connected && status.revision === revision, 'in sync')),
   );
@@ -40,11 +55,25 @@ export async function runShow(stage: Stage, terminal: Terminal): Promise<void> {
   showInventory(filled.result, terminal);
   await showAgents(agents.result, terminal);
 
+  await terminal.pause();
   await changeRule(api, agents.result, terminal);
-  await pullKillSwitch(api, agents.result, terminal);
-  await showExperiment(api, stage.directWsUrl, terminal);
+  await terminal.pause();
+  const approve = await requestChange(api, filled.result.reviewer, terminal);
+  await reach(agents.result, TWO_PERSON_FLAG, approve, terminal);
+  await terminal.pause();
+  await showGuard(api, stage.directWsUrl, tokens, terminal);
+  await terminal.pause();
+  await showStages(api, agents.result, terminal);
+  await terminal.pause();
+  await pullKillSwitch(api, agents.result, fleet, terminal);
+  await terminal.pause();
+  await showExperiment(api, stage.directWsUrl, tokens, terminal);
+  await terminal.pause();
   const values = await stopControlPlane(stage, terminal);
-  await comeBack(stage, values, terminal);
+  await terminal.pause();
+  const again = await comeBack(stage, values, terminal);
+  await terminal.pause();
+  await verifyAuditLog(again, terminal);
 }
 
 function showInventory({ vehicles, flags, experiment, reviewer }: Inventory, terminal: Terminal): void {
@@ -80,6 +109,9 @@ function showInventory({ vehicles, flags, experiment, reviewer }: Inventory, ter
     ]),
   );
   terminal.say(
+    `${SCOPED} is for one model, the EV9. ${REQUIRING} requires ${KILLED}, and is for the vehicles of the segment ${SEGMENT.key}.`,
+  );
+  terminal.say(
     `Experiment "${experiment.name}" on ${experiment.flag.key}: ${experiment.status.toLowerCase()}, ${experiment.sampleSize} vehicles wanted in each arm, by ${experiment.primaryMetric}.`,
   );
   terminal.say(
@@ -109,13 +141,16 @@ async function showAgents(agents: readonly VehicleAgent[], terminal: Terminal): 
   );
 }
 
-/** Runs `mutate` and shows the value of `key` that follows in each vehicle, and the time from sending to seeing it. */
+/**
+ * Runs `mutate` and shows the value of `key` that follows in each vehicle, and the time from sending to seeing it.
+ * Gives the time of sending (performance.now()).
+ */
 async function reach(
   agents: readonly VehicleAgent[],
   key: string,
   mutate: () => Promise<unknown>,
   terminal: Terminal,
-): Promise<void> {
+): Promise<number> {
   const before = await Promise.all(agents.map((agent) => agent.evaluate(key)));
   const sent = performance.now();
   const [answered, ...after] = await Promise.all([
@@ -135,6 +170,7 @@ async function reach(
       `Measured from sending the mutation (answered after ${milliseconds(answered.ms)}) until a program in the vehicle got the new value, on disk by then.`,
     ),
   );
+  return sent;
 }
 
 async function changeRule(api: ApiClient, agents: readonly VehicleAgent[], terminal: Terminal): Promise<void> {
@@ -153,10 +189,15 @@ async function changeRule(api: ApiClient, agents: readonly VehicleAgent[], termi
   );
 }
 
-async function pullKillSwitch(api: ApiClient, agents: readonly VehicleAgent[], terminal: Terminal): Promise<void> {
+async function pullKillSwitch(
+  api: ApiClient,
+  agents: readonly VehicleAgent[],
+  fleet: SimulatedFleet,
+  terminal: Terminal,
+): Promise<void> {
   terminal.step('A kill switch reaches the vehicles');
   terminal.say(`Somebody stops ${KILLED} (ASIL-B) everywhere: one killSwitch mutation.`);
-  await reach(
+  const sent = await reach(
     agents,
     KILLED,
     () =>
@@ -165,6 +206,11 @@ async function pullKillSwitch(api: ApiClient, agents: readonly VehicleAgent[], t
         { flagKey: KILLED, reason: 'Camera pipeline: unexpected steering corrections in rain' },
       ),
     terminal,
+  );
+  const times = await fleet.heard((await readSync(api, 0)).revision);
+  const seconds = (at: number | undefined) => `${(((at ?? sent) - sent) / 1_000).toFixed(2)} s`;
+  terminal.say(
+    `The other ${fleet.size} vehicles, simulated, heard of it as well: half of them within ${seconds(times[times.length >> 1])}, the last after ${terminal.colors.bold(seconds(times.at(-1)))}.`,
   );
 }
 
@@ -205,7 +251,7 @@ async function stopControlPlane(stage: Stage, terminal: Terminal): Promise<strin
   return during;
 }
 
-async function comeBack(stage: Stage, before: string[][], terminal: Terminal): Promise<void> {
+async function comeBack(stage: Stage, before: string[][], terminal: Terminal): Promise<ApiClient> {
   const { agents, network } = stage;
   const { bold, dim } = terminal.colors;
   terminal.step('The control plane comes back; the vehicles catch up');
@@ -256,6 +302,7 @@ async function comeBack(stage: Stage, before: string[][], terminal: Terminal): P
       `Sent: ${changed.join(', ')}. A vehicle is sent the flags that changed, once each, however many changes it missed.`,
     ),
   );
+  return api;
 }
 
 /** Makes four changes to three flags. Gives the number that the environment counted. */
@@ -281,12 +328,13 @@ async function changeUnheard(api: ApiClient): Promise<number> {
   return (await readSync(api, 0)).revision - first;
 }
 
-/** Step 7. */
+/** The last step. */
 export function showDoors(stage: Stage, staysUp: boolean, terminal: Terminal): void {
   const { bold, dim } = terminal.colors;
   const { email, password } = stage.account;
   const agent = stage.agents[0]!;
   terminal.step(staysUp ? 'Explore it' : 'How to explore it');
+  terminal.say(`Console      ${bold(`${stage.url}/console`)}`);
   terminal.say(`Playground   ${bold(`${stage.url}/`)}`);
   terminal.say(`E-mail       ${bold(email)}`);
   terminal.say(`Password     ${bold(password)}`);

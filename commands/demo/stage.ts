@@ -5,12 +5,12 @@ import { join } from 'node:path';
 import { deleteEmbeddedPostgres } from '../../subgraphs/shared/postgres/embedded/embedded-postgres.ts';
 import { ApiClient } from './api-client.ts';
 import { Child } from './child-process.ts';
-import { DRIVEN } from './fleet.ts';
-import { MobileNetwork } from './mobile-network.ts';
-import { VehicleAgent } from './vehicle-agent.ts';
+import { DRIVEN } from './fleet/fleet.ts';
+import { MobileNetwork } from './fleet/mobile-network.ts';
+import { VehicleAgent } from './fleet/vehicle-agent.ts';
 
 /** The credentials of an account. */
-export interface Account {
+export interface DemoAccount {
   readonly email: string;
   readonly password: string;
 }
@@ -21,9 +21,10 @@ export class Stage {
   #controlPlane: Child | undefined;
   #network: MobileNetwork | undefined;
   #port: number;
-  #account: Account | undefined;
+  #account: DemoAccount | undefined;
   #agents: readonly VehicleAgent[] = [];
   #closed: Promise<void> | undefined;
+  readonly #kept: { close(): Promise<void> }[] = [];
 
   private constructor(
     readonly folder: string,
@@ -43,32 +44,35 @@ export class Stage {
     return new Stage(await mkdtemp(join(tmpdir(), 'fleetflag-demo-')), host, port);
   }
 
+  /** The URL of the control plane on this machine. */
   get url(): string {
     return `http://localhost:${this.#port}`;
   }
 
   /** The administrator that the control plane's first start has created. Throws before that. */
-  get account(): Account {
-    if (this.#account === undefined) throw new Error('The control plane has not started yet.');
+  get account(): DemoAccount {
+    if (this.#account === undefined) throw new Error('There is no administrator yet; call startControlPlane first.');
     return this.#account;
   }
 
+  /** The process id of the control plane; 0 before its first start. */
   get controlPlanePid(): number {
     return this.#controlPlane?.pid ?? 0;
   }
 
+  /** The agents that `startAgents` has started; none before. */
   get agents(): readonly VehicleAgent[] {
     return this.#agents;
   }
 
   /** The mobile network. Throws before `startControlPlane`. */
   get network(): MobileNetwork {
-    if (this.#network === undefined) throw new Error('There is no network yet.');
+    if (this.#network === undefined) throw new Error('There is no mobile network yet; call startControlPlane first.');
     return this.#network;
   }
 
   #spawn(args: readonly string[], settings: Readonly<Record<string, string>> = {}): Child {
-    if (this.#closed !== undefined) throw new Error('The demo is ending.');
+    if (this.#closed !== undefined) throw new Error('The demo is shutting down and starts no more processes.');
     const child = new Child(args, settings);
     this.#children.push(child);
     return child;
@@ -78,7 +82,7 @@ export class Stage {
    * Starts the control plane and signs in. After `stopControlPlane` it starts again with the same data on the same
    * port.
    *
-   * @throws Error with the control plane's own words when it does not start
+   * @throws Error with the control plane's output when it does not start
    */
   async startControlPlane(): Promise<ApiClient> {
     const child = this.#spawn(['commands/start.ts'], {
@@ -145,12 +149,19 @@ export class Stage {
     return this.#agents;
   }
 
-  /** Ends every process and removes the folder, whatever their state. */
+  /** Registers a resource, which `close` closes before it stops the processes; gives the resource. */
+  keep<T extends { close(): Promise<void> }>(resource: T): T {
+    this.#kept.push(resource);
+    return resource;
+  }
+
+  /** Stops every process and removes the folder. Later calls give the result of the first one. */
   close(): Promise<void> {
     return (this.#closed ??= this.#clear());
   }
 
   async #clear(): Promise<void> {
+    await Promise.all(this.#kept.map((resource) => resource.close()));
     // Agents first: otherwise they would only report that they have lost their control plane.
     const others = this.#children.filter((child) => child !== this.#controlPlane);
     await Promise.all(others.map((child) => child.stop()));

@@ -6,7 +6,7 @@ import { createColors } from 'picocolors';
 export type Colors = ReturnType<typeof createColors>;
 
 /** The cells of a row. A cell may contain colour codes, which do not count as width. */
-export type Row = readonly string[];
+export type TableRow = readonly string[];
 
 const width = (cell: string) => stripVTControlCharacters(cell).length;
 
@@ -14,14 +14,14 @@ const width = (cell: string) => stripVTControlCharacters(cell).length;
  * Gives the lines of a table: headings first, columns as wide as their widest cell, two spaces between them. Columns of
  * numbers (every cell begins with a digit) are aligned to the right.
  */
-export function tableLines(headings: Row, rows: readonly Row[], colors: Colors): string[] {
+export function tableLines(headings: TableRow, rows: readonly TableRow[], colors: Colors): string[] {
   const columns = headings.map((heading, index) => {
     const cells = rows.map((row) => row[index] ?? '');
     const numeric =
       cells.length > 0 && cells.every((cell) => /^\d[\d,.]*(?: ms)?$/.test(stripVTControlCharacters(cell)));
     return { numeric, width: Math.max(width(heading), ...cells.map(width)) };
   });
-  const line = (row: Row) =>
+  const line = (row: TableRow) =>
     columns
       .map((column, index) => {
         const cell = row[index] ?? '';
@@ -46,6 +46,9 @@ export class Terminal {
     this.colors = createColors(color);
   }
 
+  /** Waits until the reader goes on; does not wait where nobody watches. */
+  pause: () => Promise<void> = async () => undefined;
+
   /** Begins the next numbered step. */
   step(title: string): void {
     this.#step++;
@@ -63,7 +66,7 @@ export class Terminal {
   }
 
   /** Writes a table. */
-  table(headings: Row, rows: readonly Row[]): void {
+  table(headings: TableRow, rows: readonly TableRow[]): void {
     this.say();
     for (const line of tableLines(headings, rows, this.colors)) this.say(line);
     this.say();

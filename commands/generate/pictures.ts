@@ -16,7 +16,7 @@ async function drawPictures(): Promise<Map<string, string>> {
   return drawn;
 }
 
-/** Draws all pictures anew. */
+/** Draws all pictures again. */
 export async function writePictures(): Promise<void> {
   for (const [name, svg] of await drawPictures()) await writeFile(new URL(name, FOLDER), svg);
 }

@@ -3,7 +3,7 @@ import { createClient, type Client, type ExecutionResult } from 'graphql-ws';
 import { WebSocket } from 'ws';
 import { ADMIN, type Deployment } from './deployment.ts';
 
-export interface Answer {
+export interface ApiAnswer {
   readonly status: number;
   readonly data?: Record<string, unknown> | null;
   readonly errors?: readonly { message: string; path?: (string | number)[]; extensions: Record<string, unknown> }[];
@@ -30,7 +30,7 @@ export class Api {
     return new Api(deployment, login.token);
   }
 
-  async ask(query: string, variables: Readonly<Record<string, unknown>> = {}): Promise<Answer> {
+  async ask(query: string, variables: Readonly<Record<string, unknown>> = {}): Promise<ApiAnswer> {
     const response = await fetch(`${this.deployment.url}/graphql`, {
       method: 'POST',
       headers: {
@@ -39,10 +39,12 @@ export class Api {
       },
       body: JSON.stringify({ query, variables }),
     });
-    return { status: response.status, ...((await response.json()) as Omit<Answer, 'status'>) };
+    return { status: response.status, ...((await response.json()) as Omit<ApiAnswer, 'status'>) };
   }
 
-  /** Runs an operation and gives its data, in the shape that the test expects. Fails the test where there are errors. */
+  /**
+   * Runs an operation and gives its data, in the shape that the test expects. Fails the test where there are errors.
+   */
   async ok<Data = Record<string, unknown>>(
     query: string,
     variables: Readonly<Record<string, unknown>> = {},

@@ -10,7 +10,8 @@ import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { Redis } from 'ioredis';
 import { Client } from 'pg';
-import { SUBGRAPH_NAMES, type SubgraphName } from '../../core/wire/subgraph.ts';
+import { madeOrRemoved } from '../../core/testing/made-or-removed.ts';
+import { SUBGRAPH_NAMES, type SubgraphName } from '../../core/wire/subgraph/subgraph.ts';
 import { deleteEmbeddedPostgres } from '../../subgraphs/shared/postgres/embedded/embedded-postgres.ts';
 import { ProjectProcess } from './process.ts';
 
@@ -20,15 +21,19 @@ export const DISTRIBUTED = Boolean(process.env['DATABASE_URL']) && Boolean(proce
 
 const READY = /FleetFlag(?: \w+)? ready at http:\/\/localhost:(\d+)/;
 
+type ChangeSettings = (settings: Readonly<Record<string, string>>) => Promise<Readonly<Record<string, string>>>;
+
 export class Deployment {
   /** The URL of the gateway, such as `http://127.0.0.1:40123`. */
   url = '';
   processes: ProjectProcess[] = [];
   readonly ports = new Map<string, number>();
 
+  /** The settings of every process. */
+  environment: Readonly<Record<string, string>> = {};
+
   private constructor(
     readonly dataDir: string,
-    readonly environment: Readonly<Record<string, string>>,
     private readonly database: string | null,
     /** The URL of the Redis server itself, without the proxy through which the processes reach it. */
     private readonly redis: string | null,
@@ -42,42 +47,41 @@ export class Deployment {
    */
   static async start(
     environment: Readonly<Record<string, string>> = {},
-    through?: (settings: Readonly<Record<string, string>>) => Promise<Readonly<Record<string, string>>>,
+    through?: ChangeSettings,
     gatewayArgs: readonly string[] = [],
   ): Promise<Deployment> {
     const dataDir = await mkdtemp(join(tmpdir(), 'fleetflag-e2e-'));
-    const shared = { FLEETFLAG_DATA_DIR: dataDir, FLEETFLAG_ADMIN_PASSWORD: ADMIN.password, ...environment };
-    let deployment: Deployment;
-    if (DISTRIBUTED) {
-      const database = `fleetflag_e2e_${randomBytes(6).toString('hex')}`;
-      await onServer(`CREATE DATABASE ${database}`);
-      const url = new URL(process.env['DATABASE_URL'] ?? '');
-      url.pathname = `/${database}`;
-      const redis = ownRedis();
-      await clearRedis(redis);
-      const settings = {
-        DATABASE_URL: url.href,
-        REDIS_URL: redis,
-        FLEETFLAG_INTERNAL_SECRET: randomBytes(32).toString('base64url'),
-      };
-      deployment = new Deployment(
-        dataDir,
-        { ...((await through?.(settings)) ?? settings), ...shared },
-        database,
-        redis,
-        gatewayArgs,
-      );
-    } else {
-      await copyPrepared(dataDir);
-      deployment = new Deployment(dataDir, shared, null, null, gatewayArgs);
+    const [database, redis] = DISTRIBUTED
+      ? [`fleetflag_e2e_${randomBytes(6).toString('hex')}`, ownRedis()]
+      : [null, null];
+    const deployment = new Deployment(dataDir, database, redis, gatewayArgs);
+    return madeOrRemoved(
+      async () => {
+        const stores = await deployment.#prepareStores(through);
+        const shared = { FLEETFLAG_DATA_DIR: dataDir, FLEETFLAG_ADMIN_PASSWORD: ADMIN.password };
+        deployment.environment = { ...stores, ...shared, ...environment };
+        await deployment.up();
+        return deployment;
+      },
+      () => deployment.remove(),
+    );
+  }
+
+  /** Makes the stores ready for a first start; gives the settings by which processes find them. */
+  async #prepareStores(through: ChangeSettings = async (settings) => settings): ReturnType<ChangeSettings> {
+    if (this.database === null || this.redis === null) {
+      await copyPrepared(this.dataDir);
+      return {};
     }
-    try {
-      await deployment.up();
-    } catch (error) {
-      await deployment.remove();
-      throw error;
-    }
-    return deployment;
+    await onServer(`CREATE DATABASE ${this.database}`);
+    const url = new URL(process.env['DATABASE_URL'] ?? '');
+    url.pathname = `/${this.database}`;
+    await clearRedis(this.redis);
+    return through({
+      DATABASE_URL: url.href,
+      REDIS_URL: this.redis,
+      FLEETFLAG_INTERNAL_SECRET: randomBytes(32).toString('base64url'),
+    });
   }
 
   /** Starts all processes; after `down()` on the same ports as before, so that agents find it again. */
@@ -148,11 +152,18 @@ export class Deployment {
     try {
       await this.down();
     } finally {
+      await this.#removeData();
+    }
+  }
+
+  async #removeData(): Promise<void> {
+    try {
       if (this.database === null) await deleteEmbeddedPostgres(this.dataDir);
       else {
         await onServer(`DROP DATABASE IF EXISTS ${this.database} WITH (FORCE)`);
         await clearRedis(this.redis ?? '');
       }
+    } finally {
       await rm(this.dataDir, { recursive: true, force: true });
     }
   }
@@ -169,8 +180,8 @@ async function copyPrepared(dataDir: string): Promise<void> {
 
 /**
  * The Redis database of this Jest worker. Workers do not share one, because counters and snapshots (failed sign-ins of
- * 127.0.0.1, snapshots by revision) would collide; shared channels are harmless. Databases are counted down from the last
- * of the sixteen, because a developer's own data are in the first.
+ * 127.0.0.1, snapshots by revision) would collide; shared channels are harmless. Databases are counted down from the
+ * last of the sixteen, because a developer's own data are in the first.
  */
 function ownRedis(): string {
   const url = new URL(process.env['REDIS_URL'] ?? '');

@@ -3,6 +3,7 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { FleetFlagAgent } from '../../agent/fleet-flag-agent.ts';
+import { madeOrRemoved } from '../../core/testing/made-or-removed.ts';
 import type { Api } from './api.ts';
 
 /** Timings with which measurements are sent at once. */
@@ -16,14 +17,21 @@ export class Fleet {
   /** Registers the vehicles, and starts an agent for each; they may not have synced yet. */
   static async start(api: Api, vins: readonly string[]): Promise<Fleet> {
     const fleet = new Fleet(await mkdtemp(join(tmpdir(), 'fleetflag-fleet-')));
-    for (const vin of vins) {
-      const [tokenFile, databaseFile] = [join(fleet.folder, `${vin}.token`), join(fleet.folder, `${vin}.db`)];
-      await writeFile(tokenFile, await api.vehicle(vin), { mode: 0o600 });
-      const agent = new FleetFlagAgent({ url: api.deployment.wsUrl, tokenFile, databaseFile, timings: TIMINGS });
-      fleet.agents.set(vin, agent);
-      await agent.start();
-    }
-    return fleet;
+    return madeOrRemoved(
+      async () => {
+        for (const vin of vins) await fleet.#add(api, vin);
+        return fleet;
+      },
+      () => fleet.remove(),
+    );
+  }
+
+  async #add(api: Api, vin: string): Promise<void> {
+    const [tokenFile, databaseFile] = [join(this.folder, `${vin}.token`), join(this.folder, `${vin}.db`)];
+    await writeFile(tokenFile, await api.vehicle(vin), { mode: 0o600 });
+    const agent = new FleetFlagAgent({ url: api.deployment.wsUrl, tokenFile, databaseFile, timings: TIMINGS });
+    this.agents.set(vin, agent);
+    await agent.start();
   }
 
   async remove(): Promise<void> {

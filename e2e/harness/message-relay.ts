@@ -3,7 +3,7 @@
  * withholds it.
  */
 import { WebSocket, WebSocketServer } from 'ws';
-import { boundAddress } from '../../core/wire/http-server.ts';
+import { boundAddress } from '../../core/wire/network/http-server.ts';
 
 /** A message of graphql-transport-ws that answers an operation of the vehicle. */
 export interface RelayedMessage {

@@ -5,23 +5,31 @@ import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { startEmbeddedPostgres } from '../../subgraphs/shared/postgres/embedded/embedded-postgres.ts';
 import { deployMigrations } from '../../subgraphs/shared/postgres/schema/migrations.ts';
+import cleanUp from './clean-up.ts';
 import { DISTRIBUTED } from './deployment.ts';
 import { ROOT } from './process.ts';
 
 /**
  * Jest's global setup of the project `e2e`: builds the commands that the tests run (`npm run build`), which are those of
- * the image and of the agent's package, and makes a data folder that deployments copy.
+ * the image and of the agent's package, and makes a data folder that deployments copy. Jest has no teardown for a setup
+ * that has failed, so this one removes what it has made.
  */
 export default async function prepare(): Promise<void> {
-  await Promise.all([
-    promisify(execFile)(process.execPath, ['--import', 'tsx', 'commands/build.ts'], { cwd: ROOT }),
-    DISTRIBUTED ? null : prepareDataFolder(),
-  ]);
+  // Each is waited for: a server must not start after the other step has failed.
+  const steps = await Promise.allSettled([build(), DISTRIBUTED ? null : prepareDataFolder()]);
+  const faults = steps.flatMap((step) => (step.status === 'rejected' ? [step.reason as unknown] : []));
+  if (faults.length === 0) return;
+  await cleanUp();
+  throw faults.length === 1 ? faults[0] : new AggregateError(faults, 'Neither the build nor the data folder was made');
+}
+
+async function build(): Promise<void> {
+  await promisify(execFile)(process.execPath, ['--import', 'tsx', 'commands/build.ts'], { cwd: ROOT });
 }
 
 /**
- * Makes a data folder with a migrated and otherwise empty database, because creating and migrating one takes most of the
- * time of a first start. The demo's tests start without it.
+ * Makes a data folder with a migrated and otherwise empty database, because creating and migrating one takes most of
+ * the time of a first start. The demo's tests start without it.
  */
 async function prepareDataFolder(): Promise<void> {
   const folder = mkdtempSync(join(tmpdir(), 'fleetflag-e2e-prepared-'));

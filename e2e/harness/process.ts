@@ -1,6 +1,6 @@
 /**
- * Runs real processes of this project. They start with a clean environment, tests wait for their output, and none is left
- * running.
+ * Runs real processes of this project. They start with a clean environment, tests wait for their output, and none is
+ * left running.
  */
 import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
@@ -10,7 +10,10 @@ import { eventually as waitFor } from '../../core/testing/eventually.ts';
 /** The folder of the project. */
 export const ROOT = fileURLToPath(new URL('../../', import.meta.url));
 
-/** The default timeout: longer than any start on a busy machine. Only a failing test waits this long. */
+/**
+ * The default timeout: longer than the start of a deployment or an agent on a busy machine, and shorter than the timeouts
+ * of the hooks that wait for one. Only a failing test waits this long.
+ */
 const TIMEOUT_MS = 60_000;
 
 const BUILT: Readonly<Record<string, string>> = {
@@ -20,10 +23,22 @@ const BUILT: Readonly<Record<string, string>> = {
   agent: 'dist/fleetflag-agent.cjs',
 };
 
-/** Node's arguments for a command. */
-function programOf(command: string): readonly string[] {
+/** The folder with the files of an image, whose commands are run in place of those in `dist/` (docker/test-image.sh). */
+const IMAGE = process.env['FLEETFLAG_E2E_IMAGE'];
+
+interface Program {
+  readonly file: string;
+  readonly args: readonly string[];
+}
+
+/** The program and the arguments that run a command. Each ends as the process that was started, so signals reach it. */
+function programOf(command: string, args: readonly string[]): Program {
   const built = BUILT[command];
-  return built === undefined ? ['--import', 'tsx', command] : [built];
+  if (built === undefined) return { file: process.execPath, args: ['--import', 'tsx', command, ...args] };
+  if (IMAGE === undefined) return { file: process.execPath, args: [built, ...args] };
+  const role = command === 'service' ? args : [command, ...args];
+  const entry = 'cd /app && exec /bin/sh docker/entrypoint.sh "$@"';
+  return { file: 'chroot', args: [IMAGE, '/bin/sh', '-c', entry, 'sh', ...role] };
 }
 
 export class ProjectProcess {
@@ -32,15 +47,20 @@ export class ProjectProcess {
   stderr = '';
   readonly #ended: Promise<unknown>;
 
-  /** @param args a built command (`start`, `service`, `admin`, `agent`) or a source's path, then its arguments */
+  /**
+   * @param args a built command (`start`, `service`, `admin`, `agent`) or a source's path, then its arguments
+   * @param root the folder of the sources that are run
+   */
   constructor(
     readonly args: readonly string[],
     environment: Readonly<Record<string, string>>,
+    root = ROOT,
   ) {
     const { PATH = '', HOME = '' } = process.env;
     const [command = '', ...rest] = args;
-    this.child = spawn(process.execPath, [...programOf(command), ...rest], {
-      cwd: ROOT,
+    const program = programOf(command, rest);
+    this.child = spawn(program.file, program.args, {
+      cwd: root,
       env: { PATH, HOME, LOG_LEVEL: 'warn', ...environment },
       stdio: ['ignore', 'pipe', 'pipe'],
     });
@@ -60,9 +80,16 @@ export class ProjectProcess {
     return this.child.exitCode === null && this.child.signalCode === null;
   }
 
-  /** Waits for the first match of `pattern` in the output. Rejects when the process ends before that. */
-  async printed(pattern: RegExp, stream: 'stdout' | 'stderr' = 'stdout'): Promise<RegExpExecArray> {
-    const deadline = AbortSignal.timeout(TIMEOUT_MS);
+  /**
+   * Waits for the first match of `pattern` in the output, for `timeoutMs` milliseconds at most. Rejects when the process
+   * ends before that.
+   */
+  async printed(
+    pattern: RegExp,
+    stream: 'stdout' | 'stderr' = 'stdout',
+    timeoutMs = TIMEOUT_MS,
+  ): Promise<RegExpExecArray> {
+    const deadline = AbortSignal.timeout(timeoutMs);
     for (;;) {
       const match = pattern.exec(this[stream]);
       if (match !== null) return match;

@@ -2,22 +2,12 @@
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { madeOrRemoved } from '../../core/testing/made-or-removed.ts';
+import type { AgentStatus } from '../../agent/api/agent-status.ts';
 import { ProjectProcess } from './process.ts';
 
-export interface AgentStatus {
-  readonly revision: number;
-  readonly environment: string;
-  readonly connected: boolean;
-  readonly lastStatementAt: string | null;
-  readonly proof: { readonly revision: number; readonly held: boolean } | null;
-  readonly flags: number;
-  readonly pinnedKeys: readonly string[];
-  readonly refusals: Readonly<Record<string, number>>;
-  readonly metrics: { readonly queued: number };
-}
-
 export class VehicleProcess {
-  process!: ProjectProcess;
+  #process: ProjectProcess | undefined;
   #local = '';
 
   private constructor(
@@ -29,9 +19,20 @@ export class VehicleProcess {
 
   static async start(wsUrl: string, token: string, options: readonly string[] = []): Promise<VehicleProcess> {
     const vehicle = new VehicleProcess(await mkdtemp(join(tmpdir(), 'fleetflag-vehicle-')), wsUrl, options);
-    await writeFile(join(vehicle.folder, 'token'), token, { mode: 0o600 });
-    await vehicle.up();
-    return vehicle;
+    return madeOrRemoved(
+      async () => {
+        await writeFile(join(vehicle.folder, 'token'), token, { mode: 0o600 });
+        await vehicle.up();
+        return vehicle;
+      },
+      () => vehicle.remove(),
+    );
+  }
+
+  /** The process of the last start. */
+  get process(): ProjectProcess {
+    if (this.#process === undefined) throw new Error('The vehicle has not been started.');
+    return this.#process;
   }
 
   get dbPath(): string {
@@ -39,7 +40,7 @@ export class VehicleProcess {
   }
 
   async up(url = this.wsUrl): Promise<void> {
-    this.process = new ProjectProcess(
+    this.#process = new ProjectProcess(
       [
         'agent',
         '--url',
@@ -60,7 +61,7 @@ export class VehicleProcess {
       ],
       {},
     );
-    const [, address] = await this.process.printed(/listening on (http:\/\/127\.0\.0\.1:\d+)/, 'stderr');
+    const [, address] = await this.#process.printed(/listening on (http:\/\/127\.0\.0\.1:\d+)/, 'stderr');
     this.#local = address ?? '';
   }
 
@@ -78,6 +79,17 @@ export class VehicleProcess {
     return (await response.json()) as { value?: unknown };
   }
 
+  /** Evaluates all flags in one request. Gives the values by key. */
+  async values(): Promise<Record<string, unknown>> {
+    const response = await fetch(`${this.#local}/ofrep/v1/evaluate/flags`, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json' },
+      body: JSON.stringify({ context: {} }),
+    });
+    const { flags } = (await response.json()) as { flags: { key: string; value: unknown }[] };
+    return Object.fromEntries(flags.map(({ key, value }) => [key, value]));
+  }
+
   /** Sends a measurement to the agent, as a program in the vehicle does. Gives the HTTP status. */
   async track(measurement: {
     readonly metric: string;
@@ -88,6 +100,17 @@ export class VehicleProcess {
       method: 'POST',
       headers: { 'content-type': 'application/json' },
       body: JSON.stringify(measurement),
+    });
+    await response.arrayBuffer();
+    return response.status;
+  }
+
+  /** Reports a fault to the agent, as a program in the vehicle does. Gives the HTTP status. */
+  async fault(flagKey: string, message: string): Promise<number> {
+    const response = await fetch(`${this.#local}/v1/fault`, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json' },
+      body: JSON.stringify({ flagKey, message }),
     });
     await response.arrayBuffer();
     return response.status;
@@ -107,7 +130,7 @@ export class VehicleProcess {
 
   async remove(): Promise<void> {
     try {
-      await this.process.stop();
+      await this.#process?.stop();
     } finally {
       await rm(this.folder, { recursive: true, force: true });
     }

@@ -17,6 +17,7 @@ import { UsageError, type AdminCommand } from '../command.ts';
 import { vehicleTokenCommand } from './vehicle-token.ts';
 import { endNoPlans } from '../../../subgraphs/shared/testing/no-plans.ts';
 import { testUnless } from '../../../core/testing/unless.ts';
+import { testWebhookSettings } from '../../../subgraphs/shared/testing/webhook-settings.ts';
 
 const SECRET = 'x'.repeat(40);
 let database: TestDatabase;
@@ -28,6 +29,7 @@ beforeAll(async () => {
   database = await createTestDatabase();
   folder = await mkdtemp(join(tmpdir(), 'fleetflag-accounts-'));
   const started = await startAudit({
+    webhooks: testWebhookSettings,
     endPlans: endNoPlans,
     prisma: database.database.prisma,
     sessions: createInProcessStore(),
@@ -109,18 +111,18 @@ test('a new password replaces the old one', async () => {
 });
 
 test('while Redis is down a password cannot be changed, because sessions could not be ended, but an account can be created', async () => {
-  const away = { REDIS_URL: 'redis://127.0.0.1:1' };
+  const redisDown = { REDIS_URL: 'redis://127.0.0.1:1' };
   const password = passwordIn(
-    await runWith(away, createUserCommand, '--email', 'r@example.com', '--name', 'R', '--role', 'READ'),
+    await runWith(redisDown, createUserCommand, '--email', 'r@example.com', '--name', 'R', '--role', 'READ'),
   );
-  await expect(runWith(away, resetPasswordCommand, '--email', 'r@example.com')).rejects.toMatchObject({
+  await expect(runWith(redisDown, resetPasswordCommand, '--email', 'r@example.com')).rejects.toMatchObject({
     code: 'SERVICE_UNAVAILABLE',
   });
   expect((await signIn('r@example.com', password)).errors).toEqual([]);
 });
 
 const redis = process.env['TEST_REDIS_URL'] ?? '';
-/** npm has no Redis server to install. */
+/** A test that needs a real Redis server, which npm cannot install. */
 const withServer = testUnless(redis === '' ? 'TEST_REDIS_URL names no Redis server' : null);
 
 withServer('a new password ends the sessions that are in Redis', async () => {
@@ -166,17 +168,17 @@ test("tokens are revoked without a user's name, and the next one is of the next 
 });
 
 test.each<[string, AdminCommand, string[]]>([
-  ['a role that there is not', createUserCommand, ['--email', 'a@b', '--name', 'A', '--role', 'BOSS']],
+  ['an unknown role', createUserCommand, ['--email', 'a@b', '--name', 'A', '--role', 'BOSS']],
   ['no name', createUserCommand, ['--email', 'a@b', '--role', 'READ']],
   ['no e-mail', resetPasswordCommand, []],
-  ['an option that there is not', resetPasswordCommand, ['--email', 'a@b', '--password', 'x']],
+  ['an unknown option', resetPasswordCommand, ['--email', 'a@b', '--password', 'x']],
   ['no VIN', vehicleTokenCommand, []],
   [
     'a VIN to issue for and one to revoke',
     vehicleTokenCommand,
     ['--vin', 'KMHK281HGNU000001', '--revoke', 'KMHK281HGNU000001'],
   ],
-  ['days that are none', vehicleTokenCommand, ['--vin', 'KMHK281HGNU000001', '--days', 'many']],
+  ['days that are not a number', vehicleTokenCommand, ['--vin', 'KMHK281HGNU000001', '--days', 'many']],
 ])('%s is answered with the usage', async (_what, command, args) => {
   await expect(run(command, ...args)).rejects.toBeInstanceOf(UsageError);
 });

@@ -7,14 +7,14 @@ import { ROLES } from '../../../core/access/caller.ts';
 import { Accounts } from '../../../subgraphs/audit/accounts/accounts.ts';
 import { Passwords, generatePassword } from '../../../subgraphs/audit/sessions/passwords.ts';
 import { Sessions } from '../../../subgraphs/audit/sessions/sessions.ts';
-import { databaseClock } from '../../../subgraphs/flags/changes/database-clock.ts';
+import { databaseClock } from '../../../subgraphs/flags/rollouts/database-clock.ts';
 import { planEnding } from '../../../subgraphs/flags/changes/end-plans.ts';
 import { RolloutTransitions } from '../../../subgraphs/flags/rollouts/rollout-transitions.ts';
 import { createInProcessStore, type KeyValueStore } from '../../../subgraphs/shared/stores/key-value-store.ts';
-import { openAll } from '../../../main/lifecycle.ts';
+import { openAll } from '../../../main/process/lifecycle.ts';
 import type { Configuration } from '../../../main/configuration.ts';
-import { createLogger } from '../../../main/log.ts';
-import { openCache } from '../../../main/cache.ts';
+import { createLogger } from '../../../main/process/log.ts';
+import { openCache } from '../../../main/stores/cache.ts';
 import { withAdminDatabase } from '../admin-database.ts';
 import { readArguments, type AdminCommand, type Output } from '../command.ts';
 import { operatorOnServer } from '../operator.ts';
@@ -46,7 +46,7 @@ async function withAccounts<T>(
   );
 }
 
-/** Exit codes: 0 done, 1 failed, 2 wrong usage. */
+/** Runs `create-user`. Exit codes: 0 done, 1 failed, 2 wrong usage. */
 export const createUserCommand: AdminCommand = async (args, configuration, output) => {
   const input = readArguments(CREATE_USER_USAGE, () => {
     const { values } = parseArgs({
@@ -77,7 +77,7 @@ export const createUserCommand: AdminCommand = async (args, configuration, outpu
   return 0;
 };
 
-/** Exit codes: 0 done, 1 failed, 2 wrong usage. */
+/** Runs `reset-password`. Exit codes: 0 done, 1 failed, 2 wrong usage. */
 export const resetPasswordCommand: AdminCommand = async (args, configuration, output) => {
   const email = readArguments(RESET_PASSWORD_USAGE, () =>
     required(parseArgs({ args: [...args], options: { email: { type: 'string' } } }).values, 'email'),

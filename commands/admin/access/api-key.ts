@@ -3,7 +3,7 @@ import { parseArgs } from 'node:util';
 import { ROLES, type Role } from '../../../core/access/caller.ts';
 import type { ApiKey } from '../../../subgraphs/audit/api-keys/api-key.ts';
 import { ApiKeyService } from '../../../subgraphs/audit/api-keys/api-key-service.ts';
-import { isUuid } from '../../../core/wire/pagination.ts';
+import { isUuid } from '../../../core/wire/api/pagination.ts';
 import { withAdminDatabase } from '../admin-database.ts';
 import { UsageError, readArguments, type AdminCommand } from '../command.ts';
 import { operatorOnServer } from '../operator.ts';
@@ -92,7 +92,7 @@ async function meant(apiKeys: ApiKeyService, which: string): Promise<string> {
   return one.id;
 }
 
-/** Exit codes: 0 done, 1 failed, 2 wrong usage. */
+/** Runs `api-key`. Exit codes: 0 done, 1 failed, 2 wrong usage. */
 export const apiKeyCommand: AdminCommand = async (args, configuration, output) => {
   const wanted = readArguments(API_KEY_USAGE, () => read(args));
   await withAdminDatabase(configuration, output, async (prisma) => {

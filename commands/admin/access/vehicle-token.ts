@@ -5,10 +5,10 @@
 import { parseArgs } from 'node:util';
 import { createVehicleTokens } from '../../../core/credentials/vehicle-token.ts';
 import { VehicleService } from '../../../subgraphs/vehicles/registry/vehicle-service.ts';
-import { presentSecret } from '../../../main/secrets.ts';
+import { presentSecret } from '../../../main/secrets/secrets.ts';
 import { withAdminDatabase } from '../admin-database.ts';
 import { readArguments, type AdminCommand } from '../command.ts';
-import { readEnvironment } from '../environment-option.ts';
+import { readEnvironmentOption } from '../environment-option.ts';
 import { operatorOnServer } from '../operator.ts';
 
 /** The help text of `vehicle-token`. */
@@ -17,7 +17,7 @@ npm run admin -- vehicle-token --revoke VIN
     Prints a token for the agent of a registered vehicle; default: production, 365 days. --revoke revokes
     all tokens of the vehicle; running gateways refuse them within 5 s.`;
 
-/** Exit codes: 0 done, 1 failed, 2 wrong usage. */
+/** Runs `vehicle-token`. Exit codes: 0 done, 1 failed, 2 wrong usage. */
 export const vehicleTokenCommand: AdminCommand = async (args, configuration, output) => {
   const { vin, revoke, environment, days } = readArguments(VEHICLE_TOKEN_USAGE, () => {
     const { values } = parseArgs({
@@ -37,7 +37,7 @@ export const vehicleTokenCommand: AdminCommand = async (args, configuration, out
     return {
       vin,
       revoke: values.revoke !== undefined,
-      environment: readEnvironment(values.environment),
+      environment: readEnvironmentOption(values.environment),
       days: Number(values.days),
     };
   });

@@ -137,7 +137,7 @@ describe('an export', () => {
     expect(await verify(await fileOf(lines))).toMatchObject({ code: 0, out: expect.stringContaining('0 entries') });
   });
 
-  test('replaces a file only when told to, and leaves no half-written one', async () => {
+  test('replaces a file only with the option for it, and leaves no half-written one', async () => {
     const path = await fileOf(['mine']);
     await expect(run([...wholePeriod(), '--out', path])).rejects.toThrow('--force');
     expect(await readFile(path, 'utf8')).toBe('mine\n');

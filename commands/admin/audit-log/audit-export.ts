@@ -19,7 +19,7 @@ export const AUDIT_EXPORT_USAGE = `npm run admin -- audit-export --from TIME --t
 /** The most rows held at once. */
 const PAGE_SIZE = 200;
 
-/** Milliseconds: the snapshot is held until the last row is written, however slow the disk. */
+/** The most milliseconds of an export. Its transaction holds a snapshot until the last row is written. */
 const EXPORT_TIMEOUT_MS = 24 * 3_600_000;
 
 const ISO_TIME = /^\d{4}-\d\d-\d\d(T\d\d:\d\d(:\d\d(\.\d{1,3})?)?(Z|[+-]\d\d:\d\d))?$/;
@@ -65,7 +65,7 @@ function atOneMoment<T>(prisma: PrismaClient, use: (db: Transaction) => Promise<
   );
 }
 
-/** Exit codes: 0 done, 1 failed, 2 wrong usage. */
+/** Runs `audit-export`. Exit codes: 0 done, 1 failed, 2 wrong usage. */
 export const auditExportCommand: AdminCommand = async (args, configuration, output) => {
   const { from, to, out, force } = readArguments(AUDIT_EXPORT_USAGE, () => {
     const options = {

@@ -8,7 +8,7 @@ import { parseArgs } from 'node:util';
 import type { PrismaClient } from '../../../prisma/generated/client.ts';
 import { createFlagChanges } from '../../../subgraphs/flags/changes/change.ts';
 import { describeMember, type FlagDifference } from '../../../subgraphs/flags/import-export/environment-difference.ts';
-import { parseEnvironmentFile, type FileFault } from '../../../core/wire/environment-file.ts';
+import { parseEnvironmentFile, type FileFault } from '../../../core/wire/flag-files/environment-file.ts';
 import {
   ImportService,
   planImport,
@@ -16,13 +16,13 @@ import {
   type ImportPlan,
 } from '../../../subgraphs/flags/import-export/import-service.ts';
 import type { Configuration } from '../../../main/configuration.ts';
-import { createLogger } from '../../../main/log.ts';
-import { presentSigner } from '../../../main/trusted-signer.ts';
+import { createLogger } from '../../../main/process/log.ts';
+import { presentSigner } from '../../../main/secrets/trusted-signer.ts';
 import { actingPerson } from '../acting-person.ts';
 import { withAdminDatabase } from '../admin-database.ts';
 import { withBus } from '../announcing.ts';
 import { readArguments, type AdminCommand, type Output } from '../command.ts';
-import { readEnvironment } from '../environment-option.ts';
+import { readEnvironmentOption } from '../environment-option.ts';
 
 /** The help text of `import`. */
 export const IMPORT_USAGE = `npm run admin -- import --environment development|staging|production --file FLAGS.yaml [--apply] [--as EMAIL] [--archive-missing]
@@ -33,8 +33,8 @@ export const IMPORT_USAGE = `npm run admin -- import --environment development|s
 const EXIT_CODE_DIFFERS = 3;
 
 /**
- * Exit codes: 0 nothing differs or everything was applied, 1 faults or failures, 2 wrong usage, 3 a dry run found
- * differences.
+ * Runs `import`. Exit codes: 0 nothing differs or everything was applied, 1 faults or failures, 2 wrong usage, 3 a dry
+ * run found differences.
  */
 export const importCommand: AdminCommand = async (args, configuration, output) => {
   const options = readArguments(IMPORT_USAGE, () => {
@@ -51,7 +51,7 @@ export const importCommand: AdminCommand = async (args, configuration, output) =
     const { file, apply, as: email } = values;
     if (file === undefined) throw new Error('--file is missing.');
     return {
-      environment: readEnvironment(values.environment),
+      environment: readEnvironmentOption(values.environment),
       file,
       apply,
       email,
@@ -64,7 +64,7 @@ export const importCommand: AdminCommand = async (args, configuration, output) =
   const read = parseEnvironmentFile(bytes.toString('utf8'));
   if (read.faults.length > 0) return refuse(read.faults, output);
   return withAdminDatabase(configuration, output, async (prisma) => {
-    const plan = await planImport(prisma, options.environment, read.flags);
+    const plan = await planImport(prisma, options.environment, read.flags, options.archiveMissing);
     for (const difference of plan.differences)
       for (const line of describe(difference, options.archiveMissing)) output.out(line);
     if (plan.faults.length > 0) return refuse(plan.faults, output);
@@ -79,7 +79,8 @@ export const importCommand: AdminCommand = async (args, configuration, output) =
 };
 
 function refuse(faults: readonly FileFault[], { err }: Output): number {
-  for (const { path, message } of faults) err(path === '' ? message : `${path}: ${message}`);
+  for (const { path, message, code } of faults)
+    err(`${path === '' ? '' : `${path}: `}${message}${code === undefined ? '' : ` (${code})`}`);
   err(`Nothing was changed: ${faults.length} faults.`);
   return 1;
 }
@@ -117,14 +118,14 @@ async function apply(
     let failed = 0;
     for await (const outcome of service.apply(identity, plan, options.archiveMissing)) {
       if (outcome.done === 'failed') failed += 1;
-      (outcome.done === 'failed' ? output.err : output.out)(tell(outcome));
+      (outcome.done === 'failed' ? output.err : output.out)(lineOf(outcome));
     }
     if (failed > 0) output.err(`${failed} flags were not changed.`);
     return failed > 0 ? 1 : 0;
   });
 }
 
-function tell({ key, done, waits, message }: ImportOutcome): string {
+function lineOf({ key, done, waits, message }: ImportOutcome): string {
   if (done === 'failed') return `${key}: failed: ${message}`;
   if (!waits) return `${key}: ${done}`;
   return done === 'created' ? `${key}: a draft that waits for approval` : `${key}: waits for approval`;

@@ -1,14 +1,14 @@
 /** `npm run admin -- advance-revision`: the step after restoring a backup (docs/operations/restoring.md). */
 import { parseArgs } from 'node:util';
-import { FLAGS_CHANGED } from '../../../subgraphs/flags/changes/change.ts';
+import { FLAGS_CHANGED } from '../../../subgraphs/flags/changes/announcement.ts';
 import { advanceRevision } from '../../../subgraphs/flags/signing/advance-revision.ts';
-import { createLogger } from '../../../main/log.ts';
-import { presentSigner } from '../../../main/trusted-signer.ts';
+import { createLogger } from '../../../main/process/log.ts';
+import { presentSigner } from '../../../main/secrets/trusted-signer.ts';
 import { actingPerson } from '../acting-person.ts';
 import { withAdminDatabase } from '../admin-database.ts';
 import { withBus } from '../announcing.ts';
 import { readArguments, type AdminCommand } from '../command.ts';
-import { readEnvironment } from '../environment-option.ts';
+import { readEnvironmentOption } from '../environment-option.ts';
 
 /** The help text of `advance-revision`. */
 export const ADVANCE_USAGE = `npm run admin -- advance-revision --environment development|staging|production --beyond N --reason TEXT [--as EMAIL]
@@ -16,7 +16,7 @@ export const ADVANCE_USAGE = `npm run admin -- advance-revision --environment de
     own, and signs every flag in it again, so that vehicles accept the control plane again. First pull the kill switches again
     that were pulled after the backup: vehicles get the flags as they are.`;
 
-/** Exit codes: 0 done, 1 failed, 2 wrong usage. */
+/** Runs `advance-revision`. Exit codes: 0 done, 1 failed, 2 wrong usage. */
 export const advanceRevisionCommand: AdminCommand = async (args, configuration, output) => {
   const { environment, beyond, reason, email } = readArguments(ADVANCE_USAGE, () => {
     const { values } = parseArgs({
@@ -33,7 +33,7 @@ export const advanceRevisionCommand: AdminCommand = async (args, configuration, 
     if (values.reason === undefined || values.reason.trim() === '')
       throw new Error('--reason must be a text for the audit log.');
     return {
-      environment: readEnvironment(values.environment),
+      environment: readEnvironmentOption(values.environment),
       beyond: Number(values.beyond),
       reason: values.reason,
       email: values.as,

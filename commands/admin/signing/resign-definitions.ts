@@ -7,24 +7,24 @@ import type { Logger } from 'pino';
 import { ENVIRONMENTS, type Environment } from '../../../core/model.ts';
 import type { CallerIdentity } from '../../../core/access/caller.ts';
 import type { PrismaClient } from '../../../prisma/generated/client.ts';
-import { FLAGS_CHANGED } from '../../../subgraphs/flags/changes/change.ts';
+import { FLAGS_CHANGED } from '../../../subgraphs/flags/changes/announcement.ts';
 import { resignEnvironment } from '../../../subgraphs/flags/signing/resign.ts';
 import type { Signer } from '../../../subgraphs/flags/signing/signing.ts';
 import { currentPositions } from '../../../subgraphs/flags/sync/sync-store.ts';
 import type { Configuration } from '../../../main/configuration.ts';
-import { createLogger } from '../../../main/log.ts';
-import { presentSigner } from '../../../main/trusted-signer.ts';
+import { createLogger } from '../../../main/process/log.ts';
+import { presentSigner } from '../../../main/secrets/trusted-signer.ts';
 import { actingPerson } from '../acting-person.ts';
 import { withAdminDatabase } from '../admin-database.ts';
 import { withBus } from '../announcing.ts';
 import { readArguments, type AdminCommand, type Output } from '../command.ts';
-import { readEnvironment } from '../environment-option.ts';
+import { readEnvironmentOption } from '../environment-option.ts';
 
 /** The help text of `resign-definitions`. */
 export const RESIGN_USAGE = `npm run admin -- resign-definitions [--environment development|staging|production] [--as EMAIL]
     Signs again, each with a new revision, the flags that another key than the current one has signed; in all environments unless one is named.`;
 
-/** Exit codes: 0 done, 1 failed, 2 wrong usage. */
+/** Runs `resign-definitions`. Exit codes: 0 done, 1 failed, 2 wrong usage. */
 export const resignDefinitionsCommand: AdminCommand = async (args, configuration, output) => {
   const { environments, email } = readArguments(RESIGN_USAGE, () => {
     const { values } = parseArgs({
@@ -32,7 +32,7 @@ export const resignDefinitionsCommand: AdminCommand = async (args, configuration
       options: { environment: { type: 'string' }, as: { type: 'string' } },
     });
     const named: readonly Environment[] =
-      values.environment === undefined ? ENVIRONMENTS : [readEnvironment(values.environment)];
+      values.environment === undefined ? ENVIRONMENTS : [readEnvironmentOption(values.environment)];
     return { environments: named, email: values.as };
   });
   const logger = createLogger(configuration.logLevel);

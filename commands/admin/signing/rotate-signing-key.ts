@@ -5,8 +5,8 @@ import { parseArgs } from 'node:util';
 import { ENVIRONMENTS } from '../../../core/model.ts';
 import { countSignatures } from '../../../subgraphs/flags/signing/resign.ts';
 import type { Configuration } from '../../../main/configuration.ts';
-import { createLogger } from '../../../main/log.ts';
-import { readSecretFile } from '../../../main/secrets.ts';
+import { createLogger } from '../../../main/process/log.ts';
+import { readSecretFile } from '../../../main/secrets/secrets.ts';
 import {
   adoptNextKey,
   openNextSigner,
@@ -16,8 +16,8 @@ import {
   removePreviousKeys,
   signingKeyPath,
   switchToNextKey,
-} from '../../../main/signing-keys.ts';
-import { hasSigned } from '../../../main/trusted-signer.ts';
+} from '../../../main/secrets/signing-keys.ts';
+import { hasSigned } from '../../../main/secrets/trusted-signer.ts';
 import { actingPerson } from '../acting-person.ts';
 import { withAdminDatabase } from '../admin-database.ts';
 import { readArguments, type AdminCommand, type Output } from '../command.ts';
@@ -30,7 +30,7 @@ export const ROTATE_USAGE = `npm run admin -- rotate-signing-key [--prepare | --
     lost for good: everything is signed again, and vehicles that pin the lost key refuse it until they have
     the new key set. Each takes effect when the control plane starts next.`;
 
-/** Exit codes: 0 done, 1 failed or refused, 2 wrong usage. */
+/** Runs `rotate-signing-key`. Exit codes: 0 done, 1 failed or refused, 2 wrong usage. */
 export const rotateSigningKeyCommand: AdminCommand = async (args, configuration, output) => {
   const flag = { type: 'boolean', default: false } as const;
   const {

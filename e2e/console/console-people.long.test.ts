@@ -1,0 +1,106 @@
+import { afterAll, beforeAll, expect } from '@jest/globals';
+import type { Browser } from 'playwright-core';
+import { testUnless } from '../../core/testing/unless.ts';
+import { Api } from '../harness/api.ts';
+import { Deployment } from '../harness/deployment.ts';
+import { ConsolePage, PHONE, launchBrowser, noBrowser } from './browser.ts';
+import { ASIL_D_FLAG, SAMPLE_PEOPLE, makeSampleFleet } from './sample-fleet.ts';
+
+const testInBrowser = testUnless(noBrowser);
+/** Declares a test that needs a browser. Its timeout of 3 minutes is longer than any test takes on a busy machine. */
+const inBrowser = (name: string, run: () => Promise<void>) => testInBrowser(name, run, 180_000);
+const KOREAN = { email: '이메일', password: '비밀번호', signIn: '로그인' };
+
+let deployment: Deployment;
+let browser: Browser;
+let admin: Api;
+
+beforeAll(async () => {
+  if (noBrowser !== null) return;
+  deployment = await Deployment.start({ NODE_ENV: 'production' });
+  admin = await Api.admin(deployment);
+  await makeSampleFleet(admin, () => Api.signedIn(deployment, SAMPLE_PEOPLE.safety), 60);
+  browser = await launchBrowser();
+}, 180_000);
+
+afterAll(async () => {
+  await browser?.close();
+  await deployment?.remove();
+}, 60_000);
+
+inBrowser('the change of an ASIL-D flag is requested and approved by two people with the keyboard alone', async () => {
+  const [editor, reviewer] = [
+    await ConsolePage.open(browser, deployment),
+    await ConsolePage.open(browser, deployment, { ...PHONE, locale: 'ko-KR' }),
+  ];
+  await reviewer.goTo('/changes');
+  await reviewer.tabTo('이메일', 'textbox');
+  await reviewer.page.keyboard.type(SAMPLE_PEOPLE.safety.email);
+  await reviewer.tabTo('비밀번호', 'textbox');
+  await reviewer.page.keyboard.type(SAMPLE_PEOPLE.safety.password);
+  await reviewer.page.keyboard.press('Enter');
+  await reviewer.page.getByText('승인 대기 중인 변경이 없습니다.').waitFor();
+
+  await editor.goTo(`/flags/${ASIL_D_FLAG.key}`);
+  await editor.tabTo('E-mail', 'textbox');
+  await editor.page.keyboard.type(SAMPLE_PEOPLE.editor.email);
+  await editor.tabTo('Password', 'textbox');
+  await editor.page.keyboard.type(SAMPLE_PEOPLE.editor.password);
+  await editor.page.keyboard.press('Enter');
+  await editor.tabTo('Switch on', 'button');
+  await editor.page.keyboard.press('Enter');
+  const dialog = editor.page.getByRole('dialog');
+  await dialog.getByText('waits until a second person approves it').waitFor();
+  await editor.tabTo('Request approval', 'button', dialog);
+  await editor.page.keyboard.press('Enter');
+  await editor.page.getByText('A change of this flag waits for approval.').waitFor();
+
+  // It arrives at the reviewer's page by itself.
+  await reviewer.page.getByRole('heading', { name: /기능 플래그 켜기/ }).waitFor();
+  await reviewer.page.getByText('승인 대기 중인 변경 1건').waitFor({ state: 'attached' });
+  await reviewer.expectAccessible();
+  await reviewer.tabTo('의견', 'textbox');
+  await reviewer.page.keyboard.type('위험 분석 7.3 확인');
+  await reviewer.tabTo('승인', 'button');
+  await reviewer.page.keyboard.press('Enter');
+  await reviewer.page.getByText('승인했습니다.').waitFor();
+  await editor.page.getByText('A change of this flag waits for approval.').waitFor({ state: 'detached' });
+  await editor.page.getByText('“위험 분석 7.3 확인”').waitFor();
+  const { flag } = await admin.ok<{ flag: { enabled: boolean } }>(
+    'query ($key: String!) { flag(key: $key) { enabled } }',
+    {
+      key: ASIL_D_FLAG.key,
+    },
+  );
+  expect(flag.enabled).toBe(true);
+  await editor.close();
+  await reviewer.close();
+});
+
+inBrowser('a session that ends keeps what was typed, and goes on after signing in again', async () => {
+  const operator = await ConsolePage.open(browser, deployment, { locale: 'ko-KR' });
+  const { page } = operator;
+  await operator.goTo('/flags/steering_assist/kill');
+  await operator.signIn(SAMPLE_PEOPLE.safety, KOREAN);
+  await page.getByLabel('사유').fill('조향 이상, INC-4712');
+  await page.getByLabel('기능 플래그의 키 입력').fill('steering_assist');
+  // Another role ends all sessions of the account; the old one again, so that it may go on.
+  const { users } = await admin.ok<{ users: { nodes: { id: string; email: string }[] } }>(
+    '{ users { nodes { id email } } }',
+  );
+  const id = users.nodes.find(({ email }) => email === SAMPLE_PEOPLE.safety.email)?.id;
+  for (const role of ['READ', 'SAFETY'])
+    await admin.ok('mutation ($id: ID!, $role: Role!) { updateUser(id: $id, input: { role: $role }) { id } }', {
+      id,
+      role,
+    });
+  await page.getByRole('dialog', { name: '다시 로그인' }).waitFor();
+  await operator.expectAccessible();
+  await page.getByLabel('비밀번호').fill(SAMPLE_PEOPLE.safety.password);
+  await page.getByRole('button', { name: '로그인', exact: true }).click();
+  await page.getByRole('dialog').waitFor({ state: 'detached' });
+  expect(await page.getByLabel('사유').inputValue()).toBe('조향 이상, INC-4712');
+  await page.getByRole('button', { name: '지금 킬 스위치 작동' }).click();
+  await operator.heading('킬 스위치가 작동 중입니다.');
+  await operator.close();
+});
