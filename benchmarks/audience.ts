@@ -137,7 +137,7 @@ export async function run(): Promise<void> {
       for (const each of CASES) await compare(database.prisma, each);
       const reports = new FleetReports(database.prisma);
       console.log(
-        `\nfleet: ${(await timed(async () => (await reports.fleet()).total)).milliseconds.toFixed(0)} ms; rolloutProgress: ${(await timed(async () => (await reports.progress(FLAG.environment, 1)).total)).milliseconds.toFixed(0)} ms.`,
+        `\nfleet: ${(await timed(async () => (await reports.fleet()).total)).milliseconds.toFixed(0)} ms; rolloutProgress: ${(await timed(async () => (await reports.progress(FLAG.environment, 1, null)).total)).milliseconds.toFixed(0)} ms.`,
       );
     } finally {
       await database.close();

@@ -4,7 +4,7 @@
  */
 import { printTable, short } from './harness/numbers.ts';
 import type { BenchmarkOptions } from './harness/options.ts';
-import { measureStorm, type StormFigures } from './storm.ts';
+import { measureStorm, type StormFigures } from './storm/storm.ts';
 
 /** Vehicles on one gateway. One address may open 20,000 sockets, and one process 20,000 files by Linux's default. */
 const SIZES = [4_000, 9_000, 18_000];
@@ -42,7 +42,7 @@ function carriedTo(vehicles: number, { stormCpuMs, deliveryMicroseconds, kilobyt
 /** Prints both tables. Takes about four minutes. */
 export async function run({ quick }: BenchmarkOptions): Promise<void> {
   const all: StormFigures[] = [];
-  for (const size of quick ? QUICK_SIZES : SIZES) all.push(await measureStorm(size));
+  for (const size of quick ? QUICK_SIZES : SIZES) all.push(await measureStorm({ vehicles: size }));
   console.log('\nCost of a vehicle at one gateway in one process, at three sizes\n');
   const of = (member: keyof StormFigures) => all.map((figures) => figures[member]);
   const line = (what: string, member: keyof StormFigures): (string | number)[] => [

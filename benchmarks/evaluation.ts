@@ -1,7 +1,7 @@
 /**
  * Measures one evaluation in nanoseconds of CPU: of a context that comes from outside, as at the server, beside the
- * evaluators of flagd and GrowthBook with the same flags; and of the vehicle's own context in the agent. Contexts come as
- * JSON does, each with strings of its own, and of 1,000 vehicles.
+ * evaluators of flagd and GrowthBook with the same flags; and of the vehicle's own context in the agent. Contexts come
+ * as JSON does, each with strings of its own, and of 1,000 vehicles. Then flags that are evaluated together.
  */
 import { GrowthBookClient } from '@growthbook/growthbook';
 import { FlagdCore } from '@openfeature/flagd-core';
@@ -10,11 +10,12 @@ import { emptyState, type HeldFlag } from '../agent/state.ts';
 import { AgeingClock } from '../agent/trust/ageing-clock.ts';
 import { compileFlag, evaluateFlag } from '../core/evaluation/evaluate.ts';
 import type { FlagDefinition, RuleDefinition } from '../core/model.ts';
-import { median, printTable, short } from './harness/numbers.ts';
+import { printTogether } from './evaluated-together.ts';
+import { nanosecondsOf } from './harness/nanoseconds.ts';
+import { printTable, short } from './harness/numbers.ts';
 import type { BenchmarkOptions } from './harness/options.ts';
 
 const VEHICLES = 1_000;
-const SAMPLES = 7;
 const MODELS = ['Ioniq 5', 'Ioniq 6', 'EV9', 'Kona'];
 const VERSIONS = ['2.4.1', '2.5.0', '2.6.3', '3.0.0-rc1'];
 const REGIONS = ['EU', 'NA', 'KR'];
@@ -182,7 +183,16 @@ function agent(own: VehicleContext): (key: Name) => boolean {
   const evaluator = new FlagEvaluator(own, clock);
   const held = (key: Name): HeldFlag => {
     const definition = definitionOf(key);
-    const signed = { revision: 1, jws: '', digest: '', definition, fault: null, settled: false };
+    const signed = {
+      revision: 1,
+      jws: '',
+      digest: '',
+      definition,
+      fault: null,
+      outsideContract: false,
+      settled: false,
+      scope: null,
+    };
     return {
       key,
       held: signed,
@@ -196,21 +206,6 @@ function agent(own: VehicleContext): (key: Name) => boolean {
   const flags = new Map((Object.keys(CASES) as Name[]).map((key) => [key, held(key)]));
   evaluator.replace({ ...emptyState({ vin: own.vin, environment: 'production' }), revision: 1, complete: true, flags });
   return (key) => evaluator.evaluate(key)?.evaluation.value === true;
-}
-
-/** Gives the nanoseconds of CPU that one call takes: the median of several samples. */
-function nanosecondsOf(calls: number, call: (index: number) => boolean): { ns: number; share: number } {
-  const samples: number[] = [];
-  let on = 0;
-  for (let sample = 0; sample <= SAMPLES; sample++) {
-    const before = process.cpuUsage();
-    on = 0;
-    for (let index = 0; index < calls; index++) if (call(index)) on++;
-    const { user, system } = process.cpuUsage(before);
-    // The first warms up.
-    if (sample > 0) samples.push(((user + system) * 1_000) / calls);
-  }
-  return { ns: median(samples), share: on / calls };
 }
 
 /** Prints the table. Takes about half a minute. */
@@ -242,4 +237,5 @@ export async function run({ quick }: BenchmarkOptions): Promise<void> {
   console.log('\nEvaluation, nanoseconds of CPU each\n');
   printTable(['flag', 'way', 'ns', 'on for'], rows);
   console.log(`\n${conclusions.join('\n')}`);
+  printTogether(fleet, quick === true);
 }

@@ -115,7 +115,7 @@ interface Server {
   readonly name: string;
   readonly kind: Form | 'stock' | 'bare';
   readonly port: number;
-  /** Whose CPU counts. */
+  /** The processes whose CPU counts. */
   readonly pids: readonly number[];
   /** The requests of a scenario. */
   readonly requests: (scenario: Scenario) => Promise<readonly LoadRequest[]>;

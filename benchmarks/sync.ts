@@ -11,12 +11,12 @@ import { pino } from 'pino';
 import type { CallerIdentity } from '../core/access/caller.ts';
 import { PrismaClient } from '../prisma/generated/client.ts';
 import { createFlagChanges } from '../subgraphs/flags/changes/change.ts';
-import { resolvers } from '../subgraphs/flags/resolvers.ts';
+import { flagsResolvers } from '../subgraphs/flags/resolvers.ts';
 import { FlagService } from '../subgraphs/flags/flags/flag-service.ts';
 import { PositionSignatures } from '../subgraphs/flags/signing/position-signatures.ts';
 import { createSigner, generateSigningKey, type Signer } from '../subgraphs/flags/signing/signing.ts';
-import { EnvironmentSnapshots } from '../subgraphs/flags/sync/snapshots.ts';
-import { changesSince } from '../subgraphs/flags/sync/sync-store.ts';
+import { EnvironmentSnapshots } from '../subgraphs/flags/sync/snapshots/snapshots.ts';
+import { changesSince, livingSet } from '../subgraphs/flags/sync/sync-store.ts';
 import { SyncService, type FlagSync } from '../subgraphs/flags/sync/sync.ts';
 import { createInProcessBus } from '../subgraphs/shared/feeds/bus.ts';
 import { startEmbeddedPostgres } from '../subgraphs/shared/postgres/embedded/embedded-postgres.ts';
@@ -54,16 +54,23 @@ const OPERATOR: CallerIdentity = {
 
 /** The obvious way. */
 const directly = (prisma: PrismaClient, signer: Signer) => ({
-  async sync(environment: 'production', since: number): Promise<FlagSync> {
+  async sync(environment: 'production', _partition: null, since: number): Promise<FlagSync> {
     const {
       deltas: all,
       position: { revision },
-      set,
     } = await changesSince(prisma, environment, 0, true);
     const issuedAt = Math.floor(Date.now() / 1_000);
+    const { set } = await livingSet(prisma, environment);
     const proof = await signer.proof({ environment, revision, issuedAt, set });
     const flags = all.filter((delta) => delta.revision > since && (since > 0 || !delta.removed));
-    return { environment, revision, full: since === 0, flags, statement: '', proof };
+    return {
+      environment,
+      revision,
+      full: since === 0,
+      flags,
+      statement: async () => '',
+      proof: async () => proof,
+    };
   },
 });
 
@@ -110,7 +117,12 @@ async function measure(
   const snapshots = new EnvironmentSnapshots({ prisma, store: createInProcessStore(), logger });
   const sync =
     way === 'snapshots' ? new SyncService(snapshots, new PositionSignatures(signer)) : directly(prisma, signer);
-  const subgraph = await createSubgraph({ name: 'flags', resolvers, services: () => ({ sync }), logger });
+  const subgraph = await createSubgraph({
+    name: 'flags',
+    resolvers: flagsResolvers,
+    services: () => ({ sync }),
+    logger,
+  });
   const connection = connectInProcess(subgraph, async () => true);
   const rows: Row[] = [];
   try {

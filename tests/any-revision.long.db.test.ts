@@ -6,7 +6,7 @@ import { createFlagChanges } from '../subgraphs/flags/changes/change.ts';
 import { FlagService } from '../subgraphs/flags/flags/flag-service.ts';
 import { PositionSignatures } from '../subgraphs/flags/signing/position-signatures.ts';
 import { createSigner, generateSigningKey } from '../subgraphs/flags/signing/signing.ts';
-import { EnvironmentSnapshots } from '../subgraphs/flags/sync/snapshots.ts';
+import { EnvironmentSnapshots } from '../subgraphs/flags/sync/snapshots/snapshots.ts';
 import { SyncService, type FlagSync } from '../subgraphs/flags/sync/sync.ts';
 import { createInProcessBus } from '../subgraphs/shared/feeds/bus.ts';
 import { createInProcessStore } from '../subgraphs/shared/stores/key-value-store.ts';
@@ -130,7 +130,7 @@ test(`after ${REVISIONS} revisions of ${FLAGS} flags, a sync from any revision i
         flag.rule = true;
       } else await service.setEnabled(identity, flag.key, (flag.enabled = !flag.enabled), null);
       // The snapshot comes to its end in many steps, as it would in service.
-      if (revisions % 97 === 0) await sync.sync(flag.environment, 0);
+      if (revisions % 97 === 0) await sync.sync(flag.environment, null, 0);
     }
   };
   await Promise.all(Array.from({ length: EDITORS }, (_, own) => editor(own)));
@@ -144,7 +144,7 @@ test(`after ${REVISIONS} revisions of ${FLAGS} flags, a sync from any revision i
   });
   const fresh = new SyncService(another, new PositionSignatures(await createSigner(await generateSigningKey())));
   // Where the database is slow to answer, a sync is answered by what was last known: that must be the end.
-  for (const environment of ENVIRONMENTS) await fresh.sync(environment, 0);
+  for (const environment of ENVIRONMENTS) await fresh.sync(environment, null, 0);
   await Promise.all([snapshots.refresh(), another.refresh()]);
   let compared = 0;
   for (const environment of ENVIRONMENTS) {
@@ -156,7 +156,7 @@ test(`after ${REVISIONS} revisions of ${FLAGS} flags, a sync from any revision i
     expect(back.length).toBeGreaterThan(rounds(0, 40));
     for (const answering of [sync, fresh]) {
       const answers: FlagSync[] = await Promise.all(
-        Array.from({ length: entries.length + 1 }, (_, since) => answering.sync(environment, since)),
+        Array.from({ length: entries.length + 1 }, (_, since) => answering.sync(environment, null, since)),
       );
       for (const [since, { revision, full, flags: sent }] of answers.entries()) {
         const told = sent.map(({ key, revision: at, removed }) => ({ key, revision: at, removed }));

@@ -13,17 +13,18 @@ import { startAudit } from '../subgraphs/audit/subgraph.ts';
 import { createFlagChanges } from '../subgraphs/flags/changes/change.ts';
 import { planEnding } from '../subgraphs/flags/changes/end-plans.ts';
 import { flagEntry } from '../subgraphs/flags/import-export/environment-file.ts';
-import type { FlagEntry } from '../core/wire/environment-file.ts';
+import type { FlagEntry } from '../core/wire/flag-files/environment-file.ts';
 import { ImportService, planImport } from '../subgraphs/flags/import-export/import-service.ts';
 import { definitionIn } from '../subgraphs/flags/signing/signing.ts';
-import { findLivingFlags } from '../subgraphs/flags/flags/flag-reads.ts';
+import { findLivingFlags } from '../subgraphs/flags/flags/reading/flag-reads.ts';
 import { addPerson } from '../subgraphs/flags/testing/flags-under-test.ts';
 import { HOUR, RolloutsUnderTest } from '../subgraphs/flags/testing/rollouts-under-test.ts';
 import { createInProcessBus } from '../subgraphs/shared/feeds/bus.ts';
 import { createInProcessStore } from '../subgraphs/shared/stores/key-value-store.ts';
 import { createInProcessRateLimiter } from '../subgraphs/shared/stores/rate-limiter.ts';
-import { asking, identityOf, silent, type Answer, type Ask } from '../subgraphs/shared/testing/asking.ts';
+import { asking, identityOf, silent, type DataOrErrors, type Ask } from '../subgraphs/shared/testing/asking.ts';
 import { rounds } from '../core/testing/rounds.ts';
+import { testWebhookSettings } from '../subgraphs/shared/testing/webhook-settings.ts';
 
 type Person = Caller & { kind: 'user'; userId: string };
 
@@ -91,7 +92,11 @@ beforeAll(async () => {
     checkOperation: () => [],
     logger: silent,
   };
-  const started = await startAudit({ ...parts, endPlans: planEnding(rollouts.transitions) });
+  const started = await startAudit({
+    webhooks: testWebhookSettings,
+    ...parts,
+    endPlans: planEnding(rollouts.transitions),
+  });
   [accounts, stop] = [asking(started.subgraph), () => started.close()];
   root = await addPerson(rollouts.flags.prisma, 'ADMIN');
 }, 60_000);
@@ -105,8 +110,9 @@ const mayWrite = (role: Role | null) => role === 'WRITE' || role === 'ADMIN';
 const mayReview = (role: Role | null) => role === 'SAFETY' || role === 'ADMIN';
 
 /** What a vehicle sees of a flag but for its kill switches, which one person may pull. */
-function seen({ revision: _, rules, ...flag }: FlagDefinition): JsonObject {
-  return { ...flag, rules: rules.filter(({ type }) => type !== 'kill_switch') as unknown as JsonObject[] };
+function seen({ revision: _, ...flag }: FlagDefinition): JsonObject {
+  const rules = flag.rules.filter(({ type }) => type !== 'kill_switch');
+  return { ...flag, rules } as unknown as JsonObject;
 }
 const percentages = (flag: FlagDefinition) =>
   new Map(
@@ -360,7 +366,7 @@ class Fleet {
   }
 
   /** Keeps the book, and holds every answer to the catalogue. */
-  #note<A extends Answer<unknown>>(answer: A, by: Caller, asks = true): A {
+  #note<A extends DataOrErrors<unknown>>(answer: A, by: Caller, asks = true): A {
     for (const { extensions } of answer.errors)
       expect(['FORBIDDEN', 'CONFLICT', 'NOT_FOUND', 'BAD_USER_INPUT']).toContain(extensions?.['code']);
     const { it } = (answer.data ?? {}) as { it?: { changeRequest?: { id: string } | null } };
@@ -386,6 +392,15 @@ class Fleet {
       safetyLevel: 'ASIL-D' as const,
       enabled: true,
       defaultValue: true,
+      ...{
+        scope: null,
+        requires: [],
+        excludes: [],
+        valueSchema: null,
+        activation: 'IMMEDIATE',
+        killActivation: 'IMMEDIATE',
+        release: null,
+      },
       rules: [],
     };
     const kill = {

@@ -3,8 +3,9 @@ import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import fc from 'fast-check';
 import { PinnedKeys } from '../agent/trust/pinned-keys.ts';
 import { ENVIRONMENTS, type Environment } from '../core/model.ts';
-import type { SubgraphConnection } from '../core/wire/subgraph.ts';
-import { FLAGS_CHANGED, createFlagChanges } from '../subgraphs/flags/changes/change.ts';
+import type { SubgraphConnection } from '../core/wire/subgraph/subgraph.ts';
+import { FLAGS_CHANGED } from '../subgraphs/flags/changes/announcement.ts';
+import { createFlagChanges } from '../subgraphs/flags/changes/change.ts';
 import { FlagService } from '../subgraphs/flags/flags/flag-service.ts';
 import { createSigner, generateSigningKey, type Signer } from '../subgraphs/flags/signing/signing.ts';
 import { startFlags } from '../subgraphs/flags/subgraph.ts';
@@ -95,6 +96,7 @@ const step = fc.oneof(
 );
 
 let keysMade = 0;
+let vehiclesMade = 0;
 async function create(environment: Environment): Promise<string> {
   const key = `flag_${++keysMade}`;
   await service.createFlag(identity, {
@@ -148,7 +150,7 @@ async function announce(fate: string): Promise<void> {
   for (const environment of sent) await wire.publish(FLAGS_CHANGED, environment);
 }
 
-/** What a vehicle of each environment should hold, and at which revision, as the tables say. */
+/** Reads from the tables which flags a vehicle of each environment should hold, and at which revision. */
 async function truth(): Promise<Map<string, { revision: number; flags: [string, string][] }>> {
   const { prisma } = database.database;
   const [environments, flags] = await Promise.all([
@@ -187,8 +189,10 @@ test(`whatever goes astray, in the end every vehicle holds what the server holds
           if (next === 'lost') totals.lost++;
           return next;
         };
+        // New ones in each run: a vehicle that asks for its partition more than ten times a minute has to wait.
         const vehicles = VEHICLES.map(
-          (environment, index) => new SimulatedVehicle(`KMHK281HGNU00000${index}`, environment, keys, fate),
+          (environment) =>
+            new SimulatedVehicle(`KMHK281HGNU${String(++vehiclesMade).padStart(6, '0')}`, environment, keys, fate),
         );
         const route = (stream: number, queries: number) => ({
           stream: instances[stream]!.connection,
@@ -242,7 +246,7 @@ test(`whatever goes astray, in the end every vehicle holds what the server holds
     ),
     { seed: SEED, numRuns: RUNS },
   );
-  // Without these the property would hold of nothing.
+  // A run without these would show nothing.
   expect(Math.min(totals.edits, totals.syncs, totals.cuts)).toBeGreaterThan(RUNS);
   // How many events are on their way when a fate strikes depends on the machine.
   expect(totals.lost).toBeGreaterThan(0);

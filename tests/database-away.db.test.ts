@@ -1,4 +1,4 @@
-/** What the control plane answers while PostgreSQL is away, and that it is right again when it is back. */
+/** The answers of the control plane while PostgreSQL is down, and after it is back. */
 import { setImmediate as nextTurn, setTimeout as delay } from 'node:timers/promises';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/globals';
 import { ERROR_CATALOGUE } from '../core/errors.ts';
@@ -7,22 +7,22 @@ import { openDatabase } from '../subgraphs/shared/postgres/database.ts';
 import { eventually } from '../core/testing/eventually.ts';
 import type { SeverableProxy } from '../subgraphs/shared/testing/severable-proxy.ts';
 import { proxyDatabase } from '../subgraphs/shared/testing/watched-database.ts';
-import { EveryCaller, PASSWORD, VIN } from './testing/every-caller.ts';
+import { EveryCaller, CALLERS_PASSWORD, SAMPLE_VIN } from './testing/every-caller.ts';
 import { sampleOperation, type SampleOperation, type Samples } from './testing/sample-operation.ts';
 
 const FLAG = 'lane_keep';
 const SAMPLES: Samples = {
   key: FLAG,
   flagKey: FLAG,
-  vin: VIN,
+  vin: SAMPLE_VIN,
   environment: 'PRODUCTION',
   conditions: { rollout_percentage: 5 },
   from: '2040-01-01T00:00:00Z',
   to: '2040-01-02T00:00:00Z',
   email: 'somebody@example.com',
-  password: PASSWORD,
-  current: PASSWORD,
-  new: PASSWORD,
+  password: CALLERS_PASSWORD,
+  current: CALLERS_PASSWORD,
+  new: CALLERS_PASSWORD,
   defaultValue: false,
   manifest: {
     format: 'apollo-persisted-query-manifest',
@@ -95,7 +95,7 @@ function operations(bare: boolean): { name: string; operation: SampleOperation }
   );
 }
 
-describe('while the database is away', () => {
+describe('while the database is down', () => {
   test.each([
     ['with all its fields', false],
     ['with none of its fields, so that what is loaded for them is awaited by nobody', true],
@@ -122,13 +122,14 @@ describe('while the database is away', () => {
     expect((await ask(rule)).errors).toBeUndefined();
     const known = '{ flag(key: "lane_keep") { key enabled killed revision rules { type conditions } } }';
     const before = await ask(known);
-    // It is remembered a second later at the latest.
+    // The control plane remembers the flag a second after its change at the latest.
     await eventually(async () => {
       proxy.sever();
       const { data } = await ask(known);
       proxy.restore();
       const isRemembered = JSON.stringify(data) === JSON.stringify(before.data);
-      // It is read while the database is there.
+      // The flag is read while the database answers.
+      // oxlint-disable-next-line fleetflag/no-fixed-wait -- the pace of the attempts, and no proof of anything
       if (!isRemembered) await delay(500);
       return isRemembered;
     });
@@ -159,7 +160,7 @@ describe('while the database is away', () => {
     expect(await ask(known)).toEqual(before);
   });
 
-  test('who they are is told to who asks for no more, and everything is answered again when it is back', async () => {
+  test('callers can read their own kind and role, and everything is answered again when the database is back', async () => {
     proxy.sever();
     expect(await ask('{ me { kind role } }')).toEqual({ data: { me: { kind: 'USER', role: 'ADMIN' } } });
     expect(codesOf(await ask('{ me { user { name } } }'))).toEqual(['SERVICE_UNAVAILABLE']);

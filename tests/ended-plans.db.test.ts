@@ -9,6 +9,7 @@ import { createInProcessBus } from '../subgraphs/shared/feeds/bus.ts';
 import { createInProcessStore } from '../subgraphs/shared/stores/key-value-store.ts';
 import { createInProcessRateLimiter } from '../subgraphs/shared/stores/rate-limiter.ts';
 import { asking, refusal, silent, type Ask } from '../subgraphs/shared/testing/asking.ts';
+import { testWebhookSettings } from '../subgraphs/shared/testing/webhook-settings.ts';
 
 type Person = Caller & { kind: 'user'; userId: string };
 
@@ -30,7 +31,11 @@ beforeAll(async () => {
     checkOperation: () => [],
     logger: silent,
   };
-  const started = await startAudit({ ...parts, endPlans: planEnding(rollouts.transitions) });
+  const started = await startAudit({
+    webhooks: testWebhookSettings,
+    ...parts,
+    endPlans: planEnding(rollouts.transitions),
+  });
   [accounts, stop] = [asking(started.subgraph), () => started.close()];
   administrator = await addPerson(prisma(), 'ADMIN');
 }, 60_000);
@@ -81,8 +86,8 @@ const draft = (person: Person, key: string) =>
   );
 const status = async (id: string) => (await prisma().changeRequest.findUniqueOrThrow({ where: { id } })).status;
 
-describe('who is deactivated', () => {
-  test('has nothing pending and nothing running any more: all of it in one transaction, listed in the answer, in the audit log', async () => {
+describe('a user who is deactivated', () => {
+  test('no longer has anything pending or running: all of it ends in one transaction, is listed in the answer and is in the audit log', async () => {
     const [plain, critical] = [await rollouts.target(), await rollouts.asilD()];
     const running = (await scheduleBy(plain, ann)).rollout.id;
     const waiting = await scheduleBy(critical, ann);

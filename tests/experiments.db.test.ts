@@ -6,24 +6,26 @@ import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import { FleetFlagError } from '../core/errors.ts';
 import type { PrismaClient } from '../prisma/generated/client.ts';
 import { ExperimentLife } from '../subgraphs/experiments/experiments/life.ts';
+import { FurtherLooks } from '../subgraphs/experiments/experiments/looks/further-looks.ts';
+import { ExperimentLooks } from '../subgraphs/experiments/experiments/looks/look.ts';
 import { ExperimentResults } from '../subgraphs/experiments/experiments/results.ts';
 import { ExperimentService } from '../subgraphs/experiments/experiments/experiment-service.ts';
+import { ExposureRecorder } from '../subgraphs/experiments/exposures/exposure-recorder.ts';
+import { MetricTables } from '../subgraphs/experiments/metrics/metric-store.ts';
+import { storedComparedVehicles } from '../subgraphs/experiments/settled/compared-vehicles.ts';
+import { storedSettledVehicles } from '../subgraphs/experiments/settled/settled-vehicles.ts';
 import { createFlagChanges } from '../subgraphs/flags/changes/change.ts';
 import { FlagService } from '../subgraphs/flags/flags/flag-service.ts';
 import { createSigner, generateSigningKey } from '../subgraphs/flags/signing/signing.ts';
 import { createInProcessBus } from '../subgraphs/shared/feeds/bus.ts';
 import { identityOf, silent, user } from '../subgraphs/shared/testing/asking.ts';
 import { createTestDatabase, type TestDatabase } from '../subgraphs/shared/testing/test-database.ts';
+import { createTestMetricsStore, type TestMetricsStore } from '../subgraphs/shared/testing/test-metrics-store.ts';
 
-const NO_VEHICLES = { count: 0, mean: 0, m2: 0 };
-const NO_ARM = {
-  withHistory: { ...NO_VEHICLES, covariateMean: 0, covariateM2: 0, comoment: 0 },
-  withoutHistory: NO_VEHICLES,
-  observations: 0,
-};
 const PLAN = { name: 'E', startDate: new Date(), sampleSize: 10, primaryMetric: 'minutes' };
 
 let database: TestDatabase;
+let metrics: TestMetricsStore;
 let prisma: PrismaClient;
 let flags: FlagService;
 let experiments: ExperimentService;
@@ -38,15 +40,19 @@ beforeAll(async () => {
     createFlagChanges(prisma, await createSigner(await generateSigningKey()), createInProcessBus(), silent),
   );
   experiments = new ExperimentService(prisma);
-  life = new ExperimentLife(
-    prisma,
-    new ExperimentResults(prisma, {
-      sums: async () => ({ arms: { control: NO_ARM, treatment: NO_ARM }, vehiclesInBothArms: 0 }),
-    }),
-  );
+  metrics = await createTestMetricsStore();
+  const tables = new MetricTables(metrics.store.client);
+  const exposures = new ExposureRecorder(metrics.store.client, tables);
+  const settled = storedSettledVehicles(metrics.store, tables, exposures);
+  const compared = storedComparedVehicles(metrics.store, tables, exposures);
+  const looks = new ExperimentLooks(prisma, { ...settled, ...compared });
+  life = new ExperimentLife(prisma, new ExperimentResults(looks, new FurtherLooks(prisma, settled, compared)));
 });
 
-afterAll(() => database.drop());
+afterAll(async () => {
+  await database.drop();
+  await metrics.drop();
+});
 
 async function draftOnNewFlag(key: string): Promise<{ ruleId: string; id: string }> {
   await flags.createFlag(writer, {
@@ -106,6 +112,9 @@ test('what is done to a flag and to its experiment at once waits for each other,
   });
   const actions = rows.map(({ action }) => action);
   const end = actions.findIndex((action) => action === 'COMPLETE_EXPERIMENT' || action === 'CANCEL_EXPERIMENT');
+  // The draw of each change is noted with it.
+  const noted = await prisma.experimentDisturbance.findMany({ where: { experimentId: id } });
+  for (const { salt, threshold } of noted) expect([salt, (threshold ?? 0) >= 20_000]).toEqual(['busy', true]);
   // Noted are exactly the changes that came before the end.
   const before = actions.slice(0, end).filter((action) => action === 'UPDATE_RULE').length;
   expect(await prisma.experimentDisturbance.count({ where: { experimentId: id } })).toBe(before);

@@ -4,7 +4,7 @@ import { appendAudit } from '../subgraphs/shared/audit/audit-log.ts';
 import { searchAuditLog } from '../subgraphs/audit/log/audit-log-store.ts';
 import { listUsers } from '../subgraphs/audit/accounts/user-store.ts';
 import { searchExperiments } from '../subgraphs/experiments/experiments/experiment-store.ts';
-import { pageOf, type Page } from '../core/wire/pagination.ts';
+import { pageOf, type Page } from '../core/wire/api/pagination.ts';
 import { identityOf, user } from '../subgraphs/shared/testing/asking.ts';
 import { createTestDatabase, type TestDatabase } from '../subgraphs/shared/testing/test-database.ts';
 import { searchVehicles } from '../subgraphs/vehicles/search/vehicle-search.ts';
@@ -18,7 +18,7 @@ let prisma: PrismaClient;
 beforeAll(async () => {
   database = await createTestDatabase();
   ({ prisma } = database.database);
-  // Of one instant by twos, so that the ids decide.
+  // Two rows at a time have the same time, so that their ids decide the order.
   const at = (n: number) => new Date(1_700_000_000_000 + Math.floor(n / 2));
   const numbers = Array.from({ length: ROWS }, (_, n) => n);
   await prisma.user.createMany({
@@ -70,7 +70,11 @@ afterAll(() => database.drop());
 type List = (page: Page) => Promise<{ items: string[]; more: boolean }>;
 const idsOf = (rows: readonly { id: string }[]) => rows.map(({ id }) => id);
 const LISTS: Record<string, List> = {
-  users: async (page) => listUsers(prisma, page).then(({ users, more }) => ({ items: idsOf(users), more })),
+  users: async (page) =>
+    listUsers(prisma, { search: null, role: null, isActive: null }, page).then(({ users, more }) => ({
+      items: idsOf(users),
+      more,
+    })),
   'entries of the audit log': async (page) =>
     searchAuditLog(prisma, { action: 'SIGN_IN' }, page).then(({ entries, more }) => ({ items: idsOf(entries), more })),
   experiments: async (page) =>

@@ -8,14 +8,15 @@ import { afterEach, beforeEach, expect, test } from '@jest/globals';
 import { createFlagChanges } from '../subgraphs/flags/changes/change.ts';
 import { FlagService } from '../subgraphs/flags/flags/flag-service.ts';
 import { generateSigningKey, type Signer } from '../subgraphs/flags/signing/signing.ts';
+import { appendAudit } from '../subgraphs/shared/audit/audit-log.ts';
 import { createInProcessBus } from '../subgraphs/shared/feeds/bus.ts';
 import { identityOf, silent, user } from '../subgraphs/shared/testing/asking.ts';
 import { createTestDatabase, type TestDatabase } from '../subgraphs/shared/testing/test-database.ts';
 import { rotateSigningKeyCommand } from '../commands/admin/signing/rotate-signing-key.ts';
 import { vehicleTokenCommand } from '../commands/admin/access/vehicle-token.ts';
 import { readConfiguration, type Configuration } from '../main/configuration.ts';
-import { startingSecret } from '../main/secrets.ts';
-import { startingSigner } from '../main/trusted-signer.ts';
+import { startingSecret } from '../main/secrets/secrets.ts';
+import { startingSigner } from '../main/secrets/trusted-signer.ts';
 
 let database: TestDatabase;
 let folder: string;
@@ -86,7 +87,7 @@ test('a start without the key that has signed stops, says what is lost and how t
   await expect(starting()).rejects.toThrow(keyFile());
 });
 
-test('a key that is lost for good is replaced by one that signs everything anew, and the control plane starts', async () => {
+test('a key that is lost for good is replaced by one that signs everything again, and the control plane starts', async () => {
   const first = await starting();
   await createFlag(first, 'one');
   await prisma().user.create({ data: { email: 'a@example.com', name: 'A', passwordHash: '-', role: 'ADMIN' } });
@@ -137,6 +138,18 @@ test('a start without the internal secret under which vehicle tokens were issued
   await rm(join(folder, 'internal-secret'));
   await expect(startingSecret(null, folder, prisma())).rejects.toThrow(
     /The internal secret is lost.*internal-secret.*issueVehicleToken/,
+  );
+  expect(await readdir(folder)).toEqual([]);
+});
+
+test('a start without the internal secret under which webhooks have theirs stops', async () => {
+  await startingSecret(null, folder, prisma());
+  await prisma().$transaction((tx) =>
+    appendAudit(tx, identityOf(user('ADMIN')), { action: 'CREATE_WEBHOOK', after: { name: 'On call' } }),
+  );
+  await rm(join(folder, 'internal-secret'));
+  await expect(startingSecret(null, folder, prisma())).rejects.toThrow(
+    /The internal secret is lost.*rotateWebhookSecret/,
   );
   expect(await readdir(folder)).toEqual([]);
 });

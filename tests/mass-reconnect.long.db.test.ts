@@ -12,7 +12,7 @@ import { eventually } from '../core/testing/eventually.ts';
 import { createTestDatabase, type TestDatabase } from '../subgraphs/shared/testing/test-database.ts';
 import { createTestMetricsStore, type TestMetricsStore } from '../subgraphs/shared/testing/test-metrics-store.ts';
 import { watchDatabase, type WatchedDatabase } from '../subgraphs/shared/testing/watched-database.ts';
-import { openAll, type Lifecycle } from '../main/lifecycle.ts';
+import { openAll, type Lifecycle } from '../main/process/lifecycle.ts';
 import { VehicleCrowd } from './testing/vehicle-crowd.ts';
 import { startWholeControlPlane } from './testing/whole-control-plane.ts';
 import { rounds } from '../core/testing/rounds.ts';
@@ -24,6 +24,8 @@ const FLAGS = 20;
 /** Seconds: on a machine that is busy with other tests. */
 const TIMEOUT_MS = 120_000;
 const ENVIRONMENT = 'production';
+
+const PARTITIONS = /prepared as vehicle_partitions/;
 
 let database: TestDatabase;
 let watched: WatchedDatabase;
@@ -75,7 +77,7 @@ async function start(port: number): Promise<{ lifecycle: Lifecycle; gateway: Gat
     const [bus, store, limiter] = [createInProcessBus(), createInProcessStore(), createInProcessRateLimiter()];
     ending.onClose(() => Promise.all([bus.close(), store.close()]));
     const parts = {
-      database: { ...database.database, prisma, replica: prisma, lane: () => prisma },
+      database: { ...database.database, prisma, replicas: [], position: async () => 0n, lane: () => prisma },
       bus,
       store,
       limiter,
@@ -116,7 +118,9 @@ test(`${VEHICLES} vehicles that meet a restarted control plane within a second a
       ? 'definitions'
       : /\bFROM environments(\)|$)/.test(query)
         ? 'looks'
-        : 'everything else';
+        : PARTITIONS.test(query)
+          ? 'partitions'
+          : 'everything else';
     counted.set(what, (counted.get(what) ?? 0) + 1);
   }
   // One read of what has changed, for all of them.
@@ -125,12 +129,17 @@ test(`${VEHICLES} vehicles that meet a restarted control plane within a second a
   // ask at a time each still serves several. The feed's own, one a second, are among them.
   expect(counted.get('looks')).toBeGreaterThan(0);
   expect(counted.get('looks')).toBeLessThanOrEqual(Math.max(11 * seconds + 5, VEHICLES / 2));
+  // Each second ten times those that have come meanwhile.
+  expect(counted.get('partitions')).toBeGreaterThan(0);
+  expect(counted.get('partitions')).toBeLessThanOrEqual(11 * seconds + 5);
   // What the subgraphs do anyway, whether or not there are vehicles: looking for due rollouts, ended credentials,
   // revoked tokens; and presence, reported each second.
   expect(counted.get('everything else')).toBeLessThanOrEqual(16 * seconds + 22);
   // Their presence, reported each second by the thousand: nothing is asked or written for one of them.
   expect(
-    watched.statements.filter(({ params }) => JSON.stringify(params).includes('KMHK281HGNU')).length,
+    watched.statements.filter(
+      ({ query, params }) => !PARTITIONS.test(query) && JSON.stringify(params).includes('KMHK281HGNU'),
+    ).length,
   ).toBeLessThanOrEqual(6 * seconds + 12);
   // Everybody got the one flag that had changed, and not the others.
   expect(present.syncBytes / VEHICLES).toBeLessThan(2_000);

@@ -1,6 +1,6 @@
 /** `node` at a gateway, over all four subgraphs: what Relay asks when it refreshes one object. */
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
-import { EveryCaller, VIN } from './testing/every-caller.ts';
+import { EveryCaller, SAMPLE_VIN } from './testing/every-caller.ts';
 import type { CallerName } from './testing/permission-matrix.ts';
 
 const QUERY = `query ($id: ID!) {
@@ -67,7 +67,10 @@ test('a node is found by its id, whatever it is, with what each subgraph knows o
     [experiment.id, { __typename: 'Experiment', name: 'E', flag: { key: 'lane_keep' } }],
     [user.id, { __typename: 'User', name: user.name, email: user.email }],
     [entry.id, { __typename: 'AuditLog', action: entry.action, user: { id: entry.userId } }],
-    [VIN, { __typename: 'Vehicle', vin: VIN, model: expect.any(String), evaluations: [{ flagKey: 'lane_keep' }] }],
+    [
+      SAMPLE_VIN,
+      { __typename: 'Vehicle', vin: SAMPLE_VIN, model: expect.any(String), evaluations: [{ flagKey: 'lane_keep' }] },
+    ],
   ];
   for (const [id, node] of expected)
     expect(await ask('READ', QUERY, { id })).toEqual({ data: { node: { id, ...node } } });
@@ -108,7 +111,7 @@ test("a rejected draft's entries are found through its request and by its id, an
   ).toEqual({ data: { flag: { history: later }, auditLogs: later } });
 });
 
-test('what names nothing is null', async () => {
+test('an id that names nothing gives null', async () => {
   for (const id of [
     '',
     'x',
@@ -121,17 +124,17 @@ test('what names nothing is null', async () => {
     expect(await ask('READ', QUERY, { id })).toEqual({ data: { node: null } });
 });
 
-test('what can be had from elsewhere has the id by which it is found', async () => {
-  const answer = await ask('READ', `{ vehicle(vin: "${VIN}") { id vin } }`);
-  expect(answer).toEqual({ data: { vehicle: { id: VIN, vin: VIN } } });
+test('a vehicle that is read by its VIN has the id by which it is found', async () => {
+  const answer = await ask('READ', `{ vehicle(vin: "${SAMPLE_VIN}") { id vin } }`);
+  expect(answer).toEqual({ data: { vehicle: { id: SAMPLE_VIN, vin: SAMPLE_VIN } } });
 });
 
-test('nobody and no vehicle finds anything by its id', async () => {
+test('an anonymous caller and a vehicle are refused, whatever the id names', async () => {
   for (const [name, code] of [
     ['anonymous', 'UNAUTHENTICATED'],
     ['vehicle', 'FORBIDDEN'],
     ['another vehicle', 'FORBIDDEN'],
   ] as const) {
-    expect(await ask(name, QUERY, { id: VIN })).toMatchObject({ errors: [{ extensions: { code } }] });
+    expect(await ask(name, QUERY, { id: SAMPLE_VIN })).toMatchObject({ errors: [{ extensions: { code } }] });
   }
 });

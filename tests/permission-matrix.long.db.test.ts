@@ -5,13 +5,13 @@
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { getNamedType, isObjectType, isUnionType, type GraphQLField, type GraphQLSchema } from 'graphql';
 import { PERMISSIONS } from '../core/access/permissions.ts';
-import { SUBGRAPH_NAMES } from '../core/wire/subgraph.ts';
+import { SUBGRAPH_NAMES } from '../core/wire/subgraph/subgraph.ts';
 import { readApiSchema } from '../gateway/composition/supergraph.ts';
 import { WireClient, type WireError } from '../gateway/subscriptions/testing/wire-client.ts';
 import { eventually } from '../core/testing/eventually.ts';
 import { executeOn, subscribeOn } from '../subgraphs/shared/subgraph/in-process-connection.ts';
 import { identityOf } from '../subgraphs/shared/testing/asking.ts';
-import { EveryCaller, PASSWORD, VIN, type Credentials } from './testing/every-caller.ts';
+import { EveryCaller, CALLERS_PASSWORD, SAMPLE_VIN, type CallerCredentials } from './testing/every-caller.ts';
 import { CALLERS, readPermissionMatrix, type CallerName } from './testing/permission-matrix.ts';
 import { sampleEntity, sampleOperation, type SampleOperation, type Samples } from './testing/sample-operation.ts';
 
@@ -23,7 +23,7 @@ const FLAG = 'lane_keep';
 const READING: Samples = {
   key: FLAG,
   flagKey: FLAG,
-  vin: VIN,
+  vin: SAMPLE_VIN,
   environment: 'PRODUCTION',
   conditions: { rollout_percentage: 5 },
   from: '2040-01-01T00:00:00Z',
@@ -36,9 +36,9 @@ const CHANGING: Samples = {
   flagKey: 'nothing_there',
   vin: 'KMHK281HGNU000009',
   email: 'admin@example.com',
-  password: PASSWORD,
-  current: PASSWORD,
-  new: PASSWORD,
+  password: CALLERS_PASSWORD,
+  current: CALLERS_PASSWORD,
+  new: CALLERS_PASSWORD,
   defaultValue: false,
   manifest: {
     format: 'apollo-persisted-query-manifest',
@@ -46,11 +46,16 @@ const CHANGING: Samples = {
     operations: [{ id: 'm', name: 'M', type: 'query', body: 'query M { fleet { total } }' }],
   },
 };
+/** What is created has a key of its own, so that what the other mutations name is still not there. */
+const CREATING: Samples = { ...CHANGING, key: 'made_here' };
 
 type Field = GraphQLField<unknown, unknown>;
 type Answer = { data?: Record<string, unknown> | null | undefined; errors?: readonly WireError[] | undefined };
 
 let every: EveryCaller;
+/** The key of a segment that exists. */
+const SEGMENT = 'sample_fleet';
+
 /** Ids of rows by type, for references. */
 const rows: Record<string, string> = {};
 const admin = (query: string, variables = {}) => over(query, variables, 'ADMIN');
@@ -84,6 +89,7 @@ beforeAll(async () => {
       )
     ).errors,
   ).toBeUndefined();
+  await prisma.segment.create({ data: { key: SEGMENT, name: 'Sample', conditions: { regions: ['EU'] } } });
   rows['Rollout'] = (await prisma.rollout.findFirstOrThrow()).id;
   rows['Flag'] = (await prisma.flag.findFirstOrThrow({ where: { key: FLAG } })).id;
   rows['ChangeRequest'] = (await prisma.changeRequest.findFirstOrThrow()).id;
@@ -142,8 +148,11 @@ function rootFields(schema: GraphQLSchema): { name: string; kind: string; field:
     })),
   );
 }
+/** An operation that selects nothing which has a row of its own below the root. */
 const sampleOf = ({ kind, field }: { kind: string; field: Field }) =>
-  sampleOperation(kind, [field], kind === 'mutation' ? CHANGING : READING);
+  sampleOperation(kind, [field], samplesFor(kind, field.name), false, Object.keys(PERMISSIONS));
+const samplesFor = (kind: string, name: string) =>
+  kind !== 'mutation' ? READING : name.startsWith('create') ? CREATING : CHANGING;
 
 const PUBLIC = rootFields(API);
 const REQUESTS = PUBLIC.filter(({ kind }) => kind !== 'subscription');
@@ -310,9 +319,13 @@ describe('below the roots', () => {
       'FlagChange',
       'FlagSync',
       'MetricReceipt',
+      'PendingFlag',
+      // The keys of flags and names of variants, which its signed definitions have, too.
+      'Requirement',
       'Rule',
       'SignedFlag',
       'Vehicle',
+      'VehicleBackup',
       'Viewer',
     ]);
     expect(new Set(restricted.map(({ row }) => row))).toEqual(
@@ -322,8 +335,15 @@ describe('below the roots', () => {
         'Flag.history',
         'Flag.experiments',
         'Flag.metrics',
+        'Flag.metricNames',
+        'Flag.audience',
+        'Flag.faults',
+        'Flag.previewChange',
+        'Flag.release',
         'Flag.changeRequests',
         'Rule.rollout',
+        'Vehicle.faults',
+        'Vehicle.partition',
       ]),
     );
   });
@@ -354,7 +374,7 @@ describe('below the roots', () => {
 
   test('a vehicle is evaluated for its own environment only', async () => {
     const ask = (environment: string) =>
-      over(`{ vehicle(vin: "${VIN}") { evaluations(environment: ${environment}) { flagKey } } }`, {}, 'vehicle');
+      over(`{ vehicle(vin: "${SAMPLE_VIN}") { evaluations(environment: ${environment}) { flagKey } } }`, {}, 'vehicle');
     expect((await ask('PRODUCTION')).errors).toBeUndefined();
     const { data, errors } = await ask('STAGING');
     expect(errors).toMatchObject([{ extensions: { code: 'FORBIDDEN' } }]);
@@ -364,7 +384,7 @@ describe('below the roots', () => {
 
 describe.each(SUBGRAPH_NAMES)('at the %s subgraph, with a genuine identity', (name) => {
   const own = (schema: GraphQLSchema) => rootFields(schema).filter((field) => field.name !== 'Query._entities');
-  const ask = async (query: string, variables: object, caller: Credentials['caller']) =>
+  const ask = async (query: string, variables: object, caller: CallerCredentials['caller']) =>
     JSON.parse(
       JSON.stringify(
         await executeOn(every.subgraphs.get(name)!, {
@@ -402,7 +422,7 @@ describe.each(SUBGRAPH_NAMES)('at the %s subgraph, with a genuine identity', (na
     }
   });
 
-  test('each entity tells those of its row more than they named, and the others nothing', async () => {
+  test('each entity shows the callers of its row more than they named, and other callers nothing', async () => {
     const { schema } = every.subgraphs.get(name)!;
     const union = schema.getType('_Entity');
     const types = isUnionType(union) ? union.getTypes() : [];
@@ -412,8 +432,10 @@ describe.each(SUBGRAPH_NAMES)('at the %s subgraph, with a genuine identity', (na
     for (const type of types) {
       const reference =
         type.name === 'Vehicle'
-          ? { vin: VIN, ...(name === 'flags' && { model: 'EV9', swVersion: '2.5.0', region: 'EU' }) }
-          : { id: rows[type.name] };
+          ? { vin: SAMPLE_VIN, ...(name === 'flags' && { model: 'EV9', swVersion: '2.5.0', region: 'EU' }) }
+          : type.name === 'Segment'
+            ? { key: SEGMENT, ...(name === 'vehicles' && { conditions: { regions: ['EU'] } }) }
+            : { id: rows[type.name] };
       const questions = sampleEntity(type, reference, READING);
       const cells = await Promise.all(
         CALLERS.map(async (callerName) => {
@@ -436,7 +458,7 @@ describe.each(SUBGRAPH_NAMES)('at the %s subgraph, with a genuine identity', (na
   });
 });
 
-function socketOf({ headers }: Credentials): Promise<WireClient> {
+function socketOf({ headers }: CallerCredentials): Promise<WireClient> {
   return new WireClient(every.url.replace('http', 'ws')).acknowledged({ ...headers });
 }
 
@@ -472,7 +494,7 @@ async function answerOf(client: WireClient, id: string): Promise<Answer> {
 
 /**
  * Changes the flag and the vehicle and asks for a change, again and again, until what is waited for is over: an event
- * comes to whoever listens by then.
+ * comes to the subscriptions that are open by then.
  */
 async function happening<T>(awaited: Promise<T>): Promise<T> {
   let over = false;
@@ -483,7 +505,7 @@ async function happening<T>(awaited: Promise<T>): Promise<T> {
     expect(
       (
         await admin(
-          `mutation { ${even ? 'enableFlag' : 'disableFlag'}(key: "${FLAG}") { applied } updateFlag(key: "lights", input: { safetyLevel: NON_CRITICAL }) { applied } setVehicleMaintenance(vin: "${VIN}", maintenance: ${even}) { vin } }`,
+          `mutation { ${even ? 'enableFlag' : 'disableFlag'}(key: "${FLAG}") { applied } updateFlag(key: "lights", input: { safetyLevel: NON_CRITICAL }) { applied } setVehicleMaintenance(vin: "${SAMPLE_VIN}", maintenance: ${even}) { vin } }`,
         )
       ).errors,
     ).toBeUndefined();

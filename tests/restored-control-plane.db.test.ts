@@ -21,7 +21,7 @@ import { identityOf, silent, user } from '../subgraphs/shared/testing/asking.ts'
 import { createTestDatabase, type TestDatabase } from '../subgraphs/shared/testing/test-database.ts';
 import { createTestMetricsStore, type TestMetricsStore } from '../subgraphs/shared/testing/test-metrics-store.ts';
 import { advanceRevisionCommand } from '../commands/admin/signing/advance-revision.ts';
-import { openAll, type Lifecycle } from '../main/lifecycle.ts';
+import { openAll, type Lifecycle } from '../main/process/lifecycle.ts';
 import { readConfiguration } from '../main/configuration.ts';
 import { startWholeControlPlane, type WholeControlPlane } from './testing/whole-control-plane.ts';
 

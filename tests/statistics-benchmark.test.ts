@@ -1,9 +1,10 @@
 import { expect, test } from '@jest/globals';
-import { lowerBound, rowsOf, simulate } from '../benchmarks/statistics.ts';
+import { checks } from '../benchmarks/statistics/statistics-checks.ts';
+import { lowerBound, benchmarkRows, simulate, simulateCheck } from '../benchmarks/statistics/statistics.ts';
 import { rounds } from '../core/testing/rounds.ts';
 
 const RUNS = rounds(60, 400);
-const rows = new Map(rowsOf().map((row) => [`${row.name}, ${row.kind}`, row]));
+const rows = new Map(benchmarkRows().map((row) => [`${row.name}, ${row.kind}`, row]));
 
 test('every metric is decided on at every split, by experiments, guards and bounds', () => {
   expect(rows.size).toBe(7 * 3 * 5 + 2 * 7);
@@ -22,6 +23,26 @@ test.each([
   const found = simulate(rows.get(name)!, RUNS, 7);
   expect(found.fails).toBe(false);
   expect(found.power).toBeGreaterThanOrEqual(power);
+});
+
+const others = new Map(checks().map((check) => [`${check.name}, ${check.decision}`, check]));
+
+test.each([
+  ['exposures, 50:50, sample ratio, α = 0.1 %', 0.3],
+  ['10 metrics of 5 % events, 50:50, secondary metrics, Holm', 0.5],
+  ['5 % events, 50:50, sequential at each look, Welch at the end, α = 10 %', 0.8],
+  ['5 % events, 50:50, detectablePercent', 0.65],
+  ['5 % events, then sizes, undeclared, 50:50, guard HIGHER', 0.3],
+])('%s: no more false alarms than promised, and what is there is found', (decision, power) => {
+  const found = simulateCheck(others.get(decision)!, RUNS, 7);
+  expect(found.fails).toBe(false);
+  expect(found.power).toBeGreaterThanOrEqual(power);
+});
+
+test('an ordinary test that is read 20 times is wrong far more often', () => {
+  expect(
+    simulateCheck(others.get('5 % events, 50:50, Welch at each of 20 looks, no promise')!, RUNS, 7).even,
+  ).toBeGreaterThan(0.1);
 });
 
 test('a row of which more than the promised share are alarms fails', () => {

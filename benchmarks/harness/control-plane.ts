@@ -5,18 +5,18 @@
 import { spawn, type ChildProcess } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
-import { mkdtemp, rm } from 'node:fs/promises';
-import { createServer, type AddressInfo } from 'node:net';
+import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { ApiClient } from '../../commands/demo/api-client.ts';
-import { SUBGRAPH_NAMES } from '../../core/wire/subgraph.ts';
+import { SUBGRAPH_NAMES } from '../../core/wire/subgraph/subgraph.ts';
 import { ProjectProcess } from '../../e2e/harness/process.ts';
 import {
   deleteEmbeddedPostgres,
   startEmbeddedPostgres,
   type EmbeddedPostgres,
 } from '../../subgraphs/shared/postgres/embedded/embedded-postgres.ts';
+import { freePort } from '../../core/testing/free-port.ts';
 
 /** One process on embedded stores, or every role its own process on a PostgreSQL and a Redis server. */
 export type Form = 'one process' | 'distributed';
@@ -27,14 +27,14 @@ const ADMIN = 'admin@fleetflag.local';
 const RATE_LIMIT_PER_MIN = 1_000_000;
 
 /** A redis-server of the benchmark's own, without a file. */
-class RedisServer {
+export class BenchmarkRedis {
   private constructor(
     private readonly child: ChildProcess,
     readonly url: string,
   ) {}
 
   /** Starts it; gives null where the program is not installed. */
-  static async start(): Promise<RedisServer | null> {
+  static async start(): Promise<BenchmarkRedis | null> {
     const port = await freePort();
     const child = spawn(
       'redis-server',
@@ -50,7 +50,7 @@ class RedisServer {
     });
     child.on('error', () => child.emit('printed'));
     while (child.pid !== undefined && !/Ready to accept connections/i.test(output)) await once(child, 'printed');
-    return child.pid === undefined ? null : new RedisServer(child, `redis://127.0.0.1:${port}`);
+    return child.pid === undefined ? null : new BenchmarkRedis(child, `redis://127.0.0.1:${port}`);
   }
 
   get pid(): number {
@@ -63,13 +63,10 @@ class RedisServer {
   }
 }
 
-async function freePort(): Promise<number> {
-  const probe = createServer().listen(0, '127.0.0.1');
-  await once(probe, 'listening');
-  const { port } = probe.address() as AddressInfo;
-  probe.close();
-  await once(probe, 'close');
-  return port;
+/** Gives the process id of a server, which PostgreSQL writes beside its socket. */
+async function processOf({ url }: EmbeddedPostgres): Promise<number> {
+  const lock = await readFile(`${new URL(url).searchParams.get('host')}/.s.PGSQL.5432.lock`, 'utf8');
+  return Number(lock.split('\n', 1)[0]);
 }
 
 export interface ControlPlaneOptions {
@@ -91,7 +88,8 @@ export class BenchmarkControlPlane {
   #processes: ProjectProcess[] = [];
   #gateway: ProjectProcess | undefined;
   #postgres: EmbeddedPostgres | undefined;
-  #redis: RedisServer | undefined;
+  #postgresPid: number | undefined;
+  #redis: BenchmarkRedis | undefined;
 
   private constructor(
     readonly form: Form,
@@ -131,10 +129,11 @@ export class BenchmarkControlPlane {
     let port: number;
     if (form === 'one process') port = await this.#launch(['start', ...several], settings);
     else {
-      const redis = await RedisServer.start();
+      const redis = await BenchmarkRedis.start();
       if (redis === null) return false;
       this.#redis = redis;
       this.#postgres = await startEmbeddedPostgres({ dataDir: join(folder, 'servers'), log: () => undefined });
+      this.#postgresPid = await processOf(this.#postgres);
       const servers = { ...settings, DATABASE_URL: this.#postgres.url, REDIS_URL: redis.url };
       const urls: Record<string, string> = {};
       for (const name of SUBGRAPH_NAMES)
@@ -171,11 +170,13 @@ export class BenchmarkControlPlane {
     this.#processes = [];
   }
 
-  /** Whose CPU and memory count as the control plane's: its processes, and those of the servers of its own. */
+  /** The processes that count as the control plane: its own, and those of the servers that it has started. */
   get pids(): readonly number[] {
     return [
       ...this.#processes.map(({ child }) => child.pid ?? 0),
       ...(this.#redis === undefined ? [] : [this.#redis.pid]),
+      // In one process it is a child of that.
+      ...(this.#postgresPid === undefined ? [] : [this.#postgresPid]),
     ];
   }
 

@@ -68,7 +68,22 @@ export async function processesOf(roots: readonly number[]): Promise<readonly Pr
   return all.filter(({ command }) => command.startsWith('node '));
 }
 
-/** Reads the resident bytes of one process. */
-export async function residentBytesOf(pid: number): Promise<number> {
-  return (await memoryOf(pid)).residentBytes;
+/** The CPU that the gateways of a control plane have used, and the memory that they hold. */
+export interface GatewayUsage {
+  readonly cpuMs: number;
+  /** Resident bytes. */
+  readonly bytes: number;
+}
+
+/** Reads the usage of the process of a gateway and of its workers, without the servers that it has started. */
+export async function gatewayUsage(pid: number): Promise<GatewayUsage> {
+  const family = await familyOf([pid]);
+  const members = await Promise.all(
+    [...family].map(async ([member, { cpuSeconds }]) => ({ cpuSeconds, ...(await memoryOf(member)) })),
+  );
+  const nodes = members.filter(({ command }) => command.startsWith('node '));
+  return {
+    cpuMs: nodes.reduce((sum, { cpuSeconds }) => sum + cpuSeconds, 0) * 1_000,
+    bytes: nodes.reduce((sum, { residentBytes }) => sum + residentBytes, 0),
+  };
 }

@@ -1,6 +1,8 @@
-/** The least that fastify does: `bare-fastify.ts BYTES` answers `/graphql` with so many bytes, or 304 to If-None-Match. */
+/**
+ * The least that fastify does: `bare-fastify.ts BYTES` answers `/graphql` with BYTES bytes, or 304 to If-None-Match.
+ */
 import fastify from 'fastify';
-import { boundAddress } from '../../core/wire/http-server.ts';
+import { boundAddress } from '../../core/wire/network/http-server.ts';
 
 const body = JSON.stringify({ data: 'x'.repeat(Number(process.argv[2])) });
 const etag = '"benchmark"';

@@ -1,6 +1,7 @@
 /**
- * A stock Apollo gateway before two stock subgraphs over HTTP, which read the control plane's own database with prepared
- * statements and loaders, as one would write them by hand: `stock-pages.ts DATABASE_URL`. It knows no callers.
+ * A stock Apollo gateway before two stock subgraphs over HTTP, which read the control plane's own database with
+ * prepared statements and loaders, as one would write them by hand: `stock-pages.ts DATABASE_URL`. It checks no
+ * credentials.
  */
 import { ApolloGateway } from '@apollo/gateway';
 import { ApolloServer } from '@apollo/server';

@@ -1,10 +1,12 @@
 import { readFileSync } from 'node:fs';
 import { afterEach, beforeEach, expect, test } from '@jest/globals';
 import { buildSchema, parse, validate } from 'graphql';
+import { BACKUP_MUTATION, BACKUP_QUERY } from '../../agent/backup/vehicle-backups.ts';
 import { FACTS_QUERY } from '../../agent/facts/facts-refresher.ts';
+import { REPORT_FAULTS_MUTATION } from '../../agent/faults/fault-sender.ts';
 import { HEARTBEAT_MUTATION } from '../../agent/telemetry/heartbeat/heartbeat-sender.ts';
 import { REPORT_MUTATION } from '../../agent/telemetry/metrics/metric-sender.ts';
-import { CHANGES_SUBSCRIPTION, NONCE_SYNC_QUERY, PROOF_QUERY, SYNC_QUERY } from '../../agent/link/operations.ts';
+import { FORMER_OPERATIONS, OPERATIONS } from '../../agent/link/operations.ts';
 import { TestControlPlane, WIRE_SDL } from '../../agent/testing/control-plane.ts';
 import { TestVehicle } from '../../agent/testing/test-vehicle.ts';
 import { eventually } from '../../core/testing/eventually.ts';
@@ -27,18 +29,23 @@ afterEach(async () => {
 
 test('what this version asks is recorded under its number: a change of it is a new version, beside the one before', () => {
   const documents = {
-    changes: CHANGES_SUBSCRIPTION,
-    sync: SYNC_QUERY,
-    nonceSync: NONCE_SYNC_QUERY,
-    proof: PROOF_QUERY,
+    ...OPERATIONS,
     facts: FACTS_QUERY,
     heartbeat: HEARTBEAT_MUTATION,
     report: REPORT_MUTATION,
+    faults: REPORT_FAULTS_MUTATION,
+    backup: BACKUP_QUERY,
+    backUp: BACKUP_MUTATION,
   };
   const controlPlane = WIRE_SDL.trim()
     .split('\n')
     .map((line) => line.trim());
   expect(VERSIONS.at(-1)).toEqual({ version: AGENT_VERSION, documents, controlPlane });
+});
+
+test('before its first partition, this version asks a control plane older than partitions as version 1.1.0 does', () => {
+  const { documents } = VERSIONS.find(({ version }) => version === '1.1.0')!;
+  expect(documents).toMatchObject({ ...FORMER_OPERATIONS });
 });
 
 test.each(

@@ -77,7 +77,7 @@ describe('docs/reference/agent-api.md', () => {
     for (const { name, texts } of unions) for (const text of texts) expect(sections.get(name)).toContain(`\`${text}\``);
   });
 
-  test('gives the times that an agent has unless it is told others', () => {
+  test('gives the default times of an agent', () => {
     const { timings } = completeOptions({ flagsFile: 'flags.yaml' });
     const rows = Array.from(
       (sections.get('AgentTimings') ?? '').matchAll(/^\| `(\w+)` \| .* \| ([\d,]+) \|$/gm),

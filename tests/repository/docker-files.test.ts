@@ -1,16 +1,28 @@
 import { execFile, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
-import { chmodSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  chmodSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import { createServer, type Server } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import { parse } from 'yaml';
-import { SUBGRAPH_NAMES } from '../../core/wire/subgraph.ts';
+import { SUBGRAPH_NAMES } from '../../core/wire/subgraph/subgraph.ts';
 import { createSigner, generateSigningKey } from '../../subgraphs/flags/signing/signing.ts';
-import { BUILT_FILES } from '../../commands/build.ts';
-import { readConfiguration, SETTINGS } from '../../main/configuration.ts';
-import { boundAddress } from '../../core/wire/http-server.ts';
+import { BUILT_FILES, LEFT_OUT } from '../../commands/build.ts';
+import { EMBEDDED_PACKAGES, packageFolders, SERVICE_PACKAGES } from '../../docker/runtime-packages.ts';
+import { readConfiguration } from '../../main/configuration.ts';
+import { SETTINGS } from '../../main/settings/known-settings.ts';
+import { boundAddress } from '../../core/wire/network/http-server.ts';
 
 interface Service {
   readonly image: string;
@@ -35,7 +47,7 @@ const composed = (file: string) => parse(file, { merge: true, strict: true, uniq
 
 const composeText = text('docker/compose.yaml');
 const { services, volumes } = composed(composeText);
-const own = Object.entries(services).filter(([, { image }]) => image.startsWith('fleetflag:'));
+const own = Object.entries(services).filter(([, { image }]) => image.startsWith('fleetflag-services:'));
 const sentinelText = text('docker/compose.sentinel.yaml');
 const overlay = composed(sentinelText);
 /** Both files, as compose merges them: mappings by their keys, anything else by the last. */
@@ -63,10 +75,18 @@ const ignored = text('docker/Dockerfile.dockerignore')
   .split('\n')
   .filter((line) => line !== '' && !line.startsWith('#'));
 
-/** The last HEALTHCHECK's command, as Docker runs it. */
+/** The HEALTHCHECK's command, as Docker runs it. */
 const imageHealthcheck = JSON.parse(
   /^HEALTHCHECK .*CMD (\[.*\])$/.exec(dockerfile.find((line) => line.startsWith('HEALTHCHECK')) ?? '')?.[1] ?? '[]',
 ) as string[];
+
+/** The source files that the control plane's commands may be made of, relative to the root. */
+const sourcesOfCommands = () =>
+  ['core', 'subgraphs', 'gateway', 'main', 'commands', 'prisma'].flatMap((room) =>
+    readdirSync(new URL(room, root), { recursive: true, encoding: 'utf8' })
+      .filter((file) => file.endsWith('.ts') && !file.endsWith('.test.ts') && !/testing\/|^generate\//.test(file))
+      .map((file) => `${room}/${file}`),
+  );
 
 let folder: string;
 
@@ -137,7 +157,8 @@ test.each([
       }
     }
     for (const { volumes: mounts = [] } of Object.values(services)) {
-      for (const mount of mounts) expect(Object.keys(volumes)).toContain(mount.split(':')[0]);
+      for (const mount of mounts.filter((mount) => !mount.startsWith('./')))
+        expect(Object.keys(volumes)).toContain(mount.split(':')[0]);
     }
   },
 );
@@ -167,7 +188,7 @@ const FILLED = {
 };
 
 /** Without them there is less to be had, and nothing is open. */
-const MAY_BE_EMPTY = ['FLEETFLAG_ALLOWED_ORIGINS', 'FLEETFLAG_METRICS_TOKEN'];
+const MAY_BE_EMPTY = ['OTEL_EXPORTER_OTLP_ENDPOINT', 'FLEETFLAG_ALLOWED_ORIGINS', 'FLEETFLAG_METRICS_TOKEN'];
 
 test.each(own.filter(([name]) => name !== 'migrate'))(
   'with what .env.example asks for, the settings of %s are complete and correct',
@@ -179,7 +200,7 @@ test.each(own.filter(([name]) => name !== 'migrate'))(
     const read = readConfiguration({ NODE_ENV: 'production', PORT: '4000', ...given }, { role });
     expect(read.playground).toBe(false);
     if (role === 'gateway') {
-      for (const name of SUBGRAPH_NAMES) expect(read.subgraphUrls[name]).toBe(`http://${name}:4000`);
+      for (const name of SUBGRAPH_NAMES) expect(read.subgraphUrls[name]).toEqual([`http://${name}:4000`]);
     } else expect(new URL(read.databaseUrl ?? '').hostname).toBe('postgres');
   },
 );
@@ -268,11 +289,44 @@ test('all that is copied into the image exists and is let into the build', () =>
   expect(ignored).toContain('**/node_modules');
 });
 
-test('the image runs as an account without rights, in production mode', () => {
-  const last = dockerfile.slice(dockerfile.findLastIndex((line) => line.startsWith('FROM ')));
-  expect(last.some((line) => line === 'USER node')).toBe(true);
-  expect(last.join('\n')).toContain('NODE_ENV=production');
-  expect(last.join('\n')).not.toMatch(/npm (ci|install)/);
+test('both images run as an account without rights, in production mode, and install nothing by themselves', () => {
+  const from = dockerfile.flatMap((line, index) => (line.startsWith('FROM ') ? [index] : []));
+  const [, services = 0, all = 0] = from;
+  const ofServices = dockerfile.slice(services, all);
+  expect(ofServices[0]).toMatch(/ AS services$/);
+  expect(ofServices).toContain('USER node');
+  expect(ofServices.join('\n')).toContain('NODE_ENV=production');
+  // The other image is that one, with the embedded stores.
+  expect(dockerfile[all]).toBe('FROM services');
+  expect(dockerfile.slice(services).join('\n')).not.toMatch(/npm (ci|install)/);
+  expect(dockerfile.slice(all).join('\n')).not.toMatch(/^(USER|ENV|ENTRYPOINT|CMD) /m);
+});
+
+test('the packages that the images get are all that the commands look for beside themselves while they run', () => {
+  const asked = sourcesOfCommands().flatMap((path) =>
+    [...text(path).matchAll(/createRequire\(import\.meta\.url\)\.resolve\((?:'([^']+)'|(\w+))/g)].map(
+      ([, name, variable]) => [path, name ?? variable],
+    ),
+  );
+  expect(Object.fromEntries(asked)).toEqual({
+    'gateway/pages/playground/site.ts': 'graphql-ws',
+    // Variables: @prisma/schema-engine-wasm, and the package of the embedded server for this machine.
+    'subgraphs/shared/postgres/schema/schema-engine.ts': 'name',
+    'subgraphs/shared/postgres/embedded/embedded-binaries.ts': 'name',
+  });
+  const given = [...SERVICE_PACKAGES, ...EMBEDDED_PACKAGES];
+  const isGiven = (pattern: string) =>
+    given.some((name) => name === pattern || name.startsWith(pattern.replace('*', '')));
+  expect(given).toContain('graphql-ws');
+  // `pg` asks for this one, and does without it.
+  for (const pattern of LEFT_OUT.filter((pattern) => pattern !== 'pg-native'))
+    expect({ pattern, isGiven: isGiven(pattern.replace('chdb/*', 'chdb')) }).toEqual({ pattern, isGiven: true });
+});
+
+test('a package is copied with all that it needs, and one that is missing is named', () => {
+  const folders = packageFolders(fileURLToPath(root), SERVICE_PACKAGES);
+  expect(folders).toEqual(expect.arrayContaining(['node_modules/argon2', 'node_modules/node-gyp-build']));
+  expect(() => packageFolders(fileURLToPath(root), ['not-there'])).toThrow('The package not-there is not installed');
 });
 
 const healthchecks: [string, string[]][] = [
@@ -283,7 +337,7 @@ const healthchecks: [string, string[]][] = [
 ];
 
 test.each(healthchecks)(
-  'the health check of the %s tells a process that is well from one that is not, and from none',
+  'the health check of the %s distinguishes a healthy process from an unhealthy one, and from none',
   async (_, [program = '', ...args]) => {
     expect(program).toBe('node');
     let status = 200;

@@ -70,7 +70,7 @@ describe('The pages', () => {
   });
 
   test('are where code, comments and other pages say that they are', () => {
-    // A migration that was applied somewhere is not changed any more: what it names may have moved.
+    // A migration that has been released is never changed, so a file that it names may have moved since.
     const sources = FILES.filter((path) => !path.startsWith('prisma/migrations/'));
     const named = sources.flatMap((path) =>
       // Not within an address (https://…/docs/…), and not the pattern or folder of other projects.
@@ -95,10 +95,17 @@ describe('The pages', () => {
 describe('The decisions', () => {
   const FOLDER = 'docs/decisions';
   const rows = Array.from(
-    read(`${FOLDER}/README.md`).matchAll(/^\| \[(.*)\]\(([\w-]+\.md)\) \| (\S+) \| (.+) \|$/gm),
-    ([, title, file = '', date, status]) => ({ file, title, date, status }),
+    read(`${FOLDER}/README.md`).matchAll(/^\| \[(.*)\]\(([\w/-]+\.md)\) \| (\S+) \| (.+) \|$/gm),
+    ([, title, file = '', date, status = '']) => ({ file, title, date, status: statusFrom('README.md', status) }),
   );
-  const decisions = readdirSync(join(ROOT, FOLDER)).filter((file) => file !== 'README.md');
+  const decisions = readdirSync(join(ROOT, FOLDER), { encoding: 'utf8', recursive: true }).filter(
+    (file) => file.endsWith('.md') && file !== 'README.md',
+  );
+
+  /** A status whose link, if it has one, is written from the folder of the decisions. */
+  function statusFrom(file: string, status: string): string {
+    return status.replace(/\]\((.+)\)/, (_, link: string) => `](${join(dirname(file), link)})`);
+  }
 
   test('each open with a title, a date and a status', () => {
     for (const file of decisions)
@@ -116,8 +123,8 @@ describe('The decisions', () => {
   test('each stand in the index once, as they say of themselves', () => {
     const said = decisions.map((file) => {
       const [title = '', , line = ''] = read(`${FOLDER}/${file}`).split('\n');
-      const [, date, status] = /^Date: (\S+)\. Status: (.+)\.$/.exec(line) ?? [];
-      return { file, title: title.slice(2), date, status };
+      const [, date, status = ''] = /^Date: (\S+)\. Status: (.+)\.$/.exec(line) ?? [];
+      return { file, title: title.slice(2), date, status: statusFrom(file, status) };
     });
     const byFile = (a: { file: string }, b: { file: string }) => (a.file < b.file ? -1 : 1);
     expect([...rows].sort(byFile)).toEqual(said.sort(byFile));

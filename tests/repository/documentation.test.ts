@@ -1,18 +1,22 @@
 import { readFileSync } from 'node:fs';
 import { describe, expect, test } from '@jest/globals';
-import { buildSchema, parse, validate } from 'graphql';
 import { ERROR_CATALOGUE, type CatalogueEntry, type ErrorCode, type ErrorDetails } from '../../core/errors.ts';
-import { SUBGRAPH_NAMES } from '../../core/wire/subgraph.ts';
+import { SUBGRAPH_NAMES } from '../../core/wire/subgraph/subgraph.ts';
 import { MAX_JSON_BYTES, MAX_JSON_DEPTH } from '../../core/json/json-value.ts';
 import { ACCOUNT_LIMITS } from '../../gateway/operations/turns/account-limits.ts';
 import { OPERATION_LIMITS } from '../../gateway/operations/limits/operation-limits.ts';
 import { DEFAULT_LIMITS } from '../../gateway/subscriptions/subscription-limits.ts';
+import { EXPLORATION_LIMITS } from '../../subgraphs/experiments/experiments/exploration/exploration-service.ts';
+import { MAX_FURTHER_METRICS } from '../../subgraphs/experiments/experiments/further-metrics.ts';
 import { COLLECTOR_LIMITS } from '../../subgraphs/experiments/metrics/metric-collector.ts';
+import { BACKUP_LIMITS } from '../../subgraphs/vehicles/backups/backup.ts';
+import { BACKUP_COLLECTOR_LIMITS } from '../../subgraphs/vehicles/backups/backup-collector.ts';
 import { MAX_DEFINITION_BYTES, MAX_FLAGS } from '../../subgraphs/flags/flags/limits.ts';
 import { NONCE_LIMITS } from '../../subgraphs/flags/sync/nonce-admission.ts';
-import { MAX_SEARCH } from '../../subgraphs/flags/flags/flag-service.ts';
+import { MAX_SEARCH } from '../../subgraphs/flags/flags/reading/flag-queries.ts';
 import type { ConfigurationError } from '../../main/configuration.ts';
-import { SETTINGS, readConfiguration } from '../../main/configuration.ts';
+import { readConfiguration } from '../../main/configuration.ts';
+import { SETTINGS } from '../../main/settings/known-settings.ts';
 
 const read = (name: string) => readFileSync(new URL(`../../docs/${name}`, import.meta.url), 'utf8');
 
@@ -49,16 +53,6 @@ describe('docs/operations/configuration.md', () => {
     }
     expect(required.length).toBeGreaterThan(0);
     expect(documented.sort()).toEqual(required.sort());
-  });
-});
-
-describe.each(['vehicles.md', 'experiments.md', 'metrics.md', 'rollouts.md'])('docs/guides/%s', (page) => {
-  const schema = buildSchema(readFileSync(new URL('../../schema.graphql', import.meta.url), 'utf8'));
-  const examples = Array.from(read(`guides/${page}`).matchAll(/```graphql\n(.*?)```/gs), ([, example = '']) => example);
-
-  test('shows examples that the API takes', () => {
-    expect(examples.length).toBeGreaterThan(1);
-    for (const example of examples) expect(validate(schema, parse(example))).toEqual([]);
   });
 });
 
@@ -107,11 +101,16 @@ describe('docs/reference/errors.md', () => {
 });
 
 describe('docs/operations/limits.md', () => {
-  const [operations = '', accounts = '', sockets = '', measurements = '', values = '', nonces = ''] = read(
-    'operations/limits.md',
-  )
-    .split('\n## ')
-    .slice(1);
+  const [
+    operations = '',
+    accounts = '',
+    sockets = '',
+    measurements = '',
+    backups = '',
+    experiments = '',
+    values = '',
+    nonces = '',
+  ] = read('operations/limits.md').split('\n## ').slice(1);
   const rows = (section: string) =>
     Array.from(section.matchAll(/^\| `(\w+)` \| ([\d,]+) \|/gm), ([, name = '', value = '']) => [
       name,
@@ -132,6 +131,15 @@ describe('docs/operations/limits.md', () => {
 
   test('has a row for each limit of measurements, with its number, and no other', () => {
     expect(rows(measurements)).toEqual(Object.entries(COLLECTOR_LIMITS));
+  });
+
+  test('has a row for each limit of backups, with its number, and no other', () => {
+    expect(rows(backups)).toEqual(Object.entries({ ...BACKUP_LIMITS, ...BACKUP_COLLECTOR_LIMITS }));
+  });
+
+  test('has a row for each limit of experiments, with its number, and no other', () => {
+    const limits = { furtherMetrics: MAX_FURTHER_METRICS, ...EXPLORATION_LIMITS };
+    expect(rows(experiments)).toEqual(Object.entries(limits));
   });
 
   test('has a row for each limit of flags and values, with its number', () => {

@@ -9,7 +9,7 @@ import type {
   SubgraphRequest,
   SubgraphResponse,
   SubgraphStream,
-} from '../../core/wire/subgraph.ts';
+} from '../../core/wire/subgraph/subgraph.ts';
 import type { Subgraph } from '../../subgraphs/shared/subgraph/subgraph.ts';
 import { ANONYMOUS, identityOf, user } from '../../subgraphs/shared/testing/asking.ts';
 import { FAULT, ScriptedChanges, scriptedFlags } from '../testing/scripted-flags.ts';
@@ -44,7 +44,7 @@ export const changesOf = (environment = 'STAGING', caller: Caller = STAGING_VEHI
   request(CHANGES, { environment }, caller);
 
 /** As JSON: what the gateway may rely on is what survives being sent. */
-export const json = (value: unknown) => JSON.parse(JSON.stringify(value)) as unknown;
+const json = (value: unknown) => JSON.parse(JSON.stringify(value)) as unknown;
 
 /** The next response of a stream that has one. */
 export async function take(stream: SubgraphStream): Promise<SubgraphResponse> {
@@ -167,6 +167,19 @@ export function describeSubgraphConnection(what: string, open: (subgraph: Subgra
       await stream.established;
       for (let revision = 1; revision <= 50; revision++) changes.emit({ revision });
       for (let revision = 1; revision <= 50; revision++) expect(await take(stream)).toEqual(change(revision));
+      await stream.return?.();
+    });
+
+    test('says of an event, and of that alone, that it is urgent', async () => {
+      const stream = connection.subscribe(changesOf());
+      await stream.established;
+      for (const [revision, urgent] of [false, true, false, true].entries()) changes.emit({ revision, urgent });
+      expect([await take(stream), await take(stream), await take(stream), await take(stream)]).toEqual([
+        change(0),
+        { ...change(1), extensions: { urgent: true } },
+        change(2),
+        { ...change(3), extensions: { urgent: true } },
+      ]);
       await stream.return?.();
     });
 

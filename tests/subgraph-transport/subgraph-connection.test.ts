@@ -1,12 +1,13 @@
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 import { createIdentityTokens } from '../../core/credentials/identity-token.ts';
-import type { SubgraphStream } from '../../core/wire/subgraph.ts';
+import { MAX_QUESTION_LENGTH, answerTextOf } from '../../core/wire/subgraph/answer-texts.ts';
+import type { SubgraphStream } from '../../core/wire/subgraph/subgraph.ts';
 import { connectRemote } from '../../gateway/composition/remote-subgraph.ts';
 import { connectInProcess } from '../../subgraphs/shared/subgraph/in-process-connection.ts';
 import { createInProcessStore } from '../../subgraphs/shared/stores/key-value-store.ts';
 import { createReplayGuard } from '../../subgraphs/shared/subgraph/replay-guard.ts';
 import { serveSubgraph } from '../../subgraphs/shared/subgraph/subgraph-process.ts';
-import { silent } from '../../subgraphs/shared/testing/asking.ts';
+import { ANONYMOUS, silent } from '../../subgraphs/shared/testing/asking.ts';
 import { eventually } from '../../core/testing/eventually.ts';
 import { openProxy, type SeverableProxy } from '../../subgraphs/shared/testing/severable-proxy.ts';
 import {
@@ -48,7 +49,7 @@ describeSubgraphConnection('over HTTP and a websocket', async (subgraph): Promis
     host: '127.0.0.1',
     port: 0,
   });
-  const connection = connectRemote({ name: 'flags', url: `http://127.0.0.1:${server.port}`, tokens });
+  const connection = connectRemote({ name: 'flags', urls: [`http://127.0.0.1:${server.port}`], tokens });
   return {
     connection,
     async close() {
@@ -69,7 +70,7 @@ describe('a subgraph process that is lost', () => {
     server = await serve(changes);
     proxy = await openProxy({ host: '127.0.0.1', port: server.port });
     // Long enough for a busy machine to answer a ping in.
-    connection = connectRemote({ name: 'flags', url: `http://127.0.0.1:${proxy.port}`, tokens, pingInterval: 500 });
+    connection = connectRemote({ name: 'flags', urls: [`http://127.0.0.1:${proxy.port}`], tokens, pingInterval: 500 });
   });
   afterEach(async () => {
     await connection.close();
@@ -137,7 +138,7 @@ describe('a subgraph process that is lost', () => {
     await stream.return?.();
   });
 
-  test('fails a subscription that is asked for while it is away', async () => {
+  test('fails a subscription that begins while the subgraph is down', async () => {
     proxy.sever();
     const stream = connection.subscribe(changesOf());
     await expect(stream.established).rejects.toThrow(unavailable);
@@ -151,5 +152,47 @@ describe('a subgraph process that is lost', () => {
     await failed;
     expect(changes.open).toBe(0);
     server = await serve(changes);
+  });
+});
+
+describe('answers as text from a subgraph process', () => {
+  test('are those of execute, for any caller, and those of one turn come by one request', async () => {
+    const server = await serve(new ScriptedChanges());
+    let signed = 0;
+    const counting = {
+      ...tokens,
+      sign: (...args: Parameters<typeof tokens.sign>) => {
+        signed += 1;
+        return tokens.sign(...args);
+      },
+    };
+    const connection = connectRemote({ name: 'flags', urls: [`http://127.0.0.1:${server.port}`], tokens: counting });
+    try {
+      const requests = [
+        request(FLAG_QUERY, { key: 'eco' }),
+        request(FLAG_QUERY, { key: 'none' }),
+        request(FLAG_QUERY, {}),
+        request(FLAG_QUERY, { key: 'eco' }, ANONYMOUS),
+        request('{ nonsense }'),
+        request(`${FLAG_QUERY} # ${'long'.repeat(MAX_QUESTION_LENGTH / 4)}`, { key: 'eco' }),
+      ];
+      const answers = await Promise.all(requests.map(async (one) => connection.answer?.(one)));
+      // One is too long to be asked with the others.
+      expect(signed).toBe(2);
+      const texts = await Promise.all(requests.map(async (one) => answerTextOf(await connection.execute(one))));
+      expect(answers).toEqual(texts);
+      expect(answers.map((answer) => answer?.json !== undefined)).toEqual([true, true, false, false, false, true]);
+    } finally {
+      await connection.close();
+      await server.close();
+    }
+  });
+
+  test('reject where the subgraph is down', async () => {
+    const server = await serve(new ScriptedChanges());
+    const connection = connectRemote({ name: 'flags', urls: [`http://127.0.0.1:${server.port}`], tokens });
+    await server.close();
+    await expect(connection.answer?.(request(FLAG_QUERY, { key: 'eco' }))).rejects.toThrow('ECONNREFUSED');
+    await connection.close();
   });
 });

@@ -10,11 +10,14 @@ import {
   deriveKey,
   signedBody,
 } from '../../core/credentials/identity-token.ts';
+import { Metrics } from '../../core/monitoring/metrics.ts';
+import { SubgraphMetrics } from '../../subgraphs/shared/monitoring/subgraph-metrics.ts';
+import { ANSWERS_PATH, questionOf } from '../../core/wire/subgraph/answer-texts.ts';
 import type { Caller } from '../../core/access/caller.ts';
-import type { SubgraphName } from '../../core/wire/subgraph.ts';
+import type { SubgraphName } from '../../core/wire/subgraph/subgraph.ts';
 import { createInProcessStore } from '../../subgraphs/shared/stores/key-value-store.ts';
 import { createReplayGuard } from '../../subgraphs/shared/subgraph/replay-guard.ts';
-import { serveSubgraph } from '../../subgraphs/shared/subgraph/subgraph-process.ts';
+import { serveSubgraph, type SubgraphProcessOptions } from '../../subgraphs/shared/subgraph/subgraph-process.ts';
 import { identityOf, silent, user } from '../../subgraphs/shared/testing/asking.ts';
 import { CHANGES, FLAG_QUERY } from './subgraph-connection.contract.ts';
 import { ScriptedChanges, scriptedFlags } from '../testing/scripted-flags.ts';
@@ -22,7 +25,7 @@ import { ScriptedChanges, scriptedFlags } from '../testing/scripted-flags.ts';
 const SECRET = 'a-secret-of-more-than-32-characters-x';
 const tokens = createIdentityTokens(SECRET);
 
-async function serve(changes: ScriptedChanges) {
+async function serve(changes: ScriptedChanges, more: Partial<SubgraphProcessOptions> = {}) {
   const seen = createReplayGuard('flags', createInProcessStore(), silent);
   return serveSubgraph({
     subgraph: await scriptedFlags(changes),
@@ -32,6 +35,7 @@ async function serve(changes: ScriptedChanges) {
     host: '127.0.0.1',
     port: 0,
     publicKeys: { keys: [] },
+    ...more,
   });
 }
 
@@ -128,6 +132,35 @@ describe('a subgraph process', () => {
     };
   };
 
+  describe('asked for several answers at once', () => {
+    const body = `[${questionOf({ ...operation, identity })}]`;
+    const answers = async (sent: string, token: string | undefined) => {
+      const response = await fetch(`http://127.0.0.1:${server.port}${ANSWERS_PATH}`, {
+        method: 'POST',
+        headers: { 'content-type': 'text/plain', ...(token !== undefined && { [IDENTITY_HEADER]: token }) },
+        body: sent,
+      });
+      return { status: response.status, text: await response.text() };
+    };
+    const ofGateway = (of: string) => tokens.sign(identityOf({ kind: 'gateway' }), 'flags', of);
+
+    test('gives them to a gateway', async () => {
+      expect(await answers(body, await ofGateway(body))).toEqual({
+        status: 200,
+        text: expect.stringMatching(/^=\{"data":\{"flag":\{"key":"eco".*\}\}\}\n$/),
+      });
+    });
+
+    test('refuses everybody else, another body, and a token twice', async () => {
+      const used = await ofGateway(body);
+      await answers(body, used);
+      for (const token of [undefined, used, await ofGateway('[]'), await forged(body, { secret: `${SECRET}y` })])
+        expect((await answers(body, token)).status).toBe(401);
+      expect((await answers(body, await tokens.sign(identity, 'flags', body))).status).toBe(403);
+      expect((await answers('[1]', await ofGateway('[1]'))).status).toBe(400);
+    });
+  });
+
   test('answers a request with a good identity, forged by nobody', async () => {
     expect(await post(operation, await forged(signedBody(operation)))).toMatchObject({
       status: 200,
@@ -155,7 +188,7 @@ describe('a subgraph process', () => {
   ];
 
   test.each(FEDERATION)(
-    'tells %s to nobody without an identity, nor with a forged or a used one',
+    'gives %s to no caller without an identity, or with a forged or a used one',
     async (_what, caller, asked) => {
       const body = signedBody(asked);
       const used = await tokens.sign(identityOf(caller), 'flags', body);
@@ -170,7 +203,7 @@ describe('a subgraph process', () => {
   );
 
   test.each(FEDERATION)(
-    'tells %s over a websocket to nobody without an identity, nor with a forged or a used one',
+    'gives %s over a websocket to no caller without an identity, or with a forged or a used one',
     async (_what, caller, asked) => {
       const body = signedBody(asked);
       const used = await tokens.sign(identityOf(caller), 'flags', body);
@@ -247,7 +280,7 @@ describe('a subgraph process', () => {
     expect(changes.open).toBe(0);
   });
 
-  test('tells without an identity whether it is alive and ready, and its public keys', async () => {
+  test('shows without an identity whether it is alive and ready, and its public keys', async () => {
     for (const [path, body] of [
       ['/health/live', { status: 'ok' }],
       ['/health/ready', { status: 'ok' }],
@@ -256,5 +289,62 @@ describe('a subgraph process', () => {
       const response = await fetch(`http://127.0.0.1:${server.port}${path}`);
       expect([response.status, await response.json()]).toEqual([200, body]);
     }
+  });
+});
+
+describe('what a subgraph process shows of itself', () => {
+  const TOKEN = 'a-token-of-the-metrics';
+  let server: Awaited<ReturnType<typeof serve>> | undefined;
+  afterEach(() => server?.close());
+
+  async function send(path: string, headers: Record<string, string> = {}, more: Partial<SubgraphProcessOptions> = {}) {
+    server ??= await serve(new ScriptedChanges(), more);
+    return fetch(`http://127.0.0.1:${server.port}${path}`, { headers });
+  }
+
+  beforeEach(() => (server = undefined));
+
+  test('it is not ready while its stores are down, and ends the connection of the caller', async () => {
+    let isReady = false;
+    const more = { ready: async () => isReady };
+    const refused = await send('/health/ready', {}, more);
+    expect([refused.status, refused.headers.get('connection')]).toEqual([503, 'close']);
+    isReady = true;
+    const ready = await send('/health/ready');
+    expect([ready.status, ready.headers.get('connection')]).toEqual([200, 'keep-alive']);
+  });
+
+  test('metrics are for this machine alone without a token', async () => {
+    const metrics = new Metrics();
+    new SubgraphMetrics(metrics).ran('flags', 'query', 'OK', 0.1);
+    const more = { scraped: { metrics, token: null } };
+    const answer = await send('/metrics', {}, more);
+    expect([answer.status, answer.headers.get('content-type')]).toEqual([
+      200,
+      'text/plain; version=0.0.4; charset=utf-8',
+    ]);
+    expect(await answer.text()).toContain(
+      'fleetflag_subgraph_operations_total{subgraph="flags",type="query",code="OK"} 1',
+    );
+    expect((await send('/metrics', { 'x-forwarded-for': '127.0.0.1' })).status).toBe(403);
+  });
+
+  test('metrics are for every reader with the token, and for no other', async () => {
+    const more = { scraped: { metrics: new Metrics(), token: TOKEN } };
+    expect((await send('/metrics', {}, more)).status).toBe(401);
+    expect((await send('/metrics', { authorization: 'Bearer another-token-of-it' })).status).toBe(401);
+    expect((await send('/metrics', { authorization: `Bearer ${TOKEN}` })).status).toBe(200);
+  });
+
+  test('there are no metrics at a server beside others of its process', async () => {
+    expect((await send('/metrics')).status).toBe(404);
+  });
+
+  test('an answer has the id of its request, a refusal too', async () => {
+    const id = '0b9c7a54-7c2e-4f0a-9d0e-3d7f4a1b2c3d';
+    expect((await send('/nowhere', { 'x-request-id': id })).headers.get('x-request-id')).toBe(id);
+    expect((await send('/health/live', { 'x-request-id': 'mine' })).headers.get('x-request-id')).toMatch(
+      /^[0-9a-f-]{36}$/,
+    );
   });
 });

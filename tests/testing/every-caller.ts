@@ -3,7 +3,7 @@ import { createHash, randomUUID } from 'node:crypto';
 import { apiKeyHash, apiKeyPrefix, newApiKey } from '../../core/credentials/api-key.ts';
 import type { ApiKeyRole, Caller, Role } from '../../core/access/caller.ts';
 import { SESSION_SECONDS, newSessionToken, sessionKey, type SessionRecord } from '../../core/credentials/session.ts';
-import type { SubgraphName } from '../../core/wire/subgraph.ts';
+import type { SubgraphName } from '../../core/wire/subgraph/subgraph.ts';
 import { createVehicleTokens } from '../../core/credentials/vehicle-token.ts';
 import type { Gateway } from '../../gateway/gateway.ts';
 import { hashPassword } from '../../subgraphs/audit/sessions/passwords.ts';
@@ -15,18 +15,18 @@ import { createInProcessRateLimiter } from '../../subgraphs/shared/stores/rate-l
 import type { Subgraph } from '../../subgraphs/shared/subgraph/subgraph.ts';
 import { createTestDatabase, type TestDatabase } from '../../subgraphs/shared/testing/test-database.ts';
 import { createTestMetricsStore } from '../../subgraphs/shared/testing/test-metrics-store.ts';
-import { openAll, type Lifecycle } from '../../main/lifecycle.ts';
+import { openAll, type Lifecycle } from '../../main/process/lifecycle.ts';
 import type { CallerName } from './permission-matrix.ts';
 import { startWholeControlPlane, type WholeParts } from './whole-control-plane.ts';
 
-export const PASSWORD = 'correct horse battery staple';
+export const CALLERS_PASSWORD = 'correct horse battery staple';
 /** The vehicle of the samples and its environment, and a second vehicle in another environment. */
-export const VIN = 'KMHK281HGNU000001';
+export const SAMPLE_VIN = 'KMHK281HGNU000001';
 const OTHER_VIN = 'KMHK281HGNU000002';
 
 const SECRET = 'a-secret-of-more-than-32-characters-x';
 
-export interface Credentials {
+export interface CallerCredentials {
   /** The identity that subgraphs get. */
   readonly caller: Caller;
   /** The credentials as HTTP headers, and as the payload of connection_init. */
@@ -37,7 +37,7 @@ export class EveryCaller {
   readonly #store = createInProcessStore();
   readonly #tokens = createVehicleTokens(SECRET);
   readonly #users = new Map<Role, string>();
-  readonly #keys = new Map<ApiKeyRole, Credentials>();
+  readonly #keys = new Map<ApiKeyRole, CallerCredentials>();
 
   private constructor(
     private readonly database: TestDatabase,
@@ -82,7 +82,7 @@ export class EveryCaller {
   async #start(): Promise<void> {
     const [signer, passwordHash, metrics] = await Promise.all([
       generateSigningKey().then(createSigner),
-      hashPassword(PASSWORD),
+      hashPassword(CALLERS_PASSWORD),
       createTestMetricsStore(),
     ]);
     this.lifecycle.onClose(() => metrics.drop());
@@ -114,7 +114,7 @@ export class EveryCaller {
       });
     }
     for (const [vin, environment] of [
-      [VIN, 'production'],
+      [SAMPLE_VIN, 'production'],
       [OTHER_VIN, 'staging'],
     ] as const) {
       await this.prisma.vehicle.create({
@@ -123,19 +123,21 @@ export class EveryCaller {
     }
   }
 
-  /** Starts another control plane over the same stores, which learns of changes only from the database. Gives its URL. */
+  /**
+   * Starts another control plane over the same stores, which learns of changes only from the database. Gives its URL.
+   */
   async another(): Promise<string> {
     const { gateway } = await startWholeControlPlane({ ...this.#parts, bus: createInProcessBus() }, this.lifecycle);
     return `http://127.0.0.1:${gateway.port}/graphql`;
   }
 
   /** Gives valid credentials. A person gets a new session each time, because a tested operation may end it. */
-  async as(name: CallerName): Promise<Credentials> {
+  async as(name: CallerName): Promise<CallerCredentials> {
     switch (name) {
       case 'anonymous':
         return { caller: { kind: 'anonymous' }, headers: {} };
       case 'vehicle':
-        return this.#vehicle(VIN, 'production');
+        return this.#vehicle(SAMPLE_VIN, 'production');
       case 'another vehicle':
         return this.#vehicle(OTHER_VIN, 'staging');
       case 'key READ':
@@ -150,12 +152,12 @@ export class EveryCaller {
     }
   }
 
-  async #vehicle(vin: string, environment: 'production' | 'staging'): Promise<Credentials> {
+  async #vehicle(vin: string, environment: 'production' | 'staging'): Promise<CallerCredentials> {
     const token = await this.#tokens.issue(vin, environment, new Date(Date.now() + 3_600_000));
     return { caller: { kind: 'vehicle', vin, environment }, headers: { authorization: `Bearer ${token}` } };
   }
 
-  async #session(role: Role): Promise<Credentials> {
+  async #session(role: Role): Promise<CallerCredentials> {
     const userId = this.#users.get(role)!;
     const token = newSessionToken();
     const record: SessionRecord = {

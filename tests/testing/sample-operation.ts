@@ -1,6 +1,6 @@
 /**
- * Generates a valid operation for any field of a schema. Its arguments are made from the types, so that a new field needs
- * no work.
+ * Generates a valid operation for any field of a schema. Its arguments are made from the types, so that a new field
+ * needs no work.
  */
 import {
   getNamedType,
@@ -38,7 +38,11 @@ const BY_TYPE: Samples = {
   Boolean: true,
   DateTime: '2040-01-01T00:00:00.000Z',
   DateTimeISO: '2040-01-01T00:00:00.000Z',
+  Duration: 'PT1H',
 };
+
+/** The member to give of input types that have exactly one. */
+const ONE_OF: Readonly<Record<string, string>> = { ProposedChangeInput: 'enabled' };
 
 function valueOf(type: GraphQLInputType, name: string, samples: Samples): unknown {
   if (isNonNullType(type)) return valueOf(type.ofType, name, samples);
@@ -48,7 +52,7 @@ function valueOf(type: GraphQLInputType, name: string, samples: Samples): unknow
   if (isInputObjectType(type)) {
     return Object.fromEntries(
       Object.values(type.getFields())
-        .filter(isRequiredInputField)
+        .filter((field) => isRequiredInputField(field) || ONE_OF[type.name] === field.name)
         .map((field) => [field.name, valueOf(field.type, field.name, samples)]),
     );
   }
@@ -61,7 +65,10 @@ class Selecting {
   readonly declared: string[] = [];
   readonly variables: Record<string, unknown> = {};
 
-  constructor(private readonly samples: Samples) {}
+  constructor(
+    private readonly samples: Samples,
+    private readonly leftOut: readonly string[],
+  ) {}
 
   /** `name(argument: $variable)` */
   call(field: { readonly name: string; readonly args: readonly GraphQLArgument[] }): string {
@@ -80,6 +87,7 @@ class Selecting {
     const named = getNamedType(type);
     if (!isObjectType(named) && !isInterfaceType(named)) return '';
     const fields = Object.values(named.getFields()).flatMap((field) => {
+      if (this.leftOut.includes(`${named.name}.${field.name}`)) return [];
       if (isLeafType(getNamedType(field.type))) return [this.call(field)];
       return depth > 1 ? [`${this.call(field)}${this.leaves(field.type, depth - 1)}`] : [];
     });
@@ -93,14 +101,16 @@ class Selecting {
  *
  * @param kind `query`, `mutation` or `subscription`
  * @param bare whether only `__typename` is selected below the last field, so that what it loads eagerly is not awaited
+ * @param leftOut fields that are not selected, such as `Flag.name`
  */
 export function sampleOperation(
   kind: string,
   path: readonly GraphQLField<unknown, unknown>[],
   samples: Samples,
   bare = false,
+  leftOut: readonly string[] = [],
 ): SampleOperation {
-  const selecting = new Selecting(samples);
+  const selecting = new Selecting(samples, leftOut);
   const calls = path.map((field) => selecting.call(field));
   const last = path.at(-1);
   const leaves = last === undefined ? '' : selecting.leaves(last.type, path.length === 1 ? 2 : 1);
@@ -125,7 +135,7 @@ export function sampleEntity(
   const fields = Object.values(type.getFields());
   const leaves = fields.filter((field) => isLeafType(getNamedType(field.type)));
   return [leaves, ...fields.filter((field) => !leaves.includes(field)).map((field) => [field])].map((asked) => {
-    const selecting = new Selecting(samples);
+    const selecting = new Selecting(samples, []);
     const inner = asked.map((field) => `${selecting.call(field)}${selecting.leaves(field.type, 1)}`).join(' ');
     return {
       query: `query (${['$representations: [_Any!]!', ...selecting.declared].join(', ')}) { _entities(representations: $representations) { ... on ${type.name} { ${inner} } } }`,

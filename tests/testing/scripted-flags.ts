@@ -14,6 +14,8 @@ export interface ScriptedChange {
   readonly revision: number;
   /** Makes the field `flag.description` of the event fail. */
   readonly faulty?: boolean;
+  /** Makes the event one that must not wait for others. */
+  readonly urgent?: boolean;
 }
 
 /** The message of an internal fault, which no client may ever get. */
@@ -37,7 +39,7 @@ export class ScriptedChanges {
       async next() {
         const result = await events.next();
         if (result.done === true) return { done: true, value: undefined };
-        const [{ revision, faulty = false }] = result.value;
+        const [{ revision, faulty = false, urgent = false }] = result.value;
         const flag = { ...FLAG, revision, faulty };
         return {
           done: false,
@@ -48,6 +50,7 @@ export class ScriptedChanges {
             flag,
             statement: 'signed',
             proof: 'signed',
+            urgent,
           },
         };
       },
@@ -88,7 +91,20 @@ function findFlag(key: string): ScriptedFlag | null {
   return key === FLAG.key ? FLAG : null;
 }
 
-export function scriptedFlags(changes: ScriptedChanges): Promise<Subgraph> {
+/** The context of an operation, with the changes of the subgraph that runs it. */
+interface ScriptedContext extends SubgraphContext {
+  readonly changes: ScriptedChanges;
+}
+
+let built: Promise<Subgraph> | undefined;
+
+/** Gives a subgraph that follows `changes`. All of a file share one schema, because making it takes most of a test. */
+export async function scriptedFlags(changes: ScriptedChanges): Promise<Subgraph> {
+  const subgraph = await (built ??= build());
+  return { ...subgraph, context: (identity): ScriptedContext => ({ ...subgraph.context(identity), changes }) };
+}
+
+function build(): Promise<Subgraph> {
   return createSubgraph({
     name: 'flags',
     services: (_identity, notes) => notes,
@@ -103,7 +119,15 @@ export function scriptedFlags(changes: ScriptedChanges): Promise<Subgraph> {
         },
       },
       Mutation: { enableFlag: (_: unknown, { key }: { key: string }) => ({ flag: findFlag(key), applied: true }) },
-      Subscription: { flagChanges: { subscribe: () => changes.follow(), resolve: (event: unknown) => event } },
+      Subscription: {
+        flagChanges: {
+          subscribe: (_: unknown, __: unknown, { changes }: ScriptedContext) => changes.follow(),
+          resolve(event: { urgent: boolean }, _: unknown, { notes }: SubgraphContext) {
+            if (event.urgent) notes.urgent = true;
+            return event;
+          },
+        },
+      },
       Flag: {
         __resolveReference: ({ key }: { key: string }) => findFlag(key),
         description: ({ faulty }: ScriptedFlag) => {

@@ -2,7 +2,7 @@
  * A vehicle that runs the agent's own sync over links to flags subgraphs in this process: links that can be cut and
  * events that can go astray.
  */
-import type { SubgraphConnection } from '../../core/wire/subgraph.ts';
+import type { SubgraphConnection } from '../../core/wire/subgraph/subgraph.ts';
 import type { GraphqlResult, LinkEnding } from '../../agent/link/gateway-link.ts';
 import { Backoff } from '../../core/async/backoff.ts';
 import { SyncSession } from '../../agent/sync/sync-session.ts';
@@ -20,7 +20,7 @@ import { identityOf } from '../../subgraphs/shared/testing/asking.ts';
 export type Fate = 'delivered' | 'lost' | 'doubled' | 'held';
 
 /** The instances that serve a vehicle's stream and its queries, because gateways balance them over instances. */
-export interface Route {
+export interface ServingInstances {
   readonly stream: SubgraphConnection;
   readonly queries: SubgraphConnection;
 }
@@ -38,7 +38,13 @@ export class SimulatedVehicle {
   /** The number of syncs that were answered. */
   syncs = 0;
   readonly #ageingClock = new AgeingClock(Date.now);
-  readonly #freshness = new Freshness({ clock: this.#ageingClock, random: Math.random, unanswered: never() });
+  readonly #freshness = new Freshness({
+    clock: this.#ageingClock,
+    random: Math.random,
+    unanswered: never(),
+    reassignments: never(),
+    assignmentSpreadMs: 0,
+  });
   readonly #history = new SyncHistory({
     backoff: new Backoff({ baseMs: 5, capMs: 20, random: () => 1 }),
     newLinkMs: 0,
@@ -61,7 +67,7 @@ export class SimulatedVehicle {
     return this.#session !== undefined;
   }
 
-  connect(route: Route): void {
+  connect(route: ServingInstances): void {
     if (this.#session !== undefined) return;
     let cut = () => undefined as void;
     const ended = new Promise<LinkEnding>((resolve) => (cut = () => resolve({ code: 1006, reason: '' })));
@@ -85,6 +91,7 @@ export class SimulatedVehicle {
       synced: () => this.syncs++,
       touched: () => undefined,
       resyncDelay: () => NEVER_MS,
+      random: Math.random,
       backoff: new Backoff({ baseMs: 5, capMs: 20, random: () => 1 }),
     });
     this.#session = { over: session.run(), cut };
@@ -98,7 +105,7 @@ export class SimulatedVehicle {
     await session?.over;
   }
 
-  #link(route: Route, ended: Promise<LinkEnding>): SyncSessionOptions['link'] {
+  #link(route: ServingInstances, ended: Promise<LinkEnding>): SyncSessionOptions['link'] {
     const { vin, environment } = this.state.identity;
     const identity = identityOf({ kind: 'vehicle', vin, environment });
     let established: Promise<unknown> = Promise.resolve();
@@ -127,7 +134,8 @@ export class SimulatedVehicle {
         void pump();
       },
       request: async (query: string, variables: Record<string, unknown>) => {
-        // As the gateway does: a query waits for the subscription before it (docs/decisions/subscribe-before-sync.md).
+        // As the gateway does: a query waits for the subscription before it
+        // (docs/decisions/streams/subscribe-before-sync.md).
         await established;
         const { data, errors } = await route.queries.execute({ query, variables, identity });
         if (errors !== undefined) throw new Error(errors[0]?.message);

@@ -6,7 +6,7 @@ import { setMaxListeners } from 'node:events';
 import { setTimeout as pause } from 'node:timers/promises';
 import { WebSocket } from 'ws';
 import { Backoff } from '../../core/async/backoff.ts';
-import { CHANGES_SUBSCRIPTION, SYNC_QUERY } from '../../agent/link/operations.ts';
+import { OPERATIONS } from '../../agent/link/operations.ts';
 
 export interface CrowdVehicle {
   readonly token: string;
@@ -95,8 +95,8 @@ export class VehicleCrowd {
         payload?: { data?: { flagSync?: { revision: number }; flagChanges?: { revision: number } } };
       };
       if (type === 'connection_ack') {
-        ask('changes', CHANGES_SUBSCRIPTION, { environment });
-        ask('request-1', SYNC_QUERY, { environment, since: vehicle.revision });
+        ask('changes', OPERATIONS.changes, { environment });
+        ask('request-1', OPERATIONS.sync, { environment, since: vehicle.revision });
       }
       if (type !== 'next' || payload?.data == null) return;
       if (id === 'changes') vehicle.revision = Math.max(vehicle.revision, payload.data.flagChanges?.revision ?? 0);

@@ -7,9 +7,9 @@ const { default: Sequencer } = createRequire(require.resolve('@jest/core'))('@je
 const ORDER = ['e2e', 'database', 'unit'];
 
 /**
- * Jest's order of the test files: first the end-to-end tests, which wait for processes and their intervals and leave the
- * processor to others, then those of the database, then the rest. Within each, what took longest, or the largest file.
- * A run so has no worker at its end that waits alone.
+ * Jest's order of the test files: first the end-to-end tests, which wait for processes and their intervals and leave
+ * the processor to others, then those of the database, then the rest. Within each, what took longest, or the largest
+ * file. A run so has no worker at its end that waits alone.
  */
 export default class WaitingFirst extends Sequencer {
   sort(tests) {

@@ -1,5 +1,5 @@
 /** Runs the four subgraphs and a gateway in this process, on the stores of a test. */
-import { SUBGRAPH_NAMES, type SubgraphName } from '../../core/wire/subgraph.ts';
+import { SUBGRAPH_NAMES, type SubgraphName } from '../../core/wire/subgraph/subgraph.ts';
 import type { Subgraphs } from '../../gateway/composition/supergraph.ts';
 import { startGateway, type Gateway } from '../../gateway/gateway.ts';
 import type { Signer } from '../../subgraphs/flags/signing/signing.ts';
@@ -7,8 +7,10 @@ import { connectInProcess } from '../../subgraphs/shared/subgraph/in-process-con
 import type { MetricsStore } from '../../subgraphs/shared/stores/metrics-store.ts';
 import type { Subgraph } from '../../subgraphs/shared/subgraph/subgraph.ts';
 import { silent } from '../../subgraphs/shared/testing/asking.ts';
-import type { Lifecycle } from '../../main/lifecycle.ts';
-import { endedSessionsIn, sessionsIn } from '../../main/sessions.ts';
+import { testWebhookSettings } from '../../subgraphs/shared/testing/webhook-settings.ts';
+import type { Lifecycle } from '../../main/process/lifecycle.ts';
+import { endedSessionsIn, sessionsIn } from '../../main/gateway/sessions.ts';
+import { openReads } from '../../main/stores/databases.ts';
 import { startSubgraph, type Parts } from '../../main/subgraphs.ts';
 
 export interface WholeParts extends Pick<Parts, 'database' | 'bus' | 'store' | 'limiter' | 'vehicleTokens'> {
@@ -31,7 +33,14 @@ export async function startWholeControlPlane(
   lifecycle: Lifecycle,
   port = 0,
 ): Promise<WholeControlPlane> {
-  const subgraphParts = { ...parts, logger: silent, signer: async () => signer, metrics: async () => metrics };
+  const subgraphParts = {
+    ...parts,
+    reads: openReads(parts.database, parts.store, lifecycle, silent),
+    webhooks: testWebhookSettings,
+    logger: silent,
+    signer: async () => signer,
+    metrics: async () => metrics,
+  };
   const subgraphs = new Map<SubgraphName, Subgraph>();
   const connections = [];
   for (const name of SUBGRAPH_NAMES) {
@@ -50,6 +59,7 @@ export async function startWholeControlPlane(
     publicKeys: async () => signer.publicKeys,
     readiness: async () => ({}),
     playground: false,
+    console: null,
     introspection: false,
     trustedProxies: [],
     allowedOrigins: [],

@@ -1,0 +1,24 @@
+/** The messages between the storm benchmark and its vehicles' process. */
+
+/**
+ * `connect`: the number of further vehicles that connect at once; `until`: the answer comes when all connected vehicles have received
+ * this revision.
+ */
+export type VehicleCommand = { readonly connect: number } | { readonly until: number };
+
+/** The numbers of connections that did not last. */
+export interface Interruptions {
+  /** The connections that were put off to a later time. */
+  readonly refused: number;
+  /** The connections that the kernel ended before the gateway took them. */
+  readonly reset: number;
+  /** The connections that the gateway ended after it had taken them. */
+  readonly lost: number;
+}
+
+/** A message from the vehicles' process. */
+export type VehicleMessage =
+  | { readonly ready: true }
+  /** Wall clock, milliseconds with fractions. */
+  | ({ readonly allSyncedAt: number; readonly seconds: number } & Interruptions)
+  | { readonly lastAt: number; readonly messageBytes: number };
