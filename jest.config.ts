@@ -55,7 +55,12 @@ const config: Config = {
   // The end of a worker on a busy machine takes longer than Jest's half second; one that something keeps never ends.
   workerGracefulExitTimeout: 5_000,
   testSequencer: '<rootDir>/tests/testing/waiting-first.js',
-  reporters: ['default', '<rootDir>/tests/testing/skipped-reporter.js', '<rootDir>/tests/testing/cost-reporter.js'],
+  reporters: [
+    'default',
+    '<rootDir>/tests/testing/skipped-reporter.js',
+    '<rootDir>/tests/testing/cost-reporter.js',
+    '<rootDir>/tests/testing/failed-suites-reporter.js',
+  ],
   // One more than the gate has cores: end-to-end tests spend half of their time waiting for processes and their
   // intervals.
   maxWorkers: 3,
