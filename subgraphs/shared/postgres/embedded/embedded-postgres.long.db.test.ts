@@ -332,7 +332,7 @@ testAsRoot(
   async () => {
     chmodSync(dataDir, 0o700);
     const first = await startEmbeddedPostgres({ dataDir, log });
-    expect(lines).toEqual([expect.stringMatching(/which cannot reach .*: its data are in \/var\//)]);
+    expect(lines).toEqual([expect.stringMatching(/which cannot reach .*; its data are in \/var\//)]);
     await query(first.url, 'CREATE TABLE kept AS SELECT 1 AS n');
     await first.stop();
     const second = await startEmbeddedPostgres({ dataDir, log });
