@@ -30,6 +30,11 @@ const BETWEEN_MS = 200;
 /** The text that all requests share, as those of a program do. */
 const CHANGE =
   'mutation ($key: String!, $description: String!) { updateFlag(key: $key, input: { description: $description }) { flag { revision } } }';
+/** A policy whose first stage outlasts the benchmark, and a change that it holds back. */
+const POLICY =
+  'mutation { setReleasePolicy(input: { environment: PRODUCTION, stages: [{ percentage: 10, soak: "P1D" }, { percentage: 100, soak: "P1D" }] }) { environment } }';
+const RELEASED =
+  'mutation ($key: String!) { updateFlag(key: $key, input: { defaultValue: true }) { flag { revision release { percentage } } } }';
 /** Milliseconds for which the silent fleet is watched: in each such time every vehicle is pinged once. */
 const REST_MS = DEFAULT_LIMITS.pingInterval;
 /** The vehicles that are registered by one request. */
@@ -52,6 +57,9 @@ export interface StormFigures {
   readonly burstMutationMs: number;
   /** CPU of one change of a flag that is for one model alone, in milliseconds; 0 where all share one partition. */
   readonly changeOfModelMs: number;
+  /** CPU and bytes of a change while a release of its flag is under way, in those of a change without one. */
+  readonly releaseTimes: number;
+  readonly releaseBytesTimes: number;
 }
 
 export interface StormOptions {
@@ -150,20 +158,24 @@ async function measure(
     });
     return { revision: updateFlag.flag.revision, tookMs: performance.now() - from };
   };
-  const last: number[] = [];
-  let messageBytes = 0;
-  let before = await usage();
-  for (let n = 0; n < WARM_UP + ROUNDS; n++) {
-    if (n === WARM_UP) before = await usage();
-    const { revision } = await change(n);
-    const answeredAt = wallClock();
-    const heard = await fleet.until(revision);
-    messageBytes = heard.messageBytes;
-    if (n >= WARM_UP) last.push(heard.lastAt - answeredAt);
-    await pause(BETWEEN_MS);
-  }
-  const after = await usage();
-  const oneMs = cpuBetween(before, after) / ROUNDS;
+  /** Changes the flag once after another. Gives the CPU of one change, and the median milliseconds until the last vehicle. */
+  const changes = async () => {
+    const last: number[] = [];
+    let messageBytes = 0;
+    let before = await usage();
+    for (let n = 0; n < WARM_UP + ROUNDS; n++) {
+      if (n === WARM_UP) before = await usage();
+      const { revision } = await change(n);
+      const answeredAt = wallClock();
+      const heard = await fleet.until(revision);
+      messageBytes = heard.messageBytes;
+      if (n >= WARM_UP) last.push(heard.lastAt - answeredAt);
+      await pause(BETWEEN_MS);
+    }
+    const after = await usage();
+    return { oneMs: cpuBetween(before, after) / ROUNDS, after, lastMs: median(last), messageBytes };
+  };
+  const { oneMs, after, lastMs, messageBytes } = await changes();
 
   const durations: number[] = [];
   let revision = 0;
@@ -183,6 +195,13 @@ async function measure(
     await pause(BETWEEN_MS);
   }
   const scoped = await usage();
+  // The burst has compiled more code, so that the changes without a release are measured once more.
+  const without = await changes();
+  await plane.api.ask(POLICY, {});
+  const { updateFlag } = await plane.api.ask<Released>(RELEASED, { key: FLAG });
+  if (updateFlag.flag.release?.percentage !== 10) throw new Error('The change has started no release.');
+  await fleet.until(updateFlag.flag.revision);
+  const within = await changes();
   return {
     vehicles,
     stormSeconds: storm.seconds,
@@ -194,10 +213,19 @@ async function measure(
     restPercent: (cpuBetween(silent, rested) / REST_MS) * 100,
     messageBytes,
     deliveryMicroseconds: (oneMs * 1_000) / vehicles,
-    lastMilliseconds: median(last),
+    lastMilliseconds: lastMs,
     burstChanges: cpuBetween(after, burst) / oneMs,
     burstMutationMs: median(durations),
     changeOfModelMs: models > 0 ? cpuBetween(burst, scoped) / ROUNDS : 0,
+    releaseTimes: within.oneMs / without.oneMs,
+    releaseBytesTimes: within.messageBytes / without.messageBytes,
+  };
+}
+
+/** The answer to the change that starts a release. */
+interface Released {
+  readonly updateFlag: {
+    readonly flag: { readonly revision: number; readonly release: { readonly percentage: number } | null };
   };
 }
 
