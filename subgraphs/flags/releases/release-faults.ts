@@ -7,10 +7,10 @@ import { is } from '../../../core/json/shape.ts';
 import { isPastFaultLimit, type FaultFigures } from '../../../core/releases/fault-limit.ts';
 import { Prisma } from '../../../prisma/generated/client.ts';
 import { rowsOf } from '../../shared/postgres/rows.ts';
+import { hasPendingChange } from '../../shared/between-subgraphs/pending-changes.ts';
 import type { Reader } from '../../shared/postgres/transaction.ts';
 import type { Flag } from '../flags/flag.ts';
 import { vehicleForm } from '../flags/vehicle-form.ts';
-import { waitsInVehicle } from './release-reports.ts';
 import type { FlagRelease } from './flag-release.ts';
 import { vehiclesOfFlag } from './registered-vehicles.ts';
 
@@ -94,7 +94,7 @@ export async function faultFigures(db: Reader, flag: Flag, release: FlagRelease)
   const faulty = isFaulty(flag, release);
   const first = await countVehicles(db, flag, release, faulty, isTooMany);
   if (!isTooMany(first)) return first;
-  const isActive = Prisma.sql`applied_revision >= ${release.startedRevision} AND NOT ${waitsInVehicle(flag)}`;
+  const isActive = Prisma.sql`applied_revision >= ${release.startedRevision} AND NOT ${hasPendingChange({ flag: flag.key })}`;
   const has = Prisma.sql`((${isActive}) OR ${faulty})`;
   return countVehicles(db, flag, release, has, () => false);
 }

@@ -4,6 +4,7 @@
  */
 import { compileFlag } from '../../../core/evaluation/evaluate.ts';
 import { Prisma } from '../../../prisma/generated/client.ts';
+import { hasPendingChange } from '../../shared/between-subgraphs/pending-changes.ts';
 import type { Reader } from '../../shared/postgres/transaction.ts';
 import type { Flag } from '../flags/flag.ts';
 import { vehicleForm } from '../flags/vehicle-form.ts';
@@ -34,10 +35,6 @@ async function countInRing(
   return Math.min(count, enough);
 }
 
-/** Selects the vehicles in which a change of a flag waits for the end of a drive. */
-export const waitsInVehicle = ({ key }: Pick<Flag, 'key'>): Prisma.Sql =>
-  Prisma.sql`EXISTS (SELECT FROM unnest(pending_flags) AS pending WHERE split_part(pending, ':', 1) = ${key})`;
-
 /**
  * Counts the vehicles of a release's ring that have reported its present stage since that began. A vehicle reports the
  * revision that it has stored; one that has said nothing since then does not count, nor one in which the flag's change
@@ -49,7 +46,7 @@ export async function ringReports(db: Reader, flag: Flag, release: FlagRelease):
   if (minimum === 0 || compiled === null) return { needed: minimum, reported: 0 };
   // A revision that is still to come is one of a history that a restore has ended, or a lie.
   const present = Prisma.sql`(SELECT revision FROM environments WHERE name = ${flag.environment})`;
-  const has = Prisma.sql`COALESCE(applied_revision BETWEEN ${release.revision} AND ${present} AND last_seen_at >= ${release.stageStartedAt}, false) AND NOT ${waitsInVehicle(flag)}`;
+  const has = Prisma.sql`COALESCE(applied_revision BETWEEN ${release.revision} AND ${present} AND last_seen_at >= ${release.stageStartedAt}, false) AND NOT ${hasPendingChange({ flag: flag.key })}`;
   const reported = await countInRing(db, flag, compiled.isIn, has, minimum);
   const silent = await countInRing(db, flag, compiled.isIn, Prisma.sql`NOT (${has})`, minimum - reported);
   return { needed: reported + silent, reported };

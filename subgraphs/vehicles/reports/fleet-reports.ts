@@ -5,8 +5,9 @@ import type { LaggingReads } from '../../shared/postgres/replica-reads.ts';
 import { sortedCounts, type Count } from '../audience/count.ts';
 import { VEHICLE_STATUSES, type VehicleStatus } from '../registry/vehicle.ts';
 import { is } from '../../../core/json/shape.ts';
+import { hasPendingChange } from '../../shared/between-subgraphs/pending-changes.ts';
 import { rowsOf } from '../../shared/postgres/rows.ts';
-import { applied, concerned, revisionReach, waits, type Reach } from './reach.ts';
+import { applied, concerned, revisionReach, type Reach } from './reach.ts';
 
 /** The fleet by status, version, region and model. */
 export interface FleetSummary extends Readonly<Record<VehicleStatus, number>> {
@@ -87,7 +88,7 @@ export class FleetReports {
     const [row] = await rowsOf(this.prisma, { total: is.bigint, applied: is.bigint, active: is.bigint })`
       SELECT (SELECT count(*) FROM vehicles WHERE ${concerned(reach)}) AS total,
              (SELECT count(*) FROM vehicles WHERE ${applied(reach)}) AS applied,
-             (SELECT count(*) FROM vehicles WHERE ${applied(reach)} AND NOT ${waits(reach, flag)}) AS active`;
+             (SELECT count(*) FROM vehicles WHERE ${applied(reach)} AND NOT ${hasPendingChange({ flag, revision: reach.revision })}) AS active`;
     const [total, reached] = [Number(row?.total ?? 0), Number(row?.applied ?? 0)];
     const percent = total === 0 ? 0 : (reached / total) * 100;
     return { ...reach, applied: reached, active: Number(row?.active ?? 0), total, percent };

@@ -98,11 +98,6 @@ export function applied(reach: Reach): Prisma.Sql {
       WHERE p.name = model), ${others}))`;
 }
 
-/** Selects the vehicles in which a change of the revision or an earlier one waits for the end of a drive. */
-export const waits = ({ revision }: Reach, flag: string | null) =>
-  Prisma.sql`EXISTS (SELECT FROM unnest(pending_flags) AS pending WHERE split_part(pending, ':', 2)::bigint <= ${revision}
-    AND ${flag === null ? Prisma.sql`true` : Prisma.sql`split_part(pending, ':', 1) = ${flag}`})`;
-
 /** Selects the other concerned vehicles, of one status or of any (null). */
 export const missing = (reach: Reach, status: VehicleStatus | null) =>
   Prisma.sql`${concerned(reach)} AND (${applied(reach)}) IS NOT TRUE
