@@ -170,4 +170,4 @@ test(`after ${REVISIONS} revisions of ${FLAGS} flags, a sync from any revision i
   }
   another.close();
   expect(compared).toBeGreaterThan(2 * REVISIONS);
-}, 300_000);
+}, 900_000);
