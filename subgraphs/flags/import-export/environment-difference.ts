@@ -86,6 +86,11 @@ export function pairRules<R extends RuleEntry>(present: readonly R[], wanted: re
   return pairs;
 }
 
+/** Checks whether two rules do the same for the same vehicles, at whatever place and percentage. */
+export function sameSubject(a: RuleEntry, b: RuleEntry): boolean {
+  return subjectOf(a) === subjectOf(b);
+}
+
 /** Checks whether two rules say the same. */
 export function sameRule(a: RuleEntry, b: RuleEntry): boolean {
   return canonicalJson(a) === canonicalJson(b);

@@ -1,5 +1,5 @@
 /** Faults of an import, found before anything is written. */
-import type { FleetFlagError } from '../../../core/errors.ts';
+import { FleetFlagError } from '../../../core/errors.ts';
 import type { Environment } from '../../../core/model.ts';
 import type { FileFault, FlagEntry, RuleEntry } from '../../../core/wire/flag-files/environment-file.ts';
 import { isKilled, isKilling, parseKillSwitch } from '../../../core/evaluation/rules/kill-switch.ts';
@@ -8,6 +8,8 @@ import { takenKeys, takenMessage } from '../flags/flag-keys.ts';
 import type { Flag } from '../flags/flag.ts';
 import { fullPartitions } from '../flags/limits.ts';
 import { dependencyFaults, type PlacedChange } from '../partitions/dependencies.ts';
+import { readReleasePolicy } from '../releases/release-policy.ts';
+import { staged } from '../releases/staging.ts';
 import { segmentFaults } from '../segments/segment-change.ts';
 import { findSegments } from '../segments/segment.ts';
 import { ruleName, type FlagDifference } from './environment-difference.ts';
@@ -17,7 +19,7 @@ const pathOf = (key: string) => `flags.${key}`;
 
 /**
  * Gives the faults of an import that the file alone cannot show: taken keys, types that differ, kill switches, missing
- * segments, dependencies that would be faulty, and partitions that would have too many flags. Others may come meanwhile,
+ * segments, dependencies that would be faulty, partitions that would have too many flags, and what a release policy refuses. Others may come meanwhile,
  * and signing shows whether the bytes of a partition suffice.
  *
  * @param here the flags of the environment
@@ -49,7 +51,30 @@ export async function importFaults(
     ...(await dependencyFaults(prisma, changes)),
     ...fullPartitions(environment, changes, living, ({ key }) => `${pathOf(key)}.scope`),
   ];
-  return [...faults, ...refusals.map(faultOf)];
+  return [...faults, ...refusals.map(faultOf), ...(await stagingFaults(prisma, environment, changes))];
+}
+
+/**
+ * Gives the faults of changes that no stage of a release can hold back, and that the environment's policy therefore
+ * refuses: an enabled flag that is archived, or gets another scope.
+ */
+async function stagingFaults(
+  prisma: PrismaClient,
+  environment: Environment,
+  changes: readonly PlacedChange[],
+): Promise<FileFault[]> {
+  const policy = await readReleasePolicy(prisma, environment);
+  if (policy === null) return [];
+  return changes.flatMap(({ before, after }): FileFault[] => {
+    try {
+      staged(before, after, { policyOf: () => policy, isFaulty: false, newId: () => '' });
+      return [];
+    } catch (error) {
+      if (!(error instanceof FleetFlagError)) throw error;
+      const member = after.archivedAt === null ? '.scope' : '';
+      return [{ path: `${pathOf(after.key)}${member}`, message: error.message, code: error.code }];
+    }
+  });
 }
 
 /** Gives a refusal with the path that the file has: its requirements name a `flag`, and those of the API a `flagKey`. */

@@ -3,7 +3,7 @@ import { randomUUID } from 'node:crypto';
 import { FleetFlagError } from '../../../core/errors.ts';
 import type { Environment } from '../../../core/model.ts';
 import type { FlagEntry } from '../../../core/wire/flag-files/environment-file.ts';
-import { pairRules, sameRule } from './environment-difference.ts';
+import { pairRules, sameRule, sameSubject } from './environment-difference.ts';
 import { ruleEntry } from './environment-file.ts';
 import type { Flag, Rule } from '../flags/flag.ts';
 
@@ -22,7 +22,8 @@ export function newFlag(by: string | null, environment: Environment, entry: Flag
 
 /**
  * Gives the flag with the file's content. A rule that stays or moves keeps its id, and with it its rollout and its
- * whitelist's digests.
+ * whitelist's digests. One that only the stable content of a release has left comes back as itself, so that a file from
+ * before the release ends it.
  *
  * @throws CONFLICT where the flag has moved to another environment
  */
@@ -35,8 +36,12 @@ export function withEntry(flag: Flag, environment: Environment, entry: FlagEntry
   const present = new Map(flag.rules.map((rule) => [ruleEntry(rule), rule]));
   const pairs = pairRules([...present.keys()], given);
   const at = new Date();
+  const left = (flag.release?.stable.rules ?? []).filter(({ id }) => flag.rules.every((rule) => rule.id !== id));
   const rules = given.map((rule): Rule => {
     const paired = pairs.get(rule);
+    const isItself = paired !== undefined && sameSubject(paired, rule);
+    const back = isItself ? undefined : left.find((one) => sameRule(ruleEntry(one), rule));
+    if (back !== undefined) return back;
     const was = paired && present.get(paired);
     if (was === undefined) return { ...rule, id: randomUUID(), createdAt: at, updatedAt: at };
     return sameRule(ruleEntry(was), rule) ? was : { ...was, ...rule, updatedAt: at };
