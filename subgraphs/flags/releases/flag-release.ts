@@ -177,6 +177,33 @@ export async function putOffReleases(db: Reader, until: Date): Promise<void> {
   await rowCount(db)`UPDATE releases SET due_at = ${until} WHERE ended_at IS NULL AND due_at < ${until}`;
 }
 
+/** SQL for the soak of a release's present stage. */
+const SOAK = Prisma.sql`COALESCE((stages->stage->>'soakMs')::float8, 0) * interval '1 millisecond'`;
+
+/**
+ * Takes back what a clock that ran ahead has written: a stage that begins in the future begins now, and a check that is
+ * further off than the soak and `checkMs` allow comes by then. A release would otherwise wait for as long as the clock
+ * was ahead.
+ */
+export async function correctReleaseTimes(db: Reader, now: Date, checkMs: number): Promise<void> {
+  const soaked = Prisma.sql`GREATEST(LEAST(stage_started_at, ${now}::timestamptz) + ${SOAK}, ${new Date(now.getTime() + checkMs)})`;
+  await rowCount(db)`
+    UPDATE releases SET stage_started_at = LEAST(stage_started_at, ${now}), due_at = LEAST(due_at, ${soaked})
+    WHERE ended_at IS NULL AND (stage_started_at > ${now} OR due_at > ${soaked})`;
+}
+
+/** Lets the present stages of flags' releases begin again, at revisions of their flags. */
+export async function restartStages(
+  tx: Transaction,
+  flags: readonly { readonly id: string; readonly revision: number }[],
+  at: Date,
+): Promise<void> {
+  await rowCount(tx)`
+    UPDATE releases SET revision = given.revision, stage_started_at = ${at}, due_at = ${at}::timestamptz + ${SOAK}, status = 'running', reason = NULL
+    FROM unnest(${flags.map(({ id }) => id)}::uuid[], ${flags.map(({ revision }) => revision)}::bigint[]) AS given (flag_id, revision)
+    WHERE releases.flag_id = given.flag_id AND ended_at IS NULL`;
+}
+
 /** Gives the first time after `at` at which the soak of a release is over; null where there is none. */
 export async function nextReleaseDueAfter(db: Reader, at: Date): Promise<Date | null> {
   const { _min } = await db.release.aggregate({ where: { endedAt: null, dueAt: { gt: at } }, _min: { dueAt: true } });

@@ -1,7 +1,8 @@
 /**
  * Moves releases to their next stage when they are due. Every flags instance runs one. The flag's lock lets only one of
  * them make a step, and the stage is written in the same transaction, so each is made exactly once, whichever process is
- * killed. After a start none is made for a minute, so that a downtime is no soak. Source: docs/decisions/flags/staged-releases.md.
+ * killed. After a start none is made for a minute, nor after an outage of the database or a jump of its clock, so that
+ * time that nobody has watched is no soak. Source: docs/decisions/flags/staged-releases.md.
  */
 import { randomUUID } from 'node:crypto';
 import type { Logger } from 'pino';
@@ -21,6 +22,7 @@ import {
   holdRelease,
   nextReleaseDueAfter,
   putOffReleases,
+  correctReleaseTimes,
   releaseUnderWay,
   type FlagRelease,
 } from './flag-release.ts';
@@ -59,7 +61,8 @@ async function obstacle(prisma: PrismaClient, flag: Flag, release: FlagRelease):
 /** Polls for releases that are due, and moves them on. */
 export class ReleaseStageJob {
   readonly #poller = new Poller(() => this.#poll());
-  #hasPutOff = false;
+  /** The time of the last poll that could read the database, by its clock; null before the first. */
+  #polledAt: number | null = null;
 
   constructor(
     private readonly prisma: PrismaClient,
@@ -82,7 +85,6 @@ export class ReleaseStageJob {
   async putOff(): Promise<void> {
     const now = await this.clock(this.prisma);
     await putOffReleases(this.prisma, new Date(now.getTime() + CATCH_UP_MS));
-    this.#hasPutOff = true;
   }
 
   /**
@@ -92,7 +94,9 @@ export class ReleaseStageJob {
    */
   async runDue(): Promise<number> {
     let made = 0;
-    for (const due of await dueReleases(this.prisma, await this.clock(this.prisma))) {
+    const now = await this.clock(this.prisma);
+    await correctReleaseTimes(this.prisma, now, CATCH_UP_MS);
+    for (const due of await dueReleases(this.prisma, now)) {
       if (this.#poller.closed) break;
       // A release that fails must not stop the others.
       const done = await this.#moveOn(due.flagId).catch((err: unknown) => {
@@ -104,10 +108,20 @@ export class ReleaseStageJob {
     return made;
   }
 
+  /**
+   * Puts releases off where time has passed in which nothing was watched: before the first poll, while the database could
+   * not be read, and by a clock that was set forward.
+   */
+  async #putOffMissed(): Promise<void> {
+    const now = (await this.clock(this.prisma)).getTime();
+    if (this.#polledAt === null || now - this.#polledAt > CATCH_UP_MS) await this.putOff();
+    this.#polledAt = now;
+  }
+
   async #poll(): Promise<number> {
     let waitMs = POLL_INTERVAL_MS;
     try {
-      if (!this.#hasPutOff) await this.putOff();
+      await this.#putOffMissed();
       await this.runDue();
       const now = await this.clock(this.prisma);
       const next = await nextReleaseDueAfter(this.prisma, now);

@@ -16,6 +16,8 @@ import { vehicleForm } from '../flags/vehicle-form.ts';
 import { withSegments } from '../../shared/between-subgraphs/segments.ts';
 import type { Transaction } from '../../shared/postgres/transaction.ts';
 import type { Flag } from '../flags/flag.ts';
+import { restartStages } from '../releases/flag-release.ts';
+import { databaseClock, type Clock } from '../rollouts/database-clock.ts';
 import type { Signer } from './signing.ts';
 import { findLivingFlags } from '../flags/reading/flag-reads.ts';
 import { lockRevision, saveSignatures, setRevision } from '../flags/flag-store.ts';
@@ -66,7 +68,8 @@ export interface AdvancedRevision {
 /**
  * Raises an environment's revision above `beyond`, above the revisions that vehicles have reported and above its own,
  * and signs every living flag again above that, in one transaction with an audit row. The caller then announces the
- * environment (FLAGS_CHANGED).
+ * environment (FLAGS_CHANGED). The stages of releases under way begin again: what vehicles have reported was about revisions
+ * of the history that has ended.
  *
  * @throws BAD_USER_INPUT, also when vehicles report revisions far above the environment's and `beyond` does not decide
  * about them; CONFLICT when flags were created or removed meanwhile (run it again)
@@ -76,6 +79,7 @@ export async function advanceRevision(
   signer: Signer,
   identity: CallerIdentity,
   { environment, beyond, reason }: AdvanceRevision,
+  clock: Clock = databaseClock,
 ): Promise<AdvancedRevision> {
   if (!Number.isSafeInteger(beyond) || beyond < 0 || beyond > MAX_ADVANCE)
     throw badInput('beyond', `A revision to go beyond must be a whole number from 0 to ${MAX_ADVANCE}.`);
@@ -96,6 +100,7 @@ export async function advanceRevision(
       tx,
       await Promise.all(advanced.map(async (flag) => ({ ...flag, signedDefinition: await signer.definition(flag) }))),
     );
+    await restartStages(tx, advanced, await clock(tx));
     // The revision advances even without flags, because vehicles must see one beyond theirs.
     const to = start + Math.max(1, flags.length);
     await setRevision(tx, environment, to);
