@@ -51,7 +51,8 @@ const config: Config = {
       globalTeardown: '<rootDir>/e2e/harness/clean-up.ts',
     },
   ],
-  testTimeout: 60_000,
+  // A limit against tests that hang, and no measurement: with all rounds some have ten times as much to do.
+  testTimeout: process.env['TEST_ROUNDS'] === 'all' ? 600_000 : 60_000,
   // The end of a worker on a busy machine takes longer than Jest's half second; one that something keeps never ends.
   workerGracefulExitTimeout: 5_000,
   testSequencer: '<rootDir>/tests/testing/waiting-first.js',
