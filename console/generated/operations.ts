@@ -1445,14 +1445,21 @@ export type RejectReleasePolicyMutationVariables = Exact<{
 
 export type RejectReleasePolicyMutation = { readonly rejectReleasePolicy: { readonly environment: Environment, readonly safetyLevels: ReadonlyArray<SafetyLevel>, readonly maximumFaultyVehicles: number, readonly maximumFaultyPercent: number, readonly updatedAt: string | null, readonly stages: ReadonlyArray<{ readonly percentage: number, readonly soak: string, readonly minimumVehicles: number }>, readonly canary: { readonly vins: ReadonlyArray<string>, readonly models: ReadonlyArray<string>, readonly regions: ReadonlyArray<string> } | null, readonly updatedBy: { readonly id: string, readonly name: string } | null, readonly proposal: { readonly id: string, readonly safetyLevels: ReadonlyArray<SafetyLevel>, readonly maximumFaultyVehicles: number, readonly maximumFaultyPercent: number, readonly loosens: ReadonlyArray<PolicyLoosening>, readonly proposedAt: string, readonly stages: ReadonlyArray<{ readonly percentage: number, readonly soak: string, readonly minimumVehicles: number }>, readonly canary: { readonly vins: ReadonlyArray<string>, readonly models: ReadonlyArray<string>, readonly regions: ReadonlyArray<string> } | null, readonly proposedBy: { readonly id: string, readonly name: string } | null } | null } };
 
-export type ReleasePartsFragment = { readonly id: string, readonly status: ReleaseStatus, readonly percentage: number, readonly reason: string | null, readonly content: unknown, readonly startedAt: string, readonly stageStartedAt: string, readonly endedAt: string | null, readonly stages: ReadonlyArray<{ readonly percentage: number, readonly soak: string, readonly minimumVehicles: number }>, readonly startedBy: { readonly name: string } | null };
+export type ReleasePartsFragment = { readonly id: string, readonly status: ReleaseStatus, readonly percentage: number, readonly reason: string | null, readonly content: unknown, readonly stableContent: unknown, readonly startedAt: string, readonly stageStartedAt: string, readonly endedAt: string | null, readonly stages: ReadonlyArray<{ readonly percentage: number, readonly soak: string, readonly minimumVehicles: number }>, readonly startedBy: { readonly name: string } | null };
 
 export type ReleaseUnderWayQueryVariables = Exact<{
   key: string;
 }>;
 
 
-export type ReleaseUnderWayQuery = { readonly flag: { readonly key: string, readonly name: string, readonly enabled: boolean, readonly killed: boolean, readonly safetyLevel: SafetyLevel, readonly activation: Activation, readonly release: { readonly id: string, readonly status: ReleaseStatus, readonly percentage: number, readonly reason: string | null, readonly content: unknown, readonly startedAt: string, readonly stageStartedAt: string, readonly endedAt: string | null, readonly stages: ReadonlyArray<{ readonly percentage: number, readonly soak: string, readonly minimumVehicles: number }>, readonly startedBy: { readonly name: string } | null } | null, readonly faults: ReadonlyArray<{ readonly revision: number, readonly kind: FlagFaultKind, readonly vehicles: number, readonly message: string, readonly receivedAt: string }> } | null };
+export type ReleaseUnderWayQuery = { readonly flag: { readonly key: string, readonly name: string, readonly enabled: boolean, readonly killed: boolean, readonly safetyLevel: SafetyLevel, readonly activation: Activation, readonly release: { readonly id: string, readonly status: ReleaseStatus, readonly percentage: number, readonly reason: string | null, readonly content: unknown, readonly stableContent: unknown, readonly startedAt: string, readonly stageStartedAt: string, readonly endedAt: string | null, readonly stages: ReadonlyArray<{ readonly percentage: number, readonly soak: string, readonly minimumVehicles: number }>, readonly startedBy: { readonly name: string } | null } | null, readonly faults: ReadonlyArray<{ readonly revision: number, readonly kind: FlagFaultKind, readonly vehicles: number, readonly message: string, readonly receivedAt: string }> } | null };
+
+export type ReleaseFiguresQueryVariables = Exact<{
+  key: string;
+}>;
+
+
+export type ReleaseFiguresQuery = { readonly flag: { readonly key: string, readonly release: { readonly id: string, readonly faultFigures: { readonly maximumFaultyVehicles: number, readonly maximumFaultyPercent: number, readonly ring: { readonly vehicles: number, readonly faulty: number }, readonly rest: { readonly vehicles: number, readonly faulty: number } } | null } | null } | null };
 
 export type ReleasesOfFlagQueryVariables = Exact<{
   key: string;
@@ -1461,7 +1468,7 @@ export type ReleasesOfFlagQueryVariables = Exact<{
 }>;
 
 
-export type ReleasesOfFlagQuery = { readonly releases: { readonly totalCount: number, readonly pageInfo: { readonly hasNextPage: boolean, readonly endCursor: string | null }, readonly nodes: ReadonlyArray<{ readonly id: string, readonly status: ReleaseStatus, readonly percentage: number, readonly reason: string | null, readonly content: unknown, readonly startedAt: string, readonly stageStartedAt: string, readonly endedAt: string | null, readonly stages: ReadonlyArray<{ readonly percentage: number, readonly soak: string, readonly minimumVehicles: number }>, readonly startedBy: { readonly name: string } | null }> } };
+export type ReleasesOfFlagQuery = { readonly releases: { readonly totalCount: number, readonly pageInfo: { readonly hasNextPage: boolean, readonly endCursor: string | null }, readonly nodes: ReadonlyArray<{ readonly id: string, readonly status: ReleaseStatus, readonly percentage: number, readonly reason: string | null, readonly content: unknown, readonly stableContent: unknown, readonly startedAt: string, readonly stageStartedAt: string, readonly endedAt: string | null, readonly stages: ReadonlyArray<{ readonly percentage: number, readonly soak: string, readonly minimumVehicles: number }>, readonly startedBy: { readonly name: string } | null }> } };
 
 export type HaltReleaseMutationVariables = Exact<{
   flagKey: string;
@@ -2008,6 +2015,7 @@ export const ReleasePartsFragmentDoc = new TypedDocumentString(`
   }
   reason
   content
+  stableContent
   startedAt
   stageStartedAt
   endedAt
@@ -3879,6 +3887,7 @@ fragment ReleaseParts on Release {
   }
   reason
   content
+  stableContent
   startedAt
   stageStartedAt
   endedAt
@@ -3886,6 +3895,28 @@ fragment ReleaseParts on Release {
     name
   }
 }`) as unknown as TypedDocumentString<ReleaseUnderWayQuery, ReleaseUnderWayQueryVariables>;
+export const ReleaseFiguresDocument = new TypedDocumentString(`
+    query ReleaseFigures($key: String!) {
+  flag(key: $key) {
+    key
+    release {
+      id
+      faultFigures {
+        ring {
+          vehicles
+          faulty
+        }
+        rest {
+          vehicles
+          faulty
+        }
+        maximumFaultyVehicles
+        maximumFaultyPercent
+      }
+    }
+  }
+}
+    `) as unknown as TypedDocumentString<ReleaseFiguresQuery, ReleaseFiguresQueryVariables>;
 export const ReleasesOfFlagDocument = new TypedDocumentString(`
     query ReleasesOfFlag($key: String!, $first: Int, $after: String) {
   releases(flagKey: $key, first: $first, after: $after) {
@@ -3913,6 +3944,7 @@ fragment ReleaseParts on Release {
   }
   reason
   content
+  stableContent
   startedAt
   stageStartedAt
   endedAt

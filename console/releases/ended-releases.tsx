@@ -5,6 +5,7 @@ import { ReleasesOfFlagDocument, type ReleasePartsFragment } from '../generated/
 import { Pager, type Paging } from '../parts/pager.tsx';
 import { FaultNotice, Time } from '../parts/parts.tsx';
 import { useReleaseWords } from '../words/use-release-words.ts';
+import { ContentDifference } from './content-difference.tsx';
 import { ReleaseBadge } from './release-badge.tsx';
 import { releaseReason } from './release-reason.ts';
 
@@ -26,7 +27,7 @@ function useForwardPaging(size: number): Paging & { readonly after: string | nul
 function EndedRelease({ release }: { readonly release: ReleasePartsFragment }) {
   const spoken = useReleaseWords();
   const { words, texts, formats } = spoken;
-  const { status, percentage, startedAt, endedAt, startedBy, reason, content } = release;
+  const { status, percentage, startedAt, endedAt, startedBy, reason, content, stableContent } = release;
   return (
     <li>
       <details class="entry">
@@ -45,6 +46,7 @@ function EndedRelease({ release }: { readonly release: ReleasePartsFragment }) {
           </span>
           {reason != null && <span class="entry-why">{texts.because(releaseReason(reason, spoken))}</span>}
         </summary>
+        <ContentDifference content={content} stableContent={stableContent} />
         <pre class="code" tabIndex={0} aria-label={texts.content}>
           {JSON.stringify(content, null, 2)}
         </pre>

@@ -5,6 +5,8 @@ import { Fact, Facts } from '../parts/facts.tsx';
 import { FaultNotice, Loading, ProgressBar, Time } from '../parts/parts.tsx';
 import { durationSeconds } from '../policies/policy-draft.ts';
 import { useReleaseWords } from '../words/use-release-words.ts';
+import { ContentDifference } from './content-difference.tsx';
+import { FaultFigures } from './fault-figures.tsx';
 import { FaultTable } from './fault-table.tsx';
 import { ReleaseActions } from './release-actions.tsx';
 import { ReleaseBadge } from './release-badge.tsx';
@@ -89,8 +91,11 @@ export function ReleasePanel({ flagKey }: { readonly flagKey: string }) {
               <Time at={release.stageStartedAt} />
             </Fact>
           </Facts>
+          <h3>{texts.difference}</h3>
+          <ContentDifference content={release.content} stableContent={release.stableContent} />
           <Stages stages={release.stages} percentage={release.percentage} />
           <h3>{texts.faults}</h3>
+          <FaultFigures flagKey={flag.key} />
           <p class="quiet">{texts.faultsLead}</p>
           <FaultTable faults={flag.faults} />
           <ReleaseActions flag={flag} release={release} />

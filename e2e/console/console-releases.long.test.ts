@@ -91,6 +91,10 @@ inBrowser('a release is followed through its stages, promoted, and halted with t
   await panel.getByText('What you see on this page is the new content.').waitFor();
   await stage(/^1 10% 1 hour 2 vehicles now$/);
   await stage(/^2 100% 1 hour none to come$/);
+  await panel
+    .getByRole('table', { name: 'Stable and new content' })
+    .getByRole('row', { name: /^Default value 10 20$/ })
+    .waitFor();
   await panel.getByText('No vehicle has reported a fault').waitFor();
   const { revision } = await newest(KEY);
   const fault = { flagKey: KEY, revision, kind: 'REPORTED_BY_PROGRAM', message: 'The charger is too hot.' };
@@ -100,6 +104,11 @@ inBrowser('a release is followed through its stages, promoted, and halted with t
   await panel
     .getByRole('table', { name: 'Faults that vehicles have reported' })
     .getByRole('row', { name: /^A program reports it 1 .*The charger is too hot/ })
+    .waitFor();
+  // The vehicle with the fault is in the canary group, and those of the rest have no change yet.
+  await panel
+    .getByRole('table', { name: 'Faulty vehicles with the new content and of the others' })
+    .getByRole('row', { name: /^With the new content 1 1 100%$/ })
     .waitFor();
   await operator.expectAccessible();
 

@@ -301,6 +301,7 @@ export const FLAG_TABLES: Readonly<Record<string, TableSpecification>> = {
       maximum_faulty_vehicles: 'integer NOT NULL',
       maximum_faulty_percent: 'numeric(6,3) NOT NULL',
       content: 'jsonb NOT NULL',
+      stable_content: 'jsonb',
       revision: 'bigint NOT NULL',
       started_revision: 'bigint NOT NULL',
       reason: 'text',
@@ -321,6 +322,7 @@ export const FLAG_TABLES: Readonly<Record<string, TableSpecification>> = {
       releases_stages_check: "CHECK ((jsonb_typeof(stages) = 'array'::text))",
       releases_canary_check: "CHECK ((jsonb_typeof(canary) = 'object'::text))",
       releases_content_check: "CHECK ((jsonb_typeof(content) = 'object'::text))",
+      releases_stable_content_check: "CHECK ((jsonb_typeof(stable_content) = 'object'::text))",
       releases_whole_end:
         "CHECK (((ended_at IS NULL) OR ((status)::text <> ALL ((ARRAY['running'::character varying, 'holding'::character varying])::text[]))))",
       releases_when_due: 'CHECK (((ended_at IS NOT NULL) OR (due_at IS NOT NULL)))',
@@ -331,7 +333,18 @@ export const FLAG_TABLES: Readonly<Record<string, TableSpecification>> = {
       idx_releases_due: 'btree (due_at) WHERE (ended_at IS NULL)',
       idx_releases_started_at: 'btree (started_at DESC)',
     },
-    commented: ['ring', 'stage', 'percentage', 'stages', 'content', 'revision', 'started_revision', 'reason', 'due_at'],
+    commented: [
+      'ring',
+      'stage',
+      'percentage',
+      'stages',
+      'content',
+      'stable_content',
+      'revision',
+      'started_revision',
+      'reason',
+      'due_at',
+    ],
   },
   rollouts: {
     columns: {

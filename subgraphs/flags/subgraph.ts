@@ -20,6 +20,7 @@ import { FlagFeed } from './sync/feed.ts';
 import {
   flagLoaders,
   partitionLoader,
+  figuresLoader,
   releaseLoader,
   rolloutLoader,
   segmentLoaders,
@@ -40,6 +41,7 @@ import type { Definitions } from './sync/evaluation.ts';
 import { readInputs } from './sync/answer-inputs.ts';
 import { EnvironmentSnapshots } from './sync/snapshots/snapshots.ts';
 import { SegmentRefreshJob } from './segments/segment-refresh-job.ts';
+import { ReleaseFigures } from './releases/release-figures.ts';
 import { ReleaseService } from './releases/release-service.ts';
 import { ReleasePolicyService } from './releases/release-policy-service.ts';
 import { SegmentService } from './segments/segment-service.ts';
@@ -98,6 +100,7 @@ export async function startFlags({
   const turns = changesInTurn(prisma);
   const segments = new SegmentService(prisma, turns, changes);
   const releases = new ReleaseService(prisma, changes, halting);
+  const figures = new ReleaseFigures(prisma);
   const releasePolicies = new ReleasePolicyService(prisma, turns, changes);
   const refresher = new SegmentRefreshJob(prisma, changes, bus, logger);
   const requestFeed = new ChangeRequestFeed(prisma, bus, logger);
@@ -158,6 +161,7 @@ export async function startFlags({
         releasePolicies,
         releases,
         releaseOfFlag: releaseLoader(releases),
+        figuresOfRelease: figuresLoader(figures),
         ...segmentLoaders(segments),
         partitionOf: partitionLoader(partitions),
         ...flagLoaders(flags),

@@ -30,9 +30,22 @@ export const releases = {
     place: 'Where it is',
     places: { passed: 'passed', present: 'now', ahead: 'to come' },
 
+    difference: 'Stable and new content',
+    differenceLead:
+      'Vehicles with the new content have what stands under “After”, all others what stands under “Before”.',
+
+    figures: 'Faulty vehicles with the new content and of the others',
+    figuresLead: (most: string, points: string) =>
+      `The release is halted when more than ${most} of the vehicles with the new content are faulty, and their share is more than ${points} percentage points above that of the others.`,
+    side: 'Who has what',
+    ring: 'With the new content',
+    rest: 'With the stable content',
+    counted: 'Vehicles that have the change',
+    faultyCounted: 'Faulty since it began',
+    faultyShare: 'Share',
+    noShare: 'none',
     faults: 'Faults that vehicles have reported',
-    faultsLead:
-      'In the last 30 days, of all vehicles. The release is halted by itself when too many of those with the new content report faults, compared with the others.',
+    faultsLead: 'In the last 30 days, of all vehicles, whichever content they have.',
     noFaults: 'No vehicle has reported a fault of this flag in the last 30 days.',
     fault: 'Fault',
     faultyVehicles: 'Vehicles',

@@ -30,9 +30,21 @@ export const releases: typeof English = {
     place: '진행',
     places: { passed: '지남', present: '지금', ahead: '예정' },
 
+    difference: '안정된 내용과 새 내용',
+    differenceLead: '새 내용을 받은 차량은 ‘변경 후’의 내용을, 다른 차량은 모두 ‘변경 전’의 내용을 씁니다.',
+
+    figures: '새 내용을 받은 차량과 다른 차량의 이상',
+    figuresLead: (most, points) =>
+      `새 내용을 받은 차량 중 이상 차량이 ${most}대를 넘고, 그 비율이 다른 차량의 비율보다 ${points}%포인트 넘게 높으면 배포가 저절로 중단됩니다.`,
+    side: '내용',
+    ring: '새 내용',
+    rest: '안정된 내용',
+    counted: '변경을 받은 차량 수',
+    faultyCounted: '시작 이후 이상 차량 수',
+    faultyShare: '비율',
+    noShare: '없음',
     faults: '차량이 보고한 이상',
-    faultsLead:
-      '최근 30일 동안 모든 차량의 보고입니다. 새 내용을 받은 차량이 다른 차량보다 너무 많이 이상을 보고하면 배포가 저절로 중단됩니다.',
+    faultsLead: '최근 30일 동안 어느 내용을 쓰든 모든 차량의 보고입니다.',
     noFaults: '최근 30일 동안 이 기능 플래그의 이상을 보고한 차량이 없습니다.',
     fault: '이상',
     faultyVehicles: '차량 수',

@@ -3763,6 +3763,7 @@ export const ReleaseScalarFieldEnum = {
   maximumFaultyVehicles: 'maximumFaultyVehicles',
   maximumFaultyPercent: 'maximumFaultyPercent',
   content: 'content',
+  stableContent: 'stableContent',
   revision: 'revision',
   startedRevision: 'startedRevision',
   reason: 'reason',

@@ -97,6 +97,7 @@ export type ReleaseCountAggregateOutputType = {
   maximumFaultyVehicles: number
   maximumFaultyPercent: number
   content: number
+  stableContent: number
   revision: number
   startedRevision: number
   reason: number
@@ -180,6 +181,7 @@ export type ReleaseCountAggregateInputType = {
   maximumFaultyVehicles?: true
   maximumFaultyPercent?: true
   content?: true
+  stableContent?: true
   revision?: true
   startedRevision?: true
   reason?: true
@@ -290,6 +292,7 @@ export type ReleaseGroupByOutputType = {
   maximumFaultyVehicles: number
   maximumFaultyPercent: runtime.Decimal
   content: runtime.JsonValue
+  stableContent: runtime.JsonValue | null
   revision: bigint
   startedRevision: bigint
   reason: string | null
@@ -336,6 +339,7 @@ export type ReleaseWhereInput = {
   maximumFaultyVehicles?: Prisma.IntFilter<"Release"> | number
   maximumFaultyPercent?: Prisma.DecimalFilter<"Release"> | runtime.Decimal | runtime.DecimalJsLike | number | string
   content?: Prisma.JsonFilter<"Release">
+  stableContent?: Prisma.JsonNullableFilter<"Release">
   revision?: Prisma.BigIntFilter<"Release"> | bigint | number
   startedRevision?: Prisma.BigIntFilter<"Release"> | bigint | number
   reason?: Prisma.StringNullableFilter<"Release"> | string | null
@@ -361,6 +365,7 @@ export type ReleaseOrderByWithRelationInput = {
   maximumFaultyVehicles?: Prisma.SortOrder
   maximumFaultyPercent?: Prisma.SortOrder
   content?: Prisma.SortOrder
+  stableContent?: Prisma.SortOrderInput | Prisma.SortOrder
   revision?: Prisma.SortOrder
   startedRevision?: Prisma.SortOrder
   reason?: Prisma.SortOrderInput | Prisma.SortOrder
@@ -389,6 +394,7 @@ export type ReleaseWhereUniqueInput = Prisma.AtLeast<{
   maximumFaultyVehicles?: Prisma.IntFilter<"Release"> | number
   maximumFaultyPercent?: Prisma.DecimalFilter<"Release"> | runtime.Decimal | runtime.DecimalJsLike | number | string
   content?: Prisma.JsonFilter<"Release">
+  stableContent?: Prisma.JsonNullableFilter<"Release">
   revision?: Prisma.BigIntFilter<"Release"> | bigint | number
   startedRevision?: Prisma.BigIntFilter<"Release"> | bigint | number
   reason?: Prisma.StringNullableFilter<"Release"> | string | null
@@ -414,6 +420,7 @@ export type ReleaseOrderByWithAggregationInput = {
   maximumFaultyVehicles?: Prisma.SortOrder
   maximumFaultyPercent?: Prisma.SortOrder
   content?: Prisma.SortOrder
+  stableContent?: Prisma.SortOrderInput | Prisma.SortOrder
   revision?: Prisma.SortOrder
   startedRevision?: Prisma.SortOrder
   reason?: Prisma.SortOrderInput | Prisma.SortOrder
@@ -445,6 +452,7 @@ export type ReleaseScalarWhereWithAggregatesInput = {
   maximumFaultyVehicles?: Prisma.IntWithAggregatesFilter<"Release"> | number
   maximumFaultyPercent?: Prisma.DecimalWithAggregatesFilter<"Release"> | runtime.Decimal | runtime.DecimalJsLike | number | string
   content?: Prisma.JsonWithAggregatesFilter<"Release">
+  stableContent?: Prisma.JsonNullableWithAggregatesFilter<"Release">
   revision?: Prisma.BigIntWithAggregatesFilter<"Release"> | bigint | number
   startedRevision?: Prisma.BigIntWithAggregatesFilter<"Release"> | bigint | number
   reason?: Prisma.StringNullableWithAggregatesFilter<"Release"> | string | null
@@ -467,6 +475,7 @@ export type ReleaseCreateInput = {
   maximumFaultyVehicles: number
   maximumFaultyPercent: runtime.Decimal | runtime.DecimalJsLike | number | string
   content: Prisma.JsonNullValueInput | runtime.InputJsonValue
+  stableContent?: Prisma.NullableJsonNullValueInput | runtime.InputJsonValue
   revision: bigint | number
   startedRevision: bigint | number
   reason?: string | null
@@ -491,6 +500,7 @@ export type ReleaseUncheckedCreateInput = {
   maximumFaultyVehicles: number
   maximumFaultyPercent: runtime.Decimal | runtime.DecimalJsLike | number | string
   content: Prisma.JsonNullValueInput | runtime.InputJsonValue
+  stableContent?: Prisma.NullableJsonNullValueInput | runtime.InputJsonValue
   revision: bigint | number
   startedRevision: bigint | number
   reason?: string | null
@@ -513,6 +523,7 @@ export type ReleaseUpdateInput = {
   maximumFaultyVehicles?: Prisma.IntFieldUpdateOperationsInput | number
   maximumFaultyPercent?: Prisma.DecimalFieldUpdateOperationsInput | runtime.Decimal | runtime.DecimalJsLike | number | string
   content?: Prisma.JsonNullValueInput | runtime.InputJsonValue
+  stableContent?: Prisma.NullableJsonNullValueInput | runtime.InputJsonValue
   revision?: Prisma.BigIntFieldUpdateOperationsInput | bigint | number
   startedRevision?: Prisma.BigIntFieldUpdateOperationsInput | bigint | number
   reason?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
@@ -537,6 +548,7 @@ export type ReleaseUncheckedUpdateInput = {
   maximumFaultyVehicles?: Prisma.IntFieldUpdateOperationsInput | number
   maximumFaultyPercent?: Prisma.DecimalFieldUpdateOperationsInput | runtime.Decimal | runtime.DecimalJsLike | number | string
   content?: Prisma.JsonNullValueInput | runtime.InputJsonValue
+  stableContent?: Prisma.NullableJsonNullValueInput | runtime.InputJsonValue
   revision?: Prisma.BigIntFieldUpdateOperationsInput | bigint | number
   startedRevision?: Prisma.BigIntFieldUpdateOperationsInput | bigint | number
   reason?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
@@ -560,6 +572,7 @@ export type ReleaseCreateManyInput = {
   maximumFaultyVehicles: number
   maximumFaultyPercent: runtime.Decimal | runtime.DecimalJsLike | number | string
   content: Prisma.JsonNullValueInput | runtime.InputJsonValue
+  stableContent?: Prisma.NullableJsonNullValueInput | runtime.InputJsonValue
   revision: bigint | number
   startedRevision: bigint | number
   reason?: string | null
@@ -582,6 +595,7 @@ export type ReleaseUpdateManyMutationInput = {
   maximumFaultyVehicles?: Prisma.IntFieldUpdateOperationsInput | number
   maximumFaultyPercent?: Prisma.DecimalFieldUpdateOperationsInput | runtime.Decimal | runtime.DecimalJsLike | number | string
   content?: Prisma.JsonNullValueInput | runtime.InputJsonValue
+  stableContent?: Prisma.NullableJsonNullValueInput | runtime.InputJsonValue
   revision?: Prisma.BigIntFieldUpdateOperationsInput | bigint | number
   startedRevision?: Prisma.BigIntFieldUpdateOperationsInput | bigint | number
   reason?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
@@ -604,6 +618,7 @@ export type ReleaseUncheckedUpdateManyInput = {
   maximumFaultyVehicles?: Prisma.IntFieldUpdateOperationsInput | number
   maximumFaultyPercent?: Prisma.DecimalFieldUpdateOperationsInput | runtime.Decimal | runtime.DecimalJsLike | number | string
   content?: Prisma.JsonNullValueInput | runtime.InputJsonValue
+  stableContent?: Prisma.NullableJsonNullValueInput | runtime.InputJsonValue
   revision?: Prisma.BigIntFieldUpdateOperationsInput | bigint | number
   startedRevision?: Prisma.BigIntFieldUpdateOperationsInput | bigint | number
   reason?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
@@ -637,6 +652,7 @@ export type ReleaseCountOrderByAggregateInput = {
   maximumFaultyVehicles?: Prisma.SortOrder
   maximumFaultyPercent?: Prisma.SortOrder
   content?: Prisma.SortOrder
+  stableContent?: Prisma.SortOrder
   revision?: Prisma.SortOrder
   startedRevision?: Prisma.SortOrder
   reason?: Prisma.SortOrder
@@ -801,6 +817,7 @@ export type ReleaseCreateWithoutStartedByInput = {
   maximumFaultyVehicles: number
   maximumFaultyPercent: runtime.Decimal | runtime.DecimalJsLike | number | string
   content: Prisma.JsonNullValueInput | runtime.InputJsonValue
+  stableContent?: Prisma.NullableJsonNullValueInput | runtime.InputJsonValue
   revision: bigint | number
   startedRevision: bigint | number
   reason?: string | null
@@ -824,6 +841,7 @@ export type ReleaseUncheckedCreateWithoutStartedByInput = {
   maximumFaultyVehicles: number
   maximumFaultyPercent: runtime.Decimal | runtime.DecimalJsLike | number | string
   content: Prisma.JsonNullValueInput | runtime.InputJsonValue
+  stableContent?: Prisma.NullableJsonNullValueInput | runtime.InputJsonValue
   revision: bigint | number
   startedRevision: bigint | number
   reason?: string | null
@@ -875,6 +893,7 @@ export type ReleaseScalarWhereInput = {
   maximumFaultyVehicles?: Prisma.IntFilter<"Release"> | number
   maximumFaultyPercent?: Prisma.DecimalFilter<"Release"> | runtime.Decimal | runtime.DecimalJsLike | number | string
   content?: Prisma.JsonFilter<"Release">
+  stableContent?: Prisma.JsonNullableFilter<"Release">
   revision?: Prisma.BigIntFilter<"Release"> | bigint | number
   startedRevision?: Prisma.BigIntFilter<"Release"> | bigint | number
   reason?: Prisma.StringNullableFilter<"Release"> | string | null
@@ -897,6 +916,7 @@ export type ReleaseCreateWithoutFlagInput = {
   maximumFaultyVehicles: number
   maximumFaultyPercent: runtime.Decimal | runtime.DecimalJsLike | number | string
   content: Prisma.JsonNullValueInput | runtime.InputJsonValue
+  stableContent?: Prisma.NullableJsonNullValueInput | runtime.InputJsonValue
   revision: bigint | number
   startedRevision: bigint | number
   reason?: string | null
@@ -919,6 +939,7 @@ export type ReleaseUncheckedCreateWithoutFlagInput = {
   maximumFaultyVehicles: number
   maximumFaultyPercent: runtime.Decimal | runtime.DecimalJsLike | number | string
   content: Prisma.JsonNullValueInput | runtime.InputJsonValue
+  stableContent?: Prisma.NullableJsonNullValueInput | runtime.InputJsonValue
   revision: bigint | number
   startedRevision: bigint | number
   reason?: string | null
@@ -968,6 +989,7 @@ export type ReleaseCreateManyStartedByInput = {
   maximumFaultyVehicles: number
   maximumFaultyPercent: runtime.Decimal | runtime.DecimalJsLike | number | string
   content: Prisma.JsonNullValueInput | runtime.InputJsonValue
+  stableContent?: Prisma.NullableJsonNullValueInput | runtime.InputJsonValue
   revision: bigint | number
   startedRevision: bigint | number
   reason?: string | null
@@ -989,6 +1011,7 @@ export type ReleaseUpdateWithoutStartedByInput = {
   maximumFaultyVehicles?: Prisma.IntFieldUpdateOperationsInput | number
   maximumFaultyPercent?: Prisma.DecimalFieldUpdateOperationsInput | runtime.Decimal | runtime.DecimalJsLike | number | string
   content?: Prisma.JsonNullValueInput | runtime.InputJsonValue
+  stableContent?: Prisma.NullableJsonNullValueInput | runtime.InputJsonValue
   revision?: Prisma.BigIntFieldUpdateOperationsInput | bigint | number
   startedRevision?: Prisma.BigIntFieldUpdateOperationsInput | bigint | number
   reason?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
@@ -1012,6 +1035,7 @@ export type ReleaseUncheckedUpdateWithoutStartedByInput = {
   maximumFaultyVehicles?: Prisma.IntFieldUpdateOperationsInput | number
   maximumFaultyPercent?: Prisma.DecimalFieldUpdateOperationsInput | runtime.Decimal | runtime.DecimalJsLike | number | string
   content?: Prisma.JsonNullValueInput | runtime.InputJsonValue
+  stableContent?: Prisma.NullableJsonNullValueInput | runtime.InputJsonValue
   revision?: Prisma.BigIntFieldUpdateOperationsInput | bigint | number
   startedRevision?: Prisma.BigIntFieldUpdateOperationsInput | bigint | number
   reason?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
@@ -1034,6 +1058,7 @@ export type ReleaseUncheckedUpdateManyWithoutStartedByInput = {
   maximumFaultyVehicles?: Prisma.IntFieldUpdateOperationsInput | number
   maximumFaultyPercent?: Prisma.DecimalFieldUpdateOperationsInput | runtime.Decimal | runtime.DecimalJsLike | number | string
   content?: Prisma.JsonNullValueInput | runtime.InputJsonValue
+  stableContent?: Prisma.NullableJsonNullValueInput | runtime.InputJsonValue
   revision?: Prisma.BigIntFieldUpdateOperationsInput | bigint | number
   startedRevision?: Prisma.BigIntFieldUpdateOperationsInput | bigint | number
   reason?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
@@ -1055,6 +1080,7 @@ export type ReleaseCreateManyFlagInput = {
   maximumFaultyVehicles: number
   maximumFaultyPercent: runtime.Decimal | runtime.DecimalJsLike | number | string
   content: Prisma.JsonNullValueInput | runtime.InputJsonValue
+  stableContent?: Prisma.NullableJsonNullValueInput | runtime.InputJsonValue
   revision: bigint | number
   startedRevision: bigint | number
   reason?: string | null
@@ -1077,6 +1103,7 @@ export type ReleaseUpdateWithoutFlagInput = {
   maximumFaultyVehicles?: Prisma.IntFieldUpdateOperationsInput | number
   maximumFaultyPercent?: Prisma.DecimalFieldUpdateOperationsInput | runtime.Decimal | runtime.DecimalJsLike | number | string
   content?: Prisma.JsonNullValueInput | runtime.InputJsonValue
+  stableContent?: Prisma.NullableJsonNullValueInput | runtime.InputJsonValue
   revision?: Prisma.BigIntFieldUpdateOperationsInput | bigint | number
   startedRevision?: Prisma.BigIntFieldUpdateOperationsInput | bigint | number
   reason?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
@@ -1099,6 +1126,7 @@ export type ReleaseUncheckedUpdateWithoutFlagInput = {
   maximumFaultyVehicles?: Prisma.IntFieldUpdateOperationsInput | number
   maximumFaultyPercent?: Prisma.DecimalFieldUpdateOperationsInput | runtime.Decimal | runtime.DecimalJsLike | number | string
   content?: Prisma.JsonNullValueInput | runtime.InputJsonValue
+  stableContent?: Prisma.NullableJsonNullValueInput | runtime.InputJsonValue
   revision?: Prisma.BigIntFieldUpdateOperationsInput | bigint | number
   startedRevision?: Prisma.BigIntFieldUpdateOperationsInput | bigint | number
   reason?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
@@ -1121,6 +1149,7 @@ export type ReleaseUncheckedUpdateManyWithoutFlagInput = {
   maximumFaultyVehicles?: Prisma.IntFieldUpdateOperationsInput | number
   maximumFaultyPercent?: Prisma.DecimalFieldUpdateOperationsInput | runtime.Decimal | runtime.DecimalJsLike | number | string
   content?: Prisma.JsonNullValueInput | runtime.InputJsonValue
+  stableContent?: Prisma.NullableJsonNullValueInput | runtime.InputJsonValue
   revision?: Prisma.BigIntFieldUpdateOperationsInput | bigint | number
   startedRevision?: Prisma.BigIntFieldUpdateOperationsInput | bigint | number
   reason?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
@@ -1146,6 +1175,7 @@ export type ReleaseSelect<ExtArgs extends runtime.Types.Extensions.InternalArgs 
   maximumFaultyVehicles?: boolean
   maximumFaultyPercent?: boolean
   content?: boolean
+  stableContent?: boolean
   revision?: boolean
   startedRevision?: boolean
   reason?: boolean
@@ -1171,6 +1201,7 @@ export type ReleaseSelectCreateManyAndReturn<ExtArgs extends runtime.Types.Exten
   maximumFaultyVehicles?: boolean
   maximumFaultyPercent?: boolean
   content?: boolean
+  stableContent?: boolean
   revision?: boolean
   startedRevision?: boolean
   reason?: boolean
@@ -1196,6 +1227,7 @@ export type ReleaseSelectUpdateManyAndReturn<ExtArgs extends runtime.Types.Exten
   maximumFaultyVehicles?: boolean
   maximumFaultyPercent?: boolean
   content?: boolean
+  stableContent?: boolean
   revision?: boolean
   startedRevision?: boolean
   reason?: boolean
@@ -1221,6 +1253,7 @@ export type ReleaseSelectScalar = {
   maximumFaultyVehicles?: boolean
   maximumFaultyPercent?: boolean
   content?: boolean
+  stableContent?: boolean
   revision?: boolean
   startedRevision?: boolean
   reason?: boolean
@@ -1231,7 +1264,7 @@ export type ReleaseSelectScalar = {
   endedAt?: boolean
 }
 
-export type ReleaseOmit<ExtArgs extends runtime.Types.Extensions.InternalArgs = runtime.Types.Extensions.DefaultArgs> = runtime.Types.Extensions.GetOmit<"id" | "ring" | "flagId" | "environment" | "status" | "stage" | "percentage" | "stages" | "canary" | "maximumFaultyVehicles" | "maximumFaultyPercent" | "content" | "revision" | "startedRevision" | "reason" | "startedById" | "startedAt" | "stageStartedAt" | "dueAt" | "endedAt", ExtArgs["result"]["release"]>
+export type ReleaseOmit<ExtArgs extends runtime.Types.Extensions.InternalArgs = runtime.Types.Extensions.DefaultArgs> = runtime.Types.Extensions.GetOmit<"id" | "ring" | "flagId" | "environment" | "status" | "stage" | "percentage" | "stages" | "canary" | "maximumFaultyVehicles" | "maximumFaultyPercent" | "content" | "stableContent" | "revision" | "startedRevision" | "reason" | "startedById" | "startedAt" | "stageStartedAt" | "dueAt" | "endedAt", ExtArgs["result"]["release"]>
 export type ReleaseInclude<ExtArgs extends runtime.Types.Extensions.InternalArgs = runtime.Types.Extensions.DefaultArgs> = {
   flag?: boolean | Prisma.FlagDefaultArgs<ExtArgs>
   startedBy?: boolean | Prisma.Release$startedByArgs<ExtArgs>
@@ -1276,6 +1309,10 @@ export type $ReleasePayload<ExtArgs extends runtime.Types.Extensions.InternalArg
     maximumFaultyVehicles: number
     maximumFaultyPercent: runtime.Decimal
     content: runtime.JsonValue
+    /**
+     * In the form of content, with "enabled": false where it is the disabled flag
+     */
+    stableContent: runtime.JsonValue | null
     revision: bigint
     startedRevision: bigint
     reason: string | null
@@ -1721,6 +1758,7 @@ export interface ReleaseFieldRefs {
   readonly maximumFaultyVehicles: Prisma.FieldRef<"Release", 'Int'>
   readonly maximumFaultyPercent: Prisma.FieldRef<"Release", 'Decimal'>
   readonly content: Prisma.FieldRef<"Release", 'Json'>
+  readonly stableContent: Prisma.FieldRef<"Release", 'Json'>
   readonly revision: Prisma.FieldRef<"Release", 'BigInt'>
   readonly startedRevision: Prisma.FieldRef<"Release", 'BigInt'>
   readonly reason: Prisma.FieldRef<"Release", 'String'>

@@ -623,6 +623,17 @@ export type Release = {
   readonly reason?: Maybe<Scalars['String']['output']>;
   /** The new content: default value, rules, dependencies and value contract. It is kept when the release is halted. */
   readonly content: Scalars['JSON']['output'];
+  /**
+   * The content that vehicles outside the ring keep, in the same form; kept when the release has ended. Where they have the flag
+   * disabled, because the release switched it on, it has `enabled: false` too. Null for a release that ended before
+   * the control plane kept it.
+   */
+  readonly stableContent?: Maybe<Scalars['JSON']['output']>;
+  /**
+   * The vehicles by which the health gate decides, counted on the whole fleet, a few seconds old at most in a small fleet and longer
+   * in a large one. Null where it has ended. LIMIT_EXCEEDED for more than ten releases under way in one operation.
+   */
+  readonly faultFigures?: Maybe<ReleaseFaultFigures>;
   /** When the change was made. */
   readonly startedAt: Scalars['DateTime']['output'];
   /** When its present stage began, or its last one. */
@@ -631,6 +642,29 @@ export type Release = {
   readonly endedAt?: Maybe<Scalars['DateTime']['output']>;
   /** The user whose change it is; null for an API key, and for the control plane itself. */
   readonly startedBy?: Maybe<User>;
+};
+
+/**
+ * The faulty vehicles with the new content of a release, compared with the rest. The release is halted when more than
+ * `maximumFaultyVehicles` of the ring are faulty and their share is more than `maximumFaultyPercent` percentage points above that of the rest.
+ */
+export type ReleaseFaultFigures = {
+  /** The vehicles with the new content: the ring of the percentage, and the canary group. */
+  readonly ring: FaultyShare;
+  /** The vehicles that have the release's definition and keep the stable content. */
+  readonly rest: FaultyShare;
+  /** The faulty vehicles of the ring that are allowed, by the policy when the release began. */
+  readonly maximumFaultyVehicles: Scalars['Int']['output'];
+  /** The percentage points above the share of the rest that are allowed, by the policy when the release began. */
+  readonly maximumFaultyPercent: Scalars['Float']['output'];
+};
+
+/** Vehicles, and how many of them are faulty. */
+export type FaultyShare = {
+  /** Those that report the revision at which the release began or a later one, or a fault under it. Vehicles in which the change waits for the end of a drive do not count. */
+  readonly vehicles: Scalars['Int']['output'];
+  /** Those that have reported a fault under the flag since the release began, however many. */
+  readonly faulty: Scalars['Int']['output'];
 };
 
 /** A release in a page, with its cursor. */
@@ -1936,6 +1970,8 @@ export type ResolversTypes = {
   FlagVersionEdge: ResolverTypeWrapper<Omit<FlagVersionEdge, 'node'> & { node: ResolversTypes['FlagVersion'] }>;
   FlagVersionConnection: ResolverTypeWrapper<Connection<FlagVersionParent>>;
   Release: ResolverTypeWrapper<ReleaseParent>;
+  ReleaseFaultFigures: ResolverTypeWrapper<ReleaseFaultFigures>;
+  FaultyShare: ResolverTypeWrapper<FaultyShare>;
   ReleaseEdge: ResolverTypeWrapper<Omit<ReleaseEdge, 'node'> & { node: ResolversTypes['Release'] }>;
   ReleaseConnection: ResolverTypeWrapper<Connection<ReleaseParent>>;
   FlagEdge: ResolverTypeWrapper<Omit<FlagEdge, 'node'> & { node: ResolversTypes['Flag'] }>;
@@ -2019,6 +2055,8 @@ export type ResolversParentTypes = {
   FlagVersionEdge: Omit<FlagVersionEdge, 'node'> & { node: ResolversParentTypes['FlagVersion'] };
   FlagVersionConnection: Connection<FlagVersionParent>;
   Release: ReleaseParent;
+  ReleaseFaultFigures: ReleaseFaultFigures;
+  FaultyShare: FaultyShare;
   ReleaseEdge: Omit<ReleaseEdge, 'node'> & { node: ResolversParentTypes['Release'] };
   ReleaseConnection: Connection<ReleaseParent>;
   FlagEdge: Omit<FlagEdge, 'node'> & { node: ResolversParentTypes['Flag'] };
@@ -2358,10 +2396,24 @@ export type ReleaseResolvers<ContextType = FlagsContext, ParentType extends Reso
   stages?: Resolver<ReadonlyArray<ResolversTypes['ReleaseStage']>, ParentType, ContextType>;
   reason?: Resolver<Maybe<ResolversTypes['String']>, ParentType, ContextType>;
   content?: Resolver<ResolversTypes['JSON'], ParentType, ContextType>;
+  stableContent?: Resolver<Maybe<ResolversTypes['JSON']>, ParentType, ContextType>;
+  faultFigures?: Resolver<Maybe<ResolversTypes['ReleaseFaultFigures']>, ParentType, ContextType>;
   startedAt?: Resolver<ResolversTypes['DateTime'], ParentType, ContextType>;
   stageStartedAt?: Resolver<ResolversTypes['DateTime'], ParentType, ContextType>;
   endedAt?: Resolver<Maybe<ResolversTypes['DateTime']>, ParentType, ContextType>;
   startedBy?: Resolver<Maybe<ResolversTypes['User']>, ParentType, ContextType>;
+};
+
+export type ReleaseFaultFiguresResolvers<ContextType = FlagsContext, ParentType extends ResolversParentTypes['ReleaseFaultFigures'] = ResolversParentTypes['ReleaseFaultFigures']> = {
+  ring?: Resolver<ResolversTypes['FaultyShare'], ParentType, ContextType>;
+  rest?: Resolver<ResolversTypes['FaultyShare'], ParentType, ContextType>;
+  maximumFaultyVehicles?: Resolver<ResolversTypes['Int'], ParentType, ContextType>;
+  maximumFaultyPercent?: Resolver<ResolversTypes['Float'], ParentType, ContextType>;
+};
+
+export type FaultyShareResolvers<ContextType = FlagsContext, ParentType extends ResolversParentTypes['FaultyShare'] = ResolversParentTypes['FaultyShare']> = {
+  vehicles?: Resolver<ResolversTypes['Int'], ParentType, ContextType>;
+  faulty?: Resolver<ResolversTypes['Int'], ParentType, ContextType>;
 };
 
 export type ReleaseEdgeResolvers<ContextType = FlagsContext, ParentType extends ResolversParentTypes['ReleaseEdge'] = ResolversParentTypes['ReleaseEdge']> = {
@@ -2622,6 +2674,8 @@ export type Resolvers<ContextType = FlagsContext> = {
   FlagVersionEdge?: FlagVersionEdgeResolvers<ContextType>;
   FlagVersionConnection?: FlagVersionConnectionResolvers<ContextType>;
   Release?: ReleaseResolvers<ContextType>;
+  ReleaseFaultFigures?: ReleaseFaultFiguresResolvers<ContextType>;
+  FaultyShare?: FaultyShareResolvers<ContextType>;
   ReleaseEdge?: ReleaseEdgeResolvers<ContextType>;
   ReleaseConnection?: ReleaseConnectionResolvers<ContextType>;
   FlagEdge?: FlagEdgeResolvers<ContextType>;

@@ -29,6 +29,11 @@ export const releaseTypes: Pick<
     },
     stages: ({ stages }) => [...stages],
     startedBy: ({ startedById }) => userReferenceOrNull(startedById),
+    async faultFigures(release, _, { services }) {
+      const figures = await services.figuresOfRelease.load(release);
+      const { maximumFaultyVehicles, maximumFaultyPercent } = release;
+      return figures && { ...figures, maximumFaultyVehicles, maximumFaultyPercent };
+    },
   },
 
   ReleasePolicy: {

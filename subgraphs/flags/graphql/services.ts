@@ -23,6 +23,8 @@ import type { Signer } from '../signing/signing.ts';
 import type { ResolvedSegment } from '../../../core/evaluation/segments/segment.ts';
 import type { NamingPage, StoredSegment } from '../segments/segment.ts';
 import type { FlagRelease } from '../releases/flag-release.ts';
+import type { FaultFigures } from '../../../core/releases/fault-limit.ts';
+import type { ReleaseFigures } from '../releases/release-figures.ts';
 import type { ReleaseService } from '../releases/release-service.ts';
 import type { ReleasePolicyService } from '../releases/release-policy-service.ts';
 import type { SegmentService } from '../segments/segment-service.ts';
@@ -64,6 +66,8 @@ export interface FlagsServices {
   readonly releases: ReleaseService;
   /** Loads the release of a flag that is under way, by the flag's id. */
   readonly releaseOfFlag: DataLoader<string, FlagRelease | null>;
+  /** Loads the figures of the health gate; null for releases that are no longer under way. */
+  readonly figuresOfRelease: DataLoader<FlagRelease, FaultFigures | null>;
   readonly segments: SegmentService;
   readonly segmentByKey: DataLoader<string, StoredSegment | null>;
   readonly flagsOfSegment: DataLoader<NamingPage, Flag[], string>;
@@ -122,6 +126,11 @@ export function releaseLoader(releases: ReleaseService): DataLoader<string, Flag
     },
     { cache: false },
   );
+}
+
+/** Creates one request's loader of the figures of releases, so that all of an operation are asked for together. */
+export function figuresLoader(figures: ReleaseFigures): FlagsServices['figuresOfRelease'] {
+  return new DataLoader((releases) => figures.of(releases), { cache: false });
 }
 
 const placeOf = ({ environment, vin }: VehicleIn) => `${environment} ${vin}`;

@@ -33,6 +33,8 @@ export interface FlagRelease {
   readonly maximumFaultyPercent: number;
   /** The new content, as `releasedContent` gives it. */
   readonly content: JsonObject;
+  /** The content that vehicles outside the ring keep, as `keptContent` gives it; null where it was not stored. */
+  readonly stableContent: JsonObject | null;
   /** The flag's revision at which the present stage began. */
   readonly revision: number;
   /** The flag's revision at which it began. */
@@ -49,7 +51,7 @@ export interface FlagRelease {
 }
 
 const COLUMNS = Prisma.sql`id, ring, flag_id AS "flagId", environment, status, stage, percentage::float8 AS percentage, stages, canary,
-  maximum_faulty_vehicles AS "maximumFaultyVehicles", maximum_faulty_percent::float8 AS "maximumFaultyPercent", content, revision,
+  maximum_faulty_vehicles AS "maximumFaultyVehicles", maximum_faulty_percent::float8 AS "maximumFaultyPercent", content, stable_content AS "stableContent", revision,
   started_revision AS "startedRevision", reason,
   started_by AS "startedById", started_at AS "startedAt", stage_started_at AS "stageStartedAt", due_at AS "dueAt", ended_at AS "endedAt"`;
 
@@ -66,6 +68,7 @@ const ROW = {
   maximumFaultyVehicles: is.number,
   maximumFaultyPercent: is.number,
   content: is.jsonObject,
+  stableContent: is.nullable(is.jsonObject),
   revision: is.bigint,
   startedRevision: is.bigint,
   reason: is.nullable(is.string),
@@ -99,7 +102,12 @@ export async function insertReleases(tx: Transaction, releases: readonly FlagRel
     },
     maximum_faulty_vehicles: release.maximumFaultyVehicles,
     maximum_faulty_percent: release.maximumFaultyPercent,
-    ...{ content: release.content, started_by: release.startedById, started_at: release.startedAt.toISOString() },
+    ...{
+      content: release.content,
+      stable_content: release.stableContent,
+      started_by: release.startedById,
+      started_at: release.startedAt.toISOString(),
+    },
     stage_started_at: release.stageStartedAt.toISOString(),
     due_at: release.dueAt?.toISOString() ?? null,
   }));
@@ -107,10 +115,27 @@ export async function insertReleases(tx: Transaction, releases: readonly FlagRel
     rows,
     (json) => tx.$executeRaw`
       INSERT INTO releases (id, ring, flag_id, environment, status, stage, percentage, revision, started_revision, stages, canary,
-        maximum_faulty_vehicles, maximum_faulty_percent, content, started_by, started_at, stage_started_at, due_at)
+        maximum_faulty_vehicles, maximum_faulty_percent, content, stable_content, started_by, started_at, stage_started_at, due_at)
       SELECT id, ring, flag_id, environment, status, stage, percentage, revision, started_revision, stages, canary,
-        maximum_faulty_vehicles, maximum_faulty_percent, content, started_by, started_at, stage_started_at, due_at
+        maximum_faulty_vehicles, maximum_faulty_percent, content, stable_content, started_by, started_at, stage_started_at, due_at
       FROM jsonb_populate_recordset(NULL::releases, ${json}::jsonb)`,
+  );
+}
+
+/** The contents of a release under way that have changed while it runs. */
+export type ReleaseContents = Pick<FlagRelease, 'flagId' | 'content' | 'stableContent'>;
+
+/** Writes the contents of releases under way. The caller holds the flags' locks. */
+export async function putContents(tx: Transaction, contents: readonly ReleaseContents[]): Promise<void> {
+  const rows = contents.map(({ flagId, content, stableContent }): JsonObject => ({
+    ...{ flag_id: flagId, content, stable_content: stableContent },
+  }));
+  await writeRows(
+    rows,
+    (json) => tx.$executeRaw`
+      UPDATE releases SET content = given.content, stable_content = given.stable_content
+      FROM jsonb_populate_recordset(NULL::releases, ${json}::jsonb) AS given
+      WHERE releases.flag_id = given.flag_id AND releases.ended_at IS NULL`,
   );
 }
 

@@ -86,17 +86,22 @@ async function countVehicles(
 /**
  * Counts the vehicles that have the definition of a release, and the faulty ones among them, by whether they are in its
  * ring. A vehicle has it that reports the revision at which the release began, and that the flag's change does not wait
- * for the end of a drive, or a fault under it. Faulty vehicles are counted first: where too few of them are in the ring,
+ * for the end of a drive, or a fault under it.
+ */
+export function wholeFaultFigures(db: Reader, flag: Flag, release: FlagRelease): Promise<FaultFigures> {
+  const isActive = Prisma.sql`applied_revision >= ${release.startedRevision} AND NOT ${hasPendingChange({ flag: flag.key })}`;
+  const has = Prisma.sql`((${isActive}) OR ${isFaulty(flag, release)})`;
+  return countVehicles(db, flag, release, has, () => false);
+}
+
+/**
+ * Gives the figures by which the gate decides. Faulty vehicles are counted first: where too few of them are in the ring,
  * the others do not matter, and the figures have no more than the faulty ones.
  */
 export async function faultFigures(db: Reader, flag: Flag, release: FlagRelease): Promise<FaultFigures> {
   const isTooMany = ({ ring }: FaultFigures) => ring.faulty > release.maximumFaultyVehicles;
-  const faulty = isFaulty(flag, release);
-  const first = await countVehicles(db, flag, release, faulty, isTooMany);
-  if (!isTooMany(first)) return first;
-  const isActive = Prisma.sql`applied_revision >= ${release.startedRevision} AND NOT ${hasPendingChange({ flag: flag.key })}`;
-  const has = Prisma.sql`((${isActive}) OR ${faulty})`;
-  return countVehicles(db, flag, release, has, () => false);
+  const first = await countVehicles(db, flag, release, isFaulty(flag, release), isTooMany);
+  return isTooMany(first) ? wholeFaultFigures(db, flag, release) : first;
 }
 
 /** Says whether too many vehicles report faults under a release, by its own limits. */

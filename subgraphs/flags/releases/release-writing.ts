@@ -6,10 +6,18 @@ import type { ReleasePolicy } from '../../../core/releases/release-policy.ts';
 import type { Transaction } from '../../shared/postgres/transaction.ts';
 import type { Flag } from '../flags/flag.ts';
 import type { Clock } from '../rollouts/database-clock.ts';
-import { endReleases, insertReleases, putStage, releaseUnderWay, type FlagRelease } from './flag-release.ts';
+import {
+  endReleases,
+  insertReleases,
+  putContents,
+  putStage,
+  releaseUnderWay,
+  type FlagRelease,
+  type ReleaseContents,
+} from './flag-release.ts';
 import { faultyReleases } from './release-faults.ts';
 import { readReleasePolicy } from './release-policy.ts';
-import { concernsRelease, inBothContents, releasedContent, staged, type StagedChange } from './staging.ts';
+import { concernsRelease, inBothContents, keptContent, releasedContent, staged, type StagedChange } from './staging.ts';
 
 /** A step of a release itself: it is at another stage, or it ends. */
 export interface ReleaseStep {
@@ -62,11 +70,24 @@ function begun(flag: Flag, policy: ReleasePolicy, by: string | null, at: Date): 
     ...{ stage: 0, percentage: release.percentage, stages: policy.stages, canary: release.canary },
     maximumFaultyVehicles: policy.maximumFaultyVehicles,
     maximumFaultyPercent: policy.maximumFaultyPercent,
-    ...{ content: releasedContent(flag), revision: flag.revision, reason: null, startedById: by },
+    ...{
+      content: releasedContent(flag),
+      stableContent: keptContent(release.stable),
+      revision: flag.revision,
+      reason: null,
+      startedById: by,
+    },
     startedRevision: flag.revision,
     ...{ startedAt: at, stageStartedAt: at, endedAt: null },
     dueAt: new Date(at.getTime() + (policy.stages[0]?.soakMs ?? 0)),
   };
+}
+
+/** Gives the contents of a flag's release where a change has reached both at once; none for any other change. */
+function movedContents(change: EffectiveChange | undefined, flag: Flag): ReleaseContents[] {
+  if (change?.effect !== 'at once' || change.before === null || flag.release === null) return [];
+  const { stable } = flag.release;
+  return [{ flagId: flag.id, content: releasedContent(flag), stableContent: keptContent(stable) }];
 }
 
 /** Writes the stage that a flag's release has reached. Its soak begins. */
@@ -105,6 +126,8 @@ export async function stageWrites(
     flags: all.map(({ flag }) => flag),
     async write(flags, by) {
       const steps = changes.map(({ effect }) => (typeof effect === 'object' ? effect : null));
+      const moved = flags.flatMap((flag, index) => movedContents(changes[index], flag));
+      if (moved.length > 0) await putContents(tx, moved);
       if (!all.some(({ starts, ended }, index) => starts || ended !== null || steps[index] != null)) return;
       const at = await clock(tx);
       const ended = all.flatMap(({ flag: { id: flagId }, ended: end }, index) => {

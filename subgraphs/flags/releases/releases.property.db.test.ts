@@ -14,6 +14,7 @@ import { FleetFlagError } from '../../../core/errors.ts';
 import type { Flag } from '../flags/flag.ts';
 import { definitionIn } from '../signing/signing.ts';
 import { ReleasesUnderTest, THREE_STAGES } from '../testing/releases-under-test.ts';
+import { keptContent, releasedContent } from './staging.ts';
 
 let releases: ReleasesUnderTest;
 beforeAll(async () => {
@@ -62,6 +63,11 @@ async function stateOf(key: string): Promise<State> {
   const flag = await releases.stored(key);
   const definition = definitionIn(flag.signedDefinition);
   expect(definition.revision).toBe(flag.revision);
+  // What people examine is what vehicles have.
+  const row = await releases.release(key);
+  expect(row && { content: row.content, stableContent: row.stableContent }).toEqual(
+    flag.release && { content: releasedContent(flag), stableContent: keptContent(flag.release.stable) },
+  );
   return { flag, served: evaluatedBy(definition), whole: evaluatedBy({ ...flag, release: null }) };
 }
 

@@ -28,7 +28,7 @@ export interface StagedChange {
 }
 
 /** Gives the content of a flag that a release moves vehicles to, for comparison and for examination. */
-export function releasedContent(flag: Flag): JsonObject {
+export function releasedContent(flag: Omit<StableContent, 'disabled'>): JsonObject {
   const { defaultValue, rules, requires, excludes, valueSchema, activation } = flag;
   return {
     defaultValue,
@@ -39,6 +39,15 @@ export function releasedContent(flag: Flag): JsonObject {
     activation,
   };
 }
+
+/**
+ * Gives the content that vehicles outside the ring keep, in the form of `releasedContent`. Where they have the flag
+ * disabled, `enabled` says so, and the default value is all that they serve.
+ */
+export const keptContent = ({ disabled, ...content }: StableContent): JsonObject => ({
+  ...releasedContent(content),
+  ...(disabled && { enabled: false }),
+});
 
 /** Gives the content of a flag that vehicles keep which a release has not reached. */
 const stableOf = ({ defaultValue, rules, requires, excludes, valueSchema, activation }: Flag): StableContent => ({

@@ -237,6 +237,7 @@ const CHECKS: Record<string, { table: string; column: string; refused: string[] 
   releases_stages_check: { table: 'releases', column: 'stages', refused: [`'{}'`, `'null'`] },
   releases_canary_check: { table: 'releases', column: 'canary', refused: [`'[]'`, `'null'`] },
   releases_content_check: { table: 'releases', column: 'content', refused: [`'[]'`, `'null'`] },
+  releases_stable_content_check: { table: 'releases', column: 'stable_content', refused: [`'[]'`, `'null'`] },
   releases_whole_end: { table: 'releases', column: 'ended_at', refused: ['now()'] },
   releases_when_due: { table: 'releases', column: 'due_at', refused: ['NULL'] },
   flags_requires_check: { table: 'flags', column: 'requires', refused: [`'{}'`, `'null'`] },
