@@ -30,6 +30,8 @@ test('each state is one filter of the API', () => {
     { enabled: true, killed: false },
     { enabled: false },
     { killed: true },
+    { hasRelease: true },
+    { releaseHolds: true },
     { hasRollout: true },
     { stale: true },
     { draft: true },

@@ -2,7 +2,18 @@
 import type { FlagFilter, FlagOrder } from '../generated/operations.ts';
 
 /** The states by which flags are chosen. A flag that is held by a kill switch may be enabled or not. */
-export const FLAG_STATES = ['all', 'enabled', 'disabled', 'killed', 'rollout', 'stale', 'draft', 'archived'] as const;
+export const FLAG_STATES = [
+  'all',
+  'enabled',
+  'disabled',
+  'killed',
+  'release',
+  'holding',
+  'rollout',
+  'stale',
+  'draft',
+  'archived',
+] as const;
 export type FlagState = (typeof FLAG_STATES)[number];
 
 export const SAFETY_LEVELS = ['ASIL_D', 'ASIL_B', 'SAFETY_RELEVANT', 'NON_CRITICAL'] as const;
@@ -60,6 +71,8 @@ export function filterOf({ search, state, environment, safetyLevel, type }: Flag
     ...(state === 'enabled' && { enabled: true, killed: false }),
     ...(state === 'disabled' && { enabled: false }),
     ...(state === 'killed' && { killed: true }),
+    ...(state === 'release' && { hasRelease: true }),
+    ...(state === 'holding' && { releaseHolds: true }),
     ...(state === 'rollout' && { hasRollout: true }),
     ...(state === 'stale' && { stale: true }),
     ...(state === 'draft' && { draft: true }),

@@ -23,6 +23,7 @@ import {
   readChoice,
   type FlagChoice,
 } from './flag-filter.ts';
+import { ReleasesNow } from './releases-now.tsx';
 import { ENVIRONMENTS } from '../api/live.ts';
 
 const PAGE_SIZE = 25;
@@ -137,6 +138,7 @@ export function FlagsPage() {
         </Offer>
       }
     >
+      <ReleasesNow />
       <Filters choice={choice} choose={choose} />
       {fault !== null && <FaultNotice fault={fault} retry={refresh} />}
       <p class="quiet count">

@@ -237,6 +237,10 @@ export type FlagFilter = {
   readonly type?: FlagType | null | undefined;
   /** Whether a rollout of the flag waits for approval, runs or is paused. */
   readonly hasRollout?: boolean | null | undefined;
+  /** Whether a release of the flag is under way: it runs or holds. */
+  readonly hasRelease?: boolean | null | undefined;
+  /** Whether a release of the flag is under way and holds; its `reason` says for what. */
+  readonly releaseHolds?: boolean | null | undefined;
   /** The beginning of the key; capital and lower-case letters are different here. */
   readonly keyPrefix?: string | null | undefined;
   /**
@@ -1181,6 +1185,11 @@ export type FlagsQueryVariables = Exact<{
 
 
 export type FlagsQuery = { readonly flags: { readonly totalCount: number, readonly pageInfo: { readonly hasNextPage: boolean, readonly hasPreviousPage: boolean, readonly startCursor: string | null, readonly endCursor: string | null }, readonly nodes: ReadonlyArray<{ readonly key: string, readonly name: string, readonly type: FlagType, readonly defaultValue: unknown, readonly enabled: boolean, readonly killed: boolean, readonly draft: boolean, readonly archivedAt: string | null, readonly safetyLevel: SafetyLevel, readonly environment: Environment, readonly updatedAt: string, readonly release: { readonly id: string, readonly status: ReleaseStatus, readonly percentage: number } | null, readonly rules: ReadonlyArray<{ readonly id: string, readonly enabled: boolean, readonly rollout: { readonly status: RolloutStatus, readonly currentPercentage: number } | null }> }> } };
+
+export type ReleasesNowQueryVariables = Exact<{ [key: string]: never; }>;
+
+
+export type ReleasesNowQuery = { readonly running: { readonly totalCount: number }, readonly holding: { readonly totalCount: number } };
 
 export type OneFlagQueryVariables = Exact<{
   key: string;
@@ -3017,6 +3026,16 @@ export const FlagsDocument = new TypedDocumentString(`
     }
   }
 }`) as unknown as TypedDocumentString<FlagsQuery, FlagsQueryVariables>;
+export const ReleasesNowDocument = new TypedDocumentString(`
+    query ReleasesNow {
+  running: releases(status: [RUNNING], first: 1) {
+    totalCount
+  }
+  holding: releases(status: [HOLDING], first: 1) {
+    totalCount
+  }
+}
+    `) as unknown as TypedDocumentString<ReleasesNowQuery, ReleasesNowQueryVariables>;
 export const OneFlagDocument = new TypedDocumentString(`
     query OneFlag($key: String!) {
   flag(key: $key) {

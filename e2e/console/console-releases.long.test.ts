@@ -83,6 +83,10 @@ inBrowser('a release is followed through its stages, promoted, and halted with t
     .getByText('Release runs · 10%')
     .waitFor();
   await operator.expectAccessible();
+  // Each person on call sees it first, and the way to it.
+  await page.getByRole('link', { name: /^\d+ releases? runs?$/ }).click();
+  await page.getByText(/^\d+ flags?$/).waitFor();
+  expect(await page.getByLabel('State').inputValue()).toBe('release');
 
   await page.getByRole('link', { name: new RegExp(KEY) }).click();
   const panel = page.getByRole('region', { name: 'Release under way' });

@@ -21,6 +21,8 @@ export const flags = {
     enabled: 'On',
     disabled: 'Off',
     killed: 'Killed',
+    release: 'In a release',
+    holding: 'In a release that holds',
     rollout: 'In a rollout',
     stale: 'Not used for 30 days',
     draft: 'Draft',
@@ -65,6 +67,8 @@ export const flags = {
     CANCELLED: 'Rollout was cancelled',
     PULLED_BACK: 'Rollout was pulled back by its guard',
   },
+  releasesRun: (count: number) => (count === 1 ? '1 release runs' : `${number.format(count)} releases run`),
+  releasesHold: (count: number) => (count === 1 ? '1 release holds' : `${number.format(count)} releases hold`),
   releaseRuns: 'Release runs',
   releaseHolds: 'Release holds',
   formDuringRelease:

@@ -21,6 +21,8 @@ export const flags: typeof English = {
     enabled: '켜짐',
     disabled: '꺼짐',
     killed: '긴급 차단',
+    release: '단계 배포 중',
+    holding: '단계 배포 대기 중',
     rollout: '단계적 배포 중',
     stale: '30일간 미사용',
     draft: '초안',
@@ -60,6 +62,8 @@ export const flags: typeof English = {
     CANCELLED: '단계적 배포 취소됨',
     PULLED_BACK: '가드에 의해 배포 철회됨',
   },
+  releasesRun: (count) => `진행 중인 단계 배포 ${number.format(count)}건`,
+  releasesHold: (count) => `대기 중인 단계 배포 ${number.format(count)}건`,
   releaseRuns: '단계 배포 진행 중',
   releaseHolds: '단계 배포 대기 중',
   formDuringRelease:

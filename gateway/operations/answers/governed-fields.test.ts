@@ -90,6 +90,8 @@ describe('the answer to an operation', () => {
     [FLAGS, { f: { draft: true } }, null],
     [FLAGS, { f: { archived: true } }, null],
     [FLAGS, { f: { hasRollout: false } }, null],
+    [FLAGS, { f: { releaseHolds: true } }, null],
+    [FLAGS, { f: { hasRelease: true } }, ALL],
     [FLAGS, { f: { stale: true } }, null],
     ['query A { flags(orderBy: { field: UPDATED_AT, direction: ASC }) { totalCount } }', {}, null],
     ['query A { flags(orderBy: { field: KEY, direction: ASC }) { totalCount } }', {}, ALL],

@@ -53,14 +53,15 @@ const flag: Rule = ({ key }) =>
 
 /**
  * Gives no inputs for lists by a condition that changes without a revision: drafts and archived flags (a dropped draft
- * becomes one) come and go, rollouts are planned, evaluations are reported, and `updatedAt` changes without one.
+ * becomes one) come and go, rollouts are planned, releases hold, evaluations are reported, and `updatedAt` changes without one.
  */
 const flags: Rule = ({ filter, orderBy }) => {
-  const { draft, archived, hasRollout, stale, environment } = membersOf(filter);
+  const { draft, archived, hasRollout, releaseHolds, stale, environment } = membersOf(filter);
   const isGoverned =
     draft !== true &&
     archived !== true &&
     typeof hasRollout !== 'boolean' &&
+    typeof releaseHolds !== 'boolean' &&
     typeof stale !== 'boolean' &&
     membersOf(orderBy)['field'] !== 'UPDATED_AT';
   return isGoverned ? only(environment) : null;

@@ -1025,6 +1025,10 @@ export type FlagFilter = {
   readonly type?: InputMaybe<FlagType>;
   /** Whether a rollout of the flag waits for approval, runs or is paused. */
   readonly hasRollout?: InputMaybe<Scalars['Boolean']['input']>;
+  /** Whether a release of the flag is under way: it runs or holds. */
+  readonly hasRelease?: InputMaybe<Scalars['Boolean']['input']>;
+  /** Whether a release of the flag is under way and holds; its `reason` says for what. */
+  readonly releaseHolds?: InputMaybe<Scalars['Boolean']['input']>;
   /** The beginning of the key; capital and lower-case letters are different here. */
   readonly keyPrefix?: InputMaybe<Scalars['String']['input']>;
   /**
@@ -1437,6 +1441,7 @@ export type QueryreleasePolicyArgs = {
 
 export type QueryreleasesArgs = {
   flagKey?: InputMaybe<Scalars['String']['input']>;
+  status?: InputMaybe<ReadonlyArray<ReleaseStatus>>;
   first?: InputMaybe<Scalars['Int']['input']>;
   after?: InputMaybe<Scalars['String']['input']>;
 };

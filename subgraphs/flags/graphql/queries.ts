@@ -77,9 +77,12 @@ export const queries: Pick<CompleteResolvers<Resolvers, ResolversParentTypes>, '
     },
     segment: (_, { key }, { services }) => services.segmentByKey.load(key),
     segments: (_, page, { services }) => services.segments.list(page),
-    async releases(_, { flagKey, ...args }, { services }) {
+    async releases(_, { flagKey, status, ...args }, { services }) {
       const page = readPage(args, isUuid);
-      const { releases, totalCount, more } = await services.releases.list(flagKey ?? null, page);
+      const { releases, totalCount, more } = await services.releases.list(
+        { flagKey: flagKey ?? null, status: status ?? null },
+        page,
+      );
       return connectionBy(releases, ({ id }) => id, page, more, totalCount);
     },
     releasePolicy: (_, { environment }, { services }) => services.releasePolicies.find(environment),

@@ -172,10 +172,24 @@ export interface ReleasePage {
   readonly totalCount: number;
 }
 
-/** Gives a page of the releases of one flag, or of all (null), newest first. The cursor is an id. */
-export async function listReleases(db: Reader, flagKey: string | null, page: Page): Promise<ReleasePage> {
+/** The releases that are meant: of one flag, or of all (null), and at one of some statuses, or at any (null). */
+export interface ReleaseChoice {
+  readonly flagKey: string | null;
+  readonly status: readonly ReleaseStatus[] | null;
+}
+
+function meantReleases({ flagKey, status }: ReleaseChoice): Prisma.Sql {
   const whose =
     flagKey === null ? Prisma.sql`true` : Prisma.sql`flag_id = (SELECT id FROM flags WHERE key = ${flagKey})`;
+  if (status === null) return whose;
+  // Few releases are under way, and an index has them alone.
+  const areUnderWay = status.every((one) => one === 'running' || one === 'holding');
+  return Prisma.sql`${whose} AND status = ANY(${[...status]}::text[])${areUnderWay ? Prisma.sql` AND ended_at IS NULL` : Prisma.empty}`;
+}
+
+/** Gives a page of the releases that are meant, newest first. The cursor is an id. */
+export async function listReleases(db: Reader, choice: ReleaseChoice, page: Page): Promise<ReleasePage> {
+  const whose = meantReleases(choice);
   const side = page.backwards ? Prisma.sql`>` : Prisma.sql`<`;
   const order = page.backwards ? Prisma.sql`ASC` : Prisma.sql`DESC`;
   const beyond =

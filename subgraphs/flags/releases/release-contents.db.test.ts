@@ -96,6 +96,33 @@ test('what reaches both contents at once is in both', async () => {
   ]);
 });
 
+test('releases are found by where they stand, all under way on one list', async () => {
+  const [running, holding, ended] = [await released(), await released(), await released()];
+  for (const key of [running, holding, ended]) await change(key, 'updateFlag', { defaultValue: 'new' });
+  await change(ended, 'haltRelease(flagKey: $key, reason: "smoke")');
+  await change(holding, 'killSwitch(flagKey: $key, reason: "smoke")');
+  releases.clock.now += 60_000;
+  await releases.job.runDue();
+  const keysAt = async (status: readonly string[] | null, flagKey: string | null = null) => {
+    const { releases: found } = await releases.flags.ok<{
+      releases: { totalCount: number; nodes: { flag: { key: string } }[] };
+    }>(
+      'query ($flagKey: String, $status: [ReleaseStatus!]) { releases(flagKey: $flagKey, status: $status, first: 100) { totalCount nodes { flag { key } } } }',
+      { flagKey, status },
+    );
+    expect(found.totalCount).toBe(found.nodes.length);
+    return found.nodes.map(({ flag }) => flag.key);
+  };
+  expect(await keysAt(['HOLDING'])).toEqual([holding]);
+  expect(await keysAt(['RUNNING', 'HOLDING'])).toEqual(expect.arrayContaining([running, holding]));
+  expect(await keysAt(['RUNNING', 'HOLDING'])).not.toContain(ended);
+  expect(await keysAt(['HALTED'], ended)).toEqual([ended]);
+  expect(await keysAt(['RUNNING'], ended)).toEqual([]);
+  expect(await keysAt(['HALTED', 'RUNNING'])).toEqual(expect.arrayContaining([running, ended]));
+  expect(await keysAt([])).toEqual([]);
+  expect(await keysAt(null, running)).toEqual([running]);
+});
+
 test('the migration gives each release under way the stable content that it would have stored, and none to the others', async () => {
   const [changed, halted, switchedOn] = [await released(), await released(), await released()];
   for (const key of [changed, halted]) await change(key, 'updateFlag', { defaultValue: 'new' });

@@ -11,7 +11,13 @@ import { askingPerson, checkCurrent, notFound } from '../changes/change-checks.t
 import { TRANSACTION, type FlagChangeOutcome, type FlagChanges } from '../changes/change.ts';
 import { insertChangeRequest } from '../changes/requests/change-request.ts';
 import { lockFlag } from '../flags/flag-store.ts';
-import { listReleases, releasesUnderWay, type FlagRelease, type ReleasePage } from './flag-release.ts';
+import {
+  listReleases,
+  releasesUnderWay,
+  type FlagRelease,
+  type ReleaseChoice,
+  type ReleasePage,
+} from './flag-release.ts';
 import {
   checkGoesOn,
   checkPromotion,
@@ -36,12 +42,13 @@ export class ReleaseService {
     return releasesUnderWay(this.prisma, flagIds);
   }
 
-  /** Gives a page of the releases of one flag, or of all (null), newest first. A key that no flag has gives none. */
-  list(flagKey: string | null, page: Page): Promise<ReleasePage> {
+  /** Gives a page of the releases that are meant, newest first. A key that no flag has gives none. */
+  list(choice: ReleaseChoice, page: Page): Promise<ReleasePage> {
+    const { flagKey } = choice;
     // PostgreSQL does not accept every text.
     if (flagKey !== null && !FLAG_KEY_PATTERN.test(flagKey))
       return Promise.resolve({ releases: [], more: false, totalCount: 0 });
-    return listReleases(this.prisma, flagKey, page);
+    return listReleases(this.prisma, choice, page);
   }
 
   /**

@@ -7,13 +7,22 @@ import { firstPage } from '../../../../core/wire/api/pagination.ts';
 import { rounds } from '../../../../core/testing/rounds.ts';
 import { ENUMS } from '../../../shared/subgraph/graphql-enums.ts';
 import { findFlagsById } from './flag-reads.ts';
-import type { Flag } from '../flag.ts';
+import type { Flag, StagedRelease } from '../flag.ts';
+import { stagedContent } from '../staged-release.ts';
 import type { FlagFilter } from '../../generated/resolvers.ts';
 import { RememberedFlags } from '../remembered/remembered-flags.ts';
 import { EnvironmentSnapshots } from '../../sync/snapshots/snapshots.ts';
 import { FlagsUnderTest } from '../../testing/flags-under-test.ts';
 
 const STATUSES = [null, null, ...Object.values(ENUMS.RolloutStatus)];
+const RELEASE_STATUSES = [null, 'running', null, 'holding', null];
+const STAGED: StagedRelease = {
+  ...{ id: '0c6f3a50-8c5e-4a5b-9d0e-3f0c8f0f7a11', percentage: 1, canary: null },
+  stable: {
+    ...{ disabled: false, defaultValue: false, rules: [], requires: [], excludes: [], valueSchema: null },
+    activation: 'IMMEDIATE',
+  },
+};
 const READER = user('READ');
 const PREFIXES = ['', 'adas', 'adas_1', 'body.', 'BODY', 'a%', 'a_a', '\\'];
 
@@ -26,6 +35,7 @@ let under: FlagsUnderTest;
 let memory: RememberedFlags;
 let all: Flag[];
 let withRollout: Set<string>;
+let holding: Set<string>;
 
 /** Gives the API's word for a stored one. */
 const wordFor = (words: Record<string, string>, stored: string | null | undefined) =>
@@ -44,6 +54,7 @@ beforeAll(async () => {
     const type = FLAG_TYPES[n % FLAG_TYPES.length]!;
     const environment = ENVIRONMENTS[n % 3]!;
     const status = STATUSES[n % STATUSES.length] ?? null;
+    const releaseStatus = n % 11 === 10 ? null : (RELEASE_STATUSES[n % 5] ?? null);
     // Several flags share one creation time, and several one name.
     const createdAt = new Date(n % 10 < 7 ? 1_700_000_000_000 + Math.floor(n / 3) : YESTERDAY);
     const { id } = await prisma.flag.create({
@@ -60,11 +71,20 @@ beforeAll(async () => {
         lastEvaluationAt: EVALUATED[n % EVALUATED.length] ?? null,
         archivedAt: n % 11 === 10 ? createdAt : null,
         signedDefinition: 'a.b.c',
+        ...(releaseStatus !== null && { release: stagedContent(STAGED) }),
         ...(n % 3 === 0 && {
           rules: { create: { type: 'kill_switch', priority: 1, enabled: n % 2 === 0, conditions: {} } },
         }),
       },
     });
+    if (releaseStatus !== null)
+      await prisma.release.create({
+        data: {
+          ...{ ring: STAGED.id, flagId: id, environment, status: releaseStatus, stage: 0, percentage: 1, stages: [] },
+          ...{ maximumFaultyVehicles: 3, maximumFaultyPercent: 1, content: {}, revision: 1, startedRevision: 1 },
+          dueAt: createdAt,
+        },
+      });
     if (status === null) continue;
     const rule = await prisma.rule.create({
       data: {
@@ -90,6 +110,7 @@ beforeAll(async () => {
       ({ flagId }) => flagId,
     ),
   );
+  holding = new Set((await prisma.release.findMany({ where: { status: 'holding' } })).map(({ flagId }) => flagId));
   memory = new RememberedFlags(prisma);
   await new EnvironmentSnapshots({ prisma, store: under.store, logger: silent, follower: memory }).refresh();
 });
@@ -105,6 +126,8 @@ const someSearch: fc.Arbitrary<FlagFilter> = fc.record(
     killed: maybe(true, false, null),
     type: maybe(...FLAG_TYPES),
     hasRollout: maybe(true, false, null),
+    hasRelease: maybe(true, false, null),
+    releaseHolds: maybe(true, false, null),
     keyPrefix: maybe(...PREFIXES),
     stale: maybe(true, false, null),
   },
@@ -127,6 +150,8 @@ function wanted(search: FlagFilter): Flag[] {
       is(search.killed, isKilled(flag.rules)) &&
       is(search.type, flag.type) &&
       is(search.hasRollout, withRollout.has(flag.id)) &&
+      is(search.hasRelease, flag.release !== null) &&
+      is(search.releaseHolds, holding.has(flag.id)) &&
       is(search.stale, isStale(flag)) &&
       flag.key.startsWith(search.keyPrefix ?? ''),
   );
@@ -147,7 +172,8 @@ test('combined filters give the intersection of the single ones, from the databa
       expect(keysOf(found.nodes).sort()).toEqual(keysOf(wanted(search)).sort());
       expect(found.totalCount).toBe(found.nodes.length);
       const remembered = memory.page(search, firstPage(100));
-      if (search.archived === true || [search.hasRollout, search.stale].some((asked) => typeof asked === 'boolean'))
+      const { hasRollout, releaseHolds, stale } = search;
+      if (search.archived === true || [hasRollout, releaseHolds, stale].some((asked) => typeof asked === 'boolean'))
         expect(remembered).toBeNull();
       else expect(keysOf(remembered?.flags ?? []).sort()).toEqual(keysOf(wanted(search)).sort());
     }),

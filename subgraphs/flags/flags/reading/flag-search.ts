@@ -63,7 +63,8 @@ const whether = (wanted: boolean, condition: Prisma.Sql) => (wanted ? condition 
 
 /** Gives the search as an SQL condition on `flags`. */
 export function searchCondition(search: FlagFilter): Prisma.Sql {
-  const { environment, enabled, safetyLevel, type, keyPrefix, killed, hasRollout, stale } = search;
+  const { environment, enabled, safetyLevel, type, keyPrefix, killed, hasRollout, hasRelease, releaseHolds, stale } =
+    search;
   const filters = [setOf(search)];
   if (environment) filters.push(Prisma.sql`environment = ${environment}`);
   if (typeof enabled === 'boolean') filters.push(Prisma.sql`enabled = ${enabled}`);
@@ -82,6 +83,14 @@ export function searchCondition(search: FlagFilter): Prisma.Sql {
       whether(
         hasRollout,
         Prisma.sql`EXISTS (SELECT 1 FROM rollouts r WHERE r.flag_id = flags.id AND r.status IN (${Prisma.join([...ACTIVE])}))`,
+      ),
+    );
+  if (typeof hasRelease === 'boolean') filters.push(whether(hasRelease, Prisma.sql`(release IS NOT NULL)`));
+  if (typeof releaseHolds === 'boolean')
+    filters.push(
+      whether(
+        releaseHolds,
+        Prisma.sql`EXISTS (SELECT 1 FROM releases r WHERE r.flag_id = flags.id AND r.ended_at IS NULL AND r.status = 'holding')`,
       ),
     );
   if (typeof stale === 'boolean') filters.push(whether(stale, STALE));

@@ -48,6 +48,7 @@ const KNOWN_FILTERS = new Set([
   'killed',
   'type',
   'keyPrefix',
+  'hasRelease',
 ]);
 
 const toUs = (time: Date) => time.getTime() * 1_000;
@@ -296,13 +297,15 @@ export class RememberedFlags implements PositionFollower {
   }
 }
 
-function matches(flag: Flag, { environment, enabled, safetyLevel, killed, type, keyPrefix }: FlagFilter): boolean {
+function matches(flag: Flag, search: FlagFilter): boolean {
+  const { environment, enabled, safetyLevel, killed, type, keyPrefix, hasRelease } = search;
   return (
     (!environment || flag.environment === environment) &&
     (typeof enabled !== 'boolean' || flag.enabled === enabled) &&
     (!safetyLevel || flag.safetyLevel === safetyLevel) &&
     (typeof killed !== 'boolean' || isKilled(flag.rules) === killed) &&
     (!type || flag.type === type) &&
+    (typeof hasRelease !== 'boolean' || (flag.release !== null) === hasRelease) &&
     (!keyPrefix || flag.key.startsWith(keyPrefix))
   );
 }
