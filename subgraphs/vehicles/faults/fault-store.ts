@@ -11,7 +11,7 @@ const MAX_COUNTS = 50;
 
 /**
  * Writes reports of different vehicles in one statement, in the order of VINs. Of a fault that is known, the first
- * report counts. Where a vehicle has more faults than are kept, its oldest ones make room.
+ * report counts. Where a vehicle has more faults than are kept, the oldest of the flag with the most faults make room.
  *
  * @returns the VINs that are registered; the others are not stored
  */
@@ -30,15 +30,18 @@ export async function writeFaults(prisma: PrismaClient, reports: readonly FaultR
       JOIN known ON known.vin = fault.vin
       ORDER BY known.vin
       ON CONFLICT DO NOTHING
-      RETURNING vin
+      RETURNING vin, environment, flag_key
     ), added AS (
       SELECT vin, count(*) AS faults FROM written GROUP BY vin
     ), surplus AS (
-      -- Of the vehicle's faults from before this statement, the oldest make room for the added ones.
+      -- Of the vehicle's faults from before this statement, the oldest of the flag with the most faults make room for the
+      -- added ones: a flag that fails at each of its revisions must not hide the fault of another one's release.
       SELECT old.vin, old.environment, old.flag_key, old.revision, old.kind FROM added
       CROSS JOIN LATERAL (
         SELECT f.vin, f.environment, f.flag_key, f.revision, f.kind FROM vehicle_faults f WHERE f.vin = added.vin
-        ORDER BY f.received_at DESC, f.environment, f.flag_key, f.revision DESC, f.kind
+        ORDER BY row_number() OVER (PARTITION BY f.environment, f.flag_key ORDER BY f.received_at DESC, f.revision DESC, f.kind)
+            + (SELECT count(*) FROM written w WHERE (w.vin, w.environment, w.flag_key) = (f.vin, f.environment, f.flag_key)),
+          f.received_at DESC, f.environment, f.flag_key, f.revision DESC, f.kind
         OFFSET GREATEST(0, ${FAULT_LIMITS.faultsOfVehicle}::bigint - added.faults)
       ) AS old
     ), removed AS (

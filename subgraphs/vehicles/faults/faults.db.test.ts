@@ -215,6 +215,22 @@ describe('a vehicle', () => {
     expect((await faultsOf(0)).length).toBe(FAULT_LIMITS.faultsOfVehicle);
   });
 
+  test.each([7, 49])(
+    'is not pushed out by another flag that fails at each of its revisions, %d at a time',
+    async (at) => {
+      await report(0, [fault({ flagKey: 'brakes' })]);
+      await age(0, '1 hour');
+      for (let from = 1; from < 120; from += at)
+        await report(
+          0,
+          Array.from({ length: at }, (_, n) => fault({ revision: from + n })),
+        );
+      const kept = await faultsOf(0);
+      expect(kept).toHaveLength(FAULT_LIMITS.faultsOfVehicle);
+      expect(kept.filter(({ flagKey }) => flagKey === 'brakes')).toHaveLength(1);
+    },
+  );
+
   test('is refused after 20 reports in a minute, with a time to come back, and others are not', async () => {
     for (let n = 0; n < 20; n++) expect(refusal(await report(0, [fault({ revision: n + 1 })]))).toBeNull();
     const { errors } = await report(0, [fault()]);
