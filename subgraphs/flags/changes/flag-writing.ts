@@ -15,7 +15,7 @@ import {
 } from '../flags/flag-store.ts';
 import { checkLimits } from '../flags/limits.ts';
 import type { Clock } from '../rollouts/database-clock.ts';
-import { stageWrites, type TakingEffect } from '../releases/release-writing.ts';
+import { isReleaseStep, stageWrites, type TakingEffect } from '../releases/release-writing.ts';
 import { checkDependencies, type PlacedChange } from '../partitions/dependencies.ts';
 import type { EditedFlag } from '../rollouts/rollout-transitions.ts';
 import type { Signer } from '../signing/signing.ts';
@@ -23,7 +23,13 @@ import { reasonOf } from './kill-switch-change.ts';
 import type { ChangeRequest } from './requests/change-request.ts';
 import { assignRevisions } from './revision.ts';
 import { recordSwitch } from './rule-edits.ts';
-import { disturbedExperiments, noteDisturbance, noteForDependents, type ServedChange } from './running-experiment.ts';
+import {
+  disturbedExperiments,
+  noteDisturbance,
+  noteForDependents,
+  refuseStagedSplit,
+  type ServedChange,
+} from './running-experiment.ts';
 
 /**
  * The forms of a flag that stays as it is while a segment that it names changes: as vehicles have it, and as they will.
@@ -65,8 +71,9 @@ export interface FlagBirth {
 const effectOf = (write: FlagWrite | FlagBirth) => (write.before === null ? undefined : write.effect);
 
 /** Says whether a write is a stage of a release, or its end at all vehicles: nobody changes the flag's own content. */
-const isStage = ({ effect }: Pick<FlagWrite, 'effect'>): boolean =>
-  typeof effect === 'object' && effect.status !== 'halted';
+const isStage = ({ effect }: Pick<FlagWrite, 'effect'>): boolean => isReleaseStep(effect) && effect.status !== 'halted';
+
+const isByPolicy = ({ effect = 'by policy' }: Pick<FlagWrite, 'effect'>): boolean => effect === 'by policy';
 
 const isEdit = (write: FlagWrite | FlagBirth): write is FlagWrite => write.before !== null && write.forms == null;
 
@@ -75,7 +82,7 @@ const isEdit = (write: FlagWrite | FlagBirth): write is FlagWrite => write.befor
  * that does not grow with the flags. `checkWritten` follows.
  *
  * @throws CONFLICT when it would disturb a running experiment and is not forced, or for a new flag whose key is taken; as
- *   `stageWrites`
+ *   `stageWrites` and `refuseStagedSplit`
  */
 export async function writeFlags(
   tx: Transaction,
@@ -99,6 +106,12 @@ export async function writeFlags(
       ...{ force, waited },
     })),
   );
+  const releasing = writes.flatMap((write, index) => {
+    const release = releases.flags[index]?.release ?? null;
+    const begins = isEdit(write) && isByPolicy(write) && release !== null && release !== write.before.release;
+    return begins ? [{ before: write.before, edited: write.edited, waited }] : [];
+  });
+  refuseStagedSplit(releasing, disturbed);
   for (const { before, edited, action } of disturbed.size === 0 ? [] : edits) {
     const experiment = disturbed.get(before.id);
     if (experiment !== undefined) await noteDisturbance(tx, experiment, action, by, edited);

@@ -100,6 +100,36 @@ describe('a change that moves vehicles between the arms of a running experiment'
     expect(await noted()).toEqual([[action, rollouts.flags.writer.userId]]);
   });
 
+  test.each(CHANGES)(
+    'is refused, forced or not, where it would reach its arms stage by stage: %s',
+    async (_, change) => {
+      const { prisma } = rollouts.flags;
+      const stages = [1, 100].map((percentage) => ({ percentage, soakMs: HOUR, minimumVehicles: 0 }));
+      const policy = { environment: 'staging', safetyLevels: ['ASIL-B'], stages };
+      await prisma.releasePolicy.create({ data: policy });
+      try {
+        const before = await rollouts.flags.everything();
+        expect(refusal(await ask(`change: ${change(target)}, force: true)`))).toMatchObject(CONFLICT);
+        expect(await rollouts.flags.everything()).toEqual(before);
+        expect((await ask(`killSwitch(flagKey: "${target.key}", reason: "smoke")`)).errors).toEqual([]);
+        await prisma.experiment.update({ where: { id: experimentId }, data: { status: 'cancelled' } });
+      } finally {
+        await prisma.releasePolicy.deleteMany();
+      }
+    },
+  );
+
+  test('is none where a release brings the arms another default value', async () => {
+    const { prisma } = rollouts.flags;
+    const stages = [1, 100].map((percentage) => ({ percentage, soakMs: HOUR, minimumVehicles: 0 }));
+    await prisma.releasePolicy.create({ data: { environment: 'staging', safetyLevels: ['ASIL-B'], stages } });
+    const { errors } = await ask(`updateFlag(key: "${target.key}", input: { defaultValue: true })`);
+    await prisma.releasePolicy.deleteMany();
+    expect(errors).toEqual([]);
+    expect(await prisma.release.count({ where: { flagId: target.flagId, endedAt: null } })).toBe(1);
+    expect(await noted()).toEqual([]);
+  });
+
   test.each(CHANGES)('needs no force once the experiment has ended: %s', async (_, change) => {
     await rollouts.flags.prisma.experiment.update({ where: { id: experimentId }, data: { status: 'cancelled' } });
     expect((await ask(`${change(target)})`)).errors).toEqual([]);

@@ -125,6 +125,29 @@ export async function disturbedExperiments(
   return experiments;
 }
 
+/**
+ * Refuses a change that a release would bring to the arms of a running experiment stage by stage, forced or not: some
+ * vehicles would be drawn by the old split and some by the new one, and no disturbance could say which.
+ *
+ * @param releasing the edits with which a release begins
+ * @param experiments the running experiments that they disturb, by the flags' ids
+ * @throws CONFLICT at `force`, or at `id` of the request that has waited
+ */
+export function refuseStagedSplit(
+  releasing: readonly Omit<DisturbingEdit, 'force'>[],
+  experiments: ReadonlyMap<string, RunningExperiment>,
+): void {
+  for (const { before, edited, waited = false } of releasing) {
+    const experiment = experiments.get(before.id);
+    if (experiment === undefined || split(before) === split(edited)) continue;
+    throw new FleetFlagError(
+      'CONFLICT',
+      `The ${runs(experiment)} on ${before.key}, and under the release policy of ${edited.environment} this would move vehicles between its arms stage by stage. Complete or cancel it first.`,
+      { field: waited ? 'id' : 'force', currentRevision: before.revision },
+    );
+  }
+}
+
 /** A flag before and after a write, with what the audit log calls it. */
 export interface ServedChange {
   readonly before: Flag;

@@ -17,7 +17,15 @@ import {
 } from './flag-release.ts';
 import { faultyReleases } from './release-faults.ts';
 import { readReleasePolicy } from './release-policy.ts';
-import { concernsRelease, inBothContents, keptContent, releasedContent, staged, type StagedChange } from './staging.ts';
+import {
+  concernsRelease,
+  inBothContents,
+  keptContent,
+  releasedContent,
+  staged,
+  type ShareInBoth,
+  type StagedChange,
+} from './staging.ts';
 
 /** A step of a release itself: it is at another stage, or it ends. */
 export interface ReleaseStep {
@@ -26,10 +34,17 @@ export interface ReleaseStep {
 }
 
 /**
- * The way in which a change takes effect: by the policy, which is the default; `at once`, in both contents, for the steps
+ * The way in which a change takes effect: by the policy, which is the default; at once, in both contents, for the steps
  * of rollouts and what guards pull back; `signed again` with the release that it has; or as a step of its release.
  */
-export type TakingEffect = 'by policy' | 'at once' | 'signed again' | ReleaseStep;
+export type TakingEffect = 'by policy' | 'signed again' | ShareInBoth | ReleaseStep;
+
+const isShare = (effect: TakingEffect | undefined): effect is ShareInBoth =>
+  typeof effect === 'object' && 'bound' in effect;
+
+/** Says whether a change is a step of the release itself. */
+export const isReleaseStep = (effect: TakingEffect | undefined): effect is ReleaseStep =>
+  typeof effect === 'object' && 'status' in effect;
 
 /** A change with the way in which it takes effect. `before` is null for a new flag. */
 export interface EffectiveChange {
@@ -57,7 +72,7 @@ function stagedBy(
       isFaulty: faulty.has(edited.id),
       newId: randomUUID,
     });
-  const flag = effect === 'at once' && before !== null ? inBothContents(before, edited) : edited;
+  const flag = isShare(effect) && before !== null ? inBothContents(before, edited, effect) : edited;
   return { flag, ended: null, starts: false };
 }
 
@@ -85,7 +100,7 @@ function begun(flag: Flag, policy: ReleasePolicy, by: string | null, at: Date): 
 
 /** Gives the contents of a flag's release where a change has reached both at once; none for any other change. */
 function movedContents(change: EffectiveChange | undefined, flag: Flag): ReleaseContents[] {
-  if (change?.effect !== 'at once' || change.before === null || flag.release === null) return [];
+  if (!isShare(change?.effect) || change?.before == null || flag.release === null) return [];
   const { stable } = flag.release;
   return [{ flagId: flag.id, content: releasedContent(flag), stableContent: keptContent(stable) }];
 }
@@ -125,7 +140,7 @@ export async function stageWrites(
   return {
     flags: all.map(({ flag }) => flag),
     async write(flags, by) {
-      const steps = changes.map(({ effect }) => (typeof effect === 'object' ? effect : null));
+      const steps = changes.map(({ effect }) => (isReleaseStep(effect) ? effect : null));
       const moved = flags.flatMap((flag, index) => movedContents(changes[index], flag));
       if (moved.length > 0) await putContents(tx, moved);
       if (!all.some(({ starts, ended }, index) => starts || ended !== null || steps[index] != null)) return;

@@ -183,25 +183,38 @@ export function staged(
   return start(under.id, stable, ends('superseded', 'A later change takes its place'));
 }
 
+/** The share that a rollout gives to its rule: a step raises it, and a guard takes it back. */
+export interface ShareInBoth {
+  readonly ruleId: string;
+  /** The percentage that the rule has at least, or at most, from then on. */
+  readonly bound: 'at least' | 'at most';
+  readonly percentage: number;
+}
+
 /**
- * Gives a flag whose rules' percentages have changed, with the same percentages in the content that a release keeps: the
- * steps of a rollout are stages themselves, and what a guard pulls back reaches everybody.
+ * Gives a flag as a rollout has changed it, with the share in the content that a release keeps as well: the steps of a
+ * rollout are stages themselves, and what a guard pulls back reaches everybody. The two contents may have come to
+ * different shares by hand, so each is moved only as far as it has not got yet.
  */
-export function inBothContents(before: Flag, edited: Flag): Flag {
+export function inBothContents(before: Flag, edited: Flag, { ruleId, bound, percentage }: ShareInBoth): Flag {
   const { release } = before;
   if (release === null) return edited;
-  const former = new Map(before.rules.map((rule) => [rule.id, percentageOf(rule.conditions)]));
-  const moved = new Map(
-    edited.rules.flatMap(({ id, type, conditions }) => {
-      const percentage = percentageOf(conditions);
-      return type === 'percentage_rollout' && former.get(id) !== percentage ? [[id, percentage] as const] : [];
-    }),
-  );
+  const bounded = bound === 'at least' ? Math.max : Math.min;
   const rules = release.stable.rules.map((rule) => {
-    const percentage = moved.get(rule.id);
-    return percentage === undefined ? rule : { ...rule, conditions: withPercentage(rule.conditions, percentage) };
+    const present = percentageOf(rule.conditions);
+    const moved = bounded(present, percentage);
+    if (rule.id !== ruleId || rule.type !== 'percentage_rollout' || moved === present) return rule;
+    return { ...rule, conditions: withPercentage(rule.conditions, moved) };
   });
   return { ...edited, release: { ...release, stable: { ...release.stable, rules } } };
+}
+
+/** Gives the smallest share that a rule has in the contents of its flag. */
+export function leastShare({ rules, release }: Flag, ruleId: string): number {
+  const shares = [...rules, ...(release?.stable.rules ?? [])].flatMap(({ id, conditions }) =>
+    id === ruleId ? [percentageOf(conditions)] : [],
+  );
+  return Math.min(...shares);
 }
 
 /** Gives a flag after the halt of its release: the stable content is back for everybody. */

@@ -116,7 +116,7 @@ export class RolloutGuardEnforcer {
     const after = await this.changes.applyWithin(tx, identity, flag, edited, {
       action: 'GUARD_ROLLOUT',
       force: true,
-      effect: 'at once',
+      effect: { ruleId: rule.id, bound: 'at most', percentage: guard.initialPercentage },
       before: ruleContent(rule),
       after: { ...ruleContent(back), ...figuresOf(rollout, guard, status), reason },
     });

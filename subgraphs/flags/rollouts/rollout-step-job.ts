@@ -17,6 +17,7 @@ import { activeRoles } from '../flags/people.ts';
 import { RolloutGuardEnforcer } from './rollout-guard-enforcer.ts';
 import { obstacleTo, type Obstacle } from './rollout-obstacle.ts';
 import { findRunningExperiment, pausedBy } from '../changes/running-experiment.ts';
+import { leastShare } from '../releases/staging.ts';
 import type { RolloutTransitions } from './rollout-transitions.ts';
 import { inNameOf } from './rollout-identity.ts';
 import {
@@ -188,11 +189,12 @@ export class RolloutStepJob {
     return applied;
   }
 
-  /** Gives the flag with the rule raised to the step's percentage; null when it is already that high. */
+  /** Gives the flag with the rule raised to the step's percentage; null when it is already that high in every content. */
   async #raise(tx: Transaction, flag: Flag, rollout: Rollout, step: RolloutStep): Promise<Flag | null> {
     const rule = flag.rules.find((candidate) => candidate.id === rollout.ruleId);
-    if (rule === undefined || percentageOf(rule.conditions) >= step.percentage) return null;
-    const edited = raised(flag, rule, step.percentage);
+    const { percentage } = step;
+    if (rule === undefined || leastShare(flag, rule.id) >= percentage) return null;
+    const edited = percentageOf(rule.conditions) < percentage ? raised(flag, rule, percentage) : flag;
     const { id, approvedById, steps } = rollout;
     const about = {
       id,
@@ -203,7 +205,7 @@ export class RolloutStepJob {
     const after = edited.rules.find((candidate) => candidate.id === rule.id) ?? rule;
     return this.changes.applyWithin(tx, inNameOf(rollout, 'scheduler'), flag, edited, {
       action: 'UPDATE_RULE',
-      effect: 'at once',
+      effect: { ruleId: rule.id, bound: 'at least', percentage },
       before: ruleContent(rule),
       after: { ...ruleContent(after), rollout: about },
     });
