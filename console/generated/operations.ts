@@ -760,6 +760,8 @@ export type VehicleTagsInput = {
   readonly add?: ReadonlyArray<string> | null | undefined;
   /** One that the vehicle has not changes nothing. */
   readonly remove?: ReadonlyArray<string> | null | undefined;
+  /** All tags of the vehicle that the caller has seen, in any order: CONFLICT at this path where it has others. Null: not compared. */
+  readonly expectedTags?: ReadonlyArray<string> | null | undefined;
 };
 
 /** How far a delivery has got. */

@@ -154,7 +154,8 @@ export const experimentsResolvers: CompleteResolvers<Resolvers, ResolversParentT
 
   Mutation: {
     createExperiment: (_, { input }, { services, identity }) => services.experiments.create(identity, input),
-    updateExperiment: (_, { id, input }, { services, identity }) => services.life.update(identity, id, input),
+    updateExperiment: (_, { id, input, expectedUpdatedAt }, { services, identity }) =>
+      services.life.update(identity, id, input, expectedUpdatedAt),
     startExperiment: (_, { id }, { services, identity }) => services.life.start(identity, id),
     completeExperiment: (_, { id, ...options }, { services, identity }) =>
       services.life.complete(identity, id, options),

@@ -18,5 +18,6 @@ export const accountMutations = {
   logout: (_, __, { services, identity }) => services.signIn.logout(identity),
   changePassword: (_, args, { services, identity }) => services.signIn.changePassword(identity, args.current, args.new),
   createUser: (_, { input }, { services, identity }) => services.accounts.create(identity, input),
-  updateUser: (_, { id, input }, { services, identity }) => services.accounts.update(identity, id, input),
+  updateUser: (_, { id, input, expectedUpdatedAt }, { services, identity }) =>
+    services.accounts.update(identity, id, input, expectedUpdatedAt),
 } satisfies MutationResolvers<Context>;

@@ -6,7 +6,7 @@ import { AuditUnderTest } from '../testing/audit-under-test.ts';
 const CREATE =
   'mutation($input: CreateUserInput!) { createUser(input: $input) { id email name role department isActive } }';
 const UPDATE =
-  'mutation($id: ID!, $input: UpdateUserInput!) { updateUser(id: $id, input: $input) { name role department isActive updatedAt } }';
+  'mutation($id: ID!, $input: UpdateUserInput!, $seen: DateTime) { updateUser(id: $id, input: $input, expectedUpdatedAt: $seen) { name role department isActive updatedAt } }';
 const SECRET = 'a password of theirs';
 
 let audit: AuditUnderTest;
@@ -16,8 +16,8 @@ const create = (input: Record<string, unknown>, caller = admin()) =>
   audit.ask<{ createUser: { id: string } }>(caller, CREATE, {
     input: { email: 'x@example.com', name: 'X', password: SECRET, role: 'READ', ...input },
   });
-const update = (id: string, input: Record<string, unknown>, caller = admin()) =>
-  audit.ask<{ updateUser: Record<string, unknown> }>(caller, UPDATE, { id, input });
+const update = (id: string, input: Record<string, unknown>, caller = admin(), seen: string | null = null) =>
+  audit.ask<{ updateUser: Record<string, unknown> }>(caller, UPDATE, { id, input, seen });
 const stored = (id: string) => audit.prisma.user.findUniqueOrThrow({ where: { id } });
 const administrators = () => audit.prisma.user.count({ where: { role: 'ADMIN', isActive: true } });
 
@@ -129,6 +129,20 @@ describe('changing an account', () => {
     await update(id, { isActive: true });
     expect((await audit.trail()).at(-1)?.afterValue).toEqual({ id, isActive: true });
     expect((await audit.login(email)).data.login.user.role).toBe('WRITE');
+  });
+
+  test('that somebody else has changed since it was seen is a CONFLICT, and changes nothing', async () => {
+    const { id, updatedAt } = await audit.account();
+    const seen = updatedAt.toISOString();
+    const first = await update(id, { department: 'ADAS' }, admin(), seen);
+    expect(first.errors).toEqual([]);
+    const row = await stored(id);
+    for (const input of [{ department: 'Chassis' }, { department: 'ADAS' }])
+      expect(refusal(await update(id, input, admin(), seen))).toEqual({ code: 'CONFLICT' });
+    expect(await stored(id)).toEqual(row);
+    const { errors } = await update(id, { department: 'Chassis' }, admin(), String(first.data.updateUser['updatedAt']));
+    expect(errors).toEqual([]);
+    expect((await stored(id)).department).toBe('Chassis');
   });
 
   test('to its current values is no change', async () => {

@@ -5,6 +5,7 @@ import type { CallerIdentity } from '../../../core/access/caller.ts';
 import type { PrismaClient } from '../../../prisma/generated/client.ts';
 import { appendAudit } from '../../shared/audit/audit-log.ts';
 import type { Transaction } from '../../shared/postgres/transaction.ts';
+import { checkUnchangedSince } from '../../shared/subgraph/expected-update.ts';
 import type { EndPlans, EndedPlans } from '../../shared/between-subgraphs/ended-plans.ts';
 import { violatesUnique } from '../../shared/postgres/unique-violation.ts';
 import { isUuid } from '../../../core/wire/api/pagination.ts';
@@ -71,10 +72,16 @@ export class Accounts {
    * Changes what `input` gives. Deactivation and a change of role end all sessions of the account, and its change
    * requests and rollouts that it no longer has the permission for. A change of nothing leaves no audit row.
    *
-   * @throws BAD_USER_INPUT with the path of the fault; NOT_FOUND; CONFLICT for the last active administrator;
-   * SERVICE_UNAVAILABLE, having changed nothing, when sessions that have to end cannot be ended
+   * @param expectedUpdatedAt the account's `updatedAt` that the caller has seen; null: not compared
+   * @throws BAD_USER_INPUT with the path of the fault; NOT_FOUND; CONFLICT for the last active administrator, and where
+   * the account has changed since `expectedUpdatedAt`; SERVICE_UNAVAILABLE, having changed nothing, when sessions that have to end cannot be ended
    */
-  async update(identity: CallerIdentity, id: string, input: UpdateUserInput): Promise<ChangedUser> {
+  async update(
+    identity: CallerIdentity,
+    id: string,
+    input: UpdateUserInput,
+    expectedUpdatedAt?: Date | null,
+  ): Promise<ChangedUser> {
     const wanted = readUpdateUser(input);
     if (!isUuid(id)) throw unknownId();
     return this.prisma.$transaction(async (tx) => {
@@ -82,6 +89,7 @@ export class Accounts {
       await checkStillAdministrator(tx, identity);
       const before = await lockUser(tx, id);
       if (before === null) throw unknownId();
+      checkUnchangedSince('This account', before.updatedAt, expectedUpdatedAt);
       const fields = DETAILS.filter((field) => wanted[field] !== undefined && wanted[field] !== before[field]);
       if (fields.length === 0) return { ...before, ...NOTHING_ENDED };
 

@@ -691,6 +691,7 @@ export type MutationcreateUserArgs = {
 export type MutationupdateUserArgs = {
   id: Scalars['ID']['input'];
   input: UpdateUserInput;
+  expectedUpdatedAt?: InputMaybe<Scalars['DateTime']['input']>;
 };
 
 
@@ -712,6 +713,7 @@ export type MutationcreateWebhookArgs = {
 export type MutationupdateWebhookArgs = {
   id: Scalars['ID']['input'];
   input: UpdateWebhookInput;
+  expectedUpdatedAt?: InputMaybe<Scalars['DateTime']['input']>;
 };
 
 

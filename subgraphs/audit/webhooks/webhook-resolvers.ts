@@ -52,7 +52,8 @@ export const webhookResolvers = {
 
   Mutation: {
     createWebhook: (_, { input }, { services, identity }) => services.webhooks.create(identity, input),
-    updateWebhook: (_, { id, input }, { services, identity }) => services.webhooks.update(identity, id, input),
+    updateWebhook: (_, { id, input, expectedUpdatedAt }, { services, identity }) =>
+      services.webhooks.update(identity, id, input, expectedUpdatedAt),
     deleteWebhook: (_, { id }, { services, identity }) => services.webhooks.delete(identity, id),
     rotateWebhookSecret: (_, { id, overlapHours }, { services, identity }) =>
       services.webhooks.rotate(identity, id, overlapHours ?? USUAL_OVERLAP_HOURS),

@@ -7,6 +7,7 @@ import { isUuid, type Page } from '../../../core/wire/api/pagination.ts';
 import type { PrismaClient } from '../../../prisma/generated/client.ts';
 import { appendAudit } from '../../shared/audit/audit-log.ts';
 import type { Transaction } from '../../shared/postgres/transaction.ts';
+import { checkUnchangedSince } from '../../shared/subgraph/expected-update.ts';
 import type { CreateWebhookInput, UpdateWebhookInput } from '../generated/resolvers.ts';
 import {
   countDeliveries,
@@ -85,12 +86,19 @@ export class WebhookService {
   /**
    * Changes what `input` gives. A change of nothing leaves no audit row.
    *
-   * @throws BAD_USER_INPUT at `input.…`; NOT_FOUND
+   * @param expectedUpdatedAt the webhook's `updatedAt` that the caller has seen; null: not compared
+   * @throws BAD_USER_INPUT at `input.…`; NOT_FOUND; CONFLICT where it has changed since `expectedUpdatedAt`
    */
-  async update(identity: CallerIdentity, id: string, input: UpdateWebhookInput): Promise<Webhook> {
+  async update(
+    identity: CallerIdentity,
+    id: string,
+    input: UpdateWebhookInput,
+    expectedUpdatedAt?: Date | null,
+  ): Promise<Webhook> {
     const change = readWebhookChange(input, this.policy);
     const changed = await this.prisma.$transaction(async (tx) => {
       const before = await this.#locked(tx, id);
+      checkUnchangedSince('This webhook', before.updatedAt, expectedUpdatedAt);
       const settings = changedSettings(before, change);
       const [was, is] = [auditedSettings(before), auditedSettings(settings)];
       const names = Object.keys(is).filter((name) => JSON.stringify(is[name]) !== JSON.stringify(was[name]));

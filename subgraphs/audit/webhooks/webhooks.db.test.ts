@@ -194,6 +194,19 @@ describe('a change', () => {
   });
 });
 
+test('a webhook that somebody else has changed since it was seen is not changed', async () => {
+  const { webhook } = await create();
+  const CHANGE = `mutation ($id: ID!, $input: UpdateWebhookInput!, $seen: DateTime) {
+    updateWebhook(id: $id, input: $input, expectedUpdatedAt: $seen) { name updatedAt } }`;
+  const change = (name: string, seen: unknown) =>
+    audit.ask<{ updateWebhook: { updatedAt: string } }>(admin, CHANGE, { id: webhook.id, input: { name }, seen });
+  const { updatedAt: seen } = await audit.prisma.webhook.findUniqueOrThrow({ where: { id: webhook.id } });
+  const { updatedAt } = (await change('First', seen)).data.updateWebhook;
+  for (const name of ['Second', 'First']) expect(refusal(await change(name, seen))).toEqual({ code: 'CONFLICT' });
+  expect((await listed())[0]?.name).toBe('First');
+  expect((await change('Second', updatedAt)).errors).toEqual([]);
+});
+
 test('a deleted webhook and its deliveries are gone, and its pending ones are cancelled', async () => {
   const { webhook } = await create();
   const { id } = await deliver(webhook.id, { status: 'pending', nextAttemptAt: new Date('2040-01-01') });

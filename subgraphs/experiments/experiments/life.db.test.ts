@@ -4,7 +4,7 @@ import type { MetricsStore } from '../../shared/stores/metrics-store.ts';
 import { ANONYMOUS, refusal, user } from '../../shared/testing/asking.ts';
 import { EXPERIMENT, ExperimentsUnderTest, HALF, type RuleUnderTest } from '../testing/experiments-under-test.ts';
 
-const UPDATE = `mutation($id: ID!, $input: UpdateExperimentInput!) { experiment: updateExperiment(id: $id, input: $input) { ${EXPERIMENT} } }`;
+const UPDATE = `mutation($id: ID!, $input: UpdateExperimentInput!, $seen: DateTime) { experiment: updateExperiment(id: $id, input: $input, expectedUpdatedAt: $seen) { ${EXPERIMENT} } }`;
 const NOT_NOW = { code: 'CONFLICT', field: 'id' };
 
 /** A store that has no measurements, or is down. */
@@ -29,8 +29,8 @@ beforeAll(async () => {
 afterAll(() => experiments.database.drop());
 
 describe('updating an experiment', () => {
-  const update = (id: string, input: object, caller = experiments.writer) =>
-    experiments.ask(caller, UPDATE, { id, input });
+  const update = (id: string, input: object, caller = experiments.writer, seen: Date | null = null) =>
+    experiments.ask(caller, UPDATE, { id, input, seen });
 
   test('changes what is given, keeps the rest and records both', async () => {
     const flag = await experiments.newFlag();
@@ -53,6 +53,17 @@ describe('updating an experiment', () => {
       beforeValue: { name: 'Faster charging', sampleSize: 500, endDate: '2027-01-01T00:00:00.000Z' },
       afterValue: { name: 'Slower charging', sampleSize: 20, endDate: null },
     });
+  });
+
+  test('refuses a plan that somebody else has changed since it was seen, and keeps it', async () => {
+    const id = await experiments.draft(await experiments.newFlag());
+    const stored = () => experiments.prisma.experiment.findUniqueOrThrow({ where: { id } });
+    const { updatedAt: seen } = await stored();
+    expect((await update(id, { sampleSize: 20 }, experiments.writer, seen)).errors).toEqual([]);
+    for (const input of [{ name: 'Another' }, { sampleSize: 20 }])
+      expect(refusal(await update(id, input, experiments.writer, seen))).toEqual({ code: 'CONFLICT' });
+    expect(await stored()).toMatchObject({ name: 'Faster charging', sampleSize: 20 });
+    expect((await update(id, { name: 'Another' }, experiments.writer, (await stored()).updatedAt)).errors).toEqual([]);
   });
 
   test('leaves no audit row when nothing changes', async () => {

@@ -12,6 +12,7 @@ import { firstPage } from '../../../core/wire/api/pagination.ts';
 import { appendAudit } from '../../shared/audit/audit-log.ts';
 import type { Transaction } from '../../shared/postgres/transaction.ts';
 import { violatesUnique } from '../../shared/postgres/unique-violation.ts';
+import { checkUnchangedSince } from '../../shared/subgraph/expected-update.ts';
 import { isUuid } from '../../../core/wire/api/pagination.ts';
 import type { UpdateExperimentInput } from '../generated/resolvers.ts';
 import { editPlan, experimentContent, type Experiment, type ExperimentStatus } from './experiment.ts';
@@ -42,11 +43,19 @@ export class ExperimentLife {
   /**
    * Changes the plan of a draft. A change of nothing leaves no audit row.
    *
-   * @throws BAD_USER_INPUT at the dotted path of the first fault; CONFLICT when it is no longer a draft; NOT_FOUND
+   * @param expectedUpdatedAt the experiment's `updatedAt` that the caller has seen; null: not compared
+   * @throws BAD_USER_INPUT at the dotted path of the first fault; NOT_FOUND; CONFLICT when it is no longer a draft, or has
+   * changed since `expectedUpdatedAt`
    */
-  update(identity: CallerIdentity, id: string, input: UpdateExperimentInput): Promise<Experiment> {
+  update(
+    identity: CallerIdentity,
+    id: string,
+    input: UpdateExperimentInput,
+    expectedUpdatedAt?: Date | null,
+  ): Promise<Experiment> {
     return this.#change(id, async (tx, before) => {
       checkStatus(before, 'draft');
+      checkUnchangedSince('This experiment', before.updatedAt, expectedUpdatedAt);
       const plan = editPlan(before, input);
       if (isDeepStrictEqual(experimentContent({ ...before, ...plan }), experimentContent(before))) return before;
       const saved = await savePlan(tx, id, plan);

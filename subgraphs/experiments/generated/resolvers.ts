@@ -767,6 +767,7 @@ export type MutationcreateExperimentArgs = {
 export type MutationupdateExperimentArgs = {
   id: Scalars['ID']['input'];
   input: UpdateExperimentInput;
+  expectedUpdatedAt?: InputMaybe<Scalars['DateTime']['input']>;
 };
 
 

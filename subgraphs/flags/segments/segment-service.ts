@@ -29,6 +29,7 @@ import { rulesOfContents, type Flag } from '../flags/flag.ts';
 import { evaluatedContent, vehicleForm, type VehicleForm } from '../flags/vehicle-form.ts';
 import { findFlagsById } from '../flags/reading/flag-reads.ts';
 import { readKeyPage, type PageArguments } from '../../../core/wire/api/pagination.ts';
+import { checkUnchangedSince } from '../../shared/subgraph/expected-update.ts';
 import {
   contentOf,
   countFlagsNaming,
@@ -213,9 +214,7 @@ const evaluatedWith = (flag: Flag, segments: Segments) => evaluatedContent(inSeg
 function checkExpected(key: string, present: StoredSegment | null, { isNew, expectedUpdatedAt }: SaveOptions): void {
   if (isNew === true && present !== null)
     throw new FleetFlagError('CONFLICT', `The segment ${key} already exists.`, { field: 'key' });
-  if (expectedUpdatedAt == null || present?.updatedAt.getTime() === expectedUpdatedAt.getTime()) return;
-  const what = present === null ? 'is gone' : `has changed since ${expectedUpdatedAt.toISOString()}`;
-  throw new FleetFlagError('CONFLICT', `The segment ${key} ${what}.`);
+  checkUnchangedSince(`The segment ${key}`, present?.updatedAt ?? null, expectedUpdatedAt);
 }
 
 function isSame(present: StoredSegment | null, content: SegmentContent): boolean {

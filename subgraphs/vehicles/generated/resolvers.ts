@@ -468,6 +468,8 @@ export type VehicleTagsInput = {
   readonly add?: InputMaybe<ReadonlyArray<Scalars['String']['input']>>;
   /** One that the vehicle has not changes nothing. */
   readonly remove?: InputMaybe<ReadonlyArray<Scalars['String']['input']>>;
+  /** All tags of the vehicle that the caller has seen, in any order: CONFLICT at this path where it has others. Null: not compared. */
+  readonly expectedTags?: InputMaybe<ReadonlyArray<Scalars['String']['input']>>;
 };
 
 export type Query = {

@@ -17,6 +17,8 @@ export interface TagEdit {
   readonly vin: string;
   readonly add?: readonly string[] | null | undefined;
   readonly remove?: readonly string[] | null | undefined;
+  /** All tags that the caller has seen; null: not compared. */
+  readonly expectedTags?: readonly string[] | null | undefined;
 }
 
 /** An edit that has been checked. */
@@ -24,6 +26,7 @@ interface ReadEdit {
   readonly vin: string;
   readonly add: ReadonlySet<string>;
   readonly remove: ReadonlySet<string>;
+  readonly expected: ReadonlySet<string> | null;
 }
 
 /** The most vehicles in one batch. */
@@ -57,7 +60,9 @@ function readTagEdits(input: readonly TagEdit[]): ReadEdit[] {
       const [add, remove] = [readTags(edit.add, `${path}.add`), readTags(edit.remove, `${path}.remove`)];
       for (const [place, tag] of [...add].entries())
         if (remove.has(tag)) throw badInput(`${path}.add.${place}`, 'The same tag is to be removed.');
-      edits.push({ vin: edit.vin, add, remove });
+      const { expectedTags } = edit;
+      const expected = expectedTags == null ? null : readTags(expectedTags, `${path}.expectedTags`);
+      edits.push({ vin: edit.vin, add, remove, expected });
     } catch (error) {
       if (!(error instanceof FleetFlagError) || error.code !== 'BAD_USER_INPUT') throw error;
       faults.push({ field: error.details.field ?? `input.${index}`, message: error.message });
@@ -87,7 +92,8 @@ export class TagService {
    * Changes the tags of 1 to 1,000 vehicles, all or none, and gives the vehicles in the order of `input`. A batch that
    * changes nothing leaves no audit row.
    *
-   * @throws as `readTagEdits`; NOT_FOUND at the path of a VIN that is not registered; LIMIT_EXCEEDED for a vehicle with
+   * @throws as `readTagEdits`; NOT_FOUND at the path of a VIN that is not registered; CONFLICT at the path of expected tags
+   *   where the vehicle has others; LIMIT_EXCEEDED for a vehicle with
    *   more than 50 tags, and where a segment's tags would select more than 10,000 vehicles
    */
   async set(identity: CallerIdentity, input: readonly TagEdit[]): Promise<Vehicle[]> {
@@ -107,10 +113,14 @@ export class TagService {
   }
 }
 
-function changeOf(vehicle: Vehicle | undefined, { vin, add, remove }: ReadEdit, path: string): TagChange[] {
+function changeOf(vehicle: Vehicle | undefined, { vin, add, remove, expected }: ReadEdit, path: string): TagChange[] {
   if (vehicle === undefined)
     throw new FleetFlagError('NOT_FOUND', `There is no vehicle ${vin}; registerVehicles makes one.`, {
       field: `${path}.vin`,
+    });
+  if (expected !== null && (expected.size !== vehicle.tags.length || !vehicle.tags.every((tag) => expected.has(tag))))
+    throw new FleetFlagError('CONFLICT', `The tags of ${vin} have changed: ${vehicle.tags.join(', ') || 'none'}.`, {
+      field: `${path}.expectedTags`,
     });
   const tags = [...new Set([...vehicle.tags.filter((tag) => !remove.has(tag)), ...add])].sort();
   if (tags.length > MAX_TAGS)

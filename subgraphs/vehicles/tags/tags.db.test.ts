@@ -95,8 +95,24 @@ test('are given and taken, found by, counted and recorded; the same again change
   expect(announced).toBeGreaterThan(before);
 });
 
+test('that somebody else has changed since they were seen are a CONFLICT, and no vehicle of the batch changes', async () => {
+  const edit = (expectedTags: readonly string[], add: readonly string[]) => ({ vin: VINS[0], add, expectedTags });
+  expect((await set([edit([], ['press'])])).errors).toEqual([]);
+  const conflict = { code: 'CONFLICT', field: 'input.1.expectedTags' };
+  for (const seen of [[], ['beta'], ['beta', 'press']])
+    expect(refusal(await set([{ vin: VINS[1], add: ['beta'] }, edit(seen, ['beta'])]))).toEqual(conflict);
+  expect(await listed(['beta'])).toEqual([]);
+  expect((await set([edit(['press'], ['beta'])])).errors).toEqual([]);
+  expect((await set([edit(['press', 'beta'], ['alpha'])])).data.setVehicleTags[0]?.tags).toEqual([
+    'alpha',
+    'beta',
+    'press',
+  ]);
+});
+
 test.each<[unknown, string, string]>([
   [[], 'BAD_USER_INPUT', 'input'],
+  [[{ vin: VINS[0], expectedTags: ['two words'] }], 'BAD_USER_INPUT', 'input.0.expectedTags.0'],
   [[{ vin: 'KMH', add: ['a'] }], 'BAD_USER_INPUT', 'input.0.vin'],
   [[{ vin: VINS[0], add: ['two words'] }], 'BAD_USER_INPUT', 'input.0.add.0'],
   [[{ vin: VINS[0], add: ['a'], remove: ['a'] }], 'BAD_USER_INPUT', 'input.0.add.0'],
