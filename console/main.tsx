@@ -7,7 +7,6 @@ import { ChangesPage } from './changes/changes-page.tsx';
 import { FlagPage } from './flags/flag-page.tsx';
 import { FlagsPage } from './flags/flags-page.tsx';
 import { FleetPage } from './fleet/fleet-page.tsx';
-import { VehiclePage } from './fleet/vehicle-page.tsx';
 import { Frame } from './frame.tsx';
 import { ChooseFlagPage, KillPage } from './kill/kill-page.tsx';
 import { ReleasePage } from './kill/release-page.tsx';
@@ -37,6 +36,7 @@ function ToFlags() {
   return null;
 }
 
+const VehiclePage = lazy(() => import('./fleet/vehicle-page.tsx').then((room) => room.VehiclePage));
 const RolloutsPage = lazy(() => import('./rollouts/rollouts-page.tsx').then((room) => room.RolloutsPage));
 const RolloutPage = lazy(() => import('./rollouts/rollout-page.tsx').then((room) => room.RolloutPage));
 const PlanPage = lazy(() => import('./rollouts/plan-page.tsx').then((room) => room.PlanPage));

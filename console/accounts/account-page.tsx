@@ -3,11 +3,13 @@ import { useState } from 'preact/hooks';
 import { useAuditNews } from '../api/audit-news.ts';
 import { faultsAt } from '../api/fault.ts';
 import { useChange, useQuery } from '../api/use-query.ts';
+import { EditedNotices, useEditedForm } from '../changes/edited-form.tsx';
+import type { Edited } from '../changes/edited-state.ts';
 import {
   OneAccountDocument,
   UpdateAccountDocument,
+  type AccountFragment,
   type OneAccountQuery,
-  type Role,
   type UpdateAccountMutation,
 } from '../generated/operations.ts';
 import { textAt } from '../json.ts';
@@ -16,15 +18,16 @@ import { flagPath, withQuery } from '../navigation/paths.ts';
 import { Link } from '../navigation/router.tsx';
 import { ConfirmDialog } from '../parts/confirm-dialog.tsx';
 import { Fact, Facts } from '../parts/facts.tsx';
+import { keptForms } from '../parts/kept-forms.ts';
 import { Badge, FaultNotice, Loading, Page, Time } from '../parts/parts.tsx';
 import { Select } from '../parts/select.tsx';
 import { TextField } from '../parts/text-field.tsx';
 import { useAdministrationWords } from '../words/use-administration-words.ts';
+import { accountDraftOf, changedAccountMembers, type AccountDraft } from './account-draft.ts';
 import { ROLES } from './accounts-page.tsx';
 
-type Account = Extract<NonNullable<OneAccountQuery['node']>, { readonly email: string }>;
 /** Says whether a node is an account, and not another thing with an id. */
-const isAccount = (node: OneAccountQuery['node'] | undefined): node is Account =>
+const isAccount = (node: OneAccountQuery['node'] | undefined): node is AccountFragment =>
   node !== null && node !== undefined && 'email' in node;
 type Changed = UpdateAccountMutation['updateUser'];
 
@@ -65,47 +68,69 @@ function EndedPlans({ changed }: { readonly changed: Changed }) {
   );
 }
 
-function AccountForm({ account, done }: { readonly account: Account; readonly done: (changed: Changed) => void }) {
+interface AccountProps {
+  readonly account: AccountFragment;
+  readonly done: (changed: Changed) => void;
+}
+
+/** The forms of accounts that were left. */
+const left = keptForms<Edited<AccountFragment, AccountDraft>>();
+
+function AccountForm({ account, done, refresh }: AccountProps & { readonly refresh: () => void }) {
   const { words, own } = useAdministrationWords();
-  const [name, setName] = useState(account.name);
-  const [role, setRole] = useState<Role>(account.role);
-  const [department, setDepartment] = useState(account.department ?? '');
-  const [save, { sending, fault }] = useChange(UpdateAccountDocument, ({ updateUser }) => done(updateUser));
+  const [save, change] = useChange(UpdateAccountDocument, ({ updateUser }) => {
+    edited.settle(updateUser);
+    done(updateUser);
+  });
+  const { sending, fault } = change;
+  const edited = useEditedForm<AccountFragment, AccountDraft>({
+    ...{ left, about: account.id, now: account, draftOf: accountDraftOf, change, refresh },
+    contentOf: ({ name, role, department }) => ({ name, role, department }),
+    fresh: () => accountDraftOf(account),
+  });
+  const { name, role, department } = edited.draft;
+  const seen = edited.seen ?? account;
+  const choose = (next: Partial<AccountDraft>) => edited.choose({ ...edited.draft, ...next });
   const [wrongName, wrongDepartment] = faultsAt(fault, 'input.name', 'input.department');
   const submit = (event: TargetedSubmitEvent) => {
     event.preventDefault();
     save({
       id: account.id,
-      input: {
-        ...(name.trim() !== account.name && { name: name.trim() }),
-        ...(role !== account.role && { role }),
-        ...(department.trim() !== (account.department ?? '') && { department: department.trim() || null }),
-      },
+      input: changedAccountMembers(edited.draft, seen),
+      expectedUpdatedAt: seen.updatedAt,
     });
   };
   return (
     <section class="panel" aria-labelledby="change-title">
       <h2 id="change-title">{own.changeAccount}</h2>
+      <EditedNotices form={edited} title={own.accountChangedMeanwhile} />
       <form class="form" onSubmit={submit}>
-        <TextField label={words.fields.name} value={name} onType={setName} required maxLength={100} wrong={wrongName} />
+        <TextField
+          label={words.fields.name}
+          value={name}
+          onType={(next) => choose({ name: next })}
+          required
+          maxLength={100}
+          wrong={wrongName}
+        />
         <Select
           label={own.role}
           value={role}
           options={ROLES.map((one) => [one, words.roles[one]])}
-          onChoose={(next) => next !== null && setRole(next)}
+          onChoose={(next) => next !== null && choose({ role: next })}
         />
         <p class="quiet">{own.roleEffects[role]}</p>
-        {role !== account.role && <p class="notice">{own.anotherRoleEnds}</p>}
+        {role !== seen.role && <p class="notice">{own.anotherRoleEnds}</p>}
         <TextField
           label={words.fields.department}
           hint={own.departmentHint}
           value={department}
-          onType={setDepartment}
+          onType={(next) => choose({ department: next })}
           maxLength={100}
           wrong={wrongDepartment}
         />
         {fault !== null && <FaultNotice fault={fault} />}
-        <button type="submit" class="button button-main" disabled={sending}>
+        <button type="submit" class="button button-main" disabled={sending || edited.hasChanged}>
           {own.saveChanges}
         </button>
       </form>
@@ -114,7 +139,7 @@ function AccountForm({ account, done }: { readonly account: Account; readonly do
 }
 
 /** Deactivates the account, after saying what that ends, or activates it again. */
-function ActiveButton({ account, done }: { readonly account: Account; readonly done: (changed: Changed) => void }) {
+function ActiveButton({ account, done }: AccountProps) {
   const { own } = useAdministrationWords();
   const [open, setOpen] = useState(false);
   const [save, { sending, fault, forget }] = useChange(UpdateAccountDocument, ({ updateUser }) => {
@@ -216,10 +241,9 @@ export function AccountPage({ id }: { readonly id: string }) {
       <p>
         <Link to={withQuery('/audit', { person: id })}>{own.whatTheyDid}</Link>
       </p>
-      {/* What somebody else has changed meanwhile is shown, and typed over only where the form was not touched. */}
       <AccountForm
-        key={`${name} ${role} ${department}`}
         account={account}
+        refresh={refresh}
         done={(changed) =>
           tell(
             own.saved,

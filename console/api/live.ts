@@ -1,13 +1,12 @@
 /** The news of the control plane, as subscriptions bring it: pages ask again for what it is about. */
 import { useEffect, useRef } from 'preact/hooks';
-import { FlagNewsDocument, RequestNewsDocument, type Environment } from '../generated/operations.ts';
+import { FlagNewsDocument, RequestNewsDocument } from '../generated/operations.ts';
 import { sessionState } from '../session/session.ts';
+import { ENVIRONMENTS } from './environments.ts';
 import { closeSocket, connection, follow } from './client.ts';
 
 /** A flag or a change request has changed; `everything`: the connection was lost, and news with it. */
 export type News = { readonly about: 'flag'; readonly key: string } | { readonly about: 'request' | 'everything' };
-
-export const ENVIRONMENTS: readonly Environment[] = ['PRODUCTION', 'STAGING', 'DEVELOPMENT'];
 
 const listeners = new Set<(news: News) => void>();
 

@@ -1,6 +1,14 @@
 import { describe, expect, test } from '@jest/globals';
 import type { ExperimentPlanFragment } from '../generated/operations.ts';
-import { experimentDraftOf, experimentInputOf, newExperimentDraft, wrongMembers } from './draft.ts';
+import { en } from '../words/en.ts';
+import { formatsOf } from '../words/formats.ts';
+import {
+  experimentContentOf,
+  experimentDraftOf,
+  experimentInputOf,
+  newExperimentDraft,
+  wrongMembers,
+} from './draft.ts';
 
 const NOW = new Date('2027-01-04T09:00:00Z');
 const PLAN: ExperimentPlanFragment = {
@@ -23,6 +31,22 @@ const PLAN: ExperimentPlanFragment = {
 };
 
 describe('the plan of an experiment', () => {
+  test('is compared in the words of its form, and each member that the form changes differs in them', () => {
+    const content = (plan: ExperimentPlanFragment) =>
+      experimentContentOf(plan, { words: en, formats: formatsOf('en-GB', 'Asia/Seoul') });
+    expect(content(PLAN)).toMatchObject({
+      'Vehicles in each arm': '3,900',
+      'Secondary metrics': ['range_km (Higher values)'],
+      Guardrails: ['faults (Higher values, 2%)'],
+    });
+    const changes: readonly Partial<ExperimentPlanFragment>[] = [
+      ...[{ name: 'Other' }, { description: 'Other' }, { sampleSize: 10 }, { confidenceLevel: 0.95 }],
+      ...[{ primaryMetric: 'other' }, { startDate: '2027-01-05T09:00:00.000Z' }, { endDate: null }],
+      ...[{ secondaryMetrics: [] }, { guardrails: [] }],
+    ];
+    for (const change of changes) expect(content({ ...PLAN, ...change })).not.toEqual(content(PLAN));
+  });
+
   test('comes back from the form as it was', () => {
     const { name, description, startDate, endDate, sampleSize, confidenceLevel, primaryMetric } = PLAN;
     const { secondaryMetrics, guardrails } = PLAN;

@@ -5,6 +5,7 @@ import type {
   GuardrailInput,
   SecondaryMetricInput,
 } from '../generated/operations.ts';
+import type { Spoken } from '../words/spoken.ts';
 import { localTime } from '../parts/local-time.ts';
 import { typedNumber } from '../rollouts/plan.ts';
 
@@ -62,6 +63,25 @@ export const experimentDraftOf = (experiment: ExperimentPlanFragment): Experimen
   secondaryMetrics: experiment.secondaryMetrics.map((one, id) => ({ ...one, id })),
   guardrails: experiment.guardrails.map((one, id) => ({ ...one, id, maxWorsePercent: String(one.maxWorsePercent) })),
 });
+
+/** Gives what people compare of two plans, under the names that the form gives it. */
+export function experimentContentOf(plan: ExperimentPlanFragment, { words, formats }: Spoken): object {
+  const texts = words.experiments;
+  return {
+    [texts.name]: plan.name,
+    [texts.description]: plan.description,
+    [texts.primaryMetric]: plan.primaryMetric,
+    [texts.confidence]: formats.percent(plan.confidenceLevel * 100),
+    [texts.startDate]: formats.time(plan.startDate),
+    [texts.endDate]: plan.endDate === null ? null : formats.time(plan.endDate),
+    [texts.sampleSize]: formats.number(plan.sampleSize),
+    [texts.secondary]: plan.secondaryMetrics.map(({ metric, better }) => `${metric} (${texts.betterIs[better]})`),
+    [texts.guardrails]: plan.guardrails.map(
+      ({ metric, worse, maxWorsePercent }) =>
+        `${metric} (${words.rollouts.worseIs[worse]}, ${formats.percent(maxWorsePercent)})`,
+    ),
+  };
+}
 
 /** The faults of a form: the names of texts (`words.experiments.wrong`) at the paths of the API's input. */
 export type WrongExperiment = Readonly<Record<string, 'text' | 'date' | 'later' | 'size' | 'percent' | 'notNegative'>>;

@@ -1,12 +1,21 @@
 /** The form of an experiment's plan: a new draft, or one that is changed. */
 import { useId, useState } from 'preact/hooks';
 import { useChange, useQuery } from '../api/use-query.ts';
+import { useAuditNews } from '../api/audit-news.ts';
 import type { Fault } from '../api/fault.ts';
-import { CreateExperimentDocument, OneExperimentDocument, UpdateExperimentDocument } from '../generated/operations.ts';
+import { EditedNotices, useEditedForm, useNewForm, type FormFields } from '../changes/edited-form.tsx';
+import type { Edited } from '../changes/edited-state.ts';
+import {
+  CreateExperimentDocument,
+  OneExperimentDocument,
+  UpdateExperimentDocument,
+  type ExperimentPlanFragment,
+} from '../generated/operations.ts';
 import type { TargetedSubmitEvent } from '../navigation/events.ts';
 import { experimentPath } from '../navigation/paths.ts';
 import { Link, goTo, usePlace } from '../navigation/router.tsx';
 import { useFlagSuggestions } from '../flags/flag-suggestions.ts';
+import { keptForms } from '../parts/kept-forms.ts';
 import { FaultNotice, Field, Loading, Page } from '../parts/parts.tsx';
 import { Suggestions } from '../parts/suggestions.tsx';
 import { useMetricChoice } from '../rollouts/guard-fields.tsx';
@@ -14,6 +23,7 @@ import { may, sessionState } from '../session/session.ts';
 import { useStore } from '../store.ts';
 import { useWords } from '../words/language.ts';
 import {
+  experimentContentOf,
   experimentDraftOf,
   experimentInputOf,
   newExperimentDraft,
@@ -25,19 +35,21 @@ import { PlainTextField } from './plain-text-field.tsx';
 import { SampleSize } from './sample-size.tsx';
 
 interface FormProps {
-  readonly initial: ExperimentDraft;
+  readonly edited: FormFields<ExperimentDraft>;
   /** Whether the flag is chosen already. */
   readonly isFlagFixed: boolean;
   readonly sending: boolean;
   readonly fault: Fault | null;
   readonly send: (draft: ExperimentDraft) => void;
   readonly back: string;
+  /** Whether the experiment is no longer a draft. */
+  readonly isFixed?: boolean;
 }
 
-function ExperimentForm({ initial, isFlagFixed, sending, fault, send, back }: FormProps) {
+function ExperimentForm({ edited, isFlagFixed, sending, fault, send, back, isFixed = false }: FormProps) {
   const { words, formats } = useWords();
   const texts = words.experiments;
-  const [draft, setDraft] = useState(initial);
+  const { draft } = edited;
   const [tried, setTried] = useState(false);
   const list = useId();
   const flagList = useId();
@@ -49,7 +61,7 @@ function ExperimentForm({ initial, isFlagFixed, sending, fault, send, back }: Fo
     if (own !== undefined) return texts.wrong[own];
     return fault?.field === `input.${path}` ? fault.message : null;
   };
-  const set = (change: Partial<ExperimentDraft>) => setDraft({ ...draft, ...change });
+  const set = (change: Partial<ExperimentDraft>) => edited.choose({ ...draft, ...change });
   const wrong = {
     description: wrongAt('description'),
     startDate: wrongAt('startDate'),
@@ -69,6 +81,8 @@ function ExperimentForm({ initial, isFlagFixed, sending, fault, send, back }: Fo
   };
   return (
     <form class="form form-wide" onSubmit={submit} noValidate>
+      <EditedNotices form={edited} title={texts.changedMeanwhile} />
+      {isFixed && <p class="notice">{texts.noDraft}</p>}
       {!isFlagFixed && (
         <>
           <PlainTextField
@@ -160,10 +174,10 @@ function ExperimentForm({ initial, isFlagFixed, sending, fault, send, back }: Fo
       <Suggestions id={list} known={names.map((key) => ({ key }))} />
       {fault !== null && <FaultNotice fault={fault} />}
       <div class="buttons">
-        <button type="submit" class="button button-main" disabled={sending}>
+        <button type="submit" class="button button-main" disabled={sending || isFixed || edited.hasChanged}>
           {texts.save}
         </button>
-        <Link to={back} class="button">
+        <Link to={back} class="button" onOpen={edited.discard}>
           {words.cancel}
         </Link>
       </div>
@@ -171,15 +185,23 @@ function ExperimentForm({ initial, isFlagFixed, sending, fault, send, back }: Fo
   );
 }
 
+/** The forms of new experiments that were left. */
+const leftNew = keptForms<Edited<null, ExperimentDraft>>();
+
 /** A new draft; the flag may stand in the address. */
 export function NewExperimentPage() {
   const { words } = useWords();
   const { session } = useStore(sessionState);
   const { query } = usePlace();
   const flagKey = new URLSearchParams(query).get('flag') ?? '';
-  const [create, { sending, fault }] = useChange(CreateExperimentDocument, ({ createExperiment }) =>
-    goTo(experimentPath(createExperiment.id)),
-  );
+  const [create, change] = useChange(CreateExperimentDocument, ({ createExperiment }) => {
+    edited.discard();
+    goTo(experimentPath(createExperiment.id));
+  });
+  const edited = useNewForm({
+    ...{ left: leftNew, about: flagKey, change },
+    fresh: () => newExperimentDraft(flagKey, new Date()),
+  });
   return (
     <Page title={words.experiments.plan}>
       {!may(session, 'change') && <p class="notice">{words.experiments.mayNot}</p>}
@@ -190,10 +212,10 @@ export function NewExperimentPage() {
       )}
       {may(session, 'change') && (
         <ExperimentForm
-          initial={newExperimentDraft(flagKey, new Date())}
+          edited={edited}
           isFlagFixed={flagKey !== ''}
-          sending={sending}
-          fault={fault}
+          sending={change.sending}
+          fault={change.fault}
           send={(draft) => create({ input: { flagKey: draft.flagKey.trim(), ...experimentInputOf(draft) } })}
           back="/experiments"
         />
@@ -202,12 +224,47 @@ export function NewExperimentPage() {
   );
 }
 
+/** The forms of experiments that were left. */
+const left = keptForms<Edited<ExperimentPlanFragment, ExperimentDraft>>();
+
+interface PlanFormProps {
+  readonly experiment: ExperimentPlanFragment;
+  readonly refresh: () => void;
+}
+
+function ChangedPlan({ experiment, refresh }: PlanFormProps) {
+  const spoken = useWords();
+  const { id, status } = experiment;
+  const [update, change] = useChange(UpdateExperimentDocument, () => {
+    edited.discard();
+    goTo(experimentPath(id));
+  });
+  const edited = useEditedForm<ExperimentPlanFragment, ExperimentDraft>({
+    ...{ left, about: id, now: experiment, draftOf: experimentDraftOf, change, refresh },
+    contentOf: (plan) => experimentContentOf(plan, spoken),
+    fresh: () => experimentDraftOf(experiment),
+  });
+  return (
+    <ExperimentForm
+      edited={edited}
+      isFlagFixed
+      isFixed={status !== 'DRAFT'}
+      sending={change.sending}
+      fault={change.fault}
+      send={(draft) =>
+        update({ id, input: experimentInputOf(draft), expectedUpdatedAt: (edited.seen ?? experiment).updatedAt })
+      }
+      back={experimentPath(id)}
+    />
+  );
+}
+
 /** The plan of a draft, to be changed. */
 export function EditExperimentPage({ id }: { readonly id: string }) {
   const { words } = useWords();
   const { session } = useStore(sessionState);
   const { data, fault, refresh } = useQuery(OneExperimentDocument, { id });
-  const [update, { sending, fault: refusal }] = useChange(UpdateExperimentDocument, () => goTo(experimentPath(id)));
+  useAuditNews((action) => action.endsWith('_EXPERIMENT') && refresh());
   const experiment = data?.experiment ?? null;
   return (
     <Page title={words.experiments.edit} about={experiment?.name}>
@@ -215,16 +272,7 @@ export function EditExperimentPage({ id }: { readonly id: string }) {
       {data === null && fault === null && <Loading />}
       {data !== null && experiment === null && <p class="empty">{words.experiments.noSuch}</p>}
       {!may(session, 'change') && <p class="notice">{words.experiments.mayNot}</p>}
-      {experiment !== null && may(session, 'change') && (
-        <ExperimentForm
-          initial={experimentDraftOf(experiment)}
-          isFlagFixed
-          sending={sending}
-          fault={refusal}
-          send={(draft) => update({ id, input: experimentInputOf(draft) })}
-          back={experimentPath(id)}
-        />
-      )}
+      {experiment !== null && may(session, 'change') && <ChangedPlan experiment={experiment} refresh={refresh} />}
     </Page>
   );
 }

@@ -1,6 +1,6 @@
 /** The fields of a flag's form. */
 import { useState } from 'preact/hooks';
-import { ENVIRONMENTS } from '../api/live.ts';
+import { ENVIRONMENTS } from '../api/environments.ts';
 import { useQuery } from '../api/use-query.ts';
 import { FleetNamesDocument, type FlagType } from '../generated/operations.ts';
 import { ListField } from '../parts/list-field.tsx';

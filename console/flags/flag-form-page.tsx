@@ -1,30 +1,30 @@
 /** The forms by which a flag is created and changed: name, description, default value, contract, safety level, environment. */
-import { useEffect, useLayoutEffect, useState } from 'preact/hooks';
+import { useEffect, useState } from 'preact/hooks';
+import { publish } from '../api/live.ts';
 import { useChange } from '../api/use-query.ts';
 import { ChangeAudience } from '../changes/change-audience.tsx';
 import { ChangeOutcome, type Outcome } from '../changes/change-outcome.tsx';
 import { ConfirmChange } from '../changes/confirm-change.tsx';
-import { ConflictNotice } from '../changes/conflict-notice.tsx';
+import { EditedNotices, useEditedForm, useNewForm } from '../changes/edited-form.tsx';
+import type { Edited } from '../changes/edited-state.ts';
 import { contentOf, type Flag } from '../changes/flag-content.ts';
-import { mergedDraft } from '../changes/merged-draft.ts';
 import {
   CreateFlagDocument,
   UpdateFlagDocument,
   type ChangedFragment,
   type FlagType,
 } from '../generated/operations.ts';
-import { isSameJson } from '../json.ts';
 import type { TargetedSubmitEvent } from '../navigation/events.ts';
 import { flagPath } from '../navigation/paths.ts';
 import { Link } from '../navigation/router.tsx';
 import { CheckField } from '../parts/check-field.tsx';
-import { keptForms, useKeptForm } from '../parts/kept-forms.ts';
+import { keptForms } from '../parts/kept-forms.ts';
 import { FaultNotice, Field, Page } from '../parts/parts.tsx';
 import { Select } from '../parts/select.tsx';
 import { mayNot, sessionState } from '../session/session.ts';
 import { useStore } from '../store.ts';
 import { useWords } from '../words/language.ts';
-import { FlagChangePage, outcomeOf, publishChange, useBase } from './edited-flag.tsx';
+import { FlagChangePage, outcomeOf, publishChange } from './edited-flag.tsx';
 import {
   changedFlagMembers,
   draftedContract,
@@ -40,23 +40,28 @@ import { FLAG_TYPES } from './flag-filter.ts';
 import { readRequirement } from './requirement-text.ts';
 import { useWrong } from './use-wrong.ts';
 
-/** A flag's form that was left: what was typed, and the flag as the form began with it. */
-const left = keptForms<{ readonly draft: FlagDraft; readonly base: Flag }>();
+/** The forms of flags that were left. */
+const left = keptForms<Edited<Flag, FlagDraft>>();
 
 function ChangeForm({ flag: now }: { readonly flag: Flag }) {
   const { words } = useWords();
-  const kept = useKeptForm(left, now.key);
-  const [draft, setDraft] = useState(() => kept.left?.draft ?? flagDraftOf(now));
   const [force, setForce] = useState(false);
   const [outcome, setOutcome] = useState<Outcome | null>(null);
   /** Whether a change of what vehicles get is shown, and has to be confirmed. */
   const [isShown, setShown] = useState(false);
-  const [update, { sending, fault, forget }] = useChange(UpdateFlagDocument, ({ updateFlag }) => {
-    setOutcome(outcomeOf(updateFlag, revision));
+  const [update, change] = useChange(UpdateFlagDocument, ({ updateFlag }) => {
+    setOutcome(outcomeOf(updateFlag, base.revision));
     publishChange(updateFlag);
   });
-  const { base, revision, hasChanged, adopt } = useBase(now, fault, kept.left?.base);
-  useLayoutEffect(() => kept.keep({ draft, base }, outcome === null && !isSameJson(draft, flagDraftOf(base))));
+  const { sending, fault, forget } = change;
+  const edited = useEditedForm<Flag, FlagDraft>({
+    ...{ left, about: now.key, now, draftOf: flagDraftOf, contentOf, change },
+    fresh: () => NEW_FLAG,
+    refresh: () => publish({ about: 'flag', key: now.key }),
+    isDone: outcome !== null,
+  });
+  const { draft, hasChanged, seen } = edited;
+  const base = seen ?? now;
   const { form, wrongAt, setFaults } = useWrong(fault);
   const isAboutField = fault !== null && fault.field !== null && fault.field !== 'force';
   useEffect(() => {
@@ -67,7 +72,7 @@ function ChangeForm({ flag: now }: { readonly flag: Flag }) {
   const input = changedFlagMembers(flagDraftOf(base), draft, now.type);
   const lowers = isLower(draft.safetyLevel, base.safetyLevel);
   const waits = lowers || [base.safetyLevel, draft.safetyLevel].includes('ASIL_D');
-  const send = (disturbs: boolean) => update({ key: now.key, input, expectedRevision: revision, force: disturbs });
+  const send = (disturbs: boolean) => update({ key: now.key, input, expectedRevision: base.revision, force: disturbs });
   const submit = (event: TargetedSubmitEvent) => {
     event.preventDefault();
     const found = flagFaultsOf(draft, now.type);
@@ -79,23 +84,12 @@ function ChangeForm({ flag: now }: { readonly flag: Flag }) {
     else send(force);
   };
   const choose = (next: FlagDraft) => {
-    setDraft(next);
+    edited.choose(next);
     setFaults({});
-    forget();
   };
   return (
     <>
-      {hasChanged && (
-        <ConflictNotice
-          base={contentOf(base)}
-          now={contentOf(now)}
-          apply={() => {
-            choose(mergedDraft(flagDraftOf(base), draft, flagDraftOf(now)));
-            adopt();
-          }}
-        />
-      )}
-      {kept.left !== undefined && <p class="notice">{words.forms.restored}</p>}
+      <EditedNotices form={edited} title={words.forms.changedMeanwhile} />
       <form ref={form} class="form panel" onSubmit={submit} noValidate>
         <FlagFields draft={draft} type={now.type} wrongAt={wrongAt} onDraft={choose} />
         {draft.environment !== base.environment && (
@@ -111,7 +105,7 @@ function ChangeForm({ flag: now }: { readonly flag: Flag }) {
           <button type="submit" class="button button-main" disabled={sending || hasChanged}>
             {waits ? words.forms.request : words.forms.save}
           </button>
-          <Link to={flagPath(now.key)} class="button" onOpen={kept.discard}>
+          <Link to={flagPath(now.key)} class="button" onOpen={edited.discard}>
             {words.forms.discard}
           </Link>
         </div>
@@ -154,24 +148,19 @@ interface NewForm {
 const NEW_FORM: NewForm = { key: '', type: 'BOOLEAN', draft: NEW_FLAG };
 
 /** The form of a new flag that was left. */
-const leftNew = keptForms<NewForm>();
+const leftNew = keptForms<Edited<null, NewForm>>();
 
 function CreateForm() {
   const { words } = useWords();
-  const kept = useKeptForm(leftNew, '');
-  const [key, setKey] = useState((kept.left ?? NEW_FORM).key);
-  const [type, setType] = useState((kept.left ?? NEW_FORM).type);
-  const [draft, setDraft] = useState((kept.left ?? NEW_FORM).draft);
   const [created, setCreated] = useState<ChangedFragment | null>(null);
-  const [create, { sending, fault, forget }] = useChange(CreateFlagDocument, ({ createFlag }) => {
+  const [create, change] = useChange(CreateFlagDocument, ({ createFlag }) => {
     setCreated(createFlag);
     publishChange(createFlag);
   });
+  const { sending, fault } = change;
   const { form, wrongAt, setFaults } = useWrong(fault);
-  useLayoutEffect(() => {
-    const typed = { key, type, draft };
-    kept.keep(typed, created === null && !isSameJson(typed, NEW_FORM));
-  });
+  const edited = useNewForm({ left: leftNew, fresh: () => NEW_FORM, change, isDone: created !== null });
+  const { key, type, draft } = edited.draft;
   if (created !== null)
     return (
       <ChangeOutcome
@@ -204,13 +193,13 @@ function CreateForm() {
       },
     });
   };
-  const touch = () => {
+  const choose = (next: Partial<NewForm>) => {
+    edited.choose({ ...edited.draft, ...next });
     setFaults({});
-    forget();
   };
   return (
     <form ref={form} class="form panel" onSubmit={submit} noValidate>
-      {kept.left !== undefined && <p class="notice">{words.forms.restored}</p>}
+      {edited.isRestored && <p class="notice">{words.forms.restored}</p>}
       <Field label={words.forms.key} hint={words.forms.keyHint} wrong={wrongAt('key')}>
         {(control) => (
           <input
@@ -222,10 +211,7 @@ function CreateForm() {
             autocapitalize="off"
             spellcheck={false}
             value={key}
-            onInput={(event) => {
-              setKey(event.currentTarget.value);
-              touch();
-            }}
+            onInput={(event) => choose({ key: event.currentTarget.value })}
           />
         )}
       </Field>
@@ -233,22 +219,12 @@ function CreateForm() {
         label={words.type}
         value={type}
         options={FLAG_TYPES.map((one) => [one, words.types[one]])}
-        onChoose={(next) => {
-          setType(next ?? type);
-          setDraft({ ...draft, value: next === 'BOOLEAN' ? 'false' : '' });
-          touch();
-        }}
+        onChoose={(next) =>
+          choose({ type: next ?? type, draft: { ...draft, value: next === 'BOOLEAN' ? 'false' : '' } })
+        }
       />
       <p class="quiet">{words.forms.typeHint}</p>
-      <FlagFields
-        draft={draft}
-        type={type}
-        wrongAt={wrongAt}
-        onDraft={(next) => {
-          setDraft(next);
-          touch();
-        }}
-      />
+      <FlagFields draft={draft} type={type} wrongAt={wrongAt} onDraft={(next) => choose({ draft: next })} />
       {draft.safetyLevel === 'ASIL_D' && <p class="notice">{words.needsSecondPerson}</p>}
       {fault !== null && <FaultNotice fault={fault} />}
       <p class="quiet">{words.forms.loseLead}</p>
@@ -256,7 +232,7 @@ function CreateForm() {
         <button type="submit" class="button button-main" disabled={sending}>
           {words.forms.createFlag}
         </button>
-        <Link to="/flags" class="button" onOpen={kept.discard}>
+        <Link to="/flags" class="button" onOpen={edited.discard}>
           {words.forms.discard}
         </Link>
       </div>

@@ -24,7 +24,7 @@ import {
   type FlagChoice,
 } from './flag-filter.ts';
 import { ReleasesNow } from './releases-now.tsx';
-import { ENVIRONMENTS } from '../api/live.ts';
+import { ENVIRONMENTS } from '../api/environments.ts';
 
 const PAGE_SIZE = 25;
 /** Milliseconds after the last key press until what was typed is searched for. */

@@ -1,6 +1,7 @@
 /**
  * One vehicle: what is known of it, the health of its agent, and the value that it gets for each flag, with the reason.
  */
+import { useAuditNews } from '../api/audit-news.ts';
 import { useQuery } from '../api/use-query.ts';
 import { OneVehicleDocument, type OneVehicleQuery } from '../generated/operations.ts';
 import { flagPath } from '../navigation/paths.ts';
@@ -88,6 +89,7 @@ export function VehiclePage({ vin }: { readonly vin: string }) {
   const { words } = useWords();
   const { session } = useStore(sessionState);
   const { data, fault, refresh } = useQuery(OneVehicleDocument, { vin }, { everyMs: POLL_MS });
+  useAuditNews((action) => action === 'TAG_VEHICLES' && refresh());
   const vehicle = data?.vehicle ?? null;
   // The address may hold anything: what is no VIN is no vehicle's either.
   const isNoVin = fault?.field === 'vin';
@@ -105,7 +107,7 @@ export function VehiclePage({ vin }: { readonly vin: string }) {
           <Facts vehicle={vehicle} />
           <AgentHealth vehicle={vehicle} />
           <VehicleValues vin={vin} environment={vehicle.environment ?? 'PRODUCTION'} />
-          <VehicleTags key={vehicle.tags.join()} vin={vin} tags={vehicle.tags} done={refresh} />
+          <VehicleTags vin={vin} tags={vehicle.tags} refresh={refresh} />
           {may(session, 'change') && <VehicleTokens vin={vin} environment={vehicle.environment} done={refresh} />}
         </>
       )}

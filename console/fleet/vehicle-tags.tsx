@@ -1,8 +1,11 @@
 /** The tags of a vehicle, by which segments select it: shown, and changed. */
 import { useState } from 'preact/hooks';
 import { useChange } from '../api/use-query.ts';
+import { EditedNotices, useEditedForm } from '../changes/edited-form.tsx';
+import type { Edited } from '../changes/edited-state.ts';
 import { SetVehicleTagsDocument } from '../generated/operations.ts';
 import type { TargetedSubmitEvent } from '../navigation/events.ts';
+import { keptForms } from '../parts/kept-forms.ts';
 import { ListField } from '../parts/list-field.tsx';
 import { FaultNotice } from '../parts/parts.tsx';
 import { may, sessionState } from '../session/session.ts';
@@ -12,19 +15,42 @@ import { useWords } from '../words/language.ts';
 interface TagsProps {
   readonly vin: string;
   readonly tags: readonly string[];
-  readonly done: () => void;
+  /** Reads the vehicle again. */
+  readonly refresh: () => void;
 }
 
-export function VehicleTags({ vin, tags, done }: TagsProps) {
+interface TagsDraft {
+  readonly tags: readonly string[];
+}
+
+/** The forms of tags that were left. */
+const left = keptForms<Edited<readonly string[], TagsDraft>>();
+
+/** The tags of a vehicle, in a form for people who may change them. */
+export function VehicleTags({ vin, tags, refresh }: TagsProps) {
   const { words } = useWords();
   const { session } = useStore(sessionState);
-  const [typed, setTyped] = useState(tags);
-  const [save, { sending, fault }] = useChange(SetVehicleTagsDocument, done);
+  // A tag that is still in the field when it is saved is in the list then, and the field is empty.
+  const [round, setRound] = useState(0);
+  const [save, change] = useChange(SetVehicleTagsDocument, ({ setVehicleTags: [vehicle] }) => {
+    edited.settle(vehicle?.tags ?? tags);
+    setRound((before) => before + 1);
+    refresh();
+  });
+  const { sending, fault } = change;
+  const edited = useEditedForm<readonly string[], TagsDraft>({
+    ...{ left, about: vin, now: tags, change, refresh },
+    draftOf: (all) => ({ tags: all }),
+    contentOf: (all) => ({ [words.scopes.tags]: all }),
+    fresh: () => ({ tags }),
+  });
+  const typed = edited.draft.tags;
   const submit = (event: TargetedSubmitEvent) => {
     event.preventDefault();
-    const add = typed.filter((tag) => !tags.includes(tag));
-    const remove = tags.filter((tag) => !typed.includes(tag));
-    save({ input: [{ vin, add, remove }] });
+    const expectedTags = edited.seen ?? tags;
+    const add = typed.filter((tag) => !expectedTags.includes(tag));
+    const remove = expectedTags.filter((tag) => !typed.includes(tag));
+    save({ input: [{ vin, add, remove, expectedTags }] });
   };
   return (
     <section class="panel" aria-labelledby="tags-title">
@@ -32,17 +58,19 @@ export function VehicleTags({ vin, tags, done }: TagsProps) {
       {!may(session, 'change') && <p>{tags.length === 0 ? words.scopes.noTags : tags.join(', ')}</p>}
       {may(session, 'change') && (
         <form class="form" onSubmit={submit}>
+          <EditedNotices form={edited} title={words.scopes.tagsChangedMeanwhile} />
           <ListField
+            key={round}
             label={words.scopes.changeTags}
             hint={words.scopes.tagsHint}
             wrong={null}
             items={typed}
             known={[]}
-            onItems={setTyped}
+            onItems={(items) => edited.choose({ tags: items })}
           />
           {fault !== null && <FaultNotice fault={fault} />}
           <div class="buttons">
-            <button type="submit" class="button" disabled={sending}>
+            <button type="submit" class="button" disabled={sending || edited.hasChanged}>
               {words.scopes.saveTags}
             </button>
           </div>

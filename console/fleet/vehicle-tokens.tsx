@@ -1,7 +1,7 @@
 /** The tokens by which a vehicle's agent signs in: a new one is issued, and all of them are revoked. */
 import { useState } from 'preact/hooks';
 import { faultsAt } from '../api/fault.ts';
-import { ENVIRONMENTS } from '../api/live.ts';
+import { ENVIRONMENTS } from '../api/environments.ts';
 import { useChange } from '../api/use-query.ts';
 import {
   IssueTokenDocument,

@@ -808,6 +808,8 @@ export type WebhookKind =
   /** What `sendTestWebhook` sends; no webhook can be set for it. */
   | 'WEBHOOK_TEST';
 
+export type AccountFragment = { readonly id: string, readonly email: string, readonly name: string, readonly role: Role, readonly department: string | null, readonly isActive: boolean, readonly lastLoginAt: string | null, readonly createdAt: string, readonly updatedAt: string };
+
 export type AccountsQueryVariables = Exact<{
   filter?: UserFilter | null | undefined;
   first?: number | null | undefined;
@@ -825,7 +827,7 @@ export type OneAccountQueryVariables = Exact<{
 
 
 export type OneAccountQuery = { readonly node:
-    | { readonly id: string, readonly email: string, readonly name: string, readonly role: Role, readonly department: string | null, readonly isActive: boolean, readonly lastLoginAt: string | null, readonly createdAt: string }
+    | { readonly id: string, readonly email: string, readonly name: string, readonly role: Role, readonly department: string | null, readonly isActive: boolean, readonly lastLoginAt: string | null, readonly createdAt: string, readonly updatedAt: string }
     | Record<PropertyKey, never>
    | null };
 
@@ -839,10 +841,11 @@ export type CreateAccountMutation = { readonly createUser: { readonly id: string
 export type UpdateAccountMutationVariables = Exact<{
   id: string | number;
   input: UpdateUserInput;
+  expectedUpdatedAt?: string | null | undefined;
 }>;
 
 
-export type UpdateAccountMutation = { readonly updateUser: { readonly id: string, readonly name: string, readonly isActive: boolean, readonly cancelledChangeRequests: ReadonlyArray<{ readonly id: string, readonly action: string, readonly flag: { readonly key: string, readonly name: string } }> | null, readonly pausedRollouts: ReadonlyArray<{ readonly id: string, readonly currentPercentage: number, readonly pausedReason: string | null }> | null } };
+export type UpdateAccountMutation = { readonly updateUser: { readonly id: string, readonly email: string, readonly name: string, readonly role: Role, readonly department: string | null, readonly isActive: boolean, readonly lastLoginAt: string | null, readonly createdAt: string, readonly updatedAt: string, readonly cancelledChangeRequests: ReadonlyArray<{ readonly id: string, readonly action: string, readonly flag: { readonly key: string, readonly name: string } }> | null, readonly pausedRollouts: ReadonlyArray<{ readonly id: string, readonly currentPercentage: number, readonly pausedReason: string | null }> | null } };
 
 export type ChangePasswordMutationVariables = Exact<{
   current: string;
@@ -1049,6 +1052,7 @@ export type CreateExperimentMutation = { readonly createExperiment: { readonly i
 export type UpdateExperimentMutationVariables = Exact<{
   id: string | number;
   input: UpdateExperimentInput;
+  expectedUpdatedAt?: string | null | undefined;
 }>;
 
 
@@ -1670,12 +1674,12 @@ export type PermissionsQueryVariables = Exact<{ [key: string]: never; }>;
 
 export type PermissionsQuery = { readonly me: { readonly permissions: ReadonlyArray<string> } };
 
-export type WebhookFragment = { readonly id: string, readonly name: string, readonly url: string, readonly kinds: ReadonlyArray<WebhookKind>, readonly environments: ReadonlyArray<Environment>, readonly offlinePercent: number | null, readonly enabled: boolean, readonly disabledReason: string | null, readonly failingSince: string | null, readonly previousSecretUntil: string | null, readonly createdAt: string, readonly createdBy: { readonly name: string } | null };
+export type WebhookFragment = { readonly id: string, readonly name: string, readonly url: string, readonly kinds: ReadonlyArray<WebhookKind>, readonly environments: ReadonlyArray<Environment>, readonly offlinePercent: number | null, readonly enabled: boolean, readonly disabledReason: string | null, readonly failingSince: string | null, readonly previousSecretUntil: string | null, readonly createdAt: string, readonly updatedAt: string, readonly createdBy: { readonly name: string } | null };
 
 export type WebhooksQueryVariables = Exact<{ [key: string]: never; }>;
 
 
-export type WebhooksQuery = { readonly webhooks: ReadonlyArray<{ readonly id: string, readonly name: string, readonly url: string, readonly kinds: ReadonlyArray<WebhookKind>, readonly environments: ReadonlyArray<Environment>, readonly offlinePercent: number | null, readonly enabled: boolean, readonly disabledReason: string | null, readonly failingSince: string | null, readonly previousSecretUntil: string | null, readonly createdAt: string, readonly createdBy: { readonly name: string } | null }> };
+export type WebhooksQuery = { readonly webhooks: ReadonlyArray<{ readonly id: string, readonly name: string, readonly url: string, readonly kinds: ReadonlyArray<WebhookKind>, readonly environments: ReadonlyArray<Environment>, readonly offlinePercent: number | null, readonly enabled: boolean, readonly disabledReason: string | null, readonly failingSince: string | null, readonly previousSecretUntil: string | null, readonly createdAt: string, readonly updatedAt: string, readonly createdBy: { readonly name: string } | null }> };
 
 export type WebhookDeliveriesQueryVariables = Exact<{
   webhookId: string | number;
@@ -1699,10 +1703,11 @@ export type CreateWebhookMutation = { readonly createWebhook: { readonly secret:
 export type UpdateWebhookMutationVariables = Exact<{
   id: string | number;
   input: UpdateWebhookInput;
+  expectedUpdatedAt?: string | null | undefined;
 }>;
 
 
-export type UpdateWebhookMutation = { readonly updateWebhook: { readonly id: string } };
+export type UpdateWebhookMutation = { readonly updateWebhook: { readonly id: string, readonly name: string, readonly url: string, readonly kinds: ReadonlyArray<WebhookKind>, readonly environments: ReadonlyArray<Environment>, readonly offlinePercent: number | null, readonly enabled: boolean, readonly disabledReason: string | null, readonly failingSince: string | null, readonly previousSecretUntil: string | null, readonly createdAt: string, readonly updatedAt: string, readonly createdBy: { readonly name: string } | null } };
 
 export type DeleteWebhookMutationVariables = Exact<{
   id: string | number;
@@ -1751,6 +1756,19 @@ export class TypedDocumentString<TResult, TVariables>
     return this.value;
   }
 }
+export const AccountFragmentDoc = new TypedDocumentString(`
+    fragment Account on User {
+  id
+  email
+  name
+  role
+  department
+  isActive
+  lastLoginAt
+  createdAt
+  updatedAt
+}
+    `, {"fragmentName":"Account"}) as unknown as TypedDocumentString<AccountFragment, unknown>;
 export const AudienceFragmentDoc = new TypedDocumentString(`
     fragment Audience on FlagAudience {
   total
@@ -2118,6 +2136,7 @@ export const WebhookFragmentDoc = new TypedDocumentString(`
   failingSince
   previousSecretUntil
   createdAt
+  updatedAt
   createdBy {
     name
   }
@@ -2155,18 +2174,21 @@ export const OneAccountDocument = new TypedDocumentString(`
     query OneAccount($id: ID!) {
   node(id: $id) {
     ... on User {
-      id
-      email
-      name
-      role
-      department
-      isActive
-      lastLoginAt
-      createdAt
+      ...Account
     }
   }
 }
-    `) as unknown as TypedDocumentString<OneAccountQuery, OneAccountQueryVariables>;
+    fragment Account on User {
+  id
+  email
+  name
+  role
+  department
+  isActive
+  lastLoginAt
+  createdAt
+  updatedAt
+}`) as unknown as TypedDocumentString<OneAccountQuery, OneAccountQueryVariables>;
 export const CreateAccountDocument = new TypedDocumentString(`
     mutation CreateAccount($input: CreateUserInput!) {
   createUser(input: $input) {
@@ -2176,11 +2198,9 @@ export const CreateAccountDocument = new TypedDocumentString(`
 }
     `) as unknown as TypedDocumentString<CreateAccountMutation, CreateAccountMutationVariables>;
 export const UpdateAccountDocument = new TypedDocumentString(`
-    mutation UpdateAccount($id: ID!, $input: UpdateUserInput!) {
-  updateUser(id: $id, input: $input) {
-    id
-    name
-    isActive
+    mutation UpdateAccount($id: ID!, $input: UpdateUserInput!, $expectedUpdatedAt: DateTime) {
+  updateUser(id: $id, input: $input, expectedUpdatedAt: $expectedUpdatedAt) {
+    ...Account
     cancelledChangeRequests {
       id
       action
@@ -2196,7 +2216,17 @@ export const UpdateAccountDocument = new TypedDocumentString(`
     }
   }
 }
-    `) as unknown as TypedDocumentString<UpdateAccountMutation, UpdateAccountMutationVariables>;
+    fragment Account on User {
+  id
+  email
+  name
+  role
+  department
+  isActive
+  lastLoginAt
+  createdAt
+  updatedAt
+}`) as unknown as TypedDocumentString<UpdateAccountMutation, UpdateAccountMutationVariables>;
 export const ChangePasswordDocument = new TypedDocumentString(`
     mutation ChangePassword($current: String!, $new: String!) {
   changePassword(current: $current, new: $new)
@@ -2753,8 +2783,8 @@ export const CreateExperimentDocument = new TypedDocumentString(`
 }
     `) as unknown as TypedDocumentString<CreateExperimentMutation, CreateExperimentMutationVariables>;
 export const UpdateExperimentDocument = new TypedDocumentString(`
-    mutation UpdateExperiment($id: ID!, $input: UpdateExperimentInput!) {
-  updateExperiment(id: $id, input: $input) {
+    mutation UpdateExperiment($id: ID!, $input: UpdateExperimentInput!, $expectedUpdatedAt: DateTime) {
+  updateExperiment(id: $id, input: $input, expectedUpdatedAt: $expectedUpdatedAt) {
     id
   }
 }
@@ -4457,6 +4487,7 @@ export const WebhooksDocument = new TypedDocumentString(`
   failingSince
   previousSecretUntil
   createdAt
+  updatedAt
   createdBy {
     name
   }
@@ -4505,12 +4536,28 @@ export const CreateWebhookDocument = new TypedDocumentString(`
 }
     `) as unknown as TypedDocumentString<CreateWebhookMutation, CreateWebhookMutationVariables>;
 export const UpdateWebhookDocument = new TypedDocumentString(`
-    mutation UpdateWebhook($id: ID!, $input: UpdateWebhookInput!) {
-  updateWebhook(id: $id, input: $input) {
-    id
+    mutation UpdateWebhook($id: ID!, $input: UpdateWebhookInput!, $expectedUpdatedAt: DateTime) {
+  updateWebhook(id: $id, input: $input, expectedUpdatedAt: $expectedUpdatedAt) {
+    ...Webhook
   }
 }
-    `) as unknown as TypedDocumentString<UpdateWebhookMutation, UpdateWebhookMutationVariables>;
+    fragment Webhook on Webhook {
+  id
+  name
+  url
+  kinds
+  environments
+  offlinePercent
+  enabled
+  disabledReason
+  failingSince
+  previousSecretUntil
+  createdAt
+  updatedAt
+  createdBy {
+    name
+  }
+}`) as unknown as TypedDocumentString<UpdateWebhookMutation, UpdateWebhookMutationVariables>;
 export const DeleteWebhookDocument = new TypedDocumentString(`
     mutation DeleteWebhook($id: ID!) {
   deleteWebhook(id: $id)

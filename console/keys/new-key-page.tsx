@@ -2,6 +2,8 @@
 import { useState } from 'preact/hooks';
 import { faultsAt } from '../api/fault.ts';
 import { useChange, useQuery } from '../api/use-query.ts';
+import { EditedNotices, useNewForm } from '../changes/edited-form.tsx';
+import type { Edited } from '../changes/edited-state.ts';
 import {
   CreateKeyDocument,
   KeysAndOperationsDocument,
@@ -12,6 +14,7 @@ import type { TargetedSubmitEvent } from '../navigation/events.ts';
 import { keyPath } from '../navigation/paths.ts';
 import { Link } from '../navigation/router.tsx';
 import { CheckList } from '../parts/check-list.tsx';
+import { keptForms } from '../parts/kept-forms.ts';
 import { FaultNotice, Page } from '../parts/parts.tsx';
 import { Secret } from '../parts/secret.tsx';
 import { Select } from '../parts/select.tsx';
@@ -40,16 +43,31 @@ function NewKey({ made: { key, apiKey } }: { readonly made: CreateKeyMutation['c
   );
 }
 
+/** A new key as it is typed. */
+interface NewKeyDraft {
+  readonly name: string;
+  readonly role: Role;
+  readonly limit: string;
+  readonly expiresAt: string;
+  readonly operations: readonly string[];
+}
+
+/** The forms of new keys that were left. */
+const left = keptForms<Edited<null, NewKeyDraft>>();
+const fresh = (): NewKeyDraft => ({
+  ...{ name: '', role: 'READ', limit: String(DEFAULT_LIMIT_PER_MIN), expiresAt: '', operations: [] },
+});
+
+/** The page of the form, and then of the key. */
 export function NewKeyPage() {
   const { words, own } = useAdministrationWords();
-  const [name, setName] = useState('');
-  const [role, setRole] = useState<Role>('READ');
-  const [limit, setLimit] = useState(String(DEFAULT_LIMIT_PER_MIN));
-  const [expiresAt, setExpiresAt] = useState('');
-  const [operations, setOperations] = useState<ReadonlySet<string>>(new Set());
   const known = useQuery(KeysAndOperationsDocument, {});
   const [made, setMade] = useState<CreateKeyMutation['createApiKey'] | null>(null);
-  const [create, { sending, fault }] = useChange(CreateKeyDocument, ({ createApiKey }) => setMade(createApiKey));
+  const [create, change] = useChange(CreateKeyDocument, ({ createApiKey }) => setMade(createApiKey));
+  const { sending, fault } = change;
+  const edited = useNewForm({ left, fresh, change, isDone: made !== null });
+  const { name, role, limit, expiresAt, operations } = edited.draft;
+  const choose = (next: Partial<NewKeyDraft>) => edited.choose({ ...edited.draft, ...next });
   const [wrongName, wrongRateLimitPerMin, wrongExpiresAt] = faultsAt(
     fault,
     'input.name',
@@ -64,19 +82,20 @@ export function NewKeyPage() {
         role,
         rateLimitPerMin: Number(limit),
         ...(expiresAt !== '' && { expiresAt: new Date(expiresAt).toISOString() }),
-        ...(operations.size > 0 && { operations: [...operations] }),
+        ...(operations.length > 0 && { operations }),
       },
     });
   };
   if (made !== null) return <NewKey made={made} />;
   return (
     <Page title={own.newKey}>
+      <EditedNotices form={edited} />
       <form class="form" onSubmit={submit}>
         <TextField
           label={words.fields.name}
           hint={own.keyNameHint}
           value={name}
-          onType={setName}
+          onType={(next) => choose({ name: next })}
           required
           maxLength={100}
           wrong={wrongName}
@@ -85,7 +104,7 @@ export function NewKeyPage() {
           label={own.role}
           value={role}
           options={ROLES.map((one) => [one, words.roles[one]])}
-          onChoose={(next) => next !== null && setRole(next)}
+          onChoose={(next) => next !== null && choose({ role: next })}
         />
         <p class="quiet">
           {own.roleEffects[role]} {own.keyRoleHint}
@@ -97,7 +116,7 @@ export function NewKeyPage() {
           min={1}
           max={1_000_000}
           value={limit}
-          onType={setLimit}
+          onType={(next) => choose({ limit: next })}
           required
           wrong={wrongRateLimitPerMin}
         />
@@ -106,7 +125,7 @@ export function NewKeyPage() {
           hint={own.expiresAtHint}
           type="datetime-local"
           value={expiresAt}
-          onType={setExpiresAt}
+          onType={(next) => choose({ expiresAt: next })}
           wrong={wrongExpiresAt}
         />
         {known.fault !== null && <FaultNotice fault={known.fault} retry={known.refresh} />}
@@ -115,8 +134,8 @@ export function NewKeyPage() {
             label={own.bindOperations}
             hint={own.bindOperationsHint}
             options={known.data.persistedOperations.map(({ id, name: text }) => [id, text])}
-            chosen={operations}
-            onChoose={setOperations}
+            chosen={new Set(operations)}
+            onChoose={(next) => choose({ operations: [...next].sort() })}
             none={own.noOperationsYet}
           />
         )}

@@ -2,12 +2,15 @@
 import { useState } from 'preact/hooks';
 import { presentTime } from '../api/clock.ts';
 import { useChange, useQuery } from '../api/use-query.ts';
+import { EditedNotices, useNewForm } from '../changes/edited-form.tsx';
+import type { Edited } from '../changes/edited-state.ts';
 import { KeysDocument, RegisterOperationsDocument, type RegisterOperationsMutation } from '../generated/operations.ts';
 import { keyState } from '../keys/key-state.ts';
 import type { TargetedSubmitEvent } from '../navigation/events.ts';
 import { operationPath } from '../navigation/paths.ts';
 import { Link } from '../navigation/router.tsx';
 import { CheckList } from '../parts/check-list.tsx';
+import { keptForms } from '../parts/kept-forms.ts';
 import { FaultNotice, Field, Page } from '../parts/parts.tsx';
 import { TextField } from '../parts/text-field.tsx';
 import { useAdministrationWords } from '../words/use-administration-words.ts';
@@ -15,17 +18,30 @@ import { readPasted } from './pasted-operations.ts';
 
 type Registered = RegisterOperationsMutation['registerPersistedOperations'];
 
+/** The members that are typed into the form. */
+interface OperationsDraft {
+  readonly pasted: string;
+  readonly id: string;
+  readonly keys: readonly string[];
+}
+
+/** The forms of operations that were left. */
+const left = keptForms<Edited<null, OperationsDraft>>();
+const fresh = (): OperationsDraft => ({ pasted: '', id: '', keys: [] });
+
+/** The page of the form, and then of what it has registered. */
 export function NewOperationsPage() {
   const { own, formats } = useAdministrationWords();
-  const [pasted, setPasted] = useState('');
-  const [id, setId] = useState('');
-  const [keys, setKeys] = useState<ReadonlySet<string>>(new Set());
   const [tried, setTried] = useState(false);
   const [registered, setRegistered] = useState<Registered | null>(null);
   const known = useQuery(KeysDocument, {});
-  const [register, { sending, fault }] = useChange(RegisterOperationsDocument, ({ registerPersistedOperations }) =>
+  const [register, change] = useChange(RegisterOperationsDocument, ({ registerPersistedOperations }) =>
     setRegistered(registerPersistedOperations),
   );
+  const { sending, fault } = change;
+  const edited = useNewForm({ left, fresh, change, isDone: registered !== null });
+  const { pasted, id, keys } = edited.draft;
+  const choose = (next: Partial<OperationsDraft>) => edited.choose({ ...edited.draft, ...next });
   const read = readPasted(pasted, id);
   const faults = { missing: own.manifestMissing, notJson: own.notJson, noName: own.noName };
   // The path goes on with the place in the manifest.
@@ -35,7 +51,7 @@ export function NewOperationsPage() {
     event.preventDefault();
     setTried(true);
     if (read.manifest === null) event.currentTarget.querySelector('textarea')?.focus();
-    else register({ manifest: read.manifest, apiKeys: keys.size === 0 ? null : [...keys] });
+    else register({ manifest: read.manifest, apiKeys: keys.length === 0 ? null : keys });
   };
   if (registered !== null)
     return (
@@ -58,6 +74,7 @@ export function NewOperationsPage() {
   const valid = known.data?.apiKeys.filter((key) => keyState(key, presentTime()) === 'valid') ?? [];
   return (
     <Page title={own.newOperations}>
+      <EditedNotices form={edited} />
       <form class="form" onSubmit={submit} noValidate>
         <Field label={own.manifest} hint={own.manifestHint} wrong={wrong}>
           {(control) => (
@@ -69,19 +86,25 @@ export function NewOperationsPage() {
               autocapitalize="off"
               spellcheck={false}
               value={pasted}
-              onInput={(event) => setPasted(event.currentTarget.value)}
+              onInput={(event) => choose({ pasted: event.currentTarget.value })}
             />
           )}
         </Field>
-        <TextField label={own.operationId} hint={own.operationIdHint} value={id} onType={setId} maxLength={128} />
+        <TextField
+          label={own.operationId}
+          hint={own.operationIdHint}
+          value={id}
+          onType={(next) => choose({ id: next })}
+          maxLength={128}
+        />
         {known.fault !== null && <FaultNotice fault={known.fault} retry={known.refresh} />}
         {known.data !== null && (
           <CheckList
             label={own.bindKeys}
             hint={own.bindKeysHint}
             options={valid.map((key) => [key.id, `${key.name} (${key.keyPrefix})`])}
-            chosen={keys}
-            onChoose={setKeys}
+            chosen={new Set(keys)}
+            onChoose={(next) => choose({ keys: [...next].sort() })}
             none={own.noKeysYet}
           />
         )}

@@ -1,14 +1,16 @@
 /** The form of an environment's release policy, with what somebody else has set meanwhile. */
 import { useState } from 'preact/hooks';
 import { useAuditNews } from '../api/audit-news.ts';
-import { ENVIRONMENTS, publish } from '../api/live.ts';
+import { ENVIRONMENTS } from '../api/environments.ts';
+import { publish } from '../api/live.ts';
 import { useChange, useQuery } from '../api/use-query.ts';
-import { ConflictNotice } from '../changes/conflict-notice.tsx';
-import { mergedDraft } from '../changes/merged-draft.ts';
+import { EditedNotices, useEditedForm } from '../changes/edited-form.tsx';
+import type { Edited } from '../changes/edited-state.ts';
 import { useWrong } from '../flags/use-wrong.ts';
 import { OneReleasePolicyDocument, SetReleasePolicyDocument, type PolicyFragment } from '../generated/operations.ts';
 import type { TargetedSubmitEvent } from '../navigation/events.ts';
 import { Link } from '../navigation/router.tsx';
+import { keptForms } from '../parts/kept-forms.ts';
 import { FaultNotice, Loading, Page } from '../parts/parts.tsx';
 import { mayNot, sessionState } from '../session/session.ts';
 import { useStore } from '../store.ts';
@@ -20,19 +22,28 @@ import { usePolicyWords } from './policy-view.tsx';
 interface FormProps {
   /** The policy as it is now. */
   readonly policy: PolicyFragment;
+  readonly refresh: () => void;
 }
 
-function PolicyForm({ policy: now }: FormProps) {
+/** The forms of policies that were left. */
+const left = keptForms<Edited<PolicyFragment, TypedPolicy>>();
+
+function PolicyForm({ policy: now, refresh }: FormProps) {
   const { words, own } = useAdministrationWords();
   const { partsOf } = usePolicyWords();
-  const [base, setBase] = useState(now);
-  const [draft, setDraft] = useState(() => policyDraftOf(now));
   const [outcome, setOutcome] = useState<'policySaved' | 'policyProposed' | null>(null);
-  const [save, { sending, fault, forget }] = useChange(SetReleasePolicyDocument, ({ setReleasePolicy: set }) => {
+  const [save, change] = useChange(SetReleasePolicyDocument, ({ setReleasePolicy: set }) => {
     setOutcome(set.proposal == null ? 'policySaved' : 'policyProposed');
     publish({ about: 'request' });
   });
+  const { sending, fault } = change;
   const { form, wrongAt, setFaults } = useWrong(fault);
+  const edited = useEditedForm<PolicyFragment, TypedPolicy>({
+    ...{ left, about: now.environment, now, draftOf: policyDraftOf, contentOf: partsOf, change, refresh },
+    fresh: () => policyDraftOf(now),
+    isDone: outcome !== null,
+  });
+  const { draft, hasChanged, seen } = edited;
   if (outcome !== null)
     return (
       <div class="panel" role="status">
@@ -42,33 +53,21 @@ function PolicyForm({ policy: now }: FormProps) {
         </Link>
       </div>
     );
-  const hasChanged = !sending && base.updatedAt !== now.updatedAt;
   const choose = (next: TypedPolicy) => {
-    setDraft(next);
+    edited.choose(next);
     setFaults({});
-    forget();
   };
   const submit = (event: TargetedSubmitEvent) => {
     event.preventDefault();
     const found = policyFaultsOf(draft);
     setFaults(found);
     if (Object.keys(found).length > 0) return;
-    const seen = base.updatedAt == null ? {} : { expectedUpdatedAt: base.updatedAt };
-    save({ input: policyInput(now.environment, draft), ...seen });
+    const expected = seen?.updatedAt == null ? {} : { expectedUpdatedAt: seen.updatedAt };
+    save({ input: policyInput(now.environment, draft), ...expected });
   };
   return (
     <>
-      {hasChanged && (
-        <ConflictNotice
-          title={own.policyChanged}
-          base={partsOf(base)}
-          now={partsOf(now)}
-          apply={() => {
-            choose(mergedDraft(policyDraftOf(base), draft, policyDraftOf(now)));
-            setBase(now);
-          }}
-        />
-      )}
+      <EditedNotices form={edited} title={own.policyChanged} />
       <form ref={form} class="form panel" onSubmit={submit} noValidate>
         <PolicyFields draft={draft} wrongAt={wrongAt} onDraft={choose} />
         {fault !== null && <FaultNotice fault={fault} />}
@@ -77,7 +76,7 @@ function PolicyForm({ policy: now }: FormProps) {
           <button type="submit" class="button button-main" disabled={sending || hasChanged}>
             {own.savePolicy}
           </button>
-          <Link to="/policies" class="button">
+          <Link to="/policies" class="button" onOpen={edited.discard}>
             {words.forms.discard}
           </Link>
         </div>
@@ -100,7 +99,7 @@ export function PolicyFormPage({ name }: { readonly name: string }) {
       {fault !== null && <FaultNotice fault={fault} retry={refresh} />}
       {data === null && fault === null && <Loading />}
       {data !== null && refused !== null && <p class="notice">{refused}</p>}
-      {data !== null && refused === null && <PolicyForm policy={data.releasePolicy} />}
+      {data !== null && refused === null && <PolicyForm policy={data.releasePolicy} refresh={refresh} />}
     </Page>
   );
 }

@@ -1,17 +1,17 @@
 /** The form of a segment, with whom a change concerns, and with what somebody else has changed meanwhile. */
-import { useEffect, useLayoutEffect, useState } from 'preact/hooks';
+import { useState } from 'preact/hooks';
 import { faultAt } from '../api/fault-fields.ts';
 import { publish } from '../api/live.ts';
 import { useChange, useQuery } from '../api/use-query.ts';
 import { AudienceChangeTable } from '../changes/audience-change.tsx';
-import { ConflictNotice } from '../changes/conflict-notice.tsx';
+import { EditedNotices, useEditedForm } from '../changes/edited-form.tsx';
+import type { Edited } from '../changes/edited-state.ts';
 import { SaveSegmentDocument, SegmentPreviewDocument, type OneSegmentQuery } from '../generated/operations.ts';
-import { isSameJson } from '../json.ts';
 import type { TargetedSubmitEvent } from '../navigation/events.ts';
 import { flagPath, segmentPath } from '../navigation/paths.ts';
 import { Link, goTo } from '../navigation/router.tsx';
 import { CheckField } from '../parts/check-field.tsx';
-import { keptForms, useKeptForm } from '../parts/kept-forms.ts';
+import { keptForms } from '../parts/kept-forms.ts';
 import { FaultNotice, Loading } from '../parts/parts.tsx';
 import { TextField } from '../parts/text-field.tsx';
 import { sessionState } from '../session/session.ts';
@@ -70,11 +70,22 @@ function Preview({ segmentKey, conditions }: PreviewProps) {
 }
 
 /** Gives the part of a segment that people decide on. */
-const contentOf = (segment: Segment | null): object =>
-  segment === null ? {} : { name: segment.name, conditions: segment.conditions };
+const contentOf = ({ name, conditions }: Segment): object => ({ name, conditions });
 
-/** A segment's form that was left: what was typed, and the segment as the form began with it. */
-const left = keptForms<{ readonly typedKey: string; readonly draft: SegmentDraft; readonly base: Segment | null }>();
+/** The members that are typed into the form. */
+interface TypedSegment {
+  readonly key: string;
+  readonly content: SegmentDraft;
+}
+
+const draftOf = (segment: Segment): TypedSegment => ({ key: segment.key, content: segmentDraftOf(segment) });
+const merged = (base: TypedSegment, mine: TypedSegment, now: TypedSegment): TypedSegment => ({
+  key: mine.key,
+  content: mergedSegment(base.content, mine.content, now.content),
+});
+
+/** The forms of segments that were left. */
+const left = keptForms<Edited<Segment, TypedSegment>>();
 
 interface FormProps {
   /** Null: a new segment. */
@@ -87,60 +98,44 @@ interface FormProps {
 
 export function SegmentForm({ segmentKey, segment: now, refresh }: FormProps) {
   const { words } = useWords();
-  const kept = useKeptForm(left, segmentKey ?? '');
-  const [typedKey, setKey] = useState(kept.left?.typedKey ?? '');
-  const [base, setBase] = useState(kept.left === undefined ? now : kept.left.base);
-  const [draft, setDraft] = useState(() => kept.left?.draft ?? segmentDraftOf(now ?? undefined));
   const [shown, setShown] = useState<object | null>(null);
   const [force, setForce] = useState(false);
   const [outcome, setOutcome] = useState<'saved' | 'waits' | null>(null);
-  const key = segmentKey ?? typedKey.trim();
-  const [save, { sending, fault, forget }] = useChange(SaveSegmentDocument, ({ saveSegment }) => {
+  const [save, change] = useChange(SaveSegmentDocument, ({ saveSegment }) => {
     setOutcome(saveSegment.applied ? 'saved' : 'waits');
     for (const flag of saveSegment.flags) publish({ about: 'flag', key: flag.key });
     if (!saveSegment.applied) publish({ about: 'request' });
-    else if (segmentKey === null) goTo(segmentPath(key));
+    else if (segmentKey === null) {
+      form.discard();
+      goTo(segmentPath(key));
+    }
     refresh?.();
   });
-  const isConflict = fault?.code === 'CONFLICT' && fault.field === null;
-  useEffect(() => {
-    if (isConflict) refresh?.();
-  }, [isConflict]);
+  const { sending, fault } = change;
   // What this person has just saved is no news to them.
   const isOwn = (sending || outcome === 'saved') && now?.updatedBy?.id === sessionState.get().session?.userId;
-  useEffect(() => {
-    if (isOwn) setBase(now);
-  }, [isOwn, now]);
-  const hasChanged = !isOwn && base?.updatedAt !== now?.updatedAt && !isSameJson(contentOf(base), contentOf(now));
-  useLayoutEffect(() => {
-    const isTouched = typedKey !== '' || !isSameJson(draft, segmentDraftOf(base ?? undefined));
-    kept.keep({ typedKey, draft, base }, outcome === null && isTouched);
+  const form = useEditedForm<Segment, TypedSegment>({
+    ...{ left, about: segmentKey ?? '', now, draftOf, contentOf, merged, change, refresh },
+    fresh: () => ({ key: '', content: segmentDraftOf() }),
+    isDone: outcome !== null,
+    isOwn,
   });
-  const choose = (next: typeof draft) => {
-    setDraft(next);
+  const { hasChanged } = form;
+  const draft = form.draft.content;
+  const key = segmentKey ?? form.draft.key.trim();
+  const choose = (next: SegmentDraft) => {
+    form.choose({ ...form.draft, content: next });
     setShown(null);
     setOutcome(null);
-    forget();
   };
   const submit = (event: TargetedSubmitEvent) => {
     event.preventDefault();
-    const seen = now === null ? { isNew: true } : { expectedUpdatedAt: now.updatedAt };
+    const seen = form.seen === null ? { isNew: true } : { expectedUpdatedAt: form.seen.updatedAt };
     save({ key, name: draft.name.trim(), conditions: conditionsOf(draft), force, ...seen });
   };
   return (
     <>
-      {hasChanged && (
-        <ConflictNotice
-          title={words.segment.changedMeanwhile}
-          base={contentOf(base)}
-          now={contentOf(now)}
-          apply={() => {
-            choose(now === null ? draft : mergedSegment(segmentDraftOf(base ?? undefined), draft, segmentDraftOf(now)));
-            setBase(now);
-          }}
-        />
-      )}
-      {kept.left !== undefined && <p class="notice">{words.forms.restored}</p>}
+      <EditedNotices form={form} title={words.segment.changedMeanwhile} />
       <form class="form panel" onSubmit={submit}>
         {segmentKey === null && (
           <TextField
@@ -149,11 +144,8 @@ export function SegmentForm({ segmentKey, segment: now, refresh }: FormProps) {
             wrong={faultAt(fault, 'key')}
             required
             maxLength={100}
-            value={typedKey}
-            onType={(next) => {
-              setKey(next);
-              forget();
-            }}
+            value={form.draft.key}
+            onType={(next) => form.choose({ ...form.draft, key: next })}
           />
         )}
         <TextField
@@ -181,7 +173,7 @@ export function SegmentForm({ segmentKey, segment: now, refresh }: FormProps) {
           <button type="submit" class="button button-main" disabled={sending || hasChanged}>
             {words.segment.save}
           </button>
-          <Link to="/segments" class="button" onOpen={kept.discard}>
+          <Link to="/segments" class="button" onOpen={form.discard}>
             {words.forms.discard}
           </Link>
         </div>

@@ -1,26 +1,35 @@
 /** The form of a new webhook, whose secret is then shown once. */
 import { useState } from 'preact/hooks';
 import { useChange } from '../api/use-query.ts';
+import { useNewForm } from '../changes/edited-form.tsx';
+import type { Edited } from '../changes/edited-state.ts';
 import { CreateWebhookDocument, type CreateWebhookMutation } from '../generated/operations.ts';
 import { webhookPath } from '../navigation/paths.ts';
 import { Link } from '../navigation/router.tsx';
+import { keptForms } from '../parts/kept-forms.ts';
 import { Page } from '../parts/parts.tsx';
 import { Secret } from '../parts/secret.tsx';
 import { useAdministrationWords } from '../words/use-administration-words.ts';
+import { webhookDraftOf, type WebhookDraft } from './webhook-draft.ts';
 import { WebhookForm } from './webhook-form.tsx';
 
+/** The forms of new webhooks that were left. */
+const left = keptForms<Edited<null, WebhookDraft>>();
+
+/** The page of the form, and then of the secret. */
 export function NewWebhookPage() {
   const { words, own } = useAdministrationWords();
   const [made, setMade] = useState<CreateWebhookMutation['createWebhook'] | null>(null);
-  const [create, { sending, fault }] = useChange(CreateWebhookDocument, ({ createWebhook }) => setMade(createWebhook));
+  const [create, change] = useChange(CreateWebhookDocument, ({ createWebhook }) => setMade(createWebhook));
+  const edited = useNewForm({ left, fresh: () => webhookDraftOf(null), change, isDone: made !== null });
   if (made === null)
     return (
       <Page title={own.newWebhook}>
         <WebhookForm
-          webhook={null}
+          edited={edited}
           action={own.createWebhook}
-          sending={sending}
-          fault={fault}
+          sending={change.sending}
+          fault={change.fault}
           send={(input) => create({ input })}
         />
       </Page>

@@ -2,6 +2,8 @@
 import { useState } from 'preact/hooks';
 import { useAuditNews } from '../api/audit-news.ts';
 import { useChange, useQuery } from '../api/use-query.ts';
+import { useEditedForm } from '../changes/edited-form.tsx';
+import type { Edited } from '../changes/edited-state.ts';
 import {
   DeleteWebhookDocument,
   RotateWebhookSecretDocument,
@@ -14,12 +16,14 @@ import { Link, goTo } from '../navigation/router.tsx';
 import { ConfirmDialog } from '../parts/confirm-dialog.tsx';
 import { Dialog } from '../parts/dialog.tsx';
 import { Fact, Facts } from '../parts/facts.tsx';
+import { keptForms } from '../parts/kept-forms.ts';
 import { FaultNotice, Loading, Page, Time } from '../parts/parts.tsx';
 import { Secret } from '../parts/secret.tsx';
 import { TextField } from '../parts/text-field.tsx';
 import { useAdministrationWords } from '../words/use-administration-words.ts';
 import { Deliveries } from './deliveries.tsx';
 import { WebhookBadge } from './webhook-badge.tsx';
+import { webhookContentOf, webhookDraftOf, type WebhookDraft } from './webhook-draft.ts';
 import { WebhookForm } from './webhook-form.tsx';
 
 const USUAL_OVERLAP_HOURS = 24;
@@ -115,18 +119,30 @@ function DeleteButton({ webhook: { id, name } }: Pick<PartProps, 'webhook'>) {
   );
 }
 
-function ChangeForm({ webhook, done }: PartProps) {
-  const { own } = useAdministrationWords();
-  const [save, { sending, fault }] = useChange(UpdateWebhookDocument, done);
+/** The forms of webhooks that were left. */
+const left = keptForms<Edited<WebhookFragment, WebhookDraft>>();
+
+function ChangeForm({ webhook, done, refresh }: PartProps & { readonly refresh: () => void }) {
+  const { words, own } = useAdministrationWords();
+  const [save, change] = useChange(UpdateWebhookDocument, ({ updateWebhook }) => {
+    edited.settle(updateWebhook);
+    done();
+  });
+  const edited = useEditedForm<WebhookFragment, WebhookDraft>({
+    ...{ left, about: webhook.id, now: webhook, draftOf: webhookDraftOf, change, refresh },
+    contentOf: (one) => webhookContentOf(one, words, own),
+    fresh: () => webhookDraftOf(null),
+  });
+  const { updatedAt: expectedUpdatedAt } = edited.seen ?? webhook;
   return (
     <section class="panel" aria-labelledby="change-title">
       <h2 id="change-title">{own.changeWebhook}</h2>
       <WebhookForm
-        webhook={webhook}
+        edited={edited}
         action={own.saveChanges}
-        sending={sending}
-        fault={fault}
-        send={(input) => save({ id: webhook.id, input })}
+        sending={change.sending}
+        fault={change.fault}
+        send={(input) => save({ id: webhook.id, input, expectedUpdatedAt })}
       />
     </section>
   );
@@ -227,8 +243,8 @@ export function WebhookPage({ id }: { readonly id: string }) {
       </div>
       <Deliveries webhookId={id} round={round} />
       <ChangeForm
-        key={JSON.stringify([name, url, kinds, environments, webhook.offlinePercent])}
         webhook={webhook}
+        refresh={refresh}
         done={() => {
           setTold(own.webhookChanged);
           refresh();

@@ -27,6 +27,7 @@ export const accounts = {
     SAFETY: 'Reads, reviews changes of ASIL-D flags, pulls kill switches, stops rollouts.',
   },
   changeAccount: 'Change the account',
+  accountChangedMeanwhile: 'The account has changed meanwhile.',
   anotherRoleEnds:
     'Another role ends all sessions of the person. What they may no longer do is cancelled: their change requests, and rollouts in their name.',
   saveChanges: 'Save',

@@ -10,6 +10,8 @@ export const experiments = {
     pages: 'Pages of the list of experiments',
     ofFlag: 'Experiments of this flag',
     noSuch: 'There is no such experiment.',
+    changedMeanwhile: 'The experiment has changed meanwhile.',
+    noDraft: 'It is no longer a draft, so its plan cannot be changed.',
     toList: 'All experiments',
     name: 'Name',
     metric: 'Metric',

@@ -30,6 +30,7 @@ export const scopes = {
     tags: 'Tags',
     noTags: 'none',
     changeTags: 'Change tags',
+    tagsChangedMeanwhile: 'The tags have changed meanwhile.',
     saveTags: 'Save tags',
     tagsHint:
       'Letters, digits, dots, underscores and hyphens. Segments select vehicles by tags; one of them is enough.',

@@ -4,6 +4,7 @@ export const webhooks = {
   createWebhook: 'Create the webhook',
   toWebhooks: 'All webhooks',
   noSuchWebhook: 'There is no webhook with this ID.',
+  webhookChangedMeanwhile: 'The webhook has changed meanwhile.',
   webhook: 'Webhook',
   webhooksFound: (count: number, text: string) => `${text} ${count === 1 ? 'webhook' : 'webhooks'}`,
   noWebhooks: 'There are no webhooks yet. A webhook sends what happens to a program of yours, by HTTP.',

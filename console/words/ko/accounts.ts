@@ -28,6 +28,7 @@ export const accounts: typeof English = {
     SAFETY: '조회하고 ASIL-D 변경을 검토하며 킬 스위치를 작동하고 단계적 배포를 중지합니다.',
   },
   changeAccount: '계정 변경',
+  accountChangedMeanwhile: '그사이에 계정이 변경되었습니다.',
   anotherRoleEnds:
     '역할을 바꾸면 이 사람의 모든 세션이 종료됩니다. 더 이상 권한이 없는 변경 요청은 취소되고 단계적 배포는 일시 중지됩니다.',
   saveChanges: '저장',

@@ -11,6 +11,8 @@ export const experiments: typeof English = {
     pages: '실험 목록 페이지',
     ofFlag: '이 기능 플래그의 실험',
     noSuch: '해당 실험이 없습니다.',
+    changedMeanwhile: '그사이에 실험이 변경되었습니다.',
+    noDraft: '더 이상 초안이 아니므로 계획을 변경할 수 없습니다.',
     toList: '모든 실험',
     name: '이름',
     metric: '지표',

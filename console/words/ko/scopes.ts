@@ -30,6 +30,7 @@ export const scopes: typeof English = {
     tags: '태그',
     noTags: '없음',
     changeTags: '태그 바꾸기',
+    tagsChangedMeanwhile: '그사이에 태그가 변경되었습니다.',
     saveTags: '태그 저장',
     tagsHint: '글자, 숫자, 점, 밑줄, 하이픈. 세그먼트는 태그 가운데 하나만 맞아도 차량을 고릅니다.',
   },

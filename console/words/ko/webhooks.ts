@@ -5,6 +5,7 @@ export const webhooks: typeof English = {
   createWebhook: '웹훅 만들기',
   toWebhooks: '전체 웹훅',
   noSuchWebhook: '이 ID를 가진 웹훅이 없습니다.',
+  webhookChangedMeanwhile: '그사이에 웹훅이 변경되었습니다.',
   webhook: '웹훅',
   webhooksFound: (_count, text) => `웹훅 ${text}개`,
   noWebhooks: '웹훅이 아직 없습니다. 웹훅은 일어난 일을 HTTP로 프로그램에 보냅니다.',
