@@ -84,6 +84,7 @@ function entriesOf(environment: Environment): FlagEntry[] {
       valueSchema: null,
       activation: 'IMMEDIATE',
       killActivation: 'IMMEDIATE',
+      noReturnBelow: 0,
     },
     scope: model === null || environment === ALONE ? null : [model],
     rules: [

@@ -31,6 +31,7 @@ export const FLAG_TABLES: Readonly<Record<string, TableSpecification>> = {
       release: 'jsonb',
       activation: `${text(20)} NOT NULL DEFAULT 'IMMEDIATE'::character varying`,
       kill_activation: `${text(20)} NOT NULL DEFAULT 'IMMEDIATE'::character varying`,
+      no_return_below: 'bigint NOT NULL DEFAULT 0',
     },
     constraints: {
       flags_pkey: 'PRIMARY KEY (id)',
@@ -44,6 +45,7 @@ export const FLAG_TABLES: Readonly<Record<string, TableSpecification>> = {
       flags_value_schema_check: "CHECK ((jsonb_typeof(value_schema) = 'object'::text))",
       flags_activation_check: oneOfCheck('activation', ['IMMEDIATE', 'PARKED', 'NEXT_DRIVE']),
       flags_kill_activation_check: oneOfCheck('kill_activation', ['IMMEDIATE', 'PARKED']),
+      flags_no_return_below_check: 'CHECK (((no_return_below >= 0) AND (no_return_below <= revision)))',
       flags_release_check: "CHECK ((jsonb_typeof(release) = 'object'::text))",
       flags_default_value_given: `CHECK ((COALESCE(jsonb_typeof((default_value -> 'value'::text)), 'null'::text) <> 'null'::text))`,
       flags_created_by_fkey: 'FOREIGN KEY (created_by) REFERENCES users(id) ON DELETE SET NULL',
@@ -84,8 +86,9 @@ export const FLAG_TABLES: Readonly<Record<string, TableSpecification>> = {
       'release',
       'activation',
       'kill_activation',
+      'no_return_below',
     ],
-    triggers: ['flags_checked_insert', 'flags_checked_update', 'flags_checked_delete'],
+    triggers: ['flags_checked_insert', 'flags_checked_update', 'flags_checked_delete', 'flags_no_return_below_rises'],
   },
   rules: {
     columns: {

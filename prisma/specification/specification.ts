@@ -32,6 +32,7 @@ export const FUNCTIONS: Readonly<Record<string, string>> = {
   'living_flags_check(character varying)': 'bigint',
   'note_flag_checks()': 'trigger',
   'count_flag_checks()': 'trigger',
+  'refuse_lower_return()': 'trigger',
 };
 
 /** The installed extensions. */

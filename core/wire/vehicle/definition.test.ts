@@ -96,6 +96,15 @@ describe('the signed form of a flag', () => {
     expect(definitionVersion({ ...flag, release: { id: 'r', percentage: 1, next } })).toBe(2);
   });
 
+  it('has the bound of returns beside the content, where agents from before it find a flag as it was', () => {
+    for (const killActivation of ['IMMEDIATE', 'PARKED'] as const) {
+      const form = signedForm({ ...flag, killActivation, noReturnBelow: 7 });
+      const { noReturnBelow, ...former } = form;
+      expect([noReturnBelow, former]).toEqual([7, signedForm({ ...flag, killActivation })]);
+      expect(flagInForm(form)).toMatchObject({ noReturnBelow: 7 });
+    }
+  });
+
   it('is read from any JSON without an error', () => {
     fc.assert(fc.property(fc.jsonValue(), (form) => expect(flagInForm(form)).toBeInstanceOf(Object)));
   });

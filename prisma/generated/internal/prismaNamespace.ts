@@ -3346,6 +3346,7 @@ export const FlagScalarFieldEnum = {
   valueSchema: 'valueSchema',
   activation: 'activation',
   killActivation: 'killActivation',
+  noReturnBelow: 'noReturnBelow',
   release: 'release',
   requires: 'requires',
   excludes: 'excludes'

@@ -30,12 +30,14 @@ export type FlagAvgAggregateOutputType = {
   totalEvaluations: number | null
   activeVehicles: number | null
   revision: number | null
+  noReturnBelow: number | null
 }
 
 export type FlagSumAggregateOutputType = {
   totalEvaluations: bigint | null
   activeVehicles: number | null
   revision: bigint | null
+  noReturnBelow: bigint | null
 }
 
 export type FlagMinAggregateOutputType = {
@@ -60,6 +62,7 @@ export type FlagMinAggregateOutputType = {
   signedDefinition: string | null
   activation: string | null
   killActivation: string | null
+  noReturnBelow: bigint | null
 }
 
 export type FlagMaxAggregateOutputType = {
@@ -84,6 +87,7 @@ export type FlagMaxAggregateOutputType = {
   signedDefinition: string | null
   activation: string | null
   killActivation: string | null
+  noReturnBelow: bigint | null
 }
 
 export type FlagCountAggregateOutputType = {
@@ -111,6 +115,7 @@ export type FlagCountAggregateOutputType = {
   valueSchema: number
   activation: number
   killActivation: number
+  noReturnBelow: number
   release: number
   requires: number
   excludes: number
@@ -122,12 +127,14 @@ export type FlagAvgAggregateInputType = {
   totalEvaluations?: true
   activeVehicles?: true
   revision?: true
+  noReturnBelow?: true
 }
 
 export type FlagSumAggregateInputType = {
   totalEvaluations?: true
   activeVehicles?: true
   revision?: true
+  noReturnBelow?: true
 }
 
 export type FlagMinAggregateInputType = {
@@ -152,6 +159,7 @@ export type FlagMinAggregateInputType = {
   signedDefinition?: true
   activation?: true
   killActivation?: true
+  noReturnBelow?: true
 }
 
 export type FlagMaxAggregateInputType = {
@@ -176,6 +184,7 @@ export type FlagMaxAggregateInputType = {
   signedDefinition?: true
   activation?: true
   killActivation?: true
+  noReturnBelow?: true
 }
 
 export type FlagCountAggregateInputType = {
@@ -203,6 +212,7 @@ export type FlagCountAggregateInputType = {
   valueSchema?: true
   activation?: true
   killActivation?: true
+  noReturnBelow?: true
   release?: true
   requires?: true
   excludes?: true
@@ -320,6 +330,7 @@ export type FlagGroupByOutputType = {
   valueSchema: runtime.JsonValue | null
   activation: string
   killActivation: string
+  noReturnBelow: bigint
   release: runtime.JsonValue | null
   requires: runtime.JsonValue
   excludes: string[]
@@ -373,6 +384,7 @@ export type FlagWhereInput = {
   valueSchema?: Prisma.JsonNullableFilter<"Flag">
   activation?: Prisma.StringFilter<"Flag"> | string
   killActivation?: Prisma.StringFilter<"Flag"> | string
+  noReturnBelow?: Prisma.BigIntFilter<"Flag"> | bigint | number
   release?: Prisma.JsonNullableFilter<"Flag">
   requires?: Prisma.JsonFilter<"Flag">
   excludes?: Prisma.StringNullableListFilter<"Flag">
@@ -414,6 +426,7 @@ export type FlagOrderByWithRelationInput = {
   valueSchema?: Prisma.SortOrderInput | Prisma.SortOrder
   activation?: Prisma.SortOrder
   killActivation?: Prisma.SortOrder
+  noReturnBelow?: Prisma.SortOrder
   release?: Prisma.SortOrderInput | Prisma.SortOrder
   requires?: Prisma.SortOrder
   excludes?: Prisma.SortOrder
@@ -458,6 +471,7 @@ export type FlagWhereUniqueInput = Prisma.AtLeast<{
   valueSchema?: Prisma.JsonNullableFilter<"Flag">
   activation?: Prisma.StringFilter<"Flag"> | string
   killActivation?: Prisma.StringFilter<"Flag"> | string
+  noReturnBelow?: Prisma.BigIntFilter<"Flag"> | bigint | number
   release?: Prisma.JsonNullableFilter<"Flag">
   requires?: Prisma.JsonFilter<"Flag">
   excludes?: Prisma.StringNullableListFilter<"Flag">
@@ -499,6 +513,7 @@ export type FlagOrderByWithAggregationInput = {
   valueSchema?: Prisma.SortOrderInput | Prisma.SortOrder
   activation?: Prisma.SortOrder
   killActivation?: Prisma.SortOrder
+  noReturnBelow?: Prisma.SortOrder
   release?: Prisma.SortOrderInput | Prisma.SortOrder
   requires?: Prisma.SortOrder
   excludes?: Prisma.SortOrder
@@ -537,6 +552,7 @@ export type FlagScalarWhereWithAggregatesInput = {
   valueSchema?: Prisma.JsonNullableWithAggregatesFilter<"Flag">
   activation?: Prisma.StringWithAggregatesFilter<"Flag"> | string
   killActivation?: Prisma.StringWithAggregatesFilter<"Flag"> | string
+  noReturnBelow?: Prisma.BigIntWithAggregatesFilter<"Flag"> | bigint | number
   release?: Prisma.JsonNullableWithAggregatesFilter<"Flag">
   requires?: Prisma.JsonWithAggregatesFilter<"Flag">
   excludes?: Prisma.StringNullableListFilter<"Flag">
@@ -565,6 +581,7 @@ export type FlagCreateInput = {
   valueSchema?: Prisma.NullableJsonNullValueInput | runtime.InputJsonValue
   activation?: string
   killActivation?: string
+  noReturnBelow?: bigint | number
   release?: Prisma.NullableJsonNullValueInput | runtime.InputJsonValue
   requires?: Prisma.JsonNullValueInput | runtime.InputJsonValue
   excludes?: Prisma.FlagCreateexcludesInput | string[]
@@ -606,6 +623,7 @@ export type FlagUncheckedCreateInput = {
   valueSchema?: Prisma.NullableJsonNullValueInput | runtime.InputJsonValue
   activation?: string
   killActivation?: string
+  noReturnBelow?: bigint | number
   release?: Prisma.NullableJsonNullValueInput | runtime.InputJsonValue
   requires?: Prisma.JsonNullValueInput | runtime.InputJsonValue
   excludes?: Prisma.FlagCreateexcludesInput | string[]
@@ -643,6 +661,7 @@ export type FlagUpdateInput = {
   valueSchema?: Prisma.NullableJsonNullValueInput | runtime.InputJsonValue
   activation?: Prisma.StringFieldUpdateOperationsInput | string
   killActivation?: Prisma.StringFieldUpdateOperationsInput | string
+  noReturnBelow?: Prisma.BigIntFieldUpdateOperationsInput | bigint | number
   release?: Prisma.NullableJsonNullValueInput | runtime.InputJsonValue
   requires?: Prisma.JsonNullValueInput | runtime.InputJsonValue
   excludes?: Prisma.FlagUpdateexcludesInput | string[]
@@ -684,6 +703,7 @@ export type FlagUncheckedUpdateInput = {
   valueSchema?: Prisma.NullableJsonNullValueInput | runtime.InputJsonValue
   activation?: Prisma.StringFieldUpdateOperationsInput | string
   killActivation?: Prisma.StringFieldUpdateOperationsInput | string
+  noReturnBelow?: Prisma.BigIntFieldUpdateOperationsInput | bigint | number
   release?: Prisma.NullableJsonNullValueInput | runtime.InputJsonValue
   requires?: Prisma.JsonNullValueInput | runtime.InputJsonValue
   excludes?: Prisma.FlagUpdateexcludesInput | string[]
@@ -723,6 +743,7 @@ export type FlagCreateManyInput = {
   valueSchema?: Prisma.NullableJsonNullValueInput | runtime.InputJsonValue
   activation?: string
   killActivation?: string
+  noReturnBelow?: bigint | number
   release?: Prisma.NullableJsonNullValueInput | runtime.InputJsonValue
   requires?: Prisma.JsonNullValueInput | runtime.InputJsonValue
   excludes?: Prisma.FlagCreateexcludesInput | string[]
@@ -751,6 +772,7 @@ export type FlagUpdateManyMutationInput = {
   valueSchema?: Prisma.NullableJsonNullValueInput | runtime.InputJsonValue
   activation?: Prisma.StringFieldUpdateOperationsInput | string
   killActivation?: Prisma.StringFieldUpdateOperationsInput | string
+  noReturnBelow?: Prisma.BigIntFieldUpdateOperationsInput | bigint | number
   release?: Prisma.NullableJsonNullValueInput | runtime.InputJsonValue
   requires?: Prisma.JsonNullValueInput | runtime.InputJsonValue
   excludes?: Prisma.FlagUpdateexcludesInput | string[]
@@ -781,6 +803,7 @@ export type FlagUncheckedUpdateManyInput = {
   valueSchema?: Prisma.NullableJsonNullValueInput | runtime.InputJsonValue
   activation?: Prisma.StringFieldUpdateOperationsInput | string
   killActivation?: Prisma.StringFieldUpdateOperationsInput | string
+  noReturnBelow?: Prisma.BigIntFieldUpdateOperationsInput | bigint | number
   release?: Prisma.NullableJsonNullValueInput | runtime.InputJsonValue
   requires?: Prisma.JsonNullValueInput | runtime.InputJsonValue
   excludes?: Prisma.FlagUpdateexcludesInput | string[]
@@ -829,6 +852,7 @@ export type FlagCountOrderByAggregateInput = {
   valueSchema?: Prisma.SortOrder
   activation?: Prisma.SortOrder
   killActivation?: Prisma.SortOrder
+  noReturnBelow?: Prisma.SortOrder
   release?: Prisma.SortOrder
   requires?: Prisma.SortOrder
   excludes?: Prisma.SortOrder
@@ -838,6 +862,7 @@ export type FlagAvgOrderByAggregateInput = {
   totalEvaluations?: Prisma.SortOrder
   activeVehicles?: Prisma.SortOrder
   revision?: Prisma.SortOrder
+  noReturnBelow?: Prisma.SortOrder
 }
 
 export type FlagMaxOrderByAggregateInput = {
@@ -862,6 +887,7 @@ export type FlagMaxOrderByAggregateInput = {
   signedDefinition?: Prisma.SortOrder
   activation?: Prisma.SortOrder
   killActivation?: Prisma.SortOrder
+  noReturnBelow?: Prisma.SortOrder
 }
 
 export type FlagMinOrderByAggregateInput = {
@@ -886,12 +912,14 @@ export type FlagMinOrderByAggregateInput = {
   signedDefinition?: Prisma.SortOrder
   activation?: Prisma.SortOrder
   killActivation?: Prisma.SortOrder
+  noReturnBelow?: Prisma.SortOrder
 }
 
 export type FlagSumOrderByAggregateInput = {
   totalEvaluations?: Prisma.SortOrder
   activeVehicles?: Prisma.SortOrder
   revision?: Prisma.SortOrder
+  noReturnBelow?: Prisma.SortOrder
 }
 
 export type FlagScalarRelationFilter = {
@@ -1175,6 +1203,7 @@ export type FlagCreateWithoutCreatedByInput = {
   valueSchema?: Prisma.NullableJsonNullValueInput | runtime.InputJsonValue
   activation?: string
   killActivation?: string
+  noReturnBelow?: bigint | number
   release?: Prisma.NullableJsonNullValueInput | runtime.InputJsonValue
   requires?: Prisma.JsonNullValueInput | runtime.InputJsonValue
   excludes?: Prisma.FlagCreateexcludesInput | string[]
@@ -1214,6 +1243,7 @@ export type FlagUncheckedCreateWithoutCreatedByInput = {
   valueSchema?: Prisma.NullableJsonNullValueInput | runtime.InputJsonValue
   activation?: string
   killActivation?: string
+  noReturnBelow?: bigint | number
   release?: Prisma.NullableJsonNullValueInput | runtime.InputJsonValue
   requires?: Prisma.JsonNullValueInput | runtime.InputJsonValue
   excludes?: Prisma.FlagCreateexcludesInput | string[]
@@ -1261,6 +1291,7 @@ export type FlagCreateWithoutUpdatedByInput = {
   valueSchema?: Prisma.NullableJsonNullValueInput | runtime.InputJsonValue
   activation?: string
   killActivation?: string
+  noReturnBelow?: bigint | number
   release?: Prisma.NullableJsonNullValueInput | runtime.InputJsonValue
   requires?: Prisma.JsonNullValueInput | runtime.InputJsonValue
   excludes?: Prisma.FlagCreateexcludesInput | string[]
@@ -1300,6 +1331,7 @@ export type FlagUncheckedCreateWithoutUpdatedByInput = {
   valueSchema?: Prisma.NullableJsonNullValueInput | runtime.InputJsonValue
   activation?: string
   killActivation?: string
+  noReturnBelow?: bigint | number
   release?: Prisma.NullableJsonNullValueInput | runtime.InputJsonValue
   requires?: Prisma.JsonNullValueInput | runtime.InputJsonValue
   excludes?: Prisma.FlagCreateexcludesInput | string[]
@@ -1368,6 +1400,7 @@ export type FlagScalarWhereInput = {
   valueSchema?: Prisma.JsonNullableFilter<"Flag">
   activation?: Prisma.StringFilter<"Flag"> | string
   killActivation?: Prisma.StringFilter<"Flag"> | string
+  noReturnBelow?: Prisma.BigIntFilter<"Flag"> | bigint | number
   release?: Prisma.JsonNullableFilter<"Flag">
   requires?: Prisma.JsonFilter<"Flag">
   excludes?: Prisma.StringNullableListFilter<"Flag">
@@ -1412,6 +1445,7 @@ export type FlagCreateWithoutRulesInput = {
   valueSchema?: Prisma.NullableJsonNullValueInput | runtime.InputJsonValue
   activation?: string
   killActivation?: string
+  noReturnBelow?: bigint | number
   release?: Prisma.NullableJsonNullValueInput | runtime.InputJsonValue
   requires?: Prisma.JsonNullValueInput | runtime.InputJsonValue
   excludes?: Prisma.FlagCreateexcludesInput | string[]
@@ -1452,6 +1486,7 @@ export type FlagUncheckedCreateWithoutRulesInput = {
   valueSchema?: Prisma.NullableJsonNullValueInput | runtime.InputJsonValue
   activation?: string
   killActivation?: string
+  noReturnBelow?: bigint | number
   release?: Prisma.NullableJsonNullValueInput | runtime.InputJsonValue
   requires?: Prisma.JsonNullValueInput | runtime.InputJsonValue
   excludes?: Prisma.FlagCreateexcludesInput | string[]
@@ -1504,6 +1539,7 @@ export type FlagUpdateWithoutRulesInput = {
   valueSchema?: Prisma.NullableJsonNullValueInput | runtime.InputJsonValue
   activation?: Prisma.StringFieldUpdateOperationsInput | string
   killActivation?: Prisma.StringFieldUpdateOperationsInput | string
+  noReturnBelow?: Prisma.BigIntFieldUpdateOperationsInput | bigint | number
   release?: Prisma.NullableJsonNullValueInput | runtime.InputJsonValue
   requires?: Prisma.JsonNullValueInput | runtime.InputJsonValue
   excludes?: Prisma.FlagUpdateexcludesInput | string[]
@@ -1544,6 +1580,7 @@ export type FlagUncheckedUpdateWithoutRulesInput = {
   valueSchema?: Prisma.NullableJsonNullValueInput | runtime.InputJsonValue
   activation?: Prisma.StringFieldUpdateOperationsInput | string
   killActivation?: Prisma.StringFieldUpdateOperationsInput | string
+  noReturnBelow?: Prisma.BigIntFieldUpdateOperationsInput | bigint | number
   release?: Prisma.NullableJsonNullValueInput | runtime.InputJsonValue
   requires?: Prisma.JsonNullValueInput | runtime.InputJsonValue
   excludes?: Prisma.FlagUpdateexcludesInput | string[]
@@ -1580,6 +1617,7 @@ export type FlagCreateWithoutAuditLogsInput = {
   valueSchema?: Prisma.NullableJsonNullValueInput | runtime.InputJsonValue
   activation?: string
   killActivation?: string
+  noReturnBelow?: bigint | number
   release?: Prisma.NullableJsonNullValueInput | runtime.InputJsonValue
   requires?: Prisma.JsonNullValueInput | runtime.InputJsonValue
   excludes?: Prisma.FlagCreateexcludesInput | string[]
@@ -1620,6 +1658,7 @@ export type FlagUncheckedCreateWithoutAuditLogsInput = {
   valueSchema?: Prisma.NullableJsonNullValueInput | runtime.InputJsonValue
   activation?: string
   killActivation?: string
+  noReturnBelow?: bigint | number
   release?: Prisma.NullableJsonNullValueInput | runtime.InputJsonValue
   requires?: Prisma.JsonNullValueInput | runtime.InputJsonValue
   excludes?: Prisma.FlagCreateexcludesInput | string[]
@@ -1672,6 +1711,7 @@ export type FlagUpdateWithoutAuditLogsInput = {
   valueSchema?: Prisma.NullableJsonNullValueInput | runtime.InputJsonValue
   activation?: Prisma.StringFieldUpdateOperationsInput | string
   killActivation?: Prisma.StringFieldUpdateOperationsInput | string
+  noReturnBelow?: Prisma.BigIntFieldUpdateOperationsInput | bigint | number
   release?: Prisma.NullableJsonNullValueInput | runtime.InputJsonValue
   requires?: Prisma.JsonNullValueInput | runtime.InputJsonValue
   excludes?: Prisma.FlagUpdateexcludesInput | string[]
@@ -1712,6 +1752,7 @@ export type FlagUncheckedUpdateWithoutAuditLogsInput = {
   valueSchema?: Prisma.NullableJsonNullValueInput | runtime.InputJsonValue
   activation?: Prisma.StringFieldUpdateOperationsInput | string
   killActivation?: Prisma.StringFieldUpdateOperationsInput | string
+  noReturnBelow?: Prisma.BigIntFieldUpdateOperationsInput | bigint | number
   release?: Prisma.NullableJsonNullValueInput | runtime.InputJsonValue
   requires?: Prisma.JsonNullValueInput | runtime.InputJsonValue
   excludes?: Prisma.FlagUpdateexcludesInput | string[]
@@ -1748,6 +1789,7 @@ export type FlagCreateWithoutExperimentsInput = {
   valueSchema?: Prisma.NullableJsonNullValueInput | runtime.InputJsonValue
   activation?: string
   killActivation?: string
+  noReturnBelow?: bigint | number
   release?: Prisma.NullableJsonNullValueInput | runtime.InputJsonValue
   requires?: Prisma.JsonNullValueInput | runtime.InputJsonValue
   excludes?: Prisma.FlagCreateexcludesInput | string[]
@@ -1788,6 +1830,7 @@ export type FlagUncheckedCreateWithoutExperimentsInput = {
   valueSchema?: Prisma.NullableJsonNullValueInput | runtime.InputJsonValue
   activation?: string
   killActivation?: string
+  noReturnBelow?: bigint | number
   release?: Prisma.NullableJsonNullValueInput | runtime.InputJsonValue
   requires?: Prisma.JsonNullValueInput | runtime.InputJsonValue
   excludes?: Prisma.FlagCreateexcludesInput | string[]
@@ -1840,6 +1883,7 @@ export type FlagUpdateWithoutExperimentsInput = {
   valueSchema?: Prisma.NullableJsonNullValueInput | runtime.InputJsonValue
   activation?: Prisma.StringFieldUpdateOperationsInput | string
   killActivation?: Prisma.StringFieldUpdateOperationsInput | string
+  noReturnBelow?: Prisma.BigIntFieldUpdateOperationsInput | bigint | number
   release?: Prisma.NullableJsonNullValueInput | runtime.InputJsonValue
   requires?: Prisma.JsonNullValueInput | runtime.InputJsonValue
   excludes?: Prisma.FlagUpdateexcludesInput | string[]
@@ -1880,6 +1924,7 @@ export type FlagUncheckedUpdateWithoutExperimentsInput = {
   valueSchema?: Prisma.NullableJsonNullValueInput | runtime.InputJsonValue
   activation?: Prisma.StringFieldUpdateOperationsInput | string
   killActivation?: Prisma.StringFieldUpdateOperationsInput | string
+  noReturnBelow?: Prisma.BigIntFieldUpdateOperationsInput | bigint | number
   release?: Prisma.NullableJsonNullValueInput | runtime.InputJsonValue
   requires?: Prisma.JsonNullValueInput | runtime.InputJsonValue
   excludes?: Prisma.FlagUpdateexcludesInput | string[]
@@ -1916,6 +1961,7 @@ export type FlagCreateWithoutDisturbancesInput = {
   valueSchema?: Prisma.NullableJsonNullValueInput | runtime.InputJsonValue
   activation?: string
   killActivation?: string
+  noReturnBelow?: bigint | number
   release?: Prisma.NullableJsonNullValueInput | runtime.InputJsonValue
   requires?: Prisma.JsonNullValueInput | runtime.InputJsonValue
   excludes?: Prisma.FlagCreateexcludesInput | string[]
@@ -1956,6 +2002,7 @@ export type FlagUncheckedCreateWithoutDisturbancesInput = {
   valueSchema?: Prisma.NullableJsonNullValueInput | runtime.InputJsonValue
   activation?: string
   killActivation?: string
+  noReturnBelow?: bigint | number
   release?: Prisma.NullableJsonNullValueInput | runtime.InputJsonValue
   requires?: Prisma.JsonNullValueInput | runtime.InputJsonValue
   excludes?: Prisma.FlagCreateexcludesInput | string[]
@@ -2008,6 +2055,7 @@ export type FlagUpdateWithoutDisturbancesInput = {
   valueSchema?: Prisma.NullableJsonNullValueInput | runtime.InputJsonValue
   activation?: Prisma.StringFieldUpdateOperationsInput | string
   killActivation?: Prisma.StringFieldUpdateOperationsInput | string
+  noReturnBelow?: Prisma.BigIntFieldUpdateOperationsInput | bigint | number
   release?: Prisma.NullableJsonNullValueInput | runtime.InputJsonValue
   requires?: Prisma.JsonNullValueInput | runtime.InputJsonValue
   excludes?: Prisma.FlagUpdateexcludesInput | string[]
@@ -2048,6 +2096,7 @@ export type FlagUncheckedUpdateWithoutDisturbancesInput = {
   valueSchema?: Prisma.NullableJsonNullValueInput | runtime.InputJsonValue
   activation?: Prisma.StringFieldUpdateOperationsInput | string
   killActivation?: Prisma.StringFieldUpdateOperationsInput | string
+  noReturnBelow?: Prisma.BigIntFieldUpdateOperationsInput | bigint | number
   release?: Prisma.NullableJsonNullValueInput | runtime.InputJsonValue
   requires?: Prisma.JsonNullValueInput | runtime.InputJsonValue
   excludes?: Prisma.FlagUpdateexcludesInput | string[]
@@ -2084,6 +2133,7 @@ export type FlagCreateWithoutVersionsInput = {
   valueSchema?: Prisma.NullableJsonNullValueInput | runtime.InputJsonValue
   activation?: string
   killActivation?: string
+  noReturnBelow?: bigint | number
   release?: Prisma.NullableJsonNullValueInput | runtime.InputJsonValue
   requires?: Prisma.JsonNullValueInput | runtime.InputJsonValue
   excludes?: Prisma.FlagCreateexcludesInput | string[]
@@ -2124,6 +2174,7 @@ export type FlagUncheckedCreateWithoutVersionsInput = {
   valueSchema?: Prisma.NullableJsonNullValueInput | runtime.InputJsonValue
   activation?: string
   killActivation?: string
+  noReturnBelow?: bigint | number
   release?: Prisma.NullableJsonNullValueInput | runtime.InputJsonValue
   requires?: Prisma.JsonNullValueInput | runtime.InputJsonValue
   excludes?: Prisma.FlagCreateexcludesInput | string[]
@@ -2176,6 +2227,7 @@ export type FlagUpdateWithoutVersionsInput = {
   valueSchema?: Prisma.NullableJsonNullValueInput | runtime.InputJsonValue
   activation?: Prisma.StringFieldUpdateOperationsInput | string
   killActivation?: Prisma.StringFieldUpdateOperationsInput | string
+  noReturnBelow?: Prisma.BigIntFieldUpdateOperationsInput | bigint | number
   release?: Prisma.NullableJsonNullValueInput | runtime.InputJsonValue
   requires?: Prisma.JsonNullValueInput | runtime.InputJsonValue
   excludes?: Prisma.FlagUpdateexcludesInput | string[]
@@ -2216,6 +2268,7 @@ export type FlagUncheckedUpdateWithoutVersionsInput = {
   valueSchema?: Prisma.NullableJsonNullValueInput | runtime.InputJsonValue
   activation?: Prisma.StringFieldUpdateOperationsInput | string
   killActivation?: Prisma.StringFieldUpdateOperationsInput | string
+  noReturnBelow?: Prisma.BigIntFieldUpdateOperationsInput | bigint | number
   release?: Prisma.NullableJsonNullValueInput | runtime.InputJsonValue
   requires?: Prisma.JsonNullValueInput | runtime.InputJsonValue
   excludes?: Prisma.FlagUpdateexcludesInput | string[]
@@ -2252,6 +2305,7 @@ export type FlagCreateWithoutChangeRequestsInput = {
   valueSchema?: Prisma.NullableJsonNullValueInput | runtime.InputJsonValue
   activation?: string
   killActivation?: string
+  noReturnBelow?: bigint | number
   release?: Prisma.NullableJsonNullValueInput | runtime.InputJsonValue
   requires?: Prisma.JsonNullValueInput | runtime.InputJsonValue
   excludes?: Prisma.FlagCreateexcludesInput | string[]
@@ -2292,6 +2346,7 @@ export type FlagUncheckedCreateWithoutChangeRequestsInput = {
   valueSchema?: Prisma.NullableJsonNullValueInput | runtime.InputJsonValue
   activation?: string
   killActivation?: string
+  noReturnBelow?: bigint | number
   release?: Prisma.NullableJsonNullValueInput | runtime.InputJsonValue
   requires?: Prisma.JsonNullValueInput | runtime.InputJsonValue
   excludes?: Prisma.FlagCreateexcludesInput | string[]
@@ -2344,6 +2399,7 @@ export type FlagUpdateWithoutChangeRequestsInput = {
   valueSchema?: Prisma.NullableJsonNullValueInput | runtime.InputJsonValue
   activation?: Prisma.StringFieldUpdateOperationsInput | string
   killActivation?: Prisma.StringFieldUpdateOperationsInput | string
+  noReturnBelow?: Prisma.BigIntFieldUpdateOperationsInput | bigint | number
   release?: Prisma.NullableJsonNullValueInput | runtime.InputJsonValue
   requires?: Prisma.JsonNullValueInput | runtime.InputJsonValue
   excludes?: Prisma.FlagUpdateexcludesInput | string[]
@@ -2384,6 +2440,7 @@ export type FlagUncheckedUpdateWithoutChangeRequestsInput = {
   valueSchema?: Prisma.NullableJsonNullValueInput | runtime.InputJsonValue
   activation?: Prisma.StringFieldUpdateOperationsInput | string
   killActivation?: Prisma.StringFieldUpdateOperationsInput | string
+  noReturnBelow?: Prisma.BigIntFieldUpdateOperationsInput | bigint | number
   release?: Prisma.NullableJsonNullValueInput | runtime.InputJsonValue
   requires?: Prisma.JsonNullValueInput | runtime.InputJsonValue
   excludes?: Prisma.FlagUpdateexcludesInput | string[]
@@ -2420,6 +2477,7 @@ export type FlagCreateWithoutSetMembersInput = {
   valueSchema?: Prisma.NullableJsonNullValueInput | runtime.InputJsonValue
   activation?: string
   killActivation?: string
+  noReturnBelow?: bigint | number
   release?: Prisma.NullableJsonNullValueInput | runtime.InputJsonValue
   requires?: Prisma.JsonNullValueInput | runtime.InputJsonValue
   excludes?: Prisma.FlagCreateexcludesInput | string[]
@@ -2460,6 +2518,7 @@ export type FlagUncheckedCreateWithoutSetMembersInput = {
   valueSchema?: Prisma.NullableJsonNullValueInput | runtime.InputJsonValue
   activation?: string
   killActivation?: string
+  noReturnBelow?: bigint | number
   release?: Prisma.NullableJsonNullValueInput | runtime.InputJsonValue
   requires?: Prisma.JsonNullValueInput | runtime.InputJsonValue
   excludes?: Prisma.FlagCreateexcludesInput | string[]
@@ -2512,6 +2571,7 @@ export type FlagUpdateWithoutSetMembersInput = {
   valueSchema?: Prisma.NullableJsonNullValueInput | runtime.InputJsonValue
   activation?: Prisma.StringFieldUpdateOperationsInput | string
   killActivation?: Prisma.StringFieldUpdateOperationsInput | string
+  noReturnBelow?: Prisma.BigIntFieldUpdateOperationsInput | bigint | number
   release?: Prisma.NullableJsonNullValueInput | runtime.InputJsonValue
   requires?: Prisma.JsonNullValueInput | runtime.InputJsonValue
   excludes?: Prisma.FlagUpdateexcludesInput | string[]
@@ -2552,6 +2612,7 @@ export type FlagUncheckedUpdateWithoutSetMembersInput = {
   valueSchema?: Prisma.NullableJsonNullValueInput | runtime.InputJsonValue
   activation?: Prisma.StringFieldUpdateOperationsInput | string
   killActivation?: Prisma.StringFieldUpdateOperationsInput | string
+  noReturnBelow?: Prisma.BigIntFieldUpdateOperationsInput | bigint | number
   release?: Prisma.NullableJsonNullValueInput | runtime.InputJsonValue
   requires?: Prisma.JsonNullValueInput | runtime.InputJsonValue
   excludes?: Prisma.FlagUpdateexcludesInput | string[]
@@ -2588,6 +2649,7 @@ export type FlagCreateWithoutReleasesInput = {
   valueSchema?: Prisma.NullableJsonNullValueInput | runtime.InputJsonValue
   activation?: string
   killActivation?: string
+  noReturnBelow?: bigint | number
   release?: Prisma.NullableJsonNullValueInput | runtime.InputJsonValue
   requires?: Prisma.JsonNullValueInput | runtime.InputJsonValue
   excludes?: Prisma.FlagCreateexcludesInput | string[]
@@ -2628,6 +2690,7 @@ export type FlagUncheckedCreateWithoutReleasesInput = {
   valueSchema?: Prisma.NullableJsonNullValueInput | runtime.InputJsonValue
   activation?: string
   killActivation?: string
+  noReturnBelow?: bigint | number
   release?: Prisma.NullableJsonNullValueInput | runtime.InputJsonValue
   requires?: Prisma.JsonNullValueInput | runtime.InputJsonValue
   excludes?: Prisma.FlagCreateexcludesInput | string[]
@@ -2680,6 +2743,7 @@ export type FlagUpdateWithoutReleasesInput = {
   valueSchema?: Prisma.NullableJsonNullValueInput | runtime.InputJsonValue
   activation?: Prisma.StringFieldUpdateOperationsInput | string
   killActivation?: Prisma.StringFieldUpdateOperationsInput | string
+  noReturnBelow?: Prisma.BigIntFieldUpdateOperationsInput | bigint | number
   release?: Prisma.NullableJsonNullValueInput | runtime.InputJsonValue
   requires?: Prisma.JsonNullValueInput | runtime.InputJsonValue
   excludes?: Prisma.FlagUpdateexcludesInput | string[]
@@ -2720,6 +2784,7 @@ export type FlagUncheckedUpdateWithoutReleasesInput = {
   valueSchema?: Prisma.NullableJsonNullValueInput | runtime.InputJsonValue
   activation?: Prisma.StringFieldUpdateOperationsInput | string
   killActivation?: Prisma.StringFieldUpdateOperationsInput | string
+  noReturnBelow?: Prisma.BigIntFieldUpdateOperationsInput | bigint | number
   release?: Prisma.NullableJsonNullValueInput | runtime.InputJsonValue
   requires?: Prisma.JsonNullValueInput | runtime.InputJsonValue
   excludes?: Prisma.FlagUpdateexcludesInput | string[]
@@ -2756,6 +2821,7 @@ export type FlagCreateWithoutRolloutsInput = {
   valueSchema?: Prisma.NullableJsonNullValueInput | runtime.InputJsonValue
   activation?: string
   killActivation?: string
+  noReturnBelow?: bigint | number
   release?: Prisma.NullableJsonNullValueInput | runtime.InputJsonValue
   requires?: Prisma.JsonNullValueInput | runtime.InputJsonValue
   excludes?: Prisma.FlagCreateexcludesInput | string[]
@@ -2796,6 +2862,7 @@ export type FlagUncheckedCreateWithoutRolloutsInput = {
   valueSchema?: Prisma.NullableJsonNullValueInput | runtime.InputJsonValue
   activation?: string
   killActivation?: string
+  noReturnBelow?: bigint | number
   release?: Prisma.NullableJsonNullValueInput | runtime.InputJsonValue
   requires?: Prisma.JsonNullValueInput | runtime.InputJsonValue
   excludes?: Prisma.FlagCreateexcludesInput | string[]
@@ -2848,6 +2915,7 @@ export type FlagUpdateWithoutRolloutsInput = {
   valueSchema?: Prisma.NullableJsonNullValueInput | runtime.InputJsonValue
   activation?: Prisma.StringFieldUpdateOperationsInput | string
   killActivation?: Prisma.StringFieldUpdateOperationsInput | string
+  noReturnBelow?: Prisma.BigIntFieldUpdateOperationsInput | bigint | number
   release?: Prisma.NullableJsonNullValueInput | runtime.InputJsonValue
   requires?: Prisma.JsonNullValueInput | runtime.InputJsonValue
   excludes?: Prisma.FlagUpdateexcludesInput | string[]
@@ -2888,6 +2956,7 @@ export type FlagUncheckedUpdateWithoutRolloutsInput = {
   valueSchema?: Prisma.NullableJsonNullValueInput | runtime.InputJsonValue
   activation?: Prisma.StringFieldUpdateOperationsInput | string
   killActivation?: Prisma.StringFieldUpdateOperationsInput | string
+  noReturnBelow?: Prisma.BigIntFieldUpdateOperationsInput | bigint | number
   release?: Prisma.NullableJsonNullValueInput | runtime.InputJsonValue
   requires?: Prisma.JsonNullValueInput | runtime.InputJsonValue
   excludes?: Prisma.FlagUpdateexcludesInput | string[]
@@ -2925,6 +2994,7 @@ export type FlagCreateManyCreatedByInput = {
   valueSchema?: Prisma.NullableJsonNullValueInput | runtime.InputJsonValue
   activation?: string
   killActivation?: string
+  noReturnBelow?: bigint | number
   release?: Prisma.NullableJsonNullValueInput | runtime.InputJsonValue
   requires?: Prisma.JsonNullValueInput | runtime.InputJsonValue
   excludes?: Prisma.FlagCreateexcludesInput | string[]
@@ -2954,6 +3024,7 @@ export type FlagCreateManyUpdatedByInput = {
   valueSchema?: Prisma.NullableJsonNullValueInput | runtime.InputJsonValue
   activation?: string
   killActivation?: string
+  noReturnBelow?: bigint | number
   release?: Prisma.NullableJsonNullValueInput | runtime.InputJsonValue
   requires?: Prisma.JsonNullValueInput | runtime.InputJsonValue
   excludes?: Prisma.FlagCreateexcludesInput | string[]
@@ -2982,6 +3053,7 @@ export type FlagUpdateWithoutCreatedByInput = {
   valueSchema?: Prisma.NullableJsonNullValueInput | runtime.InputJsonValue
   activation?: Prisma.StringFieldUpdateOperationsInput | string
   killActivation?: Prisma.StringFieldUpdateOperationsInput | string
+  noReturnBelow?: Prisma.BigIntFieldUpdateOperationsInput | bigint | number
   release?: Prisma.NullableJsonNullValueInput | runtime.InputJsonValue
   requires?: Prisma.JsonNullValueInput | runtime.InputJsonValue
   excludes?: Prisma.FlagUpdateexcludesInput | string[]
@@ -3021,6 +3093,7 @@ export type FlagUncheckedUpdateWithoutCreatedByInput = {
   valueSchema?: Prisma.NullableJsonNullValueInput | runtime.InputJsonValue
   activation?: Prisma.StringFieldUpdateOperationsInput | string
   killActivation?: Prisma.StringFieldUpdateOperationsInput | string
+  noReturnBelow?: Prisma.BigIntFieldUpdateOperationsInput | bigint | number
   release?: Prisma.NullableJsonNullValueInput | runtime.InputJsonValue
   requires?: Prisma.JsonNullValueInput | runtime.InputJsonValue
   excludes?: Prisma.FlagUpdateexcludesInput | string[]
@@ -3059,6 +3132,7 @@ export type FlagUncheckedUpdateManyWithoutCreatedByInput = {
   valueSchema?: Prisma.NullableJsonNullValueInput | runtime.InputJsonValue
   activation?: Prisma.StringFieldUpdateOperationsInput | string
   killActivation?: Prisma.StringFieldUpdateOperationsInput | string
+  noReturnBelow?: Prisma.BigIntFieldUpdateOperationsInput | bigint | number
   release?: Prisma.NullableJsonNullValueInput | runtime.InputJsonValue
   requires?: Prisma.JsonNullValueInput | runtime.InputJsonValue
   excludes?: Prisma.FlagUpdateexcludesInput | string[]
@@ -3087,6 +3161,7 @@ export type FlagUpdateWithoutUpdatedByInput = {
   valueSchema?: Prisma.NullableJsonNullValueInput | runtime.InputJsonValue
   activation?: Prisma.StringFieldUpdateOperationsInput | string
   killActivation?: Prisma.StringFieldUpdateOperationsInput | string
+  noReturnBelow?: Prisma.BigIntFieldUpdateOperationsInput | bigint | number
   release?: Prisma.NullableJsonNullValueInput | runtime.InputJsonValue
   requires?: Prisma.JsonNullValueInput | runtime.InputJsonValue
   excludes?: Prisma.FlagUpdateexcludesInput | string[]
@@ -3126,6 +3201,7 @@ export type FlagUncheckedUpdateWithoutUpdatedByInput = {
   valueSchema?: Prisma.NullableJsonNullValueInput | runtime.InputJsonValue
   activation?: Prisma.StringFieldUpdateOperationsInput | string
   killActivation?: Prisma.StringFieldUpdateOperationsInput | string
+  noReturnBelow?: Prisma.BigIntFieldUpdateOperationsInput | bigint | number
   release?: Prisma.NullableJsonNullValueInput | runtime.InputJsonValue
   requires?: Prisma.JsonNullValueInput | runtime.InputJsonValue
   excludes?: Prisma.FlagUpdateexcludesInput | string[]
@@ -3164,6 +3240,7 @@ export type FlagUncheckedUpdateManyWithoutUpdatedByInput = {
   valueSchema?: Prisma.NullableJsonNullValueInput | runtime.InputJsonValue
   activation?: Prisma.StringFieldUpdateOperationsInput | string
   killActivation?: Prisma.StringFieldUpdateOperationsInput | string
+  noReturnBelow?: Prisma.BigIntFieldUpdateOperationsInput | bigint | number
   release?: Prisma.NullableJsonNullValueInput | runtime.InputJsonValue
   requires?: Prisma.JsonNullValueInput | runtime.InputJsonValue
   excludes?: Prisma.FlagUpdateexcludesInput | string[]
@@ -3297,6 +3374,7 @@ export type FlagSelect<ExtArgs extends runtime.Types.Extensions.InternalArgs = r
   valueSchema?: boolean
   activation?: boolean
   killActivation?: boolean
+  noReturnBelow?: boolean
   release?: boolean
   requires?: boolean
   excludes?: boolean
@@ -3339,6 +3417,7 @@ export type FlagSelectCreateManyAndReturn<ExtArgs extends runtime.Types.Extensio
   valueSchema?: boolean
   activation?: boolean
   killActivation?: boolean
+  noReturnBelow?: boolean
   release?: boolean
   requires?: boolean
   excludes?: boolean
@@ -3371,6 +3450,7 @@ export type FlagSelectUpdateManyAndReturn<ExtArgs extends runtime.Types.Extensio
   valueSchema?: boolean
   activation?: boolean
   killActivation?: boolean
+  noReturnBelow?: boolean
   release?: boolean
   requires?: boolean
   excludes?: boolean
@@ -3403,12 +3483,13 @@ export type FlagSelectScalar = {
   valueSchema?: boolean
   activation?: boolean
   killActivation?: boolean
+  noReturnBelow?: boolean
   release?: boolean
   requires?: boolean
   excludes?: boolean
 }
 
-export type FlagOmit<ExtArgs extends runtime.Types.Extensions.InternalArgs = runtime.Types.Extensions.DefaultArgs> = runtime.Types.Extensions.GetOmit<"id" | "key" | "name" | "description" | "type" | "defaultValue" | "enabled" | "safetyLevel" | "environment" | "totalEvaluations" | "activeVehicles" | "lastEvaluationAt" | "createdById" | "updatedById" | "createdAt" | "updatedAt" | "archivedAt" | "revision" | "draft" | "signedDefinition" | "scope" | "valueSchema" | "activation" | "killActivation" | "release" | "requires" | "excludes", ExtArgs["result"]["flag"]>
+export type FlagOmit<ExtArgs extends runtime.Types.Extensions.InternalArgs = runtime.Types.Extensions.DefaultArgs> = runtime.Types.Extensions.GetOmit<"id" | "key" | "name" | "description" | "type" | "defaultValue" | "enabled" | "safetyLevel" | "environment" | "totalEvaluations" | "activeVehicles" | "lastEvaluationAt" | "createdById" | "updatedById" | "createdAt" | "updatedAt" | "archivedAt" | "revision" | "draft" | "signedDefinition" | "scope" | "valueSchema" | "activation" | "killActivation" | "noReturnBelow" | "release" | "requires" | "excludes", ExtArgs["result"]["flag"]>
 export type FlagInclude<ExtArgs extends runtime.Types.Extensions.InternalArgs = runtime.Types.Extensions.DefaultArgs> = {
   createdBy?: boolean | Prisma.Flag$createdByArgs<ExtArgs>
   updatedBy?: boolean | Prisma.Flag$updatedByArgs<ExtArgs>
@@ -3496,6 +3577,10 @@ export type $FlagPayload<ExtArgs extends runtime.Types.Extensions.InternalArgs =
      * IMMEDIATE or PARKED
      */
     killActivation: string
+    /**
+     * The revision of the last change that has stopped it; no vehicle goes back below it by itself
+     */
+    noReturnBelow: bigint
     /**
      * {"id", "percentage", "canary", "stable"}; null: no release is under way
      */
@@ -3960,6 +4045,7 @@ export interface FlagFieldRefs {
   readonly valueSchema: Prisma.FieldRef<"Flag", 'Json'>
   readonly activation: Prisma.FieldRef<"Flag", 'String'>
   readonly killActivation: Prisma.FieldRef<"Flag", 'String'>
+  readonly noReturnBelow: Prisma.FieldRef<"Flag", 'BigInt'>
   readonly release: Prisma.FieldRef<"Flag", 'Json'>
   readonly requires: Prisma.FieldRef<"Flag", 'Json'>
   readonly excludes: Prisma.FieldRef<"Flag", 'String[]'>

@@ -30,6 +30,7 @@ import {
   refuseStagedSplit,
   type ServedChange,
 } from './running-experiment.ts';
+import { stops } from './stop.ts';
 
 /**
  * The forms of a flag that stays as it is while a segment that it names changes: as vehicles have it, and as they will.
@@ -131,8 +132,10 @@ export async function writeFlags(
     signer,
     writes.map((write, index) => {
       const edited = releases.flags[index] ?? write.edited;
+      const isHalt = releases.halts[index] === true;
       return {
         before: write.before,
+        isStop: write.before !== null && stops(write.before, edited, { action: write.action, isHalt }),
         after: isEdit(write) && !isStage(write) ? { ...edited, updatedAt, updatedById: by } : edited,
       };
     }),

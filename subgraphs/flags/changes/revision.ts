@@ -19,6 +19,8 @@ import type { Signer } from '../signing/signing.ts';
 export interface FlagStates {
   readonly before: Flag | null;
   readonly after: Flag;
+  /** Whether the change stops what vehicles have, so that none goes back to it by itself. */
+  readonly isStop: boolean;
 }
 
 /** The part of a change that is in one environment. */
@@ -34,21 +36,24 @@ interface Step {
    */
   readonly former: Scope | undefined;
   readonly key: string;
+  /** The lowest revision to which vehicles may go back; null for that of the step itself. */
+  readonly noReturnBelow: number | null;
 }
 
 /** A revision with what vehicles get for it. */
-type Signed = Pick<Flag, 'revision' | 'signedDefinition'>;
+type Signed = Pick<Flag, 'revision' | 'signedDefinition' | 'noReturnBelow'>;
 
-function stepsOf({ before, after }: FlagStates, index: number): Step[] {
+function stepsOf({ before, after, isStop }: FlagStates, index: number): Step[] {
   const { key, environment } = after;
+  const noReturnBelow = isStop ? null : after.noReturnBelow;
   const wasPresent = before !== null && before.archivedAt === null && !before.draft;
   if (before !== null && after.archivedAt !== null)
-    return [{ index, key, environment: before.environment, flag: null, former: before.scope }];
+    return [{ index, key, environment: before.environment, flag: null, former: before.scope, noReturnBelow }];
   if (before === null || before.environment === environment)
-    return [{ index, key, environment, flag: after, former: wasPresent ? before.scope : undefined }];
+    return [{ index, key, environment, flag: after, former: wasPresent ? before.scope : undefined, noReturnBelow }];
   return [
-    { index, key, environment: before.environment, flag: null, former: before.scope },
-    { index, key, environment, flag: after, former: undefined },
+    { index, key, environment: before.environment, flag: null, former: before.scope, noReturnBelow },
+    { index, key, environment, flag: after, former: undefined, noReturnBelow },
   ];
 }
 
@@ -84,8 +89,9 @@ async function signSteps(
     movements.length === 0
       ? new Map<string, string>()
       : await moveThroughPartitions(tx, signer, environment, all, movements);
+  const bounds = steps.map(({ noReturnBelow }, index) => noReturnBelow ?? first + index);
   const living = steps.flatMap(({ flag }, index) =>
-    flag === null ? [] : { ...vehicleForm(flag), revision: first + index },
+    flag === null ? [] : { ...vehicleForm(flag), revision: first + index, noReturnBelow: bounds[index] ?? 0 },
   );
   const definitions = new Map(
     await Promise.all(
@@ -94,6 +100,7 @@ async function signSteps(
   );
   return steps.map(({ key, flag }, index) => ({
     revision: first + index,
+    noReturnBelow: bounds[index] ?? 0,
     signedDefinition: (flag === null ? tombstones : definitions).get(key) ?? '',
   }));
 }

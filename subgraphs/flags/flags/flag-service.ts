@@ -94,6 +94,7 @@ export class FlagService extends FlagQueries {
       ...{ valueSchema, activation, killActivation },
       release: null,
       revision: 0,
+      noReturnBelow: 0,
       rules: [],
       totalEvaluations: 0,
       activeVehicles: 0,

@@ -81,7 +81,7 @@ const flagRow = (flag: Flag): JsonObject => ({
   requires: flag.requires.map(requirementContent),
   excludes: [...flag.excludes],
   value_schema: flag.valueSchema,
-  ...{ activation: flag.activation, kill_activation: flag.killActivation },
+  ...{ activation: flag.activation, kill_activation: flag.killActivation, no_return_below: flag.noReturnBelow },
   release: flag.release && stagedContent(flag.release),
 });
 
@@ -125,10 +125,10 @@ export async function insertFlags(tx: Transaction, created: readonly FlagToInser
     (json) => tx.$executeRaw`
       INSERT INTO flags (id, key, name, description, type, default_value, enabled, safety_level, environment, revision,
         signed_definition, created_by, created_at, updated_by, updated_at, archived_at, draft, scope, requires, excludes,
-        value_schema, release, activation, kill_activation)
+        value_schema, release, activation, kill_activation, no_return_below)
       SELECT id, key, name, description, type, default_value, enabled, safety_level, environment, revision,
         signed_definition, created_by, created_at, updated_by, updated_at, archived_at, draft, scope, requires, excludes,
-        value_schema, release, activation, kill_activation
+        value_schema, release, activation, kill_activation, no_return_below
       FROM jsonb_populate_recordset(NULL::flags, ${json}::jsonb)`,
   );
   await insertRules(
@@ -208,21 +208,27 @@ export async function saveFlags(tx: Transaction, changes: readonly FlagToSave[])
         signed_definition = given.signed_definition, updated_by = given.updated_by, updated_at = given.updated_at,
         archived_at = given.archived_at, draft = given.draft, scope = given.scope, requires = given.requires, excludes = given.excludes,
         value_schema = given.value_schema, release = given.release, activation = given.activation,
-        kill_activation = given.kill_activation
+        kill_activation = given.kill_activation, no_return_below = given.no_return_below
       FROM jsonb_populate_recordset(NULL::flags, ${json}::jsonb) AS given WHERE flags.id = given.id`,
   );
   await keepVersions(tx, flags);
 }
 
-/** Writes the revisions and signatures of flags that stay as they are otherwise, their time of change too. */
+/**
+ * Writes the revisions and signatures of flags, with the lowest revision of returns in them. They stay as they are
+ * otherwise, their time of change too.
+ */
 export async function saveSignatures(
   tx: Transaction,
-  flags: readonly Pick<Flag, 'id' | 'revision' | 'signedDefinition'>[],
+  flags: readonly Pick<Flag, 'id' | 'revision' | 'signedDefinition' | 'noReturnBelow'>[],
 ): Promise<void> {
   await writeRows(
-    flags.map(({ id, revision, signedDefinition }) => ({ id, revision, signed_definition: signedDefinition })),
+    flags.map(({ id, revision, signedDefinition, noReturnBelow }) => ({
+      ...{ id, revision, signed_definition: signedDefinition, no_return_below: noReturnBelow },
+    })),
     (json) => tx.$executeRaw`
-      UPDATE flags SET revision = given.revision, signed_definition = given.signed_definition
+      UPDATE flags SET revision = given.revision, signed_definition = given.signed_definition,
+        no_return_below = given.no_return_below
       FROM jsonb_populate_recordset(NULL::flags, ${json}::jsonb) AS given WHERE flags.id = given.id`,
   );
 }

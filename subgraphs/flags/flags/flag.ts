@@ -65,6 +65,8 @@ export interface Flag extends Omit<FlagDefinition, 'release'> {
   readonly valueSchema: JsonObject | null;
   readonly activation: Activation;
   readonly killActivation: KillActivation;
+  /** The revision of the last change that has stopped the flag in its environment; 0 for none. */
+  readonly noReturnBelow: number;
   /** The release under way; null for none. */
   readonly release: StagedRelease | null;
   readonly totalEvaluations: number;

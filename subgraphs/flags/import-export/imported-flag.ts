@@ -10,7 +10,14 @@ import type { Flag, Rule } from '../flags/flag.ts';
 /** Gives a new flag with a file's content. */
 export function newFlag(by: string | null, environment: Environment, entry: FlagEntry, at: Date): Flag {
   return {
-    ...{ id: randomUUID(), revision: 0, totalEvaluations: 0, activeVehicles: 0, lastEvaluationAt: null },
+    ...{
+      id: randomUUID(),
+      revision: 0,
+      noReturnBelow: 0,
+      totalEvaluations: 0,
+      activeVehicles: 0,
+      lastEvaluationAt: null,
+    },
     ...{ createdById: by, updatedById: by, archivedAt: null, draft: false, release: null, signedDefinition: '' },
     ...entry,
     environment,

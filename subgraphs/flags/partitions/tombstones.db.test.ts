@@ -27,7 +27,7 @@ async function statementsOf(key: string, edit: (flag: Flag) => Flag): Promise<nu
     const before = await lockFlag(tx, { key });
     if (before === null) throw new Error(`No flag ${key}`);
     const from = watched.statements.length;
-    const [after = before] = await assignRevisions(tx, flags.signer, [{ before, after: edit(before) }]);
+    const [after = before] = await assignRevisions(tx, flags.signer, [{ before, after: edit(before), isStop: false }]);
     const count = watched.statements.length - from;
     await saveFlags(tx, [{ before, after }]);
     return count;

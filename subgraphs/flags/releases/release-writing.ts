@@ -57,6 +57,8 @@ export interface EffectiveChange {
 export interface StagedWrites {
   /** The flags in the order of the changes, each with the release that is under way after it. */
   readonly flags: readonly Flag[];
+  /** Whether each change, in their order, halts the release that was under way. */
+  readonly halts: readonly boolean[];
   /** Writes the releases that have begun and ended. `flags` have their new revisions. */
   readonly write: (flags: readonly Flag[], by: string | null) => Promise<void>;
 }
@@ -137,10 +139,11 @@ export async function stageWrites(
   const faulty = whole.length === 0 ? [] : await faultyReleases(tx, whole);
   const faultyFlags = new Set(faulty.map(({ flagId }) => flagId));
   const all = changes.map((change) => stagedBy(change, policies, faultyFlags));
+  const steps = changes.map(({ effect }) => (isReleaseStep(effect) ? effect : null));
   return {
     flags: all.map(({ flag }) => flag),
+    halts: all.map(({ ended }, index) => (steps[index] ?? ended)?.status === 'halted'),
     async write(flags, by) {
-      const steps = changes.map(({ effect }) => (isReleaseStep(effect) ? effect : null));
       const moved = flags.flatMap((flag, index) => movedContents(changes[index], flag));
       if (moved.length > 0) await putContents(tx, moved);
       if (!all.some(({ starts, ended }, index) => starts || ended !== null || steps[index] != null)) return;

@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
 import type { GuardFigures, GuardVerdict } from '../../../core/rollouts/rollout-guard.ts';
 import { refusal } from '../../shared/testing/asking.ts';
+import { definitionIn } from '../signing/signing.ts';
 import { VERDICT_TTL_MS } from './rollout-guard.ts';
 import { dueRollouts } from './rollout.ts';
 import { HOUR, RolloutsUnderTest, type Target } from '../testing/rollouts-under-test.ts';
@@ -105,6 +106,11 @@ const flagOf = ({ key }: Target) =>
       { key },
     )
     .then(({ flag }) => flag);
+/** Gives the revision below which no vehicle goes back, as vehicles have it. */
+async function signedBound({ flagId }: Target): Promise<number | null | undefined> {
+  const { signedDefinition } = await rollouts.flags.prisma.flag.findUniqueOrThrow({ where: { id: flagId } });
+  return definitionIn(signedDefinition ?? '').noReturnBelow;
+}
 const lastRows = async (target: Target, count: number) => (await rollouts.trail(target)).slice(-count);
 
 describe('a guard', () => {
@@ -336,6 +342,7 @@ describe('a crossed limit', () => {
     await judge(id, 'crossed');
     await rollouts.after(0);
     expect(await rollouts.flags.revision()).toBe(before + 1);
+    expect(await signedBound(target)).toBe(before + 1);
     expect(await flagOf(target)).toMatchObject({
       killed: true,
       rules: [
@@ -409,12 +416,15 @@ describe('a crossed limit', () => {
     await rollouts.change(`killSwitch(flagKey: "${killed.target.key}", reason: "Brakes")`);
     for (const { id } of [paused, killed]) await judge(id, 'crossed');
     await rollouts.after(0);
-    for (const { target } of [paused, killed])
+    for (const { target } of [paused, killed]) {
       expect([(await shown(target)).status, await rollouts.percentage(target), (await flagOf(target)).killed]).toEqual([
         'PULLED_BACK',
         5,
         true,
       ]);
+      const { revision } = await rollouts.flags.prisma.flag.findUniqueOrThrow({ where: { id: target.flagId } });
+      expect(await signedBound(target)).toBe(Number(revision));
+    }
     expect((await flagOf(killed.target)).rules[0]?.conditions).toEqual({ force_disabled: true, reason: 'Brakes' });
     expect((await rollouts.actions(killed.target)).slice(-2)).toEqual(['PAUSE_ROLLOUT', 'GUARD_ROLLOUT']);
   });

@@ -301,6 +301,7 @@ function oneOfMany(index: number, at: Date): Flag {
       valueSchema: null,
       activation: 'IMMEDIATE',
       killActivation: 'IMMEDIATE',
+      noReturnBelow: 0,
       release: null,
       signedDefinition: '',
     },

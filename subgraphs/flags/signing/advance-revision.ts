@@ -94,6 +94,8 @@ export async function advanceRevision(
     const advanced = (await withSegments(tx, flags.map(vehicleForm))).map((flag, index) => ({
       ...flag,
       revision: start + 1 + index,
+      // Nobody knows which kills and halts a restored database has lost. Vehicles keep what is in force now.
+      noReturnBelow: start + 1 + index,
     }));
     // updatedAt stays: nobody has changed the flags.
     await saveSignatures(

@@ -113,7 +113,7 @@ async function resign(
     await putTombstones(tx, environment, [{ key, partition: partition || null, revision, signedDefinition }]);
   // An archived flag carries its tombstone. updatedAt stays: nobody has changed the flag.
   if (!removed || (flag.archivedAt !== null && isHere))
-    await saveSignatures(tx, [{ id: flag.id, revision, signedDefinition }]);
+    await saveSignatures(tx, [{ ...flag, revision, signedDefinition }]);
   const content = { environment, removed, ...(partition !== '' && { partition }) };
   await appendAudit(tx, identity, {
     action: 'UPDATE_FLAG',

@@ -147,11 +147,14 @@ export function definitionIn(jws: string): FlagDefinition {
 /** Gives exactly the fields of a definition, with digests in place of VINs. Vehicles receive nothing else of a flag. */
 function forVehicles(flag: FlagDefinition): FlagDefinition {
   const { key, environment, type, safetyLevel, enabled, revision, scope, killActivation, release = null } = flag;
+  const noReturnBelow = flag.noReturnBelow ?? 0;
   return {
     ...{ key, environment, type, safetyLevel, enabled, revision },
     ...contentForVehicles(flag),
     ...(scope !== undefined && { scope }),
     ...(killActivation !== undefined && { killActivation }),
+    // Without a bound it is absent, so that flags that were never stopped keep their signatures.
+    ...(noReturnBelow > 0 && { noReturnBelow }),
     ...(release !== null && { release: { ...signedRelease(release), next: contentForVehicles(release.next) } }),
   };
 }

@@ -65,6 +65,7 @@ const isFlagRow = is.shape({
   valueSchema: is.nullable(is.jsonObject),
   activation: is.string,
   killActivation: is.string,
+  noReturnBelow: is.number,
   release: is.nullable(isStagedRelease),
   rules: is.listOf(isRuleRow),
 });
@@ -78,7 +79,7 @@ const RULES = Prisma.sql`(SELECT COALESCE(json_agg(json_build_object('id', r.id,
 /** SQL for a row of `flags` with its rules, as JSON. */
 const FLAG = Prisma.sql`json_build_object('id', flags.id, 'key', flags.key, 'name', flags.name, 'description', flags.description, 'type', flags.type, 'defaultValue', flags.default_value, 'enabled', flags.enabled, 'safetyLevel', flags.safety_level, 'environment', flags.environment, 'revision', flags.revision,
   'totalEvaluations', flags.total_evaluations, 'activeVehicles', flags.active_vehicles, 'lastEvaluationAt', flags.last_evaluation_at, 'createdById', flags.created_by, 'updatedById', flags.updated_by, 'createdAt', flags.created_at, 'updatedAt', flags.updated_at, 'archivedAt', flags.archived_at, 'draft', flags.draft, 'signedDefinition', flags.signed_definition,
-  'scope', flags.scope, 'requires', flags.requires, 'excludes', flags.excludes, 'valueSchema', flags.value_schema, 'release', flags.release, 'activation', flags.activation, 'killActivation', flags.kill_activation, 'rules', ${RULES})`;
+  'scope', flags.scope, 'requires', flags.requires, 'excludes', flags.excludes, 'valueSchema', flags.value_schema, 'release', flags.release, 'activation', flags.activation, 'killActivation', flags.kill_activation, 'noReturnBelow', flags.no_return_below, 'rules', ${RULES})`;
 
 /** Values are stored as `{"value": …}` (database.md, flags). */
 const unwrap = (stored: JsonValue): JsonValue => (isJsonObject(stored) ? (stored['value'] ?? null) : null);

@@ -228,6 +228,7 @@ const CHECKS: Record<string, { table: string; column: string; refused: string[] 
   flags_scope_check: { table: 'flags', column: 'scope', refused: [`'{}'`, `'{Ioniq 6,*}'`] },
   flags_value_schema_check: { table: 'flags', column: 'value_schema', refused: [`'[]'`, `'null'`] },
   flags_activation_check: { table: 'flags', column: 'activation', refused: [`'parked'`, `''`] },
+  flags_no_return_below_check: { table: 'flags', column: 'no_return_below', refused: ['-1', '1'] },
   flags_kill_activation_check: { table: 'flags', column: 'kill_activation', refused: [`'NEXT_DRIVE'`] },
   flags_release_check: { table: 'flags', column: 'release', refused: [`'[]'`, `'null'`] },
   releases_environment_check: { table: 'releases', column: 'environment', refused: [`'test'`] },
@@ -336,6 +337,19 @@ test.each(Object.entries(CHECKS))(
     }
   },
 );
+
+test('the revision below which no vehicle goes back never falls while its flag stays in its environment', async () => {
+  await client.query(
+    insertion('flags', { key: `'bounded'`, revision: '9', no_return_below: '5', environment: `'staging'` }),
+  );
+  const update = (set: string) => client.query(`UPDATE flags SET ${set} WHERE key = 'bounded'`);
+  for (const fall of ['no_return_below = 4', 'no_return_below = 0, revision = 10'])
+    await expect(update(fall)).rejects.toMatchObject({ code: '23514', constraint: 'flags_no_return_below_rises' });
+  await update('no_return_below = 7');
+  await update(`no_return_below = 2, revision = 2, environment = 'production'`);
+  // An earlier state of the row, as a restore brings it.
+  await update('no_return_below = 1, revision = 1');
+});
 
 test('two rules of a flag cannot share type and priority', async () => {
   await client.query(insertion('rules', { priority: '7' }));
