@@ -106,6 +106,44 @@ test("an imported flag is recorded in the person's name", async () => {
   ]);
 });
 
+test('an import shows what it would make of the release policy, and only an administrator may import one that differs', async () => {
+  const file = join(folder, 'policy.yaml');
+  const policy = 'releasePolicy: {stages: [{percentage: 5, soak: PT1H}, {percentage: 100, soak: PT1H}]}';
+  const flag = '{name: A, type: boolean, safetyLevel: ASIL-B, enabled: true, defaultValue: false}';
+  const write = (text: string) => writeFile(file, `fleetflag: 1\n${text}\nflags: {with_policy: ${flag}}\n`);
+  await write(policy);
+  const [editor, admin] = [await person('WRITE'), await person('ADMIN')];
+  const dryRun = await run(importCommand, ['--environment', 'development', '--file', file]);
+  expect(dryRun.code).toBe(3);
+  expect(dryRun.out[0]).toBe('~ releasePolicy');
+  expect(dryRun.out[1]).toMatch(/^ {4}stages: \[\] → .*"percentage":5/);
+  expect(dryRun.out.at(-1)).toMatch(/^The release policy differs\. 1 flags differ\. Nothing was changed/);
+  const as = (email: string) => ['--environment', 'development', '--file', file, '--apply', '--as', email];
+  const refused = await run(importCommand, as(editor.email));
+  expect([refused.code, refused.err[0]]).toEqual([1, expect.stringMatching(/^releasePolicy: .*\(FORBIDDEN\)$/)]);
+  expect(await prisma().flag.count({ where: { key: 'with_policy' } })).toBe(0);
+  expect(await run(importCommand, as(admin.email))).toEqual({
+    ...{ code: 0, err: [], out: [...dryRun.out.slice(0, -1), 'with_policy: created', 'releasePolicy: changed'] },
+  });
+  // What does not differ needs no right, and the flags of the file were written before its policy held.
+  expect(await run(importCommand, as(editor.email))).toMatchObject({ code: 0, out: ['No differences.'] });
+  expect(await prisma().release.count()).toBe(0);
+  await write(policy.replace('PT1H', 'PT1M'));
+  expect(await run(importCommand, as(admin.email))).toMatchObject({
+    ...{ code: 0, err: [] },
+    out: [
+      '~ releasePolicy: looser (shorter-watch), a second person has to approve it',
+      expect.stringMatching(/^ {4}stages: /),
+      'releasePolicy: waits for approval',
+    ],
+  });
+  await write(policy.replace('soak', 'soaks'));
+  expect(await run(importCommand, as(admin.email))).toMatchObject({
+    ...{ code: 1, out: [] },
+    err: [expect.stringMatching(/^releasePolicy\.stages\.0\.soaks: .*\(BAD_USER_INPUT\)$/), expect.anything()],
+  });
+});
+
 test("a command with another key than the control plane's signs nothing", async () => {
   const admin = await person('ADMIN');
   const alien = { FLEETFLAG_SIGNING_KEY: await generateSigningKey() };

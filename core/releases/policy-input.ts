@@ -33,7 +33,7 @@ export interface PolicyDraft {
   readonly environment: Environment;
   readonly stages: readonly StageDraft[];
   readonly canary?: CanaryDraft | null | undefined;
-  readonly safetyLevels?: readonly SafetyLevel[] | null | undefined;
+  readonly safetyLevels?: readonly unknown[] | null | undefined;
   readonly maximumFaultyVehicles?: number | null | undefined;
   readonly maximumFaultyPercent?: number | null | undefined;
 }

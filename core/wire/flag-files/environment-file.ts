@@ -1,5 +1,5 @@
 /**
- * Reads an environment's flags from one YAML text. Pure. Reading reports every fault of the text at once. Such texts
+ * Reads an environment's flags and release policy from one YAML text. Pure. Reading reports every fault of the text at once. Such texts
  * are written by subgraphs/flags/import-export/environment-file.ts.
  */
 import { Document, isCollection, isPair, isMap, parseDocument, visit, type Scalar } from 'yaml';
@@ -23,6 +23,7 @@ import { isJsonObject, membersOf, parseJson, type Members } from '../../json/jso
 import { validateFlagDescription, validateFlagKey, validateFlagName } from '../../validation/validate-flag.ts';
 import { validateDependencies, type ValidDependencies } from '../../validation/validate-dependencies.ts';
 import { validateActivation, validateKillActivation } from '../../validation/validate-activation.ts';
+import { POLICY_MEMBER, readPolicyEntry, type PolicyEntry } from './policy-entry.ts';
 import { validateScope } from '../../validation/validate-scope.ts';
 import { DEFAULT_PRIORITY, validateRuleInput, type ValidRule } from '../../validation/validate-rule.ts';
 
@@ -158,19 +159,26 @@ export class Faults {
  */
 export function parseEnvironmentFile(text: string): {
   readonly flags: readonly FlagEntry[];
+  /** The release policy; null where the file has none, which keeps the one that is there. */
+  readonly releasePolicy: PolicyEntry | null;
   readonly faults: readonly FileFault[];
 } {
   const { json, faults: unreadable } = readYaml(text);
-  return unreadable.length > 0 ? { flags: [], faults: unreadable } : readEnvironmentContent(membersOf(json));
+  if (unreadable.length > 0) return { flags: [], releasePolicy: null, faults: unreadable };
+  const content = membersOf(json);
+  const { flags, faults: ofFlags } = readEnvironmentContent(content);
+  const { entry: releasePolicy, faults: ofPolicy } = readPolicyEntry(content[POLICY_MEMBER]);
+  const faults = [...ofFlags, ...ofPolicy];
+  return faults.length > 0 ? { flags: [], releasePolicy: null, faults } : { flags, releasePolicy, faults };
 }
 
-/** Reads the content of an environment's file, which is already parsed, like `parseEnvironmentFile`. */
+/** Reads the flags of an environment's file, which is already parsed, like `parseEnvironmentFile`. Vehicles know no policy. */
 export function readEnvironmentContent(json: Members): {
   readonly flags: readonly FlagEntry[];
   readonly faults: readonly FileFault[];
 } {
   const faults = new Faults();
-  const { fleetflag, flags, ...others } = json;
+  const { fleetflag, flags, [POLICY_MEMBER]: _, ...others } = json;
   if (fleetflag !== FILE_VERSION)
     return {
       flags: [],
@@ -181,7 +189,8 @@ export function readEnvironmentContent(json: Members): {
         },
       ],
     };
-  for (const name of Object.keys(others)) faults.add(name, 'Unknown member; expected one of fleetflag, flags.');
+  for (const name of Object.keys(others))
+    faults.add(name, 'Unknown member; expected one of fleetflag, releasePolicy, flags.');
   if (!isJsonObject(flags)) faults.add('flags', 'Expected an object with a member for each flag; {} for none.');
   const entries = isJsonObject(flags) ? Object.entries(flags).map(([key, flag]) => readFlag(key, flag, faults)) : [];
   const folded = new Map<string, string>();

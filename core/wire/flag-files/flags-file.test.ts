@@ -76,7 +76,7 @@ overrides:
 others: 1
 `;
     expect(faultsOf(text)).toEqual([
-      '34 others: Unknown member; expected one of fleetflag, flags, overrides.',
+      '34 others: Unknown member; expected one of fleetflag, releasePolicy, flags, overrides.',
       expect.stringMatching(/^14 flags\.lane\.keep\.rules\.1\.conditions\.rollout_percentage: /),
       expect.stringMatching(/^16 flags\.lane\.name: /),
       expect.stringMatching(/^19 flags\.lane\.enabled: /),
@@ -145,7 +145,7 @@ test.each([65, 200, 100_000])('a file that is nested %d levels deep is refused a
 
 test('an environment’s file has no overrides, and no keys that differ by case alone', () => {
   expect(parseEnvironmentFile('fleetflag: 1\nflags: {}\noverrides: {}\n').faults).toEqual([
-    { path: 'overrides', message: 'Unknown member; expected one of fleetflag, flags.' },
+    { path: 'overrides', message: 'Unknown member; expected one of fleetflag, releasePolicy, flags.' },
   ]);
   const twice = `fleetflag: 1\nflags:${FLAG}${FLAG.replace('lane.keep', 'Lane.keep')}\n`;
   expect(parseEnvironmentFile(twice).faults).toEqual([

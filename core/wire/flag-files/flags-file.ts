@@ -53,7 +53,10 @@ export function parseFlagsFile(text: string): FlagsFile & { readonly faults: rea
   for (const { path, message } of wrong)
     faults.add(
       path,
-      message.replace('expected one of fleetflag, flags.', 'expected one of fleetflag, flags, overrides.'),
+      message.replace(
+        'expected one of fleetflag, releasePolicy, flags.',
+        'expected one of fleetflag, releasePolicy, flags, overrides.',
+      ),
     );
   const values = readOverrides(overrides, new Map(flags.map(({ key, type }) => [key, type])), faults);
   if (faults.list.length > 0)

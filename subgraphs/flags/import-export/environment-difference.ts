@@ -96,6 +96,13 @@ export function sameRule(a: RuleEntry, b: RuleEntry): boolean {
   return canonicalJson(a) === canonicalJson(b);
 }
 
+/** Gives the differences between two JSON values: of objects those of their members, each with its path. */
+export function valueDifferences(path: string, before: JsonValue, after: JsonValue): MemberDifference[] {
+  const found: MemberDifference[] = [];
+  compare(path, before, after, found);
+  return found;
+}
+
 function memberDifferences(before: FlagEntry, after: FlagEntry): MemberDifference[] {
   const { rules: rulesBefore } = before;
   const { rules: rulesAfter } = after;

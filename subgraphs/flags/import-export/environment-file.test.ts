@@ -162,7 +162,7 @@ flags:
       description: accepted(() => validateFlagDescription(text, '')),
     });
     const printed = printEnvironmentFile([flag]);
-    expect(parseEnvironmentFile(printed)).toEqual({ flags: [flag], faults: [] });
+    expect(parseEnvironmentFile(printed)).toEqual({ flags: [flag], releasePolicy: null, faults: [] });
   });
 
   /** Gives the text as the API stores it; null for a text that it refuses. */

@@ -1,6 +1,6 @@
 /**
- * Printing of an environment's flags as YAML, for people to read and compare. The file contains everything about a flag
- * except who changed it and when. Pure. core reads such files.
+ * Printing of an environment's flags and release policy as YAML, for people to read and compare. The file contains
+ * everything about them except who changed them and when. Pure. core reads such files.
  */
 import {
   Document,
@@ -17,6 +17,8 @@ import {
   type FlagEntry,
   type RuleEntry,
 } from '../../../core/wire/flag-files/environment-file.ts';
+import { POLICY_MEMBER, type PolicyEntry } from '../../../core/wire/flag-files/policy-entry.ts';
+import { durationText } from '../../../core/validation/duration.ts';
 import { isJsonObject } from '../../../core/json/json-value.ts';
 import { requirementContent } from '../flags/flag.ts';
 import { compareRules } from '../../../core/evaluation/rules/rule-order.ts';
@@ -81,13 +83,31 @@ export function ruleEntry(rule: RuleDefinition): RuleEntry {
   return { type, priority, enabled, conditions, value: value ?? null, variant: variant ?? null };
 }
 
+/** Gives a release policy in the file's form. */
+function policyContent({ stages, canary, safetyLevels, ...limits }: PolicyEntry): object {
+  const named = (['vins', 'models', 'regions'] as const).flatMap((list) => {
+    const names = canary?.[list] ?? [];
+    return names.length > 0 ? [[list, names] as const] : [];
+  });
+  return {
+    stages: stages.map(({ percentage, soakMs, minimumVehicles }) => ({
+      ...{ percentage, soak: durationText(soakMs) },
+      ...(minimumVehicles > 0 && { minimumVehicles }),
+    })),
+    ...(canary !== null && { canary: Object.fromEntries(named) }),
+    safetyLevels,
+    maximumFaultyVehicles: limits.maximumFaultyVehicles,
+    maximumFaultyPercent: limits.maximumFaultyPercent,
+  };
+}
+
 /**
- * Prints the file: flags by key, members always in the same order, so that the lines of two files differ only where
+ * Prints the file: the policy where there is one, flags by key, members always in the same order, so that the lines of two files differ only where
  * their content does.
  *
  * @throws Error that names the flags which would not be read back exactly: a wrong backup is worse than none
  */
-export function printEnvironmentFile(flags: readonly FlagEntry[]): string {
+export function printEnvironmentFile(flags: readonly FlagEntry[], policy: PolicyEntry | null = null): string {
   const entries = [...flags]
     .sort((a, b) => (a.key < b.key ? -1 : 1))
     .map(
@@ -120,9 +140,12 @@ export function printEnvironmentFile(flags: readonly FlagEntry[]): string {
           },
         ] as const,
     );
-  const text = printedExactly({ fleetflag: FILE_VERSION, flags: new Map<string, unknown>(entries) });
+  const own: Record<string, object> = policy === null ? {} : { [POLICY_MEMBER]: policyContent(policy) };
+  const text = printedExactly({ fleetflag: FILE_VERSION, ...own, flags: new Map<string, unknown>(entries) });
   if (text !== null) return `# ${HEADER}\n${text}`;
-  const lost = entries.filter(([key, flag]) => printedExactly({ [key]: flag }) === null).map(([key]) => key);
+  const lost = [...Object.entries(own), ...entries]
+    .filter(([key, content]) => printedExactly({ [key]: content }) === null)
+    .map(([key]) => key);
   throw new Error(
     `Nothing was written: ${lost.join(', ') || 'these flags together'} would not be the same when read back from YAML.`,
   );

@@ -84,7 +84,7 @@ describe('a file', () => {
     await update({ defaultValue: 'new' });
     const text = await exported();
     expect(text).toContain('defaultValue: new');
-    expect(text).not.toContain('release');
+    expect(text).not.toContain('release:');
     const before = await releases.stored(key);
     expect(await imported(text)).toEqual([]);
     expect(await releases.stored(key)).toEqual(before);

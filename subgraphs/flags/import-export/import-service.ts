@@ -15,6 +15,7 @@ import type { FlagCreation, SetEdit } from '../changes/sets/change-set.ts';
 import { differences, type FlagDifference } from './environment-difference.ts';
 import { flagEntry, printEnvironmentFile } from './environment-file.ts';
 import { importFaults } from './import-faults.ts';
+import { exportedPolicy } from './imported-policy.ts';
 import { newFlag, withEntry } from './imported-flag.ts';
 import type { Flag } from '../flags/flag.ts';
 import { findLivingFlags } from '../flags/reading/flag-reads.ts';
@@ -53,9 +54,10 @@ const ENDED = new FleetFlagError(
   'The import was ended before all was written, so nothing of it is: a kill switch came first, the database was not available, or it took too long. Run it again.',
 );
 
-/** Exports an environment's living flags, all from one moment. */
+/** Exports an environment's living flags, all from one moment, and its release policy. */
 export async function exportEnvironment(prisma: PrismaClient, environment: Environment): Promise<string> {
-  return printEnvironmentFile((await readEnvironment(prisma, environment)).map(flagEntry));
+  const flags = await readEnvironment(prisma, environment);
+  return printEnvironmentFile(flags.map(flagEntry), await exportedPolicy(prisma, environment));
 }
 
 /**
