@@ -92,8 +92,21 @@ describe('the signed form of a flag', () => {
         expect(Object.hasOwn(read, 'activation')).toBe(!isPlain);
       }),
     );
-    const next = { defaultValue: false, rules: [], activation: 'PARKED' } as const;
-    expect(definitionVersion({ ...flag, release: { id: 'r', percentage: 1, next } })).toBe(2);
+  });
+
+  it('stays what it was for older agents while a release brings an activation or dependencies', () => {
+    const activation = fc.constantFrom(undefined, 'IMMEDIATE', 'PARKED', 'NEXT_DRIVE' as const);
+    fc.assert(
+      fc.property(activation, requires, fc.integer({ min: 0, max: 100 }), (activation, requires, percentage) => {
+        const next = { defaultValue: false, rules: [], requires, ...(activation !== undefined && { activation }) };
+        const whole = { ...flag, activation: 'IMMEDIATE', release: { id: 'r', percentage, next } } as FlagDefinition;
+        const form = signedForm(whole);
+        expect(definitionVersion(whole)).toBe(1);
+        expect(form).toMatchObject(flag);
+        expect(form).not.toHaveProperty('content');
+        expect(flagInForm(form)).toMatchObject({ ...flag, release: { next } });
+      }),
+    );
   });
 
   it('has the bound of returns beside the content, where agents from before it find a flag as it was', () => {
