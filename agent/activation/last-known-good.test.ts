@@ -1,6 +1,7 @@
 import { copyFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
+import { GraphQLError } from 'graphql';
 import { LocalServer } from '../api/local-server.ts';
 import { eventually } from '../../core/testing/eventually.ts';
 import type { FlagDefinition } from '../../core/model.ts';
@@ -85,7 +86,11 @@ describe('a fatal fault', () => {
       returned: [{ key: 'eco', revision: 1, leftRevision: 2, cause: 'fatal' }],
     });
     const [fault] = agent.status().faults.latest;
-    expect(fault).toMatchObject({ revision: 2, message: `This vehicle has gone back to revision 1. ${MESSAGE}` });
+    expect(fault).toMatchObject({
+      revision: 2,
+      kind: 'returned',
+      message: `This vehicle has gone back to revision 1. ${MESSAGE}`,
+    });
     // The definition that was left does not prove itself by the end of this drive.
     await drive(agent);
     for (const isDamaged of [false, true]) {
@@ -95,7 +100,10 @@ describe('a fatal fault', () => {
     }
     await plane.listen();
     await eventually(() => agent.status().faults.waiting === 0, 'the control plane knows');
-    expect(plane.faultReports.flat()).toMatchObject([{ flagKey: 'eco', revision: 2, message: fault?.message }]);
+    expect(plane.faultReports.flat()).toMatchObject([
+      { flagKey: 'eco', revision: 2, kind: 'REPORTED_BY_PROGRAM', message: MESSAGE },
+      { flagKey: 'eco', revision: 2, kind: 'RETURNED', message: fault?.message },
+    ]);
     // Neither a signature, nor a stage that has not reached the vehicle, is other content.
     await put(agent, 'eco', {
       rules: [ON],
@@ -211,6 +219,24 @@ describe('a fatal fault', () => {
   });
 });
 
+test('a control plane that does not know returns gets one in the message of the fault that has caused it', async () => {
+  plane.onFaults = (faults) => {
+    const position = faults.findIndex(({ kind }) => kind === 'RETURNED');
+    if (position === -1) return;
+    throw new GraphQLError('refused', {
+      extensions: { code: 'BAD_USER_INPUT', field: `input.faults.${position}.kind` },
+    });
+  };
+  const agent = await startProven();
+  await put(agent, 'eco', { rules: [ON] });
+  await goBack(agent);
+  await eventually(() => agent.status().faults.waiting === 0, 'the control plane has what it accepts');
+  expect(agent.status().faults.latest).toMatchObject([{ kind: 'reported_by_program', sent: true }]);
+  expect(plane.faultReports.at(-1)).toMatchObject([
+    { kind: 'REPORTED_BY_PROGRAM', message: `This vehicle has gone back to revision 1. ${MESSAGE}` },
+  ]);
+});
+
 test('the third start within ten minutes of an activation takes the flag back before a program can ask for it', async () => {
   const agent = await startProven();
   await put(agent, 'eco', { rules: [ON] });
@@ -224,10 +250,10 @@ test('the third start within ten minutes of an activation takes the flag back be
   const last = await vehicle.start();
   expect(last.booleanValue('eco', true)).toBe(false);
   expect(last.status().lastKnownGood.returned).toMatchObject([{ key: 'eco', cause: 'restarts' }]);
-  expect(last.status().faults.latest[0]).toMatchObject({
-    kind: 'restarts',
-    message: expect.stringMatching(/^This vehicle has gone back to revision 1\./),
-  });
+  expect(last.status().faults.latest).toMatchObject([
+    { kind: 'returned', message: expect.stringMatching(/^This vehicle has gone back to revision 1\. The agent/) },
+    { kind: 'restarts', message: expect.stringMatching(/^The agent/) },
+  ]);
 });
 
 describe('content proves itself', () => {

@@ -5,7 +5,7 @@
 import { badInput } from '../../core/errors.ts';
 import { CoalescedRefresh } from '../../core/async/coalesce.ts';
 import { unattended } from '../../core/last-handler/unattended.ts';
-import { faultMessage, type FaultSeverity, type FlagFault } from '../../core/wire/vehicle/fault.ts';
+import { faultMessage, type FaultKind, type FaultSeverity, type FlagFault } from '../../core/wire/vehicle/fault.ts';
 import { activeFlags } from '../activation/active-flags.ts';
 import type { EvaluatedFlag } from '../evaluate/flag-evaluator.ts';
 import { describeError, type Log } from '../log.ts';
@@ -40,6 +40,13 @@ export interface FaultStatus {
   readonly latest: readonly (Omit<KeptFault, 'at'> & { readonly at: string })[];
 }
 
+/** The kinds of the faults that take a flag back to its last known good. */
+const CAUSE_KINDS = { fatal: 'reported_by_program', restarts: 'restarts' } as const satisfies Record<
+  ReturnCause,
+  FaultKind
+>;
+/** The beginning of the message of a return. */
+const HAS_GONE_BACK = /^This vehicle has gone back to revision \d+\./;
 /** The faults that the status shows. */
 const SHOWN_FAULTS = 10;
 /** The time, in milliseconds, in which at most `MAX_KEPT_FAULTS` new faults are taken, so that flash does not wear out. */
@@ -170,15 +177,14 @@ export class VehicleFaults {
     this.#options.happened(flagKey, revision, severity === 'fatal' ? 'fatal' : null);
   }
 
-  /** Says in the fault that has taken a flag back to its last known good that it has. */
-  returned(flagKey: string, leftRevision: number, goodRevision: number, cause: ReturnCause): void {
-    const kind = cause === 'fatal' ? 'reported_by_program' : 'restarts';
-    const isNews = this.#log.amend({ flagKey, revision: leftRevision, kind }, (message) =>
-      faultMessage(`This vehicle has gone back to revision ${goodRevision}. ${message}`),
+  /** Adds the fault of a flag that has gone back to its last known good, with the message of the one that has caused it. */
+  returned(flagKey: string, revision: number, goodRevision: number, cause: ReturnCause): void {
+    const kind = CAUSE_KINDS[cause];
+    const why = this.#log.faults.find(
+      (kept) => kept.flagKey === flagKey && kept.revision === revision && kept.kind === kind,
     );
-    if (!isNews) return;
-    this.#saveSoon();
-    this.#news();
+    const message = `This vehicle has gone back to revision ${goodRevision}. ${why?.message ?? ''}`;
+    this.add({ flagKey, revision, kind: 'returned', message });
   }
 
   /** Adds the fault of an evaluation that has ended in an error. Never throws; it is called while flags are evaluated. */
@@ -224,8 +230,15 @@ export class VehicleFaults {
     this.#saveSoon();
   }
 
-  /** Drops a fault that the control plane will never accept. */
+  /**
+   * Drops a fault that the control plane will never accept. One that does not know returns gets them in the messages of the
+   * faults that have caused them.
+   */
   discard(fault: FlagFault): void {
+    const said = fault.kind === 'returned' ? HAS_GONE_BACK.exec(fault.message)?.[0] : undefined;
+    if (said !== undefined)
+      for (const kind of Object.values(CAUSE_KINDS))
+        this.#log.amend({ ...fault, kind }, (message) => faultMessage(`${said} ${message}`));
     this.#log.discard(fault);
     this.#saveSoon();
   }

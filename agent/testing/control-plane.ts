@@ -41,7 +41,7 @@ export const WIRE_SDL = `
   input MetricBatchInput { batchId: ID! items: [MetricInput!]! }
   type MetricReceipt { accepted: Int! duplicates: Int! dropped: Int! }
   input AgentHeartbeatInput { swVersion: String agentVersion: String agentMemoryMb: Int agentCpuPercent: Float cacheSizeMb: Float appliedRevision: Int clockOffsetSeconds: Float refusals: [String!] pending: [PendingFlagInput!] }
-  enum FlagFaultKind { NOT_SERVABLE OUTSIDE_CONTRACT EVALUATION_ERROR RESTARTS REPORTED_BY_PROGRAM }
+  enum FlagFaultKind { NOT_SERVABLE OUTSIDE_CONTRACT EVALUATION_ERROR RESTARTS REPORTED_BY_PROGRAM RETURNED }
   input VehicleFaultInput { flagKey: String! revision: Int! kind: FlagFaultKind! message: String! occurredAt: String! }
   input FaultReportInput { faults: [VehicleFaultInput!]! }
   input PendingFlagInput { key: String! revision: Int! }

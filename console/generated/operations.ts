@@ -211,7 +211,9 @@ export type FlagFaultKind =
   /** The agent has started three times within ten minutes of a change of the flag. */
   | 'RESTARTS'
   /** A program in the vehicle has reported it. */
-  | 'REPORTED_BY_PROGRAM';
+  | 'REPORTED_BY_PROGRAM'
+  /** The vehicle has left the definition by itself, for the flag's last known good, because of a fault of another kind. */
+  | 'RETURNED';
 
 /** Selects the flags that meet every member that is given. */
 export type FlagFilter = {

@@ -137,6 +137,7 @@ export const VEHICLE_TABLES: Readonly<Record<string, TableSpecification>> = {
         'evaluation_error',
         'restarts',
         'reported_by_program',
+        'returned',
       ]),
     },
     indexes: {

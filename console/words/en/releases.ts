@@ -56,6 +56,7 @@ export const releases = {
       EVALUATION_ERROR: 'A program has asked for another type',
       RESTARTS: 'The agent has started again and again',
       REPORTED_BY_PROGRAM: 'A program reports it',
+      RETURNED: 'The vehicle has gone back to its last known good',
     },
 
     halt: 'Halt the release',

@@ -55,6 +55,7 @@ export const releases: typeof English = {
       EVALUATION_ERROR: '프로그램이 다른 유형의 값을 요청함',
       RESTARTS: '에이전트가 거듭 다시 시작됨',
       REPORTED_BY_PROGRAM: '프로그램이 보고함',
+      RETURNED: '차량이 마지막 정상 상태로 되돌아감',
     },
 
     halt: '단계 배포 중단',

@@ -10,7 +10,7 @@ import { validateFlagKey } from '../../validation/validate-flag.ts';
 /**
  * The kinds of faults: the agent cannot evaluate the definition; a value is outside the definition's own contract; an
  * evaluation ended in an error; the agent started three times within ten minutes of a change; a program has reported
- * one.
+ * one; the vehicle has gone back to the flag's last known good.
  */
 export const FAULT_KINDS = [
   'not_servable',
@@ -18,6 +18,7 @@ export const FAULT_KINDS = [
   'evaluation_error',
   'restarts',
   'reported_by_program',
+  'returned',
 ] as const;
 export type FaultKind = (typeof FAULT_KINDS)[number];
 

@@ -47,6 +47,7 @@ export const ENUMS = {
     EVALUATION_ERROR: 'evaluation_error',
     RESTARTS: 'restarts',
     REPORTED_BY_PROGRAM: 'reported_by_program',
+    RETURNED: 'returned',
   },
   DecisionBasis: { SEQUENTIAL: 'sequential', FIXED_HORIZON: 'fixed-horizon' },
   MissingReason: {

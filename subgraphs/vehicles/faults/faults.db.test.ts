@@ -257,6 +257,7 @@ describe('the faults of a fleet', () => {
   test('are counted by flag, revision and kind, the newest revision first, in one statement for all flags', async () => {
     for (const n of [0, 1, 2]) await report(n, [fault(), fault({ revision: 9, message: `of ${n}` })]);
     await report(0, [fault({ kind: 'EVALUATION_ERROR', revision: 9 }), fault({ flagKey: 'sport' })]);
+    for (const n of [0, 1]) await report(n, [fault({ kind: 'RETURNED', revision: 9 })]);
     await age(0, '1 hour');
     await age(2, '2 hours');
     const from = watched.statements.length;
@@ -274,6 +275,7 @@ describe('the faults of a fleet', () => {
       [
         count(9, 'EVALUATION_ERROR', 1, fault().message),
         count(9, 'RESTARTS', 3, 'of 1'),
+        count(9, 'RETURNED', 2, fault().message),
         count(7, 'RESTARTS', 3, fault().message),
       ],
       [],

@@ -861,7 +861,7 @@ export type PageInfoResolvers<ContextType = VehiclesContext, ParentType extends 
   endCursor?: Resolver<Maybe<ResolversTypes['String']>, ParentType, ContextType>;
 };
 
-export type FlagFaultKindResolvers = EnumResolverSignature<{ NOT_SERVABLE?: any, OUTSIDE_CONTRACT?: any, EVALUATION_ERROR?: any, RESTARTS?: any, REPORTED_BY_PROGRAM?: any }, ResolversTypes['FlagFaultKind']>;
+export type FlagFaultKindResolvers = EnumResolverSignature<{ NOT_SERVABLE?: any, OUTSIDE_CONTRACT?: any, EVALUATION_ERROR?: any, RESTARTS?: any, REPORTED_BY_PROGRAM?: any, RETURNED?: any }, ResolversTypes['FlagFaultKind']>;
 
 export type VehicleResolvers<ContextType = VehiclesContext, ParentType extends ResolversParentTypes['Vehicle'] = ResolversParentTypes['Vehicle'], FederationReferenceType extends FederationReferenceTypes['Vehicle'] = FederationReferenceTypes['Vehicle']> = {
   __resolveReference?: ReferenceResolver<Maybe<ResolversTypes['Vehicle']> | FederationReferenceType, FederationReferenceType, ContextType>;
