@@ -6,6 +6,7 @@
 import { AUDIT_TABLES } from './audit-tables.ts';
 import { EXPERIMENT_TABLES } from './experiment-tables.ts';
 import { FLAG_TABLES } from './flag-tables.ts';
+import { RELEASE_TABLES } from './release-tables.ts';
 import type { TableSpecification } from './table.ts';
 import { VEHICLE_TABLES } from './vehicle-tables.ts';
 import { WEBHOOK_TABLES } from './webhook-tables.ts';
@@ -13,6 +14,7 @@ import { WEBHOOK_TABLES } from './webhook-tables.ts';
 /** The tables by name. */
 export const TABLES: Readonly<Record<string, TableSpecification>> = {
   ...FLAG_TABLES,
+  ...RELEASE_TABLES,
   ...VEHICLE_TABLES,
   ...EXPERIMENT_TABLES,
   ...AUDIT_TABLES,
