@@ -16,7 +16,8 @@ import type { Composition } from '../composition/supergraph.ts';
 import { newOutcome, type GatewayContext, type GatewayLogger } from '../context.ts';
 import type { GatewayMetrics } from '../monitoring/gateway-metrics.ts';
 import { PARSE_OPTIONS, operationRules } from './limits/check-operation.ts';
-import type { CheckedOperation, OperationPipeline } from './pipeline.ts';
+import type { CheckedOperation } from './checked-operation.ts';
+import type { OperationPipeline } from './pipeline.ts';
 import { answersTo, answerTo, isFault } from './refusals/error-answer.ts';
 import { missingValuesIn } from './refusals/missing-values.ts';
 

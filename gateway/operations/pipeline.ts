@@ -21,22 +21,21 @@
  * A step refuses an operation by throwing a FleetFlagError, or a RefusedOperation that carries GraphQL's own errors.
  * `answersTo` (refusals/error-answer.ts) gives the errors that the client gets.
  */
-import {
-  GraphQLError,
-  getOperationAST,
-  type DocumentNode,
-  type GraphQLFormattedError,
-  type GraphQLSchema,
-  type OperationDefinitionNode,
-} from 'graphql';
-import { LRUCache } from 'lru-cache';
-import { FleetFlagError, badInput } from '../../core/errors.ts';
-import { permissionScope, type ApiKeyCaller, type Caller } from '../../core/access/caller.ts';
+import { GraphQLError, type GraphQLFormattedError, type GraphQLSchema } from 'graphql';
+import { FleetFlagError } from '../../core/errors.ts';
+import type { ApiKeyCaller, Caller } from '../../core/access/caller.ts';
 import type { RateLimiter } from '../../core/access/rate-limiter.ts';
 import type { ApiKeyDirectory } from '../credentials/api-key-directory.ts';
 import type { Authenticated, Credentials } from '../credentials/authenticate.ts';
 import type { TaggedAnswer, GovernedCall, RevisionAnswers } from './answers/revision-answers.ts';
 import { authorizeOperation } from './authorize.ts';
+import {
+  operationOf,
+  type CheckedOperation,
+  type PermittedOperation,
+  type SentOperation,
+} from './checked-operation.ts';
+import { GovernedCalls } from './governed-calls.ts';
 import { callerOf, type KnownCall } from './known-calls.ts';
 import { refuseCost } from './limits/check-operation.ts';
 import { refuseAnswerArguments } from './limits/answer-arguments.ts';
@@ -47,7 +46,7 @@ import type { NamingRequest } from './persisted-operations/operation-reference.t
 import type { OperationText } from './persisted-operations/operation-texts.ts';
 import { resolveOperation, type OperationSources } from './persisted-operations/resolve-operation.ts';
 import { answerTo } from './refusals/error-answer.ts';
-import { RefusedOperation, withCode } from './refusals/refused-operation.ts';
+import { RefusedOperation } from './refusals/refused-operation.ts';
 import { kindOf, type AccountConcurrency } from './turns/account-concurrency.ts';
 import { isKillSwitch } from './turns/kill-switch-operation.ts';
 import type { RightOfWay } from './turns/right-of-way.ts';
@@ -80,23 +79,6 @@ export interface PipelineParts {
   readonly answered: (code: string, seconds: number) => void;
 }
 
-/** An operation as a client sent it, with the text that it names. */
-export interface SentOperation {
-  readonly text: string;
-  readonly operationName: string | undefined;
-  readonly variables: SentVariables;
-}
-
-/** Variables that are parsed only when they are needed. */
-export interface SentVariables {
-  /**
-   * The variables as JSON text, for a key of the cache. It need not be canonical: another order of members only makes
-   * another key.
-   */
-  readonly text: () => string;
-  readonly value: () => Readonly<Record<string, unknown>>;
-}
-
 /** The answer to a query that revisions govern: either data without errors, or a single refusal. */
 export interface GovernedAnswer {
   /** A weak entity tag (RFC 9110, section 8.8.3); null for a refusal. */
@@ -106,35 +88,11 @@ export interface GovernedAnswer {
   readonly refusal: GraphQLFormattedError | null;
 }
 
-/** A document that may run, and the operation of it that is meant. */
-export interface CheckedOperation {
-  readonly document: DocumentNode;
-  readonly operation: OperationDefinitionNode;
-  /** SHA-256 of the text, hexadecimal. */
-  readonly hash: string;
-}
-
-/** An operation that its caller may run. */
-export interface PermittedOperation extends CheckedOperation {
-  /** The variables as the request gives them. */
-  readonly given: Readonly<Record<string, unknown>>;
-  /** The values of the declared variables, coerced. */
-  readonly variables: Record<string, unknown>;
-  /** The most objects that the answer could hold. */
-  readonly cost: number;
-}
-
 /**
  * The refusal of a request without a document, in Apollo Server's words: over HTTP, Apollo Server itself gives it
  * before it looks up an operation.
  */
 const NO_TEXT = 'GraphQL operations must contain a non-empty `query` or a `persistedQuery` extension.';
-
-/** The most characters of all kept calls together, and of one, with the texts of their documents. */
-const MAX_CALLS_LENGTH = 8 * 1024 * 1024;
-const MAX_CALL_LENGTH = 64 * 1024;
-/** The approximate bytes that a call takes beside its name and variables. */
-const CALL_OVERHEAD = 600;
 
 const NO_TAG = () => false;
 
@@ -142,25 +100,16 @@ const NO_TAG = () => false;
 export class OperationPipeline {
   readonly #parts: PipelineParts;
   /**
-   * The governed calls that callers of a scope may make, by scope, document, operation and variables as they were sent.
-   */
-  readonly #calls = new LRUCache<string, GovernedCall>({
-    maxSize: MAX_CALLS_LENGTH,
-    maxEntrySize: MAX_CALL_LENGTH,
-    // The variables are held three times: as text, as values, and in the key.
-    sizeCalculation: ({ text }, name) => CALL_OVERHEAD + 3 * name.length + text.length,
-  });
-  /**
    * The parsed documents of vehicles and of all others, in two caches: the others' documents must not evict the few
    * that the whole fleet uses.
    */
   readonly #documents: Readonly<Record<'ofVehicles' | 'ofOthers', DocumentCache>>;
 
-  /** The governed call of each `SentOperation`. A transport that recognises a request passes the same object again. */
-  readonly #lastCalls = new WeakMap<SentOperation, { readonly scopeText: string; readonly call: GovernedCall }>();
+  readonly #governed: GovernedCalls;
 
   constructor(parts: PipelineParts) {
     this.#parts = parts;
+    this.#governed = new GovernedCalls(this, parts.answers);
     const cache = () =>
       new DocumentCache({
         maxDocuments: OPERATION_LIMITS.cachedDocuments,
@@ -304,27 +253,7 @@ export class OperationPipeline {
    * refuses: the transport then takes it through the steps one by one.
    */
   governed(sent: SentOperation, caller: Caller): GovernedCall | null {
-    const { answers } = this.#parts;
-    const { text, operationName, variables } = sent;
-    const scope = permissionScope(caller);
-    const scopeText = JSON.stringify(scope);
-    const last = this.#lastCalls.get(sent);
-    if (last?.scopeText === scopeText && answers.isCurrent(last.call)) return last.call;
-    try {
-      const checked = this.check(text, operationName, caller);
-      if (!answers.mayGovern(checked)) return null;
-      const name = [checked.hash, operationName ?? '', scopeText, variables.text()].join('\n');
-      let call: GovernedCall | null | undefined = this.#calls.get(name);
-      if (call === undefined || (call !== null && !answers.isCurrent(call))) {
-        const permitted = this.permit(checked, variables.value(), caller);
-        call = answers.call(permitted, { text, operationName }, scope);
-        if (call !== null) this.#calls.set(name, call);
-      }
-      if (call !== null) this.#lastCalls.set(sent, { scopeText, call });
-      return call;
-    } catch {
-      return null;
-    }
+    return this.#governed.find(sent, caller);
   }
 
   /** Begins to read the state of a governed query's answer; null where it cannot be read. Never rejects. */
@@ -374,28 +303,4 @@ export class OperationPipeline {
       return { tag: null, json: Buffer.from(`${JSON.stringify({ errors: [refusal] })}\n`), refusal };
     }
   }
-}
-
-/**
- * Selects the operation of a prepared document that is to run. Throws RefusedOperation where the document may not run,
- * and BAD_USER_INPUT at `operationName` where no operation, or more than one, has that name.
- */
-export function operationOf(prepared: CachedDocument, operationName: string | undefined): CheckedOperation {
-  const { document, errors, hash } = prepared;
-  if (document === null || errors.length > 0) {
-    const code = document === null ? 'GRAPHQL_PARSE_FAILED' : 'GRAPHQL_VALIDATION_FAILED';
-    throw new RefusedOperation(
-      errors.map((error) => withCode(error, code)),
-      document ?? undefined,
-    );
-  }
-  const operation = getOperationAST(document, operationName);
-  if (operation == null)
-    throw badInput(
-      'operationName',
-      operationName
-        ? `The document has no operation ${JSON.stringify(operationName)}.`
-        : 'The document has several operations: name one in operationName.',
-    );
-  return { document, operation, hash };
 }

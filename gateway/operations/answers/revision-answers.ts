@@ -13,7 +13,7 @@ import { ENVIRONMENTS } from '../../../core/model.ts';
 import { answerTextOf } from '../../../core/wire/subgraph/answer-texts.ts';
 import type { AnswerInputs } from '../../../core/wire/subgraph/answer-inputs.ts';
 import type { SubgraphConnection, SubgraphErrorJson } from '../../../core/wire/subgraph/subgraph.ts';
-import type { CheckedOperation, PermittedOperation } from '../pipeline.ts';
+import type { CheckedOperation, PermittedOperation } from '../checked-operation.ts';
 import type { CurrentInputs } from './current-inputs.ts';
 import { answerPlans, type Dependencies } from './governed-fields.ts';
 

@@ -7,7 +7,7 @@ import type { FastifyRequest } from 'fastify';
 import { LRUCache } from 'lru-cache';
 import { badInput } from '../../../../core/errors.ts';
 import { isObject, membersOf, type Members } from '../../../../core/json/json-value.ts';
-import type { SentOperation } from '../../../operations/pipeline.ts';
+import type { SentOperation } from '../../../operations/checked-operation.ts';
 import { NAMING_MEMBERS, type NamingRequest } from '../../../operations/persisted-operations/operation-reference.ts';
 
 /** The query parameters of an operation. */

@@ -13,7 +13,8 @@ import { REQUEST_ID_HEADER, requestIdOf } from '../../../../core/wire/network/re
 import { permissionScope, type Caller, type CallerIdentity } from '../../../../core/access/caller.ts';
 import type { NamingRequest } from '../../../operations/persisted-operations/operation-reference.ts';
 import type { OperationText } from '../../../operations/persisted-operations/operation-texts.ts';
-import type { CheckedOperation, OperationPipeline } from '../../../operations/pipeline.ts';
+import type { CheckedOperation } from '../../../operations/checked-operation.ts';
+import type { OperationPipeline } from '../../../operations/pipeline.ts';
 import { answersTo, isFault } from '../../../operations/refusals/error-answer.ts';
 import type { CrowdTurns } from './crowd-turns.ts';
 import type { ClientConnection } from '../connection/client-connection.ts';

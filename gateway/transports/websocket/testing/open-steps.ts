@@ -1,7 +1,7 @@
 /** The pipeline's steps for a schema that has no row in the table of permissions: everybody may run everything. */
 import { GraphQLError, getVariableValues, type GraphQLSchema } from 'graphql';
 import { DocumentCache } from '../../../operations/limits/document-cache.ts';
-import { operationOf } from '../../../operations/pipeline.ts';
+import { operationOf } from '../../../operations/checked-operation.ts';
 import { RefusedOperation } from '../../../operations/refusals/refused-operation.ts';
 import type { OperationSteps } from '../operations/start-operation.ts';
 
