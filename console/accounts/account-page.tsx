@@ -186,6 +186,7 @@ function ActiveButton({ account, done }: AccountProps) {
   );
 }
 
+/** The page of one account. */
 export function AccountPage({ id }: { readonly id: string }) {
   const { words, own } = useAdministrationWords();
   const { data, fault, refresh } = useQuery(OneAccountDocument, { id });

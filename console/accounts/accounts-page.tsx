@@ -14,6 +14,7 @@ const PAGE_SIZE = 25;
 export const ROLES: readonly Role[] = ['READ', 'WRITE', 'SAFETY', 'ADMIN'];
 const STATES = ['active', 'inactive'] as const;
 
+/** The page that lists the accounts and finds some. */
 export function AccountsPage() {
   const { words, own, formats } = useAdministrationWords();
   const { query } = usePlace();

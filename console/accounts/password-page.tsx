@@ -18,6 +18,7 @@ async function newSession(email: string, password: string): Promise<Session | nu
   return { token, email: user.email, name: user.name, role: user.role, userId: user.id, permissions: null };
 }
 
+/** The page on which everybody changes their own password. */
 export function PasswordPage() {
   const { own } = useAdministrationWords();
   const { session } = useStore(sessionState);

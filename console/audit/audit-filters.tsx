@@ -50,6 +50,7 @@ function ChosenPerson({ id, all }: { readonly id: string; readonly all: () => vo
   );
 }
 
+/** The fields by which entries of the audit log are found. */
 export function AuditFilters({ chosen, choose }: AuditFiltersProps) {
   const { words } = useWords();
   const actions = Object.entries(words.actions).sort(([, one], [, other]) => one.localeCompare(other));

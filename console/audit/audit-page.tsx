@@ -63,6 +63,7 @@ function EntryItem({ entry, showPerson }: EntryProps) {
   );
 }
 
+/** The page of the audit log. */
 export function AuditPage() {
   const { words, formats } = useWords();
   const { session } = useStore(sessionState);

@@ -14,6 +14,7 @@ interface OutcomeProps {
   readonly text?: string;
 }
 
+/** The outcome of a change, in place of its form. */
 export function ChangeOutcome({ outcome, flagKey, text }: OutcomeProps) {
   const { words } = useWords();
   const notice = useRef<HTMLDivElement>(null);

@@ -12,6 +12,7 @@ import { RequestCard, type Decision } from './request-card.tsx';
 
 const STATUSES: readonly ChangeRequestStatus[] = ['PENDING', 'APPROVED', 'REJECTED', 'CANCELLED'];
 
+/** The page of the change requests. */
 export function ChangesPage() {
   const { words } = useWords();
   const { query } = usePlace();

@@ -15,6 +15,7 @@ interface ConflictProps {
   readonly isOfAct?: boolean;
 }
 
+/** The notice that somebody else has changed the thing, with the differences. */
 export function ConflictNotice({ base, now, title, apply, isOfAct = false }: ConflictProps) {
   const { words } = useWords();
   const notice = useRef<HTMLDivElement>(null);

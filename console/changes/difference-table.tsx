@@ -9,6 +9,7 @@ interface DifferenceProps {
   readonly label: string;
 }
 
+/** The table of what differs between two states; a sentence where nothing does. */
 export function DifferenceTable({ before, after, label }: DifferenceProps) {
   const spoken = useWords();
   const { words } = spoken;

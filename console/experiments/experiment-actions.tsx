@@ -23,6 +23,7 @@ interface ActionsProps {
   readonly done: () => void;
 }
 
+/** The buttons for what can be done with an experiment in its status. */
 export function ExperimentActions({ experiment: { id, status, flag }, done }: ActionsProps) {
   const { words } = useWords();
   const texts = words.experiments;

@@ -90,6 +90,7 @@ function Results({ experiment }: { readonly experiment: ExperimentPlanFragment }
   );
 }
 
+/** The page of one experiment. */
 export function ExperimentPage({ id }: { readonly id: string }) {
   const { words } = useWords();
   const texts = words.experiments;

@@ -22,6 +22,7 @@ const TONES: Readonly<Record<ExperimentStatus, BadgeTone>> = {
   CANCELLED: 'faint',
 };
 
+/** The badge that names the status of an experiment. */
 export function ExperimentBadge({ status }: { readonly status: ExperimentStatus }) {
   const { words } = useWords();
   return <Badge tone={TONES[status]}>{words.experiments.status[status]}</Badge>;
@@ -55,6 +56,7 @@ function Row({ experiment }: { readonly experiment: ExperimentRowFragment }) {
   );
 }
 
+/** The page that lists the experiments. */
 export function ExperimentsPage() {
   const { words, formats } = useWords();
   const texts = words.experiments;

@@ -20,6 +20,7 @@ interface RowsProps<Row> {
   readonly wrongAt: (path: string) => string | null;
 }
 
+/** The rows of the secondary metrics. */
 export function SecondaryRows({ rows, change, list, wrongAt }: RowsProps<SecondaryDraft>) {
   const { words, formats } = useWords();
   const texts = words.experiments;
@@ -63,6 +64,7 @@ export function SecondaryRows({ rows, change, list, wrongAt }: RowsProps<Seconda
   );
 }
 
+/** The rows of the guardrails. */
 export function GuardrailRows({ rows, change, list, wrongAt }: RowsProps<GuardrailDraft>) {
   const { words, formats } = useWords();
   const texts = words.experiments;

@@ -14,6 +14,7 @@ export function StateBadge({ flag: { enabled, killed, draft, archivedAt } }: { r
   return enabled ? <Badge tone="accent">{words.states.enabled}</Badge> : <Badge>{words.states.disabled}</Badge>;
 }
 
+/** The badge that names a safety level. */
 export function LevelBadge({ level }: { readonly level: FlagRowFragment['safetyLevel'] }) {
   const { words } = useWords();
   return <Badge tone={level === 'ASIL_D' ? 'strong' : 'plain'}>{words.levels[level]}</Badge>;

@@ -19,6 +19,7 @@ interface FlagFieldsProps {
   readonly onDraft: (draft: FlagDraft) => void;
 }
 
+/** The fields of a flag that is new or is changed. */
 export function FlagFields({ draft, type, wrongAt, onDraft }: FlagFieldsProps) {
   const { words } = useWords();
   const { data } = useQuery(FleetNamesDocument, {});

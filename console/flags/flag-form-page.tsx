@@ -130,6 +130,7 @@ function ChangeForm({ flag: now }: { readonly flag: Flag }) {
   );
 }
 
+/** The page on which a flag is changed. */
 export function EditFlagPage({ flagKey }: { readonly flagKey: string }) {
   const { words } = useWords();
   return (
@@ -240,6 +241,7 @@ function CreateForm() {
   );
 }
 
+/** The page on which a flag is created. */
 export function NewFlagPage() {
   const { words } = useWords();
   const { session } = useStore(sessionState);

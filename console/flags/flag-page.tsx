@@ -141,6 +141,7 @@ function Facts({ flag }: { readonly flag: Flag }) {
   );
 }
 
+/** The page of one flag. */
 export function FlagPage({ flagKey }: { readonly flagKey: string }) {
   const { words } = useWords();
   const { data, fault, refresh } = useQuery(

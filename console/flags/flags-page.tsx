@@ -114,6 +114,7 @@ function Row({ flag }: { readonly flag: FlagRowFragment }) {
   );
 }
 
+/** The page that lists the flags and finds some. */
 export function FlagsPage() {
   const { words, formats } = useWords();
   const { session } = useStore(sessionState);

@@ -176,6 +176,7 @@ function Versions({ flag }: { readonly flag: Flag }) {
   );
 }
 
+/** The page of what a flag has consisted of earlier. */
 export function VersionsPage({ flagKey }: { readonly flagKey: string }) {
   const { words } = useWords();
   return (

@@ -209,6 +209,7 @@ function Vehicles({ fleet }: { readonly fleet: Fleet }) {
   );
 }
 
+/** The page of the fleet. */
 export function FleetPage() {
   const { words } = useWords();
   const { data, fault, refresh } = useQuery(FleetDocument, {}, { everyMs: POLL_MS });

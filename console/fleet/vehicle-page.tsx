@@ -85,6 +85,7 @@ function AgentHealth({ vehicle }: { readonly vehicle: Vehicle }) {
   );
 }
 
+/** The page of one vehicle. */
 export function VehiclePage({ vin }: { readonly vin: string }) {
   const { words } = useWords();
   const { session } = useStore(sessionState);

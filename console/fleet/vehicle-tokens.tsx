@@ -94,6 +94,7 @@ function IssueDialog({ vin, environment: present, done, close }: TokensProps & {
   );
 }
 
+/** The buttons that issue a token to a vehicle and revoke all of its tokens. */
 export function VehicleTokens(props: TokensProps) {
   const { vin, done } = props;
   const { words } = useWords();

@@ -4,6 +4,7 @@ import { Badge } from '../parts/parts.tsx';
 import { useAdministrationWords } from '../words/use-administration-words.ts';
 import { keyState } from './key-state.ts';
 
+/** The badge that names the state of an API key. */
 export function KeyBadge({ apiKey }: { readonly apiKey: KeyFragment }) {
   const { own } = useAdministrationWords();
   const state = keyState(apiKey, presentTime());

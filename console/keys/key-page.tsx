@@ -62,6 +62,7 @@ function OperationList({ operations }: { readonly operations: readonly Operation
   );
 }
 
+/** The page of one API key. */
 export function KeyPage({ id }: { readonly id: string }) {
   const { words, own, formats } = useAdministrationWords();
   const { data, fault, refresh } = useQuery(KeysAndOperationsDocument, {});

@@ -15,6 +15,7 @@ const FILTERS = ['valid', 'all'] as const;
 /** The milliseconds between two polls of the keys, because no event says when a key was used. */
 const POLL_MS = 30_000;
 
+/** The page that lists the API keys. */
 export function KeysPage() {
   const { words, own, formats } = useAdministrationWords();
   const { query } = usePlace();

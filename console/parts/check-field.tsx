@@ -8,6 +8,7 @@ interface CheckFieldProps {
   readonly onCheck: (checked: boolean) => void;
 }
 
+/** A box to check, with its label and its hint. */
 export function CheckField({ label, hint, checked, onCheck }: CheckFieldProps) {
   const id = useId();
   return (

@@ -12,6 +12,7 @@ interface CheckListProps {
   readonly none: string;
 }
 
+/** The boxes of a choice, in the order of the options. */
 export function CheckList({ label, hint, options, chosen, onChoose, none }: CheckListProps) {
   const id = useId();
   const toggle = (option: string, checked: boolean) => {

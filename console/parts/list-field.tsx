@@ -18,6 +18,7 @@ interface ListFieldProps {
   readonly onItems: (items: readonly string[]) => void;
 }
 
+/** The field for a list of texts. */
 export function ListField({ label, hint, wrong, items, known, labels, onTyped, onItems }: ListFieldProps) {
   const { words } = useWords();
   const [{ text, isItem }, setTyped] = useState({ text: '', isItem: false });

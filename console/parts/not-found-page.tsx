@@ -2,6 +2,7 @@ import { Link } from '../navigation/router.tsx';
 import { useWords } from '../words/language.ts';
 import { Page } from './parts.tsx';
 
+/** The page for a path that leads nowhere. */
 export function NotFoundPage() {
   const { words } = useWords();
   return (

@@ -73,6 +73,7 @@ export function Time({ at }: { readonly at: string }) {
 
 export type BadgeTone = 'plain' | 'accent' | 'danger' | 'faint' | 'strong';
 
+/** A word or two in a frame, such as a state. */
 export function Badge({
   tone = 'plain',
   children,
@@ -112,6 +113,7 @@ export function Field({ label, hint, wrong, children }: FieldProps) {
   );
 }
 
+/** The sentence that stands where something is being read. */
 export function Loading() {
   const { words } = useWords();
   return (

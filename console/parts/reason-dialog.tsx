@@ -25,6 +25,7 @@ interface ReasonDialogProps {
   readonly send: (reason: string | null) => void;
 }
 
+/** The dialog that asks before an act, and for its reason where it needs one. */
 export function ReasonDialog(props: ReasonDialogProps) {
   const { title, children, reason, button, danger = false, sending, fault, onClose, send } = props;
   const { words } = useWords();

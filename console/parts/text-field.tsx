@@ -30,6 +30,7 @@ interface TextFieldProps {
   readonly known?: readonly { readonly key: string; readonly name: string }[];
 }
 
+/** The field for one line of text. */
 export function TextField(props: TextFieldProps) {
   const { label, hint, wrong, type = 'text', value, onType, autocomplete, known, ...more } = props;
   const suggestions = useId();

@@ -16,6 +16,7 @@ interface SegmentFieldsProps {
   readonly onDraft: (draft: SegmentDraft) => void;
 }
 
+/** The fields of the conditions of a segment. */
 export function SegmentFields({ draft, fault, onDraft }: SegmentFieldsProps) {
   const { words, formats } = useWords();
   const { data } = useQuery(FleetNamesDocument, {});

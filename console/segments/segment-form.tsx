@@ -96,6 +96,7 @@ interface FormProps {
   readonly refresh?: () => void;
 }
 
+/** The form of a segment that is new or is changed. */
 export function SegmentForm({ segmentKey, segment: now, refresh }: FormProps) {
   const { words } = useWords();
   const [shown, setShown] = useState<object | null>(null);

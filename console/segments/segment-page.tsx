@@ -75,6 +75,7 @@ function Present({ segment }: { readonly segment: Segment }) {
   );
 }
 
+/** The page of one segment. */
 export function SegmentPage({ segmentKey }: { readonly segmentKey: string }) {
   const { words } = useWords();
   const { session } = useStore(sessionState);
@@ -114,6 +115,7 @@ export function SegmentPage({ segmentKey }: { readonly segmentKey: string }) {
   );
 }
 
+/** The page on which a segment is made. */
 export function NewSegmentPage() {
   const { words } = useWords();
   const { session } = useStore(sessionState);

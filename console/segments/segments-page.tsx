@@ -11,6 +11,7 @@ import { useStore } from '../store.ts';
 import { useWords } from '../words/language.ts';
 import { SEGMENT_ACTIONS } from './segment-actions.ts';
 
+/** The page that lists the segments. */
 export function SegmentsPage() {
   const { words, formats } = useWords();
   const { session } = useStore(sessionState);

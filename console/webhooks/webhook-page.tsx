@@ -148,6 +148,7 @@ function ChangeForm({ webhook, done, refresh }: PartProps & { readonly refresh: 
   );
 }
 
+/** The page of one webhook. */
 export function WebhookPage({ id }: { readonly id: string }) {
   const { words, own } = useAdministrationWords();
   const { data, fault, refresh } = useQuery(WebhooksDocument, {});

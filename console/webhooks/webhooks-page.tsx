@@ -11,6 +11,7 @@ import { WebhookBadge } from './webhook-badge.tsx';
 /** The milliseconds between two polls, because no event reports that a receiver fails. */
 const POLL_MS = 30_000;
 
+/** The page that lists the webhooks. */
 export function WebhooksPage() {
   const { words, own, formats } = useAdministrationWords();
   const isDeleted = new URLSearchParams(usePlace().query).has('deleted');
