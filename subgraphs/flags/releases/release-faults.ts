@@ -89,7 +89,9 @@ async function countVehicles(
  * for the end of a drive, or a fault under it.
  */
 export function wholeFaultFigures(db: Reader, flag: Flag, release: FlagRelease): Promise<FaultFigures> {
-  const isActive = Prisma.sql`applied_revision >= ${release.startedRevision} AND NOT ${hasPendingChange({ flag: flag.key })}`;
+  // A revision that is still to come is one of a history that a restore has ended, or a lie.
+  const present = Prisma.sql`(SELECT revision FROM environments WHERE name = ${flag.environment})`;
+  const isActive = Prisma.sql`applied_revision BETWEEN ${release.startedRevision} AND ${present} AND NOT ${hasPendingChange({ flag: flag.key })}`;
   const has = Prisma.sql`((${isActive}) OR ${isFaulty(flag, release)})`;
   return countVehicles(db, flag, release, has, () => false);
 }

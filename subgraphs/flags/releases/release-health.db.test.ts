@@ -167,3 +167,13 @@ test('the figures leave out vehicles that do not have the definition yet, unless
     rest: { vehicles: rest.length - 50, faulty: 0 },
   });
 });
+
+test('the figures leave out vehicles that report a revision which is still to come', async () => {
+  const [ahead, ...others] = ring;
+  const { revision } = await prisma.environment.findUniqueOrThrow({ where: { name: 'staging' } });
+  await prisma.vehicle.update({ where: { vin: ahead! }, data: { appliedRevision: revision + 1n } });
+  await report(others.slice(0, 5));
+  expect((await faultFigures(prisma, await releases.stored(key), await under())).ring).toEqual({
+    ...{ vehicles: others.length, faulty: 5 },
+  });
+});
