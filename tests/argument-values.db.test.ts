@@ -65,7 +65,9 @@ const VALUES: Record<string, unknown> = {
 };
 
 /** Optional members without which the others are not looked at. */
-const ALSO_GIVEN: Readonly<Record<string, string>> = { RolloutGuardInput: 'bound' };
+const ALSO_GIVEN: Readonly<Record<string, string>> = {
+  ...{ RolloutGuardInput: 'bound', ReleaseGuardInput: 'bound' },
+};
 
 /** A value within an argument: the names and positions on the way to it, the argument's first. */
 type Path = readonly string[];

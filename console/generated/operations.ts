@@ -310,15 +310,15 @@ export type GuardrailVerdict =
   /** No measurement of the treatment has arrived for a day. */
   | 'SILENT';
 
-/** What a guard has found about the present percentage of its rollout. */
+/** What a guard has found about the present percentage of its rollout, or the present stage of its release. */
 export type GuardVerdict =
-  /** Too few vehicles count to go on. No step is applied. */
+  /** Too few vehicles count to go on. No step is applied, and no stage begins. */
   | 'WAITING'
   /** The limit is not crossed, as far as the data can tell. */
   | 'HOLDING'
-  /** The limit is crossed: the rollout is pulled back. */
+  /** The limit is crossed: the rollout is pulled back; the release is halted or holds, as the guard says. */
   | 'CROSSED'
-  /** No measurement under treatment has arrived for too long: the rollout pauses. */
+  /** No measurement under treatment has arrived for too long: the rollout pauses, the release holds. */
   | 'SILENT';
 
 /** The length of the intervals into which measurements are gathered, in UTC. */
@@ -389,7 +389,9 @@ export type PolicyLoosening =
   /** The canary group is another one. */
   | 'OTHER_CANARY'
   /** A release is halted only at more faulty vehicles, or at a higher share of them. */
-  | 'HIGHER_FAULT_LIMIT';
+  | 'HIGHER_FAULT_LIMIT'
+  /** A guard is missing, finds less, or no longer halts a release. */
+  | 'WEAKER_GUARDS';
 
 /** A change to preview, in the form of its mutation's arguments. Exactly one member; otherwise BAD_USER_INPUT at `change`. */
 export type ProposedChangeInput = {
@@ -429,6 +431,33 @@ export type ReleaseCanaryInput = {
   readonly regions?: ReadonlyArray<string> | null | undefined;
 };
 
+/** What a release's guard does when its limit is crossed. */
+export type ReleaseGuardAction =
+  /** Everybody gets the stable content again, as past the limits of faults. */
+  | 'HALT'
+  /** The release stays at its stage until a person promotes or halts it. */
+  | 'HOLD';
+
+/** Exactly one of `maxWorsePercent` and `bound`. See docs/guides/release-policies.md, "Guard it by measurements". */
+export type ReleaseGuardInput = {
+  /** The name of a metric that is declared (`defineMetric`). For a `bound` it needs a minimum where HIGHER is worse, and a maximum where LOWER is. */
+  readonly metric: string;
+  /** The direction in which the metric becomes worse. */
+  readonly worse: GuardDirection;
+  /** How much worse than the others the vehicles with the new content may be, in percent of the others' mean; 0 or more, and below 100 where LOWER is worse. */
+  readonly maxWorsePercent?: number | null | undefined;
+  /** The value that the mean of the vehicles with the new content must not pass, in the metric's unit. */
+  readonly bound?: number | null | undefined;
+  /** Must be from 0.5 to 0.9999: 1 minus the chance of a false alarm over the whole release. */
+  readonly confidenceLevel?: number | null | undefined;
+  /** The vehicles that must count since the stage began, on each side that is compared, before the next stage; at least 2. */
+  readonly minimumVehicles?: number | null | undefined;
+  /** ISO 8601 duration without a measurement of a vehicle with the new content, after which no stage begins; at most 7 days. */
+  readonly silence?: string | null | undefined;
+  /** What follows when the limit is crossed. */
+  readonly action: ReleaseGuardAction;
+};
+
 /** A whole policy: what is left out has its default, and not what the present policy has. */
 export type ReleasePolicyInput = {
   /** The environment whose policy is replaced. */
@@ -443,6 +472,8 @@ export type ReleasePolicyInput = {
   readonly maximumFaultyVehicles?: number | null | undefined;
   /** The percentage points above the share of the other vehicles past which a release may be halted; from 0 to 100, with at most three decimals. */
   readonly maximumFaultyPercent?: number | null | undefined;
+  /** The metrics by which releases are watched, at most 5; null: none. Needs stages. */
+  readonly guards?: ReadonlyArray<ReleaseGuardInput> | null | undefined;
 };
 
 /** How far a change goes, and what must happen before it goes further. */
@@ -1422,19 +1453,21 @@ export type PolicyStageFragment = { readonly percentage: number, readonly soak: 
 
 export type PolicyCanaryFragment = { readonly vins: ReadonlyArray<string>, readonly models: ReadonlyArray<string>, readonly regions: ReadonlyArray<string> };
 
-export type PolicyFragment = { readonly environment: Environment, readonly safetyLevels: ReadonlyArray<SafetyLevel>, readonly maximumFaultyVehicles: number, readonly maximumFaultyPercent: number, readonly updatedAt: string | null, readonly stages: ReadonlyArray<{ readonly percentage: number, readonly soak: string, readonly minimumVehicles: number }>, readonly canary: { readonly vins: ReadonlyArray<string>, readonly models: ReadonlyArray<string>, readonly regions: ReadonlyArray<string> } | null, readonly updatedBy: { readonly id: string, readonly name: string } | null, readonly proposal: { readonly id: string, readonly safetyLevels: ReadonlyArray<SafetyLevel>, readonly maximumFaultyVehicles: number, readonly maximumFaultyPercent: number, readonly loosens: ReadonlyArray<PolicyLoosening>, readonly proposedAt: string, readonly stages: ReadonlyArray<{ readonly percentage: number, readonly soak: string, readonly minimumVehicles: number }>, readonly canary: { readonly vins: ReadonlyArray<string>, readonly models: ReadonlyArray<string>, readonly regions: ReadonlyArray<string> } | null, readonly proposedBy: { readonly id: string, readonly name: string } | null } | null };
+export type PolicyGuardFragment = { readonly metric: string, readonly worse: GuardDirection, readonly maxWorsePercent: number | null, readonly bound: number | null, readonly confidenceLevel: number, readonly minimumVehicles: number, readonly silence: string, readonly action: ReleaseGuardAction };
+
+export type PolicyFragment = { readonly environment: Environment, readonly safetyLevels: ReadonlyArray<SafetyLevel>, readonly maximumFaultyVehicles: number, readonly maximumFaultyPercent: number, readonly updatedAt: string | null, readonly stages: ReadonlyArray<{ readonly percentage: number, readonly soak: string, readonly minimumVehicles: number }>, readonly canary: { readonly vins: ReadonlyArray<string>, readonly models: ReadonlyArray<string>, readonly regions: ReadonlyArray<string> } | null, readonly guards: ReadonlyArray<{ readonly metric: string, readonly worse: GuardDirection, readonly maxWorsePercent: number | null, readonly bound: number | null, readonly confidenceLevel: number, readonly minimumVehicles: number, readonly silence: string, readonly action: ReleaseGuardAction }>, readonly updatedBy: { readonly id: string, readonly name: string } | null, readonly proposal: { readonly id: string, readonly safetyLevels: ReadonlyArray<SafetyLevel>, readonly maximumFaultyVehicles: number, readonly maximumFaultyPercent: number, readonly loosens: ReadonlyArray<PolicyLoosening>, readonly proposedAt: string, readonly stages: ReadonlyArray<{ readonly percentage: number, readonly soak: string, readonly minimumVehicles: number }>, readonly canary: { readonly vins: ReadonlyArray<string>, readonly models: ReadonlyArray<string>, readonly regions: ReadonlyArray<string> } | null, readonly guards: ReadonlyArray<{ readonly metric: string, readonly worse: GuardDirection, readonly maxWorsePercent: number | null, readonly bound: number | null, readonly confidenceLevel: number, readonly minimumVehicles: number, readonly silence: string, readonly action: ReleaseGuardAction }>, readonly proposedBy: { readonly id: string, readonly name: string } | null } | null };
 
 export type ReleasePoliciesQueryVariables = Exact<{ [key: string]: never; }>;
 
 
-export type ReleasePoliciesQuery = { readonly production: { readonly environment: Environment, readonly safetyLevels: ReadonlyArray<SafetyLevel>, readonly maximumFaultyVehicles: number, readonly maximumFaultyPercent: number, readonly updatedAt: string | null, readonly stages: ReadonlyArray<{ readonly percentage: number, readonly soak: string, readonly minimumVehicles: number }>, readonly canary: { readonly vins: ReadonlyArray<string>, readonly models: ReadonlyArray<string>, readonly regions: ReadonlyArray<string> } | null, readonly updatedBy: { readonly id: string, readonly name: string } | null, readonly proposal: { readonly id: string, readonly safetyLevels: ReadonlyArray<SafetyLevel>, readonly maximumFaultyVehicles: number, readonly maximumFaultyPercent: number, readonly loosens: ReadonlyArray<PolicyLoosening>, readonly proposedAt: string, readonly stages: ReadonlyArray<{ readonly percentage: number, readonly soak: string, readonly minimumVehicles: number }>, readonly canary: { readonly vins: ReadonlyArray<string>, readonly models: ReadonlyArray<string>, readonly regions: ReadonlyArray<string> } | null, readonly proposedBy: { readonly id: string, readonly name: string } | null } | null }, readonly staging: { readonly environment: Environment, readonly safetyLevels: ReadonlyArray<SafetyLevel>, readonly maximumFaultyVehicles: number, readonly maximumFaultyPercent: number, readonly updatedAt: string | null, readonly stages: ReadonlyArray<{ readonly percentage: number, readonly soak: string, readonly minimumVehicles: number }>, readonly canary: { readonly vins: ReadonlyArray<string>, readonly models: ReadonlyArray<string>, readonly regions: ReadonlyArray<string> } | null, readonly updatedBy: { readonly id: string, readonly name: string } | null, readonly proposal: { readonly id: string, readonly safetyLevels: ReadonlyArray<SafetyLevel>, readonly maximumFaultyVehicles: number, readonly maximumFaultyPercent: number, readonly loosens: ReadonlyArray<PolicyLoosening>, readonly proposedAt: string, readonly stages: ReadonlyArray<{ readonly percentage: number, readonly soak: string, readonly minimumVehicles: number }>, readonly canary: { readonly vins: ReadonlyArray<string>, readonly models: ReadonlyArray<string>, readonly regions: ReadonlyArray<string> } | null, readonly proposedBy: { readonly id: string, readonly name: string } | null } | null }, readonly development: { readonly environment: Environment, readonly safetyLevels: ReadonlyArray<SafetyLevel>, readonly maximumFaultyVehicles: number, readonly maximumFaultyPercent: number, readonly updatedAt: string | null, readonly stages: ReadonlyArray<{ readonly percentage: number, readonly soak: string, readonly minimumVehicles: number }>, readonly canary: { readonly vins: ReadonlyArray<string>, readonly models: ReadonlyArray<string>, readonly regions: ReadonlyArray<string> } | null, readonly updatedBy: { readonly id: string, readonly name: string } | null, readonly proposal: { readonly id: string, readonly safetyLevels: ReadonlyArray<SafetyLevel>, readonly maximumFaultyVehicles: number, readonly maximumFaultyPercent: number, readonly loosens: ReadonlyArray<PolicyLoosening>, readonly proposedAt: string, readonly stages: ReadonlyArray<{ readonly percentage: number, readonly soak: string, readonly minimumVehicles: number }>, readonly canary: { readonly vins: ReadonlyArray<string>, readonly models: ReadonlyArray<string>, readonly regions: ReadonlyArray<string> } | null, readonly proposedBy: { readonly id: string, readonly name: string } | null } | null } };
+export type ReleasePoliciesQuery = { readonly production: { readonly environment: Environment, readonly safetyLevels: ReadonlyArray<SafetyLevel>, readonly maximumFaultyVehicles: number, readonly maximumFaultyPercent: number, readonly updatedAt: string | null, readonly stages: ReadonlyArray<{ readonly percentage: number, readonly soak: string, readonly minimumVehicles: number }>, readonly canary: { readonly vins: ReadonlyArray<string>, readonly models: ReadonlyArray<string>, readonly regions: ReadonlyArray<string> } | null, readonly guards: ReadonlyArray<{ readonly metric: string, readonly worse: GuardDirection, readonly maxWorsePercent: number | null, readonly bound: number | null, readonly confidenceLevel: number, readonly minimumVehicles: number, readonly silence: string, readonly action: ReleaseGuardAction }>, readonly updatedBy: { readonly id: string, readonly name: string } | null, readonly proposal: { readonly id: string, readonly safetyLevels: ReadonlyArray<SafetyLevel>, readonly maximumFaultyVehicles: number, readonly maximumFaultyPercent: number, readonly loosens: ReadonlyArray<PolicyLoosening>, readonly proposedAt: string, readonly stages: ReadonlyArray<{ readonly percentage: number, readonly soak: string, readonly minimumVehicles: number }>, readonly canary: { readonly vins: ReadonlyArray<string>, readonly models: ReadonlyArray<string>, readonly regions: ReadonlyArray<string> } | null, readonly guards: ReadonlyArray<{ readonly metric: string, readonly worse: GuardDirection, readonly maxWorsePercent: number | null, readonly bound: number | null, readonly confidenceLevel: number, readonly minimumVehicles: number, readonly silence: string, readonly action: ReleaseGuardAction }>, readonly proposedBy: { readonly id: string, readonly name: string } | null } | null }, readonly staging: { readonly environment: Environment, readonly safetyLevels: ReadonlyArray<SafetyLevel>, readonly maximumFaultyVehicles: number, readonly maximumFaultyPercent: number, readonly updatedAt: string | null, readonly stages: ReadonlyArray<{ readonly percentage: number, readonly soak: string, readonly minimumVehicles: number }>, readonly canary: { readonly vins: ReadonlyArray<string>, readonly models: ReadonlyArray<string>, readonly regions: ReadonlyArray<string> } | null, readonly guards: ReadonlyArray<{ readonly metric: string, readonly worse: GuardDirection, readonly maxWorsePercent: number | null, readonly bound: number | null, readonly confidenceLevel: number, readonly minimumVehicles: number, readonly silence: string, readonly action: ReleaseGuardAction }>, readonly updatedBy: { readonly id: string, readonly name: string } | null, readonly proposal: { readonly id: string, readonly safetyLevels: ReadonlyArray<SafetyLevel>, readonly maximumFaultyVehicles: number, readonly maximumFaultyPercent: number, readonly loosens: ReadonlyArray<PolicyLoosening>, readonly proposedAt: string, readonly stages: ReadonlyArray<{ readonly percentage: number, readonly soak: string, readonly minimumVehicles: number }>, readonly canary: { readonly vins: ReadonlyArray<string>, readonly models: ReadonlyArray<string>, readonly regions: ReadonlyArray<string> } | null, readonly guards: ReadonlyArray<{ readonly metric: string, readonly worse: GuardDirection, readonly maxWorsePercent: number | null, readonly bound: number | null, readonly confidenceLevel: number, readonly minimumVehicles: number, readonly silence: string, readonly action: ReleaseGuardAction }>, readonly proposedBy: { readonly id: string, readonly name: string } | null } | null }, readonly development: { readonly environment: Environment, readonly safetyLevels: ReadonlyArray<SafetyLevel>, readonly maximumFaultyVehicles: number, readonly maximumFaultyPercent: number, readonly updatedAt: string | null, readonly stages: ReadonlyArray<{ readonly percentage: number, readonly soak: string, readonly minimumVehicles: number }>, readonly canary: { readonly vins: ReadonlyArray<string>, readonly models: ReadonlyArray<string>, readonly regions: ReadonlyArray<string> } | null, readonly guards: ReadonlyArray<{ readonly metric: string, readonly worse: GuardDirection, readonly maxWorsePercent: number | null, readonly bound: number | null, readonly confidenceLevel: number, readonly minimumVehicles: number, readonly silence: string, readonly action: ReleaseGuardAction }>, readonly updatedBy: { readonly id: string, readonly name: string } | null, readonly proposal: { readonly id: string, readonly safetyLevels: ReadonlyArray<SafetyLevel>, readonly maximumFaultyVehicles: number, readonly maximumFaultyPercent: number, readonly loosens: ReadonlyArray<PolicyLoosening>, readonly proposedAt: string, readonly stages: ReadonlyArray<{ readonly percentage: number, readonly soak: string, readonly minimumVehicles: number }>, readonly canary: { readonly vins: ReadonlyArray<string>, readonly models: ReadonlyArray<string>, readonly regions: ReadonlyArray<string> } | null, readonly guards: ReadonlyArray<{ readonly metric: string, readonly worse: GuardDirection, readonly maxWorsePercent: number | null, readonly bound: number | null, readonly confidenceLevel: number, readonly minimumVehicles: number, readonly silence: string, readonly action: ReleaseGuardAction }>, readonly proposedBy: { readonly id: string, readonly name: string } | null } | null } };
 
 export type OneReleasePolicyQueryVariables = Exact<{
   environment: Environment;
 }>;
 
 
-export type OneReleasePolicyQuery = { readonly releasePolicy: { readonly environment: Environment, readonly safetyLevels: ReadonlyArray<SafetyLevel>, readonly maximumFaultyVehicles: number, readonly maximumFaultyPercent: number, readonly updatedAt: string | null, readonly stages: ReadonlyArray<{ readonly percentage: number, readonly soak: string, readonly minimumVehicles: number }>, readonly canary: { readonly vins: ReadonlyArray<string>, readonly models: ReadonlyArray<string>, readonly regions: ReadonlyArray<string> } | null, readonly updatedBy: { readonly id: string, readonly name: string } | null, readonly proposal: { readonly id: string, readonly safetyLevels: ReadonlyArray<SafetyLevel>, readonly maximumFaultyVehicles: number, readonly maximumFaultyPercent: number, readonly loosens: ReadonlyArray<PolicyLoosening>, readonly proposedAt: string, readonly stages: ReadonlyArray<{ readonly percentage: number, readonly soak: string, readonly minimumVehicles: number }>, readonly canary: { readonly vins: ReadonlyArray<string>, readonly models: ReadonlyArray<string>, readonly regions: ReadonlyArray<string> } | null, readonly proposedBy: { readonly id: string, readonly name: string } | null } | null } };
+export type OneReleasePolicyQuery = { readonly releasePolicy: { readonly environment: Environment, readonly safetyLevels: ReadonlyArray<SafetyLevel>, readonly maximumFaultyVehicles: number, readonly maximumFaultyPercent: number, readonly updatedAt: string | null, readonly stages: ReadonlyArray<{ readonly percentage: number, readonly soak: string, readonly minimumVehicles: number }>, readonly canary: { readonly vins: ReadonlyArray<string>, readonly models: ReadonlyArray<string>, readonly regions: ReadonlyArray<string> } | null, readonly guards: ReadonlyArray<{ readonly metric: string, readonly worse: GuardDirection, readonly maxWorsePercent: number | null, readonly bound: number | null, readonly confidenceLevel: number, readonly minimumVehicles: number, readonly silence: string, readonly action: ReleaseGuardAction }>, readonly updatedBy: { readonly id: string, readonly name: string } | null, readonly proposal: { readonly id: string, readonly safetyLevels: ReadonlyArray<SafetyLevel>, readonly maximumFaultyVehicles: number, readonly maximumFaultyPercent: number, readonly loosens: ReadonlyArray<PolicyLoosening>, readonly proposedAt: string, readonly stages: ReadonlyArray<{ readonly percentage: number, readonly soak: string, readonly minimumVehicles: number }>, readonly canary: { readonly vins: ReadonlyArray<string>, readonly models: ReadonlyArray<string>, readonly regions: ReadonlyArray<string> } | null, readonly guards: ReadonlyArray<{ readonly metric: string, readonly worse: GuardDirection, readonly maxWorsePercent: number | null, readonly bound: number | null, readonly confidenceLevel: number, readonly minimumVehicles: number, readonly silence: string, readonly action: ReleaseGuardAction }>, readonly proposedBy: { readonly id: string, readonly name: string } | null } | null } };
 
 export type SetReleasePolicyMutationVariables = Exact<{
   input: ReleasePolicyInput;
@@ -1442,7 +1475,7 @@ export type SetReleasePolicyMutationVariables = Exact<{
 }>;
 
 
-export type SetReleasePolicyMutation = { readonly setReleasePolicy: { readonly environment: Environment, readonly safetyLevels: ReadonlyArray<SafetyLevel>, readonly maximumFaultyVehicles: number, readonly maximumFaultyPercent: number, readonly updatedAt: string | null, readonly stages: ReadonlyArray<{ readonly percentage: number, readonly soak: string, readonly minimumVehicles: number }>, readonly canary: { readonly vins: ReadonlyArray<string>, readonly models: ReadonlyArray<string>, readonly regions: ReadonlyArray<string> } | null, readonly updatedBy: { readonly id: string, readonly name: string } | null, readonly proposal: { readonly id: string, readonly safetyLevels: ReadonlyArray<SafetyLevel>, readonly maximumFaultyVehicles: number, readonly maximumFaultyPercent: number, readonly loosens: ReadonlyArray<PolicyLoosening>, readonly proposedAt: string, readonly stages: ReadonlyArray<{ readonly percentage: number, readonly soak: string, readonly minimumVehicles: number }>, readonly canary: { readonly vins: ReadonlyArray<string>, readonly models: ReadonlyArray<string>, readonly regions: ReadonlyArray<string> } | null, readonly proposedBy: { readonly id: string, readonly name: string } | null } | null } };
+export type SetReleasePolicyMutation = { readonly setReleasePolicy: { readonly environment: Environment, readonly safetyLevels: ReadonlyArray<SafetyLevel>, readonly maximumFaultyVehicles: number, readonly maximumFaultyPercent: number, readonly updatedAt: string | null, readonly stages: ReadonlyArray<{ readonly percentage: number, readonly soak: string, readonly minimumVehicles: number }>, readonly canary: { readonly vins: ReadonlyArray<string>, readonly models: ReadonlyArray<string>, readonly regions: ReadonlyArray<string> } | null, readonly guards: ReadonlyArray<{ readonly metric: string, readonly worse: GuardDirection, readonly maxWorsePercent: number | null, readonly bound: number | null, readonly confidenceLevel: number, readonly minimumVehicles: number, readonly silence: string, readonly action: ReleaseGuardAction }>, readonly updatedBy: { readonly id: string, readonly name: string } | null, readonly proposal: { readonly id: string, readonly safetyLevels: ReadonlyArray<SafetyLevel>, readonly maximumFaultyVehicles: number, readonly maximumFaultyPercent: number, readonly loosens: ReadonlyArray<PolicyLoosening>, readonly proposedAt: string, readonly stages: ReadonlyArray<{ readonly percentage: number, readonly soak: string, readonly minimumVehicles: number }>, readonly canary: { readonly vins: ReadonlyArray<string>, readonly models: ReadonlyArray<string>, readonly regions: ReadonlyArray<string> } | null, readonly guards: ReadonlyArray<{ readonly metric: string, readonly worse: GuardDirection, readonly maxWorsePercent: number | null, readonly bound: number | null, readonly confidenceLevel: number, readonly minimumVehicles: number, readonly silence: string, readonly action: ReleaseGuardAction }>, readonly proposedBy: { readonly id: string, readonly name: string } | null } | null } };
 
 export type ApproveReleasePolicyMutationVariables = Exact<{
   environment: Environment;
@@ -1451,7 +1484,7 @@ export type ApproveReleasePolicyMutationVariables = Exact<{
 }>;
 
 
-export type ApproveReleasePolicyMutation = { readonly approveReleasePolicy: { readonly environment: Environment, readonly safetyLevels: ReadonlyArray<SafetyLevel>, readonly maximumFaultyVehicles: number, readonly maximumFaultyPercent: number, readonly updatedAt: string | null, readonly stages: ReadonlyArray<{ readonly percentage: number, readonly soak: string, readonly minimumVehicles: number }>, readonly canary: { readonly vins: ReadonlyArray<string>, readonly models: ReadonlyArray<string>, readonly regions: ReadonlyArray<string> } | null, readonly updatedBy: { readonly id: string, readonly name: string } | null, readonly proposal: { readonly id: string, readonly safetyLevels: ReadonlyArray<SafetyLevel>, readonly maximumFaultyVehicles: number, readonly maximumFaultyPercent: number, readonly loosens: ReadonlyArray<PolicyLoosening>, readonly proposedAt: string, readonly stages: ReadonlyArray<{ readonly percentage: number, readonly soak: string, readonly minimumVehicles: number }>, readonly canary: { readonly vins: ReadonlyArray<string>, readonly models: ReadonlyArray<string>, readonly regions: ReadonlyArray<string> } | null, readonly proposedBy: { readonly id: string, readonly name: string } | null } | null } };
+export type ApproveReleasePolicyMutation = { readonly approveReleasePolicy: { readonly environment: Environment, readonly safetyLevels: ReadonlyArray<SafetyLevel>, readonly maximumFaultyVehicles: number, readonly maximumFaultyPercent: number, readonly updatedAt: string | null, readonly stages: ReadonlyArray<{ readonly percentage: number, readonly soak: string, readonly minimumVehicles: number }>, readonly canary: { readonly vins: ReadonlyArray<string>, readonly models: ReadonlyArray<string>, readonly regions: ReadonlyArray<string> } | null, readonly guards: ReadonlyArray<{ readonly metric: string, readonly worse: GuardDirection, readonly maxWorsePercent: number | null, readonly bound: number | null, readonly confidenceLevel: number, readonly minimumVehicles: number, readonly silence: string, readonly action: ReleaseGuardAction }>, readonly updatedBy: { readonly id: string, readonly name: string } | null, readonly proposal: { readonly id: string, readonly safetyLevels: ReadonlyArray<SafetyLevel>, readonly maximumFaultyVehicles: number, readonly maximumFaultyPercent: number, readonly loosens: ReadonlyArray<PolicyLoosening>, readonly proposedAt: string, readonly stages: ReadonlyArray<{ readonly percentage: number, readonly soak: string, readonly minimumVehicles: number }>, readonly canary: { readonly vins: ReadonlyArray<string>, readonly models: ReadonlyArray<string>, readonly regions: ReadonlyArray<string> } | null, readonly guards: ReadonlyArray<{ readonly metric: string, readonly worse: GuardDirection, readonly maxWorsePercent: number | null, readonly bound: number | null, readonly confidenceLevel: number, readonly minimumVehicles: number, readonly silence: string, readonly action: ReleaseGuardAction }>, readonly proposedBy: { readonly id: string, readonly name: string } | null } | null } };
 
 export type RejectReleasePolicyMutationVariables = Exact<{
   environment: Environment;
@@ -1460,16 +1493,21 @@ export type RejectReleasePolicyMutationVariables = Exact<{
 }>;
 
 
-export type RejectReleasePolicyMutation = { readonly rejectReleasePolicy: { readonly environment: Environment, readonly safetyLevels: ReadonlyArray<SafetyLevel>, readonly maximumFaultyVehicles: number, readonly maximumFaultyPercent: number, readonly updatedAt: string | null, readonly stages: ReadonlyArray<{ readonly percentage: number, readonly soak: string, readonly minimumVehicles: number }>, readonly canary: { readonly vins: ReadonlyArray<string>, readonly models: ReadonlyArray<string>, readonly regions: ReadonlyArray<string> } | null, readonly updatedBy: { readonly id: string, readonly name: string } | null, readonly proposal: { readonly id: string, readonly safetyLevels: ReadonlyArray<SafetyLevel>, readonly maximumFaultyVehicles: number, readonly maximumFaultyPercent: number, readonly loosens: ReadonlyArray<PolicyLoosening>, readonly proposedAt: string, readonly stages: ReadonlyArray<{ readonly percentage: number, readonly soak: string, readonly minimumVehicles: number }>, readonly canary: { readonly vins: ReadonlyArray<string>, readonly models: ReadonlyArray<string>, readonly regions: ReadonlyArray<string> } | null, readonly proposedBy: { readonly id: string, readonly name: string } | null } | null } };
+export type RejectReleasePolicyMutation = { readonly rejectReleasePolicy: { readonly environment: Environment, readonly safetyLevels: ReadonlyArray<SafetyLevel>, readonly maximumFaultyVehicles: number, readonly maximumFaultyPercent: number, readonly updatedAt: string | null, readonly stages: ReadonlyArray<{ readonly percentage: number, readonly soak: string, readonly minimumVehicles: number }>, readonly canary: { readonly vins: ReadonlyArray<string>, readonly models: ReadonlyArray<string>, readonly regions: ReadonlyArray<string> } | null, readonly guards: ReadonlyArray<{ readonly metric: string, readonly worse: GuardDirection, readonly maxWorsePercent: number | null, readonly bound: number | null, readonly confidenceLevel: number, readonly minimumVehicles: number, readonly silence: string, readonly action: ReleaseGuardAction }>, readonly updatedBy: { readonly id: string, readonly name: string } | null, readonly proposal: { readonly id: string, readonly safetyLevels: ReadonlyArray<SafetyLevel>, readonly maximumFaultyVehicles: number, readonly maximumFaultyPercent: number, readonly loosens: ReadonlyArray<PolicyLoosening>, readonly proposedAt: string, readonly stages: ReadonlyArray<{ readonly percentage: number, readonly soak: string, readonly minimumVehicles: number }>, readonly canary: { readonly vins: ReadonlyArray<string>, readonly models: ReadonlyArray<string>, readonly regions: ReadonlyArray<string> } | null, readonly guards: ReadonlyArray<{ readonly metric: string, readonly worse: GuardDirection, readonly maxWorsePercent: number | null, readonly bound: number | null, readonly confidenceLevel: number, readonly minimumVehicles: number, readonly silence: string, readonly action: ReleaseGuardAction }>, readonly proposedBy: { readonly id: string, readonly name: string } | null } | null } };
 
-export type ReleasePartsFragment = { readonly id: string, readonly status: ReleaseStatus, readonly percentage: number, readonly reason: string | null, readonly content: unknown, readonly stableContent: unknown, readonly startedAt: string, readonly stageStartedAt: string, readonly endedAt: string | null, readonly stages: ReadonlyArray<{ readonly percentage: number, readonly soak: string, readonly minimumVehicles: number }>, readonly startedBy: { readonly name: string } | null };
+export type DeclaredMetricsQueryVariables = Exact<{ [key: string]: never; }>;
+
+
+export type DeclaredMetricsQuery = { readonly metricDefinitions: ReadonlyArray<{ readonly key: string }> };
+
+export type ReleasePartsFragment = { readonly id: string, readonly status: ReleaseStatus, readonly percentage: number, readonly reason: string | null, readonly content: unknown, readonly stableContent: unknown, readonly startedAt: string, readonly stageStartedAt: string, readonly endedAt: string | null, readonly stages: ReadonlyArray<{ readonly percentage: number, readonly soak: string, readonly minimumVehicles: number }>, readonly guards: ReadonlyArray<{ readonly guard: { readonly metric: string, readonly worse: GuardDirection, readonly maxWorsePercent: number | null, readonly bound: number | null, readonly confidenceLevel: number, readonly minimumVehicles: number, readonly silence: string, readonly action: ReleaseGuardAction }, readonly status: { readonly verdict: GuardVerdict, readonly treatmentMean: number | null, readonly treatmentVehicles: number, readonly controlMean: number | null, readonly controlVehicles: number } | null }>, readonly startedBy: { readonly name: string } | null };
 
 export type ReleaseUnderWayQueryVariables = Exact<{
   key: string;
 }>;
 
 
-export type ReleaseUnderWayQuery = { readonly flag: { readonly key: string, readonly name: string, readonly enabled: boolean, readonly killed: boolean, readonly safetyLevel: SafetyLevel, readonly activation: Activation, readonly release: { readonly id: string, readonly status: ReleaseStatus, readonly percentage: number, readonly reason: string | null, readonly content: unknown, readonly stableContent: unknown, readonly startedAt: string, readonly stageStartedAt: string, readonly endedAt: string | null, readonly stages: ReadonlyArray<{ readonly percentage: number, readonly soak: string, readonly minimumVehicles: number }>, readonly startedBy: { readonly name: string } | null } | null, readonly faults: ReadonlyArray<{ readonly revision: number, readonly kind: FlagFaultKind, readonly vehicles: number, readonly message: string, readonly receivedAt: string }> } | null };
+export type ReleaseUnderWayQuery = { readonly flag: { readonly key: string, readonly name: string, readonly enabled: boolean, readonly killed: boolean, readonly safetyLevel: SafetyLevel, readonly activation: Activation, readonly release: { readonly id: string, readonly status: ReleaseStatus, readonly percentage: number, readonly reason: string | null, readonly content: unknown, readonly stableContent: unknown, readonly startedAt: string, readonly stageStartedAt: string, readonly endedAt: string | null, readonly stages: ReadonlyArray<{ readonly percentage: number, readonly soak: string, readonly minimumVehicles: number }>, readonly guards: ReadonlyArray<{ readonly guard: { readonly metric: string, readonly worse: GuardDirection, readonly maxWorsePercent: number | null, readonly bound: number | null, readonly confidenceLevel: number, readonly minimumVehicles: number, readonly silence: string, readonly action: ReleaseGuardAction }, readonly status: { readonly verdict: GuardVerdict, readonly treatmentMean: number | null, readonly treatmentVehicles: number, readonly controlMean: number | null, readonly controlVehicles: number } | null }>, readonly startedBy: { readonly name: string } | null } | null, readonly faults: ReadonlyArray<{ readonly revision: number, readonly kind: FlagFaultKind, readonly vehicles: number, readonly message: string, readonly receivedAt: string }> } | null };
 
 export type ReleaseFiguresQueryVariables = Exact<{
   key: string;
@@ -1485,7 +1523,7 @@ export type ReleasesOfFlagQueryVariables = Exact<{
 }>;
 
 
-export type ReleasesOfFlagQuery = { readonly releases: { readonly totalCount: number, readonly pageInfo: { readonly hasNextPage: boolean, readonly endCursor: string | null }, readonly nodes: ReadonlyArray<{ readonly id: string, readonly status: ReleaseStatus, readonly percentage: number, readonly reason: string | null, readonly content: unknown, readonly stableContent: unknown, readonly startedAt: string, readonly stageStartedAt: string, readonly endedAt: string | null, readonly stages: ReadonlyArray<{ readonly percentage: number, readonly soak: string, readonly minimumVehicles: number }>, readonly startedBy: { readonly name: string } | null }> } };
+export type ReleasesOfFlagQuery = { readonly releases: { readonly totalCount: number, readonly pageInfo: { readonly hasNextPage: boolean, readonly endCursor: string | null }, readonly nodes: ReadonlyArray<{ readonly id: string, readonly status: ReleaseStatus, readonly percentage: number, readonly reason: string | null, readonly content: unknown, readonly stableContent: unknown, readonly startedAt: string, readonly stageStartedAt: string, readonly endedAt: string | null, readonly stages: ReadonlyArray<{ readonly percentage: number, readonly soak: string, readonly minimumVehicles: number }>, readonly guards: ReadonlyArray<{ readonly guard: { readonly metric: string, readonly worse: GuardDirection, readonly maxWorsePercent: number | null, readonly bound: number | null, readonly confidenceLevel: number, readonly minimumVehicles: number, readonly silence: string, readonly action: ReleaseGuardAction }, readonly status: { readonly verdict: GuardVerdict, readonly treatmentMean: number | null, readonly treatmentVehicles: number, readonly controlMean: number | null, readonly controlVehicles: number } | null }>, readonly startedBy: { readonly name: string } | null }> } };
 
 export type HaltReleaseMutationVariables = Exact<{
   flagKey: string;
@@ -1990,6 +2028,18 @@ export const PolicyCanaryFragmentDoc = new TypedDocumentString(`
   regions
 }
     `, {"fragmentName":"PolicyCanary"}) as unknown as TypedDocumentString<PolicyCanaryFragment, unknown>;
+export const PolicyGuardFragmentDoc = new TypedDocumentString(`
+    fragment PolicyGuard on ReleaseGuard {
+  metric
+  worse
+  maxWorsePercent
+  bound
+  confidenceLevel
+  minimumVehicles
+  silence
+  action
+}
+    `, {"fragmentName":"PolicyGuard"}) as unknown as TypedDocumentString<PolicyGuardFragment, unknown>;
 export const PolicyFragmentDoc = new TypedDocumentString(`
     fragment Policy on ReleasePolicy {
   environment
@@ -2002,6 +2052,9 @@ export const PolicyFragmentDoc = new TypedDocumentString(`
   safetyLevels
   maximumFaultyVehicles
   maximumFaultyPercent
+  guards {
+    ...PolicyGuard
+  }
   updatedAt
   updatedBy {
     id
@@ -2018,6 +2071,9 @@ export const PolicyFragmentDoc = new TypedDocumentString(`
     safetyLevels
     maximumFaultyVehicles
     maximumFaultyPercent
+    guards {
+      ...PolicyGuard
+    }
     loosens
     proposedAt
     proposedBy {
@@ -2035,6 +2091,16 @@ fragment PolicyCanary on ReleaseCanary {
   vins
   models
   regions
+}
+fragment PolicyGuard on ReleaseGuard {
+  metric
+  worse
+  maxWorsePercent
+  bound
+  confidenceLevel
+  minimumVehicles
+  silence
+  action
 }`, {"fragmentName":"Policy"}) as unknown as TypedDocumentString<PolicyFragment, unknown>;
 export const ReleasePartsFragmentDoc = new TypedDocumentString(`
     fragment ReleaseParts on Release {
@@ -2043,6 +2109,18 @@ export const ReleasePartsFragmentDoc = new TypedDocumentString(`
   percentage
   stages {
     ...PolicyStage
+  }
+  guards {
+    guard {
+      ...PolicyGuard
+    }
+    status {
+      verdict
+      treatmentMean
+      treatmentVehicles
+      controlMean
+      controlVehicles
+    }
   }
   reason
   content
@@ -2058,6 +2136,16 @@ export const ReleasePartsFragmentDoc = new TypedDocumentString(`
   percentage
   soak
   minimumVehicles
+}
+fragment PolicyGuard on ReleaseGuard {
+  metric
+  worse
+  maxWorsePercent
+  bound
+  confidenceLevel
+  minimumVehicles
+  silence
+  action
 }`, {"fragmentName":"ReleaseParts"}) as unknown as TypedDocumentString<ReleasePartsFragment, unknown>;
 export const RolloutPartsFragmentDoc = new TypedDocumentString(`
     fragment RolloutParts on Rollout {
@@ -3658,6 +3746,16 @@ fragment PolicyCanary on ReleaseCanary {
   models
   regions
 }
+fragment PolicyGuard on ReleaseGuard {
+  metric
+  worse
+  maxWorsePercent
+  bound
+  confidenceLevel
+  minimumVehicles
+  silence
+  action
+}
 fragment Policy on ReleasePolicy {
   environment
   stages {
@@ -3669,6 +3767,9 @@ fragment Policy on ReleasePolicy {
   safetyLevels
   maximumFaultyVehicles
   maximumFaultyPercent
+  guards {
+    ...PolicyGuard
+  }
   updatedAt
   updatedBy {
     id
@@ -3685,6 +3786,9 @@ fragment Policy on ReleasePolicy {
     safetyLevels
     maximumFaultyVehicles
     maximumFaultyPercent
+    guards {
+      ...PolicyGuard
+    }
     loosens
     proposedAt
     proposedBy {
@@ -3709,6 +3813,16 @@ fragment PolicyCanary on ReleaseCanary {
   models
   regions
 }
+fragment PolicyGuard on ReleaseGuard {
+  metric
+  worse
+  maxWorsePercent
+  bound
+  confidenceLevel
+  minimumVehicles
+  silence
+  action
+}
 fragment Policy on ReleasePolicy {
   environment
   stages {
@@ -3720,6 +3834,9 @@ fragment Policy on ReleasePolicy {
   safetyLevels
   maximumFaultyVehicles
   maximumFaultyPercent
+  guards {
+    ...PolicyGuard
+  }
   updatedAt
   updatedBy {
     id
@@ -3736,6 +3853,9 @@ fragment Policy on ReleasePolicy {
     safetyLevels
     maximumFaultyVehicles
     maximumFaultyPercent
+    guards {
+      ...PolicyGuard
+    }
     loosens
     proposedAt
     proposedBy {
@@ -3760,6 +3880,16 @@ fragment PolicyCanary on ReleaseCanary {
   models
   regions
 }
+fragment PolicyGuard on ReleaseGuard {
+  metric
+  worse
+  maxWorsePercent
+  bound
+  confidenceLevel
+  minimumVehicles
+  silence
+  action
+}
 fragment Policy on ReleasePolicy {
   environment
   stages {
@@ -3771,6 +3901,9 @@ fragment Policy on ReleasePolicy {
   safetyLevels
   maximumFaultyVehicles
   maximumFaultyPercent
+  guards {
+    ...PolicyGuard
+  }
   updatedAt
   updatedBy {
     id
@@ -3787,6 +3920,9 @@ fragment Policy on ReleasePolicy {
     safetyLevels
     maximumFaultyVehicles
     maximumFaultyPercent
+    guards {
+      ...PolicyGuard
+    }
     loosens
     proposedAt
     proposedBy {
@@ -3815,6 +3951,16 @@ fragment PolicyCanary on ReleaseCanary {
   models
   regions
 }
+fragment PolicyGuard on ReleaseGuard {
+  metric
+  worse
+  maxWorsePercent
+  bound
+  confidenceLevel
+  minimumVehicles
+  silence
+  action
+}
 fragment Policy on ReleasePolicy {
   environment
   stages {
@@ -3826,6 +3972,9 @@ fragment Policy on ReleasePolicy {
   safetyLevels
   maximumFaultyVehicles
   maximumFaultyPercent
+  guards {
+    ...PolicyGuard
+  }
   updatedAt
   updatedBy {
     id
@@ -3842,6 +3991,9 @@ fragment Policy on ReleasePolicy {
     safetyLevels
     maximumFaultyVehicles
     maximumFaultyPercent
+    guards {
+      ...PolicyGuard
+    }
     loosens
     proposedAt
     proposedBy {
@@ -3870,6 +4022,16 @@ fragment PolicyCanary on ReleaseCanary {
   models
   regions
 }
+fragment PolicyGuard on ReleaseGuard {
+  metric
+  worse
+  maxWorsePercent
+  bound
+  confidenceLevel
+  minimumVehicles
+  silence
+  action
+}
 fragment Policy on ReleasePolicy {
   environment
   stages {
@@ -3881,6 +4043,9 @@ fragment Policy on ReleasePolicy {
   safetyLevels
   maximumFaultyVehicles
   maximumFaultyPercent
+  guards {
+    ...PolicyGuard
+  }
   updatedAt
   updatedBy {
     id
@@ -3897,6 +4062,9 @@ fragment Policy on ReleasePolicy {
     safetyLevels
     maximumFaultyVehicles
     maximumFaultyPercent
+    guards {
+      ...PolicyGuard
+    }
     loosens
     proposedAt
     proposedBy {
@@ -3905,6 +4073,13 @@ fragment Policy on ReleasePolicy {
     }
   }
 }`) as unknown as TypedDocumentString<RejectReleasePolicyMutation, RejectReleasePolicyMutationVariables>;
+export const DeclaredMetricsDocument = new TypedDocumentString(`
+    query DeclaredMetrics {
+  metricDefinitions {
+    key
+  }
+}
+    `) as unknown as TypedDocumentString<DeclaredMetricsQuery, DeclaredMetricsQueryVariables>;
 export const ReleaseUnderWayDocument = new TypedDocumentString(`
     query ReleaseUnderWay($key: String!) {
   flag(key: $key) {
@@ -3931,12 +4106,34 @@ export const ReleaseUnderWayDocument = new TypedDocumentString(`
   soak
   minimumVehicles
 }
+fragment PolicyGuard on ReleaseGuard {
+  metric
+  worse
+  maxWorsePercent
+  bound
+  confidenceLevel
+  minimumVehicles
+  silence
+  action
+}
 fragment ReleaseParts on Release {
   id
   status
   percentage
   stages {
     ...PolicyStage
+  }
+  guards {
+    guard {
+      ...PolicyGuard
+    }
+    status {
+      verdict
+      treatmentMean
+      treatmentVehicles
+      controlMean
+      controlVehicles
+    }
   }
   reason
   content
@@ -3988,12 +4185,34 @@ export const ReleasesOfFlagDocument = new TypedDocumentString(`
   soak
   minimumVehicles
 }
+fragment PolicyGuard on ReleaseGuard {
+  metric
+  worse
+  maxWorsePercent
+  bound
+  confidenceLevel
+  minimumVehicles
+  silence
+  action
+}
 fragment ReleaseParts on Release {
   id
   status
   percentage
   stages {
     ...PolicyStage
+  }
+  guards {
+    guard {
+      ...PolicyGuard
+    }
+    status {
+      verdict
+      treatmentMean
+      treatmentVehicles
+      controlMean
+      controlVehicles
+    }
   }
   reason
   content

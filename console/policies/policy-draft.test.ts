@@ -1,12 +1,7 @@
 import { describe, expect, test } from '@jest/globals';
-import {
-  durationSeconds,
-  newPolicyStage,
-  policyDraftOf,
-  policyFaultsOf,
-  policyInput,
-  type PolicyContent,
-} from './policy-draft.ts';
+import { durationSeconds } from './duration-seconds.ts';
+import { newPolicyStage, policyDraftOf, policyFaultsOf, policyInput, type PolicyContent } from './policy-draft.ts';
+import { newPolicyGuard } from './policy-guard.ts';
 
 const POLICY: PolicyContent = {
   stages: [
@@ -19,6 +14,16 @@ const POLICY: PolicyContent = {
   safetyLevels: ['ASIL_B', 'ASIL_D'],
   maximumFaultyVehicles: 3,
   maximumFaultyPercent: 0.5,
+  guards: [
+    {
+      ...{ metric: 'charge_minutes', worse: 'HIGHER', maxWorsePercent: 12.5, bound: null, action: 'HALT' },
+      ...{ confidenceLevel: 0.9999, minimumVehicles: 20, silence: 'PT90S' },
+    },
+    {
+      ...{ metric: 'range_km', worse: 'LOWER', maxWorsePercent: null, bound: -3.5, action: 'HOLD' },
+      ...{ confidenceLevel: 0.95, minimumVehicles: 50, silence: 'P1D' },
+    },
+  ],
 };
 const draft = policyDraftOf(POLICY);
 
@@ -42,6 +47,7 @@ describe('the form of a release policy', () => {
       environment: 'PRODUCTION',
       stages: expect.anything(),
       safetyLevels: expect.anything(),
+      guards: expect.anything(),
     });
     expect(new Set(input.safetyLevels)).toEqual(new Set(POLICY.safetyLevels));
     expect(input.stages.map(({ percentage, minimumVehicles }) => [percentage, minimumVehicles])).toEqual(
@@ -50,6 +56,20 @@ describe('the form of a release policy', () => {
     expect(input.stages.map(({ soak }) => durationSeconds(soak))).toEqual(
       POLICY.stages.map(({ soak }) => durationSeconds(soak)),
     );
+  });
+
+  test('loses nothing of a guard, and sends one kind of limit', () => {
+    const { guards } = policyInput('PRODUCTION', draft);
+    expect(guards).toEqual([
+      {
+        ...{ metric: 'charge_minutes', worse: 'HIGHER', maxWorsePercent: 12.5, action: 'HALT' },
+        ...{ confidenceLevel: 0.9999, minimumVehicles: 20, silence: 'PT90S' },
+      },
+      {
+        ...{ metric: 'range_km', worse: 'LOWER', bound: -3.5, action: 'HOLD' },
+        ...{ confidenceLevel: 0.95, minimumVehicles: 50, silence: 'PT86400S' },
+      },
+    ]);
   });
 
   test('sends no canary group where none is named', () => {
@@ -64,6 +84,7 @@ describe('the form of a release policy', () => {
         stages: [{ ...newPolicyStage(0), percentage: 'one', soak: '1.5', vehicles: '' }],
         faultyVehicles: '-1',
         faultyPercent: '',
+        guards: [{ ...newPolicyGuard(0), limit: '', confidence: 'x', minimumVehicles: '1.5', silenceMinutes: '-1' }],
       }),
     ).toEqual({
       'stages.0.percentage': 'percentage',
@@ -71,6 +92,10 @@ describe('the form of a release policy', () => {
       'stages.0.minimumVehicles': 'count',
       maximumFaultyVehicles: 'count',
       maximumFaultyPercent: 'number',
+      'guards.0.maxWorsePercent': 'number',
+      'guards.0.confidenceLevel': 'number',
+      'guards.0.minimumVehicles': 'count',
+      'guards.0.silence': 'number',
     });
   });
 });

@@ -1,13 +1,12 @@
 /** A release policy as it is typed into its form, and as the API takes it. */
-import type { FieldFaults } from '../api/fault-fields.ts';
+import type { FieldFault, FieldFaults } from '../api/fault-fields.ts';
 import type { Environment, PolicyFragment, ReleasePolicyInput, SafetyLevel } from '../generated/operations.ts';
 import { SAFETY_LEVELS } from '../flags/flag-filter.ts';
 import { typedNumber } from '../rollouts/plan.ts';
 import { vinsIn } from '../rules/rule-draft.ts';
+import { durationSeconds, SOAK_UNITS, type SoakUnit } from './duration-seconds.ts';
+import { policyGuardDraft, policyGuardFaults, policyGuardInput, type TypedPolicyGuard } from './policy-guard.ts';
 
-/** The units of a soak, the longest first, with their seconds. */
-const SOAK_UNITS = { days: 86_400, hours: 3_600, minutes: 60, seconds: 1 } as const;
-export type SoakUnit = keyof typeof SOAK_UNITS;
 /** The units as a form offers them. */
 export const SOAK_UNIT_NAMES: readonly SoakUnit[] = ['days', 'hours', 'minutes', 'seconds'];
 
@@ -30,21 +29,14 @@ export interface TypedPolicy {
   readonly levels: readonly SafetyLevel[];
   readonly faultyVehicles: string;
   readonly faultyPercent: string;
+  readonly guards: readonly TypedPolicyGuard[];
 }
 
 /** The part of a policy that people decide on; a proposal has it, too. */
 export type PolicyContent = Pick<
   PolicyFragment,
-  'stages' | 'canary' | 'safetyLevels' | 'maximumFaultyVehicles' | 'maximumFaultyPercent'
+  'stages' | 'canary' | 'safetyLevels' | 'maximumFaultyVehicles' | 'maximumFaultyPercent' | 'guards'
 >;
-
-/** Gives the seconds of a duration as the API writes it (`P1DT12H`). */
-export function durationSeconds(duration: string): number {
-  const [, days, hours, minutes, seconds] =
-    /^P(?:(\d+)D)?(?:T(?:(\d+)H)?(?:(\d+)M)?(?:(\d+)S)?)?$/.exec(duration) ?? [];
-  const of = (count: string | undefined, unit: SoakUnit) => Number(count ?? 0) * SOAK_UNITS[unit];
-  return of(days, 'days') + of(hours, 'hours') + of(minutes, 'minutes') + of(seconds, 'seconds');
-}
 
 /** Gives a duration in the longest unit of which it is a whole number. */
 function soakOf(duration: string): Pick<TypedStage, 'soak' | 'unit'> {
@@ -76,13 +68,14 @@ export const policyDraftOf = (policy: PolicyContent): TypedPolicy => ({
   levels: policy.safetyLevels,
   faultyVehicles: String(policy.maximumFaultyVehicles),
   faultyPercent: String(policy.maximumFaultyPercent),
+  guards: policy.guards.map(policyGuardDraft),
 });
 
 const isCount = (text: string) => Number.isInteger(typedNumber(text)) && typedNumber(text) >= 0;
 
 /** Finds what cannot even be sent, because it is no number. The control plane says what a policy may be. */
-export function policyFaultsOf({ stages, faultyVehicles, faultyPercent }: TypedPolicy): FieldFaults {
-  const wrong: Record<string, 'number' | 'count' | 'percentage'> = {};
+export function policyFaultsOf({ stages, faultyVehicles, faultyPercent, guards }: TypedPolicy): FieldFaults {
+  const wrong: Record<string, FieldFault> = {};
   for (const [index, { percentage, soak, vehicles }] of stages.entries()) {
     if (Number.isNaN(typedNumber(percentage))) wrong[`stages.${index}.percentage`] = 'percentage';
     if (!isCount(soak)) wrong[`stages.${index}.soak`] = 'count';
@@ -90,6 +83,7 @@ export function policyFaultsOf({ stages, faultyVehicles, faultyPercent }: TypedP
   }
   if (!isCount(faultyVehicles)) wrong['maximumFaultyVehicles'] = 'count';
   if (Number.isNaN(typedNumber(faultyPercent))) wrong['maximumFaultyPercent'] = 'number';
+  for (const [index, guard] of guards.entries()) Object.assign(wrong, policyGuardFaults(guard, `guards.${index}`));
   return wrong;
 }
 
@@ -108,5 +102,6 @@ export function policyInput(environment: Environment, draft: TypedPolicy): Relea
     safetyLevels: SAFETY_LEVELS.filter((level) => draft.levels.includes(level)),
     maximumFaultyVehicles: typedNumber(draft.faultyVehicles),
     maximumFaultyPercent: typedNumber(draft.faultyPercent),
+    guards: draft.guards.map(policyGuardInput),
   };
 }

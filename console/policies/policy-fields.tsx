@@ -8,6 +8,7 @@ import { Field } from '../parts/parts.tsx';
 import { Select } from '../parts/select.tsx';
 import { TextField } from '../parts/text-field.tsx';
 import { useAdministrationWords } from '../words/use-administration-words.ts';
+import { PolicyGuardFields } from './policy-guard-fields.tsx';
 import { SOAK_UNIT_NAMES, newPolicyStage, type TypedPolicy, type TypedStage } from './policy-draft.ts';
 
 interface StageFieldsProps {
@@ -137,6 +138,7 @@ export function PolicyFields({ draft, wrongAt, onDraft }: PolicyFieldsProps) {
         value={draft.faultyPercent}
         onType={(faultyPercent) => onDraft({ ...draft, faultyPercent })}
       />
+      <PolicyGuardFields guards={draft.guards} wrongAt={wrongAt} onGuards={(guards) => onDraft({ ...draft, guards })} />
     </>
   );
 }

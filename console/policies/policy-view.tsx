@@ -1,11 +1,22 @@
 /** A release policy in words: its stages as a table, who goes first, the levels and the limits. */
 import { Fact, Facts } from '../parts/facts.tsx';
 import { useAdministrationWords } from '../words/use-administration-words.ts';
-import { durationSeconds, type PolicyContent } from './policy-draft.ts';
+import { limitText } from '../rollouts/guard-panel.tsx';
+import { durationSeconds } from './duration-seconds.ts';
+import type { PolicyContent } from './policy-draft.ts';
 
 /** Gives the words of a policy's parts. */
 export function usePolicyWords() {
   const { words, own, formats } = useAdministrationWords();
+  const guardsOf = ({ guards }: PolicyContent) =>
+    guards.map(
+      (guard) =>
+        `${guard.metric} ${limitText(guard, { words, formats })} · ${own.guardActions[guard.action]} · ${own.guardDetails(
+          formats.percent(guard.confidenceLevel * 100),
+          formats.number(guard.minimumVehicles),
+          formats.duration(durationSeconds(guard.silence)),
+        )}`,
+    );
   const shareOf = (percentage: number) => (percentage === 0 ? own.canaryAlone : formats.percent(percentage));
   const soakOf = (soak: string) => formats.duration(durationSeconds(soak));
   const reportsOf = (count: number) =>
@@ -27,8 +38,9 @@ export function usePolicyWords() {
     safetyLevels: levelsOf(policy),
     maximumFaultyVehicles: formats.number(policy.maximumFaultyVehicles),
     maximumFaultyPercent: formats.percent(policy.maximumFaultyPercent),
+    guards: policy.guards.length === 0 ? own.noGuards : guardsOf(policy).join('; '),
   });
-  return { shareOf, soakOf, reportsOf, canaryOf, levelsOf, partsOf };
+  return { shareOf, soakOf, reportsOf, canaryOf, levelsOf, guardsOf, partsOf };
 }
 
 interface PolicyViewProps {
@@ -39,7 +51,7 @@ interface PolicyViewProps {
 
 export function PolicyView({ policy, label }: PolicyViewProps) {
   const { words, own, formats } = useAdministrationWords();
-  const { shareOf, soakOf, reportsOf, canaryOf, levelsOf } = usePolicyWords();
+  const { shareOf, soakOf, reportsOf, canaryOf, levelsOf, guardsOf } = usePolicyWords();
   if (policy.stages.length === 0) return <p>{own.noPolicy}</p>;
   return (
     <>
@@ -70,6 +82,16 @@ export function PolicyView({ policy, label }: PolicyViewProps) {
       <p>
         {own.policyLimits(formats.number(policy.maximumFaultyVehicles), formats.number(policy.maximumFaultyPercent))}
       </p>
+      {policy.guards.length > 0 && (
+        <>
+          <p>{own.guardsLead}</p>
+          <ul>
+            {guardsOf(policy).map((guard) => (
+              <li key={guard}>{guard}</li>
+            ))}
+          </ul>
+        </>
+      )}
     </>
   );
 }

@@ -3,13 +3,14 @@ import { useQuery } from '../api/use-query.ts';
 import { ReleaseUnderWayDocument, type ReleasePartsFragment } from '../generated/operations.ts';
 import { Fact, Facts } from '../parts/facts.tsx';
 import { FaultNotice, Loading, ProgressBar, Time } from '../parts/parts.tsx';
-import { durationSeconds } from '../policies/policy-draft.ts';
+import { durationSeconds } from '../policies/duration-seconds.ts';
 import { useReleaseWords } from '../words/use-release-words.ts';
 import { ContentDifference } from './content-difference.tsx';
 import { FaultFigures } from './fault-figures.tsx';
 import { FaultTable } from './fault-table.tsx';
 import { ReleaseActions } from './release-actions.tsx';
 import { ReleaseBadge } from './release-badge.tsx';
+import { ReleaseGuards } from './release-guards.tsx';
 import { releaseReason } from './release-reason.ts';
 import { stagePlaces } from './stage-place.ts';
 
@@ -94,6 +95,7 @@ export function ReleasePanel({ flagKey }: { readonly flagKey: string }) {
           <h3>{texts.difference}</h3>
           <ContentDifference content={release.content} stableContent={release.stableContent} />
           <Stages stages={release.stages} percentage={release.percentage} />
+          {release.guards.length > 0 && <ReleaseGuards guards={release.guards} />}
           <h3>{texts.faults}</h3>
           <FaultFigures flagKey={flag.key} />
           <p class="quiet">{texts.faultsLead}</p>

@@ -24,6 +24,10 @@ function environmentName(name: string, { words }: Spoken): string {
   return environment === undefined ? name : words.environments[environment];
 }
 
+/** Gives a number of a reason in the reader's language; `nothing` where nobody has measured. */
+const shown = (text: string, formats: Spoken['formats']) =>
+  Number.isNaN(Number(text)) ? '–' : formats.rounded(Number(text));
+
 /** The control plane's own reasons (docs/guides/releases.md, "Follow it"). */
 const KNOWN: readonly (readonly [RegExp, Said])[] = [
   [/^The kill switch is pulled$/, (_, { texts }) => texts.reasons.killed],
@@ -39,6 +43,32 @@ const KNOWN: readonly (readonly [RegExp, Said])[] = [
     (parts, { texts, formats }) => {
       const [ring = '', ringAll = '', rest = '', restAll = ''] = parts.map((part) => formats.number(Number(part)));
       return texts.reasons.pastLimit(ring, ringAll, rest, restAll);
+    },
+  ],
+  [
+    /^The guard of (\S+) is crossed: (\S+) in (\d+) vehicles with the new content, (\S+) in (\d+) of the others, where (\S+)% worse is the limit$/,
+    ([metric = '', ...numbers], { texts, formats }) => {
+      const [ring = '', ringAll = '', rest = '', restAll = '', limit = ''] = numbers.map((one) => shown(one, formats));
+      return texts.reasons.guardCompared(metric, ring, ringAll, rest, restAll, limit);
+    },
+  ],
+  [
+    /^The guard of (\S+) is crossed: (\S+) in (\d+) vehicles with the new content, where (\S+) is the bound$/,
+    ([metric = '', ...numbers], { texts, formats }) => {
+      const [ring = '', ringAll = '', bound = ''] = numbers.map((one) => shown(one, formats));
+      return texts.reasons.guardBound(metric, ring, ringAll, bound);
+    },
+  ],
+  [/^The guard of (\S+) has no fresh verdict$/, ([metric = ''], { texts }) => texts.reasons.guardUnwatched(metric)],
+  [
+    /^No vehicle with the new content measures (\S+)$/,
+    ([metric = ''], { texts }) => texts.reasons.guardUnmeasured(metric),
+  ],
+  [
+    /^The guard of (\S+) counts (\d+) vehicles with the new content and (\d+) of the others, and needs (\d+)$/,
+    ([metric = '', ...numbers], { texts, formats }) => {
+      const [ring = '', rest = '', needed = ''] = numbers.map((one) => shown(one, formats));
+      return texts.reasons.guardUncounted(metric, ring, rest, needed);
     },
   ],
   [/^The flag was archived$/, (_, { texts }) => texts.reasons.archived],

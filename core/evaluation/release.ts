@@ -58,7 +58,7 @@ function readCanary(value: unknown, path: string, id: string): IsIn {
 }
 
 /** Gives the salt of a release's draw, and of the digests of its canary. */
-function releaseSalt(id: string): string {
+export function releaseSalt(id: string): string {
   return `release:${id}`;
 }
 

@@ -43,6 +43,7 @@ describe('parseReleasePolicy', () => {
       safetyLevels: [...SAFETY_LEVELS],
       maximumFaultyVehicles: 3,
       maximumFaultyPercent: 1,
+      guards: [],
     });
   });
 

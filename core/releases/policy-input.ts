@@ -10,6 +10,7 @@ import { checkModelName } from '../partitions/model-name.ts';
 import { ROLLOUT_HORIZON_MS, checkRaised } from '../rollouts/rollout-plan.ts';
 import { readDuration } from '../validation/duration.ts';
 import { readLabel } from '../validation/text.ts';
+import { readReleaseGuards, type ReleaseGuardDraft } from './release-guard.ts';
 import type { CanaryGroup, ReleasePolicy, ReleaseStage } from './release-policy.ts';
 
 /** A stage as a client writes it. */
@@ -36,6 +37,7 @@ export interface PolicyDraft {
   readonly safetyLevels?: readonly unknown[] | null | undefined;
   readonly maximumFaultyVehicles?: number | null | undefined;
   readonly maximumFaultyPercent?: number | null | undefined;
+  readonly guards?: readonly ReleaseGuardDraft[] | null | undefined;
 }
 
 /** The most stages of a policy. */
@@ -140,7 +142,7 @@ function checkWaiting(stages: readonly ReleaseStage[], path: string): void {
  *
  * @param path the dotted path of the policy in the request; faults are reported below it (`input.stages.1.percentage`)
  * @throws BAD_USER_INPUT at the path of the first fault; LIMIT_EXCEEDED (20 stages; 200 VINs, 50 models and 50 regions
- *   of a canary group)
+ *   of a canary group; 5 guards)
  */
 export function parseReleasePolicy(draft: PolicyDraft, path: string): ReleasePolicy {
   const { environment, maximumFaultyVehicles, maximumFaultyPercent } = draft;
@@ -156,6 +158,9 @@ export function parseReleasePolicy(draft: PolicyDraft, path: string): ReleasePol
   // The gate compares shares exactly, in thousandths of a percent.
   if (!(percent >= 0 && percent <= 100) || Math.round(percent * 1000) / 1000 !== percent)
     throw badInput(`${path}.maximumFaultyPercent`, 'Expected a number from 0 to 100 with at most three decimals.');
+  const guards = readReleaseGuards(draft.guards ?? [], `${path}.guards`);
+  if (guards.length > 0 && stages.length === 0)
+    throw badInput(`${path}.guards`, 'A policy without stages has no release that a guard could watch.');
   return {
     environment,
     stages,
@@ -163,5 +168,6 @@ export function parseReleasePolicy(draft: PolicyDraft, path: string): ReleasePol
     safetyLevels,
     maximumFaultyVehicles: vehicles,
     maximumFaultyPercent: percent,
+    guards,
   };
 }

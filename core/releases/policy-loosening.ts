@@ -5,6 +5,7 @@
 import { canonicalJson } from '../json/canonical-json.ts';
 import { thresholdOf } from '../evaluation/rules/percentage-rollout.ts';
 import { SAFETY_LEVELS } from '../model.ts';
+import { areGuardsWeaker } from './release-guard.ts';
 import { isCovered, type ReleasePolicy, type ReleaseStage } from './release-policy.ts';
 
 /** The ways in which a policy can be looser. */
@@ -19,6 +20,8 @@ export const LOOSENINGS = [
   'other-canary',
   /** A release is halted only at more faulty vehicles, or at a higher share of them. */
   'higher-fault-limit',
+  /** A guard is missing, or finds less, or does less about what it finds. */
+  'weaker-guards',
 ] as const;
 export type Loosening = (typeof LOOSENINGS)[number];
 
@@ -64,6 +67,7 @@ export function looseningsOf(before: ReleasePolicy, after: ReleasePolicy): Loose
     ...loosenedStages(before.stages, after.stages),
     ...(canonicalJson(before.canary) === canonicalJson(after.canary) ? [] : (['other-canary'] as const)),
     ...(isLimitHigher ? (['higher-fault-limit'] as const) : []),
+    ...(areGuardsWeaker(before.guards, after.guards) ? (['weaker-guards'] as const) : []),
   ];
 }
 

@@ -4,10 +4,12 @@ import fc from 'fast-check';
 import { FleetFlagError } from '../errors.ts';
 import { is } from '../json/shape.ts';
 import { SAFETY_LEVELS } from '../model.ts';
+import { GUARD_DIRECTIONS } from '../rollouts/rollout-guard.ts';
 import { rounds } from '../testing/rounds.ts';
 import { durationText } from '../validation/duration.ts';
 import { parseReleasePolicy, type PolicyDraft } from './policy-input.ts';
 import { LOOSENINGS, looseningsOf, needsSecondPersonForPolicy, type Loosening } from './policy-loosening.ts';
+import { GUARD_ACTIONS, type ReleaseGuard } from './release-guard.ts';
 import { isCovered, type ReleasePolicy, type ReleaseStage } from './release-policy.ts';
 
 const HOUR_MS = 3_600_000;
@@ -53,6 +55,19 @@ describe('a policy is accepted where it is lawful, and only there', () => {
     safetyLevels: fc.option(fc.array(fc.constantFrom(...SAFETY_LEVELS), { maxLength: 4 })),
     maximumFaultyVehicles: fc.option(fc.constantFrom(0, 3, -1)),
     maximumFaultyPercent: fc.option(fc.constantFrom(0, 1.5, 0.125, 0.0005, 100, 101, -1)),
+    guards: fc.option(
+      fc.array(
+        fc.record({
+          metric: fc.constantFrom('brakes', 'range_km', 'charge_minutes'),
+          worse: fc.constantFrom(...GUARD_DIRECTIONS),
+          maxWorsePercent: fc.constantFrom(0, 5, 5, -1),
+          action: fc.constantFrom(...GUARD_ACTIONS),
+          silence: fc.constantFrom('PT1H', 'P7D'),
+        }),
+        { maxLength: 6 },
+      ),
+      { freq: 1 },
+    ),
   });
 
   const LAWFUL_SOAKS: readonly unknown[] = ['PT0S', 'PT1S', 'PT1H', 'P1D', 'P366D'];
@@ -60,7 +75,8 @@ describe('a policy is accepted where it is lawful, and only there', () => {
   const listText = (list: unknown) => (list == null ? list : JSON.stringify(list));
 
   /** The law in words of its own: each sentence is one of the guide for those who decide policies. */
-  function isLawful({ stages: given, canary: group, safetyLevels, ...limits }: PolicyDraft): boolean {
+  function isLawful({ stages: given, canary: group, safetyLevels, guards, ...limits }: PolicyDraft): boolean {
+    const watching = guards ?? [];
     const levels = safetyLevels ?? SAFETY_LEVELS;
     const lists = group == null ? [] : [group.vins, group.models, group.regions];
     const names = lists.flatMap((list) => (is.listOf(is.string)(list) ? list : []));
@@ -79,6 +95,10 @@ describe('a policy is accepted where it is lawful, and only there', () => {
       new Set(levels).size === levels.length &&
       (group == null || (given.length > 0 && names.length > 0)) &&
       lists.every((list) => LAWFUL_LISTS.includes(listText(list))) &&
+      (watching.length === 0 || given.length > 0) &&
+      watching.length <= 5 &&
+      watching.every(({ maxWorsePercent }) => maxWorsePercent !== -1) &&
+      new Set(watching.map(({ metric, worse, action }) => [metric, worse, action].join())).size === watching.length &&
       (limits.maximumFaultyVehicles ?? 0) >= 0 &&
       (limits.maximumFaultyPercent ?? 0) >= 0 &&
       (limits.maximumFaultyPercent ?? 0) <= 100 &&
@@ -117,6 +137,7 @@ describe('a policy is accepted where it is lawful, and only there', () => {
         const written = {
           ...policy,
           stages: policy.stages.map(({ soakMs, ...stage }) => ({ ...stage, soak: durationText(soakMs) })),
+          guards: policy.guards.map(({ silence, ...guard }) => ({ ...guard, silence: durationText(silence) })),
         };
         expect(parseReleasePolicy(written, 'input')).toEqual(policy);
       }),
@@ -140,6 +161,22 @@ describe('a policy is looser where some vehicle is protected less, and only ther
         ),
       ),
     );
+  const guard: fc.Arbitrary<ReleaseGuard> = fc
+    .record({
+      metric: fc.constantFrom('brakes', 'range_km'),
+      worse: fc.constantFrom(...GUARD_DIRECTIONS),
+      limit: fc.constantFrom(5, 10),
+      isBound: fc.boolean(),
+      confidenceLevel: fc.constantFrom(0.95, 0.99),
+      minimumVehicles: fc.constantFrom(10, 50),
+      silence: fc.constantFrom(HOUR_MS, 2 * HOUR_MS),
+      action: fc.constantFrom(...GUARD_ACTIONS),
+    })
+    .map(({ limit, isBound, ...of }) => ({
+      ...of,
+      bound: isBound ? limit : null,
+      maxWorsePercent: isBound ? null : limit,
+    }));
   const policy: fc.Arbitrary<ReleasePolicy> = fc.record({
     environment: fc.constant('production' as const),
     stages: fc.oneof({ weight: 5, arbitrary: stages }, { weight: 1, arbitrary: fc.constant([]) }),
@@ -151,6 +188,7 @@ describe('a policy is looser where some vehicle is protected less, and only ther
     safetyLevels: fc.constantFrom([...SAFETY_LEVELS], ['ASIL-D' as const], ['ASIL-B' as const]),
     maximumFaultyVehicles: fc.constantFrom(3, 4),
     maximumFaultyPercent: fc.constantFrom(1, 2),
+    guards: fc.array(guard, { maxLength: 3 }),
   });
   /** Often a small change: the other half of all pairs differ in everything. */
   const pair = fc.oneof(
@@ -159,7 +197,7 @@ describe('a policy is looser where some vehicle is protected less, and only ther
       .tuple(
         policy,
         policy,
-        fc.constantFrom(...(['stages', 'canary', 'safetyLevels', 'maximumFaultyVehicles'] as const)),
+        fc.constantFrom(...(['stages', 'canary', 'safetyLevels', 'maximumFaultyVehicles', 'guards'] as const)),
       )
       .map(([before, other, member]): [ReleasePolicy, ReleasePolicy] => [
         before,
@@ -197,6 +235,31 @@ describe('a policy is looser where some vehicle is protected less, and only ther
   /** Fleets in which a stage has as many vehicles as reports are asked for, or too few, or plenty. */
   const DENSITIES = [0, ...[1, 2, 5, 10, 20, 100].flatMap((share) => [3 / share, 10 / share]), 1_000];
 
+  /** What a guard sees in a stage: the mean that each side has, how surely it is known, by whom, and how long ago. */
+  const SIGHTS = [4, 6, 8, 11].flatMap((worseBy) =>
+    [0.96, 0.995].flatMap((confidence) =>
+      [20, 60].flatMap((vehicles) => [0.5, 1.5, 3].map((hours) => ({ worseBy, confidence, vehicles, hours }))),
+    ),
+  );
+
+  /** The effect of guards on a release that they see so, of one metric and direction: 2 halts it, 1 lets no stage begin. */
+  function effectOf(guards: readonly ReleaseGuard[], kind: string, sight: (typeof SIGHTS)[number]): number {
+    const own = guards.filter((one) => kindOf(one) === kind);
+    return Math.max(
+      0,
+      ...own.map((one) => {
+        // Where lower is worse, a mean below a higher bound is past it.
+        const isPast =
+          one.bound !== null && one.worse === 'lower'
+            ? 15 - sight.worseBy < one.bound
+            : sight.worseBy > (one.bound ?? one.maxWorsePercent ?? 0);
+        if (isPast && sight.confidence >= one.confidenceLevel) return one.action === 'halt' ? 2 : 1;
+        return sight.vehicles < one.minimumVehicles || sight.hours * HOUR_MS > one.silence ? 1 : 0;
+      }),
+    );
+  }
+  const kindOf = ({ metric, worse, bound }: ReleaseGuard) => [metric, worse, bound === null].join();
+
   function expectedLoosenings(before: ReleasePolicy, after: ReleasePolicy): Loosening[] {
     const covered = SAFETY_LEVELS.filter((level) => isCovered(before, level));
     if (covered.length === 0) return [];
@@ -220,6 +283,12 @@ describe('a policy is looser where some vehicle is protected less, and only ther
       'higher-fault-limit':
         after.maximumFaultyVehicles > before.maximumFaultyVehicles ||
         after.maximumFaultyPercent > before.maximumFaultyPercent,
+      // Two guards can do together what one did: that none of them does it alone is called weaker, too.
+      'weaker-guards': before.guards.some((one) =>
+        after.guards.every((other) =>
+          SIGHTS.some((sight) => effectOf([other], kindOf(one), sight) < effectOf([one], kindOf(one), sight)),
+        ),
+      ),
     };
     return LOOSENINGS.filter((loosening) => isTrue[loosening]);
   }
@@ -267,6 +336,7 @@ describe('needsSecondPersonForPolicy', () => {
     safetyLevels,
     maximumFaultyVehicles,
     maximumFaultyPercent: 1,
+    guards: [],
   });
 
   it('is true for a looser policy where the present one holds for ASIL-D', () => {

@@ -8,6 +8,7 @@ const POLICY: ReleasePolicy = {
   safetyLevels: ['ASIL-B', 'ASIL-D'],
   maximumFaultyVehicles: 3,
   maximumFaultyPercent: 1,
+  guards: [],
 };
 
 describe('the flags of a release policy', () => {

@@ -3,6 +3,7 @@
  * releases.md, "Stages".
  */
 import type { Environment, SafetyLevel } from '../model.ts';
+import type { ReleaseGuard } from './release-guard.ts';
 
 /** A stage of a release. */
 export interface ReleaseStage {
@@ -33,6 +34,8 @@ export interface ReleasePolicy {
   readonly maximumFaultyVehicles: number;
   /** … and a share of faulty vehicles that is this many percentage points above the share among all others. */
   readonly maximumFaultyPercent: number;
+  /** The metrics by which releases are watched. */
+  readonly guards: readonly ReleaseGuard[];
 }
 
 /** Says whether the changes of flags of a level go through a policy's stages. */

@@ -19,8 +19,8 @@ export type GuardDirection = (typeof GUARD_DIRECTIONS)[number];
 export const GUARD_VERDICTS = ['waiting', 'holding', 'crossed', 'silent'] as const;
 export type GuardVerdict = (typeof GUARD_VERDICTS)[number];
 
-/** A guard as a client writes it: exactly one of `maxWorsePercent` and `bound`. */
-export interface RolloutGuardDraft {
+/** A guard of a metric as a client writes it: exactly one of `maxWorsePercent` and `bound`. */
+export interface MetricGuardDraft {
   readonly metric: string;
   readonly worse: GuardDirection;
   readonly maxWorsePercent?: number | null;
@@ -29,12 +29,16 @@ export interface RolloutGuardDraft {
   readonly minimumVehicles?: number | null;
   /** An ISO 8601 duration. */
   readonly silence?: string | null;
+}
+
+/** A rollout's guard as a client writes it. */
+export interface RolloutGuardDraft extends MetricGuardDraft {
   /** An ISO 8601 duration. */
   readonly watchFor?: string | null;
 }
 
-/** A guard with all its settings. */
-export interface RolloutGuard {
+/** A guard of a metric with all its settings: of a rollout or a release. */
+export interface MetricGuard {
   readonly metric: string;
   readonly worse: GuardDirection;
   /**
@@ -44,12 +48,16 @@ export interface RolloutGuard {
   readonly maxWorsePercent: number | null;
   /** The bound of the treatment's mean, in the metric's unit; null where `maxWorsePercent` is the limit. */
   readonly bound: number | null;
-  /** 1 minus the chance of a false alarm, over the whole rollout. */
+  /** 1 minus the chance of a false alarm, over the whole rollout or release. */
   readonly confidenceLevel: number;
-  /** The number of vehicles that each compared arm needs before the rollout may advance. */
+  /** The number of vehicles that each compared arm needs before the rollout or release may advance. */
   readonly minimumVehicles: number;
   /** The milliseconds without a measurement under treatment after which the metric has stopped arriving. */
   readonly silence: number;
+}
+
+/** A rollout's guard with all its settings. */
+export interface RolloutGuard extends MetricGuard {
   /** The milliseconds for which the guard goes on watching after the last step. */
   readonly watchFor: number;
 }
@@ -122,9 +130,9 @@ export function readWorsePercent(worse: GuardDirection, percent: number, path: s
 }
 
 function limitOf(
-  { worse, maxWorsePercent, bound }: RolloutGuardDraft,
+  { worse, maxWorsePercent, bound }: MetricGuardDraft,
   path: string,
-): Pick<RolloutGuard, 'maxWorsePercent' | 'bound'> {
+): Pick<MetricGuard, 'maxWorsePercent' | 'bound'> {
   if (given(maxWorsePercent) === given(bound))
     throw badInput(path, 'A guard must have either maxWorsePercent or bound, not both.');
   if (given(maxWorsePercent)) {
@@ -136,13 +144,13 @@ function limitOf(
 }
 
 /**
- * Reads the guard that a client asks for. Where it leaves them out, the guard gets 95 % confidence, 50 vehicles, 30
- * minutes of silence, and a day of watching after the last step.
+ * Reads the guard that a client asks for. Where it leaves them out, the guard gets 95 % confidence, 50 vehicles and 30
+ * minutes of silence.
  *
  * @param path the dotted path of the guard in the request; faults are reported below it (`guard.metric`)
  * @throws BAD_USER_INPUT at the dotted path of the first fault
  */
-export function readRolloutGuard(draft: RolloutGuardDraft, path: string): RolloutGuard {
+export function readMetricGuard(draft: MetricGuardDraft, path: string): MetricGuard {
   const metric = validateMetricName(draft.metric, `${path}.metric`);
   const limit = limitOf(draft, path);
   const confidenceLevel = draft.confidenceLevel ?? 0.95;
@@ -163,6 +171,18 @@ export function readRolloutGuard(draft: RolloutGuardDraft, path: string): Rollou
     confidenceLevel,
     minimumVehicles,
     silence: durationUpTo(draft.silence ?? 'PT30M', MAX_SILENCE_MS, `${path}.silence`),
+  };
+}
+
+/**
+ * Reads a rollout's guard, as `readMetricGuard` does. Where the client leaves it out, the guard watches for a day after
+ * the last step.
+ *
+ * @throws BAD_USER_INPUT at the dotted path of the first fault
+ */
+export function readRolloutGuard(draft: RolloutGuardDraft, path: string): RolloutGuard {
+  return {
+    ...readMetricGuard(draft, path),
     watchFor: durationUpTo(draft.watchFor ?? 'P1D', MAX_WATCH_MS, `${path}.watchFor`),
   };
 }

@@ -173,6 +173,16 @@ export type ChangeSetMember = Prisma.ChangeSetMemberModel
  */
 export type Release = Prisma.ReleaseModel
 /**
+ * Model ReleaseVerdict
+ * What was found last by a guard of a release. The experiments subgraph writes it.
+ */
+export type ReleaseVerdict = Prisma.ReleaseVerdictModel
+/**
+ * Model ReleaseEvidence
+ * What a guard of a release has gathered over its stages. The experiments subgraph writes and reads it.
+ */
+export type ReleaseEvidence = Prisma.ReleaseEvidenceModel
+/**
  * Model Rollout
  * A schedule that raises a rule's percentage step by step. At most one of a rule is active: idx_rollouts_active_rule.
  */

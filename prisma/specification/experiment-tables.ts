@@ -88,6 +88,20 @@ export const EXPERIMENT_TABLES: Readonly<Record<string, TableSpecification>> = {
     indexes: {},
     commented: ['state'],
   },
+  release_evidence: {
+    columns: {
+      release_id: 'uuid NOT NULL',
+      guard: 'integer NOT NULL',
+      state: 'jsonb NOT NULL',
+      updated_at: `${TIME} NOT NULL`,
+    },
+    constraints: {
+      release_evidence_pkey: 'PRIMARY KEY (release_id, guard)',
+      release_evidence_release_id_fkey: 'FOREIGN KEY (release_id) REFERENCES releases(id) ON DELETE CASCADE',
+    },
+    indexes: {},
+    commented: ['guard', 'state'],
+  },
   rollout_looks: {
     columns: {
       rollout_id: 'uuid NOT NULL',

@@ -10,6 +10,7 @@ export const RELEASE_TABLES: Readonly<Record<string, TableSpecification>> = {
       safety_levels: "text[] NOT NULL DEFAULT '{Non-Critical,Safety-Relevant,ASIL-B,ASIL-D}'::text[]",
       maximum_faulty_vehicles: 'integer NOT NULL DEFAULT 3',
       maximum_faulty_percent: 'double precision NOT NULL DEFAULT 1',
+      guards: "jsonb NOT NULL DEFAULT '[]'::jsonb",
       updated_by: 'uuid',
       updated_at: TIME,
       proposal_id: 'uuid',
@@ -27,6 +28,7 @@ export const RELEASE_TABLES: Readonly<Record<string, TableSpecification>> = {
       release_policies_maximum_faulty_vehicles_check: 'CHECK ((maximum_faulty_vehicles >= 0))',
       release_policies_maximum_faulty_percent_check:
         'CHECK (((maximum_faulty_percent >= (0)::double precision) AND (maximum_faulty_percent <= (100)::double precision)))',
+      release_policies_guards_check: "CHECK ((jsonb_typeof(guards) = 'array'::text))",
       release_policies_proposed_check: "CHECK ((jsonb_typeof(proposed) = 'object'::text))",
       release_policies_whole_proposal:
         'CHECK ((((proposal_id IS NULL) = (proposed IS NULL)) AND ((proposal_id IS NULL) = (proposed_at IS NULL))))',
@@ -34,7 +36,7 @@ export const RELEASE_TABLES: Readonly<Record<string, TableSpecification>> = {
       release_policies_proposed_by_fkey: 'FOREIGN KEY (proposed_by) REFERENCES users(id) ON DELETE SET NULL',
     },
     indexes: {},
-    commented: ['stages', 'canary', 'safety_levels', 'updated_at', 'proposed'],
+    commented: ['stages', 'canary', 'safety_levels', 'guards', 'updated_at', 'proposed'],
   },
   releases: {
     columns: {
@@ -49,6 +51,7 @@ export const RELEASE_TABLES: Readonly<Record<string, TableSpecification>> = {
       canary: 'jsonb',
       maximum_faulty_vehicles: 'integer NOT NULL',
       maximum_faulty_percent: 'numeric(6,3) NOT NULL',
+      guards: "jsonb NOT NULL DEFAULT '[]'::jsonb",
       content: 'jsonb NOT NULL',
       stable_content: 'jsonb',
       revision: 'bigint NOT NULL',
@@ -70,6 +73,7 @@ export const RELEASE_TABLES: Readonly<Record<string, TableSpecification>> = {
       releases_percentage_check: 'CHECK (((percentage >= (0)::numeric) AND (percentage <= (100)::numeric)))',
       releases_stages_check: "CHECK ((jsonb_typeof(stages) = 'array'::text))",
       releases_canary_check: "CHECK ((jsonb_typeof(canary) = 'object'::text))",
+      releases_guards_check: "CHECK ((jsonb_typeof(guards) = 'array'::text))",
       releases_content_check: "CHECK ((jsonb_typeof(content) = 'object'::text))",
       releases_stable_content_check: "CHECK ((jsonb_typeof(stable_content) = 'object'::text))",
       releases_whole_end:
@@ -87,6 +91,7 @@ export const RELEASE_TABLES: Readonly<Record<string, TableSpecification>> = {
       'stage',
       'percentage',
       'stages',
+      'guards',
       'content',
       'stable_content',
       'revision',
@@ -195,5 +200,22 @@ export const RELEASE_TABLES: Readonly<Record<string, TableSpecification>> = {
     },
     indexes: {},
     commented: ['watch'],
+  },
+  release_verdicts: {
+    columns: {
+      release_id: 'uuid NOT NULL',
+      guard: 'integer NOT NULL',
+      watch: 'bigint NOT NULL',
+      verdict: `${text(10)} NOT NULL`,
+      figures: 'jsonb NOT NULL',
+      computed_at: `${TIME} NOT NULL`,
+    },
+    constraints: {
+      release_verdicts_pkey: 'PRIMARY KEY (release_id, guard)',
+      release_verdicts_release_id_fkey: 'FOREIGN KEY (release_id) REFERENCES releases(id) ON DELETE CASCADE',
+      release_verdicts_verdict_check: oneOfCheck('verdict', ['waiting', 'holding', 'crossed', 'silent']),
+    },
+    indexes: {},
+    commented: ['guard', 'watch'],
   },
 };

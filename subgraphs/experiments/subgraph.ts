@@ -18,6 +18,8 @@ import { FlagStatisticsJob } from './flag-statistics/flag-statistics-job.ts';
 import { DefinitionService } from './definitions/definition-service.ts';
 import { findLooks } from './guards/guard-history.ts';
 import { GuardVerdictJob } from './guards/guard-verdict-job.ts';
+import { GUARDED_RELEASES } from './guards/guarded-releases.ts';
+import { GUARDED_ROLLOUTS } from './guards/guarded-rollouts.ts';
 import { MetricCollector } from './metrics/metric-collector.ts';
 import { MetricService } from './metrics/metric-service.ts';
 import { MetricTables } from './metrics/metric-store.ts';
@@ -43,7 +45,7 @@ export interface ExperimentsOptions {
   readonly logger: Logger;
   /** Counts what the subgraph does. */
   readonly monitoring?: SubgraphMetrics | undefined;
-  /** Whether this instance refreshes flags' statistics, watches rollouts and computes the looks of experiments; true by default. */
+  /** Whether this instance refreshes flags' statistics, watches rollouts and releases, and computes the looks of experiments; true by default. */
   readonly keepsStatistics?: boolean;
 }
 
@@ -54,7 +56,7 @@ export interface StartedExperiments {
 }
 
 /**
- * Starts the subgraph, refreshes flags' statistics, watches rollouts and computes the looks of experiments, until `close`. The caller
+ * Starts the subgraph, refreshes flags' statistics, watches rollouts and releases, and computes the looks of experiments, until `close`. The caller
  * owns the stores: `close` leaves them open.
  */
 export async function startExperiments({
@@ -82,7 +84,9 @@ export async function startExperiments({
   monitoring?.watchQueue('measurements', () => collector.load());
   const measurements = new MetricService(tables, collector);
   const statistics = new FlagStatisticsJob(prisma, tables, logger);
-  const guards = new GuardVerdictJob(prisma, settled, logger);
+  const guards = [GUARDED_ROLLOUTS, GUARDED_RELEASES].map(
+    (guarded) => new GuardVerdictJob(prisma, settled, logger, undefined, guarded),
+  );
   const lookJob = new ExperimentLookJob(prisma, results, logger);
   const definitions = new DefinitionService(prisma);
   const subgraph = await createSubgraph<ExperimentsServices>({
@@ -107,14 +111,14 @@ export async function startExperiments({
   });
   if (keepsStatistics) {
     statistics.start();
-    guards.start();
+    for (const job of guards) job.start();
     lookJob.start();
   }
   return {
     subgraph,
     async close() {
       await collector.close();
-      await Promise.all([statistics.close(), guards.close(), lookJob.close()]);
+      await Promise.all([statistics.close(), ...guards.map((job) => job.close()), lookJob.close()]);
     },
   };
 }

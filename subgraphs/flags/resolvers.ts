@@ -16,6 +16,7 @@ export const flagsResolvers: CompleteResolvers<Resolvers, ResolversParentTypes> 
   FlagType: ENUMS.FlagType,
   RuleType: ENUMS.RuleType,
   ChangeRequestStatus: ENUMS.ChangeRequestStatus,
+  ReleaseGuardAction: ENUMS.ReleaseGuardAction,
   ReleaseStatus: ENUMS.ReleaseStatus,
   RolloutStatus: ENUMS.RolloutStatus,
   GuardDirection: ENUMS.GuardDirection,

@@ -5,7 +5,7 @@ import { ko } from '../../console/words/ko.ts';
 import { RELEASE_WORDS } from '../../console/words/release-words.ts';
 import type { ReleasePolicy } from '../../core/releases/release-policy.ts';
 import type { Flag, StagedRelease } from '../../subgraphs/flags/flags/flag.ts';
-import { HOLD_REASONS, faultsReason } from '../../subgraphs/flags/releases/release-reasons.ts';
+import { HOLD_REASONS, faultsReason, guardReason } from '../../subgraphs/flags/releases/release-reasons.ts';
 import { staged } from '../../subgraphs/flags/releases/staging.ts';
 
 const korean = { words: ko, formats: formatsOf('ko-KR', 'UTC'), texts: RELEASE_WORDS.ko.release };
@@ -34,6 +34,19 @@ const endedBy = (before: Partial<Flag>, after: Partial<Flag>, policy: ReleasePol
 
 const figures = { ring: { vehicles: 400, faulty: 12 }, rest: { vehicles: 39_600, faulty: 3 } };
 
+const guard = {
+  ...({ metric: 'charge_minutes', worse: 'higher' } as const),
+  ...{ maxWorsePercent: 5, bound: null, confidenceLevel: 0.95 },
+  ...{ minimumVehicles: 50, silence: 60_000 },
+};
+const measured = {
+  ...{ controlVehicles: 80, treatmentVehicles: 50, vehiclesInBothArms: 0, controlMean: 20, treatmentMean: 25.5 },
+  ...{ worsePercent: 27.5, worsePercentAtLeast: 10, detectablePercent: 8, pValue: 0.01, significance: 0.05 },
+  outOfRange: { control: 0, treatment: 0 },
+  neverReported: { control: 0, treatment: 0 },
+  lastMeasurementAt: null,
+};
+
 /** Every reason that the control plane gives by itself, as it words it. */
 const REASONS: Readonly<Record<string, string | undefined>> = {
   killed: HOLD_REASONS.killed,
@@ -41,6 +54,11 @@ const REASONS: Readonly<Record<string, string | undefined>> = {
   faulty: HOLD_REASONS.faulty,
   silent: HOLD_REASONS.silent(3, 200),
   pastLimit: faultsReason(figures),
+  guardCompared: guardReason(guard, measured),
+  guardBound: guardReason({ ...guard, maxWorsePercent: null, bound: 22 }, measured),
+  guardUnwatched: HOLD_REASONS.unwatched('charge_minutes'),
+  guardUnmeasured: HOLD_REASONS.unmeasured('charge_minutes'),
+  guardUncounted: HOLD_REASONS.uncounted('charge_minutes', 12, 40, 50),
   archived: endedBy({ enabled: false }, { archivedAt: new Date(0) }),
   moved: endedBy({ enabled: false }, { environment: 'production' }),
   noPolicy: endedBy({}, { defaultValue: 3 }, null),
@@ -67,6 +85,8 @@ test('the console has words for no reason that the control plane does not give',
 test('numbers and names of a reason are kept, and what people have written is quoted', () => {
   expect(releaseReason(REASONS['silent'] ?? '', korean)).toMatch(/200.*3/);
   expect(releaseReason(REASONS['pastLimit'] ?? '', korean)).toMatch(/400.*12.*39,600.*3/);
+  expect(releaseReason(REASONS['guardCompared'] ?? '', korean)).toMatch(/charge_minutes.*50.*25\.5.*80.*20.*5%/);
+  expect(releaseReason(guardReason(guard, { ...measured, treatmentMean: null }), korean)).toContain('50대 –');
   expect(releaseReason(REASONS['moved'] ?? '', korean)).toContain('양산');
   expect(releaseReason(REASONS['noPolicy'] ?? '', korean)).toContain('검증');
   expect(releaseReason('Chargers get hot', korean)).toBe('“Chargers get hot”');

@@ -23,6 +23,7 @@ export const changes = {
     safetyLevels: 'Safety levels',
     maximumFaultyVehicles: 'Faulty vehicles allowed',
     maximumFaultyPercent: 'Faulty share allowed above the others (percentage points)',
+    guards: 'Guards',
     enabled: 'On',
     safetyLevel: 'Safety level',
     environment: 'Environment',

@@ -44,6 +44,11 @@ export const releases = {
     faultyCounted: 'Faulty since it began',
     faultyShare: 'Share',
     noShare: 'none',
+    guards: 'Guards',
+    guardActions: { HALT: 'halts the release', HOLD: 'holds the release' },
+    guardMeans: (ring: string, ringAll: string, rest: string, restAll: string) =>
+      `${ring} in ${ringAll} vehicles with the new content, ${rest} in ${restAll} others`,
+
     faults: 'Faults that vehicles have reported',
     faultsLead: 'In the last 30 days, of all vehicles, whichever content they have.',
     noFaults: 'No vehicle has reported a fault of this flag in the last 30 days.',
@@ -89,6 +94,14 @@ export const releases = {
       faulty: 'too many vehicles report faults.',
       pastLimit: (ring: string, ringAll: string, rest: string, restAll: string) =>
         `vehicles report faults: ${ring} of ${ringAll} with the new content, ${rest} of ${restAll} others.`,
+      guardCompared: (metric: string, ring: string, ringAll: string, rest: string, restAll: string, limit: string) =>
+        `the guard of ${metric} is crossed: ${ring} in ${ringAll} vehicles with the new content, ${rest} in ${restAll} others; the limit is ${limit}% worse.`,
+      guardBound: (metric: string, ring: string, ringAll: string, bound: string) =>
+        `the guard of ${metric} is crossed: ${ring} in ${ringAll} vehicles with the new content; the bound is ${bound}.`,
+      guardUnwatched: (metric: string) => `the guard of ${metric} has no fresh verdict.`,
+      guardUnmeasured: (metric: string) => `no vehicle with the new content measures ${metric}.`,
+      guardUncounted: (metric: string, ring: string, rest: string, needed: string) =>
+        `the guard of ${metric} counts ${ring} vehicles with the new content and ${rest} others, and needs ${needed}.`,
       archived: 'the flag was archived.',
       moved: (environment: string) => `the flag was moved to ${environment}.`,
       noPolicy: (environment: string) => `${environment} no longer has a release policy.`,

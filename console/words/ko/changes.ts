@@ -23,6 +23,7 @@ export const changes: typeof English = {
     safetyLevels: '안전 등급',
     maximumFaultyVehicles: '허용하는 이상 차량 수',
     maximumFaultyPercent: '다른 차량보다 더 허용하는 이상 비율 (%p)',
+    guards: '가드',
     enabled: '켜짐',
     safetyLevel: '안전 등급',
     environment: '환경',

@@ -43,6 +43,11 @@ export const releases: typeof English = {
     faultyCounted: '시작 이후 이상 차량 수',
     faultyShare: '비율',
     noShare: '없음',
+    guards: '가드',
+    guardActions: { HALT: '배포를 멈춤', HOLD: '다음 단계를 보류' },
+    guardMeans: (ring, ringAll, rest, restAll) =>
+      `새 내용을 받은 차량 ${ringAll}대 ${ring}, 다른 차량 ${restAll}대 ${rest}`,
+
     faults: '차량이 보고한 이상',
     faultsLead: '최근 30일 동안 어느 내용을 쓰든 모든 차량의 보고입니다.',
     noFaults: '최근 30일 동안 이 기능 플래그의 이상을 보고한 차량이 없습니다.',
@@ -88,6 +93,14 @@ export const releases: typeof English = {
       faulty: '너무 많은 차량이 이상을 보고합니다.',
       pastLimit: (ring, ringAll, rest, restAll) =>
         `차량이 이상을 보고했습니다. 새 내용을 받은 ${ringAll}대 중 ${ring}대, 다른 ${restAll}대 중 ${rest}대입니다.`,
+      guardCompared: (metric, ring, ringAll, rest, restAll, limit) =>
+        `${metric} 가드의 한계를 넘었습니다. 새 내용을 받은 차량 ${ringAll}대 ${ring}, 다른 차량 ${restAll}대 ${rest}, 한계는 ${limit}% 악화입니다.`,
+      guardBound: (metric, ring, ringAll, bound) =>
+        `${metric} 가드의 한계를 넘었습니다. 새 내용을 받은 차량 ${ringAll}대 ${ring}, 한계값은 ${bound}입니다.`,
+      guardUnwatched: (metric) => `${metric} 가드의 최근 판정이 없습니다.`,
+      guardUnmeasured: (metric) => `새 내용을 받은 차량이 ${metric} 지표를 측정하지 않습니다.`,
+      guardUncounted: (metric, ring, rest, needed) =>
+        `${metric} 가드에 집계된 차량이 새 내용 ${ring}대, 다른 차량 ${rest}대입니다. ${needed}대가 필요합니다.`,
       archived: '기능 플래그가 보관되었습니다.',
       moved: (environment) => `기능 플래그가 ${environment} 환경으로 옮겨졌습니다.`,
       noPolicy: (environment) => `${environment} 환경에 더 이상 단계 배포 정책이 없습니다.`,

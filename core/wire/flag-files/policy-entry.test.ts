@@ -27,7 +27,7 @@ flags: {}
         { percentage: 0, soakMs: 7_200_000, minimumVehicles: 10 },
         { percentage: 100, soakMs: 86_400_000, minimumVehicles: 0 },
       ],
-      ...{ safetyLevels: ['ASIL-D'], maximumFaultyVehicles: 5, maximumFaultyPercent: 0.5 },
+      ...{ safetyLevels: ['ASIL-D'], maximumFaultyVehicles: 5, maximumFaultyPercent: 0.5, guards: [] },
     },
     faults: [],
   });
@@ -37,11 +37,31 @@ test('what a policy leaves out has the default that the API gives it', () => {
   expect(readPolicyEntry({ stages: STAGES }).entry).toEqual({
     ...{ stages: [{ percentage: 100, soakMs: 3_600_000, minimumVehicles: 0 }], canary: null },
     safetyLevels: ['Non-Critical', 'Safety-Relevant', 'ASIL-B', 'ASIL-D'],
-    ...{ maximumFaultyVehicles: 3, maximumFaultyPercent: 1 },
+    ...{ maximumFaultyVehicles: 3, maximumFaultyPercent: 1, guards: [] },
   });
 });
 
+const GUARD = { metric: 'brakes', worse: 'higher', maxWorsePercent: 5, action: 'halt' };
+
+test('the guards of a policy are read', () => {
+  const { entry, faults } = readPolicyEntry({ stages: STAGES, guards: [{ ...GUARD, silence: 'PT1H' }] });
+  expect(faults).toEqual([]);
+  expect(entry?.guards).toMatchObject([{ ...GUARD, bound: null, silence: 3_600_000, minimumVehicles: 50 }]);
+});
+
 test.each<[string, unknown, string]>([
+  ['guards that are no list', { stages: STAGES, guards: GUARD }, 'releasePolicy.guards'],
+  ['a guard that is no object', { stages: STAGES, guards: [5] }, 'releasePolicy.guards.0'],
+  [
+    'an unknown member of a guard',
+    { stages: STAGES, guards: [{ ...GUARD, limit: 5 }] },
+    'releasePolicy.guards.0.limit',
+  ],
+  ['a metric that is no text', { stages: STAGES, guards: [{ ...GUARD, metric: 5 }] }, 'releasePolicy.guards.0.metric'],
+  ['another direction', { stages: STAGES, guards: [{ ...GUARD, worse: 'up' }] }, 'releasePolicy.guards.0.worse'],
+  ['another action', { stages: STAGES, guards: [{ ...GUARD, action: 'kill' }] }, 'releasePolicy.guards.0.action'],
+  ['a silence as a number', { stages: STAGES, guards: [{ ...GUARD, silence: 5 }] }, 'releasePolicy.guards.0.silence'],
+  ['a limit as a text', { stages: STAGES, guards: [{ ...GUARD, bound: '5' }] }, 'releasePolicy.guards.0.bound'],
   ['no object', 'fast', 'releasePolicy'],
   ['nothing', null, 'releasePolicy'],
   ['no stages', {}, 'releasePolicy.stages'],

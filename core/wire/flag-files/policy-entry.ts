@@ -4,9 +4,12 @@
  */
 import { FleetFlagError } from '../../errors.ts';
 import { isJsonObject } from '../../json/json-value.ts';
+import { is } from '../../json/shape.ts';
 import type { JsonObject, JsonValue } from '../../model.ts';
 import { parseReleasePolicy, type StageDraft } from '../../releases/policy-input.ts';
+import { GUARD_ACTIONS, type ReleaseGuardDraft } from '../../releases/release-guard.ts';
 import type { ReleasePolicy } from '../../releases/release-policy.ts';
+import { GUARD_DIRECTIONS } from '../../rollouts/rollout-guard.ts';
 import type { FileFault } from './environment-file.ts';
 
 /** A release policy in the file, which does not name the environment. */
@@ -15,9 +18,19 @@ export type PolicyEntry = Omit<ReleasePolicy, 'environment'>;
 /** The name of the policy in the file. */
 export const POLICY_MEMBER = 'releasePolicy';
 
-const MEMBERS = ['stages', 'canary', 'safetyLevels', 'maximumFaultyVehicles', 'maximumFaultyPercent'];
+const MEMBERS = ['stages', 'canary', 'safetyLevels', 'maximumFaultyVehicles', 'maximumFaultyPercent', 'guards'];
 const STAGE_MEMBERS = ['percentage', 'soak', 'minimumVehicles'];
+const GUARD_NUMBERS = ['maxWorsePercent', 'bound', 'confidenceLevel', 'minimumVehicles'] as const;
+const GUARD_MEMBERS = ['metric', 'worse', 'action', 'silence', ...GUARD_NUMBERS];
 const CANARY_MEMBERS = ['vins', 'models', 'regions'];
+
+const number = is.optional(is.number);
+/** Says whether a guard has members of the right types. */
+const isGuardDraft = is.shape({
+  ...{ metric: is.string, worse: is.oneOf(GUARD_DIRECTIONS), action: is.oneOf(GUARD_ACTIONS) },
+  ...{ maxWorsePercent: number, bound: number, confidenceLevel: number, minimumVehicles: number },
+  silence: is.optional(is.string),
+});
 
 type Refuse = (path: string, message: string) => void;
 
@@ -48,6 +61,29 @@ function readStages(stages: JsonValue | undefined, path: string, refuse: Refuse)
   return [];
 }
 
+/** Gives a guard of a file; null where it is refused. */
+function readGuard(guard: JsonValue, path: string, refuse: Refuse): ReleaseGuardDraft | null {
+  if (!isJsonObject(guard)) {
+    refuse(path, 'Expected an object.');
+    return null;
+  }
+  checkMembers(guard, GUARD_MEMBERS, path, refuse);
+  for (const name of GUARD_NUMBERS) checkNumber(guard[name], `${path}.${name}`, refuse);
+  const { metric, worse, action, silence } = guard;
+  if (!is.string(metric)) refuse(`${path}.metric`, 'Expected a text.');
+  if (!is.oneOf(GUARD_DIRECTIONS)(worse)) refuse(`${path}.worse`, `Expected one of ${GUARD_DIRECTIONS.join(', ')}.`);
+  if (!is.oneOf(GUARD_ACTIONS)(action)) refuse(`${path}.action`, `Expected one of ${GUARD_ACTIONS.join(', ')}.`);
+  if (!is.optional(is.string)(silence)) refuse(`${path}.silence`, 'Expected an ISO 8601 duration.');
+  return isGuardDraft(guard) ? guard : null;
+}
+
+function readGuards(guards: JsonValue | undefined, path: string, refuse: Refuse): ReleaseGuardDraft[] {
+  if (Array.isArray(guards))
+    return guards.flatMap((guard, index) => readGuard(guard, `${path}.${index}`, refuse) ?? []);
+  if (guards !== undefined) refuse(path, 'Expected a list.');
+  return [];
+}
+
 /** Gives the policy of a file, or all faults of its form, or else the first fault of its content. */
 export function readPolicyEntry(policy: unknown): {
   readonly entry: PolicyEntry | null;
@@ -69,6 +105,7 @@ export function readPolicyEntry(policy: unknown): {
     refuse(`${POLICY_MEMBER}.safetyLevels`, 'Expected a list.');
   checkNumber(maximumFaultyVehicles, `${POLICY_MEMBER}.maximumFaultyVehicles`, refuse);
   checkNumber(maximumFaultyPercent, `${POLICY_MEMBER}.maximumFaultyPercent`, refuse);
+  const guards = readGuards(policy['guards'], `${POLICY_MEMBER}.guards`, refuse);
   if (faults.length > 0) return { entry: null, faults };
   try {
     const { environment: _, ...entry } = parseReleasePolicy(
@@ -78,6 +115,7 @@ export function readPolicyEntry(policy: unknown): {
         safetyLevels: Array.isArray(safetyLevels) ? safetyLevels : null,
         maximumFaultyVehicles: maximumFaultyVehicles === undefined ? null : Number(maximumFaultyVehicles),
         maximumFaultyPercent: maximumFaultyPercent === undefined ? null : Number(maximumFaultyPercent),
+        guards,
       },
       POLICY_MEMBER,
     );

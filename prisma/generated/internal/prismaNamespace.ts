@@ -428,6 +428,8 @@ export const ModelName = {
   ChangeRequest: 'ChangeRequest',
   ChangeSetMember: 'ChangeSetMember',
   Release: 'Release',
+  ReleaseVerdict: 'ReleaseVerdict',
+  ReleaseEvidence: 'ReleaseEvidence',
   Rollout: 'Rollout',
   RolloutStep: 'RolloutStep',
   RolloutGuard: 'RolloutGuard',
@@ -450,7 +452,7 @@ export type TypeMap<ExtArgs extends runtime.Types.Extensions.InternalArgs = runt
     omit: GlobalOmitOptions
   }
   meta: {
-    modelProps: "user" | "flag" | "rule" | "auditLog" | "auditChain" | "vehicle" | "gatewayLease" | "vehicleConnection" | "vehicleBackup" | "vehicleFault" | "vehicleStatusHead" | "experiment" | "experimentMetricEvidence" | "experimentEvidence" | "experimentDisturbance" | "apiKey" | "persistedOperation" | "persistedOperationKey" | "webhook" | "webhookDelivery" | "webhookCheck" | "environment" | "releasePolicy" | "segment" | "vehicleTag" | "scopedModel" | "flagTombstone" | "flagVersion" | "changeRequest" | "changeSetMember" | "release" | "rollout" | "rolloutStep" | "rolloutGuard" | "rolloutVerdict" | "rolloutEvidence" | "rolloutLook" | "metricDefinition"
+    modelProps: "user" | "flag" | "rule" | "auditLog" | "auditChain" | "vehicle" | "gatewayLease" | "vehicleConnection" | "vehicleBackup" | "vehicleFault" | "vehicleStatusHead" | "experiment" | "experimentMetricEvidence" | "experimentEvidence" | "experimentDisturbance" | "apiKey" | "persistedOperation" | "persistedOperationKey" | "webhook" | "webhookDelivery" | "webhookCheck" | "environment" | "releasePolicy" | "segment" | "vehicleTag" | "scopedModel" | "flagTombstone" | "flagVersion" | "changeRequest" | "changeSetMember" | "release" | "releaseVerdict" | "releaseEvidence" | "rollout" | "rolloutStep" | "rolloutGuard" | "rolloutVerdict" | "rolloutEvidence" | "rolloutLook" | "metricDefinition"
     txIsolationLevel: TransactionIsolationLevel
   }
   model: {
@@ -2748,6 +2750,154 @@ export type TypeMap<ExtArgs extends runtime.Types.Extensions.InternalArgs = runt
         }
       }
     }
+    ReleaseVerdict: {
+      payload: Prisma.$ReleaseVerdictPayload<ExtArgs>
+      fields: Prisma.ReleaseVerdictFieldRefs
+      operations: {
+        findUnique: {
+          args: Prisma.ReleaseVerdictFindUniqueArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$ReleaseVerdictPayload> | null
+        }
+        findUniqueOrThrow: {
+          args: Prisma.ReleaseVerdictFindUniqueOrThrowArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$ReleaseVerdictPayload>
+        }
+        findFirst: {
+          args: Prisma.ReleaseVerdictFindFirstArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$ReleaseVerdictPayload> | null
+        }
+        findFirstOrThrow: {
+          args: Prisma.ReleaseVerdictFindFirstOrThrowArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$ReleaseVerdictPayload>
+        }
+        findMany: {
+          args: Prisma.ReleaseVerdictFindManyArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$ReleaseVerdictPayload>[]
+        }
+        create: {
+          args: Prisma.ReleaseVerdictCreateArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$ReleaseVerdictPayload>
+        }
+        createMany: {
+          args: Prisma.ReleaseVerdictCreateManyArgs<ExtArgs>
+          result: BatchPayload
+        }
+        createManyAndReturn: {
+          args: Prisma.ReleaseVerdictCreateManyAndReturnArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$ReleaseVerdictPayload>[]
+        }
+        delete: {
+          args: Prisma.ReleaseVerdictDeleteArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$ReleaseVerdictPayload>
+        }
+        update: {
+          args: Prisma.ReleaseVerdictUpdateArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$ReleaseVerdictPayload>
+        }
+        deleteMany: {
+          args: Prisma.ReleaseVerdictDeleteManyArgs<ExtArgs>
+          result: BatchPayload
+        }
+        updateMany: {
+          args: Prisma.ReleaseVerdictUpdateManyArgs<ExtArgs>
+          result: BatchPayload
+        }
+        updateManyAndReturn: {
+          args: Prisma.ReleaseVerdictUpdateManyAndReturnArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$ReleaseVerdictPayload>[]
+        }
+        upsert: {
+          args: Prisma.ReleaseVerdictUpsertArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$ReleaseVerdictPayload>
+        }
+        aggregate: {
+          args: Prisma.ReleaseVerdictAggregateArgs<ExtArgs>
+          result: runtime.Types.Utils.Optional<Prisma.AggregateReleaseVerdict>
+        }
+        groupBy: {
+          args: Prisma.ReleaseVerdictGroupByArgs<ExtArgs>
+          result: runtime.Types.Utils.Optional<Prisma.ReleaseVerdictGroupByOutputType>[]
+        }
+        count: {
+          args: Prisma.ReleaseVerdictCountArgs<ExtArgs>
+          result: runtime.Types.Utils.Optional<Prisma.ReleaseVerdictCountAggregateOutputType> | number
+        }
+      }
+    }
+    ReleaseEvidence: {
+      payload: Prisma.$ReleaseEvidencePayload<ExtArgs>
+      fields: Prisma.ReleaseEvidenceFieldRefs
+      operations: {
+        findUnique: {
+          args: Prisma.ReleaseEvidenceFindUniqueArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$ReleaseEvidencePayload> | null
+        }
+        findUniqueOrThrow: {
+          args: Prisma.ReleaseEvidenceFindUniqueOrThrowArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$ReleaseEvidencePayload>
+        }
+        findFirst: {
+          args: Prisma.ReleaseEvidenceFindFirstArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$ReleaseEvidencePayload> | null
+        }
+        findFirstOrThrow: {
+          args: Prisma.ReleaseEvidenceFindFirstOrThrowArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$ReleaseEvidencePayload>
+        }
+        findMany: {
+          args: Prisma.ReleaseEvidenceFindManyArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$ReleaseEvidencePayload>[]
+        }
+        create: {
+          args: Prisma.ReleaseEvidenceCreateArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$ReleaseEvidencePayload>
+        }
+        createMany: {
+          args: Prisma.ReleaseEvidenceCreateManyArgs<ExtArgs>
+          result: BatchPayload
+        }
+        createManyAndReturn: {
+          args: Prisma.ReleaseEvidenceCreateManyAndReturnArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$ReleaseEvidencePayload>[]
+        }
+        delete: {
+          args: Prisma.ReleaseEvidenceDeleteArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$ReleaseEvidencePayload>
+        }
+        update: {
+          args: Prisma.ReleaseEvidenceUpdateArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$ReleaseEvidencePayload>
+        }
+        deleteMany: {
+          args: Prisma.ReleaseEvidenceDeleteManyArgs<ExtArgs>
+          result: BatchPayload
+        }
+        updateMany: {
+          args: Prisma.ReleaseEvidenceUpdateManyArgs<ExtArgs>
+          result: BatchPayload
+        }
+        updateManyAndReturn: {
+          args: Prisma.ReleaseEvidenceUpdateManyAndReturnArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$ReleaseEvidencePayload>[]
+        }
+        upsert: {
+          args: Prisma.ReleaseEvidenceUpsertArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$ReleaseEvidencePayload>
+        }
+        aggregate: {
+          args: Prisma.ReleaseEvidenceAggregateArgs<ExtArgs>
+          result: runtime.Types.Utils.Optional<Prisma.AggregateReleaseEvidence>
+        }
+        groupBy: {
+          args: Prisma.ReleaseEvidenceGroupByArgs<ExtArgs>
+          result: runtime.Types.Utils.Optional<Prisma.ReleaseEvidenceGroupByOutputType>[]
+        }
+        count: {
+          args: Prisma.ReleaseEvidenceCountArgs<ExtArgs>
+          result: runtime.Types.Utils.Optional<Prisma.ReleaseEvidenceCountAggregateOutputType> | number
+        }
+      }
+    }
     Rollout: {
       payload: Prisma.$RolloutPayload<ExtArgs>
       fields: Prisma.RolloutFieldRefs
@@ -3650,6 +3800,7 @@ export const ReleasePolicyScalarFieldEnum = {
   safetyLevels: 'safetyLevels',
   maximumFaultyVehicles: 'maximumFaultyVehicles',
   maximumFaultyPercent: 'maximumFaultyPercent',
+  guards: 'guards',
   updatedById: 'updatedById',
   updatedAt: 'updatedAt',
   proposalId: 'proposalId',
@@ -3763,6 +3914,7 @@ export const ReleaseScalarFieldEnum = {
   canary: 'canary',
   maximumFaultyVehicles: 'maximumFaultyVehicles',
   maximumFaultyPercent: 'maximumFaultyPercent',
+  guards: 'guards',
   content: 'content',
   stableContent: 'stableContent',
   revision: 'revision',
@@ -3776,6 +3928,28 @@ export const ReleaseScalarFieldEnum = {
 } as const
 
 export type ReleaseScalarFieldEnum = (typeof ReleaseScalarFieldEnum)[keyof typeof ReleaseScalarFieldEnum]
+
+
+export const ReleaseVerdictScalarFieldEnum = {
+  releaseId: 'releaseId',
+  guard: 'guard',
+  watch: 'watch',
+  verdict: 'verdict',
+  figures: 'figures',
+  computedAt: 'computedAt'
+} as const
+
+export type ReleaseVerdictScalarFieldEnum = (typeof ReleaseVerdictScalarFieldEnum)[keyof typeof ReleaseVerdictScalarFieldEnum]
+
+
+export const ReleaseEvidenceScalarFieldEnum = {
+  releaseId: 'releaseId',
+  guard: 'guard',
+  state: 'state',
+  updatedAt: 'updatedAt'
+} as const
+
+export type ReleaseEvidenceScalarFieldEnum = (typeof ReleaseEvidenceScalarFieldEnum)[keyof typeof ReleaseEvidenceScalarFieldEnum]
 
 
 export const RolloutScalarFieldEnum = {
@@ -4233,6 +4407,8 @@ export type GlobalOmitConfig = {
   changeRequest?: Prisma.ChangeRequestOmit
   changeSetMember?: Prisma.ChangeSetMemberOmit
   release?: Prisma.ReleaseOmit
+  releaseVerdict?: Prisma.ReleaseVerdictOmit
+  releaseEvidence?: Prisma.ReleaseEvidenceOmit
   rollout?: Prisma.RolloutOmit
   rolloutStep?: Prisma.RolloutStepOmit
   rolloutGuard?: Prisma.RolloutGuardOmit

@@ -82,6 +82,8 @@ export const ModelName = {
   ChangeRequest: 'ChangeRequest',
   ChangeSetMember: 'ChangeSetMember',
   Release: 'Release',
+  ReleaseVerdict: 'ReleaseVerdict',
+  ReleaseEvidence: 'ReleaseEvidence',
   Rollout: 'Rollout',
   RolloutStep: 'RolloutStep',
   RolloutGuard: 'RolloutGuard',
@@ -452,6 +454,7 @@ export const ReleasePolicyScalarFieldEnum = {
   safetyLevels: 'safetyLevels',
   maximumFaultyVehicles: 'maximumFaultyVehicles',
   maximumFaultyPercent: 'maximumFaultyPercent',
+  guards: 'guards',
   updatedById: 'updatedById',
   updatedAt: 'updatedAt',
   proposalId: 'proposalId',
@@ -565,6 +568,7 @@ export const ReleaseScalarFieldEnum = {
   canary: 'canary',
   maximumFaultyVehicles: 'maximumFaultyVehicles',
   maximumFaultyPercent: 'maximumFaultyPercent',
+  guards: 'guards',
   content: 'content',
   stableContent: 'stableContent',
   revision: 'revision',
@@ -578,6 +582,28 @@ export const ReleaseScalarFieldEnum = {
 } as const
 
 export type ReleaseScalarFieldEnum = (typeof ReleaseScalarFieldEnum)[keyof typeof ReleaseScalarFieldEnum]
+
+
+export const ReleaseVerdictScalarFieldEnum = {
+  releaseId: 'releaseId',
+  guard: 'guard',
+  watch: 'watch',
+  verdict: 'verdict',
+  figures: 'figures',
+  computedAt: 'computedAt'
+} as const
+
+export type ReleaseVerdictScalarFieldEnum = (typeof ReleaseVerdictScalarFieldEnum)[keyof typeof ReleaseVerdictScalarFieldEnum]
+
+
+export const ReleaseEvidenceScalarFieldEnum = {
+  releaseId: 'releaseId',
+  guard: 'guard',
+  state: 'state',
+  updatedAt: 'updatedAt'
+} as const
+
+export type ReleaseEvidenceScalarFieldEnum = (typeof ReleaseEvidenceScalarFieldEnum)[keyof typeof ReleaseEvidenceScalarFieldEnum]
 
 
 export const RolloutScalarFieldEnum = {

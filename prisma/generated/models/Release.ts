@@ -96,6 +96,7 @@ export type ReleaseCountAggregateOutputType = {
   canary: number
   maximumFaultyVehicles: number
   maximumFaultyPercent: number
+  guards: number
   content: number
   stableContent: number
   revision: number
@@ -180,6 +181,7 @@ export type ReleaseCountAggregateInputType = {
   canary?: true
   maximumFaultyVehicles?: true
   maximumFaultyPercent?: true
+  guards?: true
   content?: true
   stableContent?: true
   revision?: true
@@ -291,6 +293,7 @@ export type ReleaseGroupByOutputType = {
   canary: runtime.JsonValue | null
   maximumFaultyVehicles: number
   maximumFaultyPercent: runtime.Decimal
+  guards: runtime.JsonValue
   content: runtime.JsonValue
   stableContent: runtime.JsonValue | null
   revision: bigint
@@ -338,6 +341,7 @@ export type ReleaseWhereInput = {
   canary?: Prisma.JsonNullableFilter<"Release">
   maximumFaultyVehicles?: Prisma.IntFilter<"Release"> | number
   maximumFaultyPercent?: Prisma.DecimalFilter<"Release"> | runtime.Decimal | runtime.DecimalJsLike | number | string
+  guards?: Prisma.JsonFilter<"Release">
   content?: Prisma.JsonFilter<"Release">
   stableContent?: Prisma.JsonNullableFilter<"Release">
   revision?: Prisma.BigIntFilter<"Release"> | bigint | number
@@ -350,6 +354,8 @@ export type ReleaseWhereInput = {
   endedAt?: Prisma.DateTimeNullableFilter<"Release"> | Date | string | null
   flag?: Prisma.XOR<Prisma.FlagScalarRelationFilter, Prisma.FlagWhereInput>
   startedBy?: Prisma.XOR<Prisma.UserNullableScalarRelationFilter, Prisma.UserWhereInput> | null
+  verdicts?: Prisma.ReleaseVerdictListRelationFilter
+  evidence?: Prisma.ReleaseEvidenceListRelationFilter
 }
 
 export type ReleaseOrderByWithRelationInput = {
@@ -364,6 +370,7 @@ export type ReleaseOrderByWithRelationInput = {
   canary?: Prisma.SortOrderInput | Prisma.SortOrder
   maximumFaultyVehicles?: Prisma.SortOrder
   maximumFaultyPercent?: Prisma.SortOrder
+  guards?: Prisma.SortOrder
   content?: Prisma.SortOrder
   stableContent?: Prisma.SortOrderInput | Prisma.SortOrder
   revision?: Prisma.SortOrder
@@ -376,6 +383,8 @@ export type ReleaseOrderByWithRelationInput = {
   endedAt?: Prisma.SortOrderInput | Prisma.SortOrder
   flag?: Prisma.FlagOrderByWithRelationInput
   startedBy?: Prisma.UserOrderByWithRelationInput
+  verdicts?: Prisma.ReleaseVerdictOrderByRelationAggregateInput
+  evidence?: Prisma.ReleaseEvidenceOrderByRelationAggregateInput
 }
 
 export type ReleaseWhereUniqueInput = Prisma.AtLeast<{
@@ -393,6 +402,7 @@ export type ReleaseWhereUniqueInput = Prisma.AtLeast<{
   canary?: Prisma.JsonNullableFilter<"Release">
   maximumFaultyVehicles?: Prisma.IntFilter<"Release"> | number
   maximumFaultyPercent?: Prisma.DecimalFilter<"Release"> | runtime.Decimal | runtime.DecimalJsLike | number | string
+  guards?: Prisma.JsonFilter<"Release">
   content?: Prisma.JsonFilter<"Release">
   stableContent?: Prisma.JsonNullableFilter<"Release">
   revision?: Prisma.BigIntFilter<"Release"> | bigint | number
@@ -405,6 +415,8 @@ export type ReleaseWhereUniqueInput = Prisma.AtLeast<{
   endedAt?: Prisma.DateTimeNullableFilter<"Release"> | Date | string | null
   flag?: Prisma.XOR<Prisma.FlagScalarRelationFilter, Prisma.FlagWhereInput>
   startedBy?: Prisma.XOR<Prisma.UserNullableScalarRelationFilter, Prisma.UserWhereInput> | null
+  verdicts?: Prisma.ReleaseVerdictListRelationFilter
+  evidence?: Prisma.ReleaseEvidenceListRelationFilter
 }, "id">
 
 export type ReleaseOrderByWithAggregationInput = {
@@ -419,6 +431,7 @@ export type ReleaseOrderByWithAggregationInput = {
   canary?: Prisma.SortOrderInput | Prisma.SortOrder
   maximumFaultyVehicles?: Prisma.SortOrder
   maximumFaultyPercent?: Prisma.SortOrder
+  guards?: Prisma.SortOrder
   content?: Prisma.SortOrder
   stableContent?: Prisma.SortOrderInput | Prisma.SortOrder
   revision?: Prisma.SortOrder
@@ -451,6 +464,7 @@ export type ReleaseScalarWhereWithAggregatesInput = {
   canary?: Prisma.JsonNullableWithAggregatesFilter<"Release">
   maximumFaultyVehicles?: Prisma.IntWithAggregatesFilter<"Release"> | number
   maximumFaultyPercent?: Prisma.DecimalWithAggregatesFilter<"Release"> | runtime.Decimal | runtime.DecimalJsLike | number | string
+  guards?: Prisma.JsonWithAggregatesFilter<"Release">
   content?: Prisma.JsonWithAggregatesFilter<"Release">
   stableContent?: Prisma.JsonNullableWithAggregatesFilter<"Release">
   revision?: Prisma.BigIntWithAggregatesFilter<"Release"> | bigint | number
@@ -474,6 +488,7 @@ export type ReleaseCreateInput = {
   canary?: Prisma.NullableJsonNullValueInput | runtime.InputJsonValue
   maximumFaultyVehicles: number
   maximumFaultyPercent: runtime.Decimal | runtime.DecimalJsLike | number | string
+  guards?: Prisma.JsonNullValueInput | runtime.InputJsonValue
   content: Prisma.JsonNullValueInput | runtime.InputJsonValue
   stableContent?: Prisma.NullableJsonNullValueInput | runtime.InputJsonValue
   revision: bigint | number
@@ -485,6 +500,8 @@ export type ReleaseCreateInput = {
   endedAt?: Date | string | null
   flag: Prisma.FlagCreateNestedOneWithoutReleasesInput
   startedBy?: Prisma.UserCreateNestedOneWithoutReleasesInput
+  verdicts?: Prisma.ReleaseVerdictCreateNestedManyWithoutReleaseInput
+  evidence?: Prisma.ReleaseEvidenceCreateNestedManyWithoutReleaseInput
 }
 
 export type ReleaseUncheckedCreateInput = {
@@ -499,6 +516,7 @@ export type ReleaseUncheckedCreateInput = {
   canary?: Prisma.NullableJsonNullValueInput | runtime.InputJsonValue
   maximumFaultyVehicles: number
   maximumFaultyPercent: runtime.Decimal | runtime.DecimalJsLike | number | string
+  guards?: Prisma.JsonNullValueInput | runtime.InputJsonValue
   content: Prisma.JsonNullValueInput | runtime.InputJsonValue
   stableContent?: Prisma.NullableJsonNullValueInput | runtime.InputJsonValue
   revision: bigint | number
@@ -509,6 +527,8 @@ export type ReleaseUncheckedCreateInput = {
   stageStartedAt?: Date | string
   dueAt?: Date | string | null
   endedAt?: Date | string | null
+  verdicts?: Prisma.ReleaseVerdictUncheckedCreateNestedManyWithoutReleaseInput
+  evidence?: Prisma.ReleaseEvidenceUncheckedCreateNestedManyWithoutReleaseInput
 }
 
 export type ReleaseUpdateInput = {
@@ -522,6 +542,7 @@ export type ReleaseUpdateInput = {
   canary?: Prisma.NullableJsonNullValueInput | runtime.InputJsonValue
   maximumFaultyVehicles?: Prisma.IntFieldUpdateOperationsInput | number
   maximumFaultyPercent?: Prisma.DecimalFieldUpdateOperationsInput | runtime.Decimal | runtime.DecimalJsLike | number | string
+  guards?: Prisma.JsonNullValueInput | runtime.InputJsonValue
   content?: Prisma.JsonNullValueInput | runtime.InputJsonValue
   stableContent?: Prisma.NullableJsonNullValueInput | runtime.InputJsonValue
   revision?: Prisma.BigIntFieldUpdateOperationsInput | bigint | number
@@ -533,6 +554,8 @@ export type ReleaseUpdateInput = {
   endedAt?: Prisma.NullableDateTimeFieldUpdateOperationsInput | Date | string | null
   flag?: Prisma.FlagUpdateOneRequiredWithoutReleasesNestedInput
   startedBy?: Prisma.UserUpdateOneWithoutReleasesNestedInput
+  verdicts?: Prisma.ReleaseVerdictUpdateManyWithoutReleaseNestedInput
+  evidence?: Prisma.ReleaseEvidenceUpdateManyWithoutReleaseNestedInput
 }
 
 export type ReleaseUncheckedUpdateInput = {
@@ -547,6 +570,7 @@ export type ReleaseUncheckedUpdateInput = {
   canary?: Prisma.NullableJsonNullValueInput | runtime.InputJsonValue
   maximumFaultyVehicles?: Prisma.IntFieldUpdateOperationsInput | number
   maximumFaultyPercent?: Prisma.DecimalFieldUpdateOperationsInput | runtime.Decimal | runtime.DecimalJsLike | number | string
+  guards?: Prisma.JsonNullValueInput | runtime.InputJsonValue
   content?: Prisma.JsonNullValueInput | runtime.InputJsonValue
   stableContent?: Prisma.NullableJsonNullValueInput | runtime.InputJsonValue
   revision?: Prisma.BigIntFieldUpdateOperationsInput | bigint | number
@@ -557,6 +581,8 @@ export type ReleaseUncheckedUpdateInput = {
   stageStartedAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
   dueAt?: Prisma.NullableDateTimeFieldUpdateOperationsInput | Date | string | null
   endedAt?: Prisma.NullableDateTimeFieldUpdateOperationsInput | Date | string | null
+  verdicts?: Prisma.ReleaseVerdictUncheckedUpdateManyWithoutReleaseNestedInput
+  evidence?: Prisma.ReleaseEvidenceUncheckedUpdateManyWithoutReleaseNestedInput
 }
 
 export type ReleaseCreateManyInput = {
@@ -571,6 +597,7 @@ export type ReleaseCreateManyInput = {
   canary?: Prisma.NullableJsonNullValueInput | runtime.InputJsonValue
   maximumFaultyVehicles: number
   maximumFaultyPercent: runtime.Decimal | runtime.DecimalJsLike | number | string
+  guards?: Prisma.JsonNullValueInput | runtime.InputJsonValue
   content: Prisma.JsonNullValueInput | runtime.InputJsonValue
   stableContent?: Prisma.NullableJsonNullValueInput | runtime.InputJsonValue
   revision: bigint | number
@@ -594,6 +621,7 @@ export type ReleaseUpdateManyMutationInput = {
   canary?: Prisma.NullableJsonNullValueInput | runtime.InputJsonValue
   maximumFaultyVehicles?: Prisma.IntFieldUpdateOperationsInput | number
   maximumFaultyPercent?: Prisma.DecimalFieldUpdateOperationsInput | runtime.Decimal | runtime.DecimalJsLike | number | string
+  guards?: Prisma.JsonNullValueInput | runtime.InputJsonValue
   content?: Prisma.JsonNullValueInput | runtime.InputJsonValue
   stableContent?: Prisma.NullableJsonNullValueInput | runtime.InputJsonValue
   revision?: Prisma.BigIntFieldUpdateOperationsInput | bigint | number
@@ -617,6 +645,7 @@ export type ReleaseUncheckedUpdateManyInput = {
   canary?: Prisma.NullableJsonNullValueInput | runtime.InputJsonValue
   maximumFaultyVehicles?: Prisma.IntFieldUpdateOperationsInput | number
   maximumFaultyPercent?: Prisma.DecimalFieldUpdateOperationsInput | runtime.Decimal | runtime.DecimalJsLike | number | string
+  guards?: Prisma.JsonNullValueInput | runtime.InputJsonValue
   content?: Prisma.JsonNullValueInput | runtime.InputJsonValue
   stableContent?: Prisma.NullableJsonNullValueInput | runtime.InputJsonValue
   revision?: Prisma.BigIntFieldUpdateOperationsInput | bigint | number
@@ -651,6 +680,7 @@ export type ReleaseCountOrderByAggregateInput = {
   canary?: Prisma.SortOrder
   maximumFaultyVehicles?: Prisma.SortOrder
   maximumFaultyPercent?: Prisma.SortOrder
+  guards?: Prisma.SortOrder
   content?: Prisma.SortOrder
   stableContent?: Prisma.SortOrder
   revision?: Prisma.SortOrder
@@ -719,6 +749,11 @@ export type ReleaseSumOrderByAggregateInput = {
   maximumFaultyPercent?: Prisma.SortOrder
   revision?: Prisma.SortOrder
   startedRevision?: Prisma.SortOrder
+}
+
+export type ReleaseScalarRelationFilter = {
+  is?: Prisma.ReleaseWhereInput
+  isNot?: Prisma.ReleaseWhereInput
 }
 
 export type ReleaseCreateNestedManyWithoutStartedByInput = {
@@ -805,6 +840,34 @@ export type ReleaseUncheckedUpdateManyWithoutFlagNestedInput = {
   deleteMany?: Prisma.ReleaseScalarWhereInput | Prisma.ReleaseScalarWhereInput[]
 }
 
+export type ReleaseCreateNestedOneWithoutVerdictsInput = {
+  create?: Prisma.XOR<Prisma.ReleaseCreateWithoutVerdictsInput, Prisma.ReleaseUncheckedCreateWithoutVerdictsInput>
+  connectOrCreate?: Prisma.ReleaseCreateOrConnectWithoutVerdictsInput
+  connect?: Prisma.ReleaseWhereUniqueInput
+}
+
+export type ReleaseUpdateOneRequiredWithoutVerdictsNestedInput = {
+  create?: Prisma.XOR<Prisma.ReleaseCreateWithoutVerdictsInput, Prisma.ReleaseUncheckedCreateWithoutVerdictsInput>
+  connectOrCreate?: Prisma.ReleaseCreateOrConnectWithoutVerdictsInput
+  upsert?: Prisma.ReleaseUpsertWithoutVerdictsInput
+  connect?: Prisma.ReleaseWhereUniqueInput
+  update?: Prisma.XOR<Prisma.XOR<Prisma.ReleaseUpdateToOneWithWhereWithoutVerdictsInput, Prisma.ReleaseUpdateWithoutVerdictsInput>, Prisma.ReleaseUncheckedUpdateWithoutVerdictsInput>
+}
+
+export type ReleaseCreateNestedOneWithoutEvidenceInput = {
+  create?: Prisma.XOR<Prisma.ReleaseCreateWithoutEvidenceInput, Prisma.ReleaseUncheckedCreateWithoutEvidenceInput>
+  connectOrCreate?: Prisma.ReleaseCreateOrConnectWithoutEvidenceInput
+  connect?: Prisma.ReleaseWhereUniqueInput
+}
+
+export type ReleaseUpdateOneRequiredWithoutEvidenceNestedInput = {
+  create?: Prisma.XOR<Prisma.ReleaseCreateWithoutEvidenceInput, Prisma.ReleaseUncheckedCreateWithoutEvidenceInput>
+  connectOrCreate?: Prisma.ReleaseCreateOrConnectWithoutEvidenceInput
+  upsert?: Prisma.ReleaseUpsertWithoutEvidenceInput
+  connect?: Prisma.ReleaseWhereUniqueInput
+  update?: Prisma.XOR<Prisma.XOR<Prisma.ReleaseUpdateToOneWithWhereWithoutEvidenceInput, Prisma.ReleaseUpdateWithoutEvidenceInput>, Prisma.ReleaseUncheckedUpdateWithoutEvidenceInput>
+}
+
 export type ReleaseCreateWithoutStartedByInput = {
   id?: string
   ring: string
@@ -816,6 +879,7 @@ export type ReleaseCreateWithoutStartedByInput = {
   canary?: Prisma.NullableJsonNullValueInput | runtime.InputJsonValue
   maximumFaultyVehicles: number
   maximumFaultyPercent: runtime.Decimal | runtime.DecimalJsLike | number | string
+  guards?: Prisma.JsonNullValueInput | runtime.InputJsonValue
   content: Prisma.JsonNullValueInput | runtime.InputJsonValue
   stableContent?: Prisma.NullableJsonNullValueInput | runtime.InputJsonValue
   revision: bigint | number
@@ -826,6 +890,8 @@ export type ReleaseCreateWithoutStartedByInput = {
   dueAt?: Date | string | null
   endedAt?: Date | string | null
   flag: Prisma.FlagCreateNestedOneWithoutReleasesInput
+  verdicts?: Prisma.ReleaseVerdictCreateNestedManyWithoutReleaseInput
+  evidence?: Prisma.ReleaseEvidenceCreateNestedManyWithoutReleaseInput
 }
 
 export type ReleaseUncheckedCreateWithoutStartedByInput = {
@@ -840,6 +906,7 @@ export type ReleaseUncheckedCreateWithoutStartedByInput = {
   canary?: Prisma.NullableJsonNullValueInput | runtime.InputJsonValue
   maximumFaultyVehicles: number
   maximumFaultyPercent: runtime.Decimal | runtime.DecimalJsLike | number | string
+  guards?: Prisma.JsonNullValueInput | runtime.InputJsonValue
   content: Prisma.JsonNullValueInput | runtime.InputJsonValue
   stableContent?: Prisma.NullableJsonNullValueInput | runtime.InputJsonValue
   revision: bigint | number
@@ -849,6 +916,8 @@ export type ReleaseUncheckedCreateWithoutStartedByInput = {
   stageStartedAt?: Date | string
   dueAt?: Date | string | null
   endedAt?: Date | string | null
+  verdicts?: Prisma.ReleaseVerdictUncheckedCreateNestedManyWithoutReleaseInput
+  evidence?: Prisma.ReleaseEvidenceUncheckedCreateNestedManyWithoutReleaseInput
 }
 
 export type ReleaseCreateOrConnectWithoutStartedByInput = {
@@ -892,6 +961,7 @@ export type ReleaseScalarWhereInput = {
   canary?: Prisma.JsonNullableFilter<"Release">
   maximumFaultyVehicles?: Prisma.IntFilter<"Release"> | number
   maximumFaultyPercent?: Prisma.DecimalFilter<"Release"> | runtime.Decimal | runtime.DecimalJsLike | number | string
+  guards?: Prisma.JsonFilter<"Release">
   content?: Prisma.JsonFilter<"Release">
   stableContent?: Prisma.JsonNullableFilter<"Release">
   revision?: Prisma.BigIntFilter<"Release"> | bigint | number
@@ -915,6 +985,7 @@ export type ReleaseCreateWithoutFlagInput = {
   canary?: Prisma.NullableJsonNullValueInput | runtime.InputJsonValue
   maximumFaultyVehicles: number
   maximumFaultyPercent: runtime.Decimal | runtime.DecimalJsLike | number | string
+  guards?: Prisma.JsonNullValueInput | runtime.InputJsonValue
   content: Prisma.JsonNullValueInput | runtime.InputJsonValue
   stableContent?: Prisma.NullableJsonNullValueInput | runtime.InputJsonValue
   revision: bigint | number
@@ -925,6 +996,8 @@ export type ReleaseCreateWithoutFlagInput = {
   dueAt?: Date | string | null
   endedAt?: Date | string | null
   startedBy?: Prisma.UserCreateNestedOneWithoutReleasesInput
+  verdicts?: Prisma.ReleaseVerdictCreateNestedManyWithoutReleaseInput
+  evidence?: Prisma.ReleaseEvidenceCreateNestedManyWithoutReleaseInput
 }
 
 export type ReleaseUncheckedCreateWithoutFlagInput = {
@@ -938,6 +1011,7 @@ export type ReleaseUncheckedCreateWithoutFlagInput = {
   canary?: Prisma.NullableJsonNullValueInput | runtime.InputJsonValue
   maximumFaultyVehicles: number
   maximumFaultyPercent: runtime.Decimal | runtime.DecimalJsLike | number | string
+  guards?: Prisma.JsonNullValueInput | runtime.InputJsonValue
   content: Prisma.JsonNullValueInput | runtime.InputJsonValue
   stableContent?: Prisma.NullableJsonNullValueInput | runtime.InputJsonValue
   revision: bigint | number
@@ -948,6 +1022,8 @@ export type ReleaseUncheckedCreateWithoutFlagInput = {
   stageStartedAt?: Date | string
   dueAt?: Date | string | null
   endedAt?: Date | string | null
+  verdicts?: Prisma.ReleaseVerdictUncheckedCreateNestedManyWithoutReleaseInput
+  evidence?: Prisma.ReleaseEvidenceUncheckedCreateNestedManyWithoutReleaseInput
 }
 
 export type ReleaseCreateOrConnectWithoutFlagInput = {
@@ -976,6 +1052,246 @@ export type ReleaseUpdateManyWithWhereWithoutFlagInput = {
   data: Prisma.XOR<Prisma.ReleaseUpdateManyMutationInput, Prisma.ReleaseUncheckedUpdateManyWithoutFlagInput>
 }
 
+export type ReleaseCreateWithoutVerdictsInput = {
+  id?: string
+  ring: string
+  environment: string
+  status: string
+  stage: number
+  percentage: runtime.Decimal | runtime.DecimalJsLike | number | string
+  stages: Prisma.JsonNullValueInput | runtime.InputJsonValue
+  canary?: Prisma.NullableJsonNullValueInput | runtime.InputJsonValue
+  maximumFaultyVehicles: number
+  maximumFaultyPercent: runtime.Decimal | runtime.DecimalJsLike | number | string
+  guards?: Prisma.JsonNullValueInput | runtime.InputJsonValue
+  content: Prisma.JsonNullValueInput | runtime.InputJsonValue
+  stableContent?: Prisma.NullableJsonNullValueInput | runtime.InputJsonValue
+  revision: bigint | number
+  startedRevision: bigint | number
+  reason?: string | null
+  startedAt?: Date | string
+  stageStartedAt?: Date | string
+  dueAt?: Date | string | null
+  endedAt?: Date | string | null
+  flag: Prisma.FlagCreateNestedOneWithoutReleasesInput
+  startedBy?: Prisma.UserCreateNestedOneWithoutReleasesInput
+  evidence?: Prisma.ReleaseEvidenceCreateNestedManyWithoutReleaseInput
+}
+
+export type ReleaseUncheckedCreateWithoutVerdictsInput = {
+  id?: string
+  ring: string
+  flagId: string
+  environment: string
+  status: string
+  stage: number
+  percentage: runtime.Decimal | runtime.DecimalJsLike | number | string
+  stages: Prisma.JsonNullValueInput | runtime.InputJsonValue
+  canary?: Prisma.NullableJsonNullValueInput | runtime.InputJsonValue
+  maximumFaultyVehicles: number
+  maximumFaultyPercent: runtime.Decimal | runtime.DecimalJsLike | number | string
+  guards?: Prisma.JsonNullValueInput | runtime.InputJsonValue
+  content: Prisma.JsonNullValueInput | runtime.InputJsonValue
+  stableContent?: Prisma.NullableJsonNullValueInput | runtime.InputJsonValue
+  revision: bigint | number
+  startedRevision: bigint | number
+  reason?: string | null
+  startedById?: string | null
+  startedAt?: Date | string
+  stageStartedAt?: Date | string
+  dueAt?: Date | string | null
+  endedAt?: Date | string | null
+  evidence?: Prisma.ReleaseEvidenceUncheckedCreateNestedManyWithoutReleaseInput
+}
+
+export type ReleaseCreateOrConnectWithoutVerdictsInput = {
+  where: Prisma.ReleaseWhereUniqueInput
+  create: Prisma.XOR<Prisma.ReleaseCreateWithoutVerdictsInput, Prisma.ReleaseUncheckedCreateWithoutVerdictsInput>
+}
+
+export type ReleaseUpsertWithoutVerdictsInput = {
+  update: Prisma.XOR<Prisma.ReleaseUpdateWithoutVerdictsInput, Prisma.ReleaseUncheckedUpdateWithoutVerdictsInput>
+  create: Prisma.XOR<Prisma.ReleaseCreateWithoutVerdictsInput, Prisma.ReleaseUncheckedCreateWithoutVerdictsInput>
+  where?: Prisma.ReleaseWhereInput
+}
+
+export type ReleaseUpdateToOneWithWhereWithoutVerdictsInput = {
+  where?: Prisma.ReleaseWhereInput
+  data: Prisma.XOR<Prisma.ReleaseUpdateWithoutVerdictsInput, Prisma.ReleaseUncheckedUpdateWithoutVerdictsInput>
+}
+
+export type ReleaseUpdateWithoutVerdictsInput = {
+  id?: Prisma.StringFieldUpdateOperationsInput | string
+  ring?: Prisma.StringFieldUpdateOperationsInput | string
+  environment?: Prisma.StringFieldUpdateOperationsInput | string
+  status?: Prisma.StringFieldUpdateOperationsInput | string
+  stage?: Prisma.IntFieldUpdateOperationsInput | number
+  percentage?: Prisma.DecimalFieldUpdateOperationsInput | runtime.Decimal | runtime.DecimalJsLike | number | string
+  stages?: Prisma.JsonNullValueInput | runtime.InputJsonValue
+  canary?: Prisma.NullableJsonNullValueInput | runtime.InputJsonValue
+  maximumFaultyVehicles?: Prisma.IntFieldUpdateOperationsInput | number
+  maximumFaultyPercent?: Prisma.DecimalFieldUpdateOperationsInput | runtime.Decimal | runtime.DecimalJsLike | number | string
+  guards?: Prisma.JsonNullValueInput | runtime.InputJsonValue
+  content?: Prisma.JsonNullValueInput | runtime.InputJsonValue
+  stableContent?: Prisma.NullableJsonNullValueInput | runtime.InputJsonValue
+  revision?: Prisma.BigIntFieldUpdateOperationsInput | bigint | number
+  startedRevision?: Prisma.BigIntFieldUpdateOperationsInput | bigint | number
+  reason?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
+  startedAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
+  stageStartedAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
+  dueAt?: Prisma.NullableDateTimeFieldUpdateOperationsInput | Date | string | null
+  endedAt?: Prisma.NullableDateTimeFieldUpdateOperationsInput | Date | string | null
+  flag?: Prisma.FlagUpdateOneRequiredWithoutReleasesNestedInput
+  startedBy?: Prisma.UserUpdateOneWithoutReleasesNestedInput
+  evidence?: Prisma.ReleaseEvidenceUpdateManyWithoutReleaseNestedInput
+}
+
+export type ReleaseUncheckedUpdateWithoutVerdictsInput = {
+  id?: Prisma.StringFieldUpdateOperationsInput | string
+  ring?: Prisma.StringFieldUpdateOperationsInput | string
+  flagId?: Prisma.StringFieldUpdateOperationsInput | string
+  environment?: Prisma.StringFieldUpdateOperationsInput | string
+  status?: Prisma.StringFieldUpdateOperationsInput | string
+  stage?: Prisma.IntFieldUpdateOperationsInput | number
+  percentage?: Prisma.DecimalFieldUpdateOperationsInput | runtime.Decimal | runtime.DecimalJsLike | number | string
+  stages?: Prisma.JsonNullValueInput | runtime.InputJsonValue
+  canary?: Prisma.NullableJsonNullValueInput | runtime.InputJsonValue
+  maximumFaultyVehicles?: Prisma.IntFieldUpdateOperationsInput | number
+  maximumFaultyPercent?: Prisma.DecimalFieldUpdateOperationsInput | runtime.Decimal | runtime.DecimalJsLike | number | string
+  guards?: Prisma.JsonNullValueInput | runtime.InputJsonValue
+  content?: Prisma.JsonNullValueInput | runtime.InputJsonValue
+  stableContent?: Prisma.NullableJsonNullValueInput | runtime.InputJsonValue
+  revision?: Prisma.BigIntFieldUpdateOperationsInput | bigint | number
+  startedRevision?: Prisma.BigIntFieldUpdateOperationsInput | bigint | number
+  reason?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
+  startedById?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
+  startedAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
+  stageStartedAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
+  dueAt?: Prisma.NullableDateTimeFieldUpdateOperationsInput | Date | string | null
+  endedAt?: Prisma.NullableDateTimeFieldUpdateOperationsInput | Date | string | null
+  evidence?: Prisma.ReleaseEvidenceUncheckedUpdateManyWithoutReleaseNestedInput
+}
+
+export type ReleaseCreateWithoutEvidenceInput = {
+  id?: string
+  ring: string
+  environment: string
+  status: string
+  stage: number
+  percentage: runtime.Decimal | runtime.DecimalJsLike | number | string
+  stages: Prisma.JsonNullValueInput | runtime.InputJsonValue
+  canary?: Prisma.NullableJsonNullValueInput | runtime.InputJsonValue
+  maximumFaultyVehicles: number
+  maximumFaultyPercent: runtime.Decimal | runtime.DecimalJsLike | number | string
+  guards?: Prisma.JsonNullValueInput | runtime.InputJsonValue
+  content: Prisma.JsonNullValueInput | runtime.InputJsonValue
+  stableContent?: Prisma.NullableJsonNullValueInput | runtime.InputJsonValue
+  revision: bigint | number
+  startedRevision: bigint | number
+  reason?: string | null
+  startedAt?: Date | string
+  stageStartedAt?: Date | string
+  dueAt?: Date | string | null
+  endedAt?: Date | string | null
+  flag: Prisma.FlagCreateNestedOneWithoutReleasesInput
+  startedBy?: Prisma.UserCreateNestedOneWithoutReleasesInput
+  verdicts?: Prisma.ReleaseVerdictCreateNestedManyWithoutReleaseInput
+}
+
+export type ReleaseUncheckedCreateWithoutEvidenceInput = {
+  id?: string
+  ring: string
+  flagId: string
+  environment: string
+  status: string
+  stage: number
+  percentage: runtime.Decimal | runtime.DecimalJsLike | number | string
+  stages: Prisma.JsonNullValueInput | runtime.InputJsonValue
+  canary?: Prisma.NullableJsonNullValueInput | runtime.InputJsonValue
+  maximumFaultyVehicles: number
+  maximumFaultyPercent: runtime.Decimal | runtime.DecimalJsLike | number | string
+  guards?: Prisma.JsonNullValueInput | runtime.InputJsonValue
+  content: Prisma.JsonNullValueInput | runtime.InputJsonValue
+  stableContent?: Prisma.NullableJsonNullValueInput | runtime.InputJsonValue
+  revision: bigint | number
+  startedRevision: bigint | number
+  reason?: string | null
+  startedById?: string | null
+  startedAt?: Date | string
+  stageStartedAt?: Date | string
+  dueAt?: Date | string | null
+  endedAt?: Date | string | null
+  verdicts?: Prisma.ReleaseVerdictUncheckedCreateNestedManyWithoutReleaseInput
+}
+
+export type ReleaseCreateOrConnectWithoutEvidenceInput = {
+  where: Prisma.ReleaseWhereUniqueInput
+  create: Prisma.XOR<Prisma.ReleaseCreateWithoutEvidenceInput, Prisma.ReleaseUncheckedCreateWithoutEvidenceInput>
+}
+
+export type ReleaseUpsertWithoutEvidenceInput = {
+  update: Prisma.XOR<Prisma.ReleaseUpdateWithoutEvidenceInput, Prisma.ReleaseUncheckedUpdateWithoutEvidenceInput>
+  create: Prisma.XOR<Prisma.ReleaseCreateWithoutEvidenceInput, Prisma.ReleaseUncheckedCreateWithoutEvidenceInput>
+  where?: Prisma.ReleaseWhereInput
+}
+
+export type ReleaseUpdateToOneWithWhereWithoutEvidenceInput = {
+  where?: Prisma.ReleaseWhereInput
+  data: Prisma.XOR<Prisma.ReleaseUpdateWithoutEvidenceInput, Prisma.ReleaseUncheckedUpdateWithoutEvidenceInput>
+}
+
+export type ReleaseUpdateWithoutEvidenceInput = {
+  id?: Prisma.StringFieldUpdateOperationsInput | string
+  ring?: Prisma.StringFieldUpdateOperationsInput | string
+  environment?: Prisma.StringFieldUpdateOperationsInput | string
+  status?: Prisma.StringFieldUpdateOperationsInput | string
+  stage?: Prisma.IntFieldUpdateOperationsInput | number
+  percentage?: Prisma.DecimalFieldUpdateOperationsInput | runtime.Decimal | runtime.DecimalJsLike | number | string
+  stages?: Prisma.JsonNullValueInput | runtime.InputJsonValue
+  canary?: Prisma.NullableJsonNullValueInput | runtime.InputJsonValue
+  maximumFaultyVehicles?: Prisma.IntFieldUpdateOperationsInput | number
+  maximumFaultyPercent?: Prisma.DecimalFieldUpdateOperationsInput | runtime.Decimal | runtime.DecimalJsLike | number | string
+  guards?: Prisma.JsonNullValueInput | runtime.InputJsonValue
+  content?: Prisma.JsonNullValueInput | runtime.InputJsonValue
+  stableContent?: Prisma.NullableJsonNullValueInput | runtime.InputJsonValue
+  revision?: Prisma.BigIntFieldUpdateOperationsInput | bigint | number
+  startedRevision?: Prisma.BigIntFieldUpdateOperationsInput | bigint | number
+  reason?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
+  startedAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
+  stageStartedAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
+  dueAt?: Prisma.NullableDateTimeFieldUpdateOperationsInput | Date | string | null
+  endedAt?: Prisma.NullableDateTimeFieldUpdateOperationsInput | Date | string | null
+  flag?: Prisma.FlagUpdateOneRequiredWithoutReleasesNestedInput
+  startedBy?: Prisma.UserUpdateOneWithoutReleasesNestedInput
+  verdicts?: Prisma.ReleaseVerdictUpdateManyWithoutReleaseNestedInput
+}
+
+export type ReleaseUncheckedUpdateWithoutEvidenceInput = {
+  id?: Prisma.StringFieldUpdateOperationsInput | string
+  ring?: Prisma.StringFieldUpdateOperationsInput | string
+  flagId?: Prisma.StringFieldUpdateOperationsInput | string
+  environment?: Prisma.StringFieldUpdateOperationsInput | string
+  status?: Prisma.StringFieldUpdateOperationsInput | string
+  stage?: Prisma.IntFieldUpdateOperationsInput | number
+  percentage?: Prisma.DecimalFieldUpdateOperationsInput | runtime.Decimal | runtime.DecimalJsLike | number | string
+  stages?: Prisma.JsonNullValueInput | runtime.InputJsonValue
+  canary?: Prisma.NullableJsonNullValueInput | runtime.InputJsonValue
+  maximumFaultyVehicles?: Prisma.IntFieldUpdateOperationsInput | number
+  maximumFaultyPercent?: Prisma.DecimalFieldUpdateOperationsInput | runtime.Decimal | runtime.DecimalJsLike | number | string
+  guards?: Prisma.JsonNullValueInput | runtime.InputJsonValue
+  content?: Prisma.JsonNullValueInput | runtime.InputJsonValue
+  stableContent?: Prisma.NullableJsonNullValueInput | runtime.InputJsonValue
+  revision?: Prisma.BigIntFieldUpdateOperationsInput | bigint | number
+  startedRevision?: Prisma.BigIntFieldUpdateOperationsInput | bigint | number
+  reason?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
+  startedById?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
+  startedAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
+  stageStartedAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
+  dueAt?: Prisma.NullableDateTimeFieldUpdateOperationsInput | Date | string | null
+  endedAt?: Prisma.NullableDateTimeFieldUpdateOperationsInput | Date | string | null
+  verdicts?: Prisma.ReleaseVerdictUncheckedUpdateManyWithoutReleaseNestedInput
+}
+
 export type ReleaseCreateManyStartedByInput = {
   id?: string
   ring: string
@@ -988,6 +1304,7 @@ export type ReleaseCreateManyStartedByInput = {
   canary?: Prisma.NullableJsonNullValueInput | runtime.InputJsonValue
   maximumFaultyVehicles: number
   maximumFaultyPercent: runtime.Decimal | runtime.DecimalJsLike | number | string
+  guards?: Prisma.JsonNullValueInput | runtime.InputJsonValue
   content: Prisma.JsonNullValueInput | runtime.InputJsonValue
   stableContent?: Prisma.NullableJsonNullValueInput | runtime.InputJsonValue
   revision: bigint | number
@@ -1010,6 +1327,7 @@ export type ReleaseUpdateWithoutStartedByInput = {
   canary?: Prisma.NullableJsonNullValueInput | runtime.InputJsonValue
   maximumFaultyVehicles?: Prisma.IntFieldUpdateOperationsInput | number
   maximumFaultyPercent?: Prisma.DecimalFieldUpdateOperationsInput | runtime.Decimal | runtime.DecimalJsLike | number | string
+  guards?: Prisma.JsonNullValueInput | runtime.InputJsonValue
   content?: Prisma.JsonNullValueInput | runtime.InputJsonValue
   stableContent?: Prisma.NullableJsonNullValueInput | runtime.InputJsonValue
   revision?: Prisma.BigIntFieldUpdateOperationsInput | bigint | number
@@ -1020,6 +1338,8 @@ export type ReleaseUpdateWithoutStartedByInput = {
   dueAt?: Prisma.NullableDateTimeFieldUpdateOperationsInput | Date | string | null
   endedAt?: Prisma.NullableDateTimeFieldUpdateOperationsInput | Date | string | null
   flag?: Prisma.FlagUpdateOneRequiredWithoutReleasesNestedInput
+  verdicts?: Prisma.ReleaseVerdictUpdateManyWithoutReleaseNestedInput
+  evidence?: Prisma.ReleaseEvidenceUpdateManyWithoutReleaseNestedInput
 }
 
 export type ReleaseUncheckedUpdateWithoutStartedByInput = {
@@ -1034,6 +1354,7 @@ export type ReleaseUncheckedUpdateWithoutStartedByInput = {
   canary?: Prisma.NullableJsonNullValueInput | runtime.InputJsonValue
   maximumFaultyVehicles?: Prisma.IntFieldUpdateOperationsInput | number
   maximumFaultyPercent?: Prisma.DecimalFieldUpdateOperationsInput | runtime.Decimal | runtime.DecimalJsLike | number | string
+  guards?: Prisma.JsonNullValueInput | runtime.InputJsonValue
   content?: Prisma.JsonNullValueInput | runtime.InputJsonValue
   stableContent?: Prisma.NullableJsonNullValueInput | runtime.InputJsonValue
   revision?: Prisma.BigIntFieldUpdateOperationsInput | bigint | number
@@ -1043,6 +1364,8 @@ export type ReleaseUncheckedUpdateWithoutStartedByInput = {
   stageStartedAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
   dueAt?: Prisma.NullableDateTimeFieldUpdateOperationsInput | Date | string | null
   endedAt?: Prisma.NullableDateTimeFieldUpdateOperationsInput | Date | string | null
+  verdicts?: Prisma.ReleaseVerdictUncheckedUpdateManyWithoutReleaseNestedInput
+  evidence?: Prisma.ReleaseEvidenceUncheckedUpdateManyWithoutReleaseNestedInput
 }
 
 export type ReleaseUncheckedUpdateManyWithoutStartedByInput = {
@@ -1057,6 +1380,7 @@ export type ReleaseUncheckedUpdateManyWithoutStartedByInput = {
   canary?: Prisma.NullableJsonNullValueInput | runtime.InputJsonValue
   maximumFaultyVehicles?: Prisma.IntFieldUpdateOperationsInput | number
   maximumFaultyPercent?: Prisma.DecimalFieldUpdateOperationsInput | runtime.Decimal | runtime.DecimalJsLike | number | string
+  guards?: Prisma.JsonNullValueInput | runtime.InputJsonValue
   content?: Prisma.JsonNullValueInput | runtime.InputJsonValue
   stableContent?: Prisma.NullableJsonNullValueInput | runtime.InputJsonValue
   revision?: Prisma.BigIntFieldUpdateOperationsInput | bigint | number
@@ -1079,6 +1403,7 @@ export type ReleaseCreateManyFlagInput = {
   canary?: Prisma.NullableJsonNullValueInput | runtime.InputJsonValue
   maximumFaultyVehicles: number
   maximumFaultyPercent: runtime.Decimal | runtime.DecimalJsLike | number | string
+  guards?: Prisma.JsonNullValueInput | runtime.InputJsonValue
   content: Prisma.JsonNullValueInput | runtime.InputJsonValue
   stableContent?: Prisma.NullableJsonNullValueInput | runtime.InputJsonValue
   revision: bigint | number
@@ -1102,6 +1427,7 @@ export type ReleaseUpdateWithoutFlagInput = {
   canary?: Prisma.NullableJsonNullValueInput | runtime.InputJsonValue
   maximumFaultyVehicles?: Prisma.IntFieldUpdateOperationsInput | number
   maximumFaultyPercent?: Prisma.DecimalFieldUpdateOperationsInput | runtime.Decimal | runtime.DecimalJsLike | number | string
+  guards?: Prisma.JsonNullValueInput | runtime.InputJsonValue
   content?: Prisma.JsonNullValueInput | runtime.InputJsonValue
   stableContent?: Prisma.NullableJsonNullValueInput | runtime.InputJsonValue
   revision?: Prisma.BigIntFieldUpdateOperationsInput | bigint | number
@@ -1112,6 +1438,8 @@ export type ReleaseUpdateWithoutFlagInput = {
   dueAt?: Prisma.NullableDateTimeFieldUpdateOperationsInput | Date | string | null
   endedAt?: Prisma.NullableDateTimeFieldUpdateOperationsInput | Date | string | null
   startedBy?: Prisma.UserUpdateOneWithoutReleasesNestedInput
+  verdicts?: Prisma.ReleaseVerdictUpdateManyWithoutReleaseNestedInput
+  evidence?: Prisma.ReleaseEvidenceUpdateManyWithoutReleaseNestedInput
 }
 
 export type ReleaseUncheckedUpdateWithoutFlagInput = {
@@ -1125,6 +1453,7 @@ export type ReleaseUncheckedUpdateWithoutFlagInput = {
   canary?: Prisma.NullableJsonNullValueInput | runtime.InputJsonValue
   maximumFaultyVehicles?: Prisma.IntFieldUpdateOperationsInput | number
   maximumFaultyPercent?: Prisma.DecimalFieldUpdateOperationsInput | runtime.Decimal | runtime.DecimalJsLike | number | string
+  guards?: Prisma.JsonNullValueInput | runtime.InputJsonValue
   content?: Prisma.JsonNullValueInput | runtime.InputJsonValue
   stableContent?: Prisma.NullableJsonNullValueInput | runtime.InputJsonValue
   revision?: Prisma.BigIntFieldUpdateOperationsInput | bigint | number
@@ -1135,6 +1464,8 @@ export type ReleaseUncheckedUpdateWithoutFlagInput = {
   stageStartedAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
   dueAt?: Prisma.NullableDateTimeFieldUpdateOperationsInput | Date | string | null
   endedAt?: Prisma.NullableDateTimeFieldUpdateOperationsInput | Date | string | null
+  verdicts?: Prisma.ReleaseVerdictUncheckedUpdateManyWithoutReleaseNestedInput
+  evidence?: Prisma.ReleaseEvidenceUncheckedUpdateManyWithoutReleaseNestedInput
 }
 
 export type ReleaseUncheckedUpdateManyWithoutFlagInput = {
@@ -1148,6 +1479,7 @@ export type ReleaseUncheckedUpdateManyWithoutFlagInput = {
   canary?: Prisma.NullableJsonNullValueInput | runtime.InputJsonValue
   maximumFaultyVehicles?: Prisma.IntFieldUpdateOperationsInput | number
   maximumFaultyPercent?: Prisma.DecimalFieldUpdateOperationsInput | runtime.Decimal | runtime.DecimalJsLike | number | string
+  guards?: Prisma.JsonNullValueInput | runtime.InputJsonValue
   content?: Prisma.JsonNullValueInput | runtime.InputJsonValue
   stableContent?: Prisma.NullableJsonNullValueInput | runtime.InputJsonValue
   revision?: Prisma.BigIntFieldUpdateOperationsInput | bigint | number
@@ -1160,6 +1492,44 @@ export type ReleaseUncheckedUpdateManyWithoutFlagInput = {
   endedAt?: Prisma.NullableDateTimeFieldUpdateOperationsInput | Date | string | null
 }
 
+
+/**
+ * Count Type ReleaseCountOutputType
+ */
+
+export type ReleaseCountOutputType = {
+  verdicts: number
+  evidence: number
+}
+
+export type ReleaseCountOutputTypeSelect<ExtArgs extends runtime.Types.Extensions.InternalArgs = runtime.Types.Extensions.DefaultArgs> = {
+  verdicts?: boolean | ReleaseCountOutputTypeCountVerdictsArgs
+  evidence?: boolean | ReleaseCountOutputTypeCountEvidenceArgs
+}
+
+/**
+ * ReleaseCountOutputType without action
+ */
+export type ReleaseCountOutputTypeDefaultArgs<ExtArgs extends runtime.Types.Extensions.InternalArgs = runtime.Types.Extensions.DefaultArgs> = {
+  /**
+   * Select specific fields to fetch from the ReleaseCountOutputType
+   */
+  select?: Prisma.ReleaseCountOutputTypeSelect<ExtArgs> | null
+}
+
+/**
+ * ReleaseCountOutputType without action
+ */
+export type ReleaseCountOutputTypeCountVerdictsArgs<ExtArgs extends runtime.Types.Extensions.InternalArgs = runtime.Types.Extensions.DefaultArgs> = {
+  where?: Prisma.ReleaseVerdictWhereInput
+}
+
+/**
+ * ReleaseCountOutputType without action
+ */
+export type ReleaseCountOutputTypeCountEvidenceArgs<ExtArgs extends runtime.Types.Extensions.InternalArgs = runtime.Types.Extensions.DefaultArgs> = {
+  where?: Prisma.ReleaseEvidenceWhereInput
+}
 
 
 export type ReleaseSelect<ExtArgs extends runtime.Types.Extensions.InternalArgs = runtime.Types.Extensions.DefaultArgs> = runtime.Types.Extensions.GetSelect<{
@@ -1174,6 +1544,7 @@ export type ReleaseSelect<ExtArgs extends runtime.Types.Extensions.InternalArgs 
   canary?: boolean
   maximumFaultyVehicles?: boolean
   maximumFaultyPercent?: boolean
+  guards?: boolean
   content?: boolean
   stableContent?: boolean
   revision?: boolean
@@ -1186,6 +1557,9 @@ export type ReleaseSelect<ExtArgs extends runtime.Types.Extensions.InternalArgs 
   endedAt?: boolean
   flag?: boolean | Prisma.FlagDefaultArgs<ExtArgs>
   startedBy?: boolean | Prisma.Release$startedByArgs<ExtArgs>
+  verdicts?: boolean | Prisma.Release$verdictsArgs<ExtArgs>
+  evidence?: boolean | Prisma.Release$evidenceArgs<ExtArgs>
+  _count?: boolean | Prisma.ReleaseCountOutputTypeDefaultArgs<ExtArgs>
 }, ExtArgs["result"]["release"]>
 
 export type ReleaseSelectCreateManyAndReturn<ExtArgs extends runtime.Types.Extensions.InternalArgs = runtime.Types.Extensions.DefaultArgs> = runtime.Types.Extensions.GetSelect<{
@@ -1200,6 +1574,7 @@ export type ReleaseSelectCreateManyAndReturn<ExtArgs extends runtime.Types.Exten
   canary?: boolean
   maximumFaultyVehicles?: boolean
   maximumFaultyPercent?: boolean
+  guards?: boolean
   content?: boolean
   stableContent?: boolean
   revision?: boolean
@@ -1226,6 +1601,7 @@ export type ReleaseSelectUpdateManyAndReturn<ExtArgs extends runtime.Types.Exten
   canary?: boolean
   maximumFaultyVehicles?: boolean
   maximumFaultyPercent?: boolean
+  guards?: boolean
   content?: boolean
   stableContent?: boolean
   revision?: boolean
@@ -1252,6 +1628,7 @@ export type ReleaseSelectScalar = {
   canary?: boolean
   maximumFaultyVehicles?: boolean
   maximumFaultyPercent?: boolean
+  guards?: boolean
   content?: boolean
   stableContent?: boolean
   revision?: boolean
@@ -1264,10 +1641,13 @@ export type ReleaseSelectScalar = {
   endedAt?: boolean
 }
 
-export type ReleaseOmit<ExtArgs extends runtime.Types.Extensions.InternalArgs = runtime.Types.Extensions.DefaultArgs> = runtime.Types.Extensions.GetOmit<"id" | "ring" | "flagId" | "environment" | "status" | "stage" | "percentage" | "stages" | "canary" | "maximumFaultyVehicles" | "maximumFaultyPercent" | "content" | "stableContent" | "revision" | "startedRevision" | "reason" | "startedById" | "startedAt" | "stageStartedAt" | "dueAt" | "endedAt", ExtArgs["result"]["release"]>
+export type ReleaseOmit<ExtArgs extends runtime.Types.Extensions.InternalArgs = runtime.Types.Extensions.DefaultArgs> = runtime.Types.Extensions.GetOmit<"id" | "ring" | "flagId" | "environment" | "status" | "stage" | "percentage" | "stages" | "canary" | "maximumFaultyVehicles" | "maximumFaultyPercent" | "guards" | "content" | "stableContent" | "revision" | "startedRevision" | "reason" | "startedById" | "startedAt" | "stageStartedAt" | "dueAt" | "endedAt", ExtArgs["result"]["release"]>
 export type ReleaseInclude<ExtArgs extends runtime.Types.Extensions.InternalArgs = runtime.Types.Extensions.DefaultArgs> = {
   flag?: boolean | Prisma.FlagDefaultArgs<ExtArgs>
   startedBy?: boolean | Prisma.Release$startedByArgs<ExtArgs>
+  verdicts?: boolean | Prisma.Release$verdictsArgs<ExtArgs>
+  evidence?: boolean | Prisma.Release$evidenceArgs<ExtArgs>
+  _count?: boolean | Prisma.ReleaseCountOutputTypeDefaultArgs<ExtArgs>
 }
 export type ReleaseIncludeCreateManyAndReturn<ExtArgs extends runtime.Types.Extensions.InternalArgs = runtime.Types.Extensions.DefaultArgs> = {
   flag?: boolean | Prisma.FlagDefaultArgs<ExtArgs>
@@ -1283,6 +1663,8 @@ export type $ReleasePayload<ExtArgs extends runtime.Types.Extensions.InternalArg
   objects: {
     flag: Prisma.$FlagPayload<ExtArgs>
     startedBy: Prisma.$UserPayload<ExtArgs> | null
+    verdicts: Prisma.$ReleaseVerdictPayload<ExtArgs>[]
+    evidence: Prisma.$ReleaseEvidencePayload<ExtArgs>[]
   }
   scalars: runtime.Types.Extensions.GetPayloadResult<{
     id: string
@@ -1308,6 +1690,10 @@ export type $ReleasePayload<ExtArgs extends runtime.Types.Extensions.InternalArg
     canary: runtime.JsonValue | null
     maximumFaultyVehicles: number
     maximumFaultyPercent: runtime.Decimal
+    /**
+     * As in ReleasePolicy
+     */
+    guards: runtime.JsonValue
     content: runtime.JsonValue
     /**
      * In the form of content, with "enabled": false where it is the disabled flag
@@ -1717,6 +2103,8 @@ export interface Prisma__ReleaseClient<T, Null = never, ExtArgs extends runtime.
   readonly [Symbol.toStringTag]: "PrismaPromise"
   flag<T extends Prisma.FlagDefaultArgs<ExtArgs> = {}>(args?: Prisma.Subset<T, Prisma.FlagDefaultArgs<ExtArgs>>): Prisma.Prisma__FlagClient<runtime.Types.Result.GetResult<Prisma.$FlagPayload<ExtArgs>, T, "findUniqueOrThrow", GlobalOmitOptions> | Null, Null, ExtArgs, GlobalOmitOptions>
   startedBy<T extends Prisma.Release$startedByArgs<ExtArgs> = {}>(args?: Prisma.Subset<T, Prisma.Release$startedByArgs<ExtArgs>>): Prisma.Prisma__UserClient<runtime.Types.Result.GetResult<Prisma.$UserPayload<ExtArgs>, T, "findUniqueOrThrow", GlobalOmitOptions> | null, null, ExtArgs, GlobalOmitOptions>
+  verdicts<T extends Prisma.Release$verdictsArgs<ExtArgs> = {}>(args?: Prisma.Subset<T, Prisma.Release$verdictsArgs<ExtArgs>>): Prisma.PrismaPromise<runtime.Types.Result.GetResult<Prisma.$ReleaseVerdictPayload<ExtArgs>, T, "findMany", GlobalOmitOptions> | Null>
+  evidence<T extends Prisma.Release$evidenceArgs<ExtArgs> = {}>(args?: Prisma.Subset<T, Prisma.Release$evidenceArgs<ExtArgs>>): Prisma.PrismaPromise<runtime.Types.Result.GetResult<Prisma.$ReleaseEvidencePayload<ExtArgs>, T, "findMany", GlobalOmitOptions> | Null>
   /**
    * Attaches callbacks for the resolution and/or rejection of the Promise.
    * @param onfulfilled The callback to execute when the Promise is resolved.
@@ -1757,6 +2145,7 @@ export interface ReleaseFieldRefs {
   readonly canary: Prisma.FieldRef<"Release", 'Json'>
   readonly maximumFaultyVehicles: Prisma.FieldRef<"Release", 'Int'>
   readonly maximumFaultyPercent: Prisma.FieldRef<"Release", 'Decimal'>
+  readonly guards: Prisma.FieldRef<"Release", 'Json'>
   readonly content: Prisma.FieldRef<"Release", 'Json'>
   readonly stableContent: Prisma.FieldRef<"Release", 'Json'>
   readonly revision: Prisma.FieldRef<"Release", 'BigInt'>
@@ -2184,6 +2573,54 @@ export type Release$startedByArgs<ExtArgs extends runtime.Types.Extensions.Inter
    */
   include?: Prisma.UserInclude<ExtArgs> | null
   where?: Prisma.UserWhereInput
+}
+
+/**
+ * Release.verdicts
+ */
+export type Release$verdictsArgs<ExtArgs extends runtime.Types.Extensions.InternalArgs = runtime.Types.Extensions.DefaultArgs> = {
+  /**
+   * Select specific fields to fetch from the ReleaseVerdict
+   */
+  select?: Prisma.ReleaseVerdictSelect<ExtArgs> | null
+  /**
+   * Omit specific fields from the ReleaseVerdict
+   */
+  omit?: Prisma.ReleaseVerdictOmit<ExtArgs> | null
+  /**
+   * Choose, which related nodes to fetch as well
+   */
+  include?: Prisma.ReleaseVerdictInclude<ExtArgs> | null
+  where?: Prisma.ReleaseVerdictWhereInput
+  orderBy?: Prisma.ReleaseVerdictOrderByWithRelationInput | Prisma.ReleaseVerdictOrderByWithRelationInput[]
+  cursor?: Prisma.ReleaseVerdictWhereUniqueInput
+  take?: number
+  skip?: number
+  distinct?: Prisma.ReleaseVerdictScalarFieldEnum | Prisma.ReleaseVerdictScalarFieldEnum[]
+}
+
+/**
+ * Release.evidence
+ */
+export type Release$evidenceArgs<ExtArgs extends runtime.Types.Extensions.InternalArgs = runtime.Types.Extensions.DefaultArgs> = {
+  /**
+   * Select specific fields to fetch from the ReleaseEvidence
+   */
+  select?: Prisma.ReleaseEvidenceSelect<ExtArgs> | null
+  /**
+   * Omit specific fields from the ReleaseEvidence
+   */
+  omit?: Prisma.ReleaseEvidenceOmit<ExtArgs> | null
+  /**
+   * Choose, which related nodes to fetch as well
+   */
+  include?: Prisma.ReleaseEvidenceInclude<ExtArgs> | null
+  where?: Prisma.ReleaseEvidenceWhereInput
+  orderBy?: Prisma.ReleaseEvidenceOrderByWithRelationInput | Prisma.ReleaseEvidenceOrderByWithRelationInput[]
+  cursor?: Prisma.ReleaseEvidenceWhereUniqueInput
+  take?: number
+  skip?: number
+  distinct?: Prisma.ReleaseEvidenceScalarFieldEnum | Prisma.ReleaseEvidenceScalarFieldEnum[]
 }
 
 /**

@@ -65,6 +65,7 @@ export type ReleasePolicyCountAggregateOutputType = {
   safetyLevels: number
   maximumFaultyVehicles: number
   maximumFaultyPercent: number
+  guards: number
   updatedById: number
   updatedAt: number
   proposalId: number
@@ -114,6 +115,7 @@ export type ReleasePolicyCountAggregateInputType = {
   safetyLevels?: true
   maximumFaultyVehicles?: true
   maximumFaultyPercent?: true
+  guards?: true
   updatedById?: true
   updatedAt?: true
   proposalId?: true
@@ -216,6 +218,7 @@ export type ReleasePolicyGroupByOutputType = {
   safetyLevels: string[]
   maximumFaultyVehicles: number
   maximumFaultyPercent: number
+  guards: runtime.JsonValue
   updatedById: string | null
   updatedAt: Date | null
   proposalId: string | null
@@ -254,6 +257,7 @@ export type ReleasePolicyWhereInput = {
   safetyLevels?: Prisma.StringNullableListFilter<"ReleasePolicy">
   maximumFaultyVehicles?: Prisma.IntFilter<"ReleasePolicy"> | number
   maximumFaultyPercent?: Prisma.FloatFilter<"ReleasePolicy"> | number
+  guards?: Prisma.JsonFilter<"ReleasePolicy">
   updatedById?: Prisma.UuidNullableFilter<"ReleasePolicy"> | string | null
   updatedAt?: Prisma.DateTimeNullableFilter<"ReleasePolicy"> | Date | string | null
   proposalId?: Prisma.UuidNullableFilter<"ReleasePolicy"> | string | null
@@ -271,6 +275,7 @@ export type ReleasePolicyOrderByWithRelationInput = {
   safetyLevels?: Prisma.SortOrder
   maximumFaultyVehicles?: Prisma.SortOrder
   maximumFaultyPercent?: Prisma.SortOrder
+  guards?: Prisma.SortOrder
   updatedById?: Prisma.SortOrderInput | Prisma.SortOrder
   updatedAt?: Prisma.SortOrderInput | Prisma.SortOrder
   proposalId?: Prisma.SortOrderInput | Prisma.SortOrder
@@ -291,6 +296,7 @@ export type ReleasePolicyWhereUniqueInput = Prisma.AtLeast<{
   safetyLevels?: Prisma.StringNullableListFilter<"ReleasePolicy">
   maximumFaultyVehicles?: Prisma.IntFilter<"ReleasePolicy"> | number
   maximumFaultyPercent?: Prisma.FloatFilter<"ReleasePolicy"> | number
+  guards?: Prisma.JsonFilter<"ReleasePolicy">
   updatedById?: Prisma.UuidNullableFilter<"ReleasePolicy"> | string | null
   updatedAt?: Prisma.DateTimeNullableFilter<"ReleasePolicy"> | Date | string | null
   proposalId?: Prisma.UuidNullableFilter<"ReleasePolicy"> | string | null
@@ -308,6 +314,7 @@ export type ReleasePolicyOrderByWithAggregationInput = {
   safetyLevels?: Prisma.SortOrder
   maximumFaultyVehicles?: Prisma.SortOrder
   maximumFaultyPercent?: Prisma.SortOrder
+  guards?: Prisma.SortOrder
   updatedById?: Prisma.SortOrderInput | Prisma.SortOrder
   updatedAt?: Prisma.SortOrderInput | Prisma.SortOrder
   proposalId?: Prisma.SortOrderInput | Prisma.SortOrder
@@ -331,6 +338,7 @@ export type ReleasePolicyScalarWhereWithAggregatesInput = {
   safetyLevels?: Prisma.StringNullableListFilter<"ReleasePolicy">
   maximumFaultyVehicles?: Prisma.IntWithAggregatesFilter<"ReleasePolicy"> | number
   maximumFaultyPercent?: Prisma.FloatWithAggregatesFilter<"ReleasePolicy"> | number
+  guards?: Prisma.JsonWithAggregatesFilter<"ReleasePolicy">
   updatedById?: Prisma.UuidNullableWithAggregatesFilter<"ReleasePolicy"> | string | null
   updatedAt?: Prisma.DateTimeNullableWithAggregatesFilter<"ReleasePolicy"> | Date | string | null
   proposalId?: Prisma.UuidNullableWithAggregatesFilter<"ReleasePolicy"> | string | null
@@ -346,6 +354,7 @@ export type ReleasePolicyCreateInput = {
   safetyLevels?: Prisma.ReleasePolicyCreatesafetyLevelsInput | string[]
   maximumFaultyVehicles?: number
   maximumFaultyPercent?: number
+  guards?: Prisma.JsonNullValueInput | runtime.InputJsonValue
   updatedAt?: Date | string | null
   proposalId?: string | null
   proposed?: Prisma.NullableJsonNullValueInput | runtime.InputJsonValue
@@ -361,6 +370,7 @@ export type ReleasePolicyUncheckedCreateInput = {
   safetyLevels?: Prisma.ReleasePolicyCreatesafetyLevelsInput | string[]
   maximumFaultyVehicles?: number
   maximumFaultyPercent?: number
+  guards?: Prisma.JsonNullValueInput | runtime.InputJsonValue
   updatedById?: string | null
   updatedAt?: Date | string | null
   proposalId?: string | null
@@ -376,6 +386,7 @@ export type ReleasePolicyUpdateInput = {
   safetyLevels?: Prisma.ReleasePolicyUpdatesafetyLevelsInput | string[]
   maximumFaultyVehicles?: Prisma.IntFieldUpdateOperationsInput | number
   maximumFaultyPercent?: Prisma.FloatFieldUpdateOperationsInput | number
+  guards?: Prisma.JsonNullValueInput | runtime.InputJsonValue
   updatedAt?: Prisma.NullableDateTimeFieldUpdateOperationsInput | Date | string | null
   proposalId?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
   proposed?: Prisma.NullableJsonNullValueInput | runtime.InputJsonValue
@@ -391,6 +402,7 @@ export type ReleasePolicyUncheckedUpdateInput = {
   safetyLevels?: Prisma.ReleasePolicyUpdatesafetyLevelsInput | string[]
   maximumFaultyVehicles?: Prisma.IntFieldUpdateOperationsInput | number
   maximumFaultyPercent?: Prisma.FloatFieldUpdateOperationsInput | number
+  guards?: Prisma.JsonNullValueInput | runtime.InputJsonValue
   updatedById?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
   updatedAt?: Prisma.NullableDateTimeFieldUpdateOperationsInput | Date | string | null
   proposalId?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
@@ -406,6 +418,7 @@ export type ReleasePolicyCreateManyInput = {
   safetyLevels?: Prisma.ReleasePolicyCreatesafetyLevelsInput | string[]
   maximumFaultyVehicles?: number
   maximumFaultyPercent?: number
+  guards?: Prisma.JsonNullValueInput | runtime.InputJsonValue
   updatedById?: string | null
   updatedAt?: Date | string | null
   proposalId?: string | null
@@ -421,6 +434,7 @@ export type ReleasePolicyUpdateManyMutationInput = {
   safetyLevels?: Prisma.ReleasePolicyUpdatesafetyLevelsInput | string[]
   maximumFaultyVehicles?: Prisma.IntFieldUpdateOperationsInput | number
   maximumFaultyPercent?: Prisma.FloatFieldUpdateOperationsInput | number
+  guards?: Prisma.JsonNullValueInput | runtime.InputJsonValue
   updatedAt?: Prisma.NullableDateTimeFieldUpdateOperationsInput | Date | string | null
   proposalId?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
   proposed?: Prisma.NullableJsonNullValueInput | runtime.InputJsonValue
@@ -434,6 +448,7 @@ export type ReleasePolicyUncheckedUpdateManyInput = {
   safetyLevels?: Prisma.ReleasePolicyUpdatesafetyLevelsInput | string[]
   maximumFaultyVehicles?: Prisma.IntFieldUpdateOperationsInput | number
   maximumFaultyPercent?: Prisma.FloatFieldUpdateOperationsInput | number
+  guards?: Prisma.JsonNullValueInput | runtime.InputJsonValue
   updatedById?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
   updatedAt?: Prisma.NullableDateTimeFieldUpdateOperationsInput | Date | string | null
   proposalId?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
@@ -459,6 +474,7 @@ export type ReleasePolicyCountOrderByAggregateInput = {
   safetyLevels?: Prisma.SortOrder
   maximumFaultyVehicles?: Prisma.SortOrder
   maximumFaultyPercent?: Prisma.SortOrder
+  guards?: Prisma.SortOrder
   updatedById?: Prisma.SortOrder
   updatedAt?: Prisma.SortOrder
   proposalId?: Prisma.SortOrder
@@ -607,6 +623,7 @@ export type ReleasePolicyCreateWithoutUpdatedByInput = {
   safetyLevels?: Prisma.ReleasePolicyCreatesafetyLevelsInput | string[]
   maximumFaultyVehicles?: number
   maximumFaultyPercent?: number
+  guards?: Prisma.JsonNullValueInput | runtime.InputJsonValue
   updatedAt?: Date | string | null
   proposalId?: string | null
   proposed?: Prisma.NullableJsonNullValueInput | runtime.InputJsonValue
@@ -621,6 +638,7 @@ export type ReleasePolicyUncheckedCreateWithoutUpdatedByInput = {
   safetyLevels?: Prisma.ReleasePolicyCreatesafetyLevelsInput | string[]
   maximumFaultyVehicles?: number
   maximumFaultyPercent?: number
+  guards?: Prisma.JsonNullValueInput | runtime.InputJsonValue
   updatedAt?: Date | string | null
   proposalId?: string | null
   proposed?: Prisma.NullableJsonNullValueInput | runtime.InputJsonValue
@@ -645,6 +663,7 @@ export type ReleasePolicyCreateWithoutProposedByInput = {
   safetyLevels?: Prisma.ReleasePolicyCreatesafetyLevelsInput | string[]
   maximumFaultyVehicles?: number
   maximumFaultyPercent?: number
+  guards?: Prisma.JsonNullValueInput | runtime.InputJsonValue
   updatedAt?: Date | string | null
   proposalId?: string | null
   proposed?: Prisma.NullableJsonNullValueInput | runtime.InputJsonValue
@@ -659,6 +678,7 @@ export type ReleasePolicyUncheckedCreateWithoutProposedByInput = {
   safetyLevels?: Prisma.ReleasePolicyCreatesafetyLevelsInput | string[]
   maximumFaultyVehicles?: number
   maximumFaultyPercent?: number
+  guards?: Prisma.JsonNullValueInput | runtime.InputJsonValue
   updatedById?: string | null
   updatedAt?: Date | string | null
   proposalId?: string | null
@@ -702,6 +722,7 @@ export type ReleasePolicyScalarWhereInput = {
   safetyLevels?: Prisma.StringNullableListFilter<"ReleasePolicy">
   maximumFaultyVehicles?: Prisma.IntFilter<"ReleasePolicy"> | number
   maximumFaultyPercent?: Prisma.FloatFilter<"ReleasePolicy"> | number
+  guards?: Prisma.JsonFilter<"ReleasePolicy">
   updatedById?: Prisma.UuidNullableFilter<"ReleasePolicy"> | string | null
   updatedAt?: Prisma.DateTimeNullableFilter<"ReleasePolicy"> | Date | string | null
   proposalId?: Prisma.UuidNullableFilter<"ReleasePolicy"> | string | null
@@ -733,6 +754,7 @@ export type ReleasePolicyCreateManyUpdatedByInput = {
   safetyLevels?: Prisma.ReleasePolicyCreatesafetyLevelsInput | string[]
   maximumFaultyVehicles?: number
   maximumFaultyPercent?: number
+  guards?: Prisma.JsonNullValueInput | runtime.InputJsonValue
   updatedAt?: Date | string | null
   proposalId?: string | null
   proposed?: Prisma.NullableJsonNullValueInput | runtime.InputJsonValue
@@ -747,6 +769,7 @@ export type ReleasePolicyCreateManyProposedByInput = {
   safetyLevels?: Prisma.ReleasePolicyCreatesafetyLevelsInput | string[]
   maximumFaultyVehicles?: number
   maximumFaultyPercent?: number
+  guards?: Prisma.JsonNullValueInput | runtime.InputJsonValue
   updatedById?: string | null
   updatedAt?: Date | string | null
   proposalId?: string | null
@@ -761,6 +784,7 @@ export type ReleasePolicyUpdateWithoutUpdatedByInput = {
   safetyLevels?: Prisma.ReleasePolicyUpdatesafetyLevelsInput | string[]
   maximumFaultyVehicles?: Prisma.IntFieldUpdateOperationsInput | number
   maximumFaultyPercent?: Prisma.FloatFieldUpdateOperationsInput | number
+  guards?: Prisma.JsonNullValueInput | runtime.InputJsonValue
   updatedAt?: Prisma.NullableDateTimeFieldUpdateOperationsInput | Date | string | null
   proposalId?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
   proposed?: Prisma.NullableJsonNullValueInput | runtime.InputJsonValue
@@ -775,6 +799,7 @@ export type ReleasePolicyUncheckedUpdateWithoutUpdatedByInput = {
   safetyLevels?: Prisma.ReleasePolicyUpdatesafetyLevelsInput | string[]
   maximumFaultyVehicles?: Prisma.IntFieldUpdateOperationsInput | number
   maximumFaultyPercent?: Prisma.FloatFieldUpdateOperationsInput | number
+  guards?: Prisma.JsonNullValueInput | runtime.InputJsonValue
   updatedAt?: Prisma.NullableDateTimeFieldUpdateOperationsInput | Date | string | null
   proposalId?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
   proposed?: Prisma.NullableJsonNullValueInput | runtime.InputJsonValue
@@ -789,6 +814,7 @@ export type ReleasePolicyUncheckedUpdateManyWithoutUpdatedByInput = {
   safetyLevels?: Prisma.ReleasePolicyUpdatesafetyLevelsInput | string[]
   maximumFaultyVehicles?: Prisma.IntFieldUpdateOperationsInput | number
   maximumFaultyPercent?: Prisma.FloatFieldUpdateOperationsInput | number
+  guards?: Prisma.JsonNullValueInput | runtime.InputJsonValue
   updatedAt?: Prisma.NullableDateTimeFieldUpdateOperationsInput | Date | string | null
   proposalId?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
   proposed?: Prisma.NullableJsonNullValueInput | runtime.InputJsonValue
@@ -803,6 +829,7 @@ export type ReleasePolicyUpdateWithoutProposedByInput = {
   safetyLevels?: Prisma.ReleasePolicyUpdatesafetyLevelsInput | string[]
   maximumFaultyVehicles?: Prisma.IntFieldUpdateOperationsInput | number
   maximumFaultyPercent?: Prisma.FloatFieldUpdateOperationsInput | number
+  guards?: Prisma.JsonNullValueInput | runtime.InputJsonValue
   updatedAt?: Prisma.NullableDateTimeFieldUpdateOperationsInput | Date | string | null
   proposalId?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
   proposed?: Prisma.NullableJsonNullValueInput | runtime.InputJsonValue
@@ -817,6 +844,7 @@ export type ReleasePolicyUncheckedUpdateWithoutProposedByInput = {
   safetyLevels?: Prisma.ReleasePolicyUpdatesafetyLevelsInput | string[]
   maximumFaultyVehicles?: Prisma.IntFieldUpdateOperationsInput | number
   maximumFaultyPercent?: Prisma.FloatFieldUpdateOperationsInput | number
+  guards?: Prisma.JsonNullValueInput | runtime.InputJsonValue
   updatedById?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
   updatedAt?: Prisma.NullableDateTimeFieldUpdateOperationsInput | Date | string | null
   proposalId?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
@@ -831,6 +859,7 @@ export type ReleasePolicyUncheckedUpdateManyWithoutProposedByInput = {
   safetyLevels?: Prisma.ReleasePolicyUpdatesafetyLevelsInput | string[]
   maximumFaultyVehicles?: Prisma.IntFieldUpdateOperationsInput | number
   maximumFaultyPercent?: Prisma.FloatFieldUpdateOperationsInput | number
+  guards?: Prisma.JsonNullValueInput | runtime.InputJsonValue
   updatedById?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
   updatedAt?: Prisma.NullableDateTimeFieldUpdateOperationsInput | Date | string | null
   proposalId?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
@@ -847,6 +876,7 @@ export type ReleasePolicySelect<ExtArgs extends runtime.Types.Extensions.Interna
   safetyLevels?: boolean
   maximumFaultyVehicles?: boolean
   maximumFaultyPercent?: boolean
+  guards?: boolean
   updatedById?: boolean
   updatedAt?: boolean
   proposalId?: boolean
@@ -864,6 +894,7 @@ export type ReleasePolicySelectCreateManyAndReturn<ExtArgs extends runtime.Types
   safetyLevels?: boolean
   maximumFaultyVehicles?: boolean
   maximumFaultyPercent?: boolean
+  guards?: boolean
   updatedById?: boolean
   updatedAt?: boolean
   proposalId?: boolean
@@ -881,6 +912,7 @@ export type ReleasePolicySelectUpdateManyAndReturn<ExtArgs extends runtime.Types
   safetyLevels?: boolean
   maximumFaultyVehicles?: boolean
   maximumFaultyPercent?: boolean
+  guards?: boolean
   updatedById?: boolean
   updatedAt?: boolean
   proposalId?: boolean
@@ -898,6 +930,7 @@ export type ReleasePolicySelectScalar = {
   safetyLevels?: boolean
   maximumFaultyVehicles?: boolean
   maximumFaultyPercent?: boolean
+  guards?: boolean
   updatedById?: boolean
   updatedAt?: boolean
   proposalId?: boolean
@@ -906,7 +939,7 @@ export type ReleasePolicySelectScalar = {
   proposedAt?: boolean
 }
 
-export type ReleasePolicyOmit<ExtArgs extends runtime.Types.Extensions.InternalArgs = runtime.Types.Extensions.DefaultArgs> = runtime.Types.Extensions.GetOmit<"environment" | "stages" | "canary" | "safetyLevels" | "maximumFaultyVehicles" | "maximumFaultyPercent" | "updatedById" | "updatedAt" | "proposalId" | "proposed" | "proposedById" | "proposedAt", ExtArgs["result"]["releasePolicy"]>
+export type ReleasePolicyOmit<ExtArgs extends runtime.Types.Extensions.InternalArgs = runtime.Types.Extensions.DefaultArgs> = runtime.Types.Extensions.GetOmit<"environment" | "stages" | "canary" | "safetyLevels" | "maximumFaultyVehicles" | "maximumFaultyPercent" | "guards" | "updatedById" | "updatedAt" | "proposalId" | "proposed" | "proposedById" | "proposedAt", ExtArgs["result"]["releasePolicy"]>
 export type ReleasePolicyInclude<ExtArgs extends runtime.Types.Extensions.InternalArgs = runtime.Types.Extensions.DefaultArgs> = {
   updatedBy?: boolean | Prisma.ReleasePolicy$updatedByArgs<ExtArgs>
   proposedBy?: boolean | Prisma.ReleasePolicy$proposedByArgs<ExtArgs>
@@ -933,6 +966,10 @@ export type $ReleasePolicyPayload<ExtArgs extends runtime.Types.Extensions.Inter
     safetyLevels: string[]
     maximumFaultyVehicles: number
     maximumFaultyPercent: number
+    /**
+     * [{"metric", "worse", "maxWorsePercent", "bound", "confidenceLevel", "minimumVehicles", "silence", "action"}]
+     */
+    guards: runtime.JsonValue
     updatedById: string | null
     updatedAt: Date | null
     proposalId: string | null
@@ -1370,6 +1407,7 @@ export interface ReleasePolicyFieldRefs {
   readonly safetyLevels: Prisma.FieldRef<"ReleasePolicy", 'String[]'>
   readonly maximumFaultyVehicles: Prisma.FieldRef<"ReleasePolicy", 'Int'>
   readonly maximumFaultyPercent: Prisma.FieldRef<"ReleasePolicy", 'Float'>
+  readonly guards: Prisma.FieldRef<"ReleasePolicy", 'Json'>
   readonly updatedById: Prisma.FieldRef<"ReleasePolicy", 'String'>
   readonly updatedAt: Prisma.FieldRef<"ReleasePolicy", 'DateTime'>
   readonly proposalId: Prisma.FieldRef<"ReleasePolicy", 'String'>

@@ -21,6 +21,8 @@ export interface ExposureEpoch {
   readonly from: number;
   /** The time, by the vehicles' clocks, from which on rows count. */
   readonly since: Date;
+  /** Present for a release, whose vehicles are exposed under any variant: their rows have none. */
+  readonly ring?: object | undefined;
 }
 
 /** Looks up what is registered of vehicles, by VIN. Unknown ones are left out. */
@@ -49,12 +51,12 @@ const LOOKUP = 5_000;
 /** The most epochs for which `#seenTo` is remembered. */
 const REMEMBERED = 1_000;
 
-const NEW = `SELECT vin, variant, bucket, first.1 AS received, first.2 AS at
+const newRows = ({ ring }: ExposureEpoch) => `SELECT vin, variant, bucket, first.1 AS received, first.2 AS at
   FROM (
-    SELECT vin, variant, ${BUCKET} AS bucket,
+    SELECT vin, ${ring === undefined ? 'variant' : "''"} AS variant, ${BUCKET} AS bucket,
       min((toUnixTimestamp64Milli(metric_rows.received_at), toUnixTimestamp64Milli(metric_rows.at))) AS first
     FROM metric_rows
-    WHERE flag_key = {flagKey:String} AND variant IN ('treatment', 'control')
+    WHERE flag_key = {flagKey:String} ${ring === undefined ? "AND metric_rows.variant IN ('treatment', 'control')" : ''}
       AND metric_rows.at >= fromUnixTimestamp64Milli({since:Int64}, 'UTC')
       AND received_at BETWEEN fromUnixTimestamp64Milli({seenTo:Int64}, 'UTC') AND fromUnixTimestamp64Milli({now:Int64}, 'UTC')
     GROUP BY vin, variant
@@ -140,7 +142,7 @@ export class ExposureRecorder {
     for (let turn = TURN; turn === TURN; recorded += turn) {
       const rows = await storeAnswer(async () => {
         await this.tables.make();
-        return (await this.client.query({ query: NEW, query_params, format: 'JSONEachRow' })).json<NewRow>();
+        return (await this.client.query({ query: newRows(epoch), query_params, format: 'JSONEachRow' })).json<NewRow>();
       });
       await this.#insert(name, rows);
       turn = rows.length;

@@ -2,7 +2,7 @@
  * The evidence that a guard has gathered over the steps of its rollout. Pure. docs/reference/statistics.md, "The guard
  * of a rollout", says why it may be checked at any moment.
  */
-import type { RolloutGuard } from '../../../core/rollouts/rollout-guard.ts';
+import type { MetricGuard } from '../../../core/rollouts/rollout-guard.ts';
 import { isObject } from '../../../core/json/json-value.ts';
 import { BUCKETS } from '../../../core/evaluation/bucket.ts';
 import type { Calibration } from '../settled/calibration.ts';
@@ -138,7 +138,7 @@ function logOf(state: GuardState): number {
 }
 
 /** Gives the chance of a false alarm that a guard may have over its whole rollout. */
-export const alphaOf = ({ confidenceLevel }: Pick<RolloutGuard, 'confidenceLevel'>) => 1 - confidenceLevel;
+export const alphaOf = ({ confidenceLevel }: Pick<MetricGuard, 'confidenceLevel'>) => 1 - confidenceLevel;
 
 /** Gives the logarithm of all evidence where `log` is that against the limit, and no vehicle is lost. */
 export const logWeight = (log: number) =>
@@ -148,7 +148,7 @@ export const logWeight = (log: number) =>
   ]);
 
 /** Gives the logarithm that the evidence against the limit alone has to reach. */
-export const logNeeded = (guard: Pick<RolloutGuard, 'confidenceLevel'>) =>
+export const logNeeded = (guard: Pick<MetricGuard, 'confidenceLevel'>) =>
   logThreshold(alphaOf(guard)) - Math.log(WEIGHTS.limit);
 
 /** The greatest of the tested percentages that the evidence excludes; null where it excludes none. */
@@ -178,7 +178,7 @@ export function withRange(state: GuardState, calibration: Calibration | null): G
  */
 export function afterLook(
   state: GuardState,
-  guard: RolloutGuard,
+  guard: MetricGuard,
   tests: readonly LimitTest[],
   arms: Arms<ArmOfSettled>,
   watchedSince: number,
@@ -229,4 +229,11 @@ export function isGuardState(stored: unknown): stored is GuardState {
     typeof stored['watchedSince'] === 'number' &&
     (stored['calibration'] === null || isObject(stored['calibration']))
   );
+}
+
+/** Gives the stored state of a guard, or that before its first look. */
+export function storedState(stored: unknown): GuardState {
+  if (stored === undefined) return NOTHING_SEEN;
+  if (!isGuardState(stored)) throw new Error('The stored evidence of a guard holds no state');
+  return stored;
 }

@@ -1,5 +1,5 @@
 /**
- * One look of a guard, at the numbers of the rollout's vehicles: fixes the metric's range when it can, and adds up the
+ * One look of a guard, at the numbers of the vehicles of its rollout or release: fixes the metric's range when it can, and adds up the
  * evidence.
  */
 import { mapArms } from '../statistics/moments.ts';
@@ -17,11 +17,15 @@ import {
 } from './guard-evidence.ts';
 import { betsOf, rangeOfBound, testsOf } from './guard-tests.ts';
 import type { Look } from './guard-verdict.ts';
-import type { WatchedRollout } from './guarded-rollouts.ts';
+import type { WatchedGuard } from './watched-guard.ts';
 
 /** Gives the epoch for which the metrics store is queried. */
-function queriedEpoch(watched: WatchedRollout, { salt, from, to, since }: EpochEvidence, state: GuardState): Epoch {
-  const { flagKey, guard, definition, now, measuredBy = null } = watched;
+function queriedEpoch(
+  watched: WatchedGuard,
+  { salt, from, to, since }: Pick<EpochEvidence, 'salt' | 'from' | 'to' | 'since'>,
+  state: GuardState,
+): Epoch {
+  const { flagKey, guard, definition, now, measuredBy = null, ring } = watched;
   const { kind, window } = state.calibration ?? definition ?? UNDECLARED;
   return {
     flagKey,
@@ -35,14 +39,15 @@ function queriedEpoch(watched: WatchedRollout, { salt, from, to, since }: EpochE
     kind,
     window,
     silenceMs: guard.silence,
-    ownVariantOnly: guard.bound !== null,
+    ownVariantOnly: guard.bound !== null && ring === undefined,
+    ring,
   };
 }
 
 /**
  * Gives the range of a guard with a bound, which needs no vehicles; null where a declaration leaves nothing to test.
  */
-function ofBound({ guard, definition }: WatchedRollout): Calibration | null {
+function ofBound({ guard, definition }: WatchedGuard): Calibration | null {
   if (definition?.kind === 'proportion') return binaryCalibration(definition);
   const { kind, minimum, maximum, window, cap } = definition ?? UNDECLARED;
   // Of a metric that nobody declared 0 is taken to be the minimum, for as long as no number is below it.
@@ -54,19 +59,21 @@ function ofBound({ guard, definition }: WatchedRollout): Calibration | null {
 }
 
 /**
- * Looks at the vehicles of a guarded rollout.
+ * Looks at the vehicles of a guarded rollout or release.
  *
  * @throws SERVICE_UNAVAILABLE when the metrics store does not answer
  */
-export async function lookAt(watched: WatchedRollout, settled: SettledVehicles): Promise<Look> {
+export async function lookAt(watched: WatchedGuard, settled: SettledVehicles): Promise<Look> {
   const { guard, definition, salt, threshold, now } = watched;
   const draw = { salt, threshold, watchedSince: guard.watchedSince.getTime() };
   const state = withEpoch(watched.state, draw, now.getTime());
   const open = state.epochs.at(-1);
-  // No vehicle has the treatment yet.
+  // No vehicle was drawn yet; those that were chosen for a release are heard all the same.
   if (open === undefined) {
     const seen = { ...state, watchedSince: draw.watchedSince };
-    return { state: seen, arms: { control: NOBODY, treatment: NOBODY }, heardAt: null };
+    const nobody = queriedEpoch(watched, { salt, from: 0, to: 0, since: draw.watchedSince }, state);
+    const heardAt = watched.ring === undefined ? null : await settled.heardAt(nobody);
+    return { state: seen, arms: { control: NOBODY, treatment: NOBODY }, heardAt };
   }
   const epoch = queriedEpoch(watched, open, state);
   const summed = async (range: Calibration | null) => {
@@ -100,7 +107,7 @@ export async function lookAt(watched: WatchedRollout, settled: SettledVehicles):
 
 /** Gives how a look shares the capital: only a range that no vehicle of the rollout has chosen leaves one test. */
 function shareOfCapital(
-  { guard, definition }: WatchedRollout,
+  { guard, definition }: WatchedGuard,
   range: Calibration | null,
   comparable: boolean,
 ): CapitalShare {
@@ -113,7 +120,7 @@ function shareOfCapital(
  * Whether the numbers are what the bets take them for. Those of a metric that nobody declared need not be: it is taken
  * to be 0 or 1 until 200 vehicles fix its range, and to be 0 or more where it has a bound.
  */
-function isComparable({ guard, definition }: WatchedRollout, fixed: Calibration | null, arms: Look['arms']): boolean {
+function isComparable({ guard, definition }: WatchedGuard, fixed: Calibration | null, arms: Look['arms']): boolean {
   if (fixed === null) return definition === null && guard.bound === null && !hasOther(arms);
   return guard.bound === null || fixed.declared || !hasOther(arms);
 }

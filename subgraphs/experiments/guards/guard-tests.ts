@@ -1,5 +1,5 @@
 /** The bets by which a guard's limit is tested, and how their sums become evidence. Pure. */
-import type { RolloutGuard } from '../../../core/rollouts/rollout-guard.ts';
+import type { MetricGuard } from '../../../core/rollouts/rollout-guard.ts';
 import type { Calibration } from '../settled/calibration.ts';
 import { logEvidence, type FrozenRange, type Mixture } from '../statistics/evidence/bets.ts';
 import { boundBets } from '../statistics/evidence/bound-bets.ts';
@@ -24,7 +24,7 @@ const BOUND_REACH = 10;
  * so only one end has to be known: null where it is not.
  */
 export function rangeOfBound(
-  { worse, bound }: RolloutGuard,
+  { worse, bound }: MetricGuard,
   minimum: number | null,
   maximum: number | null,
 ): FrozenRange | null {
@@ -38,7 +38,7 @@ export function rangeOfBound(
     : { low: minimum ?? Math.max(limit - reach, -Number.MAX_VALUE), high: end, centres: [] };
 }
 
-function mixturesOf(guard: RolloutGuard, worsePercent: number, share: number, { kind, range }: Calibration): Mixture[] {
+function mixturesOf(guard: MetricGuard, worsePercent: number, share: number, { kind, range }: Calibration): Mixture[] {
   const part = worsePercent / 100;
   const limit = guard.worse === 'higher' ? 1 + part : 1 - part;
   if (kind === 'proportion') return [eventBets(guard.worse, limit, share)];
@@ -53,7 +53,7 @@ function mixturesOf(guard: RolloutGuard, worsePercent: number, share: number, { 
  *
  * @param share the share of the compared vehicles that the step moved
  */
-export function testsOf(guard: RolloutGuard, calibration: Calibration, share: number): LimitTest[] {
+export function testsOf(guard: MetricGuard, calibration: Calibration, share: number): LimitTest[] {
   const { bound, maxWorsePercent, worse } = guard;
   if (bound !== null) {
     const end = worse === 'higher' ? calibration.range.low : calibration.maximum;

@@ -18,7 +18,6 @@ const GUARD: GuardWatch = {
   confidenceLevel: 0.95,
   minimumVehicles: 30,
   silence: 30 * MINUTE,
-  watchFor: MINUTE,
   watch: 2,
   watchedSince: BEGAN,
   serves: true,

@@ -2,7 +2,7 @@
  * Judges a rollout's guard by what it has gathered. Pure. docs/reference/statistics.md, "The guard of a rollout", says
  * which test this is and why it may be repeated at any moment.
  */
-import type { GuardFigures, GuardVerdict, RolloutGuard } from '../../../core/rollouts/rollout-guard.ts';
+import type { GuardFigures, GuardVerdict, MetricGuard } from '../../../core/rollouts/rollout-guard.ts';
 import type { ArmOfSettled } from '../settled/settled-vehicles.ts';
 import { logThreshold, pValueOf } from '../statistics/evidence/accumulated-evidence.ts';
 import { detectablePercent } from '../statistics/evidence/detectable.ts';
@@ -10,11 +10,14 @@ import { mapArms, type Arms } from '../statistics/moments.ts';
 import { alphaOf, logNeeded, type GuardState } from './guard-evidence.ts';
 
 /** A guard and the state of its watch. */
-export interface GuardWatch extends RolloutGuard {
-  /** The number of the watch, from 1. A watch begins with the start, each step and each resumption of the rollout. */
+export interface GuardWatch extends MetricGuard {
+  /**
+   * The number of the watch. A watch begins with the start, each step and each resumption of the rollout, or with a
+   * stage of the release.
+   */
   readonly watch: number;
   readonly watchedSince: Date;
-  /** Whether the rule gives the treatment to any vehicle. */
+  /** Whether any vehicle gets the treatment. */
   readonly serves: boolean;
 }
 

@@ -10,36 +10,22 @@ import { parsePercentageRollout } from '../../../core/evaluation/rules/percentag
 import { parseJson } from '../../../core/json/json-value.ts';
 import { jsonColumn, storedJson } from '../../shared/postgres/column-values.ts';
 import { findDefinition } from '../definitions/definition-store.ts';
-import type { MetricDefinition } from '../definitions/metric-definition.ts';
-import { isGuardState, NOTHING_SEEN, type GuardState } from './guard-evidence.ts';
-import type { GuardWatch, GuardJudgement } from './guard-verdict.ts';
+import { keepLook } from './guard-history.ts';
+import { storedState, type GuardState } from './guard-evidence.ts';
+import type { GuardJudgement } from './guard-verdict.ts';
+import type { AgeMs, Guarded, WatchedGuard } from './watched-guard.ts';
 import { is } from '../../../core/json/shape.ts';
 import { rowsOf } from '../../shared/postgres/rows.ts';
 
 /** A watched rollout with what its verdict needs. */
-export interface WatchedRollout {
+export interface WatchedRollout extends WatchedGuard {
   readonly id: string;
-  readonly flagKey: string;
-  readonly guard: GuardWatch;
-  /** The present declaration of the guard's metric. */
-  readonly definition: MetricDefinition | null;
-  /** The rule's salt, and the bucket below which vehicles have the treatment. */
-  readonly salt: string;
-  readonly threshold: number;
-  readonly state: GuardState;
-  /** The current time by the database's clock. */
-  readonly now: Date;
-  /** The same as in `Epoch`. */
-  readonly measuredBy?: Date | null;
 }
-
-/** The age at which a verdict is due to be computed again, in milliseconds. */
-type AgeMs = number;
 
 /**
  * Finds the rollouts whose verdicts are due, the oldest verdict first. A rollout whose limit is crossed needs no more.
  */
-export async function dueForVerdict(db: PrismaClient, age: AgeMs): Promise<string[]> {
+async function dueForVerdict(db: PrismaClient, age: AgeMs): Promise<string[]> {
   const rows = await rowsOf(db, { id: is.string })`
     SELECT r.id FROM rollouts r JOIN rollout_guards g ON g.rollout_id = r.id LEFT JOIN rollout_verdicts v ON v.rollout_id = r.id AND v.watch = g.watch
     WHERE r.status IN ('running', 'paused') AND g.watched_since IS NOT NULL
@@ -49,7 +35,7 @@ export async function dueForVerdict(db: PrismaClient, age: AgeMs): Promise<strin
 }
 
 /** Reads a watched rollout; null when it is not watched, or its verdict is not due, or no longer. */
-export async function findWatched(db: Transaction, id: string, age: AgeMs): Promise<WatchedRollout | null> {
+async function findWatched(db: Transaction, id: string, age: AgeMs): Promise<WatchedRollout | null> {
   const row = await db.rolloutGuard.findUnique({
     where: { rolloutId: id },
     include: {
@@ -85,19 +71,13 @@ export async function findWatched(db: Transaction, id: string, age: AgeMs): Prom
     definition: await findDefinition(db, row.metric),
     salt,
     threshold,
-    state: readState(row.rollout.evidence?.state),
+    state: storedState(row.rollout.evidence?.state),
     now,
   };
 }
 
-function readState(stored: unknown): GuardState {
-  if (stored === undefined) return NOTHING_SEEN;
-  if (!isGuardState(stored)) throw new Error('rollout_evidence.state holds no state of a guard');
-  return stored;
-}
-
 /** Writes what a guard has gathered. The caller holds the rollout's advisory lock, so that no look is lost. */
-export async function saveState(tx: Transaction, { id, now }: WatchedRollout, state: GuardState): Promise<void> {
+async function saveState(tx: Transaction, { id, now }: WatchedRollout, state: GuardState): Promise<void> {
   const columns = { state: jsonColumn(parseJson(JSON.stringify(state))), updatedAt: now };
   await tx.rolloutEvidence.upsert({
     where: { rolloutId: id },
@@ -110,7 +90,7 @@ export async function saveState(tx: Transaction, { id, now }: WatchedRollout, st
  * Writes a verdict, unless there is a newer one. A crossed limit stays crossed: the test allows for repeated looks
  * because a single one decides for good.
  */
-export async function saveVerdict(
+async function saveVerdict(
   tx: Transaction,
   { id, guard, now }: WatchedRollout,
   { verdict, figures }: GuardJudgement,
@@ -121,3 +101,18 @@ export async function saveVerdict(
     ON CONFLICT (rollout_id) DO UPDATE SET watch = excluded.watch, verdict = excluded.verdict, figures = excluded.figures, computed_at = excluded.computed_at
     WHERE old.watch < excluded.watch OR (old.watch = excluded.watch AND old.verdict <> 'crossed' AND old.computed_at < excluded.computed_at)`;
 }
+
+/** The guards of rollouts. */
+export const GUARDED_ROLLOUTS: Guarded = {
+  name: 'rollout',
+  due: dueForVerdict,
+  async judge(tx, id, age, look) {
+    const watched = await findWatched(tx, id, age);
+    if (watched === null) return false;
+    const { state, judgement } = await look(watched);
+    await saveState(tx, watched, state);
+    await saveVerdict(tx, watched, judgement);
+    await keepLook(tx, watched, judgement);
+    return true;
+  },
+};

@@ -18,8 +18,12 @@ const LATE = '{measuredBy:Int64} > 0';
 export const MEASURED_IN_TIME = `(NOT ${LATE} OR at <= fromUnixTimestamp64Milli({measuredBy:Int64}, 'UTC')
       OR received_at <= fromUnixTimestamp64Milli({measuredBy:Int64}, 'UTC'))`;
 
+/** Whether a vehicle of a release was chosen for it, by its VIN or the facts at its first exposure. */
+const IS_CHOSEN =
+  '(has({chosenVins:Array(String)}, vin) OR has({chosenModels:Array(String)}, facts.1) OR has({chosenRegions:Array(String)}, facts.2))';
+
 /** Each exposed vehicle with the arm of its bucket, its first row, and the first one under the other arm's variant. */
-const EXPOSED = `SELECT vin, bucket, if(bucket < {to:UInt32}, 'treatment', 'control') AS arm,
+const exposedOf = ({ ring }: Epoch) => `SELECT vin, bucket, if(bucket < {to:UInt32}, 'treatment', 'control') AS arm,
     first.1 AS exposure, first.2 AS facts, first.3 AS first_at, first.4 AS first_received, other, other_at, other_received
   FROM (
     SELECT vin, bucket,
@@ -29,24 +33,35 @@ const EXPOSED = `SELECT vin, bucket, if(bucket < {to:UInt32}, 'treatment', 'cont
       minIf(toUnixTimestamp64Milli(at), is_other) AS other_at,
       minIf(toUnixTimestamp64Milli(received_at), is_other) AS other_received
     FROM (
-      SELECT *, variant != if(bucket < {to:UInt32}, 'treatment', 'control') AS is_other FROM exposures FINAL
+      SELECT *, ${ring === undefined ? "variant != if(bucket < {to:UInt32}, 'treatment', 'control')" : 'false'} AS is_other FROM exposures FINAL
       WHERE epoch = {epoch:String} AND received_at <= fromUnixTimestamp64Milli({now:Int64}, 'UTC') AND ${MEASURED_IN_TIME}
     ) GROUP BY vin, bucket
-  )`;
+  ) ${ring === undefined ? '' : `WHERE NOT ${IS_CHOSEN}`}`;
 
-const rowsOf = (metrics: string) => `SELECT vin, variant, value, toUnixTimestamp64Milli(at) AS measured_at,
+/** The rows of the flag; for a release of whatever variant. */
+const ofFlag = ({ ring }: Epoch) =>
+  `flag_key = {flagKey:String}${ring === undefined ? " AND variant IN ('treatment', 'control')" : ''}`;
+
+/** The measurements: of the flag, or for a release of any flag. With \`orEvaluations\` the flag's evaluations, too. */
+const rowsOf = (
+  epoch: Epoch,
+  orEvaluations = false,
+) => `SELECT vin, variant, value, toUnixTimestamp64Milli(at) AS measured_at,
     toUnixTimestamp64Milli(received_at) AS received, batch_id, position
   FROM metric_rows FINAL
-  WHERE flag_key = {flagKey:String} AND metric IN (${metrics}) AND variant IN ('treatment', 'control')
+  WHERE (metric = {metric:String} AND ${epoch.ring === undefined ? ofFlag(epoch) : 'true'}
+      ${orEvaluations ? `OR metric = '${EVALUATIONS_METRIC}' AND ${ofFlag(epoch)}` : ''})
     AND at >= fromUnixTimestamp64Milli({since:Int64}, 'UTC')
     AND received_at BETWEEN fromUnixTimestamp64Milli({since:Int64}, 'UTC') AND fromUnixTimestamp64Milli({now:Int64}, 'UTC')
     AND ${MEASURED_IN_TIME}`;
 
 /** The measurements of each exposed vehicle; of one without any, one row whose \`received\` is 0. */
-const MEASURED = `SELECT vin, arm, exposure, facts, first_at, first_received, other, other_at, other_received,
+const measuredOf = (
+  epoch: Epoch,
+) => `SELECT vin, arm, exposure, facts, first_at, first_received, other, other_at, other_received,
     value, measured_at, received, batch_id, position, received > 0 AS is_measured,
     is_measured AND (variant = arm OR NOT {ownVariantOnly:Bool}) AS usable
-  FROM (${rowsOf('{metric:String}')}) AS measurements RIGHT JOIN (${EXPOSED}) AS exposed USING (vin)`;
+  FROM (${rowsOf(epoch)}) AS measurements RIGHT JOIN (${exposedOf(epoch)}) AS exposed USING (vin)`;
 
 /**
  * The columns of a vehicle that do not depend on its measurements; in a query of one row a vehicle, and in its result.
@@ -58,7 +73,7 @@ const ANY_VEHICLE = `vin, ${VEHICLE.map((column) => `any(${column}) AS ${column}
  * One row a vehicle: \`settled_at\` (ms), \`value\`, \`reported\`, whether it is settled, and whether it has not
  * reported.
  */
-const WITHOUT_WINDOW = `SELECT ${ANY_VEHICLE},
+const withoutWindow = (epoch: Epoch) => `SELECT ${ANY_VEHICLE},
     countIf(is_measured) AS rows,
     minIf(received, is_measured) AS first_measured,
     minIf(received, usable) AS settled_at,
@@ -66,7 +81,7 @@ const WITHOUT_WINDOW = `SELECT ${ANY_VEHICLE},
     countIf(usable) > 0 AS reported, reported AS settled,
     if(${LATE}, least(first_at, first_received), first_received) + {silenceMs:Int64} AS deadline,
     deadline <= if(${LATE}, {measuredBy:Int64}, {now:Int64}) AND (rows = 0 OR (NOT ${LATE} AND first_measured > deadline)) AS never
-  FROM (${MEASURED}) GROUP BY vin`;
+  FROM (${measuredOf(epoch)}) GROUP BY vin`;
 
 const REDUCED: Readonly<Record<MetricKind, string>> = {
   mean: 'avgIf(value, inside)',
@@ -76,9 +91,9 @@ const REDUCED: Readonly<Record<MetricKind, string>> = {
     'if(countIf(inside AND value NOT IN (0, 1)) > 0, anyIf(value, inside AND value NOT IN (0, 1)), toFloat64(countIf(inside AND value = 1) > 0))',
 };
 
-const withWindow = (kind: MetricKind) => `SELECT ${ANY_VEHICLE},
-    any(end) AS settled_at, countIf(inside) AS rows, ${REDUCED[kind]} AS value,
-    ${kind === 'mean' ? 'rows > 0' : 'true'} AS reported,
+const withWindow = (epoch: Epoch) => `SELECT ${ANY_VEHICLE},
+    any(end) AS settled_at, countIf(inside) AS rows, ${REDUCED[epoch.kind]} AS value,
+    ${epoch.kind === 'mean' ? 'rows > 0' : 'true'} AS reported,
     settled_at <= if(${LATE}, {measuredBy:Int64}, {now:Int64}) AS closed,
     {ownVariantOnly:Bool} AND other AND other_at < first_at + {window:Int64} AND other_received <= settled_at AS strayed,
     closed AND NOT strayed AND countIf(inside AND NOT usable) = 0 AS settled,
@@ -86,10 +101,10 @@ const withWindow = (kind: MetricKind) => `SELECT ${ANY_VEHICLE},
   FROM (
     SELECT *, greatest(first_at + {window:Int64}, if(${LATE}, 0, first_received)) + ${GRACE_MS} AS end,
       is_measured AND measured_at < first_at + {window:Int64} AND (${LATE} OR received <= end) AS inside
-    FROM (${MEASURED})
+    FROM (${measuredOf(epoch)})
   ) GROUP BY vin`;
 
-const vehiclesOf = ({ kind, window }: Epoch) => (window === null ? WITHOUT_WINDOW : withWindow(kind));
+const vehiclesOf = (epoch: Epoch) => (epoch.window === null ? withoutWindow(epoch) : withWindow(epoch));
 
 const OUT = `NOT isFinite(value) OR value < {minimum:Float64} OR value > {maximum:Float64} OR ({binary:Bool} AND value NOT IN (0, 1))`;
 
@@ -129,9 +144,9 @@ const HISTORY_REDUCED: Readonly<Record<MetricKind, string>> = {
 /**
  * Each vehicle's numbers of whole windows; without a window the first measurement, so that a chatty one is one, too.
  */
-export const historyOf = ({ kind, window }: Epoch) => {
+export const historyOf = ({ kind, window, ring }: Epoch) => {
   const measured = `SELECT vin, value, toUnixTimestamp64Milli(metric_rows.at) AS at FROM metric_rows FINAL
-      WHERE flag_key = {flagKey:String} AND metric = {metric:String} AND isFinite(value)
+      WHERE ${ring === undefined ? 'flag_key = {flagKey:String} AND' : ''} metric = {metric:String} AND isFinite(value)
         AND metric_rows.at >= fromUnixTimestamp64Milli({since:Int64} - ${HISTORY_MS}, 'UTC') AND metric_rows.at < fromUnixTimestamp64Milli({since:Int64}, 'UTC')`;
   const [reduced, grouped] =
     window === null ? ['argMin(value, at)', ''] : [HISTORY_REDUCED[kind], ', intDiv(at, {window:Int64})'];
@@ -150,7 +165,14 @@ export const firstOf = (epoch: Epoch) =>
 
 const ARM = `if(${BUCKET} < {to:UInt32}, 'treatment', 'control')`;
 
+/** The rows of the vehicles that a rollout's last step moved. */
+const MOVED = `${BUCKET} >= {from:UInt32} AND ${ARM} = 'treatment' AND variant = 'treatment'`;
+
+/** The vehicles of a release that have the new content: those that were drawn, and those that were chosen. */
+const IN_RING = `SELECT vin FROM (SELECT vin, bucket, (model, region) AS facts FROM exposures FINAL WHERE epoch = {epoch:String})
+  WHERE bucket < {to:UInt32} OR ${IS_CHOSEN}`;
+
 /** The time at which the last row of the treatment arrived; with \`anything\` an evaluation will do. */
-export const heardOf = (anything: boolean) => `SELECT toFloat64(max(received)) AS last
-  FROM (${rowsOf(anything ? `{metric:String}, '${EVALUATIONS_METRIC}'` : '{metric:String}')})
-  WHERE ${BUCKET} >= {from:UInt32} AND ${ARM} = 'treatment' AND variant = 'treatment'`;
+export const heardOf = (epoch: Epoch, anything: boolean) => `SELECT toFloat64(max(received)) AS last
+  FROM (${rowsOf(epoch, anything)})
+  WHERE ${epoch.ring === undefined ? MOVED : `vin IN (${IN_RING})`}`;

@@ -51,7 +51,7 @@ export class SettledReader {
     epoch: Epoch,
     more: Record<string, unknown>,
   ): Promise<Shaped<S>[]> {
-    const { flagKey, metric, salt, from, to, since, now, measuredBy, window, silenceMs, ownVariantOnly } = epoch;
+    const { flagKey, metric, salt, from, to, since, now, measuredBy, window, silenceMs, ownVariantOnly, ring } = epoch;
     const times = {
       since: since.getTime(),
       now: now.getTime(),
@@ -60,7 +60,9 @@ export class SettledReader {
       silenceMs,
     };
     const names = { flagKey, metric, salt, epoch: epochName(epoch) };
-    const query_params = { ...names, from, to, ownVariantOnly, ...times, ...more };
+    const { vins: chosenVins = [], models: chosenModels = [], regions: chosenRegions = [] } = ring ?? {};
+    const chosen = { chosenVins, chosenModels, chosenRegions };
+    const query_params = { ...names, from, to, ownVariantOnly, ...times, ...chosen, ...more };
     return storeAnswer(async () => {
       await this.tables.make();
       const answer = await this.client.query({ query, query_params, format: 'JSONEachRow' });

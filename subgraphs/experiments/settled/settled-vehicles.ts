@@ -18,6 +18,13 @@ import type { Sample } from './calibration.ts';
 import { firstOf, heardOf, historyOf, sumsOf } from './settled-queries.ts';
 import { countingParameters, float, limitParameters, SettledReader } from './settled-reader.ts';
 
+/** The vehicles of a release that were chosen, not drawn: they have the new content whatever their bucket is. */
+export interface ReleaseRing {
+  readonly vins: readonly string[];
+  readonly models: readonly string[];
+  readonly regions: readonly string[];
+}
+
 /** The vehicles that are compared, from when on, and how their measurements become numbers. */
 export interface Epoch {
   readonly flagKey: string;
@@ -46,6 +53,11 @@ export interface Epoch {
    * buckets of the treatment, too, and what they measure under control says nothing about the treatment.
    */
   readonly ownVariantOnly: boolean;
+  /**
+   * Present for a release: its vehicles are known by their bucket alone, whatever variant they report, and what they
+   * measure counts under whichever flag. Chosen vehicles are compared with nobody.
+   */
+  readonly ring?: ReleaseRing | undefined;
 }
 
 /** The settled vehicles that count, and the range to which their numbers are cut. */
@@ -178,9 +190,10 @@ export function storedSettledVehicles(
       return toSample(row, 'history');
     },
     async heardAt(epoch) {
+      if (epoch.ring !== undefined) await reader.record(epoch);
       // No measurement within a window counts as 0, so a vehicle that evaluates the flag has been heard.
       const anything = epoch.window !== null && epoch.kind !== 'mean';
-      const [row] = await reader.rows(HEARD_ROW, heardOf(anything), epoch, {});
+      const [row] = await reader.rows(HEARD_ROW, heardOf(epoch, anything), epoch, {});
       return row === undefined || row.last <= 0 ? null : new Date(row.last);
     },
   };

@@ -10,6 +10,7 @@ import type { GuardDirection } from '../../../core/rollouts/rollout-guard.ts';
 import type { GuardVerdict } from '../../../core/rollouts/rollout-guard.ts';
 import type { OrderDirection } from '../flags/reading/flag-order.ts';
 import type { Loosening as PolicyLoosening } from '../../../core/releases/policy-loosening.ts';
+import type { GuardAction as ReleaseGuardAction } from '../../../core/releases/release-guard.ts';
 import type { ReleaseStatus } from '../releases/flag-release.ts';
 import type { RolloutStatus } from '../rollouts/rollout.ts';
 import type { RuleType } from '../../../core/model.ts';
@@ -25,6 +26,8 @@ import type { ChangeSetOutcome as ChangeSetPayloadParent } from '../changes/sets
 import type { FlagChangeOutcome as FlagChangePayloadParent } from '../changes/change.ts';
 import type { ChangeOfRequest as RequestedChangeParent } from '../graphql/request-types.ts';
 import type { FlagRelease as ReleaseParent } from '../releases/flag-release.ts';
+import type { ReleaseGuard as ReleaseGuardParent } from '../../../core/releases/release-guard.ts';
+import type { WatchedGuardOfRelease as ReleaseGuardWatchParent } from '../releases/release-guards.ts';
 import type { StoredPolicy as ReleasePolicyParent } from '../releases/release-policy.ts';
 import type { ReviewedProposal as ReleasePolicyProposalParent } from '../releases/release-policy-service.ts';
 import type { ReleaseStage as ReleaseStageParent } from '../../../core/releases/release-policy.ts';
@@ -83,6 +86,8 @@ export type { RolloutStatus };
 export type { GuardDirection };
 
 export type { GuardVerdict };
+
+export type { ReleaseGuardAction };
 
 export type { EvaluationReason };
 
@@ -619,6 +624,8 @@ export type Release = {
   readonly percentage: Scalars['Float']['output'];
   /** The stages of the policy when it began; a later policy does not change them. */
   readonly stages: ReadonlyArray<ReleaseStage>;
+  /** The guards of the policy when it began, each with what it has found at the present stage. */
+  readonly guards: ReadonlyArray<ReleaseGuardWatch>;
   /** Why it holds or has ended, as a sentence for people; null while it runs, and where it was completed. */
   readonly reason?: Maybe<Scalars['String']['output']>;
   /** The new content: default value, rules, dependencies and value contract. It is kept when the release is halted. */
@@ -665,6 +672,34 @@ export type FaultyShare = {
   readonly vehicles: Scalars['Int']['output'];
   /** Those that have reported a fault under the flag since the release began, however many. */
   readonly faulty: Scalars['Int']['output'];
+};
+
+/** A guard of a release, and what it has found. */
+export type ReleaseGuardWatch = {
+  /** The metric and its limit. */
+  readonly guard: ReleaseGuard;
+  /** The numbers at the present stage, or at the last one of a release that has ended; null before the first check. Treatment is the vehicles that the last rise of the percentage has drawn, and control those that keep the stable content. Each is in the arm of its bucket, so `vehiclesInBothArms` is 0. */
+  readonly status?: Maybe<RolloutGuardStatus>;
+};
+
+/** A metric by which releases are watched, and its limit: one of `maxWorsePercent` and `bound`. */
+export type ReleaseGuard = {
+  /** The name of a declared metric. Measurements of it count under whichever flag vehicles `track` them. */
+  readonly metric: Scalars['String']['output'];
+  /** The direction in which the metric becomes worse. */
+  readonly worse: GuardDirection;
+  /** How much worse than the others the vehicles with the new content may be, in percent of the others' mean; null for a guard with a `bound`. */
+  readonly maxWorsePercent?: Maybe<Scalars['Float']['output']>;
+  /** The value that the mean of the vehicles with the new content must not pass, in the metric's unit; null for a guard with `maxWorsePercent`. */
+  readonly bound?: Maybe<Scalars['Float']['output']>;
+  /** 1 minus the chance of a false alarm over the whole release, from 0.5 to 0.9999. */
+  readonly confidenceLevel: Scalars['Float']['output'];
+  /** The vehicles that must count since the stage began, on each side that is compared, before the next stage. */
+  readonly minimumVehicles: Scalars['Int']['output'];
+  /** ISO 8601 duration without a measurement of a vehicle with the new content, after which no stage begins. */
+  readonly silence: Scalars['String']['output'];
+  /** What follows when the limit is crossed. */
+  readonly action: ReleaseGuardAction;
 };
 
 /** A release in a page, with its cursor. */
@@ -905,6 +940,8 @@ export type ReleasePolicy = {
   readonly maximumFaultyVehicles: Scalars['Int']['output'];
   /** By how many percentage points the share of faulty vehicles may be above the share among the vehicles without the change. */
   readonly maximumFaultyPercent: Scalars['Float']['output'];
+  /** The metrics by which releases are watched; empty for none. */
+  readonly guards: ReadonlyArray<ReleaseGuard>;
   /** Who set it, or proposed it where a second person has approved it; null for an API key, and where nobody has set it yet. */
   readonly updatedBy?: Maybe<User>;
   /** When it took effect; null where only a proposal is there. */
@@ -927,6 +964,8 @@ export type ReleasePolicyProposal = {
   readonly maximumFaultyVehicles: Scalars['Int']['output'];
   /** The percentage points above the share of the other vehicles past which a release would be halted. */
   readonly maximumFaultyPercent: Scalars['Float']['output'];
+  /** The metrics by which releases would be watched. */
+  readonly guards: ReadonlyArray<ReleaseGuard>;
   /** The ways in which it is looser than the policy in effect. */
   readonly loosens: ReadonlyArray<PolicyLoosening>;
   /** Who proposed it, and so cannot approve it; null for an account that is gone. */
@@ -1264,6 +1303,28 @@ export type ReleasePolicyInput = {
   readonly maximumFaultyVehicles?: InputMaybe<Scalars['Int']['input']>;
   /** The percentage points above the share of the other vehicles past which a release may be halted; from 0 to 100, with at most three decimals. */
   readonly maximumFaultyPercent?: InputMaybe<Scalars['Float']['input']>;
+  /** The metrics by which releases are watched, at most 5; null: none. Needs stages. */
+  readonly guards?: InputMaybe<ReadonlyArray<ReleaseGuardInput>>;
+};
+
+/** Exactly one of `maxWorsePercent` and `bound`. See docs/guides/release-policies.md, "Guard it by measurements". */
+export type ReleaseGuardInput = {
+  /** The name of a metric that is declared (`defineMetric`). For a `bound` it needs a minimum where HIGHER is worse, and a maximum where LOWER is. */
+  readonly metric: Scalars['String']['input'];
+  /** The direction in which the metric becomes worse. */
+  readonly worse: GuardDirection;
+  /** How much worse than the others the vehicles with the new content may be, in percent of the others' mean; 0 or more, and below 100 where LOWER is worse. */
+  readonly maxWorsePercent?: InputMaybe<Scalars['Float']['input']>;
+  /** The value that the mean of the vehicles with the new content must not pass, in the metric's unit. */
+  readonly bound?: InputMaybe<Scalars['Float']['input']>;
+  /** Must be from 0.5 to 0.9999: 1 minus the chance of a false alarm over the whole release. */
+  readonly confidenceLevel?: InputMaybe<Scalars['Float']['input']>;
+  /** The vehicles that must count since the stage began, on each side that is compared, before the next stage; at least 2. */
+  readonly minimumVehicles?: InputMaybe<Scalars['Int']['input']>;
+  /** ISO 8601 duration without a measurement of a vehicle with the new content, after which no stage begins; at most 7 days. */
+  readonly silence?: InputMaybe<Scalars['String']['input']>;
+  /** What follows when the limit is crossed. */
+  readonly action: ReleaseGuardAction;
 };
 
 /** Exactly one of `maxWorsePercent` and `bound`. See docs/guides/rollouts.md, "Guards". */
@@ -1939,6 +2000,7 @@ export type ResolversTypes = {
   RolloutStatus: RolloutStatus;
   GuardDirection: GuardDirection;
   GuardVerdict: GuardVerdict;
+  ReleaseGuardAction: ReleaseGuardAction;
   EvaluationReason: EvaluationReason;
   PageInfo: ResolverTypeWrapper<PageInfo>;
   Boolean: ResolverTypeWrapper<Scalars['Boolean']['output']>;
@@ -1977,6 +2039,8 @@ export type ResolversTypes = {
   Release: ResolverTypeWrapper<ReleaseParent>;
   ReleaseFaultFigures: ResolverTypeWrapper<ReleaseFaultFigures>;
   FaultyShare: ResolverTypeWrapper<FaultyShare>;
+  ReleaseGuardWatch: ResolverTypeWrapper<ReleaseGuardWatchParent>;
+  ReleaseGuard: ResolverTypeWrapper<ReleaseGuardParent>;
   ReleaseEdge: ResolverTypeWrapper<Omit<ReleaseEdge, 'node'> & { node: ResolversTypes['Release'] }>;
   ReleaseConnection: ResolverTypeWrapper<Connection<ReleaseParent>>;
   FlagEdge: ResolverTypeWrapper<Omit<FlagEdge, 'node'> & { node: ResolversTypes['Flag'] }>;
@@ -2016,6 +2080,7 @@ export type ResolversTypes = {
   ReleaseStageInput: ReleaseStageInput;
   ReleaseCanaryInput: ReleaseCanaryInput;
   ReleasePolicyInput: ReleasePolicyInput;
+  ReleaseGuardInput: ReleaseGuardInput;
   RolloutGuardInput: RolloutGuardInput;
   EvaluationContext: EvaluationContext;
   Query: ResolverTypeWrapper<Record<PropertyKey, never>>;
@@ -2062,6 +2127,8 @@ export type ResolversParentTypes = {
   Release: ReleaseParent;
   ReleaseFaultFigures: ReleaseFaultFigures;
   FaultyShare: FaultyShare;
+  ReleaseGuardWatch: ReleaseGuardWatchParent;
+  ReleaseGuard: ReleaseGuardParent;
   ReleaseEdge: Omit<ReleaseEdge, 'node'> & { node: ResolversParentTypes['Release'] };
   ReleaseConnection: Connection<ReleaseParent>;
   FlagEdge: Omit<FlagEdge, 'node'> & { node: ResolversParentTypes['Flag'] };
@@ -2098,6 +2165,7 @@ export type ResolversParentTypes = {
   ReleaseStageInput: ReleaseStageInput;
   ReleaseCanaryInput: ReleaseCanaryInput;
   ReleasePolicyInput: ReleasePolicyInput;
+  ReleaseGuardInput: ReleaseGuardInput;
   RolloutGuardInput: RolloutGuardInput;
   EvaluationContext: EvaluationContext;
   Query: Record<PropertyKey, never>;
@@ -2136,6 +2204,8 @@ export type RolloutStatusResolvers = EnumResolverSignature<{ WAITING_FOR_APPROVA
 export type GuardDirectionResolvers = EnumResolverSignature<{ HIGHER?: any, LOWER?: any }, ResolversTypes['GuardDirection']>;
 
 export type GuardVerdictResolvers = EnumResolverSignature<{ WAITING?: any, HOLDING?: any, CROSSED?: any, SILENT?: any }, ResolversTypes['GuardVerdict']>;
+
+export type ReleaseGuardActionResolvers = EnumResolverSignature<{ HALT?: any, HOLD?: any }, ResolversTypes['ReleaseGuardAction']>;
 
 export type EvaluationReasonResolvers = EnumResolverSignature<{ STATIC?: any, DEFAULT?: any, TARGETING_MATCH?: any, SPLIT?: any, CACHED?: any, DISABLED?: any, STALE?: any, ERROR?: any, PREREQUISITE_FAILED?: any }, ResolversTypes['EvaluationReason']>;
 
@@ -2399,6 +2469,7 @@ export type ReleaseResolvers<ContextType = FlagsContext, ParentType extends Reso
   status?: Resolver<ResolversTypes['ReleaseStatus'], ParentType, ContextType>;
   percentage?: Resolver<ResolversTypes['Float'], ParentType, ContextType>;
   stages?: Resolver<ReadonlyArray<ResolversTypes['ReleaseStage']>, ParentType, ContextType>;
+  guards?: Resolver<ReadonlyArray<ResolversTypes['ReleaseGuardWatch']>, ParentType, ContextType>;
   reason?: Resolver<Maybe<ResolversTypes['String']>, ParentType, ContextType>;
   content?: Resolver<ResolversTypes['JSON'], ParentType, ContextType>;
   stableContent?: Resolver<Maybe<ResolversTypes['JSON']>, ParentType, ContextType>;
@@ -2419,6 +2490,22 @@ export type ReleaseFaultFiguresResolvers<ContextType = FlagsContext, ParentType 
 export type FaultyShareResolvers<ContextType = FlagsContext, ParentType extends ResolversParentTypes['FaultyShare'] = ResolversParentTypes['FaultyShare']> = {
   vehicles?: Resolver<ResolversTypes['Int'], ParentType, ContextType>;
   faulty?: Resolver<ResolversTypes['Int'], ParentType, ContextType>;
+};
+
+export type ReleaseGuardWatchResolvers<ContextType = FlagsContext, ParentType extends ResolversParentTypes['ReleaseGuardWatch'] = ResolversParentTypes['ReleaseGuardWatch']> = {
+  guard?: Resolver<ResolversTypes['ReleaseGuard'], ParentType, ContextType>;
+  status?: Resolver<Maybe<ResolversTypes['RolloutGuardStatus']>, ParentType, ContextType>;
+};
+
+export type ReleaseGuardResolvers<ContextType = FlagsContext, ParentType extends ResolversParentTypes['ReleaseGuard'] = ResolversParentTypes['ReleaseGuard']> = {
+  metric?: Resolver<ResolversTypes['String'], ParentType, ContextType>;
+  worse?: Resolver<ResolversTypes['GuardDirection'], ParentType, ContextType>;
+  maxWorsePercent?: Resolver<Maybe<ResolversTypes['Float']>, ParentType, ContextType>;
+  bound?: Resolver<Maybe<ResolversTypes['Float']>, ParentType, ContextType>;
+  confidenceLevel?: Resolver<ResolversTypes['Float'], ParentType, ContextType>;
+  minimumVehicles?: Resolver<ResolversTypes['Int'], ParentType, ContextType>;
+  silence?: Resolver<ResolversTypes['String'], ParentType, ContextType>;
+  action?: Resolver<ResolversTypes['ReleaseGuardAction'], ParentType, ContextType>;
 };
 
 export type ReleaseEdgeResolvers<ContextType = FlagsContext, ParentType extends ResolversParentTypes['ReleaseEdge'] = ResolversParentTypes['ReleaseEdge']> = {
@@ -2526,6 +2613,7 @@ export type ReleasePolicyResolvers<ContextType = FlagsContext, ParentType extend
   safetyLevels?: Resolver<ReadonlyArray<ResolversTypes['SafetyLevel']>, ParentType, ContextType>;
   maximumFaultyVehicles?: Resolver<ResolversTypes['Int'], ParentType, ContextType>;
   maximumFaultyPercent?: Resolver<ResolversTypes['Float'], ParentType, ContextType>;
+  guards?: Resolver<ReadonlyArray<ResolversTypes['ReleaseGuard']>, ParentType, ContextType>;
   updatedBy?: Resolver<Maybe<ResolversTypes['User']>, ParentType, ContextType>;
   updatedAt?: Resolver<Maybe<ResolversTypes['DateTime']>, ParentType, ContextType>;
   proposal?: Resolver<Maybe<ResolversTypes['ReleasePolicyProposal']>, ParentType, ContextType>;
@@ -2538,12 +2626,13 @@ export type ReleasePolicyProposalResolvers<ContextType = FlagsContext, ParentTyp
   safetyLevels?: Resolver<ReadonlyArray<ResolversTypes['SafetyLevel']>, ParentType, ContextType>;
   maximumFaultyVehicles?: Resolver<ResolversTypes['Int'], ParentType, ContextType>;
   maximumFaultyPercent?: Resolver<ResolversTypes['Float'], ParentType, ContextType>;
+  guards?: Resolver<ReadonlyArray<ResolversTypes['ReleaseGuard']>, ParentType, ContextType>;
   loosens?: Resolver<ReadonlyArray<ResolversTypes['PolicyLoosening']>, ParentType, ContextType>;
   proposedBy?: Resolver<Maybe<ResolversTypes['User']>, ParentType, ContextType>;
   proposedAt?: Resolver<ResolversTypes['DateTime'], ParentType, ContextType>;
 };
 
-export type PolicyLooseningResolvers = EnumResolverSignature<{ FEWER_LEVELS?: any, SHORTER_WATCH?: any, FEWER_REPORTS?: any, OTHER_CANARY?: any, HIGHER_FAULT_LIMIT?: any }, ResolversTypes['PolicyLoosening']>;
+export type PolicyLooseningResolvers = EnumResolverSignature<{ FEWER_LEVELS?: any, SHORTER_WATCH?: any, FEWER_REPORTS?: any, OTHER_CANARY?: any, HIGHER_FAULT_LIMIT?: any, WEAKER_GUARDS?: any }, ResolversTypes['PolicyLoosening']>;
 
 export type SegmentPreviewResolvers<ContextType = FlagsContext, ParentType extends ResolversParentTypes['SegmentPreview'] = ResolversParentTypes['SegmentPreview']> = {
   segments?: Resolver<ResolversTypes['JSON'], ParentType, ContextType>;
@@ -2651,6 +2740,7 @@ export type Resolvers<ContextType = FlagsContext> = {
   RolloutStatus?: RolloutStatusResolvers;
   GuardDirection?: GuardDirectionResolvers;
   GuardVerdict?: GuardVerdictResolvers;
+  ReleaseGuardAction?: ReleaseGuardActionResolvers;
   EvaluationReason?: EvaluationReasonResolvers;
   PageInfo?: PageInfoResolvers<ContextType>;
   Node?: NodeResolvers<ContextType>;
@@ -2681,6 +2771,8 @@ export type Resolvers<ContextType = FlagsContext> = {
   Release?: ReleaseResolvers<ContextType>;
   ReleaseFaultFigures?: ReleaseFaultFiguresResolvers<ContextType>;
   FaultyShare?: FaultyShareResolvers<ContextType>;
+  ReleaseGuardWatch?: ReleaseGuardWatchResolvers<ContextType>;
+  ReleaseGuard?: ReleaseGuardResolvers<ContextType>;
   ReleaseEdge?: ReleaseEdgeResolvers<ContextType>;
   ReleaseConnection?: ReleaseConnectionResolvers<ContextType>;
   FlagEdge?: FlagEdgeResolvers<ContextType>;

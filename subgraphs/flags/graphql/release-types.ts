@@ -4,6 +4,7 @@ import { durationText } from '../../../core/validation/duration.ts';
 import type { CompleteResolvers } from '../../shared/subgraph/complete-resolvers.ts';
 import type { Resolvers, ResolversParentTypes } from '../generated/resolvers.ts';
 import { reviewedProposal } from '../releases/release-policy-service.ts';
+import { shownStatus } from './request-types.ts';
 import { userReferenceOrNull } from './references.ts';
 
 /** The fields of a policy that those of a proposal are, too. */
@@ -14,12 +15,13 @@ const CONTENT = {
   safetyLevels: ({ policy }: { readonly policy: ReleasePolicy }) => [...policy.safetyLevels],
   maximumFaultyVehicles: ({ policy }: { readonly policy: ReleasePolicy }) => policy.maximumFaultyVehicles,
   maximumFaultyPercent: ({ policy }: { readonly policy: ReleasePolicy }) => policy.maximumFaultyPercent,
+  guards: ({ policy }: { readonly policy: ReleasePolicy }) => [...policy.guards],
 };
 
 /** The resolvers of release policies and releases. */
 export const releaseTypes: Pick<
   CompleteResolvers<Resolvers, ResolversParentTypes>,
-  'Release' | 'ReleasePolicy' | 'ReleasePolicyProposal' | 'ReleaseStage'
+  'Release' | 'ReleaseGuard' | 'ReleaseGuardWatch' | 'ReleasePolicy' | 'ReleasePolicyProposal' | 'ReleaseStage'
 > = {
   Release: {
     async flag({ flagId }, _, { services }) {
@@ -28,6 +30,7 @@ export const releaseTypes: Pick<
       return flag;
     },
     stages: ({ stages }) => [...stages],
+    guards: (release, _, { services }) => services.guardsOfRelease.load(release),
     startedBy: ({ startedById }) => userReferenceOrNull(startedById),
     async faultFigures(release, _, { services }) {
       const figures = await services.figuresOfRelease.load(release);
@@ -35,6 +38,10 @@ export const releaseTypes: Pick<
       return figures && { ...figures, maximumFaultyVehicles, maximumFaultyPercent };
     },
   },
+
+  ReleaseGuard: { silence: ({ silence }) => durationText(silence) },
+
+  ReleaseGuardWatch: { status: ({ status }) => status && shownStatus(status) },
 
   ReleasePolicy: {
     ...CONTENT,

@@ -16,6 +16,7 @@ import {
 import { isAboutSegment, proposedSegment } from '../segments/segment-approval.ts';
 import { proposedContent, segmentsOfChange } from '../segments/proposed-content.ts';
 import { asSigned } from '../segments/signed-rules.ts';
+import type { GuardStatus } from '../rollouts/rollout-guard.ts';
 import { evaluatedContentOf } from './evaluations.ts';
 import { isThere, userReference, userReferenceOrNull } from './references.ts';
 import type { FlagsServices } from './services.ts';
@@ -61,6 +62,18 @@ async function flagOf({ byId }: FlagsServices, { request, change: { flagId } }: 
   const flag = await byId.load(flagId);
   if (flag === null) throw new Error(`Flag ${flagId} of change request ${request.id} is gone`);
   return flag;
+}
+
+/** Gives what a guard has found as the API shows it. */
+export function shownStatus({ verdict, computedAt, figures }: GuardStatus) {
+  const { lastMeasurementAt } = figures;
+  return {
+    ...figures,
+    worsePercentInterval: null,
+    lastMeasurementAt: lastMeasurementAt === null ? null : new Date(lastMeasurementAt),
+    verdict,
+    computedAt,
+  };
 }
 
 /** The resolvers of change requests and scheduled rollouts. */
@@ -113,15 +126,7 @@ export const requestTypes: Pick<
     guardStatus({ guard, guardStatus }) {
       // A verdict of an earlier watch concerns another percentage.
       if (guardStatus === null || guardStatus.watch !== guard?.watch) return null;
-      const { verdict, computedAt, figures } = guardStatus;
-      const { lastMeasurementAt } = figures;
-      return {
-        ...figures,
-        worsePercentInterval: null,
-        lastMeasurementAt: lastMeasurementAt === null ? null : new Date(lastMeasurementAt),
-        verdict,
-        computedAt,
-      };
+      return shownStatus(guardStatus);
     },
     scheduledBy: (rollout) => userReference(rollout.scheduledById),
     approvedBy: (rollout) => userReferenceOrNull(rollout.approvedById),

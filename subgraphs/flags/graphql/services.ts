@@ -25,6 +25,7 @@ import type { NamingPage, StoredSegment } from '../segments/segment.ts';
 import type { FlagRelease } from '../releases/flag-release.ts';
 import type { FaultFigures } from '../../../core/releases/fault-limit.ts';
 import type { ReleaseFigures } from '../releases/release-figures.ts';
+import type { WatchedGuardOfRelease } from '../releases/release-guards.ts';
 import type { ReleaseService } from '../releases/release-service.ts';
 import type { ReleasePolicyService } from '../releases/release-policy-service.ts';
 import type { SegmentService } from '../segments/segment-service.ts';
@@ -68,6 +69,8 @@ export interface FlagsServices {
   readonly releaseOfFlag: DataLoader<string, FlagRelease | null>;
   /** Loads the figures of the health gate; null for releases that are no longer under way. */
   readonly figuresOfRelease: DataLoader<FlagRelease, FaultFigures | null>;
+  /** Loads the guards of a release, with what they have found. */
+  readonly guardsOfRelease: DataLoader<FlagRelease, WatchedGuardOfRelease[]>;
   readonly segments: SegmentService;
   readonly segmentByKey: DataLoader<string, StoredSegment | null>;
   readonly flagsOfSegment: DataLoader<NamingPage, Flag[], string>;
@@ -131,6 +134,17 @@ export function releaseLoader(releases: ReleaseService): DataLoader<string, Flag
 /** Creates one request's loader of the figures of releases, so that all of an operation are asked for together. */
 export function figuresLoader(figures: ReleaseFigures): FlagsServices['figuresOfRelease'] {
   return new DataLoader((releases) => figures.of(releases), { cache: false });
+}
+
+/** Creates one request's loader of the guards of releases. */
+export function releaseGuardsLoader(releases: ReleaseService): FlagsServices['guardsOfRelease'] {
+  return new DataLoader(
+    async (asked) => {
+      const found = await releases.guards(asked);
+      return asked.map(({ id }) => found.get(id) ?? []);
+    },
+    { cache: false },
+  );
 }
 
 const placeOf = ({ environment, vin }: VehicleIn) => `${environment} ${vin}`;

@@ -17,6 +17,7 @@ import {
   type FlagEntry,
   type RuleEntry,
 } from '../../../core/wire/flag-files/environment-file.ts';
+import { recordedGuard } from '../releases/release-guards.ts';
 import { POLICY_MEMBER, type PolicyEntry } from '../../../core/wire/flag-files/policy-entry.ts';
 import { durationText } from '../../../core/validation/duration.ts';
 import { isJsonObject } from '../../../core/json/json-value.ts';
@@ -84,7 +85,7 @@ export function ruleEntry(rule: RuleDefinition): RuleEntry {
 }
 
 /** Gives a release policy in the file's form. */
-function policyContent({ stages, canary, safetyLevels, ...limits }: PolicyEntry): object {
+function policyContent({ stages, canary, safetyLevels, guards, ...limits }: PolicyEntry): object {
   const named = (['vins', 'models', 'regions'] as const).flatMap((list) => {
     const names = canary?.[list] ?? [];
     return names.length > 0 ? [[list, names] as const] : [];
@@ -98,6 +99,7 @@ function policyContent({ stages, canary, safetyLevels, ...limits }: PolicyEntry)
     safetyLevels,
     maximumFaultyVehicles: limits.maximumFaultyVehicles,
     maximumFaultyPercent: limits.maximumFaultyPercent,
+    ...(guards.length > 0 && { guards: guards.map(recordedGuard) }),
   };
 }
 

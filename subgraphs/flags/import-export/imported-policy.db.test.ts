@@ -25,6 +25,7 @@ beforeAll(async () => {
   const changes = createFlagChanges(prisma, signer, bus, silent, new RolloutTransitions(databaseClock));
   service = new ReleasePolicyService(prisma, prisma, changes);
   admin = (await addPerson(prisma, 'ADMIN')).userId ?? '';
+  await prisma.metricDefinition.createMany({ data: ['brakes', 'range_km'].map((key) => ({ key, kind: 'mean' })) });
 });
 afterAll(() => flags?.remove());
 beforeEach(() => flags.prisma.releasePolicy.deleteMany());
@@ -62,6 +63,19 @@ const policy: fc.Arbitrary<PolicyEntry> = fc
     safetyLevels: fc.subarray([...SAFETY_LEVELS], { minLength: 1 }),
     maximumFaultyVehicles: fc.nat({ max: 1_000 }),
     maximumFaultyPercent: fc.integer({ min: 0, max: 100_000 }).map((thousandths) => thousandths / 1000),
+    guards: fc.uniqueArray(
+      fc.record({
+        metric: fc.constantFrom('brakes', 'range_km'),
+        worse: fc.constantFrom('higher' as const, 'lower' as const),
+        maxWorsePercent: fc.constantFrom(0, 12.5),
+        bound: fc.constant(null),
+        confidenceLevel: fc.constantFrom(0.95, 0.9999),
+        minimumVehicles: fc.constantFrom(2, 50),
+        silence: fc.constantFrom(90_000, 604_800_000),
+        action: fc.constantFrom('halt' as const, 'hold' as const),
+      }),
+      { maxLength: 3, selector: ({ metric, worse, action }) => [metric, worse, action].join() },
+    ),
   })
   .map(({ shares, soakMs, minimumVehicles, canary, ...others }) => ({
     ...others,

@@ -7,6 +7,7 @@ import type { CallerIdentity } from '../../../core/access/caller.ts';
 import type { FleetFlagError } from '../../../core/errors.ts';
 import type { Environment } from '../../../core/model.ts';
 import { looseningsOf, needsSecondPersonForPolicy, type Loosening } from '../../../core/releases/policy-loosening.ts';
+import { guardDrafts } from '../../../core/releases/release-guard.ts';
 import type { ReleasePolicy } from '../../../core/releases/release-policy.ts';
 import { durationText } from '../../../core/validation/duration.ts';
 import { POLICY_MEMBER, type PolicyEntry } from '../../../core/wire/flag-files/policy-entry.ts';
@@ -64,8 +65,12 @@ export async function applyPolicy(
 ): Promise<boolean> {
   const refusal = policyRefusal(identity);
   if (refusal !== null) throw refusal;
-  const { stages, ...others } = policy;
+  const { stages, guards, ...others } = policy;
   const drafts = stages.map(({ soakMs, ...stage }) => ({ ...stage, soak: durationText(soakMs) }));
-  const { proposal } = await service.set(identity, { ...others, stages: drafts }, updatedAt);
+  const { proposal } = await service.set(
+    identity,
+    { ...others, stages: drafts, guards: guardDrafts(guards) },
+    updatedAt,
+  );
   return proposal === null;
 }

@@ -1,6 +1,7 @@
 /** Releases and their table. A flag has at most one under way; the others are kept for examination. */
 import { ENVIRONMENTS, type Environment, type JsonObject, type ReleaseCanary } from '../../../core/model.ts';
 import { is, type Shaped } from '../../../core/json/shape.ts';
+import { areReleaseGuards, type ReleaseGuard } from '../../../core/releases/release-guard.ts';
 import type { ReleaseStage } from '../../../core/releases/release-policy.ts';
 import type { Page } from '../../../core/wire/api/pagination.ts';
 import { pageOf } from '../../../core/wire/api/pagination.ts';
@@ -31,6 +32,8 @@ export interface FlagRelease {
   readonly canary: ReleaseCanary | null;
   readonly maximumFaultyVehicles: number;
   readonly maximumFaultyPercent: number;
+  /** The guards of the policy when the release began. */
+  readonly guards: readonly ReleaseGuard[];
   /** The new content, as `releasedContent` gives it. */
   readonly content: JsonObject;
   /** The content that vehicles outside the ring keep, as `keptContent` gives it; null where it was not stored. */
@@ -51,7 +54,7 @@ export interface FlagRelease {
 }
 
 const COLUMNS = Prisma.sql`id, ring, flag_id AS "flagId", environment, status, stage, percentage::float8 AS percentage, stages, canary,
-  maximum_faulty_vehicles AS "maximumFaultyVehicles", maximum_faulty_percent::float8 AS "maximumFaultyPercent", content, stable_content AS "stableContent", revision,
+  maximum_faulty_vehicles AS "maximumFaultyVehicles", maximum_faulty_percent::float8 AS "maximumFaultyPercent", guards, content, stable_content AS "stableContent", revision,
   started_revision AS "startedRevision", reason,
   started_by AS "startedById", started_at AS "startedAt", stage_started_at AS "stageStartedAt", due_at AS "dueAt", ended_at AS "endedAt"`;
 
@@ -67,6 +70,7 @@ const ROW = {
   canary: is.nullable(isCanary),
   maximumFaultyVehicles: is.number,
   maximumFaultyPercent: is.number,
+  guards: areReleaseGuards,
   content: is.jsonObject,
   stableContent: is.nullable(is.jsonObject),
   revision: is.bigint,
@@ -102,6 +106,7 @@ export async function insertReleases(tx: Transaction, releases: readonly FlagRel
     },
     maximum_faulty_vehicles: release.maximumFaultyVehicles,
     maximum_faulty_percent: release.maximumFaultyPercent,
+    guards: release.guards.map((guard) => ({ ...guard })),
     ...{
       content: release.content,
       stable_content: release.stableContent,
@@ -115,9 +120,9 @@ export async function insertReleases(tx: Transaction, releases: readonly FlagRel
     rows,
     (json) => tx.$executeRaw`
       INSERT INTO releases (id, ring, flag_id, environment, status, stage, percentage, revision, started_revision, stages, canary,
-        maximum_faulty_vehicles, maximum_faulty_percent, content, stable_content, started_by, started_at, stage_started_at, due_at)
+        maximum_faulty_vehicles, maximum_faulty_percent, guards, content, stable_content, started_by, started_at, stage_started_at, due_at)
       SELECT id, ring, flag_id, environment, status, stage, percentage, revision, started_revision, stages, canary,
-        maximum_faulty_vehicles, maximum_faulty_percent, content, stable_content, started_by, started_at, stage_started_at, due_at
+        maximum_faulty_vehicles, maximum_faulty_percent, guards, content, stable_content, started_by, started_at, stage_started_at, due_at
       FROM jsonb_populate_recordset(NULL::releases, ${json}::jsonb)`,
   );
 }

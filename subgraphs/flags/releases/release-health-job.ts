@@ -1,6 +1,6 @@
 /**
  * The health gate: halts releases under which too many vehicles report faults, compared with the vehicles that keep the
- * stable content. Every flags instance runs one; a halt is about one release, so the second of two finds nothing to do.
+ * stable content, or whose guards are crossed. Every flags instance runs one; a halt is about one release, so the second of two finds nothing to do.
  * Source: releases.md, "The health gate"; docs/decisions/flags/health-gate.md.
  */
 import type { Logger } from 'pino';
@@ -12,6 +12,7 @@ import type { PrismaClient } from '../../../prisma/generated/client.ts';
 import { TRANSACTION } from '../changes/change.ts';
 import { findFlagsById } from '../flags/reading/flag-reads.ts';
 import { releaseUnderWay, type FlagRelease } from './flag-release.ts';
+import { ReleaseGuardEnforcer } from './release-guard-enforcer.ts';
 import { faultFigures, faultyReleases, type FaultyRelease } from './release-faults.ts';
 import { releaseIdentity } from './release-stage-job.ts';
 import { faultsReason } from './release-reasons.ts';
@@ -28,9 +29,10 @@ function recordOf({ ring, rest }: FaultFigures, release: FlagRelease): JsonObjec
   return { faults: { ring: { ...ring }, rest: { ...rest }, maximumFaultyVehicles, maximumFaultyPercent } };
 }
 
-/** Polls for releases under which too many vehicles report faults, and halts them. */
+/** Polls for releases under which too many vehicles report faults, or whose guards are crossed, and halts them. */
 export class ReleaseHealthJob {
   readonly #poller = new Poller(() => this.#poll());
+  readonly #guards: ReleaseGuardEnforcer;
   /** The releases that were counted and are within their limits: with how many faulty vehicles, and when. */
   #counted = new Map<string, { readonly faulty: number; readonly atMs: number }>();
 
@@ -39,7 +41,9 @@ export class ReleaseHealthJob {
     /** The connections of kill switches: a halt waits for no other change. */
     private readonly haltLane: HaltLane,
     private readonly logger: Logger,
-  ) {}
+  ) {
+    this.#guards = new ReleaseGuardEnforcer(prisma, haltLane, logger);
+  }
 
   /** Polls at once, because faults may have come while nothing ran, and then every two seconds. */
   start(): void {
@@ -57,10 +61,11 @@ export class ReleaseHealthJob {
    * @returns the number of releases that this instance has halted
    */
   async run(): Promise<number> {
+    const crossed = await this.#guards.enforce();
     const faulty = await faultyReleases(this.prisma);
     const ids = new Set(faulty.map(({ id }) => id));
     this.#counted = new Map([...this.#counted].filter(([id]) => ids.has(id)));
-    let halted = 0;
+    let halted = crossed;
     for (const release of faulty) {
       if (this.#poller.closed) break;
       // A release that fails must not stop the others.
@@ -79,7 +84,7 @@ export class ReleaseHealthJob {
     } catch (error) {
       this.logger.warn(
         { err: error },
-        'Cannot read the faults of vehicles; releases are not halted until that succeeds',
+        'Cannot read the faults of vehicles or the verdicts of guards; releases are not halted until that succeeds',
       );
     }
     return POLL_INTERVAL_MS;

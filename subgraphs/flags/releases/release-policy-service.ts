@@ -19,6 +19,7 @@ import { notifyWebhooks } from '../../shared/webhooks/outbox.ts';
 import type { Transaction, Transactor } from '../../shared/postgres/transaction.ts';
 import { TRANSACTION, type FlagChanges } from '../changes/change.ts';
 import { holdActiveRoles, personOf } from '../flags/people.ts';
+import { checkGuardMetrics } from './release-guards.ts';
 import {
   dropProposal,
   findPolicy,
@@ -66,7 +67,7 @@ export class ReleasePolicyService {
    * stays in effect.
    *
    * @param expectedUpdatedAt when the policy took effect that the caller has seen; null: not compared
-   * @throws as `parseReleasePolicy` does, below `input`; CONFLICT where another policy took effect since; FORBIDDEN for a
+   * @throws as `parseReleasePolicy` and `checkGuardMetrics` do, below `input`; CONFLICT where another policy took effect since; FORBIDDEN for a
    *   caller that may not ask for a second person
    */
   async set(identity: CallerIdentity, input: PolicyDraft, expectedUpdatedAt?: Date | null): Promise<StoredPolicy> {
@@ -76,6 +77,7 @@ export class ReleasePolicyService {
     return this.#announced(identity, async (tx) => {
       // Accounts are locked before policies, as `holdActiveRoles` says.
       const roles = by === null ? null : await holdActiveRoles(tx, [by]);
+      await checkGuardMetrics(tx, policy.guards, 'input.guards');
       const present = await lockPolicy(tx, environment);
       if (expectedUpdatedAt != null && present.updatedAt?.getTime() !== expectedUpdatedAt.getTime())
         throw new FleetFlagError('CONFLICT', `Another release policy of ${environment} took effect meanwhile.`);

@@ -29,6 +29,12 @@ test('The policy of an environment has what its row holds', async () => {
     safetyLevels: ['ASIL-B' as const],
     maximumFaultyVehicles: 7,
     maximumFaultyPercent: 0.1,
+    guards: [
+      {
+        ...({ metric: 'range_km', worse: 'lower', action: 'hold' } as const),
+        ...{ maxWorsePercent: null, bound: 250.5, confidenceLevel: 0.99, minimumVehicles: 20, silence: 60_000 },
+      },
+    ],
   };
   await prisma.releasePolicy.create({ data: policy });
   expect(await readReleasePolicy(prisma, 'staging')).toEqual(policy);

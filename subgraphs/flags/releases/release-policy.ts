@@ -2,11 +2,13 @@
 import { is } from '../../../core/json/shape.ts';
 import { SAFETY_LEVELS, type Environment, type JsonObject } from '../../../core/model.ts';
 import { parseReleasePolicy } from '../../../core/releases/policy-input.ts';
+import { areReleaseGuards } from '../../../core/releases/release-guard.ts';
 import type { ReleasePolicy } from '../../../core/releases/release-policy.ts';
 import { durationText } from '../../../core/validation/duration.ts';
 import { Prisma } from '../../../prisma/generated/client.ts';
 import { rowCount, rowsOf } from '../../shared/postgres/rows.ts';
 import type { Reader, Transaction } from '../../shared/postgres/transaction.ts';
+import { recordedGuard } from './release-guards.ts';
 
 /** A looser policy that waits for the second person. */
 export interface PolicyProposal {
@@ -35,10 +37,11 @@ const CONTENT = {
   safetyLevels: is.listOf(is.oneOf(SAFETY_LEVELS)),
   maximumFaultyVehicles: is.number,
   maximumFaultyPercent: is.number,
+  guards: areReleaseGuards,
 };
 const isContent = is.shape(CONTENT);
 
-const CONTENT_COLUMNS = Prisma.sql`stages, canary, safety_levels AS "safetyLevels", maximum_faulty_vehicles AS "maximumFaultyVehicles", maximum_faulty_percent AS "maximumFaultyPercent"`;
+const CONTENT_COLUMNS = Prisma.sql`stages, canary, safety_levels AS "safetyLevels", maximum_faulty_vehicles AS "maximumFaultyVehicles", maximum_faulty_percent AS "maximumFaultyPercent", guards`;
 
 const ROW = {
   ...CONTENT,
@@ -95,7 +98,8 @@ interface PolicyDecision {
 const NO_PROPOSAL = { proposalId: null, proposed: Prisma.DbNull, proposedById: null, proposedAt: null };
 
 /** Gives the part of a policy that people decide on, as JSON columns hold it. */
-function columnsOf({ stages, canary, safetyLevels, maximumFaultyVehicles, maximumFaultyPercent }: ReleasePolicy) {
+function columnsOf(policy: ReleasePolicy) {
+  const { stages, canary, safetyLevels, maximumFaultyVehicles, maximumFaultyPercent, guards } = policy;
   return {
     stages: stages.map((stage) => ({ ...stage })),
     canary:
@@ -103,6 +107,7 @@ function columnsOf({ stages, canary, safetyLevels, maximumFaultyVehicles, maximu
     safetyLevels: [...safetyLevels],
     maximumFaultyVehicles,
     maximumFaultyPercent,
+    guards: guards.map((guard) => ({ ...guard })),
   };
 }
 
@@ -130,10 +135,11 @@ export async function dropProposal(tx: Transaction, environment: Environment): P
 
 /** Gives a policy as the audit log shows it: with durations as people write them. */
 export function recordedPolicy(policy: ReleasePolicy): JsonObject {
-  const { stages, ...others } = columnsOf(policy);
+  const { stages, guards: _, ...others } = columnsOf(policy);
   return {
     environment: policy.environment,
     stages: stages.map(({ soakMs, ...stage }) => ({ ...stage, soak: durationText(soakMs) })),
     ...others,
+    guards: policy.guards.map(recordedGuard),
   };
 }

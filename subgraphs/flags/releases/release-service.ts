@@ -18,6 +18,7 @@ import {
   type ReleaseChoice,
   type ReleasePage,
 } from './flag-release.ts';
+import { guardsOfReleases, type WatchedGuardOfRelease } from './release-guards.ts';
 import {
   checkGoesOn,
   checkPromotion,
@@ -40,6 +41,11 @@ export class ReleaseService {
   /** Gives the releases of flags that are under way, by the flags' ids. */
   underWay(flagIds: readonly string[]): Promise<Map<string, FlagRelease>> {
     return releasesUnderWay(this.prisma, flagIds);
+  }
+
+  /** Gives the guards of releases with what they have found, by the releases' ids. */
+  guards(releases: readonly FlagRelease[]): Promise<Map<string, WatchedGuardOfRelease[]>> {
+    return guardsOfReleases(this.prisma, releases);
   }
 
   /** Gives a page of the releases that are meant, newest first. A key that no flag has gives none. */

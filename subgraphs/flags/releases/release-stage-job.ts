@@ -27,6 +27,7 @@ import {
   type FlagRelease,
 } from './flag-release.ts';
 import { isTooFaulty } from './release-faults.ts';
+import { guardsObstacle } from './release-guards.ts';
 import { HOLD_REASONS } from './release-reasons.ts';
 import { ringReports } from './release-reports.ts';
 import { completeRelease, moveRelease, releasedFlag, stageAfter } from './release-steps.ts';
@@ -146,8 +147,9 @@ export class ReleaseStageJob {
       // What was counted is about this state of the flag only.
       if (of === null || of.flag.revision !== flag.revision || of.release.id !== seen.id) return null;
       if (of.release.dueAt === null || of.release.dueAt > now) return null;
-      if (why !== null) {
-        await holdRelease(tx, seen.id, why, new Date(now.getTime() + HOLD_MS));
+      const hold = why ?? (await guardsObstacle(tx, of.release, now));
+      if (hold !== null) {
+        await holdRelease(tx, seen.id, hold, new Date(now.getTime() + HOLD_MS));
         return null;
       }
       const next = stageAfter(of.release, of.flag.release.percentage);

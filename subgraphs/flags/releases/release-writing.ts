@@ -16,6 +16,7 @@ import {
   type ReleaseContents,
 } from './flag-release.ts';
 import { faultyReleases } from './release-faults.ts';
+import { crossedReleases } from './release-guards.ts';
 import { readReleasePolicy } from './release-policy.ts';
 import {
   concernsRelease,
@@ -87,6 +88,7 @@ function begun(flag: Flag, policy: ReleasePolicy, by: string | null, at: Date): 
     ...{ stage: 0, percentage: release.percentage, stages: policy.stages, canary: release.canary },
     maximumFaultyVehicles: policy.maximumFaultyVehicles,
     maximumFaultyPercent: policy.maximumFaultyPercent,
+    guards: policy.guards,
     ...{
       content: releasedContent(flag),
       stableContent: keptContent(release.stable),
@@ -134,9 +136,12 @@ export async function stageWrites(
   const environments = concerned.flatMap(({ before, edited }) => [before ?? edited, edited]);
   for (const environment of new Set(environments.map((flag) => flag.environment)))
     policies.set(environment, await readReleasePolicy(tx, environment));
-  // Only of these does it depend on the faults whether their content becomes the stable one.
+  // Only of these does it depend on faults and guards whether their content becomes the stable one.
   const whole = concerned.flatMap(({ before }) => (before?.release?.percentage === 100 ? [before.id] : []));
-  const faulty = whole.length === 0 ? [] : await faultyReleases(tx, whole);
+  const faulty =
+    whole.length === 0
+      ? []
+      : [...(await faultyReleases(tx, whole)), ...(await crossedReleases(tx, { flagIds: whole }))];
   const faultyFlags = new Set(faulty.map(({ flagId }) => flagId));
   const all = changes.map((change) => stagedBy(change, policies, faultyFlags));
   const steps = changes.map(({ effect }) => (isReleaseStep(effect) ? effect : null));

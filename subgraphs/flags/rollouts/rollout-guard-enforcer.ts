@@ -13,7 +13,7 @@ import { appendAudit } from '../../shared/audit/audit-log.ts';
 import type { Transaction } from '../../shared/postgres/transaction.ts';
 import { TRANSACTION, type FlagChanges } from '../changes/change.ts';
 import { ruleContent, type Flag, type Rule } from '../flags/flag.ts';
-import { guardContent, type GuardOfRollout, type GuardStatus } from './rollout-guard.ts';
+import { figuresContent, guardContent, type GuardOfRollout, type GuardStatus } from './rollout-guard.ts';
 import { inNameOf } from './rollout-identity.ts';
 import type { RolloutTransitions } from './rollout-transitions.ts';
 import { findRollout, judgedRollouts, percentageOf, withPercentage, type Rollout } from './rollout.ts';
@@ -23,14 +23,12 @@ import { rowCount } from '../../shared/postgres/rows.ts';
 
 /** Gives the audit log's record: the guard, and the figures on which the verdict is based. */
 function figuresOf(rollout: Rollout, guard: GuardOfRollout, { verdict, figures, computedAt }: GuardStatus): JsonObject {
-  const { outOfRange, neverReported, ...rest } = figures;
-  const numbers = { ...rest, outOfRange: { ...outOfRange }, neverReported: { ...neverReported } };
   return {
     rollout: rollout.id,
     rule: rollout.ruleId,
     guard: guardContent(guard),
     verdict,
-    figures: numbers,
+    figures: figuresContent(figures),
     computedAt: computedAt.toISOString(),
   };
 }

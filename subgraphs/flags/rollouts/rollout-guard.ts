@@ -53,7 +53,7 @@ export function toGuard(row: Prisma.RolloutGuardGetPayload<object>): GuardOfRoll
   };
 }
 
-const readVerdict = oneOf('rollout_verdicts.verdict', GUARD_VERDICTS);
+const readVerdict = oneOf('the verdict of a guard', GUARD_VERDICTS);
 
 const isNumberOrNull = (value: unknown) => value === null || typeof value === 'number';
 
@@ -80,16 +80,21 @@ const LATER_FIGURES = {
   neverReported: { control: 0, treatment: 0 },
 };
 
-/** Maps a stored row to a verdict. */
+/** Maps a stored row to a verdict, of a rollout's guard or a release's. */
 export function toGuardStatus({
   verdict,
   figures,
   watch,
   computedAt,
-}: Prisma.RolloutVerdictGetPayload<object>): GuardStatus {
-  const full: unknown = { ...LATER_FIGURES, ...storedObject('rollout_verdicts.figures', figures) };
-  if (!isFigures(full)) throw new Error('rollout_verdicts.figures holds no figures');
+}: Omit<Prisma.RolloutVerdictGetPayload<object>, 'rolloutId'>): GuardStatus {
+  const full: unknown = { ...LATER_FIGURES, ...storedObject('the figures of a verdict', figures) };
+  if (!isFigures(full)) throw new Error('The stored figures of a verdict are none');
   return { verdict: readVerdict(verdict), figures: full, watch, computedAt };
+}
+
+/** Gives the numbers behind a verdict as the audit log has them. */
+export function figuresContent({ outOfRange, neverReported, ...numbers }: GuardFigures): JsonObject {
+  return { ...numbers, outOfRange: { ...outOfRange }, neverReported: { ...neverReported } };
 }
 
 /** Gives the columns of a new guard. @param startsAt null while the rollout waits for approval */

@@ -38,7 +38,9 @@ export const ENUMS = {
     FEWER_REPORTS: 'fewer-reports',
     OTHER_CANARY: 'other-canary',
     HIGHER_FAULT_LIMIT: 'higher-fault-limit',
+    WEAKER_GUARDS: 'weaker-guards',
   },
+  ReleaseGuardAction: { HALT: 'halt', HOLD: 'hold' },
   OperationType: { QUERY: 'query', MUTATION: 'mutation', SUBSCRIPTION: 'subscription' },
   VehicleStatus: { ONLINE: 'online', OFFLINE: 'offline', MAINTENANCE: 'maintenance' },
   FlagFaultKind: {

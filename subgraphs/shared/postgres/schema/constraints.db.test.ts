@@ -82,6 +82,13 @@ const VALID: Record<string, Record<string, string>> = {
     ...{ stage: '0', percentage: '1', stages: `'[]'`, maximum_faulty_vehicles: '3', maximum_faulty_percent: '1' },
     ...{ content: `'{}'`, revision: '1', started_revision: '1', due_at: 'now()' },
   },
+  release_verdicts: {
+    ...{ release_id: ONE_OF('releases', 'min'), guard: '(random() * 1e9)::int', watch: '1', verdict: `'holding'` },
+    ...{ figures: `'{}'`, computed_at: 'now()' },
+  },
+  release_evidence: {
+    ...{ release_id: ONE_OF('releases', 'min'), guard: '(random() * 1e9)::int', state: `'{}'`, updated_at: 'now()' },
+  },
   rollouts: {
     flag_id: '',
     rule_id: ONE_OF('rules', 'min'),
@@ -175,6 +182,8 @@ beforeAll(async () => {
   flagId = rows[0]!.id;
   for (const table of ['users', 'users', 'rules', 'rollouts', 'experiments', 'webhooks', 'vehicles', 'change_requests'])
     await client.query(insertion(table, {}));
+  // A flag has one under way at most.
+  await client.query(insertion('releases', { status: `'halted'`, ended_at: 'now()' }));
 });
 
 afterAll(async () => {
@@ -237,6 +246,7 @@ const CHECKS: Record<string, { table: string; column: string; refused: string[] 
   releases_percentage_check: { table: 'releases', column: 'percentage', refused: ['-1', '100.001'] },
   releases_stages_check: { table: 'releases', column: 'stages', refused: [`'{}'`, `'null'`] },
   releases_canary_check: { table: 'releases', column: 'canary', refused: [`'[]'`, `'null'`] },
+  releases_guards_check: { table: 'releases', column: 'guards', refused: [`'{}'`, `'null'`] },
   releases_content_check: { table: 'releases', column: 'content', refused: [`'[]'`, `'null'`] },
   releases_stable_content_check: { table: 'releases', column: 'stable_content', refused: [`'[]'`, `'null'`] },
   releases_whole_end: { table: 'releases', column: 'ended_at', refused: ['now()'] },
@@ -257,6 +267,7 @@ const CHECKS: Record<string, { table: string; column: string; refused: string[] 
     column: 'maximum_faulty_percent',
     refused: ['-0.1', '100.1', `'NaN'`],
   },
+  release_policies_guards_check: { table: 'release_policies', column: 'guards', refused: [`'{}'`, `'null'`] },
   release_policies_proposed_check: { table: 'release_policies', column: 'proposed', refused: [`'[]'`, `'null'`] },
   release_policies_whole_proposal: { table: 'release_policies', column: 'proposal_id', refused: ['gen_random_uuid()'] },
   vehicle_tags_changes_check: { table: 'vehicle_tags', column: 'changes', refused: ['0'] },
@@ -278,6 +289,7 @@ const CHECKS: Record<string, { table: string; column: string; refused: string[] 
   rollout_steps_revision_check: { table: 'rollout_steps', column: 'revision', refused: ['1'] },
   rollout_guards_worse_check: { table: 'rollout_guards', column: 'worse', refused: [`'more'`] },
   rollout_guards_limit: { table: 'rollout_guards', column: 'max_worse_percent', refused: ['5'] },
+  release_verdicts_verdict_check: { table: 'release_verdicts', column: 'verdict', refused: [`'tripped'`] },
   rollout_verdicts_verdict_check: { table: 'rollout_verdicts', column: 'verdict', refused: [`'tripped'`] },
   rollout_looks_verdict_check: { table: 'rollout_looks', column: 'verdict', refused: [`'tripped'`, `'HOLDING'`] },
   metric_definitions_kind_check: { table: 'metric_definitions', column: 'kind', refused: [`'MEAN'`, `'sum'`] },
@@ -410,6 +422,8 @@ test('the generated client has every column of every table and reads them all', 
     vehicle_faults: Prisma.VehicleFaultScalarFieldEnum,
     vehicle_status_head: Prisma.VehicleStatusHeadScalarFieldEnum,
     releases: Prisma.ReleaseScalarFieldEnum,
+    release_verdicts: Prisma.ReleaseVerdictScalarFieldEnum,
+    release_evidence: Prisma.ReleaseEvidenceScalarFieldEnum,
     release_policies: Prisma.ReleasePolicyScalarFieldEnum,
   };
   const sizes = Object.fromEntries(
@@ -447,6 +461,8 @@ test('the generated client has every column of every table and reads them all', 
     'vehicle_backups',
     'vehicle_faults',
     'release_policies',
+    'release_verdicts',
+    'release_evidence',
   ])
     await client.query(insertion(table, {}));
   const { prisma } = testDatabase.database;
@@ -482,6 +498,9 @@ test('the generated client has every column of every table and reads them all', 
     prisma.vehicleFault.findFirst(),
     prisma.vehicleStatusHead.findFirst(),
     prisma.releasePolicy.findFirst(),
+    prisma.release.findFirst(),
+    prisma.releaseVerdict.findFirst(),
+    prisma.releaseEvidence.findFirst(),
   ];
   expect(await Promise.all(rows)).not.toContain(null);
 });

@@ -1,0 +1,35 @@
+/** The guards of a release: each metric with its limit, what the guard has found, and what it does. */
+import type { ReleasePartsFragment } from '../generated/operations.ts';
+import { limitText, VerdictBadge } from '../rollouts/guard-panel.tsx';
+import { useReleaseWords } from '../words/use-release-words.ts';
+
+export function ReleaseGuards({ guards }: Pick<ReleasePartsFragment, 'guards'>) {
+  const spoken = useReleaseWords();
+  const { words, texts, formats } = spoken;
+  const mean = (value: number | null | undefined) => (value == null ? '–' : formats.rounded(value));
+  return (
+    <>
+      <h3>{texts.guards}</h3>
+      <ul>
+        {guards.map(({ guard, status }) => (
+          <li key={`${guard.metric} ${guard.worse} ${guard.bound == null} ${guard.action}`}>
+            <code>{guard.metric}</code> {limitText(guard, spoken)} · {texts.guardActions[guard.action]} ·{' '}
+            {status == null ? (
+              words.rollouts.noVerdictAtAll
+            ) : (
+              <>
+                <VerdictBadge verdict={status.verdict} />{' '}
+                {texts.guardMeans(
+                  mean(status.treatmentMean),
+                  formats.number(status.treatmentVehicles),
+                  mean(status.controlMean),
+                  formats.number(status.controlVehicles),
+                )}
+              </>
+            )}
+          </li>
+        ))}
+      </ul>
+    </>
+  );
+}

@@ -1,0 +1,319 @@
+/** Guards of releases: in policies through the API, and what follows the verdicts on them. */
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
+import type { Caller } from '../../../core/access/caller.ts';
+import { newWebhookSeed } from '../../../core/credentials/webhook-secret.ts';
+import type { ReleaseGuard } from '../../../core/releases/release-guard.ts';
+import type { CanaryGroup } from '../../../core/releases/release-policy.ts';
+import type { GuardFigures } from '../../../core/rollouts/rollout-guard.ts';
+import type { PrismaClient } from '../../../prisma/generated/client.ts';
+import { addPerson } from '../testing/flags-under-test.ts';
+import { ReleasesUnderTest } from '../testing/releases-under-test.ts';
+
+let releases: ReleasesUnderTest;
+let prisma: PrismaClient;
+let admin: Caller & { kind: 'user'; userId: string };
+
+beforeAll(async () => {
+  releases = await ReleasesUnderTest.start();
+  ({ prisma } = releases.flags);
+  admin = await addPerson(prisma, 'ADMIN');
+  await prisma.metricDefinition.createMany({
+    data: [
+      { key: 'charge_minutes', kind: 'mean', minimum: 0, maximum: 60 },
+      { key: 'range_km', kind: 'mean', minimum: 0 },
+      { key: 'drift', kind: 'mean' },
+    ],
+  });
+});
+afterAll(() => releases.flags.remove());
+beforeEach(async () => {
+  await prisma.releasePolicy.deleteMany();
+  await prisma.release.updateMany({ where: { endedAt: null }, data: { status: 'halted', endedAt: new Date() } });
+});
+
+const GUARDS = 'metric worse maxWorsePercent bound confidenceLevel minimumVehicles silence action';
+const SET = `mutation ($input: ReleasePolicyInput!) { setReleasePolicy(input: $input) {
+  guards { ${GUARDS} } proposal { id loosens guards { ${GUARDS} } } } }`;
+const STAGES = [
+  { percentage: 10, soak: 'PT1M' },
+  { percentage: 100, soak: 'PT1M' },
+];
+const GUARD = { metric: 'charge_minutes', worse: 'HIGHER', maxWorsePercent: 5, action: 'HALT' };
+
+interface PolicyJson {
+  readonly guards: readonly object[];
+  readonly proposal: { readonly id: string; readonly loosens: readonly string[]; readonly guards: object[] } | null;
+}
+
+const set = (guards: readonly object[] | null, more: object = {}) =>
+  releases.flags.ask<{ setReleasePolicy: PolicyJson }>(admin, SET, {
+    input: { environment: 'STAGING', stages: STAGES, guards, ...more },
+  });
+async function wasSet(guards: readonly object[] | null, more: object = {}): Promise<PolicyJson> {
+  const { data, errors } = await set(guards, more);
+  expect(errors).toEqual([]);
+  return data.setReleasePolicy;
+}
+
+describe('the guards of a policy', () => {
+  test('are what was set, with defaults for the rest, and in the audit log', async () => {
+    const whole = {
+      ...{ ...GUARD, bound: null, confidenceLevel: 0.95, minimumVehicles: 50, silence: 'PT30M' },
+    };
+    expect((await wasSet([GUARD])).guards).toEqual([whole]);
+    const { afterValue } = await prisma.auditLog.findFirstOrThrow({ orderBy: { chainPosition: 'desc' } });
+    expect(afterValue).toMatchObject({
+      guards: [
+        {
+          ...{ metric: 'charge_minutes', worse: 'higher', maxWorsePercent: 5, action: 'halt' },
+          ...{ confidenceLevel: 0.95, minimumVehicles: 50, silence: 'PT30M' },
+        },
+      ],
+    });
+  });
+
+  test.each<[string, object[], string, string]>([
+    ['a metric that nobody has declared', [GUARD, { ...GUARD, metric: 'unheard' }], 'BAD_USER_INPUT', '1.metric'],
+    [
+      'an upper bound of a metric without a minimum',
+      [{ ...GUARD, metric: 'drift', maxWorsePercent: null, bound: 5 }],
+      ...(['BAD_USER_INPUT', '0.bound'] as const),
+    ],
+    [
+      'a lower bound of a metric without a maximum',
+      [{ ...GUARD, metric: 'range_km', worse: 'LOWER', maxWorsePercent: null, bound: 5 }],
+      ...(['BAD_USER_INPUT', '0.bound'] as const),
+    ],
+    ['the same guard twice', [GUARD, { ...GUARD, maxWorsePercent: 7 }], 'BAD_USER_INPUT', '1'],
+    ['a limit that is none', [{ ...GUARD, maxWorsePercent: -1 }], 'BAD_USER_INPUT', '0.maxWorsePercent'],
+    ['six', Array.from({ length: 6 }, (_, index) => ({ ...GUARD, metric: `m${index}` })), 'LIMIT_EXCEEDED', ''],
+  ])('are not %s', async (_, guards, code, path) => {
+    const { errors } = await set(guards);
+    const field = ['input.guards', path].filter((part) => part !== '').join('.');
+    expect(errors.map(({ extensions }) => [extensions?.['code'], extensions?.['field']])).toEqual([[code, field]]);
+    expect(await prisma.releasePolicy.count()).toBe(0);
+  });
+
+  test('wait for a second person where they are weaker, and take effect then', async () => {
+    await wasSet([GUARD]);
+    const { guards, proposal } = await wasSet([{ ...GUARD, action: 'HOLD' }]);
+    expect(guards).toMatchObject([{ action: 'HALT' }]);
+    expect(proposal).toMatchObject({ loosens: ['WEAKER_GUARDS'], guards: [{ action: 'HOLD' }] });
+    const { data, errors } = await releases.flags.ask<{ approveReleasePolicy: PolicyJson }>(
+      releases.flags.reviewer,
+      `mutation ($id: ID!) { approveReleasePolicy(environment: STAGING, proposalId: $id) { guards { action } } }`,
+      { id: proposal?.id },
+    );
+    expect(errors).toEqual([]);
+    expect(data.approveReleasePolicy.guards).toEqual([{ action: 'HOLD' }]);
+  });
+
+  test.each<[string, object[] | null]>([
+    ['stricter', [{ ...GUARD, maxWorsePercent: 4 }]],
+    ['more', [GUARD, { ...GUARD, action: 'HOLD', maxWorsePercent: 2 }]],
+  ])('are set by one person where they are %s', async (_, guards) => {
+    await wasSet([GUARD]);
+    expect((await wasSet(guards)).proposal).toBeNull();
+  });
+
+  test('are all taken away by a policy that does not name them, which a second person has to see', async () => {
+    await wasSet([GUARD]);
+    expect((await wasSet(null)).proposal).toMatchObject({ loosens: ['WEAKER_GUARDS'], guards: [] });
+  });
+});
+
+const FIGURES: GuardFigures = {
+  ...{ controlVehicles: 80, treatmentVehicles: 50, vehiclesInBothArms: 0, controlMean: 20, treatmentMean: 25.5 },
+  ...{ worsePercent: 27.5, worsePercentAtLeast: 10, detectablePercent: 8, pValue: 0.01, significance: 0.05 },
+  outOfRange: { control: 0, treatment: 0 },
+  neverReported: { control: 0, treatment: 0 },
+  lastMeasurementAt: null,
+};
+
+const POLICY_GUARD: ReleaseGuard = {
+  ...{ metric: 'charge_minutes', worse: 'higher', maxWorsePercent: 5, bound: null, confidenceLevel: 0.95 },
+  ...{ minimumVehicles: 50, silence: 1_800_000, action: 'halt' },
+};
+const CHANGE =
+  'mutation ($key: String!, $value: JSON!) { updateFlag(key: $key, input: { defaultValue: $value }) { applied } }';
+
+/** Gives a flag with a release at its first stage, whose soak is over. */
+async function under(
+  guards: readonly Partial<ReleaseGuard>[],
+  { percentage = 10, canary = null }: { percentage?: number; canary?: CanaryGroup | null } = {},
+): Promise<{ readonly key: string; readonly id: string }> {
+  const { key } = await releases.flags.create({ type: 'STRING', defaultValue: 'old', enabled: true });
+  const stages = [percentage, 100].map((share) => ({ percentage: share, soakMs: 60_000, minimumVehicles: 0 }));
+  await releases.setPolicy('staging', percentage === 100 ? stages.slice(1) : stages, canary);
+  await prisma.releasePolicy.update({
+    where: { environment: 'staging' },
+    data: { guards: guards.map((guard) => ({ ...POLICY_GUARD, ...guard })) },
+  });
+  await releases.flags.ok(CHANGE, { key, value: 'new' });
+  releases.clock.now += 60_001;
+  const release = await releases.release(key);
+  if (release === null) throw new Error('No release is under way');
+  return { key, id: release.id };
+}
+
+/** Stores a verdict as the experiments subgraph does: by default a fresh one on the present stage. */
+async function found(
+  { key, id }: { key: string; id: string },
+  verdict: string,
+  over: { watch?: number; guard?: number; secondsAgo?: number; figures?: Partial<GuardFigures> } = {},
+): Promise<void> {
+  const { watch = (await releases.release(key))?.revision ?? 0, guard = 0, secondsAgo = 1 } = over;
+  const data = {
+    ...{ watch: BigInt(watch), verdict, computedAt: new Date(releases.clock.now - secondsAgo * 1000) },
+    figures: { ...FIGURES, ...over.figures } as object,
+  };
+  await prisma.releaseVerdict.upsert({
+    where: { releaseId_guard: { releaseId: id, guard } },
+    create: { releaseId: id, guard, ...data },
+    update: data,
+  });
+}
+
+const shown = async (key: string) => {
+  const { status, percentage, reason } = (await releases.release(key)) ?? {};
+  return { status, percentage, reason };
+};
+
+describe('a release whose guard is crossed', () => {
+  const CROSSED =
+    'The guard of charge_minutes is crossed: 25.5 in 50 vehicles with the new content, 20 in 80 of the others, where 5% worse is the limit';
+
+  test('is halted where the guard halts, once, with the figures in the audit log and to webhooks', async () => {
+    const release = await under([{}]);
+    await prisma.webhook.create({
+      data: { name: 'W', url: 'https://receiver.invalid', kinds: ['release.halted'], secretSeed: newWebhookSeed() },
+    });
+    await found(release, 'crossed');
+    const jobs = [releases.newHealthJob(), releases.newHealthJob(), releases.newHealthJob()];
+    const halted = await Promise.all(jobs.map((job) => job.run()));
+    expect(halted.reduce((sum, count) => sum + count)).toBe(1);
+    expect(await releases.release(release.key)).toBeNull();
+    expect((await releases.stored(release.key)).defaultValue).toBe('old');
+    const { status, reason } = await prisma.release.findUniqueOrThrow({ where: { id: release.id } });
+    expect({ status, reason }).toEqual({ status: 'halted', reason: CROSSED });
+    const announced = await prisma.webhookDelivery.findMany();
+    expect(announced.map(({ payload }) => payload)).toMatchObject([{ releaseId: release.id, reason, userId: null }]);
+    const [row] = await prisma.auditLog.findMany({ where: { action: 'HALT_RELEASE' }, orderBy: { createdAt: 'desc' } });
+    expect(row!.afterValue).toMatchObject({
+      release: release.id,
+      reason,
+      guard: { metric: 'charge_minutes', maxWorsePercent: 5, action: 'halt' },
+      figures: { treatmentMean: 25.5, controlMean: 20, pValue: 0.01 },
+    });
+    expect(await releases.newHealthJob().run()).toBe(0);
+  });
+
+  test('is halted though the stage has changed since, and though another guard holds', async () => {
+    const release = await under([{ action: 'hold' }, {}]);
+    await found(release, 'crossed', { guard: 0 });
+    expect(await releases.newHealthJob().run()).toBe(0);
+    await found(release, 'crossed', { guard: 1, watch: 1 });
+    expect(await releases.newHealthJob().run()).toBe(1);
+  });
+
+  test('holds where the guard holds, also at a later stage, until a person decides', async () => {
+    const release = await under([{ action: 'hold' }]);
+    await found(release, 'crossed');
+    expect(await releases.newHealthJob().run()).toBe(0);
+    expect(await releases.job.runDue()).toBe(0);
+    expect(await shown(release.key)).toEqual({ status: 'holding', percentage: 10, reason: CROSSED });
+    await releases.service.promote(releases.writer, release.key, 50, 'Charging is fine');
+    releases.clock.now += 60_001;
+    expect(await releases.job.runDue()).toBe(0);
+    expect(await shown(release.key)).toEqual({ status: 'holding', percentage: 50, reason: CROSSED });
+  });
+
+  test('does not become the stable content at 100 % by another change', async () => {
+    const release = await under([{ action: 'hold' }], { percentage: 100 });
+    await found(release, 'crossed');
+    await releases.flags.ok(CHANGE, { key: release.key, value: 'newer' });
+    expect((await releases.stored(release.key)).release?.stable.defaultValue).toBe('old');
+  });
+
+  test('says so in the API, with the numbers', async () => {
+    const release = await under([{ action: 'hold', maxWorsePercent: null, bound: 22 }, { action: 'hold' }]);
+    await found(release, 'crossed');
+    await releases.job.runDue();
+    const { flag } = await releases.flags.ok<{ flag: { release: object } }>(
+      `query ($key: String!) { flag(key: $key) { release { reason guards {
+        guard { metric bound action } status { verdict treatmentMean treatmentVehicles outOfRange { control } computedAt } } } } }`,
+      { key: release.key },
+    );
+    expect(flag.release).toEqual({
+      reason: 'The guard of charge_minutes is crossed: 25.5 in 50 vehicles with the new content, where 22 is the bound',
+      guards: [
+        {
+          guard: { metric: 'charge_minutes', bound: 22, action: 'HOLD' },
+          status: {
+            ...{ verdict: 'CROSSED', treatmentMean: 25.5, treatmentVehicles: 50, outOfRange: { control: 0 } },
+            computedAt: expect.any(String),
+          },
+        },
+        { guard: { metric: 'charge_minutes', bound: null, action: 'HOLD' }, status: null },
+      ],
+    });
+  });
+});
+
+describe('a release whose guard is not crossed', () => {
+  const waits =
+    'The guard of charge_minutes counts 12 vehicles with the new content and 40 of the others, and needs 50';
+
+  test.each<[string, string, Parameters<typeof found>[2], string]>([
+    ['an old verdict', 'holding', { secondsAgo: 61 }, 'The guard of charge_minutes has no fresh verdict'],
+    ['a verdict on another stage', 'holding', { watch: 1 }, 'The guard of charge_minutes has no fresh verdict'],
+    ['silence', 'silent', {}, 'No vehicle with the new content measures charge_minutes'],
+    ['too few vehicles', 'waiting', { figures: { treatmentVehicles: 12, controlVehicles: 40 } }, waits],
+  ])('holds at %s, and goes on once the guard has a fresh verdict', async (_, verdict, over, reason) => {
+    const release = await under([{}]);
+    await found(release, verdict, over);
+    expect(await releases.job.runDue()).toBe(0);
+    expect(await shown(release.key)).toEqual({ status: 'holding', percentage: 10, reason });
+    await found(release, 'holding');
+    releases.clock.now += 5_001;
+    expect(await releases.job.runDue()).toBe(1);
+    expect(await shown(release.key)).toEqual({ status: 'running', percentage: 100, reason: null });
+  });
+
+  test('holds without any verdict, of the second guard as well', async () => {
+    const release = await under([{}, { metric: 'range_km' }]);
+    await found(release, 'holding');
+    expect(await releases.job.runDue()).toBe(0);
+    expect((await shown(release.key)).reason).toBe('The guard of range_km has no fresh verdict');
+  });
+
+  test('needs its verdict at 100 % and in a stage of the canary group, but nobody to compare with', async () => {
+    const nobody = { figures: { treatmentVehicles: 0, controlVehicles: 0 } };
+    const canary = { vins: [], models: ['EV9'], regions: [] };
+    for (const [percentage, next] of [
+      [0, 100],
+      [100, undefined],
+    ] as const) {
+      const release = await under([{}], { percentage, canary });
+      expect(await releases.job.runDue()).toBe(0);
+      expect((await shown(release.key)).status).toBe('holding');
+      await found(release, 'waiting', nobody);
+      releases.clock.now += 5_001;
+      expect(await releases.job.runDue()).toBe(1);
+      expect((await shown(release.key)).percentage).toBe(next);
+    }
+  });
+
+  test('waits at 100 % for the vehicles of a bound, which needs no others', async () => {
+    const release = await under([{ maxWorsePercent: null, bound: 30 }], { percentage: 100 });
+    await found(release, 'waiting', { figures: { treatmentVehicles: 12, controlVehicles: 40 } });
+    expect(await releases.job.runDue()).toBe(0);
+    expect((await shown(release.key)).reason).toBe(waits);
+  });
+
+  test('keeps the guards with which it began', async () => {
+    const release = await under([{}]);
+    await releases.setPolicy('staging', []);
+    expect((await releases.release(release.key))?.guards).toEqual([POLICY_GUARD]);
+  });
+});
