@@ -12,6 +12,7 @@ import { may, sessionState } from '../session/session.ts';
 import { useStore } from '../store.ts';
 import { useWords } from '../words/language.ts';
 import { VehicleBadge } from './vehicle-badge.tsx';
+import { VehicleFaults } from './vehicle-faults.tsx';
 import { VehicleTags } from './vehicle-tags.tsx';
 import { VehicleTokens } from './vehicle-tokens.tsx';
 import { VehicleValues } from './vehicle-values.tsx';
@@ -107,6 +108,7 @@ export function VehiclePage({ vin }: { readonly vin: string }) {
         <>
           <Facts vehicle={vehicle} />
           <AgentHealth vehicle={vehicle} />
+          <VehicleFaults faults={vehicle.faults} />
           <VehicleValues vin={vin} environment={vehicle.environment ?? 'PRODUCTION'} />
           <VehicleTags vin={vin} tags={vehicle.tags} refresh={refresh} />
           {may(session, 'change') && <VehicleTokens vin={vin} environment={vehicle.environment} done={refresh} />}

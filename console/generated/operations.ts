@@ -1278,7 +1278,7 @@ export type OneVehicleQueryVariables = Exact<{
 }>;
 
 
-export type OneVehicleQuery = { readonly vehicle: { readonly vin: string, readonly model: string, readonly swVersion: string, readonly region: string, readonly status: VehicleStatus, readonly lastSeenAt: string | null, readonly agentVersion: string | null, readonly agentMemoryMb: number | null, readonly agentCpuPercent: number | null, readonly cacheSizeMb: number | null, readonly environment: Environment | null, readonly partition: string | null, readonly appliedRevision: number | null, readonly clockOffsetSeconds: number | null, readonly agentRefusals: ReadonlyArray<string>, readonly tags: ReadonlyArray<string>, readonly registeredAt: string, readonly pendingFlags: ReadonlyArray<{ readonly key: string, readonly revision: number }> } | null };
+export type OneVehicleQuery = { readonly vehicle: { readonly vin: string, readonly model: string, readonly swVersion: string, readonly region: string, readonly status: VehicleStatus, readonly lastSeenAt: string | null, readonly agentVersion: string | null, readonly agentMemoryMb: number | null, readonly agentCpuPercent: number | null, readonly cacheSizeMb: number | null, readonly environment: Environment | null, readonly partition: string | null, readonly appliedRevision: number | null, readonly clockOffsetSeconds: number | null, readonly agentRefusals: ReadonlyArray<string>, readonly tags: ReadonlyArray<string>, readonly registeredAt: string, readonly pendingFlags: ReadonlyArray<{ readonly key: string, readonly revision: number }>, readonly faults: ReadonlyArray<{ readonly environment: Environment, readonly flagKey: string, readonly revision: number, readonly kind: FlagFaultKind, readonly message: string, readonly occurredAt: string }> } | null };
 
 export type VehicleValuesQueryVariables = Exact<{
   vin: string;
@@ -3341,6 +3341,14 @@ export const OneVehicleDocument = new TypedDocumentString(`
     pendingFlags {
       key
       revision
+    }
+    faults {
+      environment
+      flagKey
+      revision
+      kind
+      message
+      occurredAt
     }
     tags
     registeredAt

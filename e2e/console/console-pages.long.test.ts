@@ -31,6 +31,9 @@ beforeAll(async () => {
   // One vehicle that is online, and one that has a token and never comes.
   await admin.ok('mutation ($vin: String!) { issueVehicleToken(vin: $vin) { expiresAt } }', { vin: sampleVin(2) });
   fleet = await Fleet.start(admin, [VIN]);
+  const agent = fleet.agents.get(VIN);
+  await agent?.ready();
+  agent?.reportFault('drive_mode', 'The mode jumps.');
   await admin.ok('mutation { killSwitch(flagKey: "drive_mode", reason: "Mode jumps, INC-4710") { applied } }');
   const editor = await Api.signedIn(deployment, SAMPLE_PEOPLE.editor);
   await editor.ok(CREATE_RULE, {
@@ -67,6 +70,7 @@ const PAGES: readonly (readonly [path: string, english: string, korean: string])
   ['/changes?status=APPROVED', 'Decided by Mina Park', '검토자: Mina Park'],
   ['/fleet', '60 vehicles', '차량 60대'],
   [`/fleet/${VIN}`, 'adas.lane_keep_v2', 'adas.lane_keep_v2'],
+  [`/fleet/${VIN}`, 'A program reports it', '프로그램이 보고함'],
   [`/fleet/${sampleVin(999)}`, 'No vehicle with this VIN', '이 차대번호로 등록된 차량이 없습니다.'],
   ['/audit', '“Mode jumps, INC-4710”', '“Mode jumps, INC-4710”'],
   ['/audit?action=KILL_SWITCH&flag=drive_mode', '1 entry', '기록 1건'],

@@ -29,6 +29,8 @@ export const fleet = {
   refusals: 'Refused data',
   refusedNothing: 'none',
   pendingFlags: 'Wait for the end of the drive',
+  vehicleFaults: 'Faults that the vehicle has reported',
+  noVehicleFaults: 'It has reported none in the last 30 days.',
   tokens: 'Tokens',
   tokensLead: 'The agent in the vehicle signs in with a token. Several can be valid at once.',
   token: 'Token',

@@ -28,6 +28,8 @@ export const fleet: typeof English = {
   refusals: '거부한 데이터',
   refusedNothing: '없음',
   pendingFlags: '주행이 끝나기를 기다리는 변경',
+  vehicleFaults: '이 차량이 보고한 이상',
+  noVehicleFaults: '최근 30일 동안 보고한 이상이 없습니다.',
   tokens: '토큰',
   tokensLead: '차량 에이전트는 토큰으로 접속합니다. 여러 토큰이 동시에 유효할 수 있습니다.',
   token: '토큰',

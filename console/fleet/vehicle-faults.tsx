@@ -1,0 +1,48 @@
+/** The faults that a vehicle has reported under its flags. */
+import type { OneVehicleQuery } from '../generated/operations.ts';
+import { flagPath } from '../navigation/paths.ts';
+import { Link } from '../navigation/router.tsx';
+import { Time } from '../parts/parts.tsx';
+import { useReleaseWords } from '../words/use-release-words.ts';
+
+type Faults = NonNullable<OneVehicleQuery['vehicle']>['faults'];
+
+export function VehicleFaults({ faults }: { readonly faults: Faults }) {
+  const { words, texts, formats } = useReleaseWords();
+  return (
+    <section class="panel" aria-labelledby="faults-title">
+      <h2 id="faults-title">{words.vehicleFaults}</h2>
+      {faults.length === 0 ? (
+        <p class="quiet">{words.noVehicleFaults}</p>
+      ) : (
+        <table class="table" aria-labelledby="faults-title">
+          <thead>
+            <tr>
+              <th scope="col">{words.flag}</th>
+              <th scope="col">{texts.fault}</th>
+              <th scope="col">{words.fields.revision}</th>
+              <th scope="col">{texts.newestFault}</th>
+            </tr>
+          </thead>
+          <tbody>
+            {faults.map(({ environment, flagKey, kind, revision, message, occurredAt }) => (
+              <tr key={`${environment} ${flagKey} ${revision} ${kind}`}>
+                <th scope="row">
+                  <Link to={flagPath(flagKey)}>{flagKey}</Link>
+                </th>
+                <td data-label={texts.fault}>{texts.faultKinds[kind]}</td>
+                <td data-label={words.fields.revision}>{formats.number(revision)}</td>
+                <td data-label={texts.newestFault}>
+                  {words.quoted(message)}{' '}
+                  <span class="quiet">
+                    <Time at={occurredAt} />
+                  </span>
+                </td>
+              </tr>
+            ))}
+          </tbody>
+        </table>
+      )}
+    </section>
+  );
+}
