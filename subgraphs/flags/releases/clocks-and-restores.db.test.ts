@@ -91,12 +91,9 @@ describe('a clock that is set', () => {
 
   test('forward by years moves no release on before vehicles have had a minute to report', async () => {
     await report((await release()).revision);
-    job.start();
-    // The first poll puts off what was due before it.
-    await eventually(
-      async () => (await releases.flags.prisma.release.count({ where: { dueAt: { gt: new Date(0) } } })) > 0,
-    );
     const { dueAt } = await release();
+    job.start();
+    // Wherever the clock is set while a poll runs, the poll has one time.
     releases.clock.now += YEAR;
     const putOff = await eventually(async () => {
       const found = await release();

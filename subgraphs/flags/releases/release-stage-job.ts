@@ -91,11 +91,12 @@ export class ReleaseStageJob {
   /**
    * Checks every release that is due, once. Flags that another transaction is changing are left to the next poll.
    *
+   * @param at the time for which releases are due; by default the present one
    * @returns the number of stages and ends that this instance has made
    */
-  async runDue(): Promise<number> {
+  async runDue(at?: Date): Promise<number> {
     let made = 0;
-    const now = await this.clock(this.prisma);
+    const now = at ?? (await this.clock(this.prisma));
     await correctReleaseTimes(this.prisma, now, CATCH_UP_MS);
     for (const due of await dueReleases(this.prisma, now)) {
       if (this.#poller.closed) break;
@@ -113,17 +114,18 @@ export class ReleaseStageJob {
    * Puts releases off where time has passed in which nothing was watched: before the first poll, while the database could
    * not be read, and by a clock that was set forward.
    */
-  async #putOffMissed(): Promise<void> {
-    const now = (await this.clock(this.prisma)).getTime();
-    if (this.#polledAt === null || now - this.#polledAt > CATCH_UP_MS) await this.putOff();
-    this.#polledAt = now;
+  async #putOffMissed(now: Date): Promise<void> {
+    if (this.#polledAt === null || now.getTime() - this.#polledAt > CATCH_UP_MS) await this.putOff();
+    this.#polledAt = now.getTime();
   }
 
   async #poll(): Promise<number> {
     let waitMs = POLL_INTERVAL_MS;
     try {
-      await this.#putOffMissed();
-      await this.runDue();
+      // One reading decides for both: a clock that is set forward between two would count as a soak.
+      const polled = await this.clock(this.prisma);
+      await this.#putOffMissed(polled);
+      await this.runDue(polled);
       const now = await this.clock(this.prisma);
       const next = await nextReleaseDueAfter(this.prisma, now);
       if (next !== null) waitMs = Math.min(waitMs, next.getTime() - now.getTime() + 1);
