@@ -23,15 +23,16 @@ export interface WrittenChange {
 }
 
 /**
- * Counts the bytes of people's content in the signed definition. A longer revision number, `false` for `true`
- * and the percentage of a release do not count as growth; otherwise an environment at its limit could not be switched
- * off, and no stage could follow.
+ * Counts the bytes of people's content in the signed definition. A longer revision number, the bound that a stop
+ * raises, `false` for `true` and the percentage of a release do not count as growth; otherwise an environment at its limit
+ * could not be switched off, and no stage could follow.
  */
 function contentBytes({ signedDefinition }: Flag): number {
   const { rules, release = null, ...flag } = definitionIn(signedDefinition);
   return Buffer.byteLength(
     JSON.stringify({
-      ...{ ...flag, revision: 0, enabled: true, rules: rules.map((rule) => ({ ...rule, enabled: true })) },
+      ...{ ...flag, revision: 0, noReturnBelow: 0, enabled: true },
+      ...{ rules: rules.map((rule) => ({ ...rule, enabled: true })) },
       ...(release !== null && { release: { ...release, percentage: 0 } }),
     }),
   );
