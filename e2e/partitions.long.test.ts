@@ -146,7 +146,9 @@ test('a change set that a lost connection cuts is there as a whole or not at all
     await vehicles.third.process.stop();
     await vehicles.third.up(relay.url);
     await eventually(async () => Object.keys(await vehicles.third.values()).includes('right'), 'it has both');
-    for (const value of ['two', 'three', 'four']) {
+    let cuts = 0;
+    for (let round = 1; cuts < 3; round++) {
+      const value = `content ${round}`;
       let seen = 0;
       relay.meddle = (message) => {
         if (message.payload?.data?.flagChanges === undefined) return message;
@@ -161,10 +163,9 @@ test('a change set that a lost connection cuts is there as a whole or not at all
         { changes: pair.map((key) => ({ updateFlag: { key, input: { defaultValue: value } } })) },
       );
       expect(applyChanges.applied).toBe(true);
-      await eventually(async () => {
-        await isSame();
-        return seen > 1;
-      }, 'the connection is cut in between');
+      // A vehicle that connects again at this moment gets both by its sync, and nothing is cut: then comes another round.
+      await eventually(async () => (await isSame()) === value || seen > 1, 'the connection is cut in between');
+      cuts += seen > 1 ? 1 : 0;
       relay.meddle = (message) => message;
       await eventually(async () => (await isSame()) === value, `both are ${value}`);
     }
@@ -183,6 +184,7 @@ test('a changed segment changes the flags that name it, in the vehicles of their
       }`,
       { conditions: { models } },
     );
+  const { left: before } = await vehicles.third.values();
   await save(['Niro']);
   await admin.ok(
     'mutation ($key: String!, $input: RuleInput!) { createRule(flagKey: $key, input: $input) { applied } }',
@@ -193,7 +195,7 @@ test('a changed segment changes the flags that name it, in the vehicles of their
   );
   const wanted = await revision();
   await eventually(async () => (await vehicles.third.status()).revision === wanted, 'it has the rule');
-  expect(await vehicles.third.evaluate('left')).toMatchObject({ value: 'four' });
+  expect(await vehicles.third.evaluate('left')).toMatchObject({ value: before });
   // The model by which a process of the test evaluates.
   await save(['Ioniq 6']);
   await eventually(async () => (await vehicles.third.evaluate('left')).value === 'targeted', 'it is in the segment');

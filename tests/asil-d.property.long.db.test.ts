@@ -109,8 +109,8 @@ const pick = <T>(list: readonly T[], number: number): T | undefined => list[numb
 const mayWrite = (role: Role | null) => role === 'WRITE' || role === 'ADMIN';
 const mayReview = (role: Role | null) => role === 'SAFETY' || role === 'ADMIN';
 
-/** What a vehicle sees of a flag but for its kill switches, which one person may pull. */
-function seen({ revision: _, ...flag }: FlagDefinition): JsonObject {
+/** What a vehicle sees of a flag but for its kill switches, which one person may pull, and the bound that they raise. */
+function seen({ revision: _, noReturnBelow: __, ...flag }: FlagDefinition): JsonObject {
   const rules = flag.rules.filter(({ type }) => type !== 'kill_switch');
   return { ...flag, rules } as unknown as JsonObject;
 }
