@@ -1,5 +1,5 @@
 /** The form of a segment, with whom a change concerns, and with what somebody else has changed meanwhile. */
-import { useState } from 'preact/hooks';
+import { useEffect, useRef, useState } from 'preact/hooks';
 import { faultAt } from '../api/fault-fields.ts';
 import { publish } from '../api/live.ts';
 import { useChange, useQuery } from '../api/use-query.ts';
@@ -102,6 +102,9 @@ export function SegmentForm({ segmentKey, segment: now, refresh }: FormProps) {
   const [shown, setShown] = useState<object | null>(null);
   const [force, setForce] = useState(false);
   const [outcome, setOutcome] = useState<'saved' | 'waits' | null>(null);
+  const expected = useRef<string | null>(null);
+  /** The `updatedAt` that the last save has replaced, null for none; undefined once the segment has been read again. */
+  const [replaced, setReplaced] = useState<string | null | undefined>();
   const [save, change] = useChange(SaveSegmentDocument, ({ saveSegment }) => {
     setOutcome(saveSegment.applied ? 'saved' : 'waits');
     for (const flag of saveSegment.flags) publish({ about: 'flag', key: flag.key });
@@ -109,12 +112,15 @@ export function SegmentForm({ segmentKey, segment: now, refresh }: FormProps) {
     else if (segmentKey === null) {
       form.discard();
       goTo(segmentPath(key));
-    }
+    } else setReplaced(expected.current);
     refresh?.();
   });
   const { sending, fault } = change;
-  // What this person has just saved is no news to them.
-  const isOwn = (sending || outcome === 'saved') && now?.updatedBy?.id === sessionState.get().session?.userId;
+  // What this person has just saved is no news to them, also when they type on before it has been read again.
+  const isOwn = (sending || replaced !== undefined) && now?.updatedBy?.id === sessionState.get().session?.userId;
+  useEffect(() => {
+    if ((now?.updatedAt ?? null) !== replaced) setReplaced(undefined);
+  }, [now, replaced]);
   const form = useEditedForm<Segment, TypedSegment>({
     ...{ left, about: segmentKey ?? '', now, draftOf, contentOf, merged, change, refresh },
     fresh: () => ({ key: '', content: segmentDraftOf() }),
@@ -131,7 +137,8 @@ export function SegmentForm({ segmentKey, segment: now, refresh }: FormProps) {
   };
   const submit = (event: TargetedSubmitEvent) => {
     event.preventDefault();
-    const seen = form.seen === null ? { isNew: true } : { expectedUpdatedAt: form.seen.updatedAt };
+    expected.current = form.seen?.updatedAt ?? null;
+    const seen = expected.current === null ? { isNew: true } : { expectedUpdatedAt: expected.current };
     save({ key, name: draft.name.trim(), conditions: conditionsOf(draft), force, ...seen });
   };
   return (

@@ -184,8 +184,21 @@ inBrowser('two people change one segment, and both changes are kept', async () =
   const merged = { models: ['EV9', 'Ioniq 6', 'Ioniq 5'], regions: ['KR'] };
   expect(await segmentOf('two.fleet')).toMatchObject({ conditions: merged });
 
-  // A second change of the same person is no conflict with their first.
+  // A second change of the same person is no conflict with their first, though it is typed before that is read again.
+  let readAgain = () => {};
+  const isTyped = new Promise<void>((resolve) => (readAgain = resolve));
+  await page.route('**/graphql', async (route) => {
+    if (route.request().postData()?.includes('OneSegment') === true) await isTyped;
+    await route.continue();
+  });
+  await page.getByLabel('Name', { exact: true }).fill('Renamed once');
+  await page.getByRole('button', { name: 'Save the segment' }).click();
+  await page.getByText('Saved.', { exact: true }).waitFor();
   await page.getByLabel('Name', { exact: true }).fill('Renamed');
+  const answer = page.waitForResponse((response) => response.request().postData()?.includes('OneSegment') === true);
+  readAgain();
+  await answer;
+  await page.unroute('**/graphql');
   await page.getByRole('button', { name: 'Save the segment' }).click();
   await page.getByText('Saved.', { exact: true }).waitFor();
   expect(await segmentOf('two.fleet')).toEqual({ name: 'Renamed', conditions: merged });
