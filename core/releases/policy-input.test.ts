@@ -129,6 +129,15 @@ describe('parseReleasePolicy', () => {
     ['an empty canary group', { canary: {} }, ['BAD_USER_INPUT', 'input.canary']],
     ['a canary group of empty lists', { canary: { vins: [], models: null } }, ['BAD_USER_INPUT', 'input.canary']],
     ['a canary group without stages', { stages: [], canary: { regions: ['KR'] } }, ['BAD_USER_INPUT', 'input.canary']],
+    [
+      'guards without stages',
+      {
+        stages: [],
+        canary: null,
+        guards: [{ metric: 'range_km', worse: 'lower', maxWorsePercent: 5, action: 'hold' }],
+      },
+      ['BAD_USER_INPUT', 'input.guards'],
+    ],
     ['a wrong VIN', { canary: { vins: [vin(1), 'KMH'] } }, ['BAD_USER_INPUT', 'input.canary.vins.1']],
     [
       'too many VINs',

@@ -123,6 +123,7 @@ export function readPolicyEntry(policy: unknown): {
   } catch (error) {
     if (!(error instanceof FleetFlagError)) throw error;
     const { code, message, details } = error;
-    return { entry: null, faults: [{ path: details.field ?? POLICY_MEMBER, message, code }] };
+    // Each fault of a policy has its path.
+    return { entry: null, faults: [{ path: String(details.field), message, code }] };
   }
 }
