@@ -56,9 +56,9 @@ export function useEditedForm<Thing, Draft extends object>(
   const { left, about, now, fresh, change, refresh, isDone = false, isOwn = false } = options;
   const kept = useKeptForm(left, about);
   const [edited, setEdited] = useState(() => kept.left ?? begun(now, options, fresh));
-  // What was read before the form was saved is older than what was saved.
+  // A thing that was read before the form was saved is older than the saved one.
   const [outdated, setOutdated] = useState<Thing | null>(null);
-  // What was left before is no longer what stands in the form, once that is stored.
+  // Once the form is stored, it is no longer as it was left before.
   const wasStored = useRef(false);
   wasStored.current ||= isDone;
   const { base } = edited;

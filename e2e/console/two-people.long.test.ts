@@ -211,7 +211,7 @@ inBrowser('two people change one segment, and both changes are kept', async () =
   await page.getByText('Saved.', { exact: true }).waitFor();
   expect(await segmentOf('two.fleet')).toEqual({ name: 'Made again', conditions: merged });
 
-  // Who makes a new segment does not overwrite one that somebody else has made of the same key.
+  // A new segment does not overwrite one that somebody else has made with the same key.
   await editor.goTo('/new-segment');
   await page.getByLabel('Key', { exact: true }).fill('two.fleet');
   await page.getByLabel('Name', { exact: true }).fill('Another');

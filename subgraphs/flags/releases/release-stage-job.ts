@@ -146,7 +146,7 @@ export class ReleaseStageJob {
       const free = await rowCount(tx)`SELECT id FROM flags WHERE id = ${flagId}::uuid FOR UPDATE SKIP LOCKED`;
       const of = free === 0 ? null : await releasedFlag(tx, await lockFlag(tx, { id: flagId }));
       const now = await this.clock(tx);
-      // What was counted is about this state of the flag only.
+      // The counts are about this state of the flag only.
       if (of === null || of.flag.revision !== flag.revision || of.release.id !== seen.id) return null;
       if (of.release.dueAt === null || of.release.dueAt > now) return null;
       const hold = why ?? (await guardsObstacle(tx, of.release, now));

@@ -38,7 +38,7 @@ export function boundFault(declared: DeclaredRange | null, { metric, worse, boun
   if (bound === null) return null;
   if (worse === 'lower' && (declared?.maximum ?? null) === null)
     return `A lower bound needs a metric with a maximum: declare the maximum of ${metric} with defineMetric first.`;
-  // Of a metric that nobody declared the minimum is taken to be 0.
+  // A metric that nobody declared is taken to have the minimum 0.
   if (worse === 'higher' && declared !== null && declared.minimum === null)
     return `An upper bound needs a metric with a minimum: declare the minimum of ${metric} with defineMetric first.`;
   return null;
