@@ -8,7 +8,7 @@ import { startAudit } from '../subgraphs/audit/subgraph.ts';
 import type { WebhookOptions } from '../subgraphs/audit/webhooks/webhooks.ts';
 import { startExperiments } from '../subgraphs/experiments/subgraph.ts';
 import { databaseClock } from '../subgraphs/flags/rollouts/database-clock.ts';
-import { planEnding } from '../subgraphs/flags/changes/end-plans.ts';
+import { planEnding } from '../subgraphs/flags/changes/requests/end-plans.ts';
 import { RolloutTransitions } from '../subgraphs/flags/rollouts/rollout-transitions.ts';
 import type { Signer } from '../subgraphs/flags/signing/signing.ts';
 import { startFlags } from '../subgraphs/flags/subgraph.ts';

@@ -11,7 +11,7 @@ import { isKilled } from '../core/evaluation/rules/kill-switch.ts';
 import type { Caller, Role } from '../core/access/caller.ts';
 import { startAudit } from '../subgraphs/audit/subgraph.ts';
 import { createFlagChanges } from '../subgraphs/flags/changes/change.ts';
-import { planEnding } from '../subgraphs/flags/changes/end-plans.ts';
+import { planEnding } from '../subgraphs/flags/changes/requests/end-plans.ts';
 import { flagEntry } from '../subgraphs/flags/import-export/environment-file.ts';
 import type { FlagEntry } from '../core/wire/flag-files/environment-file.ts';
 import { ImportService, planImport } from '../subgraphs/flags/import-export/import-service.ts';

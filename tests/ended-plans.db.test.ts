@@ -2,7 +2,7 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
 import type { Caller, Role } from '../core/access/caller.ts';
 import { startAudit } from '../subgraphs/audit/subgraph.ts';
-import { planEnding } from '../subgraphs/flags/changes/end-plans.ts';
+import { planEnding } from '../subgraphs/flags/changes/requests/end-plans.ts';
 import { addPerson } from '../subgraphs/flags/testing/flags-under-test.ts';
 import { HOUR, RolloutsUnderTest, type Target } from '../subgraphs/flags/testing/rollouts-under-test.ts';
 import { createInProcessBus } from '../subgraphs/shared/feeds/bus.ts';

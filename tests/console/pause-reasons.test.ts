@@ -3,7 +3,7 @@ import { pauseReason } from '../../console/rollouts/pause-reason.ts';
 import { formatsOf } from '../../console/words/formats.ts';
 import { ko } from '../../console/words/ko.ts';
 import { describeSilence, readRolloutGuard } from '../../core/rollouts/rollout-guard.ts';
-import { pausedBy } from '../../subgraphs/flags/changes/running-experiment.ts';
+import { pausedBy } from '../../subgraphs/flags/changes/running-experiments/running-experiment.ts';
 import type { Flag, Rule } from '../../subgraphs/flags/flags/flag.ts';
 import { obstacleTo } from '../../subgraphs/flags/rollouts/rollout-obstacle.ts';
 import type { Rollout } from '../../subgraphs/flags/rollouts/rollout.ts';

@@ -8,7 +8,7 @@ import { Accounts } from '../../../subgraphs/audit/accounts/accounts.ts';
 import { Passwords, generatePassword } from '../../../subgraphs/audit/sessions/passwords.ts';
 import { Sessions } from '../../../subgraphs/audit/sessions/sessions.ts';
 import { databaseClock } from '../../../subgraphs/flags/rollouts/database-clock.ts';
-import { planEnding } from '../../../subgraphs/flags/changes/end-plans.ts';
+import { planEnding } from '../../../subgraphs/flags/changes/requests/end-plans.ts';
 import { RolloutTransitions } from '../../../subgraphs/flags/rollouts/rollout-transitions.ts';
 import { createInProcessStore, type KeyValueStore } from '../../../subgraphs/shared/stores/key-value-store.ts';
 import { openAll } from '../../../main/process/lifecycle.ts';

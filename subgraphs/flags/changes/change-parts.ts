@@ -11,8 +11,8 @@ import type { CallerIdentity } from '../../../core/access/caller.ts';
 import type { AuditAction } from '../../shared/audit/audit-log.ts';
 import type { ChangeRecord, FlagEdit } from './change.ts';
 import { flagContent, type Flag } from '../flags/flag.ts';
-import { pulledSwitches, reasonOf, releasesSwitch, withPulled } from './kill-switch-change.ts';
-import { recordSwitch } from './rule-edits.ts';
+import { pulledSwitches, reasonOf, releasesSwitch, withPulled } from './stops/kill-switch-change.ts';
+import { recordSwitch } from './edits/rule-edits.ts';
 
 /** One part of an edit. It starts from the flag as the previous part left it. */
 export interface Part extends Omit<ChangeRecord, 'force'> {

@@ -38,7 +38,7 @@ import {
 import { bornKilled, checkWritten, whyKilled, withBothPeople, writeFlags } from './flag-writing.ts';
 import { unchanged, type ChangeSet, type ChangeSetOutcome } from './sets/change-set.ts';
 import { ChangeSets } from './sets/change-sets.ts';
-import { disturbedExperiments } from './running-experiment.ts';
+import { disturbedExperiments } from './running-experiments/running-experiment.ts';
 import { checkSegments } from '../segments/segment-change.ts';
 import { approvedSegment, isAboutSegment } from '../segments/segment-approval.ts';
 import { RolloutTransitions, isAboutRollout } from '../rollouts/rollout-transitions.ts';

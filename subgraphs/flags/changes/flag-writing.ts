@@ -19,18 +19,18 @@ import { isReleaseStep, stageWrites, type TakingEffect } from '../releases/relea
 import { checkDependencies, type PlacedChange } from '../partitions/dependencies.ts';
 import type { EditedFlag } from '../rollouts/rollout-transitions.ts';
 import type { Signer } from '../signing/signing.ts';
-import { reasonOf } from './kill-switch-change.ts';
+import { reasonOf } from './stops/kill-switch-change.ts';
 import type { ChangeRequest } from './requests/change-request.ts';
 import { assignRevisions } from './revision.ts';
-import { recordSwitch } from './rule-edits.ts';
+import { recordSwitch } from './edits/rule-edits.ts';
 import {
   disturbedExperiments,
   noteDisturbance,
   noteForDependents,
   refuseStagedSplit,
   type ServedChange,
-} from './running-experiment.ts';
-import { stops } from './stop.ts';
+} from './running-experiments/running-experiment.ts';
+import { stops } from './stops/stop.ts';
 
 /**
  * The forms of a flag that stays as it is while a segment that it names changes: as vehicles have it, and as they will.

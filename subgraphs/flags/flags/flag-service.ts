@@ -11,7 +11,7 @@ import { validateValueSchema } from '../../../core/contracts/value-contract.ts';
 import { validateFlagDescription, validateFlagKey, validateFlagName } from '../../../core/validation/validate-flag.ts';
 import type { PrismaClient } from '../../../prisma/generated/client.ts';
 import type { FlagChangeOutcome, FlagChanges, GivenScope } from '../changes/change.ts';
-import { checkFields } from '../changes/contract-checks.ts';
+import { checkFields } from '../changes/edits/contract-checks.ts';
 import type { Flag } from './flag.ts';
 import type {
   ChangeInput,
@@ -21,7 +21,7 @@ import type {
   UpdateRuleInput,
 } from '../generated/resolvers.ts';
 import type { LaggingReads } from '../../shared/postgres/replica-reads.ts';
-import { fieldsEdit, readRelations, versionEdit } from '../changes/flag-edits.ts';
+import { fieldsEdit, readRelations, versionEdit } from '../changes/edits/flag-edits.ts';
 import {
   changedRule,
   newRule,
@@ -32,7 +32,7 @@ import {
   withOrder,
   withRule,
   withoutRule,
-} from '../changes/rule-edits.ts';
+} from '../changes/edits/rule-edits.ts';
 import type { ChangeSetOutcome } from '../changes/sets/change-set.ts';
 import { givenScopes, setEdits } from '../changes/sets/set-edits.ts';
 import { FlagQueries } from './reading/flag-queries.ts';

@@ -12,7 +12,7 @@ import type { Resolvers, ResolversParentTypes, Warning } from '../generated/reso
 import type { Flag } from '../flags/flag.ts';
 import { evaluatedContent } from '../flags/vehicle-form.ts';
 import { MAX_CHANGES } from '../changes/sets/set-edits.ts';
-import { previewContents } from '../changes/change-preview.ts';
+import { previewContents } from '../changes/edits/change-preview.ts';
 import { asSigned } from '../segments/signed-rules.ts';
 import { evaluationsOf, evaluatedContentOf } from './evaluations.ts';
 import type { FlagsServices } from './services.ts';

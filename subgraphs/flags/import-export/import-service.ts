@@ -10,7 +10,7 @@ import { isKilling } from '../../../core/evaluation/rules/kill-switch.ts';
 import type { PrismaClient } from '../../../prisma/generated/client.ts';
 import { asServiceError } from '../../shared/postgres/service-error.ts';
 import type { FlagChanges } from '../changes/change.ts';
-import { pulledSwitches, withPulled } from '../changes/kill-switch-change.ts';
+import { pulledSwitches, withPulled } from '../changes/stops/kill-switch-change.ts';
 import type { FlagCreation, SetEdit } from '../changes/sets/change-set.ts';
 import { differences, type FlagDifference } from './environment-difference.ts';
 import { flagEntry, printEnvironmentFile } from './environment-file.ts';

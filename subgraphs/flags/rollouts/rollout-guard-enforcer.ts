@@ -17,7 +17,7 @@ import { figuresContent, guardContent, type GuardOfRollout, type GuardStatus } f
 import { inNameOf } from './rollout-identity.ts';
 import type { RolloutTransitions } from './rollout-transitions.ts';
 import { findRollout, judgedRollouts, percentageOf, withPercentage, type Rollout } from './rollout.ts';
-import { recordSwitch, withKillSwitch, withRule } from '../changes/rule-edits.ts';
+import { recordSwitch, withKillSwitch, withRule } from '../changes/edits/rule-edits.ts';
 import { lockFlag } from '../flags/flag-store.ts';
 import { rowCount } from '../../shared/postgres/rows.ts';
 

@@ -25,7 +25,7 @@ import {
 } from '../changes/requests/change-request.ts';
 import type { Flag, Rule } from '../flags/flag.ts';
 import { checkGuardable, guardColumns } from './rollout-guard.ts';
-import { checkNoRunningExperiment } from '../changes/running-experiment.ts';
+import { checkNoRunningExperiment } from '../changes/running-experiments/running-experiment.ts';
 import type { RolloutTransitions } from './rollout-transitions.ts';
 import {
   ACTIVE,

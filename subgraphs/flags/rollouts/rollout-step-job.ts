@@ -16,7 +16,7 @@ import { ruleContent, type Flag, type Rule } from '../flags/flag.ts';
 import { activeRoles } from '../flags/people.ts';
 import { RolloutGuardEnforcer } from './rollout-guard-enforcer.ts';
 import { obstacleTo, type Obstacle } from './rollout-obstacle.ts';
-import { findRunningExperiment, pausedBy } from '../changes/running-experiment.ts';
+import { findRunningExperiment, pausedBy } from '../changes/running-experiments/running-experiment.ts';
 import { leastShare } from '../releases/staging.ts';
 import type { RolloutTransitions } from './rollout-transitions.ts';
 import { inNameOf } from './rollout-identity.ts';

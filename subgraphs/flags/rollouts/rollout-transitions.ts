@@ -14,7 +14,7 @@ import type { Flag } from '../flags/flag.ts';
 import { guardObstacle } from './declared-metric.ts';
 import { nextWatch } from './rollout-guard.ts';
 import { obstacleTo, type Obstacle } from './rollout-obstacle.ts';
-import { checkNoRunningExperiment } from '../changes/running-experiment.ts';
+import { checkNoRunningExperiment } from '../changes/running-experiments/running-experiment.ts';
 import {
   activeRollouts,
   findRollout,

@@ -3,9 +3,9 @@ import { randomUUID } from 'node:crypto';
 import { FleetFlagError, badInput } from '../../../../core/errors.ts';
 import { isUuid } from '../../../../core/wire/api/pagination.ts';
 import type { ChangeInput } from '../../generated/resolvers.ts';
-import { fieldsEdit } from '../flag-edits.ts';
+import { fieldsEdit } from '../edits/flag-edits.ts';
 import type { GivenScope } from '../change.ts';
-import { changedRule, newRule, ruleContentIn, ruleOf, withRule, withoutRule } from '../rule-edits.ts';
+import { changedRule, newRule, ruleContentIn, ruleOf, withRule, withoutRule } from '../edits/rule-edits.ts';
 import type { SetEdit } from './change-set.ts';
 
 /** The most changes of one set that the API takes. */

@@ -8,7 +8,7 @@ import { checkDependencies } from '../../partitions/dependencies.ts';
 import type { Warning } from '../../partitions/registered-models.ts';
 import { askingPerson } from '../change-checks.ts';
 import { insertChangeRequest, type ProposedChange } from '../requests/change-request.ts';
-import { disturbedExperiments } from '../running-experiment.ts';
+import { disturbedExperiments } from '../running-experiments/running-experiment.ts';
 import type { ChangeEntry, ChangeSet, ChangeSetOutcome, SharedChange } from './change-set.ts';
 import { isWritten, lastEntryOf, needsApproval, type SetChange } from './set-changes.ts';
 

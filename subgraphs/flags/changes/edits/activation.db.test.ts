@@ -1,10 +1,10 @@
 /** When vehicles may change over to a flag: through the API, the signed definition, files, versions and releases. */
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import { decodeJwt } from 'jose';
-import { parseEnvironmentFile } from '../../../core/wire/flag-files/environment-file.ts';
-import { refusal } from '../../shared/testing/asking.ts';
-import { exportEnvironment } from '../import-export/import-service.ts';
-import { FlagsUnderTest } from '../testing/flags-under-test.ts';
+import { parseEnvironmentFile } from '../../../../core/wire/flag-files/environment-file.ts';
+import { refusal } from '../../../shared/testing/asking.ts';
+import { exportEnvironment } from '../../import-export/import-service.ts';
+import { FlagsUnderTest } from '../../testing/flags-under-test.ts';
 
 const FIELDS = 'key revision activation killActivation';
 const UPDATE = `mutation ($key: String!, $input: UpdateFlagInput!) { updateFlag(key: $key, input: $input) { flag { ${FIELDS} } } }`;

@@ -4,14 +4,14 @@
  */
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import fc from 'fast-check';
-import { returnRefusal } from '../../../core/activation/last-known-good.ts';
-import { FleetFlagError } from '../../../core/errors.ts';
-import { isKilling } from '../../../core/evaluation/rules/kill-switch.ts';
-import type { FlagDefinition } from '../../../core/model.ts';
-import { rounds } from '../../../core/testing/rounds.ts';
-import type { Flag } from '../flags/flag.ts';
-import { definitionIn } from '../signing/signing.ts';
-import { ReleasesUnderTest, THREE_STAGES } from '../testing/releases-under-test.ts';
+import { returnRefusal } from '../../../../core/activation/last-known-good.ts';
+import { FleetFlagError } from '../../../../core/errors.ts';
+import { isKilling } from '../../../../core/evaluation/rules/kill-switch.ts';
+import type { FlagDefinition } from '../../../../core/model.ts';
+import { rounds } from '../../../../core/testing/rounds.ts';
+import type { Flag } from '../../flags/flag.ts';
+import { definitionIn } from '../../signing/signing.ts';
+import { ReleasesUnderTest, THREE_STAGES } from '../../testing/releases-under-test.ts';
 
 let releases: ReleasesUnderTest;
 beforeAll(async () => {

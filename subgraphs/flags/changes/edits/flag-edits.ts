@@ -1,15 +1,15 @@
 /** Edits of a flag's own fields in memory, for `FlagEdit.edit` and for previews. Rules: rule-edits.ts. */
-import { FleetFlagError, badInput } from '../../../core/errors.ts';
-import { checkFlagValue } from '../../../core/evaluation/flag-value.ts';
-import { validateFlagDescription, validateFlagName } from '../../../core/validation/validate-flag.ts';
-import { validateDependencies } from '../../../core/validation/validate-dependencies.ts';
-import { validateValueSchema } from '../../../core/contracts/value-contract.ts';
-import { validateActivation, validateKillActivation } from '../../../core/validation/validate-activation.ts';
-import { validateScope } from '../../../core/validation/validate-scope.ts';
-import { checkRestored } from '../flags/versions/check-restored.ts';
-import type { FlagVersion } from '../flags/versions/flag-versions.ts';
-import { restoredFlag, type Flag } from '../flags/flag.ts';
-import type { UpdateFlagInput } from '../generated/resolvers.ts';
+import { FleetFlagError, badInput } from '../../../../core/errors.ts';
+import { checkFlagValue } from '../../../../core/evaluation/flag-value.ts';
+import { validateFlagDescription, validateFlagName } from '../../../../core/validation/validate-flag.ts';
+import { validateDependencies } from '../../../../core/validation/validate-dependencies.ts';
+import { validateValueSchema } from '../../../../core/contracts/value-contract.ts';
+import { validateActivation, validateKillActivation } from '../../../../core/validation/validate-activation.ts';
+import { validateScope } from '../../../../core/validation/validate-scope.ts';
+import { checkRestored } from '../../flags/versions/check-restored.ts';
+import type { FlagVersion } from '../../flags/versions/flag-versions.ts';
+import { restoredFlag, type Flag } from '../../flags/flag.ts';
+import type { UpdateFlagInput } from '../../generated/resolvers.ts';
 import { checkFields } from './contract-checks.ts';
 
 /** Gives the flag's new state. Throws to refuse the edit. */

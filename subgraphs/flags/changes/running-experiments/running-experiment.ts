@@ -5,18 +5,18 @@
  * (docs/decisions/data/reading-another-subgraphs-table.md). Callers hold the flag's lock, which starting an experiment
  * takes, too.
  */
-import { FleetFlagError } from '../../../core/errors.ts';
-import { isKilled } from '../../../core/evaluation/evaluate.ts';
-import { canonicalJson } from '../../../core/json/canonical-json.ts';
-import { parsePercentageRollout } from '../../../core/evaluation/rules/percentage-rollout.ts';
-import { ownConditions } from '../../../core/evaluation/segments/segment.ts';
-import { picksArm } from '../../../core/evaluation/rules/rule-variant.ts';
-import { Prisma } from '../../../prisma/generated/client.ts';
-import type { AuditAction } from '../../shared/audit/audit-log.ts';
-import { is } from '../../../core/json/shape.ts';
-import { rowsOf } from '../../shared/postgres/rows.ts';
-import type { Transaction } from '../../shared/postgres/transaction.ts';
-import { ruleContent, type Flag } from '../flags/flag.ts';
+import { FleetFlagError } from '../../../../core/errors.ts';
+import { isKilled } from '../../../../core/evaluation/evaluate.ts';
+import { canonicalJson } from '../../../../core/json/canonical-json.ts';
+import { parsePercentageRollout } from '../../../../core/evaluation/rules/percentage-rollout.ts';
+import { ownConditions } from '../../../../core/evaluation/segments/segment.ts';
+import { picksArm } from '../../../../core/evaluation/rules/rule-variant.ts';
+import { Prisma } from '../../../../prisma/generated/client.ts';
+import type { AuditAction } from '../../../shared/audit/audit-log.ts';
+import { is } from '../../../../core/json/shape.ts';
+import { rowsOf } from '../../../shared/postgres/rows.ts';
+import type { Transaction } from '../../../shared/postgres/transaction.ts';
+import { ruleContent, type Flag } from '../../flags/flag.ts';
 
 /** The experiment that a change may disturb. */
 export interface RunningExperiment {

@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
-import { refusal } from '../../shared/testing/asking.ts';
-import { HOUR, RolloutsUnderTest, type Target } from '../testing/rollouts-under-test.ts';
+import { refusal } from '../../../shared/testing/asking.ts';
+import { HOUR, RolloutsUnderTest, type Target } from '../../testing/rollouts-under-test.ts';
 
 const REFUSED = { code: 'CONFLICT', field: 'force' };
 const CONFLICT = { code: 'CONFLICT' };

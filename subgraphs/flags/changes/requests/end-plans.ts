@@ -2,16 +2,16 @@
  * Ends a person's change requests and rollouts once they lose the permission for them: nothing may continue or be
  * approved in the name of a person who could not start it now. Source: design.md, "Safety and accountability".
  */
-import { mayAskFor } from '../../../core/access/safety-policy.ts';
-import type { CallerIdentity } from '../../../core/access/caller.ts';
-import { appendAudit } from '../../shared/audit/audit-log.ts';
-import type { ChangedPerson, EndPlans } from '../../shared/between-subgraphs/ended-plans.ts';
-import type { Transaction } from '../../shared/postgres/transaction.ts';
-import { requestedChanges, lockPendingRequestsOf, type ChangeRequest } from './requests/change-request.ts';
-import { endRequest } from './requests/request-ending.ts';
-import type { Halt, RolloutTransitions } from '../rollouts/rollout-transitions.ts';
-import { findRollout, runningRolloutsOf, type Rollout } from '../rollouts/rollout.ts';
-import { lockFlags } from '../flags/flag-store.ts';
+import { mayAskFor } from '../../../../core/access/safety-policy.ts';
+import type { CallerIdentity } from '../../../../core/access/caller.ts';
+import { appendAudit } from '../../../shared/audit/audit-log.ts';
+import type { ChangedPerson, EndPlans } from '../../../shared/between-subgraphs/ended-plans.ts';
+import type { Transaction } from '../../../shared/postgres/transaction.ts';
+import { requestedChanges, lockPendingRequestsOf, type ChangeRequest } from './change-request.ts';
+import { endRequest } from './request-ending.ts';
+import type { Halt, RolloutTransitions } from '../../rollouts/rollout-transitions.ts';
+import { findRollout, runningRolloutsOf, type Rollout } from '../../rollouts/rollout.ts';
+import { lockFlags } from '../../flags/flag-store.ts';
 
 const whyOf = ({ isActive, role }: ChangedPerson) =>
   isActive ? `now has the role ${role}, which may not do this` : 'is no longer active';

@@ -1,12 +1,12 @@
 /** The contents of a flag before and after a change that nobody has made yet, for other subgraphs to count vehicles by. */
 import { randomUUID } from 'node:crypto';
-import { badInput } from '../../../core/errors.ts';
-import type { JsonObject } from '../../../core/model.ts';
-import type { ProposedChangeInput } from '../generated/resolvers.ts';
-import type { Flag } from '../flags/flag.ts';
-import { evaluatedContent, type VehicleForm } from '../flags/vehicle-form.ts';
+import { badInput } from '../../../../core/errors.ts';
+import type { JsonObject } from '../../../../core/model.ts';
+import type { ProposedChangeInput } from '../../generated/resolvers.ts';
+import type { Flag } from '../../flags/flag.ts';
+import { evaluatedContent, type VehicleForm } from '../../flags/vehicle-form.ts';
 import { fieldsEdit, type Edit } from './flag-edits.ts';
-import type { PlacedChange } from '../partitions/dependencies.ts';
+import type { PlacedChange } from '../../partitions/dependencies.ts';
 import { changedRule, newRule, ruleOf, withOrder, withRule, withoutRule } from './rule-edits.ts';
 
 /** Gives the edit that restores the content that a flag had at a revision; `path` names the revision in faults. */

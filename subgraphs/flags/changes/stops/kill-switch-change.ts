@@ -2,10 +2,10 @@
  * The effect of a change on a flag's kill switches, whichever mutation makes it: a switch that begins to hold the flag
  * is pulled, one that stops holding it is released. Pure. Source: design.md, "Safety and accountability".
  */
-import { badInput } from '../../../core/errors.ts';
-import { isJsonObject } from '../../../core/json/json-value.ts';
-import { isKilling } from '../../../core/evaluation/rules/kill-switch.ts';
-import type { Flag, Rule } from '../flags/flag.ts';
+import { badInput } from '../../../../core/errors.ts';
+import { isJsonObject } from '../../../../core/json/json-value.ts';
+import { isKilling } from '../../../../core/evaluation/rules/kill-switch.ts';
+import type { Flag, Rule } from '../../flags/flag.ts';
 
 /** Gives the switches that hold `edited` and did not hold `before`. */
 export function pulledSwitches(before: Flag, edited: Flag): Rule[] {

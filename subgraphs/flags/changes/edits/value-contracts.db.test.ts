@@ -1,14 +1,14 @@
 /** Every way of writing a value is checked by the flag's value contract, and nothing outside of it is served. */
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { decodeJwt } from 'jose';
-import { eventually } from '../../../core/testing/eventually.ts';
-import { parseEnvironmentFile } from '../../../core/wire/flag-files/environment-file.ts';
-import { createInProcessBus } from '../../shared/feeds/bus.ts';
-import { rowCount } from '../../shared/postgres/rows.ts';
-import { identityOf, refusal, silent, user } from '../../shared/testing/asking.ts';
-import { ImportService, exportEnvironment, planImport } from '../import-export/import-service.ts';
-import { FlagsUnderTest, type FlagJson } from '../testing/flags-under-test.ts';
-import { createFlagChanges } from './change.ts';
+import { eventually } from '../../../../core/testing/eventually.ts';
+import { parseEnvironmentFile } from '../../../../core/wire/flag-files/environment-file.ts';
+import { createInProcessBus } from '../../../shared/feeds/bus.ts';
+import { rowCount } from '../../../shared/postgres/rows.ts';
+import { identityOf, refusal, silent, user } from '../../../shared/testing/asking.ts';
+import { ImportService, exportEnvironment, planImport } from '../../import-export/import-service.ts';
+import { FlagsUnderTest, type FlagJson } from '../../testing/flags-under-test.ts';
+import { createFlagChanges } from '../change.ts';
 
 const SPEED = { properties: { speed: { type: 'number', maximum: 130 } }, required: ['speed'] };
 const TARGET = { type: 'VEHICLE_TARGET', conditions: { regions: ['EU'] } };

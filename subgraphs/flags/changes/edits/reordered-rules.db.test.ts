@@ -1,12 +1,12 @@
 /** A flag's rules change their order by one change, whatever their priorities are. */
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
 import fc from 'fast-check';
-import { compareRules } from '../../../core/evaluation/rules/rule-order.ts';
-import { RULE_TYPES } from '../../../core/model.ts';
-import type { Caller } from '../../../core/access/caller.ts';
-import { refusal, user } from '../../shared/testing/asking.ts';
-import { FlagsUnderTest, type FlagJson } from '../testing/flags-under-test.ts';
-import type { Flag, Rule } from '../flags/flag.ts';
+import { compareRules } from '../../../../core/evaluation/rules/rule-order.ts';
+import { RULE_TYPES } from '../../../../core/model.ts';
+import type { Caller } from '../../../../core/access/caller.ts';
+import { refusal, user } from '../../../shared/testing/asking.ts';
+import { FlagsUnderTest, type FlagJson } from '../../testing/flags-under-test.ts';
+import type { Flag, Rule } from '../../flags/flag.ts';
 import { withOrder } from './rule-edits.ts';
 
 let flags: FlagsUnderTest;

@@ -1,7 +1,7 @@
 /** A preview of a change holds what vehicles evaluate before and after it, as the change itself then makes it. */
 import { afterAll, beforeAll, beforeEach, expect, test } from '@jest/globals';
-import { refusal, user } from '../../shared/testing/asking.ts';
-import { FlagsUnderTest, type FlagJson } from '../testing/flags-under-test.ts';
+import { refusal, user } from '../../../shared/testing/asking.ts';
+import { FlagsUnderTest, type FlagJson } from '../../testing/flags-under-test.ts';
 
 let flags: FlagsUnderTest;
 let flag: FlagJson;

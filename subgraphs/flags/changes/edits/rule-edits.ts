@@ -1,12 +1,12 @@
 /** Edits of a flag's rules in memory, for `FlagEdit.edit`. */
 import { randomUUID } from 'node:crypto';
-import { FleetFlagError, badInput } from '../../../core/errors.ts';
-import type { FlagType, JsonValue } from '../../../core/model.ts';
-import { isKilled } from '../../../core/evaluation/rules/kill-switch.ts';
-import { compareRules } from '../../../core/evaluation/rules/rule-order.ts';
-import { validateRuleInput } from '../../../core/validation/validate-rule.ts';
-import type { RuleInput, UpdateRuleInput } from '../generated/resolvers.ts';
-import { ruleContent, type Flag, type Rule } from '../flags/flag.ts';
+import { FleetFlagError, badInput } from '../../../../core/errors.ts';
+import type { FlagType, JsonValue } from '../../../../core/model.ts';
+import { isKilled } from '../../../../core/evaluation/rules/kill-switch.ts';
+import { compareRules } from '../../../../core/evaluation/rules/rule-order.ts';
+import { validateRuleInput } from '../../../../core/validation/validate-rule.ts';
+import type { RuleInput, UpdateRuleInput } from '../../generated/resolvers.ts';
+import { ruleContent, type Flag, type Rule } from '../../flags/flag.ts';
 import { checkRuleValue } from './contract-checks.ts';
 
 /**

@@ -3,8 +3,8 @@
  * their own revision. Every write of a flag is compared here. Pure. Source: releases.md, "Last known
  * good"; docs/decisions/vehicle/no-return-below.md.
  */
-import type { AuditAction } from '../../shared/audit/audit-log.ts';
-import type { Flag } from '../flags/flag.ts';
+import type { AuditAction } from '../../../shared/audit/audit-log.ts';
+import type { Flag } from '../../flags/flag.ts';
 import { pulledSwitches } from './kill-switch-change.ts';
 
 /** The part of a write that the states of its flag do not show. */

@@ -1,8 +1,8 @@
 /** A kill is treated as a kill, and a release as a release, whichever mutation makes it. */
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
-import type { Caller } from '../../../core/access/caller.ts';
-import { refusal } from '../../shared/testing/asking.ts';
-import { FlagsUnderTest, addPerson, type FlagJson } from '../testing/flags-under-test.ts';
+import type { Caller } from '../../../../core/access/caller.ts';
+import { refusal } from '../../../shared/testing/asking.ts';
+import { FlagsUnderTest, addPerson, type FlagJson } from '../../testing/flags-under-test.ts';
 
 let flags: FlagsUnderTest;
 let safety: Caller;

@@ -1,10 +1,10 @@
 /** The restore of earlier contents, which takes the steps of every change, and the return of an archived flag. */
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
 import fc from 'fast-check';
-import { eventually } from '../../../core/testing/eventually.ts';
-import { rounds } from '../../../core/testing/rounds.ts';
-import { refusal, user } from '../../shared/testing/asking.ts';
-import { FLAG_FIELDS, FlagsUnderTest, type FlagJson } from '../testing/flags-under-test.ts';
+import { eventually } from '../../../../core/testing/eventually.ts';
+import { rounds } from '../../../../core/testing/rounds.ts';
+import { refusal, user } from '../../../shared/testing/asking.ts';
+import { FLAG_FIELDS, FlagsUnderTest, type FlagJson } from '../../testing/flags-under-test.ts';
 
 let flags: FlagsUnderTest;
 let flag: FlagJson;

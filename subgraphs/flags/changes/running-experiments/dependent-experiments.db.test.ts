@@ -1,6 +1,6 @@
 /** An experiment notes changes of the flags that its own flag requires or excludes, and holds none of them up. */
 import { afterAll, beforeAll, beforeEach, expect, test } from '@jest/globals';
-import { RolloutsUnderTest, type Target } from '../testing/rollouts-under-test.ts';
+import { RolloutsUnderTest, type Target } from '../../testing/rollouts-under-test.ts';
 
 let rollouts: RolloutsUnderTest;
 let target: Target;
