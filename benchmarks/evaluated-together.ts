@@ -2,7 +2,7 @@
  * Measures flags that are evaluated together, in nanoseconds of CPU for each: beside the same flags evaluated one by one,
  * with dependencies for sets of growing size, and while a release is under way.
  */
-import { CompiledSet } from '../core/evaluation/compiled-set.ts';
+import { CompiledSet } from '../core/evaluation/flag-sets/compiled-set.ts';
 import { compileFlag, evaluateFlag } from '../core/evaluation/evaluate.ts';
 import type { EvaluationContext, FlagDefinition } from '../core/model.ts';
 import { nanosecondsOf } from './harness/nanoseconds.ts';

@@ -2,7 +2,7 @@
 import { expect, test } from '@jest/globals';
 import fc from 'fast-check';
 import { compileFlag } from '../../core/evaluation/evaluate.ts';
-import { ScopedFlags } from '../../core/evaluation/scoped-flags.ts';
+import { ScopedFlags } from '../../core/evaluation/flag-sets/scoped-flags.ts';
 import { parseJson } from '../../core/json/json-value.ts';
 import type { FlagDefinition, RuleDefinition } from '../../core/model.ts';
 import { rounds } from '../../core/testing/rounds.ts';

@@ -5,7 +5,7 @@ import { randomUUID } from 'node:crypto';
 import { activationsOf } from '../../core/activation/activation.ts';
 import { isStaleInDrive } from '../../core/activation/drive.ts';
 import { enteredName } from '../../core/evaluation/context.ts';
-import { CompiledSet, type SetOptions } from '../../core/evaluation/compiled-set.ts';
+import { CompiledSet, type SetOptions } from '../../core/evaluation/flag-sets/compiled-set.ts';
 import { compileFlag, contentFor, dependsOnOthers, type CompiledFlag } from '../../core/evaluation/evaluate.ts';
 import type { Evaluation, EvaluationContext, FlagDefinition, JsonObject } from '../../core/model.ts';
 import { isJsonObject } from '../../core/json/json-value.ts';

@@ -5,8 +5,8 @@
 import { compileFlag, fixedFlag, type CompiledFlag } from '../../core/evaluation/evaluate.ts';
 import type { Environment, FlagDefinition, FlagType, JsonValue } from '../../core/model.ts';
 import { canonicalJson } from '../../core/json/canonical-json.ts';
-import { servableValues } from '../../core/evaluation/contract-fault.ts';
-import { fitsFlagType } from '../../core/evaluation/flag-value.ts';
+import { servableValues } from '../../core/evaluation/values/contract-fault.ts';
+import { fitsFlagType } from '../../core/evaluation/values/flag-value.ts';
 
 /** A flag of the file that is ready to be evaluated. */
 export interface LocalFlag {

@@ -4,12 +4,12 @@
  * except that every definition can disable or kill it.
  */
 import { isKnownActivation, isKnownKillActivation } from '../../core/activation/activation.ts';
-import { contractFault } from '../../core/evaluation/contract-fault.ts';
+import { contractFault } from '../../core/evaluation/values/contract-fault.ts';
 import { compileFlag, isKilled } from '../../core/evaluation/evaluate.ts';
 import { isObject, isOneOf, membersOf, type Members } from '../../core/json/json-value.ts';
 import { flagInForm } from '../../core/wire/vehicle/definition.ts';
 import { FLAG_TYPES, type Environment, type FlagDefinition } from '../../core/model.ts';
-import { fitsFlagType } from '../../core/evaluation/flag-value.ts';
+import { fitsFlagType } from '../../core/evaluation/values/flag-value.ts';
 import type { FormerDefinition, ServedDefinition, VerifiedDefinition } from '../state.ts';
 
 /**

@@ -3,7 +3,7 @@
  * itself. Pure. Source: releases.md, "Last known good".
  */
 import { createHash } from 'node:crypto';
-import { nextContent } from '../evaluation/contract-fault.ts';
+import { nextContent } from '../evaluation/values/contract-fault.ts';
 import { readRelease } from '../evaluation/release.ts';
 import { isKilled } from '../evaluation/rules/kill-switch.ts';
 import { canonicalJson } from '../json/canonical-json.ts';

@@ -1,7 +1,7 @@
 import { describe, expect, it } from '@jest/globals';
 import type { EvaluationContext, FlagDefinition, JsonValue, RuleDefinition } from '../model.ts';
 import { compileFlag, evaluateFlag, type EvaluationOptions } from './evaluate.ts';
-import { ScopedFlags } from './scoped-flags.ts';
+import { ScopedFlags } from './flag-sets/scoped-flags.ts';
 
 const VIN = 'KMH1234567890ABCD';
 

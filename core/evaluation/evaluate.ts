@@ -16,13 +16,13 @@ import {
   type JsonValue,
   type RuleDefinition,
 } from '../model.ts';
-import { nextContent, servableValues } from './contract-fault.ts';
+import { nextContent, servableValues } from './values/contract-fault.ts';
 import { compileRule } from './rules/compile-rule.ts';
 import type { Matcher } from './rules/condition-fields.ts';
-import { fitsFlagType, presentDefault } from './flag-value.ts';
+import { fitsFlagType, presentDefault } from './values/flag-value.ts';
 import { isJsonObject, isOneOf } from '../json/json-value.ts';
 import { isKilled, isKilling } from './rules/kill-switch.ts';
-import { CONTROL, isMet, readPrerequisites, type Prerequisite } from './prerequisites.ts';
+import { CONTROL, isMet, readPrerequisites, type Prerequisite } from './flag-sets/prerequisites.ts';
 import { compareRules } from './rules/rule-order.ts';
 import { variantOf } from './rules/rule-variant.ts';
 import { frozenJson } from '../json/frozen-json.ts';

@@ -6,7 +6,7 @@ import type { Evaluation, EvaluationContext, FlagDefinition, JsonObject, JsonVal
 import { isJsonObject, isOneOf } from '../json/json-value.ts';
 import { BUCKETS, bucketing } from './bucket.ts';
 import { compileFlag, evaluateFlag } from './evaluate.ts';
-import type { ScopedEvaluation } from './scoped-flags.ts';
+import type { ScopedEvaluation } from './flag-sets/scoped-flags.ts';
 import { splitAudience } from './rules/audience.ts';
 import { readObject } from './rules/condition-fields.ts';
 import { narrowRules } from './segments/expand-rules.ts';

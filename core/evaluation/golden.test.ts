@@ -3,7 +3,7 @@ import { describe, expect, it } from '@jest/globals';
 import type { Evaluation, EvaluationContext, FlagDefinition, RuleDefinition } from '../model.ts';
 import { signedConditions } from './rules/whitelist-digest.ts';
 import { bucketing } from './bucket.ts';
-import { CompiledSet } from './compiled-set.ts';
+import { CompiledSet } from './flag-sets/compiled-set.ts';
 import { signedRelease } from './release.ts';
 import { compileFlag, evaluateFlag, type EvaluationOptions } from './evaluate.ts';
 

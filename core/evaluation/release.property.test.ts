@@ -7,7 +7,7 @@ import fc from 'fast-check';
 import type { EvaluationContext, FlagContent, FlagDefinition, Release, RuleDefinition } from '../model.ts';
 import { rounds } from '../testing/rounds.ts';
 import { bucketing } from './bucket.ts';
-import { CompiledSet } from './compiled-set.ts';
+import { CompiledSet } from './flag-sets/compiled-set.ts';
 import { compileFlag, evaluateFlag } from './evaluate.ts';
 import { parseRelease, signedRelease } from './release.ts';
 import { signedConditions } from './rules/whitelist-digest.ts';

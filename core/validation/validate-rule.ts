@@ -13,7 +13,7 @@ import {
   type RuleDefinition,
   type RuleType,
 } from '../model.ts';
-import { checkFlagValue } from '../evaluation/flag-value.ts';
+import { checkFlagValue } from '../evaluation/values/flag-value.ts';
 import { checkJson, checkJsonSize, isJsonObject, isOneOf } from '../json/json-value.ts';
 import { isEmptyObject } from '../evaluation/rules/audience.ts';
 import { readSegmented } from '../evaluation/segments/segment.ts';

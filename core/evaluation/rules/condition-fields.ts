@@ -3,7 +3,7 @@
  * dotted path.
  */
 import { FleetFlagError, badInput } from '../../errors.ts';
-import { isPossibleRange, readRange, versionTest, type VersionTest } from '../version-range.ts';
+import { isPossibleRange, readRange, versionTest, type VersionTest } from '../versions/version-range.ts';
 import type { EvaluationContext, JsonObject } from '../../model.ts';
 import { isJsonObject } from '../../json/json-value.ts';
 

@@ -3,7 +3,7 @@
  * such as `2.5` or `v2.5.0-rc1` are read sensibly; an unreadable version matches nothing." (design.md)
  */
 import { badInput } from '../../errors.ts';
-import type { VersionTest } from '../version-range.ts';
+import type { VersionTest } from '../versions/version-range.ts';
 import type { EvaluationContext, JsonObject, JsonValue } from '../../model.ts';
 import { readNames, readObject, readOptional, readVersionRange, type Matcher } from './condition-fields.ts';
 import { checkModelName } from '../../partitions/model-name.ts';

@@ -12,7 +12,7 @@ import type {
 import { validateConditions } from '../../validation/validate-rule.ts';
 import { compileFlag, evaluateFlag } from '../evaluate.ts';
 import { explainFlag } from '../explain.ts';
-import { isInRange, readRange } from '../version-range.ts';
+import { isInRange, readRange } from '../versions/version-range.ts';
 import { compareRules } from '../rules/rule-order.ts';
 import { compileRule } from '../rules/compile-rule.ts';
 import { parseUserAttribute, compileUserAttribute } from '../rules/user-attribute.ts';

@@ -5,7 +5,7 @@
  */
 import { isJsonObject } from '../../json/json-value.ts';
 import type { JsonObject, JsonValue, RuleDefinition } from '../../model.ts';
-import { isPossibleRange, readRange } from '../version-range.ts';
+import { isPossibleRange, readRange } from '../versions/version-range.ts';
 import { TARGET_KEYS } from '../rules/vehicle-target.ts';
 import { segmentOf, type ResolvedSegment, type Segments } from './segment.ts';
 

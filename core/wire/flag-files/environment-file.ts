@@ -16,9 +16,9 @@ import {
   type Requirement,
   type SafetyLevel,
 } from '../../model.ts';
-import { contractFault } from '../../evaluation/contract-fault.ts';
+import { contractFault } from '../../evaluation/values/contract-fault.ts';
 import { validateValueSchema } from '../../contracts/value-contract.ts';
-import { checkFlagValue } from '../../evaluation/flag-value.ts';
+import { checkFlagValue } from '../../evaluation/values/flag-value.ts';
 import { isJsonObject, membersOf, parseJson, type Members } from '../../json/json-value.ts';
 import { validateFlagDescription, validateFlagKey, validateFlagName } from '../../validation/validate-flag.ts';
 import { validateDependencies, type ValidDependencies } from '../../validation/validate-dependencies.ts';

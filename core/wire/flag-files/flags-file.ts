@@ -4,7 +4,7 @@
  */
 import { isMap, isSeq, type Document, type Node, type Scalar } from 'yaml';
 import { FLAG_TYPES, type FlagType, type JsonValue } from '../../model.ts';
-import { checkFlagValue } from '../../evaluation/flag-value.ts';
+import { checkFlagValue } from '../../evaluation/values/flag-value.ts';
 import { isJsonObject, membersOf } from '../../json/json-value.ts';
 import { validateFlagKey } from '../../validation/validate-flag.ts';
 import {

@@ -3,7 +3,7 @@ import { randomUUID } from 'node:crypto';
 import { FleetFlagError } from '../../../core/errors.ts';
 import type { Environment } from '../../../core/model.ts';
 import { actingUser, type CallerIdentity } from '../../../core/access/caller.ts';
-import { checkFlagValue } from '../../../core/evaluation/flag-value.ts';
+import { checkFlagValue } from '../../../core/evaluation/values/flag-value.ts';
 import { mayKill } from '../../../core/evaluation/rules/kill-switch.ts';
 import { readReason } from '../../../core/validation/text.ts';
 import { validateActivation, validateKillActivation } from '../../../core/validation/validate-activation.ts';

@@ -1,7 +1,7 @@
 /** Evaluations as the API gives them: of one flag, of all of an environment, and of a change. */
 import { enteredName } from '../../../core/evaluation/context.ts';
 import { FleetFlagError, badInput } from '../../../core/errors.ts';
-import type { ScopedEvaluation } from '../../../core/evaluation/scoped-flags.ts';
+import type { ScopedEvaluation } from '../../../core/evaluation/flag-sets/scoped-flags.ts';
 import { VIN_PATTERN, type Environment, type EvaluationContext, type JsonObject } from '../../../core/model.ts';
 import { checkJson, isJsonObject } from '../../../core/json/json-value.ts';
 import { withRegisteredFacts } from '../../shared/between-subgraphs/vehicle-facts.ts';

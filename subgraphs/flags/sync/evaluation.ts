@@ -5,7 +5,7 @@ import {
   ScopedFlags,
   type PrerequisiteExplanation,
   type ScopedEvaluation,
-} from '../../../core/evaluation/scoped-flags.ts';
+} from '../../../core/evaluation/flag-sets/scoped-flags.ts';
 import { FleetFlagError } from '../../../core/errors.ts';
 import type { EvaluationContext, FlagDefinition } from '../../../core/model.ts';
 import { signatureOf } from '../signing/signing.ts';

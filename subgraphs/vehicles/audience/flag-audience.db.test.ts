@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
 import fc from 'fast-check';
 import { compileFlag } from '../../../core/evaluation/evaluate.ts';
-import { CompiledSet } from '../../../core/evaluation/compiled-set.ts';
+import { CompiledSet } from '../../../core/evaluation/flag-sets/compiled-set.ts';
 import { ENVIRONMENTS, type Environment, type FlagDefinition, type RuleDefinition } from '../../../core/model.ts';
 import { rounds } from '../../../core/testing/rounds.ts';
 import { createTestDatabase, type TestDatabase } from '../../shared/testing/test-database.ts';

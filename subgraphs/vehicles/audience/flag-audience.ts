@@ -3,7 +3,7 @@
  * that these counts and the vehicles cannot disagree.
  */
 import { compileFlag } from '../../../core/evaluation/evaluate.ts';
-import { ScopedFlags } from '../../../core/evaluation/scoped-flags.ts';
+import { ScopedFlags } from '../../../core/evaluation/flag-sets/scoped-flags.ts';
 import {
   ENVIRONMENTS,
   type Environment,

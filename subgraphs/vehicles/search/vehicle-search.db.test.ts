@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { Client } from 'pg';
-import { isInRange, readRange } from '../../../core/evaluation/version-range.ts';
+import { isInRange, readRange } from '../../../core/evaluation/versions/version-range.ts';
 import { createVehicleTokens } from '../../../core/credentials/vehicle-token.ts';
 import { createInProcessBus } from '../../shared/feeds/bus.ts';
 import { ANONYMOUS, asking, refusal, silent, user, type Ask } from '../../shared/testing/asking.ts';

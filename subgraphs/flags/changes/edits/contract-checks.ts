@@ -1,7 +1,7 @@
 /** Checks of what changes write by the flag's value contract. What a change leaves as it was is not checked again. */
 import { isDeepStrictEqual } from 'node:util';
 import { badInput } from '../../../../core/errors.ts';
-import { contractFault, ruleFault, type ServingFlag } from '../../../../core/evaluation/contract-fault.ts';
+import { contractFault, ruleFault, type ServingFlag } from '../../../../core/evaluation/values/contract-fault.ts';
 import type { Flag, Rule } from '../../flags/flag.ts';
 
 /** A flag as its contract reads it, with rules that errors can name. What a release keeps has been checked before. */

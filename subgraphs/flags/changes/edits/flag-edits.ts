@@ -1,6 +1,6 @@
 /** Edits of a flag's own fields in memory, for `FlagEdit.edit` and for previews. Rules: rule-edits.ts. */
 import { FleetFlagError, badInput } from '../../../../core/errors.ts';
-import { checkFlagValue } from '../../../../core/evaluation/flag-value.ts';
+import { checkFlagValue } from '../../../../core/evaluation/values/flag-value.ts';
 import { validateFlagDescription, validateFlagName } from '../../../../core/validation/validate-flag.ts';
 import { validateDependencies } from '../../../../core/validation/validate-dependencies.ts';
 import { validateValueSchema } from '../../../../core/contracts/value-contract.ts';

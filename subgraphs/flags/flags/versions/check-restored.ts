@@ -1,8 +1,8 @@
 /** The validation of what a restore brings back: it may have become stricter since the content was kept. */
 import { isDeepStrictEqual } from 'node:util';
 import { FleetFlagError, badInput } from '../../../../core/errors.ts';
-import { contractFault } from '../../../../core/evaluation/contract-fault.ts';
-import { checkFlagValue } from '../../../../core/evaluation/flag-value.ts';
+import { contractFault } from '../../../../core/evaluation/values/contract-fault.ts';
+import { checkFlagValue } from '../../../../core/evaluation/values/flag-value.ts';
 import { validateRuleInput } from '../../../../core/validation/validate-rule.ts';
 import type { Flag } from '../flag.ts';
 

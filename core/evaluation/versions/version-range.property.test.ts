@@ -5,7 +5,7 @@
 import { describe, expect, it } from '@jest/globals';
 import fc from 'fast-check';
 import { isInRange, isPossibleRange, readRange } from './version-range.ts';
-import { rounds } from '../testing/rounds.ts';
+import { rounds } from '../../testing/rounds.ts';
 
 const RUNS = { numRuns: rounds(500, 2_000), seed: 20_261_128 };
 

@@ -5,9 +5,9 @@
  * Which flag depends on which changes only with a definition. So the order in which flags are visited is found once, when the
  * definitions arrive, and an evaluation visits each flag that it needs once.
  */
-import type { Evaluation, EvaluationContext } from '../model.ts';
+import type { Evaluation, EvaluationContext } from '../../model.ts';
 import { dependencyOrder } from './dependency-order.ts';
-import { contentFor, contentsOf, evaluateRules, type CompiledContent, type CompiledFlag } from './evaluate.ts';
+import { contentFor, contentsOf, evaluateRules, type CompiledContent, type CompiledFlag } from '../evaluate.ts';
 import { isMet } from './prerequisites.ts';
 
 /** The facts that the caller of an evaluation knows beside the context. */

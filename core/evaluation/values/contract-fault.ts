@@ -2,10 +2,10 @@
  * Checks whether the values that a flag could serve are within its value contract. Source: releases.md, "Value contracts";
  * docs/decisions/flags/value-contracts.md.
  */
-import { FleetFlagError } from '../errors.ts';
-import { readValueContract, type ValueContract, type ValueFault } from '../contracts/value-contract.ts';
-import { isJsonObject, membersOf } from '../json/json-value.ts';
-import type { FlagDefinition, JsonObject, JsonValue, RuleDefinition } from '../model.ts';
+import { FleetFlagError } from '../../errors.ts';
+import { readValueContract, type ValueContract, type ValueFault } from '../../contracts/value-contract.ts';
+import { isJsonObject, membersOf } from '../../json/json-value.ts';
+import type { FlagDefinition, JsonObject, JsonValue, RuleDefinition } from '../../model.ts';
 import { presentDefault } from './flag-value.ts';
 
 /** The first thing that keeps a flag from being within its contract. */

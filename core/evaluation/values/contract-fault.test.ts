@@ -1,5 +1,5 @@
 import { describe, expect, test } from '@jest/globals';
-import type { Release } from '../model.ts';
+import type { Release } from '../../model.ts';
 import { contractFault, servableValues, type ServingFlag } from './contract-fault.ts';
 
 const number = (change: Partial<ServingFlag>): ServingFlag => ({

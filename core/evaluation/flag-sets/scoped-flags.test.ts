@@ -1,8 +1,8 @@
 import { describe, expect, it } from '@jest/globals';
 import fc from 'fast-check';
-import type { FlagDefinition } from '../model.ts';
-import { compileFlag } from './evaluate.ts';
-import { explainFlag } from './explain.ts';
+import type { FlagDefinition } from '../../model.ts';
+import { compileFlag } from '../evaluate.ts';
+import { explainFlag } from '../explain.ts';
 import { ScopedFlags } from './scoped-flags.ts';
 
 const MODELS = ['EV6', 'EV9', 'Niro'];

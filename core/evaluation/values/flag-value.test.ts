@@ -1,5 +1,5 @@
 import { describe, expect, it } from '@jest/globals';
-import type { FlagType } from '../model.ts';
+import type { FlagType } from '../../model.ts';
 import { checkFlagValue, fitsFlagType, presentDefault } from './flag-value.ts';
 
 describe('checkFlagValue', () => {

@@ -2,9 +2,9 @@
  * "Values must fit the flag's type." (design.md) "A flag's value (defaultValue, a rule's value when given) is never
  * null." (api.graphql)
  */
-import { badInput } from '../errors.ts';
-import { FLAG_TYPES, type FlagType, type JsonValue } from '../model.ts';
-import { checkJson, checkJsonSize, isOneOf } from '../json/json-value.ts';
+import { badInput } from '../../errors.ts';
+import { FLAG_TYPES, type FlagType, type JsonValue } from '../../model.ts';
+import { checkJson, checkJsonSize, isOneOf } from '../../json/json-value.ts';
 
 /** Says whether `value` fits a flag of `type`. Any JSON but null fits `json`; nothing fits an unknown type. */
 export function fitsFlagType(type: unknown, value: unknown): boolean {

@@ -3,10 +3,10 @@
  * Small worlds exhaustively, large ones at random.
  */
 import { describe, expect, it } from '@jest/globals';
-import type { Evaluation, EvaluationContext, FlagDefinition, RuleDefinition } from '../model.ts';
-import { rounds } from '../testing/rounds.ts';
+import type { Evaluation, EvaluationContext, FlagDefinition, RuleDefinition } from '../../model.ts';
+import { rounds } from '../../testing/rounds.ts';
 import { CompiledSet } from './compiled-set.ts';
-import { compileFlag } from './evaluate.ts';
+import { compileFlag } from '../evaluate.ts';
 
 const FLAGS = 5;
 /** What a flag serves by its own rules: nothing, or one of two variants. */

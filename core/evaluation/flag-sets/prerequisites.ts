@@ -2,8 +2,8 @@
  * Prerequisites: before the rules of a flag count, some other flags must serve another variant than `control`, and some
  * must not. Source: scopes.md, "Dependencies".
  */
-import type { Evaluation, JsonObject, JsonValue } from '../model.ts';
-import { isJsonObject } from '../json/json-value.ts';
+import type { Evaluation, JsonObject, JsonValue } from '../../model.ts';
+import { isJsonObject } from '../../json/json-value.ts';
 
 /** The variant of every flag that serves its default value. */
 export const CONTROL = 'control';

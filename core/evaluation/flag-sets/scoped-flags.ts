@@ -2,11 +2,11 @@
  * Evaluates the flags of an environment for vehicles of all models: each vehicle has only the flags of its partition, so
  * a required flag that is out of its scope is missing. Source: scopes.md, "Scopes and partitions".
  */
-import type { Evaluation, EvaluationContext } from '../model.ts';
-import { OTHER_MODELS, isInPartition, partitionOf, type Scope } from '../partitions/partition.ts';
+import type { Evaluation, EvaluationContext } from '../../model.ts';
+import { OTHER_MODELS, isInPartition, partitionOf, type Scope } from '../../partitions/partition.ts';
 import { CompiledSet } from './compiled-set.ts';
 import { isMet, type PrerequisiteKind } from './prerequisites.ts';
-import { contentFor, type CompiledFlag } from './evaluate.ts';
+import { contentFor, type CompiledFlag } from '../evaluate.ts';
 
 /** A flag, and the models that have it. */
 export interface ScopedFlag {

@@ -1,8 +1,8 @@
 import { describe, expect, it } from '@jest/globals';
 import fc from 'fast-check';
-import type { FlagDefinition, JsonValue, RuleDefinition } from '../model.ts';
+import type { FlagDefinition, JsonValue, RuleDefinition } from '../../model.ts';
 import { CompiledSet } from './compiled-set.ts';
-import { compileFlag, evaluateFlag } from './evaluate.ts';
+import { compileFlag, evaluateFlag } from '../evaluate.ts';
 
 const everybody = (variant: string | null = null): RuleDefinition => ({
   id: 'r',
