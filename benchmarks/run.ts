@@ -40,10 +40,11 @@ NAME is one of ${Object.keys(BENCHMARKS).join(', ')}; all of them where none is 
   --quick       fewer and shorter rounds; without NAME only those of docs/reference/performance.md
   --workers N   of storm: gateway processes, each of which may open some 20,000 sockets; 1 when absent
   --vehicles N  of storm: how many there are; 19,000 when absent
+  --backups     of storm: each vehicle stores a backup within a minute, as agents do after an outage
   --models N    of storm: the models of which the vehicles are, with flags of their own; one partition when absent
   --help, --version`;
 const args = readPlainArguments(USAGE, {
-  known: ['--quick'],
+  known: ['--quick', '--backups'],
   valued: ['--workers', '--vehicles', '--models'],
   most: 1,
 });
@@ -63,6 +64,7 @@ if (name !== undefined && !Object.hasOwn(BENCHMARKS, name)) {
     const { run } = await load();
     await run({
       quick,
+      backups: args.includes('--backups'),
       ...(vehicles !== null && { vehicles }),
       ...(workers !== null && { workers }),
       ...(models !== null && { models }),

@@ -7,4 +7,6 @@ export interface BenchmarkOptions {
   readonly workers?: number;
   /** The number of models of the vehicles of `storm`, each with a partition of its own. */
   readonly models?: number;
+  /** Whether the vehicles of `storm` store their backups after it. */
+  readonly backups?: boolean;
 }

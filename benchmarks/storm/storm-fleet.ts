@@ -2,7 +2,7 @@
  * The vehicles of the storm benchmark, in as many processes as they need: one may open some 20,000 files.
  */
 import { Participant } from '../harness/participant.ts';
-import type { Interruptions, VehicleCommand, VehicleMessage } from './storm-messages.ts';
+import type { BackupAnswers, Interruptions, VehicleCommand, VehicleMessage } from './storm-messages.ts';
 
 /** The most vehicles of a process. */
 const VEHICLES_OF_PROCESS = 19_000;
@@ -60,8 +60,11 @@ export class StormFleet {
     };
   }
 
-  /** Resolves when all connected vehicles have received a revision, to the wall-clock time and a message's bytes. */
-  async until(revision: number): Promise<{ readonly lastAt: number; readonly messageBytes: number }> {
+  /**
+   * Resolves when all connected vehicles have received a revision, to the wall-clock time, a message's bytes and the
+   * backups that are answered.
+   */
+  async until(revision: number): Promise<{ readonly lastAt: number; readonly messageBytes: number } & BackupAnswers> {
     const answers = await Promise.all(
       this.parts.map(({ process }) => {
         process.tell({ until: revision });
@@ -71,7 +74,14 @@ export class StormFleet {
     return {
       lastAt: Math.max(...answers.map(({ lastAt }) => lastAt)),
       messageBytes: Math.max(...answers.map(({ messageBytes }) => messageBytes)),
+      stored: answers.reduce((sum, { stored }) => sum + stored, 0),
+      notStored: answers.reduce((sum, { notStored }) => sum + notStored, 0),
     };
+  }
+
+  /** Lets each connected vehicle store a backup at a random moment within some milliseconds. */
+  backUp(withinMs: number): void {
+    for (const { process } of this.parts) process.tell({ backUpWithinMs: withinMs });
   }
 
   async stop(): Promise<void> {

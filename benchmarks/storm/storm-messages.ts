@@ -2,9 +2,12 @@
 
 /**
  * `connect`: the number of further vehicles that connect at once; `until`: the answer comes when all connected vehicles have received
- * this revision.
+ * this revision; `backUpWithinMs`: each connected vehicle stores a backup at a random moment within these milliseconds.
  */
-export type VehicleCommand = { readonly connect: number } | { readonly until: number };
+export type VehicleCommand =
+  | { readonly connect: number }
+  | { readonly until: number }
+  | { readonly backUpWithinMs: number };
 
 /** The numbers of connections that did not last. */
 export interface Interruptions {
@@ -21,4 +24,10 @@ export type VehicleMessage =
   | { readonly ready: true }
   /** Wall clock, milliseconds with fractions. */
   | ({ readonly allSyncedAt: number; readonly seconds: number } & Interruptions)
-  | { readonly lastAt: number; readonly messageBytes: number };
+  | ({ readonly lastAt: number; readonly messageBytes: number } & BackupAnswers);
+
+/** The answers to backups so far. */
+export interface BackupAnswers {
+  readonly stored: number;
+  readonly notStored: number;
+}

@@ -5,6 +5,7 @@
  */
 import { readFileSync } from 'node:fs';
 import { connect, type Socket } from 'node:net';
+import { BACKUP_MUTATION } from '../../agent/backup/vehicle-backups.ts';
 import { OPERATIONS } from '../../agent/link/operations.ts';
 import { AGENT_NAME } from '../../core/wire/network/agent-name.ts';
 import { wallClock } from '../fan-out/fan-out-messages.ts';
@@ -31,8 +32,21 @@ const QUESTIONS = Buffer.concat([
   frame({ id: 'changes', type: 'subscribe', payload: { query: OPERATIONS.changes, variables } }),
   frame({ id: 'request-1', type: 'subscribe', payload: { query: OPERATIONS.sync, variables } }),
 ]);
+/** The content of a backup of a vehicle whose measurements arrive, in bytes; only agents read it. */
+const BACKUP_BYTES = 500;
+const BACKUP = frame({
+  id: 'backup',
+  type: 'subscribe',
+  payload: {
+    query: BACKUP_MUTATION,
+    variables: { input: { agent: 'agent.sqlite', content: Buffer.alloc(BACKUP_BYTES, 7).toString('base64') } },
+  },
+});
 const closeCode = (content: string) => Buffer.from(content, 'latin1').readUInt16BE(0);
 const PONG = Buffer.from([0x8a, 0x80, 0, 0, 0, 0]);
+
+/** The answers to backups so far. */
+const backups = { stored: 0, notStored: 0 };
 
 /** The most vehicles that connect from one address: the kernel searches long for a port where most are in use. */
 const VEHICLES_OF_ADDRESS = 4_000;
@@ -57,7 +71,7 @@ const BEGINNING = 160;
 function tellWhenAllHave(): void {
   if (behind > 0) return;
   wanted = Infinity;
-  say({ lastAt: heardAt, messageBytes: figures.messageBytes });
+  say({ lastAt: heardAt, messageBytes: figures.messageBytes, ...backups });
 }
 
 class Vehicle {
@@ -107,6 +121,11 @@ class Vehicle {
       setTimeout(() => this.#connect(), 1_000 * (1 + Math.random()));
     });
     this.#socket.on('connect', () => this.#socket.write(UPGRADE));
+  }
+
+  /** Sends its backup. */
+  backUp(): void {
+    this.#socket.write(BACKUP);
   }
 
   #read(piece: Buffer): void {
@@ -161,6 +180,10 @@ class Vehicle {
     } else if (beginning.startsWith('{"id":"request-1","type":"next"')) {
       figures.synced += 1;
       told();
+    } else if (beginning.startsWith('{"id":"backup","type":')) {
+      if (beginning.startsWith('"complete"', 22)) return;
+      if (beginning.includes('"backUpVehicleState":true')) backups.stored += 1;
+      else backups.notStored += 1;
     } else if (first === 0x88) process.stderr.write(`A vehicle was closed with ${closeCode(beginning)}\n`);
     else if (!beginning.startsWith('{"id":"request-1","type":"complete"'))
       throw new Error(`Not expected: ${beginning}`);
@@ -173,6 +196,10 @@ process.on('message', (command: VehicleCommand) => {
     wanted = command.until;
     behind = vehicles.filter(({ revision }) => revision < wanted).length;
     return tellWhenAllHave();
+  }
+  if ('backUpWithinMs' in command) {
+    for (const vehicle of vehicles) setTimeout(() => vehicle.backUp(), command.backUpWithinMs * Math.random());
+    return;
   }
   const from = wallClock();
   const due = connected + command.connect;

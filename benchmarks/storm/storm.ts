@@ -37,6 +37,11 @@ const RELEASED =
   'mutation ($key: String!) { updateFlag(key: $key, input: { defaultValue: true }) { flag { revision release { percentage } } } }';
 /** Milliseconds for which the silent fleet is watched: in each such time every vehicle is pinged once. */
 const REST_MS = DEFAULT_LIMITS.pingInterval;
+/** Milliseconds over which the backups of a fleet that has come back are spread: a tenth of `resyncMs`. */
+const BACKUPS_WITHIN_MS = 60_000;
+/** Milliseconds between two changes while backups come. */
+const BACKUP_CHANGES_MS = 2_000;
+const NO_BACKUPS = { backupCpuMs: 0, backupsNotStored: 0, lastMillisecondsMeanwhile: 0 };
 /** The vehicles that are registered by one request. */
 const REGISTERED_AT_ONCE = 1_000;
 
@@ -60,6 +65,11 @@ export interface StormFigures {
   /** CPU and bytes of a change while a release of its flag is under way, in those of a change without one. */
   readonly releaseTimes: number;
   readonly releaseBytesTimes: number;
+  /** CPU of one backup, and the backups that were not stored; 0 where none were sent. */
+  readonly backupCpuMs: number;
+  readonly backupsNotStored: number;
+  /** The median milliseconds from a change's answer until the last vehicle has it, while backups come. */
+  readonly lastMillisecondsMeanwhile: number;
 }
 
 export interface StormOptions {
@@ -68,6 +78,8 @@ export interface StormOptions {
   readonly workers?: number;
   /** The number of models of the vehicles, each with flags of its own and so a partition; 0 for one partition of all. */
   readonly models?: number;
+  /** Whether each vehicle stores a backup within the time over which agents spread theirs. */
+  readonly backups?: boolean;
   /** More environment variables for the control plane. */
   readonly settings?: Readonly<Record<string, string>>;
 }
@@ -77,6 +89,7 @@ export async function measureStorm({
   vehicles = VEHICLES,
   workers = 1,
   models = 0,
+  backups = false,
   settings = {},
 }: StormOptions = {}): Promise<StormFigures> {
   const folder = await mkdtemp(join(tmpdir(), 'fleetflag-bench-'));
@@ -87,11 +100,11 @@ export async function measureStorm({
     if (plane === null) throw new Error('The control plane has not started.');
     for (let n = 0; n < FLAGS; n++) await createFlag(plane.api, n === 0 ? FLAG : `feature_${n}`);
     for (let n = 0; n < models; n++) await createFlag(plane.api, flagOf(n), [modelOf(n)]);
-    if (models > 0) await register(plane.api, vehicles, models);
+    if (models > 0 || backups) await register(plane.api, vehicles, Math.max(1, models));
     const tokensFile = join(folder, 'tokens.json');
     await writeFile(tokensFile, JSON.stringify(await tokensOf(plane.secret, vehicles)));
     fleet = await StormFleet.start(new URL(plane.url), tokensFile, vehicles);
-    return await measure(plane, fleet, vehicles, models);
+    return await measure(plane, fleet, { vehicles, models, backups });
   } finally {
     await fleet?.stop();
     await plane?.stop();
@@ -131,8 +144,7 @@ function tokensOf(secret: string, vehicles: number): Promise<string[]> {
 async function measure(
   plane: BenchmarkControlPlane,
   fleet: StormFleet,
-  vehicles: number,
-  models: number,
+  { vehicles, models, backups }: { readonly vehicles: number; readonly models: number; readonly backups: boolean },
 ): Promise<StormFigures> {
   const usage = () => gatewayUsage(plane.gatewayPid);
   // A thousand first: what is compiled and loaded for them is no cost of the others.
@@ -177,6 +189,26 @@ async function measure(
   };
   const { oneMs, after, lastMs, messageBytes } = await changes();
 
+  const measureBackups = async () => {
+    const before = await usage();
+    fleet.backUp(BACKUPS_WITHIN_MS);
+    const last: number[] = [];
+    let answers = { stored: 0, notStored: 0 };
+    while (answers.stored + answers.notStored < vehicles) {
+      const changed = await change(2_000 + last.length);
+      const answeredAt = wallClock();
+      const heard = await fleet.until(changed.revision);
+      last.push(heard.lastAt - answeredAt);
+      answers = heard;
+      await pause(BACKUP_CHANGES_MS);
+    }
+    return {
+      backupCpuMs: (cpuBetween(before, await usage()) - last.length * oneMs) / vehicles,
+      backupsNotStored: answers.notStored,
+      lastMillisecondsMeanwhile: median(last),
+    };
+  };
+
   const durations: number[] = [];
   let revision = 0;
   for (let n = 0; n < BURST; n++) {
@@ -203,6 +235,7 @@ async function measure(
   await fleet.until(updateFlag.flag.revision);
   const within = await changes();
   return {
+    ...(backups ? await measureBackups() : NO_BACKUPS),
     vehicles,
     stormSeconds: storm.seconds,
     stormCpuMs: cpuBetween(few, stormed) / (vehicles - first),
@@ -236,8 +269,9 @@ export async function run({
   vehicles = VEHICLES,
   workers = 1,
   models = 0,
+  backups = false,
 }: Partial<BenchmarkOptions> = {}): Promise<void> {
-  const figures = await measureStorm({ vehicles, workers, models });
+  const figures = await measureStorm({ vehicles, workers, models, backups });
   const where =
     workers === 1 ? 'one control plane in one process' : `one control plane with ${workers} gateway processes`;
   const kinds = models > 0 ? ` of ${models} models` : '';
