@@ -13,7 +13,7 @@ import { setTimeout as pause } from 'node:timers/promises';
 import { OFREPWebProvider } from '@openfeature/ofrep-web-provider';
 import { OpenFeature, ProviderEvents } from '@openfeature/web-sdk';
 import { EventSource } from 'eventsource';
-import { bundleCommand } from '../agent/bundle.ts';
+import { bundleCommand } from '../agent/packing/bundle.ts';
 import { TestControlPlane } from '../agent/testing/control-plane.ts';
 import { TestVehicle } from '../agent/testing/test-vehicle.ts';
 import { eventually } from '../core/testing/eventually.ts';

@@ -7,7 +7,7 @@ import { mkdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { join, relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { build, type Plugin } from 'esbuild';
-import { bundleCommand } from '../agent/bundle.ts';
+import { bundleCommand } from '../agent/packing/bundle.ts';
 import { bundleConsole } from '../main/console/bundle-console.ts';
 import { readPlainArguments } from './command-line.ts';
 

@@ -6,7 +6,7 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
-import { FleetFlagAgent } from '../agent/fleet-flag-agent.ts';
+import { FleetFlagAgent } from '../agent/assembly/fleet-flag-agent.ts';
 import { eventually } from '../core/testing/eventually.ts';
 import { PinnedKeys } from '../agent/trust/pinned-keys.ts';
 import { createVehicleTokens } from '../core/credentials/vehicle-token.ts';

@@ -4,7 +4,7 @@ import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 import { eventually } from '../../core/testing/eventually.ts';
 import type { FlagDefinition, RuleDefinition } from '../../core/model.ts';
 import { LocalServer } from '../api/local-server.ts';
-import type { FleetFlagAgent } from '../fleet-flag-agent.ts';
+import type { FleetFlagAgent } from '../assembly/fleet-flag-agent.ts';
 import { TestControlPlane } from '../testing/control-plane.ts';
 import { EU, KILL, ON } from '../testing/rules.ts';
 import { TestVehicle } from '../testing/test-vehicle.ts';

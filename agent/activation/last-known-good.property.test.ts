@@ -7,7 +7,7 @@ import { expect, test } from '@jest/globals';
 import fc from 'fast-check';
 import type { FlagDefinition, KillActivation, RuleDefinition } from '../../core/model.ts';
 import { rounds } from '../../core/testing/rounds.ts';
-import { AgentEvents } from '../agent-events.ts';
+import { AgentEvents } from '../assembly/agent-events.ts';
 import { FlagEvaluator } from '../evaluate/flag-evaluator.ts';
 import { PresentFlags } from '../evaluate/present-flags.ts';
 import { KnownFacts } from '../facts/known-facts.ts';

@@ -5,7 +5,7 @@ import { GraphQLError } from 'graphql';
 import { LocalServer } from '../api/local-server.ts';
 import { eventually } from '../../core/testing/eventually.ts';
 import type { FlagDefinition } from '../../core/model.ts';
-import type { FleetFlagAgent } from '../fleet-flag-agent.ts';
+import type { FleetFlagAgent } from '../assembly/fleet-flag-agent.ts';
 import { TestControlPlane } from '../testing/control-plane.ts';
 import { EU, KILL, ON } from '../testing/rules.ts';
 import { TestVehicle } from '../testing/test-vehicle.ts';

@@ -15,7 +15,7 @@ import { boundPartition } from '../trust/binding.ts';
 import type { RefusalReason } from '../trust/refusals.ts';
 import type { AgeingClock } from '../trust/ageing-clock.ts';
 import type { PinnedKeys } from '../trust/pinned-keys.ts';
-import type { CompleteAgentOptions } from '../agent-options.ts';
+import type { CompleteAgentOptions } from '../assembly/agent-options.ts';
 import type { GatewayConnection } from '../link/gateway-connection.ts';
 import { heldRevision, type VehicleState } from '../state.ts';
 import { lastContact } from '../sync/apply.ts';

@@ -4,7 +4,7 @@ import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 import { OFREPWebProvider } from '@openfeature/ofrep-web-provider';
 import { OpenFeature, ProviderEvents } from '@openfeature/web-sdk';
 import { EventSource } from 'eventsource';
-import type { FlagChange } from '../agent-events.ts';
+import type { FlagChange } from '../assembly/agent-events.ts';
 import { TestControlPlane } from '../testing/control-plane.ts';
 import { sourceOf, testFlag } from '../testing/held-flags.ts';
 import { TestVehicle } from '../testing/test-vehicle.ts';

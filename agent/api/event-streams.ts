@@ -6,7 +6,7 @@
 import { randomBytes } from 'node:crypto';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { unattended } from '../../core/last-handler/unattended.ts';
-import type { FleetFlagAgent } from '../fleet-flag-agent.ts';
+import type { FleetFlagAgent } from '../assembly/fleet-flag-agent.ts';
 
 /** The path at which programs of the vehicle subscribe to events. */
 export const EVENTS_PATH = '/v1/events';

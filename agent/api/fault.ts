@@ -1,7 +1,7 @@
 /** Answers `POST /v1/fault`, by which a program in any language reports that something is wrong under a flag. */
 import { badInput } from '../../core/errors.ts';
 import type { FaultSeverity } from '../../core/wire/vehicle/fault.ts';
-import { readFaultSeverity } from '../program-reports.ts';
+import { readFaultSeverity } from '../assembly/program-reports.ts';
 import type { OfrepAnswer } from './ofrep.ts';
 import { answerReport } from './report-answer.ts';
 

@@ -1,6 +1,6 @@
 /** Wires the backups of an agent to its parts. */
 import { basename } from 'node:path';
-import type { CompleteAgentOptions } from '../agent-options.ts';
+import type { CompleteAgentOptions } from '../assembly/agent-options.ts';
 import type { PresentFlags } from '../evaluate/present-flags.ts';
 import type { VehicleState, VerifiedProof } from '../state.ts';
 import type { VehicleStore } from '../store/vehicle-store.ts';

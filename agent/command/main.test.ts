@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from '@jest/globals';
 import type { AgentStatus } from '../api/agent-status.ts';
-import { bundleCommand } from '../bundle.ts';
+import { bundleCommand } from '../packing/bundle.ts';
 import { USAGE } from './configuration.ts';
 import { TestControlPlane } from '../testing/control-plane.ts';
 import { TEST_VIN, TestVehicle } from '../testing/test-vehicle.ts';

@@ -6,7 +6,7 @@ import { unattended } from '../../core/last-handler/unattended.ts';
 import { UNFORESEEN, processGoesOn } from '../../core/last-handler/unforeseen.ts';
 import { collectGarbage, keepSmall } from './process-memory.ts';
 import { AgentConfigurationError, USAGE, readAgentConfiguration, type AgentConfiguration } from './configuration.ts';
-import { FleetFlagAgent } from '../fleet-flag-agent.ts';
+import { FleetFlagAgent } from '../assembly/fleet-flag-agent.ts';
 import { LocalServer } from '../api/local-server.ts';
 import { AGENT_VERSION } from '../version.ts';
 import { createLog, describeError, stderr, stdout } from '../log.ts';

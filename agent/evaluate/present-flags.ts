@@ -6,7 +6,7 @@ import type { EvaluationContext } from '../../core/model.ts';
 import { FACT_NAMES } from '../../core/wire/vehicle/vehicle-facts.ts';
 import { activeFlags } from '../activation/active-flags.ts';
 import type { DriveValues } from '../activation/kept-drive.ts';
-import type { AgentEvents } from '../agent-events.ts';
+import type { AgentEvents } from '../assembly/agent-events.ts';
 import type { KnownFacts, VerifiedFacts } from '../facts/known-facts.ts';
 import type { FlagsFileReader } from '../local-flags/flags-file-reader.ts';
 import { changedKeys, type LocalFlags, type LocalFlagsStatus } from '../local-flags/local-flags.ts';

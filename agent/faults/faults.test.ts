@@ -6,7 +6,7 @@ import { eventually } from '../../core/testing/eventually.ts';
 import { FleetFlagError } from '../../core/errors.ts';
 import { LocalServer } from '../api/local-server.ts';
 import { FleetFlagProvider } from '../openfeature/fleet-flag-provider.ts';
-import type { FleetFlagAgent } from '../fleet-flag-agent.ts';
+import type { FleetFlagAgent } from '../assembly/fleet-flag-agent.ts';
 import { TestControlPlane, type ReportedFault } from '../testing/control-plane.ts';
 import { ON } from '../testing/rules.ts';
 import { TestVehicle } from '../testing/test-vehicle.ts';

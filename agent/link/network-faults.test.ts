@@ -1,7 +1,7 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, jest, test } from '@jest/globals';
 import fc from 'fast-check';
-import type { FleetFlagAgentOptions } from '../agent-options.ts';
-import type { FleetFlagAgent } from '../fleet-flag-agent.ts';
+import type { FleetFlagAgentOptions } from '../assembly/agent-options.ts';
+import type { FleetFlagAgent } from '../assembly/fleet-flag-agent.ts';
 import { TestControlPlane } from '../testing/control-plane.ts';
 import { FaultyRelay } from '../testing/faulty-relay.ts';
 import { TestVehicle } from '../testing/test-vehicle.ts';

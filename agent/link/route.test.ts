@@ -1,7 +1,7 @@
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
-import type { FleetFlagAgentOptions } from '../agent-options.ts';
-import type { FleetFlagAgent } from '../fleet-flag-agent.ts';
+import type { FleetFlagAgentOptions } from '../assembly/agent-options.ts';
+import type { FleetFlagAgent } from '../assembly/fleet-flag-agent.ts';
 import { createAuthority, type Certificate } from '../testing/certificates.ts';
 import { ConnectProxy } from '../testing/connect-proxy.ts';
 import { TestControlPlane } from '../testing/control-plane.ts';

@@ -9,7 +9,7 @@ import { OpenFeature, type EvaluationDetails, type JsonValue } from '@openfeatur
 import { OpenFeature as WebOpenFeature } from '@openfeature/web-sdk';
 import type { RuleDefinition } from '../../core/model.ts';
 import { LocalServer } from '../api/local-server.ts';
-import type { FleetFlagAgent } from '../fleet-flag-agent.ts';
+import type { FleetFlagAgent } from '../assembly/fleet-flag-agent.ts';
 import { TestControlPlane } from '../testing/control-plane.ts';
 import { TestVehicle } from '../testing/test-vehicle.ts';
 import { FleetFlagProvider } from './fleet-flag-provider.ts';

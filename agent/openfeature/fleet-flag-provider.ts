@@ -17,7 +17,7 @@ import { FleetFlagError } from '../../core/errors.ts';
 import type { JsonObject } from '../../core/model.ts';
 import { evaluationDetails } from '../api/evaluation-details.ts';
 import { readFlatContext } from '../api/flat-context.ts';
-import type { FleetFlagAgent } from '../fleet-flag-agent.ts';
+import type { FleetFlagAgent } from '../assembly/fleet-flag-agent.ts';
 import { timerDelay } from '../../core/async/timer-delay.ts';
 import { TimeoutError, withTimeout } from '../../core/async/timeout.ts';
 import { parseJson } from '../../core/json/json-value.ts';

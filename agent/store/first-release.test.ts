@@ -8,7 +8,7 @@ import { join } from 'node:path';
 import { gunzipSync } from 'node:zlib';
 import { afterEach, beforeEach, expect, test } from '@jest/globals';
 import { eventually } from '../../core/testing/eventually.ts';
-import { FleetFlagAgent } from '../fleet-flag-agent.ts';
+import { FleetFlagAgent } from '../assembly/fleet-flag-agent.ts';
 import { TestControlPlane } from '../testing/control-plane.ts';
 import { vehicleToken } from '../testing/test-vehicle.ts';
 import { PinnedKeys } from '../trust/pinned-keys.ts';

@@ -4,7 +4,7 @@ import { afterEach, beforeEach, expect, test } from '@jest/globals';
 import { GraphQLError } from 'graphql';
 import initSqlJs from 'sql.js';
 import { eventually } from '../../core/testing/eventually.ts';
-import type { FleetFlagAgent } from '../fleet-flag-agent.ts';
+import type { FleetFlagAgent } from '../assembly/fleet-flag-agent.ts';
 import { TestControlPlane, type ChangeMessage, type SyncMessage } from '../testing/control-plane.ts';
 import { KILL, ON } from '../testing/rules.ts';
 import { createSigningKey } from '../testing/signing.ts';

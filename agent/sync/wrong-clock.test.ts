@@ -5,8 +5,8 @@
 import { afterEach, beforeEach, expect, test } from '@jest/globals';
 import { GraphQLError } from 'graphql';
 import { isNonce } from '../../core/wire/vehicle/proof.ts';
-import type { FleetFlagAgentOptions } from '../agent-options.ts';
-import type { FleetFlagAgent } from '../fleet-flag-agent.ts';
+import type { FleetFlagAgentOptions } from '../assembly/agent-options.ts';
+import type { FleetFlagAgent } from '../assembly/fleet-flag-agent.ts';
 import { TestControlPlane, type SyncMessage } from '../testing/control-plane.ts';
 import { wireVersions } from '../testing/wire-versions.ts';
 import { TEST_VIN, TestVehicle } from '../testing/test-vehicle.ts';

@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 import { OpenFeature } from '@openfeature/server-sdk';
-import { FleetFlagAgent } from '../fleet-flag-agent.ts';
+import { FleetFlagAgent } from '../assembly/fleet-flag-agent.ts';
 import { FleetFlagProvider } from '../openfeature/fleet-flag-provider.ts';
 import { LocalServer } from '../api/local-server.ts';
 import { TEST_VIN } from '../testing/test-vehicle.ts';

@@ -8,7 +8,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { AgentStatus } from '../api/agent-status.ts';
-import { bundleCommand } from '../bundle.ts';
+import { bundleCommand } from '../packing/bundle.ts';
 import type { TestVehicle } from './test-vehicle.ts';
 import { eventually } from '../../core/testing/eventually.ts';
 

@@ -6,8 +6,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { SignJWT } from 'jose';
 import { madeOrRemoved } from '../../core/testing/made-or-removed.ts';
-import type { FleetFlagAgentOptions } from '../agent-options.ts';
-import { FleetFlagAgent } from '../fleet-flag-agent.ts';
+import type { FleetFlagAgentOptions } from '../assembly/agent-options.ts';
+import { FleetFlagAgent } from '../assembly/fleet-flag-agent.ts';
 import { PinnedKeys } from '../trust/pinned-keys.ts';
 import { TEST_VIN, type TestControlPlane } from './control-plane.ts';
 

@@ -9,7 +9,7 @@
 import { readFileSync, writeSync } from 'node:fs';
 import { errorCode } from '../../core/caught-error.ts';
 import type { VehicleStateReport } from '../../core/activation/drive.ts';
-import { FleetFlagAgent } from '../fleet-flag-agent.ts';
+import { FleetFlagAgent } from '../assembly/fleet-flag-agent.ts';
 import { nodeFileSystem, type FileSystem } from '../store/files/durable-file.ts';
 import { PinnedKeys } from '../trust/pinned-keys.ts';
 

@@ -2,7 +2,7 @@
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { FleetFlagAgent } from '../../agent/fleet-flag-agent.ts';
+import { FleetFlagAgent } from '../../agent/assembly/fleet-flag-agent.ts';
 import { madeOrRemoved } from '../../core/testing/made-or-removed.ts';
 import type { Api } from './api.ts';
 

@@ -3,7 +3,7 @@ import { readFile } from 'node:fs/promises';
 import { basename } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { Metafile } from 'esbuild';
-import { noticesOf } from '../../agent/notices.ts';
+import { noticesOf } from '../../agent/packing/notices.ts';
 import type { ConsoleFile } from '../../gateway/pages/console/site.ts';
 
 const ROOT = fileURLToPath(new URL('../../', import.meta.url));

@@ -36,7 +36,11 @@ describe('the arrows between rooms', () => {
     ['core/model.ts', '../gateway/gateway.ts', 'core may import only from itself.'],
     ['subgraphs/flags/subgraph.ts', '../vehicles/subgraph.ts', 'subgraphs/flags may import only from'],
     ['subgraphs/shared/subgraph/subgraph.ts', '../../flags/subgraph.ts', 'subgraphs/shared may import only from'],
-    ['agent/fleet-flag-agent.ts', '../core-of-another/model.ts', 'agent may import only from itself, core.'],
+    [
+      'agent/assembly/fleet-flag-agent.ts',
+      '../../core-of-another/model.ts',
+      'agent may import only from itself, core.',
+    ],
     ['gateway/operations/pipeline.ts', '../gateway.ts', 'may not import from gateway/gateway.ts.'],
     ['gateway/operations/pipeline.ts', '../subscriptions/hub.ts', 'may not import from gateway/subscriptions.'],
   ])('refuse that %s imports %s', (file, imported, reason) => {

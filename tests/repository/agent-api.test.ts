@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, test } from '@jest/globals';
 import ts from 'typescript';
-import { completeOptions } from '../../agent/agent-options.ts';
+import { completeOptions } from '../../agent/assembly/agent-options.ts';
 
 const ROOT = fileURLToPath(new URL('../../', import.meta.url));
 const page = readFileSync(`${ROOT}docs/reference/agent-api.md`, 'utf8');

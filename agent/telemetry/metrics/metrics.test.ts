@@ -5,7 +5,7 @@ import { GraphQLError } from 'graphql';
 import initSqlJs from 'sql.js';
 import { EVALUATIONS_METRIC } from '../../../core/wire/vehicle/metric.ts';
 import { LocalServer } from '../../api/local-server.ts';
-import type { FleetFlagAgent } from '../../fleet-flag-agent.ts';
+import type { FleetFlagAgent } from '../../assembly/fleet-flag-agent.ts';
 import { TestControlPlane } from '../../testing/control-plane.ts';
 import { TestVehicle } from '../../testing/test-vehicle.ts';
 import { eventually } from '../../../core/testing/eventually.ts';

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { completeOptions } from './agent-options.ts';
 import { FleetFlagAgent } from './fleet-flag-agent.ts';
-import type { TrackOptions } from './telemetry/metrics/metric-recorder.ts';
+import type { TrackOptions } from '../telemetry/metrics/metric-recorder.ts';
 
 let folder: string;
 

@@ -1,13 +1,13 @@
 import { setImmediate as turn } from 'node:timers/promises';
 import { chmod, readFile, writeFile } from 'node:fs/promises';
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
-import type { RuleDefinition } from '../core/model.ts';
+import type { RuleDefinition } from '../../core/model.ts';
 import type { FlagChange } from './agent-events.ts';
-import { TestControlPlane } from './testing/control-plane.ts';
-import { TEST_VIN, TestVehicle, vehicleToken } from './testing/test-vehicle.ts';
-import { eventually } from '../core/testing/eventually.ts';
-import { AGENT_VERSION } from './version.ts';
-import { ON } from './testing/rules.ts';
+import { TestControlPlane } from '../testing/control-plane.ts';
+import { TEST_VIN, TestVehicle, vehicleToken } from '../testing/test-vehicle.ts';
+import { eventually } from '../../core/testing/eventually.ts';
+import { AGENT_VERSION } from '../version.ts';
+import { ON } from '../testing/rules.ts';
 
 const OFF: RuleDefinition = {
   id: 'off',
@@ -323,6 +323,8 @@ describe('the token', () => {
 });
 
 test('the version in the code is the one in package.json', async () => {
-  const manifest = JSON.parse(await readFile(new URL('package.json', import.meta.url), 'utf8')) as { version: string };
+  const manifest = JSON.parse(await readFile(new URL('../package.json', import.meta.url), 'utf8')) as {
+    version: string;
+  };
   expect(AGENT_VERSION).toBe(manifest.version);
 });

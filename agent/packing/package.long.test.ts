@@ -6,13 +6,13 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
-import { TestControlPlane } from './testing/control-plane.ts';
-import { TestVehicle } from './testing/test-vehicle.ts';
-import { eventually } from '../core/testing/eventually.ts';
-import { testUnless } from '../core/testing/unless.ts';
+import { TestControlPlane } from '../testing/control-plane.ts';
+import { TestVehicle } from '../testing/test-vehicle.ts';
+import { eventually } from '../../core/testing/eventually.ts';
+import { testUnless } from '../../core/testing/unless.ts';
 
-const AGENT = fileURLToPath(new URL('./', import.meta.url));
-const MODULES = fileURLToPath(new URL('../node_modules', import.meta.url));
+const AGENT = fileURLToPath(new URL('../', import.meta.url));
+const MODULES = fileURLToPath(new URL('../../node_modules', import.meta.url));
 const run = promisify(execFile);
 
 /** The folder of a program that has installed the package, and nothing else. */

@@ -8,7 +8,7 @@ import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { build, type BuildOptions, type Metafile, type Plugin } from 'esbuild';
 
-export const AGENT = fileURLToPath(new URL('./', import.meta.url));
+export const AGENT = fileURLToPath(new URL('../', import.meta.url));
 export const PROJECT_FOLDER = dirname(AGENT.replace(/\/$/, ''));
 /** The source files of the modules that programs import, by the names of their bundles. */
 export const ENTRIES = { library: 'library.ts', openfeature: 'openfeature/fleet-flag-provider.ts' };

@@ -1,16 +1,16 @@
 /**
  * The options of an agent: its control plane, its files, the keys that it trusts, and its timings.
  */
-import { badInput } from '../core/errors.ts';
-import { enteredName } from '../core/evaluation/context.ts';
-import { VIN_PATTERN } from '../core/model.ts';
-import type { VehicleFacts } from './facts/known-facts.ts';
-import type { Log } from './log.ts';
-import { nodeFileSystem, type FileSystem } from './store/files/durable-file.ts';
-import { databasePlace } from './store/files/database-place.ts';
-import type { LinkTimings } from './link/gateway-link.ts';
-import type { EvaluationEventOptions } from './telemetry/evaluation-events.ts';
-import type { PinnedKeys } from './trust/pinned-keys.ts';
+import { badInput } from '../../core/errors.ts';
+import { enteredName } from '../../core/evaluation/context.ts';
+import { VIN_PATTERN } from '../../core/model.ts';
+import type { VehicleFacts } from '../facts/known-facts.ts';
+import type { Log } from '../log.ts';
+import { nodeFileSystem, type FileSystem } from '../store/files/durable-file.ts';
+import { databasePlace } from '../store/files/database-place.ts';
+import type { LinkTimings } from '../link/gateway-link.ts';
+import type { EvaluationEventOptions } from '../telemetry/evaluation-events.ts';
+import type { PinnedKeys } from '../trust/pinned-keys.ts';
 
 /** The timings of an agent, in milliseconds. */
 export interface AgentTimings extends LinkTimings {

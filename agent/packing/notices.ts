@@ -2,7 +2,7 @@
 import { readFile, readdir } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import type { Metafile } from 'esbuild';
-import { membersOf, parseJson } from '../core/json/json-value.ts';
+import { membersOf, parseJson } from '../../core/json/json-value.ts';
 import { PROJECT_FOLDER } from './bundle.ts';
 
 /**

@@ -1,13 +1,13 @@
 /** The reports of programs in the vehicle to the agent: measurements, faults, and the state of the vehicle. */
-import { readVehicleStateReport } from '../core/activation/drive.ts';
-import { FleetFlagError, badInput } from '../core/errors.ts';
-import { isOneOf, membersOf } from '../core/json/json-value.ts';
-import { FAULT_SEVERITIES, type FaultSeverity } from '../core/wire/vehicle/fault.ts';
-import type { ChangeOver } from './activation/change-over.ts';
-import { NOT_READY_MESSAGE } from './api/evaluation-details.ts';
-import type { FlagEvaluator } from './evaluate/flag-evaluator.ts';
-import { readFaultMessage, type VehicleFaults } from './faults/vehicle-faults.ts';
-import { checkMeasurement, type MetricRecorder, type TrackOptions } from './telemetry/metrics/metric-recorder.ts';
+import { readVehicleStateReport } from '../../core/activation/drive.ts';
+import { FleetFlagError, badInput } from '../../core/errors.ts';
+import { isOneOf, membersOf } from '../../core/json/json-value.ts';
+import { FAULT_SEVERITIES, type FaultSeverity } from '../../core/wire/vehicle/fault.ts';
+import type { ChangeOver } from '../activation/change-over.ts';
+import { NOT_READY_MESSAGE } from '../api/evaluation-details.ts';
+import type { FlagEvaluator } from '../evaluate/flag-evaluator.ts';
+import { readFaultMessage, type VehicleFaults } from '../faults/vehicle-faults.ts';
+import { checkMeasurement, type MetricRecorder, type TrackOptions } from '../telemetry/metrics/metric-recorder.ts';
 
 /** The parts of an agent that take reports. */
 export interface ReportParts {

@@ -2,7 +2,7 @@
  * The events that a program in the vehicle can listen to. A listener that throws is logged and does not stop the agent.
  */
 import { EventEmitter } from 'node:events';
-import { describeError, type Log } from './log.ts';
+import { describeError, type Log } from '../log.ts';
 
 /** A change of a flag: it has a new definition, or was removed. */
 export interface FlagChange {

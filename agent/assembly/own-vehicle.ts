@@ -2,16 +2,16 @@
  * Knows which vehicle an agent is in, and the keys that it trusts: by the token, the database, and the first contact to
  * the control plane.
  */
-import type { ChangeOver } from './activation/change-over.ts';
+import type { ChangeOver } from '../activation/change-over.ts';
 import type { CompleteAgentOptions } from './agent-options.ts';
-import type { PresentFlags } from './evaluate/present-flags.ts';
-import type { VehicleFaults } from './faults/vehicle-faults.ts';
-import type { Route } from './link/route.ts';
-import { readVehicleCredential, type VehicleCredential } from './link/vehicle-credential.ts';
-import { describeError } from './log.ts';
-import type { VehicleIdentity } from './state.ts';
-import type { VehicleStore } from './store/vehicle-store.ts';
-import { fetchPinnedKeys, keySetAddress, type PinnedKeys } from './trust/pinned-keys.ts';
+import type { PresentFlags } from '../evaluate/present-flags.ts';
+import type { VehicleFaults } from '../faults/vehicle-faults.ts';
+import type { Route } from '../link/route.ts';
+import { readVehicleCredential, type VehicleCredential } from '../link/vehicle-credential.ts';
+import { describeError } from '../log.ts';
+import type { VehicleIdentity } from '../state.ts';
+import type { VehicleStore } from '../store/vehicle-store.ts';
+import { fetchPinnedKeys, keySetAddress, type PinnedKeys } from '../trust/pinned-keys.ts';
 
 /** The parts of an agent that have to do with its vehicle. */
 export interface OwnVehicleParts {

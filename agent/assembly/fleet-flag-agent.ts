@@ -3,45 +3,50 @@
  * flags whether or not there is a connection.
  */
 import { randomUUID } from 'node:crypto';
-import type { VehicleStateReport } from '../core/activation/drive.ts';
-import { badInput } from '../core/errors.ts';
-import type { JsonValue } from '../core/model.ts';
-import type { FaultSeverity } from '../core/wire/vehicle/fault.ts';
-import { ChangeOver } from './activation/change-over.ts';
+import type { VehicleStateReport } from '../../core/activation/drive.ts';
+import { badInput } from '../../core/errors.ts';
+import type { JsonValue } from '../../core/model.ts';
+import type { FaultSeverity } from '../../core/wire/vehicle/fault.ts';
+import { ChangeOver } from '../activation/change-over.ts';
 import { AgentEvents, type FlagChange } from './agent-events.ts';
 import { completeOptions, type CompleteAgentOptions, type FleetFlagAgentOptions } from './agent-options.ts';
-import { evaluatedValue, evaluationDetails, type EvaluationDetails, type ValueType } from './api/evaluation-details.ts';
-import { composeStatus, type AgentStatus } from './api/agent-status.ts';
+import {
+  evaluatedValue,
+  evaluationDetails,
+  type EvaluationDetails,
+  type ValueType,
+} from '../api/evaluation-details.ts';
+import { composeStatus, type AgentStatus } from '../api/agent-status.ts';
 import {
   FlagEvaluator,
   type EvaluatedFlag,
   type ProgramContext,
   type UncheckedContext,
-} from './evaluate/flag-evaluator.ts';
-import { PresentFlags } from './evaluate/present-flags.ts';
-import { TypedValues } from './evaluate/typed-values.ts';
-import { agentBackups } from './backup/agent-backups.ts';
-import type { VehicleBackups } from './backup/vehicle-backups.ts';
-import { VehicleFaults } from './faults/vehicle-faults.ts';
-import { KnownFacts } from './facts/known-facts.ts';
-import { describeError } from './log.ts';
-import { LifetimeCounts } from './telemetry/lifetime-counts.ts';
-import { MetricQueue } from './telemetry/metrics/metric-queue.ts';
-import { EvaluationEvents } from './telemetry/evaluation-events.ts';
-import { MetricRecorder, type TrackOptions } from './telemetry/metrics/metric-recorder.ts';
-import { fileKindFault } from '../core/files/regular-file.ts';
+} from '../evaluate/flag-evaluator.ts';
+import { PresentFlags } from '../evaluate/present-flags.ts';
+import { TypedValues } from '../evaluate/typed-values.ts';
+import { agentBackups } from '../backup/agent-backups.ts';
+import type { VehicleBackups } from '../backup/vehicle-backups.ts';
+import { VehicleFaults } from '../faults/vehicle-faults.ts';
+import { KnownFacts } from '../facts/known-facts.ts';
+import { describeError } from '../log.ts';
+import { LifetimeCounts } from '../telemetry/lifetime-counts.ts';
+import { MetricQueue } from '../telemetry/metrics/metric-queue.ts';
+import { EvaluationEvents } from '../telemetry/evaluation-events.ts';
+import { MetricRecorder, type TrackOptions } from '../telemetry/metrics/metric-recorder.ts';
+import { fileKindFault } from '../../core/files/regular-file.ts';
 import { ProgramReports, closedAgent } from './program-reports.ts';
 import { OwnVehicle } from './own-vehicle.ts';
-import { DatabaseLock, ownerName } from './store/files/database-lock.ts';
-import { VehicleStore } from './store/vehicle-store.ts';
-import { Backoff } from '../core/async/backoff.ts';
+import { DatabaseLock, ownerName } from '../store/files/database-lock.ts';
+import { VehicleStore } from '../store/vehicle-store.ts';
+import { Backoff } from '../../core/async/backoff.ts';
 import { runLinkTasks, syncMemory, type SyncMemory } from './link-tasks.ts';
-import { GatewayConnection } from './link/gateway-connection.ts';
-import type { GatewayLink } from './link/gateway-link.ts';
-import { Route } from './link/route.ts';
-import { AgeingClock } from './trust/ageing-clock.ts';
-import { RefusalCounter, type Refusal } from './trust/refusals.ts';
-import { AGENT_VERSION } from './version.ts';
+import { GatewayConnection } from '../link/gateway-connection.ts';
+import type { GatewayLink } from '../link/gateway-link.ts';
+import { Route } from '../link/route.ts';
+import { AgeingClock } from '../trust/ageing-clock.ts';
+import { RefusalCounter, type Refusal } from '../trust/refusals.ts';
+import { AGENT_VERSION } from '../version.ts';
 
 /** Evaluates flags in a vehicle and keeps them up to date. */
 export class FleetFlagAgent extends TypedValues {

@@ -2,30 +2,30 @@
  * The tasks of an agent while a link to the control plane lasts: it syncs, sends measurements, heartbeats and faults,
  * requests the registered facts, and keeps a backup.
  */
-import { Backoff } from '../core/async/backoff.ts';
-import { pendingFlags } from './activation/active-flags.ts';
-import type { ChangeOver } from './activation/change-over.ts';
+import { Backoff } from '../../core/async/backoff.ts';
+import { pendingFlags } from '../activation/active-flags.ts';
+import type { ChangeOver } from '../activation/change-over.ts';
 import type { CompleteAgentOptions } from './agent-options.ts';
-import type { VehicleBackups } from './backup/vehicle-backups.ts';
-import type { PresentFlags } from './evaluate/present-flags.ts';
-import { FaultSender } from './faults/fault-sender.ts';
-import type { VehicleFaults } from './faults/vehicle-faults.ts';
-import { FactsRefresher } from './facts/facts-refresher.ts';
-import type { KnownFacts } from './facts/known-facts.ts';
-import { verifyFacts } from './facts/verify-facts.ts';
-import type { GatewayLink } from './link/gateway-link.ts';
-import type { VehicleStore } from './store/vehicle-store.ts';
-import { SyncHistory } from './sync/sync-history.ts';
-import { SyncSession } from './sync/sync-session.ts';
-import { HeartbeatSender, type HeartbeatOptions } from './telemetry/heartbeat/heartbeat-sender.ts';
-import type { MetricQueue } from './telemetry/metrics/metric-queue.ts';
-import type { MetricRecorder } from './telemetry/metrics/metric-recorder.ts';
-import { MetricSender } from './telemetry/metrics/metric-sender.ts';
-import type { AgeingClock } from './trust/ageing-clock.ts';
-import { Freshness } from './trust/freshness.ts';
-import type { PinnedKeys } from './trust/pinned-keys.ts';
-import type { Refusal, RefusalCounter } from './trust/refusals.ts';
-import { AGENT_VERSION } from './version.ts';
+import type { VehicleBackups } from '../backup/vehicle-backups.ts';
+import type { PresentFlags } from '../evaluate/present-flags.ts';
+import { FaultSender } from '../faults/fault-sender.ts';
+import type { VehicleFaults } from '../faults/vehicle-faults.ts';
+import { FactsRefresher } from '../facts/facts-refresher.ts';
+import type { KnownFacts } from '../facts/known-facts.ts';
+import { verifyFacts } from '../facts/verify-facts.ts';
+import type { GatewayLink } from '../link/gateway-link.ts';
+import type { VehicleStore } from '../store/vehicle-store.ts';
+import { SyncHistory } from '../sync/sync-history.ts';
+import { SyncSession } from '../sync/sync-session.ts';
+import { HeartbeatSender, type HeartbeatOptions } from '../telemetry/heartbeat/heartbeat-sender.ts';
+import type { MetricQueue } from '../telemetry/metrics/metric-queue.ts';
+import type { MetricRecorder } from '../telemetry/metrics/metric-recorder.ts';
+import { MetricSender } from '../telemetry/metrics/metric-sender.ts';
+import type { AgeingClock } from '../trust/ageing-clock.ts';
+import { Freshness } from '../trust/freshness.ts';
+import type { PinnedKeys } from '../trust/pinned-keys.ts';
+import type { Refusal, RefusalCounter } from '../trust/refusals.ts';
+import { AGENT_VERSION } from '../version.ts';
 
 /** The memory of an agent's syncs, which outlives a link. */
 export interface SyncMemory {

@@ -6,7 +6,7 @@ import { mkdir, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import ts from 'typescript';
 import { AGENT, ENTRIES, PROJECT_FOLDER, bundleCommand, bundleLibrary } from './bundle.ts';
-import { membersOf } from '../core/json/json-value.ts';
+import { membersOf } from '../../core/json/json-value.ts';
 import { noticesOf } from './notices.ts';
 
 const DIST = join(AGENT, 'dist');
