@@ -7,7 +7,7 @@ import { ChangesPage } from './changes/changes-page.tsx';
 import { FlagPage } from './flags/flag-page.tsx';
 import { FlagsPage } from './flags/flags-page.tsx';
 import { FleetPage } from './fleet/fleet-page.tsx';
-import { Frame } from './frame.tsx';
+import { Frame } from './frame/frame.tsx';
 import { ChooseFlagPage, KillPage } from './kill/kill-page.tsx';
 import { ReleasePage } from './kill/release-page.tsx';
 import { lazy } from './navigation/lazy.tsx';
@@ -18,7 +18,7 @@ import { SignInPage } from './session/sign-in.tsx';
 import { startPermissions } from './session/permissions.ts';
 import { sessionState } from './session/session.ts';
 import { useStore } from './store.ts';
-import { startTheme } from './theme.ts';
+import { startTheme } from './frame/theme.ts';
 import { startLanguage } from './words/language.ts';
 import './styles/base.css';
 import './styles/frame.css';
@@ -27,7 +27,7 @@ import './styles/pages.css';
 import './styles/charts.css';
 import './styles/forms.css';
 
-const Administration = lazy(() => import('./administration.tsx').then((rooms) => rooms.Administration));
+const Administration = lazy(() => import('./administration/administration.tsx').then((rooms) => rooms.Administration));
 /** The paths of the pages of the administration, which is loaded when one of them is opened. */
 const ADMINISTRATION = /^\/(?:accounts|keys|operations|health|password|policies|webhooks)(?:\/|$)/;
 
@@ -48,8 +48,8 @@ const NewExperimentPage = lazy(() =>
 const EditExperimentPage = lazy(() =>
   import('./experiments/experiment-form.tsx').then((room) => room.EditExperimentPage),
 );
-const NewFlagPage = lazy(() => import('./flags/flag-form-page.tsx').then((room) => room.NewFlagPage));
-const EditFlagPage = lazy(() => import('./flags/flag-form-page.tsx').then((room) => room.EditFlagPage));
+const NewFlagPage = lazy(() => import('./flags/form/flag-form-page.tsx').then((room) => room.NewFlagPage));
+const EditFlagPage = lazy(() => import('./flags/form/flag-form-page.tsx').then((room) => room.EditFlagPage));
 const VersionsPage = lazy(() => import('./flags/versions-page.tsx').then((room) => room.VersionsPage));
 const SegmentsPage = lazy(() => import('./segments/segments-page.tsx').then((room) => room.SegmentsPage));
 const SegmentPage = lazy(() => import('./segments/segment-page.tsx').then((room) => room.SegmentPage));

@@ -2,7 +2,7 @@
 import { useState } from 'preact/hooks';
 import type { Fault } from '../api/fault.ts';
 import { useQuery } from '../api/use-query.ts';
-import { Chart } from '../charts/chart.tsx';
+import { Chart } from '../parts/charts/chart.tsx';
 import { EffectOverTimeDocument, SegmentsDocument, type SegmentDimension } from '../generated/operations.ts';
 import { FaultNotice, Loading } from '../parts/parts.tsx';
 import { Select } from '../parts/select.tsx';

@@ -18,7 +18,7 @@ import { Offer } from '../parts/offer.tsx';
 import { mayNot, sessionState } from '../session/session.ts';
 import { useStore } from '../store.ts';
 import { useWords } from '../words/language.ts';
-import { publishChange, useBase } from './edited-flag.tsx';
+import { publishChange, useBase } from './form/edited-flag.tsx';
 
 type Act = 'enable' | 'disable' | 'archive' | 'unarchive';
 

@@ -25,7 +25,7 @@ import { WhyValue } from './why-value.tsx';
 
 const ReleasePanel = lazy(() => import('../releases/release-panel.tsx').then((room) => room.ReleasePanel));
 const EndedReleases = lazy(() => import('../releases/ended-releases.tsx').then((room) => room.EndedReleases));
-const FlagMetrics = lazy(() => import('../metrics/flag-metrics.tsx').then((room) => room.FlagMetrics));
+const FlagMetrics = lazy(() => import('./metrics/flag-metrics.tsx').then((room) => room.FlagMetrics));
 
 /** Says what holds above everything else: a kill switch, a draft, an archived flag, a change that waits. */
 function Notices({ flag }: { readonly flag: Flag }) {

@@ -18,7 +18,7 @@ import { Offer } from '../parts/offer.tsx';
 import { Pager, usePaging } from '../parts/pager.tsx';
 import { FaultNotice, Loading, Time } from '../parts/parts.tsx';
 import { useWords } from '../words/language.ts';
-import { FlagChangePage, outcomeOf, publishChange, useBase } from './edited-flag.tsx';
+import { FlagChangePage, outcomeOf, publishChange, useBase } from './form/edited-flag.tsx';
 
 const PAGE_SIZE = 10;
 

@@ -888,6 +888,203 @@ export type ChangePasswordMutationVariables = Exact<{
 
 export type ChangePasswordMutation = { readonly changePassword: boolean };
 
+export type LagFragment = { readonly environment: Environment, readonly revision: number, readonly applied: number, readonly active: number, readonly total: number, readonly percent: number };
+
+export type FleetLagQueryVariables = Exact<{ [key: string]: never; }>;
+
+
+export type FleetLagQuery = { readonly production: { readonly environment: Environment, readonly revision: number, readonly applied: number, readonly active: number, readonly total: number, readonly percent: number }, readonly staging: { readonly environment: Environment, readonly revision: number, readonly applied: number, readonly active: number, readonly total: number, readonly percent: number }, readonly development: { readonly environment: Environment, readonly revision: number, readonly applied: number, readonly active: number, readonly total: number, readonly percent: number } };
+
+export type QueueFragment = { readonly instance: string, readonly held: number, readonly capacity: number, readonly oldestWaitMs: number | null, readonly failures: number };
+
+export type GatewaysQueryVariables = Exact<{ [key: string]: never; }>;
+
+
+export type GatewaysQuery = { readonly gateways: ReadonlyArray<{ readonly id: string, readonly vehicles: number, readonly reportedAt: string, readonly secondsSinceReport: number }> };
+
+export type HeartbeatQueueQueryVariables = Exact<{ [key: string]: never; }>;
+
+
+export type HeartbeatQueueQuery = { readonly heartbeatQueue: { readonly instance: string, readonly held: number, readonly capacity: number, readonly oldestWaitMs: number | null, readonly failures: number } };
+
+export type MeasurementQueueQueryVariables = Exact<{ [key: string]: never; }>;
+
+
+export type MeasurementQueueQuery = { readonly measurementQueue: { readonly instance: string, readonly held: number, readonly capacity: number, readonly oldestWaitMs: number | null, readonly failures: number } };
+
+export type DatabaseHealthQueryVariables = Exact<{ [key: string]: never; }>;
+
+
+export type DatabaseHealthQuery = { readonly databaseHealth: { readonly notes: ReadonlyArray<string>, readonly tableSizes: ReadonlyArray<{ readonly table: string, readonly tableBytes: number, readonly indexBytes: number, readonly totalBytes: number }>, readonly slowQueries: ReadonlyArray<{ readonly query: string, readonly calls: number, readonly meanMs: number, readonly maxMs: number, readonly totalMs: number }>, readonly unusedIndexes: ReadonlyArray<{ readonly table: string, readonly index: string, readonly sizeBytes: number }>, readonly duplicateIndexes: ReadonlyArray<{ readonly table: string, readonly indexes: ReadonlyArray<string>, readonly sizeBytes: number }> } };
+
+export type LoadFragment = { readonly model: string | null, readonly flags: number, readonly bytes: number };
+
+export type PartitionLoadsQueryVariables = Exact<{ [key: string]: never; }>;
+
+
+export type PartitionLoadsQuery = { readonly production: ReadonlyArray<{ readonly model: string | null, readonly flags: number, readonly bytes: number }>, readonly staging: ReadonlyArray<{ readonly model: string | null, readonly flags: number, readonly bytes: number }>, readonly development: ReadonlyArray<{ readonly model: string | null, readonly flags: number, readonly bytes: number }> };
+
+export type KeyFragment = { readonly id: string, readonly name: string, readonly keyPrefix: string, readonly role: Role, readonly rateLimitPerMin: number, readonly isActive: boolean, readonly lastUsedAt: string | null, readonly expiresAt: string | null, readonly createdAt: string, readonly createdBy: { readonly name: string } | null };
+
+export type KeysQueryVariables = Exact<{ [key: string]: never; }>;
+
+
+export type KeysQuery = { readonly apiKeys: ReadonlyArray<{ readonly id: string, readonly name: string, readonly keyPrefix: string, readonly role: Role, readonly rateLimitPerMin: number, readonly isActive: boolean, readonly lastUsedAt: string | null, readonly expiresAt: string | null, readonly createdAt: string, readonly createdBy: { readonly name: string } | null }> };
+
+export type KeysAndOperationsQueryVariables = Exact<{ [key: string]: never; }>;
+
+
+export type KeysAndOperationsQuery = { readonly apiKeys: ReadonlyArray<{ readonly id: string, readonly name: string, readonly keyPrefix: string, readonly role: Role, readonly rateLimitPerMin: number, readonly isActive: boolean, readonly lastUsedAt: string | null, readonly expiresAt: string | null, readonly createdAt: string, readonly createdBy: { readonly name: string } | null }>, readonly persistedOperations: ReadonlyArray<{ readonly id: string, readonly name: string, readonly type: OperationType, readonly body: string, readonly apiKeys: ReadonlyArray<{ readonly id: string }> }> };
+
+export type CreateKeyMutationVariables = Exact<{
+  input: CreateApiKeyInput;
+}>;
+
+
+export type CreateKeyMutation = { readonly createApiKey: { readonly key: string, readonly apiKey: { readonly id: string, readonly name: string } } };
+
+export type RevokeKeyMutationVariables = Exact<{
+  id: string | number;
+}>;
+
+
+export type RevokeKeyMutation = { readonly revokeApiKey: { readonly id: string, readonly name: string } };
+
+export type OperationsQueryVariables = Exact<{ [key: string]: never; }>;
+
+
+export type OperationsQuery = { readonly persistedOperations: ReadonlyArray<{ readonly id: string, readonly sha256: string, readonly name: string, readonly type: OperationType, readonly body: string, readonly createdAt: string, readonly apiKeys: ReadonlyArray<{ readonly id: string, readonly name: string, readonly isActive: boolean }> }> };
+
+export type RemoveOperationsMutationVariables = Exact<{
+  ids: ReadonlyArray<string | number> | string | number;
+}>;
+
+
+export type RemoveOperationsMutation = { readonly removePersistedOperations: ReadonlyArray<{ readonly id: string }> };
+
+export type RegisterOperationsMutationVariables = Exact<{
+  manifest: unknown;
+  apiKeys?: ReadonlyArray<string | number> | string | number | null | undefined;
+}>;
+
+
+export type RegisterOperationsMutation = { readonly registerPersistedOperations: ReadonlyArray<{ readonly id: string, readonly name: string }> };
+
+export type PolicyStageFragment = { readonly percentage: number, readonly soak: string, readonly minimumVehicles: number };
+
+export type PolicyCanaryFragment = { readonly vins: ReadonlyArray<string>, readonly models: ReadonlyArray<string>, readonly regions: ReadonlyArray<string> };
+
+export type PolicyGuardFragment = { readonly metric: string, readonly worse: GuardDirection, readonly maxWorsePercent: number | null, readonly bound: number | null, readonly confidenceLevel: number, readonly minimumVehicles: number, readonly silence: string, readonly action: ReleaseGuardAction };
+
+export type PolicyFragment = { readonly environment: Environment, readonly safetyLevels: ReadonlyArray<SafetyLevel>, readonly maximumFaultyVehicles: number, readonly maximumFaultyPercent: number, readonly updatedAt: string | null, readonly stages: ReadonlyArray<{ readonly percentage: number, readonly soak: string, readonly minimumVehicles: number }>, readonly canary: { readonly vins: ReadonlyArray<string>, readonly models: ReadonlyArray<string>, readonly regions: ReadonlyArray<string> } | null, readonly guards: ReadonlyArray<{ readonly metric: string, readonly worse: GuardDirection, readonly maxWorsePercent: number | null, readonly bound: number | null, readonly confidenceLevel: number, readonly minimumVehicles: number, readonly silence: string, readonly action: ReleaseGuardAction }>, readonly updatedBy: { readonly id: string, readonly name: string } | null, readonly proposal: { readonly id: string, readonly safetyLevels: ReadonlyArray<SafetyLevel>, readonly maximumFaultyVehicles: number, readonly maximumFaultyPercent: number, readonly loosens: ReadonlyArray<PolicyLoosening>, readonly proposedAt: string, readonly stages: ReadonlyArray<{ readonly percentage: number, readonly soak: string, readonly minimumVehicles: number }>, readonly canary: { readonly vins: ReadonlyArray<string>, readonly models: ReadonlyArray<string>, readonly regions: ReadonlyArray<string> } | null, readonly guards: ReadonlyArray<{ readonly metric: string, readonly worse: GuardDirection, readonly maxWorsePercent: number | null, readonly bound: number | null, readonly confidenceLevel: number, readonly minimumVehicles: number, readonly silence: string, readonly action: ReleaseGuardAction }>, readonly proposedBy: { readonly id: string, readonly name: string } | null } | null };
+
+export type ReleasePoliciesQueryVariables = Exact<{ [key: string]: never; }>;
+
+
+export type ReleasePoliciesQuery = { readonly production: { readonly environment: Environment, readonly safetyLevels: ReadonlyArray<SafetyLevel>, readonly maximumFaultyVehicles: number, readonly maximumFaultyPercent: number, readonly updatedAt: string | null, readonly stages: ReadonlyArray<{ readonly percentage: number, readonly soak: string, readonly minimumVehicles: number }>, readonly canary: { readonly vins: ReadonlyArray<string>, readonly models: ReadonlyArray<string>, readonly regions: ReadonlyArray<string> } | null, readonly guards: ReadonlyArray<{ readonly metric: string, readonly worse: GuardDirection, readonly maxWorsePercent: number | null, readonly bound: number | null, readonly confidenceLevel: number, readonly minimumVehicles: number, readonly silence: string, readonly action: ReleaseGuardAction }>, readonly updatedBy: { readonly id: string, readonly name: string } | null, readonly proposal: { readonly id: string, readonly safetyLevels: ReadonlyArray<SafetyLevel>, readonly maximumFaultyVehicles: number, readonly maximumFaultyPercent: number, readonly loosens: ReadonlyArray<PolicyLoosening>, readonly proposedAt: string, readonly stages: ReadonlyArray<{ readonly percentage: number, readonly soak: string, readonly minimumVehicles: number }>, readonly canary: { readonly vins: ReadonlyArray<string>, readonly models: ReadonlyArray<string>, readonly regions: ReadonlyArray<string> } | null, readonly guards: ReadonlyArray<{ readonly metric: string, readonly worse: GuardDirection, readonly maxWorsePercent: number | null, readonly bound: number | null, readonly confidenceLevel: number, readonly minimumVehicles: number, readonly silence: string, readonly action: ReleaseGuardAction }>, readonly proposedBy: { readonly id: string, readonly name: string } | null } | null }, readonly staging: { readonly environment: Environment, readonly safetyLevels: ReadonlyArray<SafetyLevel>, readonly maximumFaultyVehicles: number, readonly maximumFaultyPercent: number, readonly updatedAt: string | null, readonly stages: ReadonlyArray<{ readonly percentage: number, readonly soak: string, readonly minimumVehicles: number }>, readonly canary: { readonly vins: ReadonlyArray<string>, readonly models: ReadonlyArray<string>, readonly regions: ReadonlyArray<string> } | null, readonly guards: ReadonlyArray<{ readonly metric: string, readonly worse: GuardDirection, readonly maxWorsePercent: number | null, readonly bound: number | null, readonly confidenceLevel: number, readonly minimumVehicles: number, readonly silence: string, readonly action: ReleaseGuardAction }>, readonly updatedBy: { readonly id: string, readonly name: string } | null, readonly proposal: { readonly id: string, readonly safetyLevels: ReadonlyArray<SafetyLevel>, readonly maximumFaultyVehicles: number, readonly maximumFaultyPercent: number, readonly loosens: ReadonlyArray<PolicyLoosening>, readonly proposedAt: string, readonly stages: ReadonlyArray<{ readonly percentage: number, readonly soak: string, readonly minimumVehicles: number }>, readonly canary: { readonly vins: ReadonlyArray<string>, readonly models: ReadonlyArray<string>, readonly regions: ReadonlyArray<string> } | null, readonly guards: ReadonlyArray<{ readonly metric: string, readonly worse: GuardDirection, readonly maxWorsePercent: number | null, readonly bound: number | null, readonly confidenceLevel: number, readonly minimumVehicles: number, readonly silence: string, readonly action: ReleaseGuardAction }>, readonly proposedBy: { readonly id: string, readonly name: string } | null } | null }, readonly development: { readonly environment: Environment, readonly safetyLevels: ReadonlyArray<SafetyLevel>, readonly maximumFaultyVehicles: number, readonly maximumFaultyPercent: number, readonly updatedAt: string | null, readonly stages: ReadonlyArray<{ readonly percentage: number, readonly soak: string, readonly minimumVehicles: number }>, readonly canary: { readonly vins: ReadonlyArray<string>, readonly models: ReadonlyArray<string>, readonly regions: ReadonlyArray<string> } | null, readonly guards: ReadonlyArray<{ readonly metric: string, readonly worse: GuardDirection, readonly maxWorsePercent: number | null, readonly bound: number | null, readonly confidenceLevel: number, readonly minimumVehicles: number, readonly silence: string, readonly action: ReleaseGuardAction }>, readonly updatedBy: { readonly id: string, readonly name: string } | null, readonly proposal: { readonly id: string, readonly safetyLevels: ReadonlyArray<SafetyLevel>, readonly maximumFaultyVehicles: number, readonly maximumFaultyPercent: number, readonly loosens: ReadonlyArray<PolicyLoosening>, readonly proposedAt: string, readonly stages: ReadonlyArray<{ readonly percentage: number, readonly soak: string, readonly minimumVehicles: number }>, readonly canary: { readonly vins: ReadonlyArray<string>, readonly models: ReadonlyArray<string>, readonly regions: ReadonlyArray<string> } | null, readonly guards: ReadonlyArray<{ readonly metric: string, readonly worse: GuardDirection, readonly maxWorsePercent: number | null, readonly bound: number | null, readonly confidenceLevel: number, readonly minimumVehicles: number, readonly silence: string, readonly action: ReleaseGuardAction }>, readonly proposedBy: { readonly id: string, readonly name: string } | null } | null } };
+
+export type OneReleasePolicyQueryVariables = Exact<{
+  environment: Environment;
+}>;
+
+
+export type OneReleasePolicyQuery = { readonly releasePolicy: { readonly environment: Environment, readonly safetyLevels: ReadonlyArray<SafetyLevel>, readonly maximumFaultyVehicles: number, readonly maximumFaultyPercent: number, readonly updatedAt: string | null, readonly stages: ReadonlyArray<{ readonly percentage: number, readonly soak: string, readonly minimumVehicles: number }>, readonly canary: { readonly vins: ReadonlyArray<string>, readonly models: ReadonlyArray<string>, readonly regions: ReadonlyArray<string> } | null, readonly guards: ReadonlyArray<{ readonly metric: string, readonly worse: GuardDirection, readonly maxWorsePercent: number | null, readonly bound: number | null, readonly confidenceLevel: number, readonly minimumVehicles: number, readonly silence: string, readonly action: ReleaseGuardAction }>, readonly updatedBy: { readonly id: string, readonly name: string } | null, readonly proposal: { readonly id: string, readonly safetyLevels: ReadonlyArray<SafetyLevel>, readonly maximumFaultyVehicles: number, readonly maximumFaultyPercent: number, readonly loosens: ReadonlyArray<PolicyLoosening>, readonly proposedAt: string, readonly stages: ReadonlyArray<{ readonly percentage: number, readonly soak: string, readonly minimumVehicles: number }>, readonly canary: { readonly vins: ReadonlyArray<string>, readonly models: ReadonlyArray<string>, readonly regions: ReadonlyArray<string> } | null, readonly guards: ReadonlyArray<{ readonly metric: string, readonly worse: GuardDirection, readonly maxWorsePercent: number | null, readonly bound: number | null, readonly confidenceLevel: number, readonly minimumVehicles: number, readonly silence: string, readonly action: ReleaseGuardAction }>, readonly proposedBy: { readonly id: string, readonly name: string } | null } | null } };
+
+export type SetReleasePolicyMutationVariables = Exact<{
+  input: ReleasePolicyInput;
+  expectedUpdatedAt?: string | null | undefined;
+}>;
+
+
+export type SetReleasePolicyMutation = { readonly setReleasePolicy: { readonly environment: Environment, readonly safetyLevels: ReadonlyArray<SafetyLevel>, readonly maximumFaultyVehicles: number, readonly maximumFaultyPercent: number, readonly updatedAt: string | null, readonly stages: ReadonlyArray<{ readonly percentage: number, readonly soak: string, readonly minimumVehicles: number }>, readonly canary: { readonly vins: ReadonlyArray<string>, readonly models: ReadonlyArray<string>, readonly regions: ReadonlyArray<string> } | null, readonly guards: ReadonlyArray<{ readonly metric: string, readonly worse: GuardDirection, readonly maxWorsePercent: number | null, readonly bound: number | null, readonly confidenceLevel: number, readonly minimumVehicles: number, readonly silence: string, readonly action: ReleaseGuardAction }>, readonly updatedBy: { readonly id: string, readonly name: string } | null, readonly proposal: { readonly id: string, readonly safetyLevels: ReadonlyArray<SafetyLevel>, readonly maximumFaultyVehicles: number, readonly maximumFaultyPercent: number, readonly loosens: ReadonlyArray<PolicyLoosening>, readonly proposedAt: string, readonly stages: ReadonlyArray<{ readonly percentage: number, readonly soak: string, readonly minimumVehicles: number }>, readonly canary: { readonly vins: ReadonlyArray<string>, readonly models: ReadonlyArray<string>, readonly regions: ReadonlyArray<string> } | null, readonly guards: ReadonlyArray<{ readonly metric: string, readonly worse: GuardDirection, readonly maxWorsePercent: number | null, readonly bound: number | null, readonly confidenceLevel: number, readonly minimumVehicles: number, readonly silence: string, readonly action: ReleaseGuardAction }>, readonly proposedBy: { readonly id: string, readonly name: string } | null } | null } };
+
+export type ApproveReleasePolicyMutationVariables = Exact<{
+  environment: Environment;
+  proposalId: string | number;
+  comment?: string | null | undefined;
+}>;
+
+
+export type ApproveReleasePolicyMutation = { readonly approveReleasePolicy: { readonly environment: Environment, readonly safetyLevels: ReadonlyArray<SafetyLevel>, readonly maximumFaultyVehicles: number, readonly maximumFaultyPercent: number, readonly updatedAt: string | null, readonly stages: ReadonlyArray<{ readonly percentage: number, readonly soak: string, readonly minimumVehicles: number }>, readonly canary: { readonly vins: ReadonlyArray<string>, readonly models: ReadonlyArray<string>, readonly regions: ReadonlyArray<string> } | null, readonly guards: ReadonlyArray<{ readonly metric: string, readonly worse: GuardDirection, readonly maxWorsePercent: number | null, readonly bound: number | null, readonly confidenceLevel: number, readonly minimumVehicles: number, readonly silence: string, readonly action: ReleaseGuardAction }>, readonly updatedBy: { readonly id: string, readonly name: string } | null, readonly proposal: { readonly id: string, readonly safetyLevels: ReadonlyArray<SafetyLevel>, readonly maximumFaultyVehicles: number, readonly maximumFaultyPercent: number, readonly loosens: ReadonlyArray<PolicyLoosening>, readonly proposedAt: string, readonly stages: ReadonlyArray<{ readonly percentage: number, readonly soak: string, readonly minimumVehicles: number }>, readonly canary: { readonly vins: ReadonlyArray<string>, readonly models: ReadonlyArray<string>, readonly regions: ReadonlyArray<string> } | null, readonly guards: ReadonlyArray<{ readonly metric: string, readonly worse: GuardDirection, readonly maxWorsePercent: number | null, readonly bound: number | null, readonly confidenceLevel: number, readonly minimumVehicles: number, readonly silence: string, readonly action: ReleaseGuardAction }>, readonly proposedBy: { readonly id: string, readonly name: string } | null } | null } };
+
+export type RejectReleasePolicyMutationVariables = Exact<{
+  environment: Environment;
+  proposalId: string | number;
+  comment: string;
+}>;
+
+
+export type RejectReleasePolicyMutation = { readonly rejectReleasePolicy: { readonly environment: Environment, readonly safetyLevels: ReadonlyArray<SafetyLevel>, readonly maximumFaultyVehicles: number, readonly maximumFaultyPercent: number, readonly updatedAt: string | null, readonly stages: ReadonlyArray<{ readonly percentage: number, readonly soak: string, readonly minimumVehicles: number }>, readonly canary: { readonly vins: ReadonlyArray<string>, readonly models: ReadonlyArray<string>, readonly regions: ReadonlyArray<string> } | null, readonly guards: ReadonlyArray<{ readonly metric: string, readonly worse: GuardDirection, readonly maxWorsePercent: number | null, readonly bound: number | null, readonly confidenceLevel: number, readonly minimumVehicles: number, readonly silence: string, readonly action: ReleaseGuardAction }>, readonly updatedBy: { readonly id: string, readonly name: string } | null, readonly proposal: { readonly id: string, readonly safetyLevels: ReadonlyArray<SafetyLevel>, readonly maximumFaultyVehicles: number, readonly maximumFaultyPercent: number, readonly loosens: ReadonlyArray<PolicyLoosening>, readonly proposedAt: string, readonly stages: ReadonlyArray<{ readonly percentage: number, readonly soak: string, readonly minimumVehicles: number }>, readonly canary: { readonly vins: ReadonlyArray<string>, readonly models: ReadonlyArray<string>, readonly regions: ReadonlyArray<string> } | null, readonly guards: ReadonlyArray<{ readonly metric: string, readonly worse: GuardDirection, readonly maxWorsePercent: number | null, readonly bound: number | null, readonly confidenceLevel: number, readonly minimumVehicles: number, readonly silence: string, readonly action: ReleaseGuardAction }>, readonly proposedBy: { readonly id: string, readonly name: string } | null } | null } };
+
+export type DeclaredMetricsQueryVariables = Exact<{ [key: string]: never; }>;
+
+
+export type DeclaredMetricsQuery = { readonly metricDefinitions: ReadonlyArray<{ readonly key: string }> };
+
+export type WebhookFragment = { readonly id: string, readonly name: string, readonly url: string, readonly kinds: ReadonlyArray<WebhookKind>, readonly environments: ReadonlyArray<Environment>, readonly offlinePercent: number | null, readonly enabled: boolean, readonly disabledReason: string | null, readonly failingSince: string | null, readonly previousSecretUntil: string | null, readonly createdAt: string, readonly updatedAt: string, readonly createdBy: { readonly name: string } | null };
+
+export type WebhooksQueryVariables = Exact<{ [key: string]: never; }>;
+
+
+export type WebhooksQuery = { readonly webhooks: ReadonlyArray<{ readonly id: string, readonly name: string, readonly url: string, readonly kinds: ReadonlyArray<WebhookKind>, readonly environments: ReadonlyArray<Environment>, readonly offlinePercent: number | null, readonly enabled: boolean, readonly disabledReason: string | null, readonly failingSince: string | null, readonly previousSecretUntil: string | null, readonly createdAt: string, readonly updatedAt: string, readonly createdBy: { readonly name: string } | null }> };
+
+export type WebhookDeliveriesQueryVariables = Exact<{
+  webhookId: string | number;
+  status?: WebhookDeliveryStatus | null | undefined;
+  first?: number | null | undefined;
+  after?: string | null | undefined;
+  last?: number | null | undefined;
+  before?: string | null | undefined;
+}>;
+
+
+export type WebhookDeliveriesQuery = { readonly webhookDeliveries: { readonly pageInfo: { readonly hasNextPage: boolean, readonly hasPreviousPage: boolean, readonly startCursor: string | null, readonly endCursor: string | null }, readonly nodes: ReadonlyArray<{ readonly id: string, readonly messageId: string, readonly kind: WebhookKind, readonly payload: unknown, readonly status: WebhookDeliveryStatus, readonly attempts: number, readonly nextAttemptAt: string | null, readonly lastAttemptAt: string | null, readonly lastStatus: number | null, readonly lastFault: string | null, readonly createdAt: string }> } };
+
+export type CreateWebhookMutationVariables = Exact<{
+  input: CreateWebhookInput;
+}>;
+
+
+export type CreateWebhookMutation = { readonly createWebhook: { readonly secret: string, readonly webhook: { readonly id: string, readonly name: string } } };
+
+export type UpdateWebhookMutationVariables = Exact<{
+  id: string | number;
+  input: UpdateWebhookInput;
+  expectedUpdatedAt?: string | null | undefined;
+}>;
+
+
+export type UpdateWebhookMutation = { readonly updateWebhook: { readonly id: string, readonly name: string, readonly url: string, readonly kinds: ReadonlyArray<WebhookKind>, readonly environments: ReadonlyArray<Environment>, readonly offlinePercent: number | null, readonly enabled: boolean, readonly disabledReason: string | null, readonly failingSince: string | null, readonly previousSecretUntil: string | null, readonly createdAt: string, readonly updatedAt: string, readonly createdBy: { readonly name: string } | null } };
+
+export type DeleteWebhookMutationVariables = Exact<{
+  id: string | number;
+}>;
+
+
+export type DeleteWebhookMutation = { readonly deleteWebhook: boolean };
+
+export type RotateWebhookSecretMutationVariables = Exact<{
+  id: string | number;
+  overlapHours?: number | null | undefined;
+}>;
+
+
+export type RotateWebhookSecretMutation = { readonly rotateWebhookSecret: { readonly secret: string } };
+
+export type SendTestWebhookMutationVariables = Exact<{
+  id: string | number;
+}>;
+
+
+export type SendTestWebhookMutation = { readonly sendTestWebhook: { readonly id: string } };
+
+export type ReplayDeliveryMutationVariables = Exact<{
+  id: string | number;
+}>;
+
+
+export type ReplayDeliveryMutation = { readonly replayWebhookDelivery: { readonly id: string } };
+
 export type FlagNewsSubscriptionVariables = Exact<{
   environment: Environment;
 }>;
@@ -1133,6 +1330,59 @@ export type MissingVehiclesQueryVariables = Exact<{
 
 export type MissingVehiclesQuery = { readonly rolloutProgress: { readonly missing: { readonly totalCount: number, readonly nodes: ReadonlyArray<{ readonly vin: string, readonly model: string, readonly region: string, readonly status: VehicleStatus, readonly lastSeenAt: string | null }> } } };
 
+export type FlagKeysQueryVariables = Exact<{
+  filter: FlagFilter;
+}>;
+
+
+export type FlagKeysQuery = { readonly flags: { readonly nodes: ReadonlyArray<{ readonly key: string, readonly name: string }> } };
+
+export type FlagRowFragment = { readonly key: string, readonly name: string, readonly type: FlagType, readonly defaultValue: unknown, readonly enabled: boolean, readonly killed: boolean, readonly draft: boolean, readonly archivedAt: string | null, readonly safetyLevel: SafetyLevel, readonly environment: Environment, readonly updatedAt: string, readonly release: { readonly id: string, readonly status: ReleaseStatus, readonly percentage: number } | null, readonly rules: ReadonlyArray<{ readonly id: string, readonly enabled: boolean, readonly rollout: { readonly status: RolloutStatus, readonly currentPercentage: number } | null }> };
+
+export type FlagsQueryVariables = Exact<{
+  filter?: FlagFilter | null | undefined;
+  orderBy?: FlagOrder | null | undefined;
+  first?: number | null | undefined;
+  after?: string | null | undefined;
+  last?: number | null | undefined;
+  before?: string | null | undefined;
+}>;
+
+
+export type FlagsQuery = { readonly flags: { readonly totalCount: number, readonly pageInfo: { readonly hasNextPage: boolean, readonly hasPreviousPage: boolean, readonly startCursor: string | null, readonly endCursor: string | null }, readonly nodes: ReadonlyArray<{ readonly key: string, readonly name: string, readonly type: FlagType, readonly defaultValue: unknown, readonly enabled: boolean, readonly killed: boolean, readonly draft: boolean, readonly archivedAt: string | null, readonly safetyLevel: SafetyLevel, readonly environment: Environment, readonly updatedAt: string, readonly release: { readonly id: string, readonly status: ReleaseStatus, readonly percentage: number } | null, readonly rules: ReadonlyArray<{ readonly id: string, readonly enabled: boolean, readonly rollout: { readonly status: RolloutStatus, readonly currentPercentage: number } | null }> }> } };
+
+export type ReleasesNowQueryVariables = Exact<{ [key: string]: never; }>;
+
+
+export type ReleasesNowQuery = { readonly running: { readonly totalCount: number }, readonly holding: { readonly totalCount: number } };
+
+export type OneFlagQueryVariables = Exact<{
+  key: string;
+}>;
+
+
+export type OneFlagQuery = { readonly flag: { readonly id: string, readonly key: string, readonly name: string, readonly description: string | null, readonly type: FlagType, readonly defaultValue: unknown, readonly enabled: boolean, readonly killed: boolean, readonly draft: boolean, readonly archivedAt: string | null, readonly safetyLevel: SafetyLevel, readonly environment: Environment, readonly valueSchema: unknown, readonly activation: Activation, readonly killActivation: Activation, readonly scope: ReadonlyArray<string> | null, readonly revision: number, readonly createdAt: string, readonly updatedAt: string, readonly requires: ReadonlyArray<{ readonly variants: ReadonlyArray<string> | null, readonly flag: { readonly key: string } }>, readonly excludes: ReadonlyArray<{ readonly key: string }>, readonly release: { readonly id: string, readonly status: ReleaseStatus, readonly percentage: number } | null, readonly dependents: ReadonlyArray<{ readonly key: string }>, readonly createdBy: { readonly name: string } | null, readonly updatedBy: { readonly name: string } | null, readonly rules: ReadonlyArray<{ readonly id: string, readonly type: RuleType, readonly priority: number, readonly enabled: boolean, readonly conditions: unknown, readonly value: unknown, readonly variant: string, readonly rollout: { readonly id: string, readonly status: RolloutStatus, readonly currentPercentage: number, readonly nextStepAt: string | null, readonly pausedReason: string | null } | null }>, readonly changeRequests: ReadonlyArray<{ readonly id: string, readonly action: string, readonly createdAt: string, readonly requestedBy: { readonly name: string } }> } | null };
+
+export type FlagHistoryQueryVariables = Exact<{
+  key: string;
+  first?: number | null | undefined;
+  after?: string | null | undefined;
+  last?: number | null | undefined;
+  before?: string | null | undefined;
+}>;
+
+
+export type FlagHistoryQuery = { readonly flag: { readonly key: string, readonly history: { readonly totalCount: number, readonly pageInfo: { readonly hasNextPage: boolean, readonly hasPreviousPage: boolean, readonly startCursor: string | null, readonly endCursor: string | null }, readonly nodes: ReadonlyArray<{ readonly id: string, readonly action: string, readonly createdAt: string, readonly beforeValue: unknown, readonly afterValue: unknown, readonly user: { readonly name: string } | null, readonly apiKey: { readonly name: string } | null }> } } | null };
+
+export type ProgressQueryVariables = Exact<{
+  environment: Environment;
+  revision?: number | null | undefined;
+  flag?: string | null | undefined;
+}>;
+
+
+export type ProgressQuery = { readonly rolloutProgress: { readonly revision: number, readonly applied: number, readonly active: number, readonly total: number, readonly percent: number } };
+
 export type EnableFlagMutationVariables = Exact<{
   key: string;
   expectedRevision?: number | null | undefined;
@@ -1204,58 +1454,23 @@ export type VersionsQueryVariables = Exact<{
 
 export type VersionsQuery = { readonly flagVersions: { readonly pageInfo: { readonly hasNextPage: boolean, readonly hasPreviousPage: boolean, readonly startCursor: string | null, readonly endCursor: string | null }, readonly nodes: ReadonlyArray<{ readonly environment: Environment, readonly revision: number, readonly content: unknown, readonly createdAt: string, readonly createdBy: { readonly name: string } | null }> } };
 
-export type FlagKeysQueryVariables = Exact<{
-  filter: FlagFilter;
-}>;
-
-
-export type FlagKeysQuery = { readonly flags: { readonly nodes: ReadonlyArray<{ readonly key: string, readonly name: string }> } };
-
-export type FlagRowFragment = { readonly key: string, readonly name: string, readonly type: FlagType, readonly defaultValue: unknown, readonly enabled: boolean, readonly killed: boolean, readonly draft: boolean, readonly archivedAt: string | null, readonly safetyLevel: SafetyLevel, readonly environment: Environment, readonly updatedAt: string, readonly release: { readonly id: string, readonly status: ReleaseStatus, readonly percentage: number } | null, readonly rules: ReadonlyArray<{ readonly id: string, readonly enabled: boolean, readonly rollout: { readonly status: RolloutStatus, readonly currentPercentage: number } | null }> };
-
-export type FlagsQueryVariables = Exact<{
-  filter?: FlagFilter | null | undefined;
-  orderBy?: FlagOrder | null | undefined;
-  first?: number | null | undefined;
-  after?: string | null | undefined;
-  last?: number | null | undefined;
-  before?: string | null | undefined;
-}>;
-
-
-export type FlagsQuery = { readonly flags: { readonly totalCount: number, readonly pageInfo: { readonly hasNextPage: boolean, readonly hasPreviousPage: boolean, readonly startCursor: string | null, readonly endCursor: string | null }, readonly nodes: ReadonlyArray<{ readonly key: string, readonly name: string, readonly type: FlagType, readonly defaultValue: unknown, readonly enabled: boolean, readonly killed: boolean, readonly draft: boolean, readonly archivedAt: string | null, readonly safetyLevel: SafetyLevel, readonly environment: Environment, readonly updatedAt: string, readonly release: { readonly id: string, readonly status: ReleaseStatus, readonly percentage: number } | null, readonly rules: ReadonlyArray<{ readonly id: string, readonly enabled: boolean, readonly rollout: { readonly status: RolloutStatus, readonly currentPercentage: number } | null }> }> } };
-
-export type ReleasesNowQueryVariables = Exact<{ [key: string]: never; }>;
-
-
-export type ReleasesNowQuery = { readonly running: { readonly totalCount: number }, readonly holding: { readonly totalCount: number } };
-
-export type OneFlagQueryVariables = Exact<{
+export type MetricNamesQueryVariables = Exact<{
   key: string;
 }>;
 
 
-export type OneFlagQuery = { readonly flag: { readonly id: string, readonly key: string, readonly name: string, readonly description: string | null, readonly type: FlagType, readonly defaultValue: unknown, readonly enabled: boolean, readonly killed: boolean, readonly draft: boolean, readonly archivedAt: string | null, readonly safetyLevel: SafetyLevel, readonly environment: Environment, readonly valueSchema: unknown, readonly activation: Activation, readonly killActivation: Activation, readonly scope: ReadonlyArray<string> | null, readonly revision: number, readonly createdAt: string, readonly updatedAt: string, readonly requires: ReadonlyArray<{ readonly variants: ReadonlyArray<string> | null, readonly flag: { readonly key: string } }>, readonly excludes: ReadonlyArray<{ readonly key: string }>, readonly release: { readonly id: string, readonly status: ReleaseStatus, readonly percentage: number } | null, readonly dependents: ReadonlyArray<{ readonly key: string }>, readonly createdBy: { readonly name: string } | null, readonly updatedBy: { readonly name: string } | null, readonly rules: ReadonlyArray<{ readonly id: string, readonly type: RuleType, readonly priority: number, readonly enabled: boolean, readonly conditions: unknown, readonly value: unknown, readonly variant: string, readonly rollout: { readonly id: string, readonly status: RolloutStatus, readonly currentPercentage: number, readonly nextStepAt: string | null, readonly pausedReason: string | null } | null }>, readonly changeRequests: ReadonlyArray<{ readonly id: string, readonly action: string, readonly createdAt: string, readonly requestedBy: { readonly name: string } }> } | null };
+export type MetricNamesQuery = { readonly flag: { readonly key: string, readonly metricNames: ReadonlyArray<string>, readonly totalEvaluations: number, readonly activeVehicles: number, readonly lastEvaluationAt: string | null } | null };
 
-export type FlagHistoryQueryVariables = Exact<{
+export type MetricPointsQueryVariables = Exact<{
   key: string;
-  first?: number | null | undefined;
-  after?: string | null | undefined;
-  last?: number | null | undefined;
-  before?: string | null | undefined;
+  metric: string;
+  from: string;
+  to: string;
+  interval?: MetricInterval | null | undefined;
 }>;
 
 
-export type FlagHistoryQuery = { readonly flag: { readonly key: string, readonly history: { readonly totalCount: number, readonly pageInfo: { readonly hasNextPage: boolean, readonly hasPreviousPage: boolean, readonly startCursor: string | null, readonly endCursor: string | null }, readonly nodes: ReadonlyArray<{ readonly id: string, readonly action: string, readonly createdAt: string, readonly beforeValue: unknown, readonly afterValue: unknown, readonly user: { readonly name: string } | null, readonly apiKey: { readonly name: string } | null }> } } | null };
-
-export type ProgressQueryVariables = Exact<{
-  environment: Environment;
-  revision?: number | null | undefined;
-  flag?: string | null | undefined;
-}>;
-
-
-export type ProgressQuery = { readonly rolloutProgress: { readonly revision: number, readonly applied: number, readonly active: number, readonly total: number, readonly percent: number } };
+export type MetricPointsQuery = { readonly flag: { readonly key: string, readonly metrics: ReadonlyArray<{ readonly at: string, readonly variant: string, readonly count: number, readonly sum: number, readonly mean: number, readonly vehicles: number }> } | null };
 
 export type FleetQueryVariables = Exact<{ [key: string]: never; }>;
 
@@ -1319,68 +1534,6 @@ export type SetVehicleTagsMutationVariables = Exact<{
 
 export type SetVehicleTagsMutation = { readonly setVehicleTags: ReadonlyArray<{ readonly vin: string, readonly tags: ReadonlyArray<string> }> };
 
-export type LagFragment = { readonly environment: Environment, readonly revision: number, readonly applied: number, readonly active: number, readonly total: number, readonly percent: number };
-
-export type FleetLagQueryVariables = Exact<{ [key: string]: never; }>;
-
-
-export type FleetLagQuery = { readonly production: { readonly environment: Environment, readonly revision: number, readonly applied: number, readonly active: number, readonly total: number, readonly percent: number }, readonly staging: { readonly environment: Environment, readonly revision: number, readonly applied: number, readonly active: number, readonly total: number, readonly percent: number }, readonly development: { readonly environment: Environment, readonly revision: number, readonly applied: number, readonly active: number, readonly total: number, readonly percent: number } };
-
-export type QueueFragment = { readonly instance: string, readonly held: number, readonly capacity: number, readonly oldestWaitMs: number | null, readonly failures: number };
-
-export type GatewaysQueryVariables = Exact<{ [key: string]: never; }>;
-
-
-export type GatewaysQuery = { readonly gateways: ReadonlyArray<{ readonly id: string, readonly vehicles: number, readonly reportedAt: string, readonly secondsSinceReport: number }> };
-
-export type HeartbeatQueueQueryVariables = Exact<{ [key: string]: never; }>;
-
-
-export type HeartbeatQueueQuery = { readonly heartbeatQueue: { readonly instance: string, readonly held: number, readonly capacity: number, readonly oldestWaitMs: number | null, readonly failures: number } };
-
-export type MeasurementQueueQueryVariables = Exact<{ [key: string]: never; }>;
-
-
-export type MeasurementQueueQuery = { readonly measurementQueue: { readonly instance: string, readonly held: number, readonly capacity: number, readonly oldestWaitMs: number | null, readonly failures: number } };
-
-export type DatabaseHealthQueryVariables = Exact<{ [key: string]: never; }>;
-
-
-export type DatabaseHealthQuery = { readonly databaseHealth: { readonly notes: ReadonlyArray<string>, readonly tableSizes: ReadonlyArray<{ readonly table: string, readonly tableBytes: number, readonly indexBytes: number, readonly totalBytes: number }>, readonly slowQueries: ReadonlyArray<{ readonly query: string, readonly calls: number, readonly meanMs: number, readonly maxMs: number, readonly totalMs: number }>, readonly unusedIndexes: ReadonlyArray<{ readonly table: string, readonly index: string, readonly sizeBytes: number }>, readonly duplicateIndexes: ReadonlyArray<{ readonly table: string, readonly indexes: ReadonlyArray<string>, readonly sizeBytes: number }> } };
-
-export type LoadFragment = { readonly model: string | null, readonly flags: number, readonly bytes: number };
-
-export type PartitionLoadsQueryVariables = Exact<{ [key: string]: never; }>;
-
-
-export type PartitionLoadsQuery = { readonly production: ReadonlyArray<{ readonly model: string | null, readonly flags: number, readonly bytes: number }>, readonly staging: ReadonlyArray<{ readonly model: string | null, readonly flags: number, readonly bytes: number }>, readonly development: ReadonlyArray<{ readonly model: string | null, readonly flags: number, readonly bytes: number }> };
-
-export type KeyFragment = { readonly id: string, readonly name: string, readonly keyPrefix: string, readonly role: Role, readonly rateLimitPerMin: number, readonly isActive: boolean, readonly lastUsedAt: string | null, readonly expiresAt: string | null, readonly createdAt: string, readonly createdBy: { readonly name: string } | null };
-
-export type KeysQueryVariables = Exact<{ [key: string]: never; }>;
-
-
-export type KeysQuery = { readonly apiKeys: ReadonlyArray<{ readonly id: string, readonly name: string, readonly keyPrefix: string, readonly role: Role, readonly rateLimitPerMin: number, readonly isActive: boolean, readonly lastUsedAt: string | null, readonly expiresAt: string | null, readonly createdAt: string, readonly createdBy: { readonly name: string } | null }> };
-
-export type KeysAndOperationsQueryVariables = Exact<{ [key: string]: never; }>;
-
-
-export type KeysAndOperationsQuery = { readonly apiKeys: ReadonlyArray<{ readonly id: string, readonly name: string, readonly keyPrefix: string, readonly role: Role, readonly rateLimitPerMin: number, readonly isActive: boolean, readonly lastUsedAt: string | null, readonly expiresAt: string | null, readonly createdAt: string, readonly createdBy: { readonly name: string } | null }>, readonly persistedOperations: ReadonlyArray<{ readonly id: string, readonly name: string, readonly type: OperationType, readonly body: string, readonly apiKeys: ReadonlyArray<{ readonly id: string }> }> };
-
-export type CreateKeyMutationVariables = Exact<{
-  input: CreateApiKeyInput;
-}>;
-
-
-export type CreateKeyMutation = { readonly createApiKey: { readonly key: string, readonly apiKey: { readonly id: string, readonly name: string } } };
-
-export type RevokeKeyMutationVariables = Exact<{
-  id: string | number;
-}>;
-
-
-export type RevokeKeyMutation = { readonly revokeApiKey: { readonly id: string, readonly name: string } };
-
 export type FlagsToKillQueryVariables = Exact<{
   filter?: FlagFilter | null | undefined;
 }>;
@@ -1410,95 +1563,6 @@ export type ReleaseKillSwitchMutationVariables = Exact<{
 
 
 export type ReleaseKillSwitchMutation = { readonly releaseKillSwitch: { readonly applied: boolean, readonly flag: { readonly key: string, readonly revision: number, readonly environment: Environment } } };
-
-export type MetricNamesQueryVariables = Exact<{
-  key: string;
-}>;
-
-
-export type MetricNamesQuery = { readonly flag: { readonly key: string, readonly metricNames: ReadonlyArray<string>, readonly totalEvaluations: number, readonly activeVehicles: number, readonly lastEvaluationAt: string | null } | null };
-
-export type MetricPointsQueryVariables = Exact<{
-  key: string;
-  metric: string;
-  from: string;
-  to: string;
-  interval?: MetricInterval | null | undefined;
-}>;
-
-
-export type MetricPointsQuery = { readonly flag: { readonly key: string, readonly metrics: ReadonlyArray<{ readonly at: string, readonly variant: string, readonly count: number, readonly sum: number, readonly mean: number, readonly vehicles: number }> } | null };
-
-export type OperationsQueryVariables = Exact<{ [key: string]: never; }>;
-
-
-export type OperationsQuery = { readonly persistedOperations: ReadonlyArray<{ readonly id: string, readonly sha256: string, readonly name: string, readonly type: OperationType, readonly body: string, readonly createdAt: string, readonly apiKeys: ReadonlyArray<{ readonly id: string, readonly name: string, readonly isActive: boolean }> }> };
-
-export type RemoveOperationsMutationVariables = Exact<{
-  ids: ReadonlyArray<string | number> | string | number;
-}>;
-
-
-export type RemoveOperationsMutation = { readonly removePersistedOperations: ReadonlyArray<{ readonly id: string }> };
-
-export type RegisterOperationsMutationVariables = Exact<{
-  manifest: unknown;
-  apiKeys?: ReadonlyArray<string | number> | string | number | null | undefined;
-}>;
-
-
-export type RegisterOperationsMutation = { readonly registerPersistedOperations: ReadonlyArray<{ readonly id: string, readonly name: string }> };
-
-export type PolicyStageFragment = { readonly percentage: number, readonly soak: string, readonly minimumVehicles: number };
-
-export type PolicyCanaryFragment = { readonly vins: ReadonlyArray<string>, readonly models: ReadonlyArray<string>, readonly regions: ReadonlyArray<string> };
-
-export type PolicyGuardFragment = { readonly metric: string, readonly worse: GuardDirection, readonly maxWorsePercent: number | null, readonly bound: number | null, readonly confidenceLevel: number, readonly minimumVehicles: number, readonly silence: string, readonly action: ReleaseGuardAction };
-
-export type PolicyFragment = { readonly environment: Environment, readonly safetyLevels: ReadonlyArray<SafetyLevel>, readonly maximumFaultyVehicles: number, readonly maximumFaultyPercent: number, readonly updatedAt: string | null, readonly stages: ReadonlyArray<{ readonly percentage: number, readonly soak: string, readonly minimumVehicles: number }>, readonly canary: { readonly vins: ReadonlyArray<string>, readonly models: ReadonlyArray<string>, readonly regions: ReadonlyArray<string> } | null, readonly guards: ReadonlyArray<{ readonly metric: string, readonly worse: GuardDirection, readonly maxWorsePercent: number | null, readonly bound: number | null, readonly confidenceLevel: number, readonly minimumVehicles: number, readonly silence: string, readonly action: ReleaseGuardAction }>, readonly updatedBy: { readonly id: string, readonly name: string } | null, readonly proposal: { readonly id: string, readonly safetyLevels: ReadonlyArray<SafetyLevel>, readonly maximumFaultyVehicles: number, readonly maximumFaultyPercent: number, readonly loosens: ReadonlyArray<PolicyLoosening>, readonly proposedAt: string, readonly stages: ReadonlyArray<{ readonly percentage: number, readonly soak: string, readonly minimumVehicles: number }>, readonly canary: { readonly vins: ReadonlyArray<string>, readonly models: ReadonlyArray<string>, readonly regions: ReadonlyArray<string> } | null, readonly guards: ReadonlyArray<{ readonly metric: string, readonly worse: GuardDirection, readonly maxWorsePercent: number | null, readonly bound: number | null, readonly confidenceLevel: number, readonly minimumVehicles: number, readonly silence: string, readonly action: ReleaseGuardAction }>, readonly proposedBy: { readonly id: string, readonly name: string } | null } | null };
-
-export type ReleasePoliciesQueryVariables = Exact<{ [key: string]: never; }>;
-
-
-export type ReleasePoliciesQuery = { readonly production: { readonly environment: Environment, readonly safetyLevels: ReadonlyArray<SafetyLevel>, readonly maximumFaultyVehicles: number, readonly maximumFaultyPercent: number, readonly updatedAt: string | null, readonly stages: ReadonlyArray<{ readonly percentage: number, readonly soak: string, readonly minimumVehicles: number }>, readonly canary: { readonly vins: ReadonlyArray<string>, readonly models: ReadonlyArray<string>, readonly regions: ReadonlyArray<string> } | null, readonly guards: ReadonlyArray<{ readonly metric: string, readonly worse: GuardDirection, readonly maxWorsePercent: number | null, readonly bound: number | null, readonly confidenceLevel: number, readonly minimumVehicles: number, readonly silence: string, readonly action: ReleaseGuardAction }>, readonly updatedBy: { readonly id: string, readonly name: string } | null, readonly proposal: { readonly id: string, readonly safetyLevels: ReadonlyArray<SafetyLevel>, readonly maximumFaultyVehicles: number, readonly maximumFaultyPercent: number, readonly loosens: ReadonlyArray<PolicyLoosening>, readonly proposedAt: string, readonly stages: ReadonlyArray<{ readonly percentage: number, readonly soak: string, readonly minimumVehicles: number }>, readonly canary: { readonly vins: ReadonlyArray<string>, readonly models: ReadonlyArray<string>, readonly regions: ReadonlyArray<string> } | null, readonly guards: ReadonlyArray<{ readonly metric: string, readonly worse: GuardDirection, readonly maxWorsePercent: number | null, readonly bound: number | null, readonly confidenceLevel: number, readonly minimumVehicles: number, readonly silence: string, readonly action: ReleaseGuardAction }>, readonly proposedBy: { readonly id: string, readonly name: string } | null } | null }, readonly staging: { readonly environment: Environment, readonly safetyLevels: ReadonlyArray<SafetyLevel>, readonly maximumFaultyVehicles: number, readonly maximumFaultyPercent: number, readonly updatedAt: string | null, readonly stages: ReadonlyArray<{ readonly percentage: number, readonly soak: string, readonly minimumVehicles: number }>, readonly canary: { readonly vins: ReadonlyArray<string>, readonly models: ReadonlyArray<string>, readonly regions: ReadonlyArray<string> } | null, readonly guards: ReadonlyArray<{ readonly metric: string, readonly worse: GuardDirection, readonly maxWorsePercent: number | null, readonly bound: number | null, readonly confidenceLevel: number, readonly minimumVehicles: number, readonly silence: string, readonly action: ReleaseGuardAction }>, readonly updatedBy: { readonly id: string, readonly name: string } | null, readonly proposal: { readonly id: string, readonly safetyLevels: ReadonlyArray<SafetyLevel>, readonly maximumFaultyVehicles: number, readonly maximumFaultyPercent: number, readonly loosens: ReadonlyArray<PolicyLoosening>, readonly proposedAt: string, readonly stages: ReadonlyArray<{ readonly percentage: number, readonly soak: string, readonly minimumVehicles: number }>, readonly canary: { readonly vins: ReadonlyArray<string>, readonly models: ReadonlyArray<string>, readonly regions: ReadonlyArray<string> } | null, readonly guards: ReadonlyArray<{ readonly metric: string, readonly worse: GuardDirection, readonly maxWorsePercent: number | null, readonly bound: number | null, readonly confidenceLevel: number, readonly minimumVehicles: number, readonly silence: string, readonly action: ReleaseGuardAction }>, readonly proposedBy: { readonly id: string, readonly name: string } | null } | null }, readonly development: { readonly environment: Environment, readonly safetyLevels: ReadonlyArray<SafetyLevel>, readonly maximumFaultyVehicles: number, readonly maximumFaultyPercent: number, readonly updatedAt: string | null, readonly stages: ReadonlyArray<{ readonly percentage: number, readonly soak: string, readonly minimumVehicles: number }>, readonly canary: { readonly vins: ReadonlyArray<string>, readonly models: ReadonlyArray<string>, readonly regions: ReadonlyArray<string> } | null, readonly guards: ReadonlyArray<{ readonly metric: string, readonly worse: GuardDirection, readonly maxWorsePercent: number | null, readonly bound: number | null, readonly confidenceLevel: number, readonly minimumVehicles: number, readonly silence: string, readonly action: ReleaseGuardAction }>, readonly updatedBy: { readonly id: string, readonly name: string } | null, readonly proposal: { readonly id: string, readonly safetyLevels: ReadonlyArray<SafetyLevel>, readonly maximumFaultyVehicles: number, readonly maximumFaultyPercent: number, readonly loosens: ReadonlyArray<PolicyLoosening>, readonly proposedAt: string, readonly stages: ReadonlyArray<{ readonly percentage: number, readonly soak: string, readonly minimumVehicles: number }>, readonly canary: { readonly vins: ReadonlyArray<string>, readonly models: ReadonlyArray<string>, readonly regions: ReadonlyArray<string> } | null, readonly guards: ReadonlyArray<{ readonly metric: string, readonly worse: GuardDirection, readonly maxWorsePercent: number | null, readonly bound: number | null, readonly confidenceLevel: number, readonly minimumVehicles: number, readonly silence: string, readonly action: ReleaseGuardAction }>, readonly proposedBy: { readonly id: string, readonly name: string } | null } | null } };
-
-export type OneReleasePolicyQueryVariables = Exact<{
-  environment: Environment;
-}>;
-
-
-export type OneReleasePolicyQuery = { readonly releasePolicy: { readonly environment: Environment, readonly safetyLevels: ReadonlyArray<SafetyLevel>, readonly maximumFaultyVehicles: number, readonly maximumFaultyPercent: number, readonly updatedAt: string | null, readonly stages: ReadonlyArray<{ readonly percentage: number, readonly soak: string, readonly minimumVehicles: number }>, readonly canary: { readonly vins: ReadonlyArray<string>, readonly models: ReadonlyArray<string>, readonly regions: ReadonlyArray<string> } | null, readonly guards: ReadonlyArray<{ readonly metric: string, readonly worse: GuardDirection, readonly maxWorsePercent: number | null, readonly bound: number | null, readonly confidenceLevel: number, readonly minimumVehicles: number, readonly silence: string, readonly action: ReleaseGuardAction }>, readonly updatedBy: { readonly id: string, readonly name: string } | null, readonly proposal: { readonly id: string, readonly safetyLevels: ReadonlyArray<SafetyLevel>, readonly maximumFaultyVehicles: number, readonly maximumFaultyPercent: number, readonly loosens: ReadonlyArray<PolicyLoosening>, readonly proposedAt: string, readonly stages: ReadonlyArray<{ readonly percentage: number, readonly soak: string, readonly minimumVehicles: number }>, readonly canary: { readonly vins: ReadonlyArray<string>, readonly models: ReadonlyArray<string>, readonly regions: ReadonlyArray<string> } | null, readonly guards: ReadonlyArray<{ readonly metric: string, readonly worse: GuardDirection, readonly maxWorsePercent: number | null, readonly bound: number | null, readonly confidenceLevel: number, readonly minimumVehicles: number, readonly silence: string, readonly action: ReleaseGuardAction }>, readonly proposedBy: { readonly id: string, readonly name: string } | null } | null } };
-
-export type SetReleasePolicyMutationVariables = Exact<{
-  input: ReleasePolicyInput;
-  expectedUpdatedAt?: string | null | undefined;
-}>;
-
-
-export type SetReleasePolicyMutation = { readonly setReleasePolicy: { readonly environment: Environment, readonly safetyLevels: ReadonlyArray<SafetyLevel>, readonly maximumFaultyVehicles: number, readonly maximumFaultyPercent: number, readonly updatedAt: string | null, readonly stages: ReadonlyArray<{ readonly percentage: number, readonly soak: string, readonly minimumVehicles: number }>, readonly canary: { readonly vins: ReadonlyArray<string>, readonly models: ReadonlyArray<string>, readonly regions: ReadonlyArray<string> } | null, readonly guards: ReadonlyArray<{ readonly metric: string, readonly worse: GuardDirection, readonly maxWorsePercent: number | null, readonly bound: number | null, readonly confidenceLevel: number, readonly minimumVehicles: number, readonly silence: string, readonly action: ReleaseGuardAction }>, readonly updatedBy: { readonly id: string, readonly name: string } | null, readonly proposal: { readonly id: string, readonly safetyLevels: ReadonlyArray<SafetyLevel>, readonly maximumFaultyVehicles: number, readonly maximumFaultyPercent: number, readonly loosens: ReadonlyArray<PolicyLoosening>, readonly proposedAt: string, readonly stages: ReadonlyArray<{ readonly percentage: number, readonly soak: string, readonly minimumVehicles: number }>, readonly canary: { readonly vins: ReadonlyArray<string>, readonly models: ReadonlyArray<string>, readonly regions: ReadonlyArray<string> } | null, readonly guards: ReadonlyArray<{ readonly metric: string, readonly worse: GuardDirection, readonly maxWorsePercent: number | null, readonly bound: number | null, readonly confidenceLevel: number, readonly minimumVehicles: number, readonly silence: string, readonly action: ReleaseGuardAction }>, readonly proposedBy: { readonly id: string, readonly name: string } | null } | null } };
-
-export type ApproveReleasePolicyMutationVariables = Exact<{
-  environment: Environment;
-  proposalId: string | number;
-  comment?: string | null | undefined;
-}>;
-
-
-export type ApproveReleasePolicyMutation = { readonly approveReleasePolicy: { readonly environment: Environment, readonly safetyLevels: ReadonlyArray<SafetyLevel>, readonly maximumFaultyVehicles: number, readonly maximumFaultyPercent: number, readonly updatedAt: string | null, readonly stages: ReadonlyArray<{ readonly percentage: number, readonly soak: string, readonly minimumVehicles: number }>, readonly canary: { readonly vins: ReadonlyArray<string>, readonly models: ReadonlyArray<string>, readonly regions: ReadonlyArray<string> } | null, readonly guards: ReadonlyArray<{ readonly metric: string, readonly worse: GuardDirection, readonly maxWorsePercent: number | null, readonly bound: number | null, readonly confidenceLevel: number, readonly minimumVehicles: number, readonly silence: string, readonly action: ReleaseGuardAction }>, readonly updatedBy: { readonly id: string, readonly name: string } | null, readonly proposal: { readonly id: string, readonly safetyLevels: ReadonlyArray<SafetyLevel>, readonly maximumFaultyVehicles: number, readonly maximumFaultyPercent: number, readonly loosens: ReadonlyArray<PolicyLoosening>, readonly proposedAt: string, readonly stages: ReadonlyArray<{ readonly percentage: number, readonly soak: string, readonly minimumVehicles: number }>, readonly canary: { readonly vins: ReadonlyArray<string>, readonly models: ReadonlyArray<string>, readonly regions: ReadonlyArray<string> } | null, readonly guards: ReadonlyArray<{ readonly metric: string, readonly worse: GuardDirection, readonly maxWorsePercent: number | null, readonly bound: number | null, readonly confidenceLevel: number, readonly minimumVehicles: number, readonly silence: string, readonly action: ReleaseGuardAction }>, readonly proposedBy: { readonly id: string, readonly name: string } | null } | null } };
-
-export type RejectReleasePolicyMutationVariables = Exact<{
-  environment: Environment;
-  proposalId: string | number;
-  comment: string;
-}>;
-
-
-export type RejectReleasePolicyMutation = { readonly rejectReleasePolicy: { readonly environment: Environment, readonly safetyLevels: ReadonlyArray<SafetyLevel>, readonly maximumFaultyVehicles: number, readonly maximumFaultyPercent: number, readonly updatedAt: string | null, readonly stages: ReadonlyArray<{ readonly percentage: number, readonly soak: string, readonly minimumVehicles: number }>, readonly canary: { readonly vins: ReadonlyArray<string>, readonly models: ReadonlyArray<string>, readonly regions: ReadonlyArray<string> } | null, readonly guards: ReadonlyArray<{ readonly metric: string, readonly worse: GuardDirection, readonly maxWorsePercent: number | null, readonly bound: number | null, readonly confidenceLevel: number, readonly minimumVehicles: number, readonly silence: string, readonly action: ReleaseGuardAction }>, readonly updatedBy: { readonly id: string, readonly name: string } | null, readonly proposal: { readonly id: string, readonly safetyLevels: ReadonlyArray<SafetyLevel>, readonly maximumFaultyVehicles: number, readonly maximumFaultyPercent: number, readonly loosens: ReadonlyArray<PolicyLoosening>, readonly proposedAt: string, readonly stages: ReadonlyArray<{ readonly percentage: number, readonly soak: string, readonly minimumVehicles: number }>, readonly canary: { readonly vins: ReadonlyArray<string>, readonly models: ReadonlyArray<string>, readonly regions: ReadonlyArray<string> } | null, readonly guards: ReadonlyArray<{ readonly metric: string, readonly worse: GuardDirection, readonly maxWorsePercent: number | null, readonly bound: number | null, readonly confidenceLevel: number, readonly minimumVehicles: number, readonly silence: string, readonly action: ReleaseGuardAction }>, readonly proposedBy: { readonly id: string, readonly name: string } | null } | null } };
-
-export type DeclaredMetricsQueryVariables = Exact<{ [key: string]: never; }>;
-
-
-export type DeclaredMetricsQuery = { readonly metricDefinitions: ReadonlyArray<{ readonly key: string }> };
 
 export type ReleasePartsFragment = { readonly id: string, readonly status: ReleaseStatus, readonly percentage: number, readonly reason: string | null, readonly content: unknown, readonly stableContent: unknown, readonly startedAt: string, readonly stageStartedAt: string, readonly endedAt: string | null, readonly stages: ReadonlyArray<{ readonly percentage: number, readonly soak: string, readonly minimumVehicles: number }>, readonly guards: ReadonlyArray<{ readonly guard: { readonly metric: string, readonly worse: GuardDirection, readonly maxWorsePercent: number | null, readonly bound: number | null, readonly confidenceLevel: number, readonly minimumVehicles: number, readonly silence: string, readonly action: ReleaseGuardAction }, readonly status: { readonly verdict: GuardVerdict, readonly treatmentMean: number | null, readonly treatmentVehicles: number, readonly controlMean: number | null, readonly controlVehicles: number } | null }>, readonly startedBy: { readonly name: string } | null };
 
@@ -1714,70 +1778,6 @@ export type PermissionsQueryVariables = Exact<{ [key: string]: never; }>;
 
 export type PermissionsQuery = { readonly me: { readonly permissions: ReadonlyArray<string> } };
 
-export type WebhookFragment = { readonly id: string, readonly name: string, readonly url: string, readonly kinds: ReadonlyArray<WebhookKind>, readonly environments: ReadonlyArray<Environment>, readonly offlinePercent: number | null, readonly enabled: boolean, readonly disabledReason: string | null, readonly failingSince: string | null, readonly previousSecretUntil: string | null, readonly createdAt: string, readonly updatedAt: string, readonly createdBy: { readonly name: string } | null };
-
-export type WebhooksQueryVariables = Exact<{ [key: string]: never; }>;
-
-
-export type WebhooksQuery = { readonly webhooks: ReadonlyArray<{ readonly id: string, readonly name: string, readonly url: string, readonly kinds: ReadonlyArray<WebhookKind>, readonly environments: ReadonlyArray<Environment>, readonly offlinePercent: number | null, readonly enabled: boolean, readonly disabledReason: string | null, readonly failingSince: string | null, readonly previousSecretUntil: string | null, readonly createdAt: string, readonly updatedAt: string, readonly createdBy: { readonly name: string } | null }> };
-
-export type WebhookDeliveriesQueryVariables = Exact<{
-  webhookId: string | number;
-  status?: WebhookDeliveryStatus | null | undefined;
-  first?: number | null | undefined;
-  after?: string | null | undefined;
-  last?: number | null | undefined;
-  before?: string | null | undefined;
-}>;
-
-
-export type WebhookDeliveriesQuery = { readonly webhookDeliveries: { readonly pageInfo: { readonly hasNextPage: boolean, readonly hasPreviousPage: boolean, readonly startCursor: string | null, readonly endCursor: string | null }, readonly nodes: ReadonlyArray<{ readonly id: string, readonly messageId: string, readonly kind: WebhookKind, readonly payload: unknown, readonly status: WebhookDeliveryStatus, readonly attempts: number, readonly nextAttemptAt: string | null, readonly lastAttemptAt: string | null, readonly lastStatus: number | null, readonly lastFault: string | null, readonly createdAt: string }> } };
-
-export type CreateWebhookMutationVariables = Exact<{
-  input: CreateWebhookInput;
-}>;
-
-
-export type CreateWebhookMutation = { readonly createWebhook: { readonly secret: string, readonly webhook: { readonly id: string, readonly name: string } } };
-
-export type UpdateWebhookMutationVariables = Exact<{
-  id: string | number;
-  input: UpdateWebhookInput;
-  expectedUpdatedAt?: string | null | undefined;
-}>;
-
-
-export type UpdateWebhookMutation = { readonly updateWebhook: { readonly id: string, readonly name: string, readonly url: string, readonly kinds: ReadonlyArray<WebhookKind>, readonly environments: ReadonlyArray<Environment>, readonly offlinePercent: number | null, readonly enabled: boolean, readonly disabledReason: string | null, readonly failingSince: string | null, readonly previousSecretUntil: string | null, readonly createdAt: string, readonly updatedAt: string, readonly createdBy: { readonly name: string } | null } };
-
-export type DeleteWebhookMutationVariables = Exact<{
-  id: string | number;
-}>;
-
-
-export type DeleteWebhookMutation = { readonly deleteWebhook: boolean };
-
-export type RotateWebhookSecretMutationVariables = Exact<{
-  id: string | number;
-  overlapHours?: number | null | undefined;
-}>;
-
-
-export type RotateWebhookSecretMutation = { readonly rotateWebhookSecret: { readonly secret: string } };
-
-export type SendTestWebhookMutationVariables = Exact<{
-  id: string | number;
-}>;
-
-
-export type SendTestWebhookMutation = { readonly sendTestWebhook: { readonly id: string } };
-
-export type ReplayDeliveryMutationVariables = Exact<{
-  id: string | number;
-}>;
-
-
-export type ReplayDeliveryMutation = { readonly replayWebhookDelivery: { readonly id: string } };
-
 export class TypedDocumentString<TResult, TVariables>
   extends String
   implements DocumentTypeDecoration<TResult, TVariables>
@@ -1809,6 +1809,155 @@ export const AccountFragmentDoc = new TypedDocumentString(`
   updatedAt
 }
     `, {"fragmentName":"Account"}) as unknown as TypedDocumentString<AccountFragment, unknown>;
+export const LagFragmentDoc = new TypedDocumentString(`
+    fragment Lag on RolloutProgress {
+  environment
+  revision
+  applied
+  active
+  total
+  percent
+}
+    `, {"fragmentName":"Lag"}) as unknown as TypedDocumentString<LagFragment, unknown>;
+export const QueueFragmentDoc = new TypedDocumentString(`
+    fragment Queue on WriteQueue {
+  instance
+  held
+  capacity
+  oldestWaitMs
+  failures
+}
+    `, {"fragmentName":"Queue"}) as unknown as TypedDocumentString<QueueFragment, unknown>;
+export const LoadFragmentDoc = new TypedDocumentString(`
+    fragment Load on PartitionLoad {
+  model
+  flags
+  bytes
+}
+    `, {"fragmentName":"Load"}) as unknown as TypedDocumentString<LoadFragment, unknown>;
+export const KeyFragmentDoc = new TypedDocumentString(`
+    fragment Key on ApiKey {
+  id
+  name
+  keyPrefix
+  role
+  rateLimitPerMin
+  isActive
+  lastUsedAt
+  expiresAt
+  createdAt
+  createdBy {
+    name
+  }
+}
+    `, {"fragmentName":"Key"}) as unknown as TypedDocumentString<KeyFragment, unknown>;
+export const PolicyStageFragmentDoc = new TypedDocumentString(`
+    fragment PolicyStage on ReleaseStage {
+  percentage
+  soak
+  minimumVehicles
+}
+    `, {"fragmentName":"PolicyStage"}) as unknown as TypedDocumentString<PolicyStageFragment, unknown>;
+export const PolicyCanaryFragmentDoc = new TypedDocumentString(`
+    fragment PolicyCanary on ReleaseCanary {
+  vins
+  models
+  regions
+}
+    `, {"fragmentName":"PolicyCanary"}) as unknown as TypedDocumentString<PolicyCanaryFragment, unknown>;
+export const PolicyGuardFragmentDoc = new TypedDocumentString(`
+    fragment PolicyGuard on ReleaseGuard {
+  metric
+  worse
+  maxWorsePercent
+  bound
+  confidenceLevel
+  minimumVehicles
+  silence
+  action
+}
+    `, {"fragmentName":"PolicyGuard"}) as unknown as TypedDocumentString<PolicyGuardFragment, unknown>;
+export const PolicyFragmentDoc = new TypedDocumentString(`
+    fragment Policy on ReleasePolicy {
+  environment
+  stages {
+    ...PolicyStage
+  }
+  canary {
+    ...PolicyCanary
+  }
+  safetyLevels
+  maximumFaultyVehicles
+  maximumFaultyPercent
+  guards {
+    ...PolicyGuard
+  }
+  updatedAt
+  updatedBy {
+    id
+    name
+  }
+  proposal {
+    id
+    stages {
+      ...PolicyStage
+    }
+    canary {
+      ...PolicyCanary
+    }
+    safetyLevels
+    maximumFaultyVehicles
+    maximumFaultyPercent
+    guards {
+      ...PolicyGuard
+    }
+    loosens
+    proposedAt
+    proposedBy {
+      id
+      name
+    }
+  }
+}
+    fragment PolicyStage on ReleaseStage {
+  percentage
+  soak
+  minimumVehicles
+}
+fragment PolicyCanary on ReleaseCanary {
+  vins
+  models
+  regions
+}
+fragment PolicyGuard on ReleaseGuard {
+  metric
+  worse
+  maxWorsePercent
+  bound
+  confidenceLevel
+  minimumVehicles
+  silence
+  action
+}`, {"fragmentName":"Policy"}) as unknown as TypedDocumentString<PolicyFragment, unknown>;
+export const WebhookFragmentDoc = new TypedDocumentString(`
+    fragment Webhook on Webhook {
+  id
+  name
+  url
+  kinds
+  environments
+  offlinePercent
+  enabled
+  disabledReason
+  failingSince
+  previousSecretUntil
+  createdAt
+  updatedAt
+  createdBy {
+    name
+  }
+}
+    `, {"fragmentName":"Webhook"}) as unknown as TypedDocumentString<WebhookFragment, unknown>;
 export const AudienceFragmentDoc = new TypedDocumentString(`
     fragment Audience on FlagAudience {
   total
@@ -1972,136 +2121,6 @@ export const FlagRowFragmentDoc = new TypedDocumentString(`
   }
 }
     `, {"fragmentName":"FlagRow"}) as unknown as TypedDocumentString<FlagRowFragment, unknown>;
-export const LagFragmentDoc = new TypedDocumentString(`
-    fragment Lag on RolloutProgress {
-  environment
-  revision
-  applied
-  active
-  total
-  percent
-}
-    `, {"fragmentName":"Lag"}) as unknown as TypedDocumentString<LagFragment, unknown>;
-export const QueueFragmentDoc = new TypedDocumentString(`
-    fragment Queue on WriteQueue {
-  instance
-  held
-  capacity
-  oldestWaitMs
-  failures
-}
-    `, {"fragmentName":"Queue"}) as unknown as TypedDocumentString<QueueFragment, unknown>;
-export const LoadFragmentDoc = new TypedDocumentString(`
-    fragment Load on PartitionLoad {
-  model
-  flags
-  bytes
-}
-    `, {"fragmentName":"Load"}) as unknown as TypedDocumentString<LoadFragment, unknown>;
-export const KeyFragmentDoc = new TypedDocumentString(`
-    fragment Key on ApiKey {
-  id
-  name
-  keyPrefix
-  role
-  rateLimitPerMin
-  isActive
-  lastUsedAt
-  expiresAt
-  createdAt
-  createdBy {
-    name
-  }
-}
-    `, {"fragmentName":"Key"}) as unknown as TypedDocumentString<KeyFragment, unknown>;
-export const PolicyStageFragmentDoc = new TypedDocumentString(`
-    fragment PolicyStage on ReleaseStage {
-  percentage
-  soak
-  minimumVehicles
-}
-    `, {"fragmentName":"PolicyStage"}) as unknown as TypedDocumentString<PolicyStageFragment, unknown>;
-export const PolicyCanaryFragmentDoc = new TypedDocumentString(`
-    fragment PolicyCanary on ReleaseCanary {
-  vins
-  models
-  regions
-}
-    `, {"fragmentName":"PolicyCanary"}) as unknown as TypedDocumentString<PolicyCanaryFragment, unknown>;
-export const PolicyGuardFragmentDoc = new TypedDocumentString(`
-    fragment PolicyGuard on ReleaseGuard {
-  metric
-  worse
-  maxWorsePercent
-  bound
-  confidenceLevel
-  minimumVehicles
-  silence
-  action
-}
-    `, {"fragmentName":"PolicyGuard"}) as unknown as TypedDocumentString<PolicyGuardFragment, unknown>;
-export const PolicyFragmentDoc = new TypedDocumentString(`
-    fragment Policy on ReleasePolicy {
-  environment
-  stages {
-    ...PolicyStage
-  }
-  canary {
-    ...PolicyCanary
-  }
-  safetyLevels
-  maximumFaultyVehicles
-  maximumFaultyPercent
-  guards {
-    ...PolicyGuard
-  }
-  updatedAt
-  updatedBy {
-    id
-    name
-  }
-  proposal {
-    id
-    stages {
-      ...PolicyStage
-    }
-    canary {
-      ...PolicyCanary
-    }
-    safetyLevels
-    maximumFaultyVehicles
-    maximumFaultyPercent
-    guards {
-      ...PolicyGuard
-    }
-    loosens
-    proposedAt
-    proposedBy {
-      id
-      name
-    }
-  }
-}
-    fragment PolicyStage on ReleaseStage {
-  percentage
-  soak
-  minimumVehicles
-}
-fragment PolicyCanary on ReleaseCanary {
-  vins
-  models
-  regions
-}
-fragment PolicyGuard on ReleaseGuard {
-  metric
-  worse
-  maxWorsePercent
-  bound
-  confidenceLevel
-  minimumVehicles
-  silence
-  action
-}`, {"fragmentName":"Policy"}) as unknown as TypedDocumentString<PolicyFragment, unknown>;
 export const ReleasePartsFragmentDoc = new TypedDocumentString(`
     fragment ReleaseParts on Release {
   id
@@ -2213,25 +2232,6 @@ export const ChangedFragmentDoc = new TypedDocumentString(`
   }
 }
     `, {"fragmentName":"Changed"}) as unknown as TypedDocumentString<ChangedFragment, unknown>;
-export const WebhookFragmentDoc = new TypedDocumentString(`
-    fragment Webhook on Webhook {
-  id
-  name
-  url
-  kinds
-  environments
-  offlinePercent
-  enabled
-  disabledReason
-  failingSince
-  previousSecretUntil
-  createdAt
-  updatedAt
-  createdBy {
-    name
-  }
-}
-    `, {"fragmentName":"Webhook"}) as unknown as TypedDocumentString<WebhookFragment, unknown>;
 export const AccountsDocument = new TypedDocumentString(`
     query Accounts($filter: UserFilter, $first: Int, $after: String, $last: Int, $before: String) {
   users(
@@ -2322,6 +2322,680 @@ export const ChangePasswordDocument = new TypedDocumentString(`
   changePassword(current: $current, new: $new)
 }
     `) as unknown as TypedDocumentString<ChangePasswordMutation, ChangePasswordMutationVariables>;
+export const FleetLagDocument = new TypedDocumentString(`
+    query FleetLag {
+  production: rolloutProgress(environment: PRODUCTION) {
+    ...Lag
+  }
+  staging: rolloutProgress(environment: STAGING) {
+    ...Lag
+  }
+  development: rolloutProgress(environment: DEVELOPMENT) {
+    ...Lag
+  }
+}
+    fragment Lag on RolloutProgress {
+  environment
+  revision
+  applied
+  active
+  total
+  percent
+}`) as unknown as TypedDocumentString<FleetLagQuery, FleetLagQueryVariables>;
+export const GatewaysDocument = new TypedDocumentString(`
+    query Gateways {
+  gateways {
+    id
+    vehicles
+    reportedAt
+    secondsSinceReport
+  }
+}
+    `) as unknown as TypedDocumentString<GatewaysQuery, GatewaysQueryVariables>;
+export const HeartbeatQueueDocument = new TypedDocumentString(`
+    query HeartbeatQueue {
+  heartbeatQueue {
+    ...Queue
+  }
+}
+    fragment Queue on WriteQueue {
+  instance
+  held
+  capacity
+  oldestWaitMs
+  failures
+}`) as unknown as TypedDocumentString<HeartbeatQueueQuery, HeartbeatQueueQueryVariables>;
+export const MeasurementQueueDocument = new TypedDocumentString(`
+    query MeasurementQueue {
+  measurementQueue {
+    ...Queue
+  }
+}
+    fragment Queue on WriteQueue {
+  instance
+  held
+  capacity
+  oldestWaitMs
+  failures
+}`) as unknown as TypedDocumentString<MeasurementQueueQuery, MeasurementQueueQueryVariables>;
+export const DatabaseHealthDocument = new TypedDocumentString(`
+    query DatabaseHealth {
+  databaseHealth {
+    notes
+    tableSizes {
+      table
+      tableBytes
+      indexBytes
+      totalBytes
+    }
+    slowQueries {
+      query
+      calls
+      meanMs
+      maxMs
+      totalMs
+    }
+    unusedIndexes {
+      table
+      index
+      sizeBytes
+    }
+    duplicateIndexes {
+      table
+      indexes
+      sizeBytes
+    }
+  }
+}
+    `) as unknown as TypedDocumentString<DatabaseHealthQuery, DatabaseHealthQueryVariables>;
+export const PartitionLoadsDocument = new TypedDocumentString(`
+    query PartitionLoads {
+  production: partitionLoad(environment: PRODUCTION) {
+    ...Load
+  }
+  staging: partitionLoad(environment: STAGING) {
+    ...Load
+  }
+  development: partitionLoad(environment: DEVELOPMENT) {
+    ...Load
+  }
+}
+    fragment Load on PartitionLoad {
+  model
+  flags
+  bytes
+}`) as unknown as TypedDocumentString<PartitionLoadsQuery, PartitionLoadsQueryVariables>;
+export const KeysDocument = new TypedDocumentString(`
+    query Keys {
+  apiKeys {
+    ...Key
+  }
+}
+    fragment Key on ApiKey {
+  id
+  name
+  keyPrefix
+  role
+  rateLimitPerMin
+  isActive
+  lastUsedAt
+  expiresAt
+  createdAt
+  createdBy {
+    name
+  }
+}`) as unknown as TypedDocumentString<KeysQuery, KeysQueryVariables>;
+export const KeysAndOperationsDocument = new TypedDocumentString(`
+    query KeysAndOperations {
+  apiKeys {
+    ...Key
+  }
+  persistedOperations {
+    id
+    name
+    type
+    body
+    apiKeys {
+      id
+    }
+  }
+}
+    fragment Key on ApiKey {
+  id
+  name
+  keyPrefix
+  role
+  rateLimitPerMin
+  isActive
+  lastUsedAt
+  expiresAt
+  createdAt
+  createdBy {
+    name
+  }
+}`) as unknown as TypedDocumentString<KeysAndOperationsQuery, KeysAndOperationsQueryVariables>;
+export const CreateKeyDocument = new TypedDocumentString(`
+    mutation CreateKey($input: CreateApiKeyInput!) {
+  createApiKey(input: $input) {
+    key
+    apiKey {
+      id
+      name
+    }
+  }
+}
+    `) as unknown as TypedDocumentString<CreateKeyMutation, CreateKeyMutationVariables>;
+export const RevokeKeyDocument = new TypedDocumentString(`
+    mutation RevokeKey($id: ID!) {
+  revokeApiKey(id: $id) {
+    id
+    name
+  }
+}
+    `) as unknown as TypedDocumentString<RevokeKeyMutation, RevokeKeyMutationVariables>;
+export const OperationsDocument = new TypedDocumentString(`
+    query Operations {
+  persistedOperations {
+    id
+    sha256
+    name
+    type
+    body
+    createdAt
+    apiKeys {
+      id
+      name
+      isActive
+    }
+  }
+}
+    `) as unknown as TypedDocumentString<OperationsQuery, OperationsQueryVariables>;
+export const RemoveOperationsDocument = new TypedDocumentString(`
+    mutation RemoveOperations($ids: [ID!]!) {
+  removePersistedOperations(ids: $ids) {
+    id
+  }
+}
+    `) as unknown as TypedDocumentString<RemoveOperationsMutation, RemoveOperationsMutationVariables>;
+export const RegisterOperationsDocument = new TypedDocumentString(`
+    mutation RegisterOperations($manifest: JSON!, $apiKeys: [ID!]) {
+  registerPersistedOperations(manifest: $manifest, apiKeys: $apiKeys) {
+    id
+    name
+  }
+}
+    `) as unknown as TypedDocumentString<RegisterOperationsMutation, RegisterOperationsMutationVariables>;
+export const ReleasePoliciesDocument = new TypedDocumentString(`
+    query ReleasePolicies {
+  production: releasePolicy(environment: PRODUCTION) {
+    ...Policy
+  }
+  staging: releasePolicy(environment: STAGING) {
+    ...Policy
+  }
+  development: releasePolicy(environment: DEVELOPMENT) {
+    ...Policy
+  }
+}
+    fragment PolicyStage on ReleaseStage {
+  percentage
+  soak
+  minimumVehicles
+}
+fragment PolicyCanary on ReleaseCanary {
+  vins
+  models
+  regions
+}
+fragment PolicyGuard on ReleaseGuard {
+  metric
+  worse
+  maxWorsePercent
+  bound
+  confidenceLevel
+  minimumVehicles
+  silence
+  action
+}
+fragment Policy on ReleasePolicy {
+  environment
+  stages {
+    ...PolicyStage
+  }
+  canary {
+    ...PolicyCanary
+  }
+  safetyLevels
+  maximumFaultyVehicles
+  maximumFaultyPercent
+  guards {
+    ...PolicyGuard
+  }
+  updatedAt
+  updatedBy {
+    id
+    name
+  }
+  proposal {
+    id
+    stages {
+      ...PolicyStage
+    }
+    canary {
+      ...PolicyCanary
+    }
+    safetyLevels
+    maximumFaultyVehicles
+    maximumFaultyPercent
+    guards {
+      ...PolicyGuard
+    }
+    loosens
+    proposedAt
+    proposedBy {
+      id
+      name
+    }
+  }
+}`) as unknown as TypedDocumentString<ReleasePoliciesQuery, ReleasePoliciesQueryVariables>;
+export const OneReleasePolicyDocument = new TypedDocumentString(`
+    query OneReleasePolicy($environment: Environment!) {
+  releasePolicy(environment: $environment) {
+    ...Policy
+  }
+}
+    fragment PolicyStage on ReleaseStage {
+  percentage
+  soak
+  minimumVehicles
+}
+fragment PolicyCanary on ReleaseCanary {
+  vins
+  models
+  regions
+}
+fragment PolicyGuard on ReleaseGuard {
+  metric
+  worse
+  maxWorsePercent
+  bound
+  confidenceLevel
+  minimumVehicles
+  silence
+  action
+}
+fragment Policy on ReleasePolicy {
+  environment
+  stages {
+    ...PolicyStage
+  }
+  canary {
+    ...PolicyCanary
+  }
+  safetyLevels
+  maximumFaultyVehicles
+  maximumFaultyPercent
+  guards {
+    ...PolicyGuard
+  }
+  updatedAt
+  updatedBy {
+    id
+    name
+  }
+  proposal {
+    id
+    stages {
+      ...PolicyStage
+    }
+    canary {
+      ...PolicyCanary
+    }
+    safetyLevels
+    maximumFaultyVehicles
+    maximumFaultyPercent
+    guards {
+      ...PolicyGuard
+    }
+    loosens
+    proposedAt
+    proposedBy {
+      id
+      name
+    }
+  }
+}`) as unknown as TypedDocumentString<OneReleasePolicyQuery, OneReleasePolicyQueryVariables>;
+export const SetReleasePolicyDocument = new TypedDocumentString(`
+    mutation SetReleasePolicy($input: ReleasePolicyInput!, $expectedUpdatedAt: DateTime) {
+  setReleasePolicy(input: $input, expectedUpdatedAt: $expectedUpdatedAt) {
+    ...Policy
+  }
+}
+    fragment PolicyStage on ReleaseStage {
+  percentage
+  soak
+  minimumVehicles
+}
+fragment PolicyCanary on ReleaseCanary {
+  vins
+  models
+  regions
+}
+fragment PolicyGuard on ReleaseGuard {
+  metric
+  worse
+  maxWorsePercent
+  bound
+  confidenceLevel
+  minimumVehicles
+  silence
+  action
+}
+fragment Policy on ReleasePolicy {
+  environment
+  stages {
+    ...PolicyStage
+  }
+  canary {
+    ...PolicyCanary
+  }
+  safetyLevels
+  maximumFaultyVehicles
+  maximumFaultyPercent
+  guards {
+    ...PolicyGuard
+  }
+  updatedAt
+  updatedBy {
+    id
+    name
+  }
+  proposal {
+    id
+    stages {
+      ...PolicyStage
+    }
+    canary {
+      ...PolicyCanary
+    }
+    safetyLevels
+    maximumFaultyVehicles
+    maximumFaultyPercent
+    guards {
+      ...PolicyGuard
+    }
+    loosens
+    proposedAt
+    proposedBy {
+      id
+      name
+    }
+  }
+}`) as unknown as TypedDocumentString<SetReleasePolicyMutation, SetReleasePolicyMutationVariables>;
+export const ApproveReleasePolicyDocument = new TypedDocumentString(`
+    mutation ApproveReleasePolicy($environment: Environment!, $proposalId: ID!, $comment: String) {
+  approveReleasePolicy(
+    environment: $environment
+    proposalId: $proposalId
+    comment: $comment
+  ) {
+    ...Policy
+  }
+}
+    fragment PolicyStage on ReleaseStage {
+  percentage
+  soak
+  minimumVehicles
+}
+fragment PolicyCanary on ReleaseCanary {
+  vins
+  models
+  regions
+}
+fragment PolicyGuard on ReleaseGuard {
+  metric
+  worse
+  maxWorsePercent
+  bound
+  confidenceLevel
+  minimumVehicles
+  silence
+  action
+}
+fragment Policy on ReleasePolicy {
+  environment
+  stages {
+    ...PolicyStage
+  }
+  canary {
+    ...PolicyCanary
+  }
+  safetyLevels
+  maximumFaultyVehicles
+  maximumFaultyPercent
+  guards {
+    ...PolicyGuard
+  }
+  updatedAt
+  updatedBy {
+    id
+    name
+  }
+  proposal {
+    id
+    stages {
+      ...PolicyStage
+    }
+    canary {
+      ...PolicyCanary
+    }
+    safetyLevels
+    maximumFaultyVehicles
+    maximumFaultyPercent
+    guards {
+      ...PolicyGuard
+    }
+    loosens
+    proposedAt
+    proposedBy {
+      id
+      name
+    }
+  }
+}`) as unknown as TypedDocumentString<ApproveReleasePolicyMutation, ApproveReleasePolicyMutationVariables>;
+export const RejectReleasePolicyDocument = new TypedDocumentString(`
+    mutation RejectReleasePolicy($environment: Environment!, $proposalId: ID!, $comment: String!) {
+  rejectReleasePolicy(
+    environment: $environment
+    proposalId: $proposalId
+    comment: $comment
+  ) {
+    ...Policy
+  }
+}
+    fragment PolicyStage on ReleaseStage {
+  percentage
+  soak
+  minimumVehicles
+}
+fragment PolicyCanary on ReleaseCanary {
+  vins
+  models
+  regions
+}
+fragment PolicyGuard on ReleaseGuard {
+  metric
+  worse
+  maxWorsePercent
+  bound
+  confidenceLevel
+  minimumVehicles
+  silence
+  action
+}
+fragment Policy on ReleasePolicy {
+  environment
+  stages {
+    ...PolicyStage
+  }
+  canary {
+    ...PolicyCanary
+  }
+  safetyLevels
+  maximumFaultyVehicles
+  maximumFaultyPercent
+  guards {
+    ...PolicyGuard
+  }
+  updatedAt
+  updatedBy {
+    id
+    name
+  }
+  proposal {
+    id
+    stages {
+      ...PolicyStage
+    }
+    canary {
+      ...PolicyCanary
+    }
+    safetyLevels
+    maximumFaultyVehicles
+    maximumFaultyPercent
+    guards {
+      ...PolicyGuard
+    }
+    loosens
+    proposedAt
+    proposedBy {
+      id
+      name
+    }
+  }
+}`) as unknown as TypedDocumentString<RejectReleasePolicyMutation, RejectReleasePolicyMutationVariables>;
+export const DeclaredMetricsDocument = new TypedDocumentString(`
+    query DeclaredMetrics {
+  metricDefinitions {
+    key
+  }
+}
+    `) as unknown as TypedDocumentString<DeclaredMetricsQuery, DeclaredMetricsQueryVariables>;
+export const WebhooksDocument = new TypedDocumentString(`
+    query Webhooks {
+  webhooks {
+    ...Webhook
+  }
+}
+    fragment Webhook on Webhook {
+  id
+  name
+  url
+  kinds
+  environments
+  offlinePercent
+  enabled
+  disabledReason
+  failingSince
+  previousSecretUntil
+  createdAt
+  updatedAt
+  createdBy {
+    name
+  }
+}`) as unknown as TypedDocumentString<WebhooksQuery, WebhooksQueryVariables>;
+export const WebhookDeliveriesDocument = new TypedDocumentString(`
+    query WebhookDeliveries($webhookId: ID!, $status: WebhookDeliveryStatus, $first: Int, $after: String, $last: Int, $before: String) {
+  webhookDeliveries(
+    webhookId: $webhookId
+    status: $status
+    first: $first
+    after: $after
+    last: $last
+    before: $before
+  ) {
+    pageInfo {
+      hasNextPage
+      hasPreviousPage
+      startCursor
+      endCursor
+    }
+    nodes {
+      id
+      messageId
+      kind
+      payload
+      status
+      attempts
+      nextAttemptAt
+      lastAttemptAt
+      lastStatus
+      lastFault
+      createdAt
+    }
+  }
+}
+    `) as unknown as TypedDocumentString<WebhookDeliveriesQuery, WebhookDeliveriesQueryVariables>;
+export const CreateWebhookDocument = new TypedDocumentString(`
+    mutation CreateWebhook($input: CreateWebhookInput!) {
+  createWebhook(input: $input) {
+    secret
+    webhook {
+      id
+      name
+    }
+  }
+}
+    `) as unknown as TypedDocumentString<CreateWebhookMutation, CreateWebhookMutationVariables>;
+export const UpdateWebhookDocument = new TypedDocumentString(`
+    mutation UpdateWebhook($id: ID!, $input: UpdateWebhookInput!, $expectedUpdatedAt: DateTime) {
+  updateWebhook(id: $id, input: $input, expectedUpdatedAt: $expectedUpdatedAt) {
+    ...Webhook
+  }
+}
+    fragment Webhook on Webhook {
+  id
+  name
+  url
+  kinds
+  environments
+  offlinePercent
+  enabled
+  disabledReason
+  failingSince
+  previousSecretUntil
+  createdAt
+  updatedAt
+  createdBy {
+    name
+  }
+}`) as unknown as TypedDocumentString<UpdateWebhookMutation, UpdateWebhookMutationVariables>;
+export const DeleteWebhookDocument = new TypedDocumentString(`
+    mutation DeleteWebhook($id: ID!) {
+  deleteWebhook(id: $id)
+}
+    `) as unknown as TypedDocumentString<DeleteWebhookMutation, DeleteWebhookMutationVariables>;
+export const RotateWebhookSecretDocument = new TypedDocumentString(`
+    mutation RotateWebhookSecret($id: ID!, $overlapHours: Int) {
+  rotateWebhookSecret(id: $id, overlapHours: $overlapHours) {
+    secret
+  }
+}
+    `) as unknown as TypedDocumentString<RotateWebhookSecretMutation, RotateWebhookSecretMutationVariables>;
+export const SendTestWebhookDocument = new TypedDocumentString(`
+    mutation SendTestWebhook($id: ID!) {
+  sendTestWebhook(id: $id) {
+    id
+  }
+}
+    `) as unknown as TypedDocumentString<SendTestWebhookMutation, SendTestWebhookMutationVariables>;
+export const ReplayDeliveryDocument = new TypedDocumentString(`
+    mutation ReplayDelivery($id: ID!) {
+  replayWebhookDelivery(id: $id) {
+    id
+  }
+}
+    `) as unknown as TypedDocumentString<ReplayDeliveryMutation, ReplayDeliveryMutationVariables>;
 export const FlagNewsDocument = new TypedDocumentString(`
     subscription FlagNews($environment: Environment!) {
   flagChanges(environment: $environment) {
@@ -2941,155 +3615,6 @@ export const MissingVehiclesDocument = new TypedDocumentString(`
   }
 }
     `) as unknown as TypedDocumentString<MissingVehiclesQuery, MissingVehiclesQueryVariables>;
-export const EnableFlagDocument = new TypedDocumentString(`
-    mutation EnableFlag($key: String!, $expectedRevision: Int) {
-  enableFlag(key: $key, expectedRevision: $expectedRevision) {
-    ...Changed
-  }
-}
-    fragment Changed on FlagChangePayload {
-  applied
-  changeRequest {
-    id
-  }
-  flag {
-    key
-    revision
-  }
-}`) as unknown as TypedDocumentString<EnableFlagMutation, EnableFlagMutationVariables>;
-export const DisableFlagDocument = new TypedDocumentString(`
-    mutation DisableFlag($key: String!, $expectedRevision: Int) {
-  disableFlag(key: $key, expectedRevision: $expectedRevision) {
-    ...Changed
-  }
-}
-    fragment Changed on FlagChangePayload {
-  applied
-  changeRequest {
-    id
-  }
-  flag {
-    key
-    revision
-  }
-}`) as unknown as TypedDocumentString<DisableFlagMutation, DisableFlagMutationVariables>;
-export const ArchiveFlagDocument = new TypedDocumentString(`
-    mutation ArchiveFlag($key: String!, $expectedRevision: Int, $force: Boolean) {
-  archiveFlag(key: $key, expectedRevision: $expectedRevision, force: $force) {
-    ...Changed
-  }
-}
-    fragment Changed on FlagChangePayload {
-  applied
-  changeRequest {
-    id
-  }
-  flag {
-    key
-    revision
-  }
-}`) as unknown as TypedDocumentString<ArchiveFlagMutation, ArchiveFlagMutationVariables>;
-export const UnarchiveFlagDocument = new TypedDocumentString(`
-    mutation UnarchiveFlag($key: String!, $expectedRevision: Int) {
-  unarchiveFlag(key: $key, expectedRevision: $expectedRevision) {
-    ...Changed
-  }
-}
-    fragment Changed on FlagChangePayload {
-  applied
-  changeRequest {
-    id
-  }
-  flag {
-    key
-    revision
-  }
-}`) as unknown as TypedDocumentString<UnarchiveFlagMutation, UnarchiveFlagMutationVariables>;
-export const CreateFlagDocument = new TypedDocumentString(`
-    mutation CreateFlag($input: CreateFlagInput!) {
-  createFlag(input: $input) {
-    ...Changed
-  }
-}
-    fragment Changed on FlagChangePayload {
-  applied
-  changeRequest {
-    id
-  }
-  flag {
-    key
-    revision
-  }
-}`) as unknown as TypedDocumentString<CreateFlagMutation, CreateFlagMutationVariables>;
-export const UpdateFlagDocument = new TypedDocumentString(`
-    mutation UpdateFlag($key: String!, $input: UpdateFlagInput!, $expectedRevision: Int, $force: Boolean) {
-  updateFlag(
-    key: $key
-    input: $input
-    expectedRevision: $expectedRevision
-    force: $force
-  ) {
-    ...Changed
-  }
-}
-    fragment Changed on FlagChangePayload {
-  applied
-  changeRequest {
-    id
-  }
-  flag {
-    key
-    revision
-  }
-}`) as unknown as TypedDocumentString<UpdateFlagMutation, UpdateFlagMutationVariables>;
-export const RestoreFlagDocument = new TypedDocumentString(`
-    mutation RestoreFlag($key: String!, $revision: Int!, $expectedRevision: Int, $force: Boolean) {
-  restoreFlag(
-    key: $key
-    revision: $revision
-    expectedRevision: $expectedRevision
-    force: $force
-  ) {
-    ...Changed
-  }
-}
-    fragment Changed on FlagChangePayload {
-  applied
-  changeRequest {
-    id
-  }
-  flag {
-    key
-    revision
-  }
-}`) as unknown as TypedDocumentString<RestoreFlagMutation, RestoreFlagMutationVariables>;
-export const VersionsDocument = new TypedDocumentString(`
-    query Versions($key: String!, $first: Int, $after: String, $last: Int, $before: String) {
-  flagVersions(
-    key: $key
-    first: $first
-    after: $after
-    last: $last
-    before: $before
-  ) {
-    pageInfo {
-      hasNextPage
-      hasPreviousPage
-      startCursor
-      endCursor
-    }
-    nodes {
-      environment
-      revision
-      content
-      createdAt
-      createdBy {
-        name
-      }
-    }
-  }
-}
-    `) as unknown as TypedDocumentString<VersionsQuery, VersionsQueryVariables>;
 export const FlagKeysDocument = new TypedDocumentString(`
     query FlagKeys($filter: FlagFilter!) {
   flags(filter: $filter, orderBy: {field: KEY, direction: ASC}, first: 20) {
@@ -3270,6 +3795,181 @@ export const ProgressDocument = new TypedDocumentString(`
   }
 }
     `) as unknown as TypedDocumentString<ProgressQuery, ProgressQueryVariables>;
+export const EnableFlagDocument = new TypedDocumentString(`
+    mutation EnableFlag($key: String!, $expectedRevision: Int) {
+  enableFlag(key: $key, expectedRevision: $expectedRevision) {
+    ...Changed
+  }
+}
+    fragment Changed on FlagChangePayload {
+  applied
+  changeRequest {
+    id
+  }
+  flag {
+    key
+    revision
+  }
+}`) as unknown as TypedDocumentString<EnableFlagMutation, EnableFlagMutationVariables>;
+export const DisableFlagDocument = new TypedDocumentString(`
+    mutation DisableFlag($key: String!, $expectedRevision: Int) {
+  disableFlag(key: $key, expectedRevision: $expectedRevision) {
+    ...Changed
+  }
+}
+    fragment Changed on FlagChangePayload {
+  applied
+  changeRequest {
+    id
+  }
+  flag {
+    key
+    revision
+  }
+}`) as unknown as TypedDocumentString<DisableFlagMutation, DisableFlagMutationVariables>;
+export const ArchiveFlagDocument = new TypedDocumentString(`
+    mutation ArchiveFlag($key: String!, $expectedRevision: Int, $force: Boolean) {
+  archiveFlag(key: $key, expectedRevision: $expectedRevision, force: $force) {
+    ...Changed
+  }
+}
+    fragment Changed on FlagChangePayload {
+  applied
+  changeRequest {
+    id
+  }
+  flag {
+    key
+    revision
+  }
+}`) as unknown as TypedDocumentString<ArchiveFlagMutation, ArchiveFlagMutationVariables>;
+export const UnarchiveFlagDocument = new TypedDocumentString(`
+    mutation UnarchiveFlag($key: String!, $expectedRevision: Int) {
+  unarchiveFlag(key: $key, expectedRevision: $expectedRevision) {
+    ...Changed
+  }
+}
+    fragment Changed on FlagChangePayload {
+  applied
+  changeRequest {
+    id
+  }
+  flag {
+    key
+    revision
+  }
+}`) as unknown as TypedDocumentString<UnarchiveFlagMutation, UnarchiveFlagMutationVariables>;
+export const CreateFlagDocument = new TypedDocumentString(`
+    mutation CreateFlag($input: CreateFlagInput!) {
+  createFlag(input: $input) {
+    ...Changed
+  }
+}
+    fragment Changed on FlagChangePayload {
+  applied
+  changeRequest {
+    id
+  }
+  flag {
+    key
+    revision
+  }
+}`) as unknown as TypedDocumentString<CreateFlagMutation, CreateFlagMutationVariables>;
+export const UpdateFlagDocument = new TypedDocumentString(`
+    mutation UpdateFlag($key: String!, $input: UpdateFlagInput!, $expectedRevision: Int, $force: Boolean) {
+  updateFlag(
+    key: $key
+    input: $input
+    expectedRevision: $expectedRevision
+    force: $force
+  ) {
+    ...Changed
+  }
+}
+    fragment Changed on FlagChangePayload {
+  applied
+  changeRequest {
+    id
+  }
+  flag {
+    key
+    revision
+  }
+}`) as unknown as TypedDocumentString<UpdateFlagMutation, UpdateFlagMutationVariables>;
+export const RestoreFlagDocument = new TypedDocumentString(`
+    mutation RestoreFlag($key: String!, $revision: Int!, $expectedRevision: Int, $force: Boolean) {
+  restoreFlag(
+    key: $key
+    revision: $revision
+    expectedRevision: $expectedRevision
+    force: $force
+  ) {
+    ...Changed
+  }
+}
+    fragment Changed on FlagChangePayload {
+  applied
+  changeRequest {
+    id
+  }
+  flag {
+    key
+    revision
+  }
+}`) as unknown as TypedDocumentString<RestoreFlagMutation, RestoreFlagMutationVariables>;
+export const VersionsDocument = new TypedDocumentString(`
+    query Versions($key: String!, $first: Int, $after: String, $last: Int, $before: String) {
+  flagVersions(
+    key: $key
+    first: $first
+    after: $after
+    last: $last
+    before: $before
+  ) {
+    pageInfo {
+      hasNextPage
+      hasPreviousPage
+      startCursor
+      endCursor
+    }
+    nodes {
+      environment
+      revision
+      content
+      createdAt
+      createdBy {
+        name
+      }
+    }
+  }
+}
+    `) as unknown as TypedDocumentString<VersionsQuery, VersionsQueryVariables>;
+export const MetricNamesDocument = new TypedDocumentString(`
+    query MetricNames($key: String!) {
+  flag(key: $key) {
+    key
+    metricNames
+    totalEvaluations
+    activeVehicles
+    lastEvaluationAt
+  }
+}
+    `) as unknown as TypedDocumentString<MetricNamesQuery, MetricNamesQueryVariables>;
+export const MetricPointsDocument = new TypedDocumentString(`
+    query MetricPoints($key: String!, $metric: String!, $from: DateTime!, $to: DateTime!, $interval: MetricInterval) {
+  flag(key: $key) {
+    key
+    metrics(metric: $metric, from: $from, to: $to, interval: $interval) {
+      at
+      variant
+      count
+      sum
+      mean
+      vehicles
+    }
+  }
+}
+    `) as unknown as TypedDocumentString<MetricPointsQuery, MetricPointsQueryVariables>;
 export const FleetDocument = new TypedDocumentString(`
     query Fleet {
   fleet {
@@ -3428,177 +4128,6 @@ export const SetVehicleTagsDocument = new TypedDocumentString(`
   }
 }
     `) as unknown as TypedDocumentString<SetVehicleTagsMutation, SetVehicleTagsMutationVariables>;
-export const FleetLagDocument = new TypedDocumentString(`
-    query FleetLag {
-  production: rolloutProgress(environment: PRODUCTION) {
-    ...Lag
-  }
-  staging: rolloutProgress(environment: STAGING) {
-    ...Lag
-  }
-  development: rolloutProgress(environment: DEVELOPMENT) {
-    ...Lag
-  }
-}
-    fragment Lag on RolloutProgress {
-  environment
-  revision
-  applied
-  active
-  total
-  percent
-}`) as unknown as TypedDocumentString<FleetLagQuery, FleetLagQueryVariables>;
-export const GatewaysDocument = new TypedDocumentString(`
-    query Gateways {
-  gateways {
-    id
-    vehicles
-    reportedAt
-    secondsSinceReport
-  }
-}
-    `) as unknown as TypedDocumentString<GatewaysQuery, GatewaysQueryVariables>;
-export const HeartbeatQueueDocument = new TypedDocumentString(`
-    query HeartbeatQueue {
-  heartbeatQueue {
-    ...Queue
-  }
-}
-    fragment Queue on WriteQueue {
-  instance
-  held
-  capacity
-  oldestWaitMs
-  failures
-}`) as unknown as TypedDocumentString<HeartbeatQueueQuery, HeartbeatQueueQueryVariables>;
-export const MeasurementQueueDocument = new TypedDocumentString(`
-    query MeasurementQueue {
-  measurementQueue {
-    ...Queue
-  }
-}
-    fragment Queue on WriteQueue {
-  instance
-  held
-  capacity
-  oldestWaitMs
-  failures
-}`) as unknown as TypedDocumentString<MeasurementQueueQuery, MeasurementQueueQueryVariables>;
-export const DatabaseHealthDocument = new TypedDocumentString(`
-    query DatabaseHealth {
-  databaseHealth {
-    notes
-    tableSizes {
-      table
-      tableBytes
-      indexBytes
-      totalBytes
-    }
-    slowQueries {
-      query
-      calls
-      meanMs
-      maxMs
-      totalMs
-    }
-    unusedIndexes {
-      table
-      index
-      sizeBytes
-    }
-    duplicateIndexes {
-      table
-      indexes
-      sizeBytes
-    }
-  }
-}
-    `) as unknown as TypedDocumentString<DatabaseHealthQuery, DatabaseHealthQueryVariables>;
-export const PartitionLoadsDocument = new TypedDocumentString(`
-    query PartitionLoads {
-  production: partitionLoad(environment: PRODUCTION) {
-    ...Load
-  }
-  staging: partitionLoad(environment: STAGING) {
-    ...Load
-  }
-  development: partitionLoad(environment: DEVELOPMENT) {
-    ...Load
-  }
-}
-    fragment Load on PartitionLoad {
-  model
-  flags
-  bytes
-}`) as unknown as TypedDocumentString<PartitionLoadsQuery, PartitionLoadsQueryVariables>;
-export const KeysDocument = new TypedDocumentString(`
-    query Keys {
-  apiKeys {
-    ...Key
-  }
-}
-    fragment Key on ApiKey {
-  id
-  name
-  keyPrefix
-  role
-  rateLimitPerMin
-  isActive
-  lastUsedAt
-  expiresAt
-  createdAt
-  createdBy {
-    name
-  }
-}`) as unknown as TypedDocumentString<KeysQuery, KeysQueryVariables>;
-export const KeysAndOperationsDocument = new TypedDocumentString(`
-    query KeysAndOperations {
-  apiKeys {
-    ...Key
-  }
-  persistedOperations {
-    id
-    name
-    type
-    body
-    apiKeys {
-      id
-    }
-  }
-}
-    fragment Key on ApiKey {
-  id
-  name
-  keyPrefix
-  role
-  rateLimitPerMin
-  isActive
-  lastUsedAt
-  expiresAt
-  createdAt
-  createdBy {
-    name
-  }
-}`) as unknown as TypedDocumentString<KeysAndOperationsQuery, KeysAndOperationsQueryVariables>;
-export const CreateKeyDocument = new TypedDocumentString(`
-    mutation CreateKey($input: CreateApiKeyInput!) {
-  createApiKey(input: $input) {
-    key
-    apiKey {
-      id
-      name
-    }
-  }
-}
-    `) as unknown as TypedDocumentString<CreateKeyMutation, CreateKeyMutationVariables>;
-export const RevokeKeyDocument = new TypedDocumentString(`
-    mutation RevokeKey($id: ID!) {
-  revokeApiKey(id: $id) {
-    id
-    name
-  }
-}
-    `) as unknown as TypedDocumentString<RevokeKeyMutation, RevokeKeyMutationVariables>;
 export const FlagsToKillDocument = new TypedDocumentString(`
     query FlagsToKill($filter: FlagFilter) {
   flags(filter: $filter, orderBy: {field: UPDATED_AT, direction: DESC}, first: 10) {
@@ -3674,420 +4203,6 @@ export const ReleaseKillSwitchDocument = new TypedDocumentString(`
   }
 }
     `) as unknown as TypedDocumentString<ReleaseKillSwitchMutation, ReleaseKillSwitchMutationVariables>;
-export const MetricNamesDocument = new TypedDocumentString(`
-    query MetricNames($key: String!) {
-  flag(key: $key) {
-    key
-    metricNames
-    totalEvaluations
-    activeVehicles
-    lastEvaluationAt
-  }
-}
-    `) as unknown as TypedDocumentString<MetricNamesQuery, MetricNamesQueryVariables>;
-export const MetricPointsDocument = new TypedDocumentString(`
-    query MetricPoints($key: String!, $metric: String!, $from: DateTime!, $to: DateTime!, $interval: MetricInterval) {
-  flag(key: $key) {
-    key
-    metrics(metric: $metric, from: $from, to: $to, interval: $interval) {
-      at
-      variant
-      count
-      sum
-      mean
-      vehicles
-    }
-  }
-}
-    `) as unknown as TypedDocumentString<MetricPointsQuery, MetricPointsQueryVariables>;
-export const OperationsDocument = new TypedDocumentString(`
-    query Operations {
-  persistedOperations {
-    id
-    sha256
-    name
-    type
-    body
-    createdAt
-    apiKeys {
-      id
-      name
-      isActive
-    }
-  }
-}
-    `) as unknown as TypedDocumentString<OperationsQuery, OperationsQueryVariables>;
-export const RemoveOperationsDocument = new TypedDocumentString(`
-    mutation RemoveOperations($ids: [ID!]!) {
-  removePersistedOperations(ids: $ids) {
-    id
-  }
-}
-    `) as unknown as TypedDocumentString<RemoveOperationsMutation, RemoveOperationsMutationVariables>;
-export const RegisterOperationsDocument = new TypedDocumentString(`
-    mutation RegisterOperations($manifest: JSON!, $apiKeys: [ID!]) {
-  registerPersistedOperations(manifest: $manifest, apiKeys: $apiKeys) {
-    id
-    name
-  }
-}
-    `) as unknown as TypedDocumentString<RegisterOperationsMutation, RegisterOperationsMutationVariables>;
-export const ReleasePoliciesDocument = new TypedDocumentString(`
-    query ReleasePolicies {
-  production: releasePolicy(environment: PRODUCTION) {
-    ...Policy
-  }
-  staging: releasePolicy(environment: STAGING) {
-    ...Policy
-  }
-  development: releasePolicy(environment: DEVELOPMENT) {
-    ...Policy
-  }
-}
-    fragment PolicyStage on ReleaseStage {
-  percentage
-  soak
-  minimumVehicles
-}
-fragment PolicyCanary on ReleaseCanary {
-  vins
-  models
-  regions
-}
-fragment PolicyGuard on ReleaseGuard {
-  metric
-  worse
-  maxWorsePercent
-  bound
-  confidenceLevel
-  minimumVehicles
-  silence
-  action
-}
-fragment Policy on ReleasePolicy {
-  environment
-  stages {
-    ...PolicyStage
-  }
-  canary {
-    ...PolicyCanary
-  }
-  safetyLevels
-  maximumFaultyVehicles
-  maximumFaultyPercent
-  guards {
-    ...PolicyGuard
-  }
-  updatedAt
-  updatedBy {
-    id
-    name
-  }
-  proposal {
-    id
-    stages {
-      ...PolicyStage
-    }
-    canary {
-      ...PolicyCanary
-    }
-    safetyLevels
-    maximumFaultyVehicles
-    maximumFaultyPercent
-    guards {
-      ...PolicyGuard
-    }
-    loosens
-    proposedAt
-    proposedBy {
-      id
-      name
-    }
-  }
-}`) as unknown as TypedDocumentString<ReleasePoliciesQuery, ReleasePoliciesQueryVariables>;
-export const OneReleasePolicyDocument = new TypedDocumentString(`
-    query OneReleasePolicy($environment: Environment!) {
-  releasePolicy(environment: $environment) {
-    ...Policy
-  }
-}
-    fragment PolicyStage on ReleaseStage {
-  percentage
-  soak
-  minimumVehicles
-}
-fragment PolicyCanary on ReleaseCanary {
-  vins
-  models
-  regions
-}
-fragment PolicyGuard on ReleaseGuard {
-  metric
-  worse
-  maxWorsePercent
-  bound
-  confidenceLevel
-  minimumVehicles
-  silence
-  action
-}
-fragment Policy on ReleasePolicy {
-  environment
-  stages {
-    ...PolicyStage
-  }
-  canary {
-    ...PolicyCanary
-  }
-  safetyLevels
-  maximumFaultyVehicles
-  maximumFaultyPercent
-  guards {
-    ...PolicyGuard
-  }
-  updatedAt
-  updatedBy {
-    id
-    name
-  }
-  proposal {
-    id
-    stages {
-      ...PolicyStage
-    }
-    canary {
-      ...PolicyCanary
-    }
-    safetyLevels
-    maximumFaultyVehicles
-    maximumFaultyPercent
-    guards {
-      ...PolicyGuard
-    }
-    loosens
-    proposedAt
-    proposedBy {
-      id
-      name
-    }
-  }
-}`) as unknown as TypedDocumentString<OneReleasePolicyQuery, OneReleasePolicyQueryVariables>;
-export const SetReleasePolicyDocument = new TypedDocumentString(`
-    mutation SetReleasePolicy($input: ReleasePolicyInput!, $expectedUpdatedAt: DateTime) {
-  setReleasePolicy(input: $input, expectedUpdatedAt: $expectedUpdatedAt) {
-    ...Policy
-  }
-}
-    fragment PolicyStage on ReleaseStage {
-  percentage
-  soak
-  minimumVehicles
-}
-fragment PolicyCanary on ReleaseCanary {
-  vins
-  models
-  regions
-}
-fragment PolicyGuard on ReleaseGuard {
-  metric
-  worse
-  maxWorsePercent
-  bound
-  confidenceLevel
-  minimumVehicles
-  silence
-  action
-}
-fragment Policy on ReleasePolicy {
-  environment
-  stages {
-    ...PolicyStage
-  }
-  canary {
-    ...PolicyCanary
-  }
-  safetyLevels
-  maximumFaultyVehicles
-  maximumFaultyPercent
-  guards {
-    ...PolicyGuard
-  }
-  updatedAt
-  updatedBy {
-    id
-    name
-  }
-  proposal {
-    id
-    stages {
-      ...PolicyStage
-    }
-    canary {
-      ...PolicyCanary
-    }
-    safetyLevels
-    maximumFaultyVehicles
-    maximumFaultyPercent
-    guards {
-      ...PolicyGuard
-    }
-    loosens
-    proposedAt
-    proposedBy {
-      id
-      name
-    }
-  }
-}`) as unknown as TypedDocumentString<SetReleasePolicyMutation, SetReleasePolicyMutationVariables>;
-export const ApproveReleasePolicyDocument = new TypedDocumentString(`
-    mutation ApproveReleasePolicy($environment: Environment!, $proposalId: ID!, $comment: String) {
-  approveReleasePolicy(
-    environment: $environment
-    proposalId: $proposalId
-    comment: $comment
-  ) {
-    ...Policy
-  }
-}
-    fragment PolicyStage on ReleaseStage {
-  percentage
-  soak
-  minimumVehicles
-}
-fragment PolicyCanary on ReleaseCanary {
-  vins
-  models
-  regions
-}
-fragment PolicyGuard on ReleaseGuard {
-  metric
-  worse
-  maxWorsePercent
-  bound
-  confidenceLevel
-  minimumVehicles
-  silence
-  action
-}
-fragment Policy on ReleasePolicy {
-  environment
-  stages {
-    ...PolicyStage
-  }
-  canary {
-    ...PolicyCanary
-  }
-  safetyLevels
-  maximumFaultyVehicles
-  maximumFaultyPercent
-  guards {
-    ...PolicyGuard
-  }
-  updatedAt
-  updatedBy {
-    id
-    name
-  }
-  proposal {
-    id
-    stages {
-      ...PolicyStage
-    }
-    canary {
-      ...PolicyCanary
-    }
-    safetyLevels
-    maximumFaultyVehicles
-    maximumFaultyPercent
-    guards {
-      ...PolicyGuard
-    }
-    loosens
-    proposedAt
-    proposedBy {
-      id
-      name
-    }
-  }
-}`) as unknown as TypedDocumentString<ApproveReleasePolicyMutation, ApproveReleasePolicyMutationVariables>;
-export const RejectReleasePolicyDocument = new TypedDocumentString(`
-    mutation RejectReleasePolicy($environment: Environment!, $proposalId: ID!, $comment: String!) {
-  rejectReleasePolicy(
-    environment: $environment
-    proposalId: $proposalId
-    comment: $comment
-  ) {
-    ...Policy
-  }
-}
-    fragment PolicyStage on ReleaseStage {
-  percentage
-  soak
-  minimumVehicles
-}
-fragment PolicyCanary on ReleaseCanary {
-  vins
-  models
-  regions
-}
-fragment PolicyGuard on ReleaseGuard {
-  metric
-  worse
-  maxWorsePercent
-  bound
-  confidenceLevel
-  minimumVehicles
-  silence
-  action
-}
-fragment Policy on ReleasePolicy {
-  environment
-  stages {
-    ...PolicyStage
-  }
-  canary {
-    ...PolicyCanary
-  }
-  safetyLevels
-  maximumFaultyVehicles
-  maximumFaultyPercent
-  guards {
-    ...PolicyGuard
-  }
-  updatedAt
-  updatedBy {
-    id
-    name
-  }
-  proposal {
-    id
-    stages {
-      ...PolicyStage
-    }
-    canary {
-      ...PolicyCanary
-    }
-    safetyLevels
-    maximumFaultyVehicles
-    maximumFaultyPercent
-    guards {
-      ...PolicyGuard
-    }
-    loosens
-    proposedAt
-    proposedBy {
-      id
-      name
-    }
-  }
-}`) as unknown as TypedDocumentString<RejectReleasePolicyMutation, RejectReleasePolicyMutationVariables>;
-export const DeclaredMetricsDocument = new TypedDocumentString(`
-    query DeclaredMetrics {
-  metricDefinitions {
-    key
-  }
-}
-    `) as unknown as TypedDocumentString<DeclaredMetricsQuery, DeclaredMetricsQueryVariables>;
 export const ReleaseUnderWayDocument = new TypedDocumentString(`
     query ReleaseUnderWay($key: String!) {
   flag(key: $key) {
@@ -4698,118 +4813,3 @@ export const PermissionsDocument = new TypedDocumentString(`
   }
 }
     `) as unknown as TypedDocumentString<PermissionsQuery, PermissionsQueryVariables>;
-export const WebhooksDocument = new TypedDocumentString(`
-    query Webhooks {
-  webhooks {
-    ...Webhook
-  }
-}
-    fragment Webhook on Webhook {
-  id
-  name
-  url
-  kinds
-  environments
-  offlinePercent
-  enabled
-  disabledReason
-  failingSince
-  previousSecretUntil
-  createdAt
-  updatedAt
-  createdBy {
-    name
-  }
-}`) as unknown as TypedDocumentString<WebhooksQuery, WebhooksQueryVariables>;
-export const WebhookDeliveriesDocument = new TypedDocumentString(`
-    query WebhookDeliveries($webhookId: ID!, $status: WebhookDeliveryStatus, $first: Int, $after: String, $last: Int, $before: String) {
-  webhookDeliveries(
-    webhookId: $webhookId
-    status: $status
-    first: $first
-    after: $after
-    last: $last
-    before: $before
-  ) {
-    pageInfo {
-      hasNextPage
-      hasPreviousPage
-      startCursor
-      endCursor
-    }
-    nodes {
-      id
-      messageId
-      kind
-      payload
-      status
-      attempts
-      nextAttemptAt
-      lastAttemptAt
-      lastStatus
-      lastFault
-      createdAt
-    }
-  }
-}
-    `) as unknown as TypedDocumentString<WebhookDeliveriesQuery, WebhookDeliveriesQueryVariables>;
-export const CreateWebhookDocument = new TypedDocumentString(`
-    mutation CreateWebhook($input: CreateWebhookInput!) {
-  createWebhook(input: $input) {
-    secret
-    webhook {
-      id
-      name
-    }
-  }
-}
-    `) as unknown as TypedDocumentString<CreateWebhookMutation, CreateWebhookMutationVariables>;
-export const UpdateWebhookDocument = new TypedDocumentString(`
-    mutation UpdateWebhook($id: ID!, $input: UpdateWebhookInput!, $expectedUpdatedAt: DateTime) {
-  updateWebhook(id: $id, input: $input, expectedUpdatedAt: $expectedUpdatedAt) {
-    ...Webhook
-  }
-}
-    fragment Webhook on Webhook {
-  id
-  name
-  url
-  kinds
-  environments
-  offlinePercent
-  enabled
-  disabledReason
-  failingSince
-  previousSecretUntil
-  createdAt
-  updatedAt
-  createdBy {
-    name
-  }
-}`) as unknown as TypedDocumentString<UpdateWebhookMutation, UpdateWebhookMutationVariables>;
-export const DeleteWebhookDocument = new TypedDocumentString(`
-    mutation DeleteWebhook($id: ID!) {
-  deleteWebhook(id: $id)
-}
-    `) as unknown as TypedDocumentString<DeleteWebhookMutation, DeleteWebhookMutationVariables>;
-export const RotateWebhookSecretDocument = new TypedDocumentString(`
-    mutation RotateWebhookSecret($id: ID!, $overlapHours: Int) {
-  rotateWebhookSecret(id: $id, overlapHours: $overlapHours) {
-    secret
-  }
-}
-    `) as unknown as TypedDocumentString<RotateWebhookSecretMutation, RotateWebhookSecretMutationVariables>;
-export const SendTestWebhookDocument = new TypedDocumentString(`
-    mutation SendTestWebhook($id: ID!) {
-  sendTestWebhook(id: $id) {
-    id
-  }
-}
-    `) as unknown as TypedDocumentString<SendTestWebhookMutation, SendTestWebhookMutationVariables>;
-export const ReplayDeliveryDocument = new TypedDocumentString(`
-    mutation ReplayDelivery($id: ID!) {
-  replayWebhookDelivery(id: $id) {
-    id
-  }
-}
-    `) as unknown as TypedDocumentString<ReplayDeliveryMutation, ReplayDeliveryMutationVariables>;

@@ -2,7 +2,7 @@
 import { useState } from 'preact/hooks';
 import { faultAt } from '../api/fault-fields.ts';
 import { useChange } from '../api/use-query.ts';
-import { publishChange } from '../flags/edited-flag.tsx';
+import { publishChange } from '../flags/form/edited-flag.tsx';
 import {
   HaltReleaseDocument,
   PromoteReleaseDocument,

@@ -3,7 +3,7 @@ import { useQuery } from '../api/use-query.ts';
 import { ReleaseUnderWayDocument, type ReleasePartsFragment } from '../generated/operations.ts';
 import { Fact, Facts } from '../parts/facts.tsx';
 import { FaultNotice, Loading, ProgressBar, Time } from '../parts/parts.tsx';
-import { durationSeconds } from '../policies/duration-seconds.ts';
+import { durationSeconds } from '../administration/policies/duration-seconds.ts';
 import { useReleaseWords } from '../words/use-release-words.ts';
 import { ContentDifference } from './content-difference.tsx';
 import { FaultFigures } from './fault-figures.tsx';

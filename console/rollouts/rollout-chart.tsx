@@ -1,7 +1,7 @@
 /** A rollout as lines over time: the share with its steps, and what its guard has seen beside the limit. */
 import { presentTime } from '../api/clock.ts';
 import { useQuery } from '../api/use-query.ts';
-import { Chart, type Line } from '../charts/chart.tsx';
+import { Chart, type Line } from '../parts/charts/chart.tsx';
 import { GuardHistoryDocument, type RolloutPartsFragment } from '../generated/operations.ts';
 import { FaultNotice, Loading } from '../parts/parts.tsx';
 import { useWords } from '../words/language.ts';

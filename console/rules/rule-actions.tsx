@@ -5,7 +5,7 @@ import { ChangeAudience } from '../changes/change-audience.tsx';
 import { ConfirmChange } from '../changes/confirm-change.tsx';
 import { ConflictNotice } from '../changes/conflict-notice.tsx';
 import { contentOf, fixedState, type Flag } from '../changes/flag-content.ts';
-import { publishChange, useBase } from '../flags/edited-flag.tsx';
+import { publishChange, useBase } from '../flags/form/edited-flag.tsx';
 import {
   DeleteRuleDocument,
   ReorderRulesDocument,

@@ -7,7 +7,7 @@ import { useChangeAudience } from '../changes/change-audience.tsx';
 import { ChangeOutcome, type Outcome } from '../changes/change-outcome.tsx';
 import { ConflictNotice } from '../changes/conflict-notice.tsx';
 import { contentOf, type Flag } from '../changes/flag-content.ts';
-import { FlagChangePage, outcomeOf, publishChange, useBase } from '../flags/edited-flag.tsx';
+import { FlagChangePage, outcomeOf, publishChange, useBase } from '../flags/form/edited-flag.tsx';
 import {
   CreateRuleDocument,
   UpdateRuleDocument,

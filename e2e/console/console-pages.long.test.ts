@@ -105,7 +105,7 @@ for (const [name, view] of VIEWS) {
 }
 
 /** The patterns of all addresses, as the console's own tables have them. */
-const ROUTES = ['main.tsx', 'administration.tsx']
+const ROUTES = ['main.tsx', 'administration/administration.tsx']
   .flatMap((file) => [
     ...readFileSync(new URL(`../../console/${file}`, import.meta.url), 'utf8').matchAll(/^ {2}\['(\/[^']*)', \(/gm),
   ])

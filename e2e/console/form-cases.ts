@@ -97,7 +97,7 @@ interface Webhook {
 export const CHANGE_FORMS: readonly ChangeFormCase[] = [
   {
     name: 'a flag',
-    file: 'console/flags/flag-form-page.tsx',
+    file: 'console/flags/form/flag-form-page.tsx',
     begin: async (admin) => {
       await makeFlag(admin, 'people.flag');
       return '/flags/people.flag/edit';
@@ -179,7 +179,7 @@ export const CHANGE_FORMS: readonly ChangeFormCase[] = [
   },
   {
     name: 'a release policy',
-    file: 'console/policies/policy-form-page.tsx',
+    file: 'console/administration/policies/policy-form-page.tsx',
     begin: async (admin) => {
       await setPolicy(admin, {
         ...{ stages: [{ percentage: 100, soak: 'PT1H', minimumVehicles: 1 }], safetyLevels: ['NON_CRITICAL'] },
@@ -237,7 +237,7 @@ export const CHANGE_FORMS: readonly ChangeFormCase[] = [
   },
   {
     name: 'an account',
-    file: 'console/accounts/account-page.tsx',
+    file: 'console/administration/accounts/account-page.tsx',
     begin: async (admin) => {
       const { createUser } = await admin.ok<{ createUser: { id: string } }>(
         `mutation { createUser(input: {
@@ -266,7 +266,7 @@ export const CHANGE_FORMS: readonly ChangeFormCase[] = [
   },
   {
     name: 'a webhook',
-    file: 'console/webhooks/webhook-page.tsx',
+    file: 'console/administration/webhooks/webhook-page.tsx',
     begin: async (admin) => {
       const { createWebhook } = await admin.ok<{ createWebhook: { webhook: Webhook } }>(
         `mutation { createWebhook(input: {
@@ -328,7 +328,7 @@ const at = (path: string) => async () => path;
 /** The forms by which a thing is made. */
 export const NEW_FORMS: readonly NewFormCase[] = [
   {
-    ...{ name: 'a new flag', file: 'console/flags/flag-form-page.tsx', begin: at('/new-flag') },
+    ...{ name: 'a new flag', file: 'console/flags/form/flag-form-page.tsx', begin: at('/new-flag') },
     ...{ label: 'Description', text: 'Written for an hour' },
   },
   {
@@ -340,19 +340,31 @@ export const NEW_FORMS: readonly NewFormCase[] = [
     ...{ label: 'What it is to show', text: 'Written for an hour' },
   },
   {
-    ...{ name: 'a new account', file: 'console/accounts/new-account-page.tsx', begin: at('/accounts/new') },
+    ...{
+      name: 'a new account',
+      file: 'console/administration/accounts/new-account-page.tsx',
+      begin: at('/accounts/new'),
+    },
     ...{ label: 'Department', text: 'Chassis', secrets: ['First password'] },
   },
   {
-    ...{ name: 'a new API key', file: 'console/keys/new-key-page.tsx', begin: at('/keys/new') },
+    ...{ name: 'a new API key', file: 'console/administration/keys/new-key-page.tsx', begin: at('/keys/new') },
     ...{ label: 'Name', text: 'tier1_brakes' },
   },
   {
-    ...{ name: 'a new webhook', file: 'console/webhooks/new-webhook-page.tsx', begin: at('/webhooks/new') },
+    ...{
+      name: 'a new webhook',
+      file: 'console/administration/webhooks/new-webhook-page.tsx',
+      begin: at('/webhooks/new'),
+    },
     ...{ label: 'Name', text: 'On-call pager' },
   },
   {
-    ...{ name: 'operations', file: 'console/operations/new-operations-page.tsx', begin: at('/operations/new') },
+    ...{
+      name: 'operations',
+      file: 'console/administration/operations/new-operations-page.tsx',
+      begin: at('/operations/new'),
+    },
     ...{ label: 'Operation, or manifest', text: 'query Total { fleet { total } }' },
   },
 ];

@@ -6,19 +6,19 @@ import { REPOSITORY } from '../testing/sources.ts';
 
 /** The files with fields of a form whose text another file keeps, and that file. */
 const FIELDS: Readonly<Record<string, string>> = {
-  'console/webhooks/webhook-form.tsx': 'console/webhooks/webhook-page.tsx',
+  'console/administration/webhooks/webhook-form.tsx': 'console/administration/webhooks/webhook-page.tsx',
 };
 /** The forms whose text is not kept, and why. */
 const NOT_KEPT: Readonly<Record<string, string>> = {
-  'console/accounts/accounts-page.tsx': 'What is searched for stands in the address.',
-  'console/accounts/password-page.tsx': 'It has nothing but passwords.',
+  'console/administration/accounts/accounts-page.tsx': 'What is searched for stands in the address.',
+  'console/administration/accounts/password-page.tsx': 'It has nothing but passwords.',
   'console/audit/audit-filters.tsx': 'What is searched for stands in the address.',
   'console/flags/flags-page.tsx': 'What is searched for stands in the address.',
   'console/flags/why-value.tsx': 'It is a question, and changes nothing.',
   'console/fleet/fleet-page.tsx': 'What is searched for stands in the address.',
   'console/fleet/vehicle-tokens.tsx': 'It is a dialog with a choice and a number, and gives a secret.',
   'console/kill/stop-form.tsx': 'A kill switch is pulled at once or not at all.',
-  'console/operations/operations-page.tsx': 'What is searched for stands in the address.',
+  'console/administration/operations/operations-page.tsx': 'What is searched for stands in the address.',
   'console/parts/reason-dialog.tsx': 'It is a dialog, which asks for a reason and closes with its page.',
   'console/session/sign-in.tsx': 'It has a password.',
 };

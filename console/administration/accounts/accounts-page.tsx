@@ -1,0 +1,116 @@
+/** The accounts of all people: found by name, e-mail or department, by role and state. */
+import { useAuditNews } from '../../api/audit-news.ts';
+import { useQuery } from '../../api/use-query.ts';
+import { AccountsDocument, type Role } from '../../generated/operations.ts';
+import { accountPath, withQuery } from '../../navigation/paths.ts';
+import { Link, goTo, usePlace } from '../../navigation/router.tsx';
+import { Pager, usePaging } from '../../parts/pager.tsx';
+import { Badge, FaultNotice, Loading, Page, Results, Time } from '../../parts/parts.tsx';
+import { SearchField } from '../../parts/search-field.tsx';
+import { Select } from '../../parts/select.tsx';
+import { useAdministrationWords } from '../../words/use-administration-words.ts';
+
+const PAGE_SIZE = 25;
+export const ROLES: readonly Role[] = ['READ', 'WRITE', 'SAFETY', 'ADMIN'];
+const STATES = ['active', 'inactive'] as const;
+
+/** The page that lists the accounts and finds some. */
+export function AccountsPage() {
+  const { words, own, formats } = useAdministrationWords();
+  const { query } = usePlace();
+  const given = new URLSearchParams(query);
+  const chosen = {
+    search: given.get('search') ?? '',
+    role: ROLES.find((role) => role === given.get('role')) ?? null,
+    state: STATES.find((state) => state === given.get('state')) ?? null,
+  };
+  const choose = (next: Partial<typeof chosen>) =>
+    goTo(withQuery('/accounts', { ...chosen, ...next }), { replace: true });
+  const paging = usePaging(PAGE_SIZE, withQuery('/accounts', chosen));
+  const { data, fault, loading, refresh } = useQuery(AccountsDocument, {
+    filter: {
+      ...(chosen.search !== '' && { search: chosen.search }),
+      ...(chosen.role !== null && { role: chosen.role }),
+      ...(chosen.state !== null && { isActive: chosen.state === 'active' }),
+    },
+    ...paging.page,
+  });
+  useAuditNews((action) => /USER|SIGN_IN$/.test(action) && refresh());
+  return (
+    <Page
+      title={words.accounts}
+      beside={
+        <Link to="/accounts/new" class="button button-main">
+          {own.newAccount}
+        </Link>
+      }
+    >
+      <form class="filters" role="search" onSubmit={(event) => event.preventDefault()}>
+        <SearchField label={own.searchAccounts} value={chosen.search} search={(search) => choose({ search })} />
+        <div class="filter-row">
+          <Select
+            label={own.role}
+            value={chosen.role}
+            none={words.any}
+            options={ROLES.map((role) => [role, words.roles[role]])}
+            onChoose={(role) => choose({ role })}
+          />
+          <Select
+            label={words.state}
+            value={chosen.state}
+            none={words.any}
+            options={STATES.map((state) => [state, own.accountStates[state]])}
+            onChoose={(state) => choose({ state })}
+          />
+        </div>
+      </form>
+      {fault !== null && <FaultNotice fault={fault} retry={refresh} />}
+      {data === null && loading && <Loading />}
+      {data !== null && (
+        <>
+          <Results
+            count={own.accountsFound(data.users.totalCount, formats.number(data.users.totalCount))}
+            none={data.users.nodes.length === 0 ? own.noAccountFound : null}
+          >
+            <table class="table table-flags" aria-busy={loading}>
+              <thead>
+                <tr>
+                  <th scope="col">{own.person}</th>
+                  <th scope="col">{own.role}</th>
+                  <th scope="col">{words.fields.department}</th>
+                  <th scope="col">{words.state}</th>
+                  <th scope="col">{own.lastSignIn}</th>
+                </tr>
+              </thead>
+              <tbody>
+                {data.users.nodes.map(({ id, name, email, role, department, isActive, lastLoginAt }) => (
+                  <tr key={id}>
+                    <th scope="row">
+                      <Link to={accountPath(id)} class="flag-link">
+                        <span class="flag-name">{name}</span>
+                        <span class="quiet">{email}</span>
+                      </Link>
+                    </th>
+                    <td data-label={own.role}>{words.roles[role]}</td>
+                    <td data-label={words.fields.department} class="wrapping">
+                      {department}
+                    </td>
+                    <td data-label={words.state}>
+                      <Badge tone={isActive ? 'accent' : 'faint'}>
+                        {own.accountStates[isActive ? 'active' : 'inactive']}
+                      </Badge>
+                    </td>
+                    <td data-label={own.lastSignIn} class="quiet">
+                      {lastLoginAt === null ? words.never : <Time at={lastLoginAt} />}
+                    </td>
+                  </tr>
+                ))}
+              </tbody>
+            </table>
+          </Results>
+          <Pager paging={paging} pageInfo={data.users.pageInfo} label={own.pagesOfAccounts} />
+        </>
+      )}
+    </Page>
+  );
+}

@@ -1,0 +1,69 @@
+/** The lag of the fleet: the vehicles of each environment that have stored its present revision. */
+import { useQuery } from '../../api/use-query.ts';
+import { FleetLagDocument } from '../../generated/operations.ts';
+import { FaultNotice, Loading, ProgressBar } from '../../parts/parts.tsx';
+import { useAdministrationWords } from '../../words/use-administration-words.ts';
+import { POLL_MS } from './every.ts';
+
+export function FleetLag() {
+  const { words, own, formats } = useAdministrationWords();
+  const { data, fault, refresh } = useQuery(
+    FleetLagDocument,
+    {},
+    { everyMs: POLL_MS, concerns: ({ about }) => about === 'flag' },
+  );
+  return (
+    <section class="panel" aria-labelledby="lag-title">
+      <h2 id="lag-title">{own.fleetLag}</h2>
+      <p class="quiet">{own.fleetLagLead}</p>
+      {fault !== null && <FaultNotice fault={fault} retry={refresh} />}
+      {data === null && fault === null && <Loading />}
+      {data !== null && (
+        <table class="table" aria-labelledby="lag-title">
+          <thead>
+            <tr>
+              <th scope="col">{words.environment}</th>
+              <th scope="col" class="number">
+                {own.presentRevision}
+              </th>
+              <th scope="col">{own.upToDate}</th>
+              <th scope="col" class="number">
+                {own.behind}
+              </th>
+            </tr>
+          </thead>
+          <tbody>
+            {[data.production, data.staging, data.development].map(
+              ({ environment, revision, applied, active, total, percent }) => (
+                <tr key={environment}>
+                  <th scope="row">{words.environments[environment]}</th>
+                  <td class="number" data-label={own.presentRevision}>
+                    {formats.number(revision)}
+                  </td>
+                  <td data-label={own.upToDate}>
+                    {total === 0 ? (
+                      <span class="quiet">{words.noVehicles}</span>
+                    ) : (
+                      <>
+                        {own.heldOf(formats.number(applied), formats.number(total))} ({formats.percent(percent)})
+                        <ProgressBar label={words.shareOf(words.environments[environment])} percent={percent} />
+                        {active < applied && (
+                          <p class="quiet">
+                            {words.waitInVehicles(applied - active, formats.number(applied - active))}
+                          </p>
+                        )}
+                      </>
+                    )}
+                  </td>
+                  <td class="number" data-label={own.behind}>
+                    {formats.number(total - applied)}
+                  </td>
+                </tr>
+              ),
+            )}
+          </tbody>
+        </table>
+      )}
+    </section>
+  );
+}

@@ -1,0 +1,22 @@
+/** Light or dark: the system's choice, unless the viewer has made another, which is kept. */
+import { createStore } from '../store.ts';
+
+export const THEMES = ['system', 'light', 'dark'] as const;
+export type Theme = (typeof THEMES)[number];
+
+const KEY = 'fleetflag:theme';
+const stored = localStorage.getItem(KEY);
+
+export const theme = createStore<Theme>(THEMES.find((one) => one === stored) ?? 'system');
+
+const apply = () => (document.documentElement.dataset['theme'] = theme.get());
+
+export function startTheme(): void {
+  apply();
+  theme.subscribe(apply);
+}
+
+export function chooseTheme(next: Theme): void {
+  localStorage.setItem(KEY, next);
+  theme.set(next);
+}
