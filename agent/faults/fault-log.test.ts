@@ -1,7 +1,7 @@
 import { describe, expect, test } from '@jest/globals';
 import fc from 'fast-check';
-import { FAULT_KINDS, type FlagFault } from '../../core/wire/vehicle/fault.ts';
-import { FaultLog, MAX_KEPT_FAULTS } from './fault-log.ts';
+import { FAULT_KINDS, isCausedByPrograms, type FlagFault } from '../../core/wire/vehicle/fault.ts';
+import { FaultLog, MAX_KEPT_FAULTS, MAX_PROGRAM_FAULTS } from './fault-log.ts';
 
 const fault = (n: number): FlagFault => ({ flagKey: `flag_${n}`, revision: 7, kind: 'restarts', message: `${n}` });
 
@@ -28,6 +28,27 @@ describe('the faults of a vehicle', () => {
     expect([log.has(fault(5)), log.has(fault(0)), log.dropped]).toEqual([false, true, 0]);
     log.add(fault(101), 101);
     expect([log.has(fault(0)), log.has(fault(1)), log.dropped]).toEqual([false, true, 1]);
+  });
+
+  test('of programs make no room for themselves by those that the agent sees by itself, nor the other way round', () => {
+    const kindOf = (isProgram: boolean) => (isProgram ? ('reported_by_program' as const) : ('restarts' as const));
+    const ownShare = MAX_KEPT_FAULTS - MAX_PROGRAM_FAULTS;
+    fc.assert(
+      fc.property(fc.array(fc.boolean(), { maxLength: 300 }), (added) => {
+        const log = new FaultLog();
+        for (const [n, isProgram] of added.entries()) log.add({ ...fault(n), kind: kindOf(isProgram) }, n);
+        const kept = (isProgram: boolean) => log.faults.filter(({ kind }) => isCausedByPrograms(kind) === isProgram);
+        for (const [isProgram, share] of [
+          [true, MAX_PROGRAM_FAULTS],
+          [false, ownShare],
+        ] as const) {
+          const all = added.flatMap((one, n) => (one === isProgram ? [`${n}`] : []));
+          const left = kept(isProgram).map(({ message }) => message);
+          expect(left.length).toBeGreaterThanOrEqual(Math.min(share, all.length));
+          expect(left).toEqual(left.length === 0 ? [] : all.slice(-left.length));
+        }
+      }),
+    );
   });
 
   test('that come from the file stand before those that were added since the start', () => {

@@ -2,7 +2,7 @@
  * The faults of a vehicle, oldest first. Each flag, revision and kind has one entry, however often it happens, and is
  * reported once. The entries are bounded, whatever programs report.
  */
-import type { FlagFault } from '../../core/wire/vehicle/fault.ts';
+import { isCausedByPrograms, type FlagFault } from '../../core/wire/vehicle/fault.ts';
 
 /** A fault that the vehicle keeps. */
 export interface KeptFault extends FlagFault {
@@ -16,6 +16,8 @@ export interface KeptFault extends FlagFault {
 
 /** The most entries. With the longest messages, they take 100 KB. */
 export const MAX_KEPT_FAULTS = 64;
+/** The entries that faults which programs cause may take from those that the agent sees by itself. */
+export const MAX_PROGRAM_FAULTS = MAX_KEPT_FAULTS / 2;
 
 const identityOf = ({ flagKey, revision, kind }: Omit<FlagFault, 'message'>) => `${flagKey} ${revision} ${kind}`;
 
@@ -94,9 +96,12 @@ export class FaultLog {
     // A map keeps the place of an entry that is set again.
     this.#faults.set(identity, known === undefined ? fault : { ...known, count: known.count + fault.count });
     if (this.#faults.size <= MAX_KEPT_FAULTS) return;
-    // What the control plane has makes room first. The newest says most about what the vehicle has now.
-    const [oldest] = this.#faults.values();
-    const gone = this.faults.find(({ sent }) => sent) ?? oldest;
+    // What the control plane has makes room first, and then those that take more than their share. The newest says most
+    // about what the vehicle has now.
+    const ofPrograms = this.faults.filter(({ kind }) => isCausedByPrograms(kind)).length;
+    const isTooMany = ofPrograms > MAX_PROGRAM_FAULTS;
+    const gone =
+      this.faults.find(({ sent }) => sent) ?? this.faults.find(({ kind }) => isCausedByPrograms(kind) === isTooMany);
     if (gone === undefined) return;
     this.#faults.delete(identityOf(gone));
     if (!gone.sent) this.#dropped += 1;

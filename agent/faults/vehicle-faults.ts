@@ -5,7 +5,13 @@
 import { badInput } from '../../core/errors.ts';
 import { CoalescedRefresh } from '../../core/async/coalesce.ts';
 import { unattended } from '../../core/last-handler/unattended.ts';
-import { faultMessage, type FaultKind, type FaultSeverity, type FlagFault } from '../../core/wire/vehicle/fault.ts';
+import {
+  faultMessage,
+  isCausedByPrograms,
+  type FaultKind,
+  type FaultSeverity,
+  type FlagFault,
+} from '../../core/wire/vehicle/fault.ts';
 import { activeFlags } from '../activation/active-flags.ts';
 import type { EvaluatedFlag } from '../evaluate/flag-evaluator.ts';
 import { describeError, type Log } from '../log.ts';
@@ -14,7 +20,7 @@ import type { FileSystem } from '../store/files/durable-file.ts';
 import type { AgeingClock } from '../trust/ageing-clock.ts';
 import { watchedContent } from './watched-content.ts';
 import { FaultFile } from './fault-file.ts';
-import { FaultLog, MAX_KEPT_FAULTS, type KeptFault } from './fault-log.ts';
+import { FaultLog, MAX_KEPT_FAULTS, MAX_PROGRAM_FAULTS, type KeptFault } from './fault-log.ts';
 import { FAULTY_STARTS, withChange, withStart, type WatchedChange } from './restart-watch.ts';
 
 /** The options of a vehicle's faults. */
@@ -23,7 +29,7 @@ export interface VehicleFaultsOptions {
   readonly databaseFile: string;
   readonly files: FileSystem;
   readonly log: Log;
-  readonly ageingClock: AgeingClock;
+  readonly ageingClock: Pick<AgeingClock, 'seconds' | 'runningMs'>;
   /** The milliseconds until a failed write is tried again. */
   readonly retryMs: number;
   /** Called with each fault under a definition that may be active, and the cause for which its flag has to go back. */
@@ -49,7 +55,10 @@ const CAUSE_KINDS = { fatal: 'reported_by_program', restarts: 'restarts' } as co
 const HAS_GONE_BACK = /^This vehicle has gone back to revision \d+\./;
 /** The faults that the status shows. */
 const SHOWN_FAULTS = 10;
-/** The time, in milliseconds, in which at most `MAX_KEPT_FAULTS` new faults are taken, so that flash does not wear out. */
+/**
+ * The time, in milliseconds, in which at most `MAX_KEPT_FAULTS` new faults are taken, so that flash does not wear out, and
+ * of those that programs cause at most `MAX_PROGRAM_FAULTS`.
+ */
 const ADMISSION_MS = 600_000;
 
 /** Collects, keeps and hands out the faults of a vehicle. */
@@ -63,7 +72,8 @@ export class VehicleFaults {
   #changes: readonly WatchedChange[] = [];
   #seenRevision = 0;
   #admittedFromMs = -Infinity;
-  #admitted = 0;
+  /** The new faults that were taken since then, and those of them that programs have caused. */
+  #admitted = { all: 0, ofPrograms: 0 };
   #refused = 0;
   #writeFault: string | null = null;
   #retry: NodeJS.Timeout | undefined;
@@ -198,7 +208,7 @@ export class VehicleFaults {
   /** Adds a fault, or counts it where it is known. */
   add(fault: FlagFault): void {
     const known = this.#log.has(fault);
-    if (!known && !this.#admits()) {
+    if (!known && !this.#admits(fault.kind)) {
       this.#refused += 1;
       return;
     }
@@ -212,11 +222,15 @@ export class VehicleFaults {
     this.#news();
   }
 
-  #admits(): boolean {
+  #admits(kind: FaultKind): boolean {
     const now = this.#options.ageingClock.runningMs;
-    if (now - this.#admittedFromMs >= ADMISSION_MS) [this.#admittedFromMs, this.#admitted] = [now, 0];
-    this.#admitted += 1;
-    return this.#admitted <= MAX_KEPT_FAULTS;
+    if (now - this.#admittedFromMs >= ADMISSION_MS)
+      [this.#admittedFromMs, this.#admitted] = [now, { all: 0, ofPrograms: 0 }];
+    const { all, ofPrograms } = this.#admitted;
+    const isOfProgram = isCausedByPrograms(kind);
+    if (all >= MAX_KEPT_FAULTS || (isOfProgram && ofPrograms >= MAX_PROGRAM_FAULTS)) return false;
+    this.#admitted = { all: all + 1, ofPrograms: ofPrograms + (isOfProgram ? 1 : 0) };
+    return true;
   }
 
   /** The faults that the control plane does not have yet, oldest first. */

@@ -22,6 +22,15 @@ export const FAULT_KINDS = [
 ] as const;
 export type FaultKind = (typeof FAULT_KINDS)[number];
 
+/**
+ * The kinds that programs can cause as often as they like: by reports, and by evaluations that ask for the wrong type. The
+ * agent sees all others by itself. Neither makes room for itself by the other, wherever faults are kept.
+ */
+export const PROGRAM_FAULT_KINDS: readonly FaultKind[] = ['reported_by_program', 'evaluation_error'];
+
+/** Says whether programs can cause faults of a kind as often as they like. */
+export const isCausedByPrograms = (kind: FaultKind): boolean => PROGRAM_FAULT_KINDS.includes(kind);
+
 /** The severities that a program may give. A fatal fault takes the flag back to its last known good in that vehicle. */
 export const FAULT_SEVERITIES = ['error', 'fatal'] as const;
 export type FaultSeverity = (typeof FAULT_SEVERITIES)[number];

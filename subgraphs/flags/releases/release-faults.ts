@@ -24,7 +24,7 @@ export interface FaultyRelease {
 /** The rows of faults that are read for one release at most; beyond them the number of faulty vehicles does not matter. */
 const READ_ROWS = 10_000;
 /** The most rows of one vehicle (subgraphs/vehicles/faults/fault.ts). */
-const ROWS_OF_VEHICLE = 50;
+const ROWS_OF_VEHICLE = 100;
 
 /**
  * Gives the releases under way with more faulty vehicles than they allow, wherever these are. Only of them the fleet has

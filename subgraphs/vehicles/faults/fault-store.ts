@@ -1,7 +1,7 @@
 /** The table of faults. All times but `occurred_at` are the database's. */
 import { ENVIRONMENTS, type Environment } from '../../../core/model.ts';
 import { is } from '../../../core/json/shape.ts';
-import { FAULT_KINDS } from '../../../core/wire/vehicle/fault.ts';
+import { FAULT_KINDS, PROGRAM_FAULT_KINDS } from '../../../core/wire/vehicle/fault.ts';
 import type { PrismaClient } from '../../../prisma/generated/client.ts';
 import { rowsOf } from '../../shared/postgres/rows.ts';
 import { FAULT_LIMITS, type FaultCount, type FaultReport, type StoredFault } from './fault.ts';
@@ -11,7 +11,8 @@ const MAX_COUNTS = 50;
 
 /**
  * Writes reports of different vehicles in one statement, in the order of VINs. Of a fault that is known, the first
- * report counts. Where a vehicle has more faults than are kept, the oldest of the flag with the most faults make room.
+ * report counts. Where a vehicle has more faults than are kept, the oldest of the flag with the most faults make room;
+ * those that programs cause among themselves, and so do all others.
  *
  * @returns the VINs that are registered; the others are not stored
  */
@@ -30,17 +31,19 @@ export async function writeFaults(prisma: PrismaClient, reports: readonly FaultR
       JOIN known ON known.vin = fault.vin
       ORDER BY known.vin
       ON CONFLICT DO NOTHING
-      RETURNING vin, environment, flag_key
+      RETURNING vin, environment, flag_key, kind = ANY(${[...PROGRAM_FAULT_KINDS]}::text[]) AS of_programs
     ), added AS (
-      SELECT vin, count(*) AS faults FROM written GROUP BY vin
+      SELECT vin, of_programs, count(*) AS faults FROM written GROUP BY vin, of_programs
     ), surplus AS (
       -- Of the vehicle's faults from before this statement, the oldest of the flag with the most faults make room for the
       -- added ones: a flag that fails at each of its revisions must not hide the fault of another one's release.
       SELECT old.vin, old.environment, old.flag_key, old.revision, old.kind FROM added
       CROSS JOIN LATERAL (
-        SELECT f.vin, f.environment, f.flag_key, f.revision, f.kind FROM vehicle_faults f WHERE f.vin = added.vin
+        SELECT f.vin, f.environment, f.flag_key, f.revision, f.kind FROM vehicle_faults f
+        WHERE f.vin = added.vin AND (f.kind = ANY(${[...PROGRAM_FAULT_KINDS]}::text[])) = added.of_programs
         ORDER BY row_number() OVER (PARTITION BY f.environment, f.flag_key ORDER BY f.received_at DESC, f.revision DESC, f.kind)
-            + (SELECT count(*) FROM written w WHERE (w.vin, w.environment, w.flag_key) = (f.vin, f.environment, f.flag_key)),
+            + (SELECT count(*) FROM written w
+               WHERE (w.vin, w.environment, w.flag_key, w.of_programs) = (f.vin, f.environment, f.flag_key, added.of_programs)),
           f.received_at DESC, f.environment, f.flag_key, f.revision DESC, f.kind
         OFFSET GREATEST(0, ${FAULT_LIMITS.faultsOfVehicle}::bigint - added.faults)
       ) AS old

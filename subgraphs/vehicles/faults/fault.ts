@@ -3,6 +3,7 @@ import { FleetFlagError, badInput } from '../../../core/errors.ts';
 import type { Environment } from '../../../core/model.ts';
 import {
   MAX_REPORTED_FAULTS,
+  isCausedByPrograms,
   validateFault,
   type FaultKind,
   type FlagFault,
@@ -11,7 +12,7 @@ import type { FaultReportInput } from '../generated/resolvers.ts';
 
 /** The limits of what is stored, and the time for which it is kept. */
 export const FAULT_LIMITS = {
-  /** The most faults of one vehicle; the newest are kept. */
+  /** The most faults of one vehicle that programs cause, and the most of all others; the newest are kept. */
   faultsOfVehicle: 50,
   /** The days after which a fault is deleted. */
   keptDays: 30,
@@ -78,7 +79,9 @@ export function readFaultReport(
 /** Merges two reports of one vehicle. The first message and time of a fault count. */
 export function mergeFaultReports(earlier: FaultReport, later: FaultReport): FaultReport {
   const faults = eachOnce([...earlier.faults, ...later.faults]);
-  return { vin: later.vin, faults: faults.slice(-FAULT_LIMITS.faultsOfVehicle) };
+  const newest = (ofPrograms: boolean) =>
+    faults.filter(({ kind }) => isCausedByPrograms(kind) === ofPrograms).slice(-FAULT_LIMITS.faultsOfVehicle);
+  return { vin: later.vin, faults: [...newest(false), ...newest(true)] };
 }
 
 function eachOnce(faults: readonly VehicleFaultRecord[]): VehicleFaultRecord[] {

@@ -231,6 +231,22 @@ describe('a vehicle', () => {
     },
   );
 
+  test('is not pushed out by what programs report, about however many flags, nor the other way round', async () => {
+    const [own, ofProgram] = [fault({ flagKey: 'brakes' }), fault({ flagKey: 'lane', kind: 'REPORTED_BY_PROGRAM' })];
+    await report(0, [own]);
+    await report(1, [ofProgram]);
+    for (const n of [0, 1]) await age(n, '1 hour');
+    const flood = (kinds: readonly string[], from: number) =>
+      Array.from({ length: 50 }, (_, n) => fault({ flagKey: `flag_${from + n}`, kind: kinds[n % kinds.length]! }));
+    for (const from of [0, 50, 100]) {
+      await report(0, flood(['REPORTED_BY_PROGRAM', 'EVALUATION_ERROR'], from));
+      await report(1, flood(['RESTARTS', 'NOT_SERVABLE', 'OUTSIDE_CONTRACT', 'RETURNED'], from));
+    }
+    const kept = async (n: number, key: string) => (await faultsOf(n)).filter(({ flagKey }) => flagKey === key).length;
+    expect([await kept(0, 'brakes'), await kept(1, 'lane')]).toEqual([1, 1]);
+    expect(await faultsOf(0)).toHaveLength(FAULT_LIMITS.faultsOfVehicle + 1);
+  });
+
   test('is refused after 20 reports in a minute, with a time to come back, and others are not', async () => {
     for (let n = 0; n < 20; n++) expect(refusal(await report(0, [fault({ revision: n + 1 })]))).toBeNull();
     const { errors } = await report(0, [fault()]);

@@ -1,0 +1,51 @@
+import { describe, expect, test } from '@jest/globals';
+import { FAULT_KINDS, isCausedByPrograms, type FaultKind } from '../../core/wire/vehicle/fault.ts';
+import { nodeFileSystem } from '../store/files/durable-file.ts';
+import { MAX_KEPT_FAULTS, MAX_PROGRAM_FAULTS } from './fault-log.ts';
+import { VehicleFaults } from './vehicle-faults.ts';
+
+/** Gives the faults of a vehicle that keeps them in memory, and its clock. */
+function newFaults() {
+  const clock = { runningMs: 0, seconds: () => 1 };
+  const faults = new VehicleFaults({
+    databaseFile: '',
+    files: nodeFileSystem,
+    log: () => undefined,
+    ageingClock: clock,
+    retryMs: 1_000,
+    happened: () => undefined,
+  });
+  let last = 0;
+  const add = (kind: FaultKind, times: number) => {
+    for (let n = 0; n < times; n++) faults.add({ flagKey: `flag_${(last += 1)}`, revision: 1, kind, message: kind });
+  };
+  const kept = (kind: FaultKind) => faults.waiting.filter((fault) => fault.kind === kind).length;
+  return { faults, clock, add, kept };
+}
+
+const OWN_SHARE = MAX_KEPT_FAULTS - MAX_PROGRAM_FAULTS;
+const ofPrograms = FAULT_KINDS.filter(isCausedByPrograms);
+
+describe('programs that flood the agent with faults', () => {
+  test.each(FAULT_KINDS.filter((kind) => !isCausedByPrograms(kind)))(
+    'do not crowd out those of the kind %s, also over hours without a connection',
+    (own) => {
+      const { faults, clock, add, kept } = newFaults();
+      for (let window = 0; window < 20; window++) {
+        for (const kind of ofPrograms) add(kind, 1_000);
+        add(own, OWN_SHARE / 4);
+        for (const kind of ofPrograms) add(kind, 1_000);
+        expect(kept(own)).toBe(Math.min(OWN_SHARE, (window + 1) * (OWN_SHARE / 4)));
+        expect(faults.waiting.length).toBeLessThanOrEqual(MAX_KEPT_FAULTS);
+        clock.runningMs += 600_000;
+      }
+    },
+  );
+
+  test('have each new fault counted that is not kept', () => {
+    const { faults, add, kept } = newFaults();
+    add('reported_by_program', 1_000);
+    expect(kept('reported_by_program')).toBe(MAX_PROGRAM_FAULTS);
+    expect(faults.status()).toMatchObject({ waiting: MAX_PROGRAM_FAULTS, dropped: 1_000 - MAX_PROGRAM_FAULTS });
+  });
+});
