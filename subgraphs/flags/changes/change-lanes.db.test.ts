@@ -3,10 +3,17 @@ import { Client } from 'pg';
 import type { Environment } from '../../../core/model.ts';
 import { eventually } from '../../../core/testing/eventually.ts';
 import { changesInTurn } from './change-lanes.ts';
+import { refusal } from '../../shared/testing/asking.ts';
 import { FlagsUnderTest, type FlagJson } from '../testing/flags-under-test.ts';
 
 const KILL =
   'mutation ($key: String!) { killSwitch(flagKey: $key, reason: "Fault in the field") { flag { killed revision } } }';
+const HALT = 'mutation ($key: String!) { haltRelease(flagKey: $key, reason: "smoke") { applied } }';
+const PROMOTE =
+  'mutation ($key: String!) { promoteRelease(flagKey: $key, percentage: 50, reason: "calm") { applied } }';
+const SCHEDULE =
+  'mutation ($key: String!, $id: ID!) { scheduleRollout(flagKey: $key, ruleId: $id, steps: [{ percentage: 50, after: "P1D" }]) { applied } }';
+const REJECT = 'mutation ($id: ID!) { rejectChangeRequest(id: $id, comment: "No.") { status } }';
 const RULE =
   'mutation ($key: String!, $input: RuleInput!) { createRule(flagKey: $key, input: $input) { flag { revision killed rules { id } } } }';
 const UPDATE_RULE =
@@ -127,12 +134,37 @@ describe('a kill switch', () => {
     expect(row.name).toBe('A flag');
   });
 
+  test('ends such a transaction although as many kill switches wait for it as the lane has connections, and more', async () => {
+    const keys = await Promise.all(Array.from({ length: 4 }, async () => (await under.create({ enabled: true })).key));
+    const stuck = await holdEnvironment('staging', 'fleetflag');
+    const killed = await Promise.all(keys.map((key) => under.ok<{ killSwitch: { flag: FlagJson } }>(KILL, { key })));
+    expect(killed.map(({ killSwitch }) => killSwitch.flag.killed)).toEqual(keys.map(() => true));
+    await expect(stuck.query('COMMIT')).rejects.toThrow();
+  });
+
+  test('passes all halts of releases that wait', async () => {
+    const policy = { environment: 'development', stages: [{ percentage: 1, soakMs: 60_000, minimumVehicles: 0 }] };
+    await under.prisma.releasePolicy.create({ data: policy });
+    const keys = await Promise.all(
+      Array.from({ length: 5 }, async () => (await under.create({ enabled: true, environment: 'DEVELOPMENT' })).key),
+    );
+    const operator = await holdEnvironment('development', 'psql');
+    const ended: string[] = [];
+    const halts = keys.map((key) => under.ok(HALT, { key }).then(() => ended.push('halt')));
+    await eventually(async () => (await waiting()) > 0);
+    await under.ok(KILL, { key: (await under.create({ enabled: true })).key });
+    expect(ended).toEqual([]);
+    await operator.query('COMMIT');
+    await Promise.all(halts);
+    await under.prisma.releasePolicy.deleteMany();
+  });
+
   test('ends such a transaction for the halt of a release, too', async () => {
     const policy = { environment: 'development', stages: [{ percentage: 1, soakMs: 60_000, minimumVehicles: 0 }] };
     await under.prisma.releasePolicy.create({ data: policy });
     const { key } = await under.create({ enabled: true, environment: 'DEVELOPMENT' });
     const stuck = await holdEnvironment('development', 'fleetflag');
-    await under.ok('mutation ($key: String!) { haltRelease(flagKey: $key, reason: "smoke") { applied } }', { key });
+    await under.ok(HALT, { key });
     await expect(stuck.query('COMMIT')).rejects.toThrow();
     expect(await under.prisma.release.findFirst({ where: { flag: { key } } })).toMatchObject({ status: 'halted' });
     await under.prisma.releasePolicy.deleteMany();
@@ -172,6 +204,30 @@ describe('changes', () => {
       .map(({ createRule }) => createRule.flag.revision)
       .sort((a, b) => a - b);
     expect(revisions).toEqual(Array.from({ length: 30 }, (_, index) => before + 1 + index));
+  });
+
+  test.each([
+    ['promotions', PROMOTE],
+    ['scheduled rollouts', SCHEDULE],
+    ['rejections', REJECT],
+  ])('are queued so, too, where they are %s', async (_kind, operation) => {
+    const holder = new Client({ connectionString: under.database.url, application_name: 'psql' });
+    await holder.connect();
+    held.push({ release: () => holder.end() });
+    await holder.query('BEGIN');
+    await holder.query('LOCK TABLE flags, change_requests IN EXCLUSIVE MODE');
+    const variables = { key: flag.key, id: flag.id };
+    const caller = operation === REJECT ? under.reviewer : under.writer;
+    const refused = Array.from({ length: 30 }, () => under.ask(caller, operation, variables));
+    await eventually(async () => (await waiting()) >= 2);
+    expect(await under.ok('query ($key: String!) { flag(key: $key) { id } }', { key: flag.key })).toEqual({
+      flag: { id: flag.id },
+    });
+    expect(await waiting()).toBe(2);
+    await holder.query('COMMIT');
+    // Nothing is there that they could change, which each finds when its turn comes.
+    for (const answer of await Promise.all(refused))
+      expect(refusal(answer)?.code).toMatch(/^(CONFLICT|NOT_FOUND|BAD_USER_INPUT)$/);
   });
 
   test("beyond the queue's limit are refused with the seconds to wait, and leave nothing behind", async () => {

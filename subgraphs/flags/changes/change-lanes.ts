@@ -21,6 +21,14 @@ import { rowsOf } from '../../shared/postgres/rows.ts';
 const CHANGE_TURNS: SemaphoreLimits = { running: 2, waiting: 200, waitMs: 15_000 };
 
 /**
+ * The limits of a lane with reserved connections. One of its three is left to the question what blocks the other two,
+ * which would otherwise wait behind those that it is to free.
+ */
+const LANE_TURNS: SemaphoreLimits = { running: 2, waiting: 200, waitMs: 15_000 };
+/** The limits of the halts of releases within that lane: however many there are, a kill switch has a connection. */
+const HALT_TURNS: SemaphoreLimits = { running: 1, waiting: 200, waitMs: 15_000 };
+
+/**
  * Milliseconds that a kill switch waits for a lock before the lock's holder is ended, and the shortest duration of the
  * holder's transaction for that.
  */
@@ -32,7 +40,12 @@ const POLL_INTERVAL_MS = 100;
  * Queues ordinary changes. Rejects with SERVICE_UNAVAILABLE and `retryAfter` when the queue is full, or a change has
  * waited too long.
  */
-export function changesInTurn(database: Transactor, limits = CHANGE_TURNS): Transactor {
+export const changesInTurn = (database: Transactor, limits = CHANGE_TURNS): Transactor => inTurn(database, limits);
+
+/** Queues the halts of releases before the lane that they share with kill switches, as `changesInTurn` does. */
+export const haltsInTurn = (lane: Transactor): Transactor => inTurn(lane, HALT_TURNS);
+
+function inTurn(database: Transactor, limits: SemaphoreLimits): Transactor {
   const turns = new BoundedSemaphore(
     limits,
     () =>
@@ -45,9 +58,13 @@ export function changesInTurn(database: Transactor, limits = CHANGE_TURNS): Tran
 
 /**
  * Gives a transactor whose transactions end the sessions that block them: other FleetFlag sessions that have held a
- * needed lock for too long.
+ * needed lock for too long. A lane has one, because it counts what runs; it rejects as `changesInTurn` does.
  */
 export function clearedWay(lane: PrismaClient, logger: Logger): Transactor {
+  return inTurn(clearing(lane, logger), LANE_TURNS);
+}
+
+function clearing(lane: PrismaClient, logger: Logger): Transactor {
   return {
     $transaction: (work, options) =>
       lane.$transaction(async (tx) => {

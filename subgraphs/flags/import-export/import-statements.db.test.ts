@@ -75,7 +75,12 @@ async function statementsOf(entries: readonly FlagEntry[]): Promise<number> {
 /** Approves the one request that waits, and gives the number of the statements that applied it. */
 async function statementsOfApproval(): Promise<number> {
   const { userId } = await addPerson(flags.prisma, 'SAFETY');
-  const service = new ChangeRequestService(watched.prisma, changes(), new RolloutTransitions(databaseClock));
+  const service = new ChangeRequestService(
+    watched.prisma,
+    watched.prisma,
+    changes(),
+    new RolloutTransitions(databaseClock),
+  );
   const [request, another] = await service.list({ status: 'pending' });
   expect(another).toBeUndefined();
   const from = watched.statements.length;

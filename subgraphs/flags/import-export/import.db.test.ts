@@ -46,6 +46,7 @@ async function approveAll(under: FlagsUnderTest): Promise<number> {
   });
   const requests = new ChangeRequestService(
     under.prisma,
+    under.prisma,
     createFlagChanges(under.prisma, under.signer, createInProcessBus(), silent),
     new RolloutTransitions(databaseClock),
   );

@@ -6,7 +6,7 @@ import { readReason } from '../../../core/validation/text.ts';
 import type { Page } from '../../../core/wire/api/pagination.ts';
 import type { PrismaClient } from '../../../prisma/generated/client.ts';
 import { appendAudit } from '../../shared/audit/audit-log.ts';
-import type { Transaction } from '../../shared/postgres/transaction.ts';
+import type { Transaction, Transactor } from '../../shared/postgres/transaction.ts';
 import { askingPerson, checkCurrent, notFound } from '../changes/change-checks.ts';
 import { TRANSACTION, type FlagChangeOutcome, type FlagChanges } from '../changes/change.ts';
 import { insertChangeRequest } from '../changes/requests/change-request.ts';
@@ -34,6 +34,7 @@ import {
 export class ReleaseService {
   constructor(
     private readonly prisma: PrismaClient,
+    private readonly turns: Transactor,
     private readonly changes: FlagChanges,
     private readonly haltLane: HaltLane,
   ) {}
@@ -91,7 +92,7 @@ export class ReleaseService {
   ): Promise<FlagChangeOutcome> {
     checkPromotion(percentage, 0);
     const why = readReason(reason, 'reason');
-    const change = await this.prisma.$transaction(async (tx): Promise<FlagChangeOutcome> => {
+    const change = await this.turns.$transaction(async (tx): Promise<FlagChangeOutcome> => {
       const of = await lockReleased(tx, flagKey);
       checkCurrent(of.flag, null);
       checkGoesOn(of.flag);

@@ -11,7 +11,7 @@ import { readRolloutGuard, type RolloutGuardDraft } from '../../../core/rollouts
 import { planRollout } from '../../../core/rollouts/rollout-plan.ts';
 import type { PrismaClient } from '../../../prisma/generated/client.ts';
 import { appendAudit, type AuditAction } from '../../shared/audit/audit-log.ts';
-import type { Transaction } from '../../shared/postgres/transaction.ts';
+import type { Transaction, Transactor } from '../../shared/postgres/transaction.ts';
 import { isUuid } from '../../../core/wire/api/pagination.ts';
 import type { RolloutStepInput } from '../generated/resolvers.ts';
 import { checkCurrent } from '../changes/change-checks.ts';
@@ -67,6 +67,7 @@ const statusOf = (rollout: Rollout) => rollout.status.replaceAll('_', ' ');
 export class RolloutService {
   constructor(
     private readonly prisma: PrismaClient,
+    private readonly turns: Transactor,
     private readonly transitions: RolloutTransitions,
   ) {}
 
@@ -96,7 +97,7 @@ export class RolloutService {
   ): Promise<ScheduledRollout> {
     personOf(identity);
     const guard = options.guard ? readRolloutGuard(options.guard, 'guard') : null;
-    return this.prisma.$transaction(async (tx) => {
+    return this.turns.$transaction(async (tx) => {
       // The rollout will continue in this person's name, so the person must still have the permission at the commit.
       const scheduledById = await holdPersonWho(tx, identity, 'SCHEDULE_ROLLOUT');
       const { flag, rule } = await this.#lockRule(tx, flagKey, ruleId);
@@ -281,7 +282,7 @@ export class RolloutService {
   ): Promise<Rollout> {
     const gone = new FleetFlagError('NOT_FOUND', 'This rollout does not exist.', { field: 'id' });
     if (!isUuid(id)) throw gone;
-    return this.prisma.$transaction(async (tx) => {
+    return this.turns.$transaction(async (tx) => {
       await first(tx);
       const seen = await findRollout(tx, { id });
       if (seen === null) throw gone;

@@ -30,7 +30,7 @@ export class ReleasesUnderTest {
     /** Unix milliseconds. */
     readonly clock: { now: number },
   ) {
-    this.service = new ReleaseService(flags.prisma, this.#changes(), {
+    this.service = new ReleaseService(flags.prisma, flags.prisma, this.#changes(), {
       changes: this.#changes(),
       prisma: flags.prisma,
     });

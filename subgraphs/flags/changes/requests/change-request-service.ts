@@ -9,7 +9,7 @@ import type { CallerIdentity } from '../../../../core/access/caller.ts';
 import { readOptionalReason, readReason } from '../../../../core/validation/text.ts';
 import type { PrismaClient } from '../../../../prisma/generated/client.ts';
 import { appendAudit } from '../../../shared/audit/audit-log.ts';
-import type { Transaction } from '../../../shared/postgres/transaction.ts';
+import type { Transaction, Transactor } from '../../../shared/postgres/transaction.ts';
 import { isUuid } from '../../../../core/wire/api/pagination.ts';
 import { TRANSACTION, limitsOf, type FlagChanges } from '../change.ts';
 import {
@@ -36,6 +36,7 @@ function checkComment(comment: string | null | undefined, needed: boolean): stri
 export class ChangeRequestService {
   constructor(
     private readonly prisma: PrismaClient,
+    private readonly turns: Transactor,
     private readonly changes: FlagChanges,
     private readonly rollouts: RolloutTransitions,
   ) {}
@@ -121,7 +122,7 @@ export class ChangeRequestService {
     identity: CallerIdentity,
     decide: (tx: Transaction) => Promise<ChangeRequest>,
   ): Promise<ChangeRequest> {
-    const decided = await this.prisma.$transaction(decide, TRANSACTION);
+    const decided = await this.turns.$transaction(decide, TRANSACTION);
     this.changes.announce([], false, identity.origin.requestId);
     return decided;
   }
