@@ -25,6 +25,7 @@ import type { AgeingClock } from '../trust/ageing-clock.ts';
 import type { PinnedKeys } from '../trust/pinned-keys.ts';
 import { activeFlags, pendingFlags, settledFlags, type PendingFlag } from './active-flags.ts';
 import type { DriveValues, KeptDrive } from './kept-drive.ts';
+import { Standstills } from './standstills.ts';
 import { KnownGood, type KnownGoodCopy, type KnownGoodStatus } from './known-good.ts';
 
 /**
@@ -100,6 +101,9 @@ export class ChangeOver {
   #turn: Promise<void> = Promise.resolve();
   #expiry: NodeJS.Timeout | undefined;
   #forgetting: NodeJS.Timeout | undefined;
+  readonly #standstills = new Standstills();
+  /** The timer of a standstill that begins later, because too many have begun; undefined for none. */
+  #lateStandstill: NodeJS.Timeout | undefined;
   #isClosed = false;
   /** The last line of the log about a flag that cannot go back. */
   #lastRefusal = '';
@@ -196,8 +200,23 @@ export class ChangeOver {
         this.#expiry = setTimeout(() => this.#expireSoon(), validForSeconds * 1_000 + 1).unref();
       const drive = driveAfter(report);
       if (!drive.isParked) this.#good.driven();
-      await this.#become(drive);
+      await this.#follow(drive);
     });
+  }
+
+  /** Changes over to a reported drive. One standstill too many counts as an unknown state until there is room for it. */
+  async #follow(drive: Drive): Promise<void> {
+    const { ageingClock, log } = this.#options;
+    const waitMs = drive.isParked && !this.#drive.isParked ? this.#standstills.waitMs(ageingClock.runningMs) : 0;
+    if (waitMs === 0) return this.#become(drive);
+    if (this.#lateStandstill === undefined)
+      log(
+        'warn',
+        `the vehicle is reported to be parked too often; the next time counts in ${Math.ceil(waitMs / 1_000)} s`,
+      );
+    clearTimeout(this.#lateStandstill);
+    if (!this.#isClosed) this.#lateStandstill = setTimeout(() => this.#expireSoon(), waitMs).unref();
+    await this.#become(driveUnknown(drive));
   }
 
   /**
@@ -278,6 +297,7 @@ export class ChangeOver {
     this.#isClosed = true;
     clearTimeout(this.#expiry);
     clearTimeout(this.#forgetting);
+    clearTimeout(this.#lateStandstill);
     await this.#turn;
   }
 
@@ -314,6 +334,11 @@ export class ChangeOver {
     const before = this.#drive;
     if (before.isParked === drive.isParked && before.isReported === drive.isReported) return;
     this.#drive = drive;
+    if (drive.isParked && !before.isParked) {
+      clearTimeout(this.#lateStandstill);
+      this.#lateStandstill = undefined;
+      this.#standstills.begins(this.#options.ageingClock.runningMs);
+    }
     if (before.isParked !== drive.isParked) {
       this.#sinceMs = now();
       log('info', drive.isParked ? 'the vehicle is parked' : 'a drive has begun');
@@ -341,13 +366,14 @@ export class ChangeOver {
     activated(changed);
   }
 
-  /** Has a report that no longer counts expire. A clock that was set forward, or a sleep of the computer, counts. */
+  /** Has a report that no longer counts expire, and one count that came too soon after others. A clock that was set forward, or a sleep of the computer, counts. */
   async #expire(): Promise<void> {
     const { now, ageingClock } = this.#options;
     if (this.#received === null) return;
     const { report, atMs, runningAtMs } = this.#received;
     const passedMs = Math.max(now() - atMs, ageingClock.runningMs - runningAtMs);
-    if (report.validForSeconds == null || passedMs < report.validForSeconds * 1_000) return;
+    if (report.validForSeconds == null || passedMs < report.validForSeconds * 1_000)
+      return this.#follow(driveAfter(report));
     this.#received = null;
     await this.#become(driveUnknown(this.#drive));
   }
