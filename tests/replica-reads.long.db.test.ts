@@ -116,6 +116,7 @@ describeWithStandby('with a replica', () => {
 
   test('who writes finds it at once though the replica lags; who has seen less is served by the replica', async () => {
     await atReplica();
+    await atReplica('SAFETY');
     await standby.pause();
     try {
       await done(

@@ -85,6 +85,7 @@ describe('a caller', () => {
   });
 
   test('who has written reads at the primary until a replica has replayed it; the others read on at replicas', async () => {
+    await replicas.seen(BEN, false);
     primary.position = 110n;
     await replicas.seen(ANNA, true);
     expect(await placesOf(ANNA, 2)).toEqual(['primary', 'primary']);
@@ -92,6 +93,22 @@ describe('a caller', () => {
     states.a.replayed = 110n;
     await replicas.poll();
     expect(await placesOf(ANNA, 2)).toEqual(['a', 'a']);
+  });
+
+  test('whose position the store has lost reads nothing older than what they have written', async () => {
+    primary.position = 110n;
+    await replicas.seen(ANNA, true);
+    store = createInProcessStore();
+    const other = open();
+    await other.poll();
+    expect(await other.of(ANNA).read(where)).toBe('primary');
+    states.b.replayed = 110n;
+    await other.poll();
+    expect(await other.of(ANNA).read(where)).toBe('b');
+    // While the primary is down nothing newer can be written, and the replicas go on.
+    primary.position = new Error('down');
+    expect(await other.of(BEN).read(where)).toBe('b');
+    await other.close();
   });
 
   test('is found again in another process by the position in the store', async () => {

@@ -224,7 +224,8 @@ export class Replicas implements ReplicaReads {
     const first = this.#turn++ % inUse.length;
     const inTurn = [...inUse.slice(first), ...inUse.slice(0, first)];
     try {
-      const position = BigInt((await this.#ask(() => this.options.store.get(name))) ?? 0);
+      const seen = await this.#ask(() => this.options.store.get(name));
+      const position = seen === null ? await this.#presentPosition() : BigInt(seen);
       const far = (replica: Known) => replica.replayed >= position;
       const found = inTurn.find(far);
       if (found !== undefined) return found;
@@ -237,6 +238,15 @@ export class Replicas implements ReplicaReads {
       // The next poll logs the reason, or the store is down, which has a log line of its own.
       return null;
     }
+  }
+
+  /**
+   * Gives the primary's position, for a caller of whom none is known: a store that was restarted empty has lost it. While
+   * the primary is down, it is the last known one.
+   */
+  async #presentPosition(): Promise<bigint> {
+    await this.#refreshes.refresh().catch(() => undefined);
+    return this.#position;
   }
 
   #ask<T>(question: () => Promise<T>): Promise<T> {
