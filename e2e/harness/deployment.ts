@@ -1,6 +1,6 @@
 /**
  * A control plane of its own for one test file, in either form: one process on embedded stores, or every role its own
- * process on the servers that DATABASE_URL and REDIS_URL name (`npm run test:servers`).
+ * process on the servers that DATABASE_URL and REDIS_URL name (`npm run test:servers`), and CLICKHOUSE_URL if it is set.
  */
 import { execFile } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
@@ -13,6 +13,8 @@ import { Client } from 'pg';
 import { madeOrRemoved } from '../../core/testing/made-or-removed.ts';
 import { SUBGRAPH_NAMES, type SubgraphName } from '../../core/wire/subgraph/subgraph.ts';
 import { deleteEmbeddedPostgres } from '../../subgraphs/shared/postgres/embedded/embedded-postgres.ts';
+import { createMetricsDatabase, type MetricsDatabase } from '../../subgraphs/shared/testing/test-metrics-store.ts';
+import { databaseUrl } from '../../subgraphs/shared/testing/test-server.ts';
 import { ProjectProcess } from './process.ts';
 
 export const ADMIN = { email: 'admin@fleetflag.local', password: 'correct horse battery staple' } as const;
@@ -31,6 +33,9 @@ export class Deployment {
 
   /** The settings of every process. */
   environment: Readonly<Record<string, string>> = {};
+
+  /** The database of the measurements, where they are on a server. */
+  #metrics: MetricsDatabase | undefined;
 
   private constructor(
     readonly dataDir: string,
@@ -74,14 +79,21 @@ export class Deployment {
       return {};
     }
     await onServer(`CREATE DATABASE ${this.database}`);
-    const url = new URL(process.env['DATABASE_URL'] ?? '');
-    url.pathname = `/${this.database}`;
     await clearRedis(this.redis);
     return through({
-      DATABASE_URL: url.href,
+      DATABASE_URL: databaseUrl(process.env['DATABASE_URL'] ?? '', this.database),
       REDIS_URL: this.redis,
+      ...(await this.#prepareMetrics(this.database)),
       FLEETFLAG_INTERNAL_SECRET: randomBytes(32).toString('base64url'),
     });
+  }
+
+  /** Makes a database of measurements; without a server, the process of the experiments has the embedded engine. */
+  async #prepareMetrics(name: string): Promise<Record<string, string>> {
+    const server = process.env['CLICKHOUSE_URL'];
+    if (server === undefined || server === '') return {};
+    this.#metrics = await createMetricsDatabase(server, name);
+    return { CLICKHOUSE_URL: this.#metrics.url };
   }
 
   /** Starts all processes; after `down()` on the same ports as before, so that agents find it again. */
@@ -162,6 +174,7 @@ export class Deployment {
       else {
         await onServer(`DROP DATABASE IF EXISTS ${this.database} WITH (FORCE)`);
         await clearRedis(this.redis ?? '');
+        await this.#metrics?.drop();
       }
     } finally {
       await rm(this.dataDir, { recursive: true, force: true });

@@ -144,7 +144,7 @@ export class KillableClickHouse {
 
   async startAgain(): Promise<void> {
     this.#process = new ProjectProcess(
-      ['e2e/harness/metrics-server.ts', join(this.folder, 'store'), String(this.#port)],
+      ['e2e/harness/clickhouse-server.ts', join(this.folder, 'store'), String(this.#port)],
       {},
     );
     const [, port] = await this.#process.printed(/listens on (\d+)/);

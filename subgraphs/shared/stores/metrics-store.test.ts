@@ -6,7 +6,9 @@ import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
+import { serveClickHouse, type ClickHouseServer } from '../testing/clickhouse-server.ts';
+import { metricsStoreContract } from '../testing/metrics-store-contract.ts';
 import { openMetricsStore, type MetricsStore } from './metrics-store.ts';
 
 let folder: string;
@@ -29,11 +31,23 @@ function damage(path: string): void {
   for (const name of files) writeFileSync(join(path, name), 'garbage');
 }
 
-const rowsOf = async (opened: MetricsStore, query: string, values?: Record<string, unknown>) =>
-  (await opened.client.query({ query, format: 'JSONEachRow', ...(values && { query_params: values }) })).json();
+const rowsOf = async (opened: MetricsStore, query: string) =>
+  (await opened.client.query({ query, format: 'JSONEachRow' })).json();
 
 describe('the embedded engine', () => {
-  test('stores rows, gives them back through query parameters, and still has them when opened again', async () => {
+  describe('as a client uses it', () => {
+    let path: string;
+
+    beforeAll(() => {
+      path = mkdtempSync(join(tmpdir(), 'fleetflag-metrics-'));
+    });
+
+    afterAll(() => rmSync(path, { recursive: true, force: true }));
+
+    metricsStoreContract(() => openMetricsStore({ url: null, path }));
+  });
+
+  test('still has stored rows when it is opened again', async () => {
     const path = join(folder, 'made', 'on', 'demand');
     store = await openMetricsStore({ url: null, path });
     await store.ping();
@@ -43,14 +57,11 @@ describe('the embedded engine', () => {
     await store.client.insert({
       table: 'samples',
       values: [
-        { vin: "KMH'1", value: 1.5 },
+        { vin: 'KMH1', value: 1.5 },
         { vin: 'KMH2', value: 2.5 },
       ],
       format: 'JSONEachRow',
     });
-    expect(await rowsOf(store, 'SELECT value FROM samples WHERE vin = {vin:String}', { vin: "KMH'1" })).toEqual([
-      { value: 1.5 },
-    ]);
     await store.close();
     store = await openMetricsStore({ url: null, path });
     expect(await rowsOf(store, 'SELECT sum(value) AS total FROM samples')).toEqual([{ total: 4 }]);
@@ -141,6 +152,56 @@ describe('the embedded engine', () => {
 });
 
 describe('a server', () => {
+  describe('as a client uses it', () => {
+    let path: string;
+    let served: ClickHouseServer;
+    const openDatabase = (database = '') =>
+      openMetricsStore({ url: `http://fleetflag:password@127.0.0.1:${served.port}${database}`, path: '' });
+
+    beforeAll(async () => {
+      path = mkdtempSync(join(tmpdir(), 'fleetflag-metrics-'));
+      served = await serveClickHouse(path);
+    });
+
+    afterAll(async () => {
+      await served.close();
+      rmSync(path, { recursive: true, force: true });
+    });
+
+    metricsStoreContract(() => openDatabase());
+
+    test('that has several databases gives each client the one that its address names', async () => {
+      const first = await openDatabase();
+      const names = ['one', 'other'];
+      for (const name of names) await first.client.command({ query: `CREATE DATABASE ${name}` });
+      const stores = await Promise.all(names.map((name) => openDatabase(`/${name}`)));
+      for (const [index, { client }] of stores.entries()) {
+        await client.command({ query: 'CREATE TABLE samples (value Float64) ENGINE = MergeTree ORDER BY value' });
+        await client.insert({ table: 'samples', values: [{ value: index }], format: 'JSONEachRow' });
+      }
+      const query = 'SELECT currentDatabase() AS name, value FROM samples';
+      expect(await Promise.all(stores.map((each) => rowsOf(each, query)))).toEqual([
+        [{ name: 'one', value: 0 }],
+        [{ name: 'other', value: 1 }],
+      ]);
+      const missing = await openDatabase('/missing');
+      await expect(rowsOf(missing, 'SELECT 1')).rejects.toMatchObject({ code: '81', type: 'UNKNOWN_DATABASE' });
+      for (const each of [first, ...stores, missing]) await each.close();
+    });
+
+    test('applies settings to the request that names them, and to no other', async () => {
+      const opened = await openDatabase();
+      const most = async (settings = {}) => {
+        const query = "SELECT getSetting('max_insert_block_size') AS most";
+        return (await opened.client.query({ query, format: 'JSONEachRow', clickhouse_settings: settings })).json();
+      };
+      const usual = await most();
+      expect(await most({ max_insert_block_size: '7' })).toEqual([{ most: 7 }]);
+      expect(await most()).toEqual(usual);
+      await opened.close();
+    });
+  });
+
   let server: Server | undefined;
 
   afterEach(async () => {
