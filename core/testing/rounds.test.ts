@@ -19,3 +19,13 @@ test('the gate runs all of both', () => {
   process.env['TEST_ROUNDS'] = 'all';
   expect([rounds(3, 50), sampled(CASES, 3)]).toEqual([50, CASES]);
 });
+
+test('a longer run has a multiple of the rounds, and all cases once', () => {
+  process.env['TEST_ROUNDS'] = '10';
+  expect([rounds(3, 50), sampled(CASES, 3)]).toEqual([500, CASES]);
+});
+
+test.each(['0', '-1', 'some', ''])('TEST_ROUNDS of "%s" is refused', (value) => {
+  process.env['TEST_ROUNDS'] = value;
+  expect(() => rounds(3, 50)).toThrow(RangeError);
+});
