@@ -2,6 +2,7 @@
 
 export type JsonMembers = Readonly<Record<string, unknown>>;
 
+/** Says whether a value is a JSON object; lists and null are none. */
 export function isMembers(value: unknown): value is JsonMembers {
   return typeof value === 'object' && value !== null && !Array.isArray(value);
 }

@@ -1,6 +1,7 @@
 /** State outside of components: a value with listeners, and the hook that reads it. */
 import { useEffect, useState } from 'preact/hooks';
 
+/** A value that can be set, and whose changes can be listened to. */
 export interface Store<Value> {
   get(): Value;
   set(value: Value): void;

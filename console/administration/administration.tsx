@@ -38,6 +38,7 @@ const PAGES: Pages = [
   ['/policies/:environment', ({ environment = '' }) => <PolicyFormPage key={environment} name={environment} />],
 ];
 
+/** Shows the page of these rooms that the address names, or says that there is none. */
 export function Administration() {
   const { path } = usePlace();
   return pageAt(PAGES, path) ?? <NotFoundPage />;

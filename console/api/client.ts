@@ -105,6 +105,9 @@ type Values = Record<string, unknown>;
 
 const valuesOf = (variables: object): Values => Object.fromEntries(Object.entries(variables));
 
+/**
+ * Sends an operation and resolves to its data or its fault. No cache answers. Rejects for an answer that has neither.
+ */
 export async function ask<Result, Variables extends object>(
   operation: Operation<Result, Variables>,
   variables: Variables,

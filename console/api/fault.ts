@@ -19,6 +19,7 @@ export const FAULT_CODES = [
 ] as const;
 export type FaultCode = (typeof FAULT_CODES)[number];
 
+/** A fault as pages show it: its code, its message and the place in the input. */
 export interface Fault {
   readonly code: FaultCode;
   /** The control plane's own words, in English; empty where it did not answer. */

@@ -9,6 +9,7 @@ import { useNews, type News } from './live.ts';
 /** News that come within this time of each other cause one query. Milliseconds. */
 const COALESCE_MS = 150;
 
+/** The state of a query, and the function that runs it again. */
 export interface QueryState<Result> {
   /** The latest answer; it stays while another is awaited or has failed. */
   readonly data: Result | null;
@@ -17,6 +18,7 @@ export interface QueryState<Result> {
   readonly refresh: () => void;
 }
 
+/** The reasons to run a query again by itself. */
 export interface QueryOptions {
   /** The news after which the query is run again. By default none but that of a lost connection. */
   readonly concerns?: (news: News) => boolean;
@@ -82,6 +84,7 @@ export function useQuery<Result, Variables extends object>(
   return { data: state.data, fault: state.fault, loading: variables !== null && state.of !== asked, refresh };
 }
 
+/** The state of a mutation. `forget` takes its fault from the page. */
 export interface ChangeState {
   readonly sending: boolean;
   readonly fault: Fault | null;

@@ -5,6 +5,7 @@ import { ChainStateDocument } from '../generated/operations.ts';
 import { FaultNotice, Loading } from '../parts/parts.tsx';
 import { useWords } from '../words/language.ts';
 
+/** Shows a button that checks the chain, and then the outcome: intact, or the first broken entry. */
 export function ChainState() {
   const { words, formats } = useWords();
   const [asked, setAsked] = useState(false);

@@ -7,6 +7,7 @@ import { useWords } from '../words/language.ts';
 type Variant = AudienceFragment['variants'][number];
 type Audience = Pick<AudienceFragment, 'variants'> | null | undefined;
 
+/** The number of vehicles whose value a change alters, and the audience of the flag before and after it. */
 export interface AudienceChange {
   readonly changedVehicles: number;
   readonly before?: Audience;
@@ -32,6 +33,7 @@ function Cell({ label, variant }: { readonly label: string; readonly variant: Va
   );
 }
 
+/** Shows how many vehicles a change concerns, and a table of their values before and after it. */
 export function AudienceChangeTable({ change }: { readonly change: AudienceChange }) {
   const { words, formats } = useWords();
   const [before, after] = [byValue(change.before), byValue(change.after)];

@@ -23,6 +23,7 @@ interface ConfirmProps {
   readonly send: (force: boolean) => void;
 }
 
+/** Shows the dialog. Where a running experiment would be disturbed, it asks whether that is meant. */
 export function ConfirmChange(props: ConfirmProps) {
   const { title, lead, children, waits, disabled = false, conflict = null, sending, fault, onClose, send } = props;
   const { words } = useWords();

@@ -4,6 +4,7 @@ import { RequestAudienceDocument } from '../generated/operations.ts';
 import { FaultNotice, Loading } from '../parts/parts.tsx';
 import { AudienceChangeTable } from './audience-change.tsx';
 
+/** Shows the vehicles that a waiting change request would concern. Takes the id of the request. */
 export function RequestAudience({ id }: { readonly id: string }) {
   const { data, fault, refresh } = useQuery(
     RequestAudienceDocument,

@@ -136,6 +136,7 @@ function DecisionForm({ request, decide, isDecided, noteTouch, dismiss }: Reques
   );
 }
 
+/** Shows a request, and the form to approve, reject or cancel it while it waits. */
 export function RequestCard(props: RequestProps) {
   const { request: waiting, isDecided } = props;
   const { words } = useWords();

@@ -15,6 +15,7 @@ interface SetChangesProps {
   readonly isCompared: boolean;
 }
 
+/** Shows the changes of a set. Takes the id of its change request. */
 export function SetChanges({ id, isCompared }: SetChangesProps) {
   const { words, formats } = useWords();
   const { data, fault, refresh } = useQuery(

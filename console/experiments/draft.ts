@@ -9,6 +9,7 @@ import type { Spoken } from '../words/spoken.ts';
 import { localTime } from '../parts/local-time.ts';
 import { typedNumber } from '../rollouts/plan.ts';
 
+/** A secondary metric as it is typed. */
 export interface SecondaryDraft {
   /** Distinguishes the rows of a form. */
   readonly id: number;
@@ -16,6 +17,7 @@ export interface SecondaryDraft {
   readonly better: GuardDirection;
 }
 
+/** A guardrail metric as it is typed, with the percentage by which it may be worse. */
 export interface GuardrailDraft {
   readonly id: number;
   readonly metric: string;
@@ -37,6 +39,7 @@ export interface ExperimentDraft {
   readonly guardrails: readonly GuardrailDraft[];
 }
 
+/** Gives the draft of a new experiment on a flag, which begins now. */
 export const newExperimentDraft = (flagKey: string, now: Date): ExperimentDraft => ({
   flagKey,
   name: '',

@@ -20,6 +20,7 @@ interface OfExperiment {
   readonly isRunning: boolean;
 }
 
+/** Shows the effect of an experiment over time as a chart. It is read again while the experiment runs. */
 export function EffectPanel({ id, isRunning }: OfExperiment) {
   const { words, formats } = useWords();
   const texts = words.experiments;
@@ -53,6 +54,7 @@ export function EffectPanel({ id, isRunning }: OfExperiment) {
   );
 }
 
+/** Shows the effect in each model, region or other segment. It is read again while the experiment runs. */
 export function SegmentsPanel({ id, isRunning }: OfExperiment) {
   const spoken = useWords();
   const { words, formats } = spoken;

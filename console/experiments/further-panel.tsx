@@ -122,6 +122,7 @@ function GuardrailTable({ results: { guardrails } }: { readonly results: ShownRe
   );
 }
 
+/** Shows the tables of the secondary metrics and of the guardrails; a table without metrics is left out. */
 export function FurtherPanel({ results }: { readonly results: ShownResults }) {
   const { words } = useWords();
   const texts = words.experiments;

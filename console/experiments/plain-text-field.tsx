@@ -9,6 +9,7 @@ interface PlainTextProps {
   readonly change: (value: string) => void;
 }
 
+/** Shows the field. `list` is the id of a list of suggestions, `problem` what is wrong with the text. */
 export function PlainTextField({ label, value, list, problem, change }: PlainTextProps) {
   return (
     <Field label={label} wrong={problem}>

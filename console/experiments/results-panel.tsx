@@ -163,6 +163,7 @@ function Disturbances({ results: { disturbances } }: { readonly results: ShownRe
   );
 }
 
+/** Shows the result of an experiment; while it runs, what is known by now. */
 export function ResultsPanel({ experiment, results, better }: ResultsProps) {
   const spoken = useWords();
   const { words, formats } = spoken;

@@ -14,6 +14,7 @@ interface SampleSizeProps {
   readonly use: (vehicles: number) => void;
 }
 
+/** Shows the fields of the computation. `use` takes the number of vehicles over into the form. */
 export function SampleSize({ confidence, use }: SampleSizeProps) {
   const { words } = useWords();
   const texts = words.experiments;

@@ -16,6 +16,7 @@ export function intervalText(interval: readonly number[] | null | undefined, spo
   return spoken.words.experiments.interval(signed(low, spoken), signed(high, spoken));
 }
 
+/** Gives a percentage, rounded; a dash without one. */
 export const percentText = (value: number | null | undefined, { formats }: Spoken) =>
   value === null || value === undefined ? '–' : formats.roundedPercent(value);
 

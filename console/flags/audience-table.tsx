@@ -10,6 +10,7 @@ const NAMED = 4;
 
 type Variant = AudienceFragment['variants'][number];
 
+/** Shows vehicles by model or region: the first few groups by name, and the others together. */
 export function Counts({ counts }: { readonly counts: Variant['byModel'] }) {
   const { words, formats } = useWords();
   const others = counts.slice(NAMED).reduce((sum, { count }) => sum + count, 0);
@@ -25,6 +26,7 @@ export function Counts({ counts }: { readonly counts: Variant['byModel'] }) {
   );
 }
 
+/** Shows an audience as a table with a row for each value. `label` names the table for screen readers. */
 export function AudienceTable({ audience, label }: { readonly audience: AudienceFragment; readonly label: string }) {
   const { words, formats } = useWords();
   return (

@@ -15,6 +15,7 @@ interface ProgressProps {
   readonly revision: number;
 }
 
+/** Shows how many vehicles have stored a revision of a flag in an environment. */
 export function ChangeProgress({ flagKey, environment, revision }: ProgressProps) {
   const { words, formats } = useWords();
   const { data, fault, refresh } = useQuery(

@@ -78,6 +78,7 @@ function FlagActDialog({
   );
 }
 
+/** Shows the buttons of these acts for a flag, and the dialog of the one that was chosen. */
 export function FlagActions({ flag }: { readonly flag: Flag }) {
   const { words } = useWords();
   const { session } = useStore(sessionState);

@@ -22,6 +22,7 @@ export const FLAG_ORDERS = ['updated', 'created', 'key', 'name'] as const;
 export type FlagOrderName = (typeof FLAG_ORDERS)[number];
 const ENVIRONMENTS = ['PRODUCTION', 'STAGING', 'DEVELOPMENT'] as const;
 
+/** The filters and the order of the list; null: any. */
 export interface FlagChoice {
   readonly search: string;
   readonly state: FlagState;
@@ -87,4 +88,5 @@ const ORDERS = {
   name: { field: 'NAME', direction: 'ASC' },
 } as const satisfies Record<FlagOrderName, FlagOrder>;
 
+/** Gives the order as the API takes it. */
 export const orderOf = ({ order }: FlagChoice): FlagOrder => ORDERS[order];

@@ -34,6 +34,7 @@ function HistoryItem({ entry }: { readonly entry: Entry }) {
   );
 }
 
+/** Shows the history of a flag, page by page. */
 export function FlagHistory({ flagKey }: { readonly flagKey: string }) {
   const { words } = useWords();
   const paging = usePaging(PAGE_SIZE, flagKey);

@@ -17,6 +17,7 @@ interface MissingProps {
   readonly revision: number;
 }
 
+/** Shows the vehicles of an environment that have not stored a revision, and when each was last seen. */
 export function MissingVehicles({ flagKey, environment, revision }: MissingProps) {
   const { words, formats } = useWords();
   const { data, fault, refresh } = useQuery(

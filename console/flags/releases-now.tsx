@@ -8,6 +8,7 @@ import { useWords } from '../words/language.ts';
 /** The milliseconds between two polls, because no event reports that a release holds. */
 const POLL_MS = 15_000;
 
+/** Shows the notice above the list of flags. */
 export function ReleasesNow() {
   const { words } = useWords();
   const { data } = useQuery(ReleasesNowDocument, {}, { concerns: ({ about }) => about === 'flag', everyMs: POLL_MS });

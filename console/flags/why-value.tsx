@@ -7,6 +7,7 @@ import { useWords } from '../words/language.ts';
 
 const VIN = /^[0-9A-HJ-NPR-Z]{17}$/;
 
+/** Shows a field for a VIN, and then why that vehicle gets its value of the flag. */
 export function WhyValue({ flagKey }: { readonly flagKey: string }) {
   const { words } = useWords();
   const [typed, setTyped] = useState('');

@@ -35,6 +35,7 @@ function RuleItem({ explained: { rule, outcome, checks } }: { readonly explained
   );
 }
 
+/** Shows why a vehicle gets its value of a flag. It is read again when the flag changes. */
 export function Explanation({ flagKey, vin }: { readonly flagKey: string; readonly vin: string }) {
   const { words } = useWords();
   const { data, fault, refresh } = useQuery(

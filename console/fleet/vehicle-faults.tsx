@@ -7,6 +7,7 @@ import { useReleaseWords } from '../words/use-release-words.ts';
 
 type Faults = NonNullable<OneVehicleQuery['vehicle']>['faults'];
 
+/** Shows the faults as a table, or says that there are none. */
 export function VehicleFaults({ faults }: { readonly faults: Faults }) {
   const { words, texts, formats } = useReleaseWords();
   return (

@@ -40,6 +40,7 @@ function ValueItem({ vin, flagKey, value, variant }: ValueItemProps) {
   );
 }
 
+/** Shows the flags of an environment with their values for one vehicle. */
 export function VehicleValues({ vin, environment }: { readonly vin: string; readonly environment: Environment }) {
   const { words } = useWords();
   const { data, fault, refresh } = useQuery(

@@ -188,6 +188,10 @@ interface FrameProps {
   readonly children: ComponentChildren;
 }
 
+/**
+ * Shows a page within the frame. Takes the session, and whether it has ended, in which case a dialog asks for the
+ * password.
+ */
 export function Frame({ session, ended, children }: FrameProps) {
   const { words } = useWords();
   return (

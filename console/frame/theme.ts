@@ -11,11 +11,13 @@ export const theme = createStore<Theme>(THEMES.find((one) => one === stored) ?? 
 
 const apply = () => (document.documentElement.dataset['theme'] = theme.get());
 
+/** Gives the document its theme, now and at every later choice. */
 export function startTheme(): void {
   apply();
   theme.subscribe(apply);
 }
 
+/** Sets the theme and keeps it in this browser. */
 export function chooseTheme(next: Theme): void {
   localStorage.setItem(KEY, next);
   theme.set(next);

@@ -23,6 +23,7 @@ interface FleetWatchProps {
   readonly madeHere: boolean;
 }
 
+/** Shows the share of the fleet that has a change, the time since it was sent, and the vehicles that are missing. */
 export function FleetWatch({ flagKey, environment, revision, since, madeHere }: FleetWatchProps) {
   const { words, formats } = useWords();
   const [passed, setPassed] = useState(presentTime() - since);

@@ -8,6 +8,7 @@ import { useWords } from '../words/language.ts';
 
 type Flag = NonNullable<FlagToStopQuery['flag']>;
 
+/** Shows how many vehicles a kill switch of the flag would affect, and the values that they have now. */
 export function KillAudience({ flag }: { readonly flag: Flag }) {
   const { words, formats } = useWords();
   const { data, fault, refresh } = useQuery(ProgressDocument, { environment: flag.environment, flag: flag.key });

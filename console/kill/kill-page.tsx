@@ -64,6 +64,7 @@ export function ChooseFlagPage() {
   );
 }
 
+/** Shows the page for one flag: the form, or the way of the kill that the address names. */
 export function KillPage({ flagKey }: { readonly flagKey: string }) {
   const { words } = useWords();
   const { session } = useStore(sessionState);
@@ -190,6 +191,7 @@ function ConcernedFlags({
   );
 }
 
+/** Shows the name of a flag as a link to its page, and its key. */
 export function FlagLine({ name, flagKey }: { readonly name: string; readonly flagKey: string }) {
   return (
     <p class="flag-sub">

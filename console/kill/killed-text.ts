@@ -8,5 +8,6 @@ interface KilledFlag {
   readonly release?: object | null | undefined;
 }
 
+/** Gives the sentence about that value: the default, or that of the stable content while a release is under way. */
 export const killedText = ({ defaultValue, release }: KilledFlag, { words }: Pick<Spoken, 'words'>): string =>
   release == null ? words.killedLead(jsonText(defaultValue)) : words.killedLeadStable;

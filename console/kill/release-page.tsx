@@ -18,6 +18,7 @@ import { StopForm } from './stop-form.tsx';
 /** The outcome of the release: it waits for a second person, or is on its way. */
 type Outcome = { readonly waits: true } | { readonly waits: false; readonly revision: number; readonly since: number };
 
+/** Shows the page for one flag: what its rules will give, the form, and the outcome. */
 export function ReleasePage({ flagKey }: { readonly flagKey: string }) {
   const { words } = useWords();
   const { session } = useStore(sessionState);

@@ -18,6 +18,7 @@ interface StopFormProps {
   readonly send: (reason: string) => void;
 }
 
+/** Shows the form. `send` gets the reason, once there is one and the typed key is that of the flag. */
 export function StopForm({ flagKey, reasonHint, button, danger = false, sending, fault, send }: StopFormProps) {
   const { words } = useWords();
   const [reason, setReason] = useState('');

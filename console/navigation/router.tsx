@@ -8,6 +8,7 @@ import { createStore, useStore } from '../store.ts';
 
 const BASE = '/console';
 
+/** The place of a page: its path and its query. */
 export interface Place {
   /** The path below the base, such as `/flags/eco_mode`. */
   readonly path: string;
@@ -22,6 +23,7 @@ const here = (): Place => ({
 
 const place = createStore<Place>(here());
 
+/** Follows the browser's back and forward buttons, and keeps the scroll of each page. */
 export function startRouter(): void {
   // The browser would scroll before the page has its content.
   history.scrollRestoration = 'manual';
@@ -65,6 +67,7 @@ function restoreScroll(): void {
   grown.observe(document.body);
 }
 
+/** Gives the present place, and renders again when it changes. */
 export const usePlace = (): Place => useStore(place);
 
 /** Goes to a page, as a link does. `replace`: without an entry of its own in the browser's history. */

@@ -18,6 +18,7 @@ interface ConfirmDialogProps {
   readonly children: ComponentChildren;
 }
 
+/** Shows the dialog with a button that makes the change and one that closes it. */
 export function ConfirmDialog(props: ConfirmDialogProps) {
   const { title, action, danger = false, sending, fault, confirm, close, children } = props;
   const { words } = useWords();

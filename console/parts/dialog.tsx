@@ -9,6 +9,7 @@ interface DialogProps {
   readonly children: ComponentChildren;
 }
 
+/** Shows a dialog with a title. Once it is gone, what had the focus before has it again. */
 export function Dialog({ title, onClose, children }: DialogProps) {
   const dialog = useRef<HTMLDialogElement>(null);
   const id = useId();

@@ -15,6 +15,7 @@ interface OfferProps {
   readonly children: ComponentChildren;
 }
 
+/** Shows a link where `to` is given and a button otherwise; where `why` is given, a button that only says it. */
 export function Offer({ why, label, class: look = 'button', to, onClick, children }: OfferProps) {
   const id = useId();
   const [isAsked, setIsAsked] = useState(false);

@@ -18,6 +18,7 @@ interface PageInfo {
   readonly endCursor?: string | null | undefined;
 }
 
+/** The page of a list that is shown, and the function that turns to another. */
 export interface Paging {
   readonly page: PageArguments;
   /** The number of items before the page, as far as the pages that were turned say. */
@@ -76,6 +77,7 @@ interface PagerProps {
   readonly count?: number;
 }
 
+/** Shows the buttons and the place in the list; nothing where all items are on one page. */
 export function Pager({ paging, pageInfo, label, total, count = 0 }: PagerProps) {
   const { words, formats } = useWords();
   const nav = useRef<HTMLElement>(null);

@@ -10,6 +10,7 @@ interface SearchFieldProps {
   readonly search: (text: string) => void;
 }
 
+/** Shows the field. `search` gets the trimmed text. */
 export function SearchField({ label, value, search }: SearchFieldProps) {
   const id = useId();
   const [typed, setTyped] = useState(value);

@@ -8,6 +8,7 @@ interface SecretProps {
   readonly copyWords: { readonly copy: string; readonly copied: string; readonly notCopied: string };
 }
 
+/** Shows a secret in a field that cannot be edited, and says whether it was copied. */
 export function Secret({ label, hint, secret, copyWords }: SecretProps) {
   const id = useId();
   const input = useRef<HTMLInputElement>(null);

@@ -11,6 +11,7 @@ interface SelectProps<Value extends string> {
   readonly onChoose: (value: Value | null) => void;
 }
 
+/** Shows the list. `onChoose` gets the chosen value; null where the words for no choice are chosen. */
 export function Select<Value extends string>({ label, value, options, none, onChoose }: SelectProps<Value>) {
   const id = useId();
   return (

@@ -4,6 +4,7 @@ interface SuggestionsProps {
   readonly known: readonly { readonly key: string; readonly name?: string | undefined }[];
 }
 
+/** Gives a field the list of known keys, each with its name. The field names it by `id`. */
 export function Suggestions({ id, known }: SuggestionsProps) {
   return (
     <datalist id={id}>

@@ -55,6 +55,7 @@ function EndedRelease({ release }: { readonly release: ReleasePartsFragment }) {
   );
 }
 
+/** Shows the ended releases of a flag, page by page. */
 export function EndedReleases({ flagKey }: { readonly flagKey: string }) {
   const { texts } = useReleaseWords();
   const paging = useForwardPaging(PAGE_SIZE);

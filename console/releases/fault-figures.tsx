@@ -28,6 +28,7 @@ function ShareRow({ name, share: { vehicles, faulty } }: { readonly name: string
   );
 }
 
+/** Shows these numbers for the release of a flag that is under way. They are read again at intervals. */
 export function FaultFigures({ flagKey }: { readonly flagKey: string }) {
   const { texts, formats } = useReleaseWords();
   const { data, fault, refresh } = useQuery(

@@ -5,6 +5,7 @@ import { useReleaseWords } from '../words/use-release-words.ts';
 
 type Faults = NonNullable<ReleaseUnderWayQuery['flag']>['faults'];
 
+/** Shows the faults as a table, or says that there are none. */
 export function FaultTable({ faults }: { readonly faults: Faults }) {
   const { words, texts, formats } = useReleaseWords();
   if (faults.length === 0) return <p class="quiet">{texts.noFaults}</p>;

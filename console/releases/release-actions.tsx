@@ -120,6 +120,7 @@ function PromoteDialog({ flag, release, onClose }: DialogProps) {
   );
 }
 
+/** Shows the buttons of both acts, each with the reason where it is not possible, and their dialogs. */
 export function ReleaseActions({ flag, release }: ActProps) {
   const { words, texts } = useReleaseWords();
   const { session } = useStore(sessionState);

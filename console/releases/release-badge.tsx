@@ -13,6 +13,7 @@ const TONES: Readonly<Record<Status, BadgeTone>> = {
   SUPERSEDED: 'faint',
 };
 
+/** Shows the status of a release in words and in a colour. */
 export function ReleaseBadge({ status }: { readonly status: Status }) {
   const { texts } = useReleaseWords();
   return <Badge tone={TONES[status]}>{texts.statuses[status]}</Badge>;

@@ -3,6 +3,7 @@ import type { ReleasePartsFragment } from '../generated/operations.ts';
 import { limitText, VerdictBadge } from '../rollouts/guard-panel.tsx';
 import { useReleaseWords } from '../words/use-release-words.ts';
 
+/** Shows the guards that a release has copied from its policy, one in each line. */
 export function ReleaseGuards({ guards }: Pick<ReleasePartsFragment, 'guards'>) {
   const spoken = useReleaseWords();
   const { words, texts, formats } = spoken;

@@ -50,6 +50,7 @@ function Stages({ stages, percentage }: Pick<ReleasePartsFragment, 'stages' | 'p
   );
 }
 
+/** Shows the panel for a flag. It is read again at intervals and when the flag changes. */
 export function ReleasePanel({ flagKey }: { readonly flagKey: string }) {
   const spoken = useReleaseWords();
   const { texts, formats } = spoken;

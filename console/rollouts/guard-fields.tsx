@@ -28,6 +28,7 @@ export function useMetricChoice(flagKey: string | null) {
   };
 }
 
+/** Shows the fields of a guard. `change` gets the guard as it is after each input. */
 export function GuardFields({ flagKey, guard, change, wrongAt }: GuardFieldsProps) {
   const { words } = useWords();
   const texts = words.rollouts;

@@ -17,6 +17,7 @@ const TONES: Readonly<Record<Status['verdict'], BadgeTone>> = {
   SILENT: 'strong',
 };
 
+/** Shows the verdict of a guard in words and in a colour. */
 export function VerdictBadge({ verdict }: { readonly verdict: Status['verdict'] }) {
   const { words } = useWords();
   return <Badge tone={TONES[verdict]}>{words.rollouts.verdicts[verdict]}</Badge>;
@@ -78,6 +79,7 @@ interface GuardPanelProps {
   readonly rollout: RolloutPartsFragment;
 }
 
+/** Shows the guard of a rule's rollout, or says that it has none. */
 export function GuardPanel({ flagKey, ruleId, rollout }: GuardPanelProps) {
   const spoken = useWords();
   const { words } = spoken;

@@ -224,6 +224,7 @@ function PlanForm({ flag, rule, isHindered, refresh }: PlanFormProps) {
   );
 }
 
+/** Shows the page for one rule of a flag. */
 export function PlanPage({ flagKey, ruleId }: { readonly flagKey: string; readonly ruleId: string }) {
   const spoken = useWords();
   const { words } = spoken;

@@ -39,6 +39,7 @@ export const NEW_GUARD: GuardDraft = {
   watchForHours: '24',
 };
 
+/** Gives an empty step, an hour after the one before it. The id distinguishes the rows of the form. */
 export const newStep = (id: number): StepDraft => ({
   id,
   percentage: '',
@@ -114,6 +115,7 @@ const DURATIONS: Readonly<Record<WaitUnit, (count: number) => string>> = {
 };
 const SECONDS: Readonly<Record<WaitUnit, number>> = { minutes: 60, hours: 3_600, days: 86_400 };
 
+/** Gives the seconds that a step waits after the one before it. */
 export const waitSeconds = ({ wait, unit }: StepDraft) => typedNumber(wait) * SECONDS[unit];
 
 /** Gives the steps as the API takes them. They are right by `wrongSteps`. */

@@ -24,6 +24,7 @@ interface ActionsProps {
   readonly done: () => void;
 }
 
+/** Shows a button for each act, disabled where it is not possible, and the dialog of the chosen one. */
 export function RolloutActions({ flagKey, needsSecondPerson, rollout: { id, status }, done }: ActionsProps) {
   const { words } = useWords();
   const { session } = useStore(sessionState);

@@ -12,6 +12,7 @@ const POLL_MS = 15_000;
 /** Milliseconds to which the present is rounded, so that the chart is not drawn again all the time. */
 const NOW_MS = 10_000;
 
+/** Shows the share of vehicles over time: what was applied, and what is planned. */
 export function ShareChart({ rollout }: { readonly rollout: RolloutPartsFragment }) {
   const { words, formats } = useWords();
   const now = Math.floor(presentTime() / NOW_MS) * NOW_MS;
@@ -40,6 +41,7 @@ interface GuardChartProps {
   readonly guard: NonNullable<RolloutPartsFragment['guard']>;
 }
 
+/** Shows what the guard of a rule's rollout has found over time, beside its limit. */
 export function GuardChart({ flagKey, ruleId, rollout, guard }: GuardChartProps) {
   const { words, formats } = useWords();
   const { data, fault, refresh } = useQuery(

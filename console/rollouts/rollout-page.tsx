@@ -201,6 +201,7 @@ export function obstacleToPlan(flag: Flag, rule: Rule): Obstacle | null {
   return rule.rollout !== null && rule.rollout !== undefined && !isFinal(rule.rollout) ? 'active' : null;
 }
 
+/** Shows the page of a rule's rollout. */
 export function RolloutPage({ flagKey, ruleId }: RolloutPageProps) {
   const spoken = useWords();
   const { words } = spoken;

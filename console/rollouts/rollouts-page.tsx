@@ -57,6 +57,7 @@ function RolloutRow({ flag, rule: { id, rollout } }: { flag: Flag; rule: ReturnT
   );
 }
 
+/** Shows the rollouts, page by page. They are read again at intervals. */
 export function RolloutsPage() {
   const { words, formats } = useWords();
   const texts = words.rollouts;

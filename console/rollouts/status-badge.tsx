@@ -14,6 +14,7 @@ const TONES: Readonly<Record<Status, BadgeTone>> = {
   PULLED_BACK: 'danger',
 };
 
+/** Shows the status of a rollout in words and in a colour. */
 export function StatusBadge({ status }: { readonly status: Status }) {
   const { words } = useWords();
   return <Badge tone={TONES[status]}>{words.rolloutStatus[status]}</Badge>;

@@ -15,6 +15,7 @@ interface StepFieldsProps {
   readonly wrongAt: (member: 'percentage' | 'after' | 'at') => string | null;
 }
 
+/** Shows the fields of a step. `change` gets the step as it is after each input. */
 export function StepFields({ step, index, change, remove, wrongAt }: StepFieldsProps) {
   const { words, formats } = useWords();
   const texts = words.rollouts;

@@ -149,6 +149,7 @@ interface ComparisonsProps {
   readonly onConditions: (conditions: ConditionsDraft) => void;
 }
 
+/** Shows the comparisons of a draft, and a button that adds one. Faults are those of the form and of the API. */
 export function ComparisonsFields({ conditions, faults, fault, onConditions }: ComparisonsProps) {
   const { words, formats } = useWords();
   const { comparisons } = conditions;

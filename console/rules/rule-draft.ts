@@ -34,11 +34,13 @@ export const valuesTaken = (operator: Operator): 'none' | 'one' | 'many' =>
 
 /** 1 is not "1", so each value has a kind. */
 export const SCALAR_KINDS = ['text', 'number', 'boolean'] as const;
+/** One value of a comparison as it is typed, with the kind that it shall have. */
 export interface ScalarDraft {
   readonly kind: (typeof SCALAR_KINDS)[number];
   readonly text: string;
 }
 
+/** One comparison of an attribute with values, as it is typed. */
 export interface ComparisonDraft {
   readonly attribute: string;
   readonly operator: Operator;
@@ -62,6 +64,7 @@ export interface ConditionsDraft {
   readonly why: string;
 }
 
+/** A rule as it is typed. */
 export interface RuleDraft {
   readonly type: RuleType;
   readonly priority: string;

@@ -56,6 +56,7 @@ function RuleItem({ rule, flag }: { readonly rule: Flag['rules'][number]; readon
   );
 }
 
+/** Shows the rules of a flag, each with its acts, and the way to a new one. */
 export function RuleList({ flag }: { readonly flag: Flag }) {
   const { words } = useWords();
   const { session } = useStore(sessionState);

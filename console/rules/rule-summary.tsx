@@ -6,6 +6,7 @@ import { ruleSentences, servedValue } from './rule-words.ts';
 
 type Flag = NonNullable<FlagToStopQuery['flag']>;
 
+/** Shows the enabled rules of a flag in order, without its kill switches. */
 export function RuleSummary({ flag }: { readonly flag: Flag }) {
   const spoken = useWords();
   const { words } = spoken;

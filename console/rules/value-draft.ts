@@ -17,6 +17,7 @@ export function typedText(value: unknown, type: FlagType): string {
   return type === 'JSON' ? JSON.stringify(value, null, 2) : JSON.stringify(value);
 }
 
+/** Gives the draft of a value of a flag; null and undefined are no value of its own. */
 export const valueDraftOf = (value: unknown, type: FlagType): ValueDraft => ({
   own: value !== null && value !== undefined,
   text: typedText(value, type),

@@ -14,6 +14,7 @@ interface ValueFieldProps {
   readonly onText: (text: string) => void;
 }
 
+/** Shows the field for a type of flag. `onText` gets what is typed; a choice gives `true` or `false`. */
 export function ValueField({ label, hint, type, text, wrong, onText }: ValueFieldProps) {
   const { words } = useWords();
   const take = (event: { readonly currentTarget: { readonly value: string } }) => onText(event.currentTarget.value);

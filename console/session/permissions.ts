@@ -3,6 +3,7 @@ import { ask } from '../api/client.ts';
 import { PermissionsDocument } from '../generated/operations.ts';
 import { currentToken, notePermissions, sessionState } from './session.ts';
 
+/** Asks now, and whenever another account has signed in. */
 export function startPermissions(): void {
   let askedFor: string | null = null;
   const apply = () => {

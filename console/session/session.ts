@@ -9,6 +9,7 @@ import type { Role } from '../generated/operations.ts';
 const KEY = 'fleetflag:session';
 const ROLES: readonly Role[] = ['ADMIN', 'WRITE', 'READ', 'SAFETY'];
 
+/** The signed-in account and its token. */
 export interface Session {
   readonly token: string;
   readonly email: string;

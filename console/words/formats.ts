@@ -1,5 +1,6 @@
 /** Numbers and times as a language writes them. Times are in the viewer's zone, with its offset. */
 
+/** The formats of one language: each function gives the text for a value. */
 export interface Formats {
   number(value: number): string;
   /** @param value 0 to 100 */

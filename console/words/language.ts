@@ -31,12 +31,14 @@ function localeOf(current: Language): string {
   return own ?? { en: 'en-GB', ko: 'ko-KR' }[current];
 }
 
+/** Sets the language of the pages and keeps it in this browser. */
 export function chooseLanguage(next: Language): void {
   localStorage.setItem(KEY, next);
   language.set(next);
   document.documentElement.lang = next;
 }
 
+/** Gives the document its language. */
 export function startLanguage(): void {
   document.documentElement.lang = language.get();
 }

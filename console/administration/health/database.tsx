@@ -135,6 +135,7 @@ function Indexes({ title, none, found }: IndexesProps) {
   );
 }
 
+/** Shows the statistics of the database, and reads them again at intervals. */
 export function Database() {
   const { own } = useAdministrationWords();
   const { data, fault, refresh } = useQuery(DatabaseHealthDocument, {}, { everyMs: POLL_MS });

@@ -5,6 +5,7 @@ import { FaultNotice, Loading, ProgressBar } from '../../parts/parts.tsx';
 import { useAdministrationWords } from '../../words/use-administration-words.ts';
 import { POLL_MS } from './every.ts';
 
+/** Shows the vehicles that are up to date and those that are behind, for each environment. */
 export function FleetLag() {
   const { words, own, formats } = useAdministrationWords();
   const { data, fault, refresh } = useQuery(

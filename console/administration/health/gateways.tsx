@@ -8,6 +8,7 @@ import { POLL_MS } from './every.ts';
 /** The seconds after which a report is late: one is due every 10 s, and may take a while. */
 const LATE_SECONDS = 15;
 
+/** Shows the gateways as a table, and reads them again at intervals. */
 export function Gateways() {
   const { own, formats } = useAdministrationWords();
   const { data, fault, refresh } = useQuery(GatewaysDocument, {}, { everyMs: POLL_MS });

@@ -10,6 +10,7 @@ import { Gateways } from './gateways.tsx';
 import { PartitionLoads } from './partition-loads.tsx';
 import { Queues } from './queues.tsx';
 
+/** Shows the page: the state of the fleet to everybody, and that of the deployment to administrators. */
 export function HealthPage() {
   const { words, own } = useAdministrationWords();
   const { session } = useStore(sessionState);

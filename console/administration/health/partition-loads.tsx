@@ -45,6 +45,7 @@ function LoadTable({ environment, loads }: LoadTableProps) {
   );
 }
 
+/** Shows a table of partitions for each environment, and reads them again at intervals. */
 export function PartitionLoads() {
   const { words } = useWords();
   const { data, fault, refresh } = useQuery(PartitionLoadsDocument, {}, { everyMs: POLL_MS });

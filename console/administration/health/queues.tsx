@@ -28,6 +28,7 @@ function QueueRow({ name, queue }: { readonly name: string; readonly queue: Queu
   );
 }
 
+/** Shows the queues of heartbeats and of measurements, and reads them again at intervals. */
 export function Queues() {
   const { own } = useAdministrationWords();
   // The queues are of different subgraphs: where one does not answer, the other is shown all the same.

@@ -102,6 +102,7 @@ function OperationItem({ operation, isOpen, removed }: ItemProps) {
   );
 }
 
+/** Shows the page: a search, and the operations found, of which the address may name one to be open. */
 export function OperationsPage() {
   const { words, own, formats } = useAdministrationWords();
   const { query } = usePlace();

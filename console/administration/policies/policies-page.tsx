@@ -53,6 +53,7 @@ function Present({ policy, refresh }: PresentProps) {
   );
 }
 
+/** Shows the page: the policy of each environment, and its proposal where one waits. */
 export function PoliciesPage() {
   const { words, own } = useAdministrationWords();
   const { data, fault, refresh } = useQuery(ReleasePoliciesDocument, {});

@@ -66,6 +66,7 @@ interface PolicyFieldsProps {
   readonly onDraft: (draft: TypedPolicy) => void;
 }
 
+/** Shows the fields of a draft. `onDraft` gets the draft as it is after each input. */
 export function PolicyFields({ draft, wrongAt, onDraft }: PolicyFieldsProps) {
   const { words, own } = useAdministrationWords();
   const { data } = useQuery(FleetNamesDocument, {});

@@ -81,6 +81,7 @@ interface PolicyGuardFieldsProps {
   readonly onGuards: (guards: readonly TypedPolicyGuard[]) => void;
 }
 
+/** Shows the guards of a draft, and a button that adds one. `onGuards` gets them after each input. */
 export function PolicyGuardFields({ guards, wrongAt, onGuards }: PolicyGuardFieldsProps) {
   const { own } = useAdministrationWords();
   const { data } = useQuery(DeclaredMetricsDocument, {});

@@ -49,6 +49,7 @@ interface PolicyViewProps {
   readonly label: string;
 }
 
+/** Shows a policy; one without stages as a sentence. */
 export function PolicyView({ policy, label }: PolicyViewProps) {
   const { words, own, formats } = useAdministrationWords();
   const { shareOf, soakOf, reportsOf, canaryOf, levelsOf, guardsOf } = usePolicyWords();

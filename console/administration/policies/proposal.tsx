@@ -20,6 +20,7 @@ interface ProposalProps {
   readonly done: () => void;
 }
 
+/** Shows the proposal of a policy beside the policy, and the form by which a second person decides. */
 export function Proposal({ policy, proposal, done }: ProposalProps) {
   const { words, own } = useAdministrationWords();
   const { session } = useStore(sessionState);

@@ -53,6 +53,7 @@ function Series({ flagKey, metric, period, charts }: SeriesProps) {
   );
 }
 
+/** Shows the metrics of a flag, with a choice of the period and of the metric. */
 export function FlagMetrics({ flagKey }: { readonly flagKey: string }) {
   const { words, formats } = useWords();
   const texts = words.metrics;

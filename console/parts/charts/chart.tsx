@@ -5,6 +5,7 @@ import { useStore } from '../../store.ts';
 import { theme } from '../../frame/theme.ts';
 import { useWords } from '../../words/language.ts';
 
+/** One line of a chart: its name in the legend, and its values. */
 export interface Line {
   readonly name: string;
   /** A value for each time of the chart; null: there is none. */
@@ -47,6 +48,7 @@ function useDarkness(): boolean {
 
 const classOf = ({ kind }: Line, index: number) => (kind === 'limit' ? 'chart-limit' : `chart-line-${index + 1}`);
 
+/** Shows a chart, and below it the table of its numbers, which is folded at first. */
 export function Chart({ title, times, lines: given, format, span, range, band }: ChartProps) {
   const { words, formats, language } = useWords();
   const lines = given.slice(0, DRAWN_LINES);

@@ -6,4 +6,5 @@ export const list = new Intl.ListFormat('en', { type: 'conjunction' });
 /** Joins phrases of which one holds. */
 export const choice = new Intl.ListFormat('en', { type: 'disjunction' });
 
+/** Gives the word for that many vehicles. */
 export const vehicles = (count: number) => (count === 1 ? 'vehicle' : 'vehicles');
