@@ -8,6 +8,7 @@ import { isPastFaultLimit, type FaultFigures } from '../../../core/releases/faul
 import { Prisma } from '../../../prisma/generated/client.ts';
 import { rowsOf } from '../../shared/postgres/rows.ts';
 import { hasPendingChange } from '../../shared/between-subgraphs/pending-changes.ts';
+import { FAULT_LIMITS } from '../../shared/between-subgraphs/stored-faults.ts';
 import type { Reader } from '../../shared/postgres/transaction.ts';
 import type { Flag } from '../flags/flag.ts';
 import { vehicleForm } from '../flags/vehicle-form.ts';
@@ -23,8 +24,6 @@ export interface FaultyRelease {
 
 /** The rows of faults that are read for one release at most; beyond them the number of faulty vehicles does not matter. */
 const READ_ROWS = 10_000;
-/** The most rows of one vehicle (subgraphs/vehicles/faults/fault.ts). */
-const ROWS_OF_VEHICLE = 100;
 
 /**
  * Gives the releases under way with more faulty vehicles than they allow, wherever these are. Only of them the fleet has
@@ -41,7 +40,7 @@ export async function faultyReleases(db: Reader, flagIds?: readonly string[]): P
         SELECT f.vin FROM vehicle_faults f
         WHERE f.environment = r.environment AND f.flag_key = fl.key
           AND f.revision BETWEEN r.started_revision AND (SELECT revision FROM environments WHERE name = r.environment)
-        LIMIT GREATEST(${READ_ROWS}::bigint, ${ROWS_OF_VEHICLE} * (r.maximum_faulty_vehicles::bigint + 1))
+        LIMIT GREATEST(${READ_ROWS}::bigint, ${FAULT_LIMITS.rowsOfVehicle} * (r.maximum_faulty_vehicles::bigint + 1))
       ) AS read
     ) AS counted
     WHERE r.ended_at IS NULL AND ${meant} AND counted.faulty > r.maximum_faulty_vehicles ORDER BY r.id`;

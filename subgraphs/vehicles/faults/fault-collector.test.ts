@@ -1,6 +1,7 @@
 import { afterEach, beforeEach, expect, jest, test } from '@jest/globals';
 import { FaultCollector } from './fault-collector.ts';
-import { FAULT_LIMITS, type FaultReport } from './fault.ts';
+import { FAULT_LIMITS } from '../../shared/between-subgraphs/stored-faults.ts';
+import type { FaultReport } from './fault.ts';
 
 const vin = (n: number) => `KMH${String(n).padStart(14, '0')}`;
 const report = (n: number, revisions: readonly number[] = [1]): FaultReport => ({

@@ -3,8 +3,9 @@ import { ENVIRONMENTS, type Environment } from '../../../core/model.ts';
 import { is } from '../../../core/json/shape.ts';
 import { FAULT_KINDS, PROGRAM_FAULT_KINDS } from '../../../core/wire/vehicle/fault.ts';
 import type { PrismaClient } from '../../../prisma/generated/client.ts';
+import { FAULT_LIMITS } from '../../shared/between-subgraphs/stored-faults.ts';
 import { rowsOf } from '../../shared/postgres/rows.ts';
-import { FAULT_LIMITS, type FaultCount, type FaultReport, type StoredFault } from './fault.ts';
+import type { FaultCount, FaultReport, StoredFault } from './fault.ts';
 
 /** The most counts of one flag that are given. */
 const MAX_COUNTS = 50;

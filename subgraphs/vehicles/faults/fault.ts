@@ -8,15 +8,8 @@ import {
   type FaultKind,
   type FlagFault,
 } from '../../../core/wire/vehicle/fault.ts';
+import { FAULT_LIMITS } from '../../shared/between-subgraphs/stored-faults.ts';
 import type { FaultReportInput } from '../generated/resolvers.ts';
-
-/** The limits of what is stored, and the time for which it is kept. */
-export const FAULT_LIMITS = {
-  /** The most faults of one vehicle that programs cause, and the most of all others; the newest are kept. */
-  faultsOfVehicle: 50,
-  /** The days after which a fault is deleted. */
-  keptDays: 30,
-} as const;
 
 const YEAR_MS = 365 * 86_400_000;
 

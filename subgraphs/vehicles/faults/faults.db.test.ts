@@ -8,7 +8,7 @@ import { asking, refusal, silent, user, type Ask } from '../../shared/testing/as
 import { createTestDatabase, type TestDatabase } from '../../shared/testing/test-database.ts';
 import { watchDatabase, type WatchedDatabase } from '../../shared/testing/watched-database.ts';
 import { startVehicles } from '../subgraph.ts';
-import { FAULT_LIMITS } from './fault.ts';
+import { FAULT_LIMITS } from '../../shared/between-subgraphs/stored-faults.ts';
 
 const REPORT = 'mutation($input: FaultReportInput!) { reportFaults(input: $input) }';
 const OF_VEHICLE =
