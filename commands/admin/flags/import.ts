@@ -22,7 +22,7 @@ import {
   policyRefusal,
   type PolicyPlan,
 } from '../../../subgraphs/flags/import-export/imported-policy.ts';
-import { ReleasePolicyService } from '../../../subgraphs/flags/releases/release-policy-service.ts';
+import { ReleasePolicyService } from '../../../subgraphs/flags/releases/policies/release-policy-service.ts';
 import type { Configuration } from '../../../main/configuration.ts';
 import { createLogger } from '../../../main/process/log.ts';
 import { presentSigner } from '../../../main/secrets/trusted-signer.ts';

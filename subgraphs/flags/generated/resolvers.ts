@@ -28,8 +28,8 @@ import type { ChangeOfRequest as RequestedChangeParent } from '../graphql/reques
 import type { FlagRelease as ReleaseParent } from '../releases/flag-release.ts';
 import type { ReleaseGuard as ReleaseGuardParent } from '../../../core/releases/release-guard.ts';
 import type { WatchedGuardOfRelease as ReleaseGuardWatchParent } from '../releases/release-guards.ts';
-import type { StoredPolicy as ReleasePolicyParent } from '../releases/release-policy.ts';
-import type { ReviewedProposal as ReleasePolicyProposalParent } from '../releases/release-policy-service.ts';
+import type { StoredPolicy as ReleasePolicyParent } from '../releases/policies/release-policy.ts';
+import type { ReviewedProposal as ReleasePolicyProposalParent } from '../releases/policies/release-policy-service.ts';
 import type { ReleaseStage as ReleaseStageParent } from '../../../core/releases/release-policy.ts';
 import type { Requirement as RequirementParent } from '../../../core/model.ts';
 import type { Rollout as RolloutParent, RolloutStep as RolloutStepParent } from '../rollouts/rollout.ts';

@@ -3,7 +3,7 @@ import type { ReleasePolicy } from '../../../core/releases/release-policy.ts';
 import { durationText } from '../../../core/validation/duration.ts';
 import type { CompleteResolvers } from '../../shared/subgraph/complete-resolvers.ts';
 import type { Resolvers, ResolversParentTypes } from '../generated/resolvers.ts';
-import { reviewedProposal } from '../releases/release-policy-service.ts';
+import { reviewedProposal } from '../releases/policies/release-policy-service.ts';
 import { shownStatus } from './request-types.ts';
 import { userReferenceOrNull } from './references.ts';
 

@@ -24,10 +24,10 @@ import type { ResolvedSegment } from '../../../core/evaluation/segments/segment.
 import type { NamingPage, StoredSegment } from '../segments/segment.ts';
 import type { FlagRelease } from '../releases/flag-release.ts';
 import type { FaultFigures } from '../../../core/releases/fault-limit.ts';
-import type { ReleaseFigures } from '../releases/release-figures.ts';
+import type { ReleaseFigures } from '../releases/health/release-figures.ts';
 import type { WatchedGuardOfRelease } from '../releases/release-guards.ts';
 import type { ReleaseService } from '../releases/release-service.ts';
-import type { ReleasePolicyService } from '../releases/release-policy-service.ts';
+import type { ReleasePolicyService } from '../releases/policies/release-policy-service.ts';
 import type { SegmentService } from '../segments/segment-service.ts';
 import type { SyncService } from '../sync/sync.ts';
 import type { PartitionSignals } from '../sync/partition-news.ts';

@@ -8,7 +8,7 @@ import { takenKeys, takenMessage } from '../flags/flag-keys.ts';
 import type { Flag } from '../flags/flag.ts';
 import { fullPartitions } from '../flags/limits.ts';
 import { dependencyFaults, type PlacedChange } from '../partitions/dependencies.ts';
-import { readReleasePolicy } from '../releases/release-policy.ts';
+import { readReleasePolicy } from '../releases/policies/release-policy.ts';
 import { staged } from '../releases/staging.ts';
 import { segmentFaults } from '../segments/segment-change.ts';
 import { findSegments } from '../segments/segment.ts';

@@ -12,8 +12,8 @@ import type { ReleasePolicy } from '../../../core/releases/release-policy.ts';
 import { durationText } from '../../../core/validation/duration.ts';
 import { POLICY_MEMBER, type PolicyEntry } from '../../../core/wire/flag-files/policy-entry.ts';
 import type { Reader } from '../../shared/postgres/transaction.ts';
-import { findPolicy, recordedPolicy } from '../releases/release-policy.ts';
-import type { ReleasePolicyService } from '../releases/release-policy-service.ts';
+import { findPolicy, recordedPolicy } from '../releases/policies/release-policy.ts';
+import type { ReleasePolicyService } from '../releases/policies/release-policy-service.ts';
 import { valueDifferences, type MemberDifference } from './environment-difference.ts';
 
 /** The change that an import would make of a release policy, compared with the one in effect. */

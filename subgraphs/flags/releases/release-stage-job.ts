@@ -26,7 +26,7 @@ import {
   releaseUnderWay,
   type FlagRelease,
 } from './flag-release.ts';
-import { isTooFaulty } from './release-faults.ts';
+import { isTooFaulty } from './health/release-faults.ts';
 import { guardsObstacle } from './release-guards.ts';
 import { HOLD_REASONS } from './release-reasons.ts';
 import { ringReports } from './release-reports.ts';

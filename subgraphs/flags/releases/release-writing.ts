@@ -15,9 +15,9 @@ import {
   type FlagRelease,
   type ReleaseContents,
 } from './flag-release.ts';
-import { faultyReleases } from './release-faults.ts';
+import { faultyReleases } from './health/release-faults.ts';
 import { crossedReleases } from './release-guards.ts';
-import { readReleasePolicy } from './release-policy.ts';
+import { readReleasePolicy } from './policies/release-policy.ts';
 import {
   concernsRelease,
   inBothContents,

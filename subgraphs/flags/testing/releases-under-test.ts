@@ -11,7 +11,7 @@ import { RolloutStepJob } from '../rollouts/rollout-step-job.ts';
 import { RolloutTransitions } from '../rollouts/rollout-transitions.ts';
 import { releasesUnderWay, type FlagRelease } from '../releases/flag-release.ts';
 import { ReleaseService } from '../releases/release-service.ts';
-import { ReleaseHealthJob } from '../releases/release-health-job.ts';
+import { ReleaseHealthJob } from '../releases/health/release-health-job.ts';
 import { ReleaseStageJob } from '../releases/release-stage-job.ts';
 import { FlagsUnderTest } from './flags-under-test.ts';
 

@@ -1,6 +1,6 @@
 /** Release policies as the database holds them. */
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
-import { createTestDatabase, type TestDatabase } from '../../shared/testing/test-database.ts';
+import { createTestDatabase, type TestDatabase } from '../../../shared/testing/test-database.ts';
 import { readReleasePolicy } from './release-policy.ts';
 
 let database: TestDatabase;

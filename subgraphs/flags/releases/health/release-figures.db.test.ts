@@ -1,10 +1,10 @@
 import { afterAll, beforeAll, beforeEach, expect, test } from '@jest/globals';
-import { compileFlag } from '../../../core/evaluation/evaluate.ts';
-import type { PrismaClient } from '../../../prisma/generated/client.ts';
-import { refusal } from '../../shared/testing/asking.ts';
-import { vehicleForm } from '../flags/vehicle-form.ts';
-import { ReleasesUnderTest } from '../testing/releases-under-test.ts';
-import type { FlagRelease } from './flag-release.ts';
+import { compileFlag } from '../../../../core/evaluation/evaluate.ts';
+import type { PrismaClient } from '../../../../prisma/generated/client.ts';
+import { refusal } from '../../../shared/testing/asking.ts';
+import { vehicleForm } from '../../flags/vehicle-form.ts';
+import { ReleasesUnderTest } from '../../testing/releases-under-test.ts';
+import type { FlagRelease } from '../flag-release.ts';
 import { MAX_COUNTED_RELEASES, ReleaseFigures } from './release-figures.ts';
 
 const FLEET = 200;

@@ -2,18 +2,18 @@
  * Counts of the vehicles that report faults under a release. A read-only view of the vehicles subgraph's tables:
  * docs/decisions/data/reading-another-subgraphs-table.md.
  */
-import { compileFlag } from '../../../core/evaluation/evaluate.ts';
-import { is } from '../../../core/json/shape.ts';
-import { isPastFaultLimit, type FaultFigures } from '../../../core/releases/fault-limit.ts';
-import { Prisma } from '../../../prisma/generated/client.ts';
-import { rowsOf } from '../../shared/postgres/rows.ts';
-import { hasPendingChange } from '../../shared/between-subgraphs/pending-changes.ts';
-import { FAULT_LIMITS } from '../../shared/between-subgraphs/stored-faults.ts';
-import type { Reader } from '../../shared/postgres/transaction.ts';
-import type { Flag } from '../flags/flag.ts';
-import { vehicleForm } from '../flags/vehicle-form.ts';
-import type { FlagRelease } from './flag-release.ts';
-import { vehiclesOfFlag } from './registered-vehicles.ts';
+import { compileFlag } from '../../../../core/evaluation/evaluate.ts';
+import { is } from '../../../../core/json/shape.ts';
+import { isPastFaultLimit, type FaultFigures } from '../../../../core/releases/fault-limit.ts';
+import { Prisma } from '../../../../prisma/generated/client.ts';
+import { rowsOf } from '../../../shared/postgres/rows.ts';
+import { hasPendingChange } from '../../../shared/between-subgraphs/pending-changes.ts';
+import { FAULT_LIMITS } from '../../../shared/between-subgraphs/stored-faults.ts';
+import type { Reader } from '../../../shared/postgres/transaction.ts';
+import type { Flag } from '../../flags/flag.ts';
+import { vehicleForm } from '../../flags/vehicle-form.ts';
+import type { FlagRelease } from '../flag-release.ts';
+import { vehiclesOfFlag } from '../registered-vehicles.ts';
 
 /** A release under way, and the number of vehicles with a fault since it began, in its ring or not. */
 export interface FaultyRelease {

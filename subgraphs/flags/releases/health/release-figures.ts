@@ -2,11 +2,11 @@
  * The figures of the health gate for people. A count reads the whole fleet, so one runs at a time, and all who ask at the
  * same time or soon after it share it.
  */
-import { FleetFlagError } from '../../../core/errors.ts';
-import type { FaultFigures } from '../../../core/releases/fault-limit.ts';
-import type { Reader } from '../../shared/postgres/transaction.ts';
-import { findFlagsById } from '../flags/reading/flag-reads.ts';
-import { releaseUnderWay, type FlagRelease } from './flag-release.ts';
+import { FleetFlagError } from '../../../../core/errors.ts';
+import type { FaultFigures } from '../../../../core/releases/fault-limit.ts';
+import type { Reader } from '../../../shared/postgres/transaction.ts';
+import { findFlagsById } from '../../flags/reading/flag-reads.ts';
+import { releaseUnderWay, type FlagRelease } from '../flag-release.ts';
 import { wholeFaultFigures } from './release-faults.ts';
 
 /** The most releases under way whose figures one operation may ask for. */

@@ -1,10 +1,10 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
-import { compileFlag } from '../../../core/evaluation/evaluate.ts';
-import { newWebhookSeed } from '../../../core/credentials/webhook-secret.ts';
-import type { PrismaClient } from '../../../prisma/generated/client.ts';
-import { vehicleForm } from '../flags/vehicle-form.ts';
-import { ReleasesUnderTest } from '../testing/releases-under-test.ts';
-import type { FlagRelease } from './flag-release.ts';
+import { compileFlag } from '../../../../core/evaluation/evaluate.ts';
+import { newWebhookSeed } from '../../../../core/credentials/webhook-secret.ts';
+import type { PrismaClient } from '../../../../prisma/generated/client.ts';
+import { vehicleForm } from '../../flags/vehicle-form.ts';
+import { ReleasesUnderTest } from '../../testing/releases-under-test.ts';
+import type { FlagRelease } from '../flag-release.ts';
 import { faultFigures } from './release-faults.ts';
 
 const FLEET = 200;

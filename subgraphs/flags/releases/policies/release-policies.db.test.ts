@@ -1,7 +1,7 @@
 /** Release policies through the API: what may be set by one person, and what waits for a second one. */
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
-import type { Caller } from '../../../core/access/caller.ts';
-import { addPerson, FlagsUnderTest } from '../testing/flags-under-test.ts';
+import type { Caller } from '../../../../core/access/caller.ts';
+import { addPerson, FlagsUnderTest } from '../../testing/flags-under-test.ts';
 import { readReleasePolicy } from './release-policy.ts';
 
 let flags: FlagsUnderTest;

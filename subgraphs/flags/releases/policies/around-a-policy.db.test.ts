@@ -1,7 +1,7 @@
 /** Ways around a policy, by which a change would reach a fleet that no stage has held back. */
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
-import { refusal } from '../../shared/testing/asking.ts';
-import { ReleasesUnderTest, THREE_STAGES } from '../testing/releases-under-test.ts';
+import { refusal } from '../../../shared/testing/asking.ts';
+import { ReleasesUnderTest, THREE_STAGES } from '../../testing/releases-under-test.ts';
 
 let releases: ReleasesUnderTest;
 beforeAll(async () => {

@@ -4,19 +4,19 @@
  * Source: releases.md, "The health gate"; docs/decisions/flags/health-gate.md.
  */
 import type { Logger } from 'pino';
-import { Poller } from '../../../core/async/poller.ts';
-import { unattended } from '../../../core/last-handler/unattended.ts';
-import type { JsonObject } from '../../../core/model.ts';
-import { isPastFaultLimit, type FaultFigures } from '../../../core/releases/fault-limit.ts';
-import type { PrismaClient } from '../../../prisma/generated/client.ts';
-import { TRANSACTION } from '../changes/change.ts';
-import { findFlagsById } from '../flags/reading/flag-reads.ts';
-import { releaseUnderWay, type FlagRelease } from './flag-release.ts';
-import { ReleaseGuardEnforcer } from './release-guard-enforcer.ts';
+import { Poller } from '../../../../core/async/poller.ts';
+import { unattended } from '../../../../core/last-handler/unattended.ts';
+import type { JsonObject } from '../../../../core/model.ts';
+import { isPastFaultLimit, type FaultFigures } from '../../../../core/releases/fault-limit.ts';
+import type { PrismaClient } from '../../../../prisma/generated/client.ts';
+import { TRANSACTION } from '../../changes/change.ts';
+import { findFlagsById } from '../../flags/reading/flag-reads.ts';
+import { releaseUnderWay, type FlagRelease } from '../flag-release.ts';
+import { ReleaseGuardEnforcer } from '../release-guard-enforcer.ts';
 import { faultFigures, faultyReleases, type FaultyRelease } from './release-faults.ts';
-import { releaseIdentity } from './release-stage-job.ts';
-import { faultsReason } from './release-reasons.ts';
-import { haltWithin, type HaltLane } from './release-steps.ts';
+import { releaseIdentity } from '../release-stage-job.ts';
+import { faultsReason } from '../release-reasons.ts';
+import { haltWithin, type HaltLane } from '../release-steps.ts';
 
 /** The milliseconds between two readings of the faults of all releases, which are one statement. */
 const POLL_INTERVAL_MS = 2_000;

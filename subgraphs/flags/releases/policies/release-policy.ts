@@ -1,14 +1,14 @@
 /** Release policies and their table. */
-import { is } from '../../../core/json/shape.ts';
-import { SAFETY_LEVELS, type Environment, type JsonObject } from '../../../core/model.ts';
-import { parseReleasePolicy } from '../../../core/releases/policy-input.ts';
-import { areReleaseGuards } from '../../../core/releases/release-guard.ts';
-import type { ReleasePolicy } from '../../../core/releases/release-policy.ts';
-import { durationText } from '../../../core/validation/duration.ts';
-import { Prisma } from '../../../prisma/generated/client.ts';
-import { rowCount, rowsOf } from '../../shared/postgres/rows.ts';
-import type { Reader, Transaction } from '../../shared/postgres/transaction.ts';
-import { recordedGuard } from './release-guards.ts';
+import { is } from '../../../../core/json/shape.ts';
+import { SAFETY_LEVELS, type Environment, type JsonObject } from '../../../../core/model.ts';
+import { parseReleasePolicy } from '../../../../core/releases/policy-input.ts';
+import { areReleaseGuards } from '../../../../core/releases/release-guard.ts';
+import type { ReleasePolicy } from '../../../../core/releases/release-policy.ts';
+import { durationText } from '../../../../core/validation/duration.ts';
+import { Prisma } from '../../../../prisma/generated/client.ts';
+import { rowCount, rowsOf } from '../../../shared/postgres/rows.ts';
+import type { Reader, Transaction } from '../../../shared/postgres/transaction.ts';
+import { recordedGuard } from '../release-guards.ts';
 
 /** A looser policy that waits for the second person. */
 export interface PolicyProposal {

@@ -3,23 +3,27 @@
  * approves that where the policy holds for ASIL-D. Source: releases.md, "Stages".
  */
 import { randomUUID } from 'node:crypto';
-import { actingUser, type CallerIdentity } from '../../../core/access/caller.ts';
-import { REVIEWERS } from '../../../core/access/permissions.ts';
-import { mayAskFor } from '../../../core/access/safety-policy.ts';
-import { FleetFlagError } from '../../../core/errors.ts';
-import { canonicalJson } from '../../../core/json/canonical-json.ts';
-import type { Environment } from '../../../core/model.ts';
-import { parseReleasePolicy, type PolicyDraft } from '../../../core/releases/policy-input.ts';
-import { looseningsOf, needsSecondPersonForPolicy, type Loosening } from '../../../core/releases/policy-loosening.ts';
-import type { ReleasePolicy } from '../../../core/releases/release-policy.ts';
-import { readOptionalReason, readReason } from '../../../core/validation/text.ts';
-import type { PrismaClient } from '../../../prisma/generated/client.ts';
-import { appendAudit } from '../../shared/audit/audit-log.ts';
-import { notifyWebhooks } from '../../shared/webhooks/outbox.ts';
-import type { Transaction, Transactor } from '../../shared/postgres/transaction.ts';
-import { TRANSACTION, type FlagChanges } from '../changes/change.ts';
-import { holdActiveRoles, personOf } from '../flags/people.ts';
-import { checkGuardMetrics } from './release-guards.ts';
+import { actingUser, type CallerIdentity } from '../../../../core/access/caller.ts';
+import { REVIEWERS } from '../../../../core/access/permissions.ts';
+import { mayAskFor } from '../../../../core/access/safety-policy.ts';
+import { FleetFlagError } from '../../../../core/errors.ts';
+import { canonicalJson } from '../../../../core/json/canonical-json.ts';
+import type { Environment } from '../../../../core/model.ts';
+import { parseReleasePolicy, type PolicyDraft } from '../../../../core/releases/policy-input.ts';
+import {
+  looseningsOf,
+  needsSecondPersonForPolicy,
+  type Loosening,
+} from '../../../../core/releases/policy-loosening.ts';
+import type { ReleasePolicy } from '../../../../core/releases/release-policy.ts';
+import { readOptionalReason, readReason } from '../../../../core/validation/text.ts';
+import type { PrismaClient } from '../../../../prisma/generated/client.ts';
+import { appendAudit } from '../../../shared/audit/audit-log.ts';
+import { notifyWebhooks } from '../../../shared/webhooks/outbox.ts';
+import type { Transaction, Transactor } from '../../../shared/postgres/transaction.ts';
+import { TRANSACTION, type FlagChanges } from '../../changes/change.ts';
+import { holdActiveRoles, personOf } from '../../flags/people.ts';
+import { checkGuardMetrics } from '../release-guards.ts';
 import {
   dropProposal,
   findPolicy,
