@@ -10,13 +10,14 @@ import { mayKill } from '../../../core/evaluation/rules/kill-switch.ts';
 import { rootFieldsOf } from '../authorize.ts';
 
 /**
- * Matches the mutations that pull a kill switch or may do so: for createRule and updateRule that depends on the input.
+ * Matches the mutations that pull a kill switch or may do so, and the halt of a release: for createRule and updateRule
+ * that depends on the input.
  */
-const MUTATION = /\b(?:killSwitch|createRule|updateRule)\b/;
+const MUTATION = /\b(?:killSwitch|haltRelease|createRule|updateRule)\b/;
 
-/** Checks whether a field of Mutation pulls a kill switch, or (updateRule) may. */
+/** Checks whether a field of Mutation pulls a kill switch, or (updateRule) may, or halts a release. */
 function kills({ name, arguments: given = [] }: FieldNode, variables: Readonly<Record<string, unknown>>): boolean {
-  if (name.value === 'killSwitch') return true;
+  if (name.value === 'killSwitch' || name.value === 'haltRelease') return true;
   if (name.value !== 'createRule' && name.value !== 'updateRule') return false;
   const node = given.find((argument) => argument.name.value === 'input');
   const input = node === undefined ? undefined : valueFromASTUntyped(node.value, variables);
@@ -28,8 +29,8 @@ function kills({ name, arguments: given = [] }: FieldNode, variables: Readonly<R
 }
 
 /**
- * Checks whether an operation does nothing but pull kill switches, by whichever mutation: it goes before all others, at
- * the gateway and in the subgraphs.
+ * Checks whether an operation does nothing but pull kill switches, by whichever mutation, and halt releases: it goes before
+ * all others, at the gateway and in the subgraphs.
  *
  * @param variables as the request gives them
  */
