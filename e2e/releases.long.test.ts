@@ -14,22 +14,28 @@ const KEY = 'charge_limit';
 const SIZE = Number(process.env['RELEASE_VEHICLES'] ?? '200');
 const REAL = ['KMHK281HGNU900001', 'KMHK281HGNU900002', 'KMHK281HGNU900003'];
 const VINS = Array.from({ length: SIZE }, (_, index) => `KMHK281HGNU${String(index).padStart(6, '0')}`);
-/** A policy whose first soak is over after some seconds, or not within a test. */
-const policy = (firstSoak: 'PT2S' | 'PT1H') => ({
+interface Stage {
+  readonly percentage: number;
+  readonly soak: string;
+  readonly minimumVehicles: number;
+}
+/** Stages whose first soak is over after some seconds, or not within a test. */
+const stages = (firstSoak: 'PT2S' | 'PT1H'): Stage[] => [
+  { percentage: 1, soak: firstSoak, minimumVehicles: 1 },
+  { percentage: 10, soak: 'PT2S', minimumVehicles: 5 },
+  { percentage: 100, soak: 'PT1S', minimumVehicles: 0 },
+];
+const policy = (of: readonly Stage[]) => ({
   environment: 'PRODUCTION',
-  stages: [
-    { percentage: 1, soak: firstSoak, minimumVehicles: 1 },
-    { percentage: 10, soak: 'PT2S', minimumVehicles: 5 },
-    { percentage: 100, soak: 'PT1S', minimumVehicles: 0 },
-  ],
+  stages: of,
   canary: { vins: REAL },
   safetyLevels: ['SAFETY_RELEVANT'],
   maximumFaultyVehicles: 2,
   maximumFaultyPercent: 1,
 });
-const setPolicy = (firstSoak: 'PT2S' | 'PT1H') =>
+const setPolicy = (of: readonly Stage[]) =>
   admin.ok('mutation ($input: ReleasePolicyInput!) { setReleasePolicy(input: $input) { stages { percentage } } }', {
-    input: policy(firstSoak),
+    input: policy(of),
   });
 
 let deployment: Deployment;
@@ -104,18 +110,36 @@ afterAll(async () => {
   await deployment?.remove();
 }, 60_000);
 
+test('a change that no program of the canary group reads holds, and goes on soon after they have', async () => {
+  await setPolicy([{ percentage: 0, soak: 'PT1S', minimumVehicles: REAL.length }, ...stages('PT1H')]);
+  const { revision: before } = await agents[0]!.status();
+  await serve('unread');
+  await eventually(
+    async () => (await Promise.all(agents.map((agent) => agent.status()))).every(({ revision }) => revision > before),
+    'the agents have the change',
+  );
+  const reason = `0 of ${REAL.length} vehicles have evaluated the new content`;
+  await eventually(async () => (await newest())?.reason === reason, 'the release says what it waits for', 120_000);
+  expect(await newest()).toMatchObject({ status: 'HOLDING', percentage: 0 });
+  const began = performance.now();
+  expect(await agentValues()).toEqual(REAL.map(() => 'unread'));
+  await eventually(async () => (await newest())?.percentage === 1, 'the next stage has begun', 60_000);
+  figure('from the first evaluations to the next stage', performance.now() - began);
+}, 240_000);
+
 test('a good change goes through all stages to everybody', async () => {
-  await setPolicy('PT2S');
+  await setPolicy(stages('PT2S'));
   await serve('good');
   const first = await newest();
   expect(first).toMatchObject({ status: 'RUNNING', percentage: 1 });
+  await eventually(async () => (await agentValues()).every((value) => value === 'good'), 'programs read the change');
   await becomes('COMPLETED');
   expect((await newest())?.id).toBe(first?.id);
   await everybodyHas('good');
 }, 120_000);
 
 test('a change under which programs fail reaches the first ring, and is halted by itself', async () => {
-  await setPolicy('PT1H');
+  await setPolicy(stages('PT1H'));
   await serve('bad');
   const ring = await inRing(1);
   await eventually(async () => (await agentValues()).every((value) => value === 'bad'), 'the agents have the change');
@@ -151,8 +175,9 @@ test('faults of vehicles that were offline count when they come back', async () 
 }, 180_000);
 
 test('a control plane that is killed in the middle of a stage goes on with it', async () => {
-  await setPolicy('PT2S');
+  await setPolicy(stages('PT2S'));
   await serve('better');
+  await eventually(async () => (await agentValues()).every((value) => value === 'better'), 'programs read the change');
   await eventually(async () => ((await newest())?.percentage ?? 0) >= 10 || null, 'the second stage has begun');
   await deployment.down('SIGKILL');
   await deployment.up();
@@ -162,7 +187,7 @@ test('a control plane that is killed in the middle of a stage goes on with it', 
 }, 180_000);
 
 test('a kill switch in the middle of a release reaches every vehicle at once', async () => {
-  await setPolicy('PT1H');
+  await setPolicy(stages('PT1H'));
   await serve('next');
   await eventually(async () => (await agentValues()).every((value) => value === 'next'), 'the agents have the change');
   const began = performance.now();

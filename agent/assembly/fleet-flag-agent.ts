@@ -141,7 +141,7 @@ export class FleetFlagAgent extends TypedValues {
       happened: (...about) => this.#changeOver.fault(...about),
     });
     this.#reports = new ProgramReports({
-      evaluator: this.#evaluator,
+      ...{ evaluator: this.#evaluator, flags: this.#flags },
       recorder: this.#recorder,
       faults: this.#faults,
       changeOver: this.#changeOver,
@@ -228,7 +228,7 @@ export class FleetFlagAgent extends TypedValues {
   #counted(key: string, context: UncheckedContext | null | undefined): EvaluatedFlag | undefined {
     if (this.#isClosed) return undefined;
     const evaluated = this.#evaluator.evaluate(key, context);
-    if (evaluated !== undefined && evaluated.local !== true) this.#recorder.count(evaluated);
+    if (evaluated !== undefined) this.#reports.evaluated(evaluated);
     return evaluated;
   }
 

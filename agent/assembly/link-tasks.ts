@@ -99,6 +99,7 @@ export async function runLinkTasks(link: GatewayLink, parts: LinkTaskParts): Pro
     proofQuery: () => session.operations.proof,
     proof: (jws, askedAtMs) => session.prove(jws, askedAtMs),
   });
+  flags.evaluated.onNews(() => heartbeat.evaluated());
   const session = syncSession(link, parts, () => heartbeat.persisted());
   const facts = new FactsRefresher({
     link,
@@ -148,6 +149,7 @@ function heartbeatSender(
         pending: pendingFlags(flags.state!)
           .filter(({ key }) => !flags.state!.returns.has(key))
           .map(({ key, revision }) => ({ key, revision })),
+        evaluated: flags.evaluated.list(),
       };
     },
     environment: flags.state!.identity.environment,

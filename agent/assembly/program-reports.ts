@@ -1,17 +1,19 @@
-/** The reports of programs in the vehicle to the agent: measurements, faults, and the state of the vehicle. */
+/** The evaluations of programs in the vehicle, and what they report: measurements, faults, and the state of the vehicle. */
 import { readVehicleStateReport } from '../../core/activation/drive.ts';
 import { FleetFlagError, badInput } from '../../core/errors.ts';
 import { isOneOf, membersOf } from '../../core/json/json-value.ts';
 import { FAULT_SEVERITIES, type FaultSeverity } from '../../core/wire/vehicle/fault.ts';
 import type { ChangeOver } from '../activation/change-over.ts';
 import { NOT_READY_MESSAGE } from '../api/evaluation-details.ts';
-import type { FlagEvaluator } from '../evaluate/flag-evaluator.ts';
+import type { EvaluatedFlag, FlagEvaluator } from '../evaluate/flag-evaluator.ts';
+import type { PresentFlags } from '../evaluate/present-flags.ts';
 import { readFaultMessage, type VehicleFaults } from '../faults/vehicle-faults.ts';
 import { checkMeasurement, type MetricRecorder, type TrackOptions } from '../telemetry/metrics/metric-recorder.ts';
 
 /** The parts of an agent that take reports. */
 export interface ReportParts {
   readonly evaluator: FlagEvaluator;
+  readonly flags: Pick<PresentFlags, 'evaluated'>;
   readonly recorder: MetricRecorder;
   readonly faults: VehicleFaults;
   readonly changeOver: ChangeOver;
@@ -22,6 +24,13 @@ export interface ReportParts {
 /** Takes reports. Refuses what is wrong, and what would be lost. */
 export class ProgramReports {
   constructor(private readonly parts: ReportParts) {}
+
+  /** Counts an evaluation by a program. A flag of a file says nothing about the fleet. */
+  evaluated(evaluated: EvaluatedFlag): void {
+    if (evaluated.local === true) return;
+    this.parts.recorder.count(evaluated);
+    this.parts.flags.evaluated.note(evaluated);
+  }
 
   /** Records a measurement (`FleetFlagAgent.track`). */
   track(metric: string, value: number, options: TrackOptions): void {

@@ -4,6 +4,7 @@
 import { randomUUID } from 'node:crypto';
 import { activationsOf } from '../../core/activation/activation.ts';
 import { isStaleInDrive } from '../../core/activation/drive.ts';
+import { contentInVehicle } from '../../core/activation/last-known-good.ts';
 import { enteredName } from '../../core/evaluation/context.ts';
 import { CompiledSet, type SetOptions } from '../../core/evaluation/flag-sets/compiled-set.ts';
 import { compileFlag, contentFor, dependsOnOthers, type CompiledFlag } from '../../core/evaluation/evaluate.ts';
@@ -46,6 +47,17 @@ export interface EvaluatedFlag {
   readonly local?: true;
   /** The revision of a change that waits for the end of the drive; absent where none does. */
   readonly pendingRevision?: number;
+}
+
+/** The new content of a flag, in a release that has reached this vehicle. */
+export interface NewContent {
+  readonly key: string;
+  /** The revision of the flag's active definition. */
+  readonly revision: number;
+  /** A digest that is the same for the same content. */
+  readonly digest: string;
+  /** The keys of the flags whose evaluation takes it into account: its own, and those that depend on it. */
+  readonly readers: readonly string[];
 }
 
 /** A flag that can be evaluated. */
@@ -198,6 +210,17 @@ export class FlagEvaluator {
     return [...this.#flags.values()]
       .filter(({ compiled }) => dependsOnOthers(compiled))
       .map(({ definition }) => definition.key);
+  }
+
+  /** Gives the new contents that are active in this vehicle. A flag that is killed, disabled or gone back has none. */
+  newContents(): NewContent[] {
+    return [...this.#flags].flatMap(([key, { held, definition, compiled, isLatched }]) => {
+      if (held === null || held.from !== undefined || compiled.release === null || compiled.settled !== null) return [];
+      const { digest, isNext } = contentInVehicle(definition, this.#contextOf(this.#vin, null, isLatched));
+      if (!isNext) return [];
+      const dependents = [...this.#flags].filter(([, { dependencies }]) => dependencies.includes(key));
+      return [{ key, revision: compiled.revision, digest, readers: [key, ...dependents.map(([other]) => other)] }];
+    });
   }
 
   /**

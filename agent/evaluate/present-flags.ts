@@ -13,6 +13,7 @@ import { changedKeys, type LocalFlags, type LocalFlagsStatus } from '../local-fl
 import type { Log } from '../log.ts';
 import type { VehicleState } from '../state.ts';
 import { lastContact } from '../sync/apply.ts';
+import { EvaluatedContents } from './evaluated-contents.ts';
 import { vehicleContext, type FlagEvaluator } from './flag-evaluator.ts';
 
 /** The parts that hold the flags. */
@@ -35,6 +36,8 @@ interface Outcome {
 
 /** Changes what the evaluator evaluates, and notifies listeners. */
 export class PresentFlags {
+  /** The new contents that programs have evaluated. */
+  readonly evaluated = new EvaluatedContents();
   readonly #options: PresentFlagsOptions;
   #state: VehicleState | null = null;
   #drive: DriveValues | null = null;
@@ -86,6 +89,7 @@ export class PresentFlags {
     evaluator.useFacts(facts.facts);
     if (isOtherDrive) evaluator.useDrive(drive);
     evaluator.replace(next);
+    this.evaluated.follow(evaluator.newContents());
     this.#logUnfitOverrides();
     if (before === null) return;
     const [was, is] = [activeFlags(before), activeFlags(next)];
@@ -120,6 +124,7 @@ export class PresentFlags {
     await saveFacts();
     evaluator.useFacts(facts.facts);
     evaluator.useDrive(this.#drive);
+    this.evaluated.follow(evaluator.newContents());
     this.#announceOthers(before, () => false);
   }
 
@@ -137,6 +142,7 @@ export class PresentFlags {
     const use = (flags: LocalFlags) => {
       const dependents = this.#outcomes(evaluator.dependentKeys());
       evaluator.useLocal(flags, vin);
+      this.evaluated.follow(evaluator.newContents());
       this.#logUnfitOverrides();
       const changed = before === null ? [] : changedKeys(before, flags);
       for (const key of changed) {

@@ -40,11 +40,12 @@ export const WIRE_SDL = `
   input MetricInput { flagKey: String! variant: String! metricName: String! value: Float! timestamp: String! tags: JSON }
   input MetricBatchInput { batchId: ID! items: [MetricInput!]! }
   type MetricReceipt { accepted: Int! duplicates: Int! dropped: Int! }
-  input AgentHeartbeatInput { swVersion: String agentVersion: String agentMemoryMb: Int agentCpuPercent: Float cacheSizeMb: Float appliedRevision: Int clockOffsetSeconds: Float refusals: [String!] pending: [PendingFlagInput!] }
+  input AgentHeartbeatInput { swVersion: String agentVersion: String agentMemoryMb: Int agentCpuPercent: Float cacheSizeMb: Float appliedRevision: Int clockOffsetSeconds: Float refusals: [String!] pending: [PendingFlagInput!] evaluated: [EvaluatedFlagInput!] }
   enum FlagFaultKind { NOT_SERVABLE OUTSIDE_CONTRACT EVALUATION_ERROR RESTARTS REPORTED_BY_PROGRAM RETURNED }
   input VehicleFaultInput { flagKey: String! revision: Int! kind: FlagFaultKind! message: String! occurredAt: String! }
   input FaultReportInput { faults: [VehicleFaultInput!]! }
   input PendingFlagInput { key: String! revision: Int! }
+  input EvaluatedFlagInput { key: String! revision: Int! }
   input VehicleBackupInput { agent: String! content: String! }
   type Mutation { reportMetrics(input: MetricBatchInput!): MetricReceipt! agentHeartbeat(input: AgentHeartbeatInput!): Boolean! reportFaults(input: FaultReportInput!): Boolean! backUpVehicleState(input: VehicleBackupInput!): Boolean! }
   type Subscription { flagChanges(environment: Environment!): FlagChange! }
@@ -116,6 +117,7 @@ export interface ReportedHeartbeat {
   agentCpuPercent: number;
   cacheSizeMb: number;
   pending?: { key: string; revision: number }[];
+  evaluated?: { key: string; revision: number }[];
   appliedRevision?: number;
   clockOffsetSeconds?: number;
   refusals?: readonly string[];

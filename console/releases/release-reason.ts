@@ -37,6 +37,11 @@ const KNOWN: readonly (readonly [RegExp, Said])[] = [
     ([reported, needed], { texts, formats }) =>
       texts.reasons.silent(formats.number(Number(reported)), formats.number(Number(needed))),
   ],
+  [
+    /^(\d+) of (\d+) vehicles have evaluated the new content$/,
+    ([evaluated, needed], { texts, formats }) =>
+      texts.reasons.unevaluated(formats.number(Number(evaluated)), formats.number(Number(needed))),
+  ],
   [/^Too many vehicles report faults$/, (_, { texts }) => texts.reasons.faulty],
   [
     /^Vehicles report faults: (\d+) of (\d+) \([^)]*\) with the new content, (\d+) of (\d+) \([^)]*\) of the others$/,

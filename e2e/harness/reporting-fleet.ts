@@ -89,7 +89,9 @@ class ReportingVehicle {
     if (this.#definition === null) return;
     const { value } = evaluateFlag(this.#definition, this.#context);
     if (value !== this.value) this.values.push(value);
-    this.#ask(HEARTBEAT_MUTATION, { input: { appliedRevision: this.#revision } });
+    const { key, revision: heldRevision, release } = this.#definition;
+    const evaluated = release?.isIn(this.#context) === true ? [{ key, revision: heldRevision }] : [];
+    this.#ask(HEARTBEAT_MUTATION, { input: { appliedRevision: this.#revision, evaluated } });
     if (value !== this.followed.failsAt) return;
     const fault = {
       kind: 'REPORTED_BY_PROGRAM',

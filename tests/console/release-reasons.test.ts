@@ -53,6 +53,7 @@ const REASONS: Readonly<Record<string, string | undefined>> = {
   disabled: HOLD_REASONS.disabled,
   faulty: HOLD_REASONS.faulty,
   silent: HOLD_REASONS.silent(3, 200),
+  unevaluated: HOLD_REASONS.unevaluated(3, 10),
   pastLimit: faultsReason(figures),
   guardCompared: guardReason(guard, measured),
   guardBound: guardReason({ ...guard, maxWorsePercent: null, bound: 22 }, measured),
@@ -84,6 +85,7 @@ test('the console has words for no reason that the control plane does not give',
 
 test('numbers and names of a reason are kept, and what people have written is quoted', () => {
   expect(releaseReason(REASONS['silent'] ?? '', korean)).toMatch(/200.*3/);
+  expect(releaseReason(REASONS['unevaluated'] ?? '', korean)).toMatch(/10.*3/);
   expect(releaseReason(REASONS['pastLimit'] ?? '', korean)).toMatch(/400.*12.*39,600.*3/);
   expect(releaseReason(REASONS['guardCompared'] ?? '', korean)).toMatch(/charge_minutes.*50.*25\.5.*80.*20.*5%/);
   expect(releaseReason(guardReason(guard, { ...measured, treatmentMean: null }), korean)).toContain('50대 –');

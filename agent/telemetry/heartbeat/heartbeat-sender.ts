@@ -1,7 +1,7 @@
 /**
- * Sends heartbeats over one link: they report this agent and its persisted revision, every minute and soon after a
- * revision was persisted, so that people see how far a change has spread. Failures here do not disturb the sync; a
- * refused heartbeat is sent again later.
+ * Sends heartbeats over one link: they report this agent, its persisted revision and the new contents that programs have
+ * evaluated, every minute and soon after one of these has changed, so that people see how far a change has spread, and a
+ * release goes on. Failures here do not disturb the sync; a refused heartbeat is sent again later.
  */
 import { describeError, type Log } from '../../log.ts';
 import type { Environment } from '../../../core/model.ts';
@@ -29,6 +29,8 @@ export interface HeartbeatFacts {
   readonly complete?: boolean;
   /** The flags whose changes are stored and not active yet, with the revision of the change. */
   readonly pending?: readonly { readonly key: string; readonly revision: number }[];
+  /** The flags in a release whose new content programs have evaluated, with the revision of the active definition. */
+  readonly evaluated?: readonly { readonly key: string; readonly revision: number }[];
 }
 
 /** The options of a sender. */
@@ -55,8 +57,8 @@ export interface HeartbeatOptions {
   readonly log: Log;
 }
 
-/** The most pending flags in a heartbeat, which the control plane accepts. */
-const MAX_PENDING = 100;
+/** The most pending flags, and evaluated ones, in a heartbeat which the control plane accepts. */
+const MAX_FLAGS = 100;
 
 const MB = 1024 * 1024;
 
@@ -86,6 +88,10 @@ export class HeartbeatSender {
   #sendsNewMembers = true;
   /** Whether it knows pending flags. */
   #sendsPending = true;
+  /** Whether it knows evaluated contents. */
+  #sendsEvaluated = true;
+  /** The evaluated contents that were reported last, as text. */
+  #reportedEvaluated = '';
   #reportedRefusals: Readonly<Record<string, number>> = {};
 
   constructor(options: HeartbeatOptions) {
@@ -106,9 +112,18 @@ export class HeartbeatSender {
 
   /** Schedules a heartbeat after a state was written. Further writes within the wait go with the same heartbeat. */
   persisted(): void {
-    const { facts, spreadMs, random } = this.#options;
+    if (this.#options.facts().appliedRevision !== this.#reportedRevision) this.#soon();
+  }
+
+  /** Schedules a heartbeat after a program has evaluated a new content first. */
+  evaluated(): void {
+    if (this.#sendsEvaluated) this.#soon();
+  }
+
+  #soon(): void {
+    const { spreadMs, random } = this.#options;
     // A refused heartbeat is sent again at the time that the refusal named.
-    if (this.#fault !== null || facts().appliedRevision === this.#reportedRevision) return;
+    if (this.#fault !== null) return;
     this.#wait.shorten(Math.max(0, this.#reportedAtMs + spreadMs - performance.now()) + spreadMs * random());
   }
 
@@ -133,7 +148,15 @@ export class HeartbeatSender {
   /** Sends a heartbeat. Resolves to the milliseconds until the next. */
   async #beat(): Promise<number> {
     const { link, facts, intervalMs, spreadMs, random, log } = this.#options;
-    const { cacheBytes, clockOffsetSeconds, refusals: counts = {}, complete = true, pending = [], ...rest } = facts();
+    const {
+      cacheBytes,
+      clockOffsetSeconds,
+      refusals: counts = {},
+      complete = true,
+      pending = [],
+      evaluated = [],
+      ...rest
+    } = facts();
     const refusals = Object.keys(counts).filter((kind) => (counts[kind] ?? 0) > (this.#reportedRefusals[kind] ?? 0));
     if (!complete && !refusals.includes('incomplete')) refusals.push('incomplete');
     const more = { ...(clockOffsetSeconds !== undefined && { clockOffsetSeconds }), refusals };
@@ -144,21 +167,30 @@ export class HeartbeatSender {
       agentCpuPercent: Math.min(this.#cpuPercent(), 999),
       cacheSizeMb: Math.round((cacheBytes / MB) * 100) / 100,
       ...(this.#sendsNewMembers && more),
-      ...(this.#sendsPending && pending.length > 0 && { pending: pending.slice(0, MAX_PENDING) }),
+      ...(this.#sendsPending && pending.length > 0 && { pending: pending.slice(0, MAX_FLAGS) }),
+      // An empty list says that this agent knows of evaluations, and of none.
+      ...(this.#sendsEvaluated && { evaluated: evaluated.slice(0, MAX_FLAGS) }),
     };
     let wait = intervalMs * (1 + random() / 10);
     try {
       await link.request(HEARTBEAT_MUTATION, { input });
       this.#reportedRevision = input.appliedRevision;
+      this.#reportedEvaluated = JSON.stringify(evaluated);
       this.#reportedAtMs = performance.now();
       this.#reportedRefusals = counts;
       this.#fault = null;
-      // A revision was persisted while this heartbeat was on its way.
-      if (facts().appliedRevision !== input.appliedRevision) wait = spreadMs * (1 + random());
+      // A revision was persisted, or a content evaluated, while this heartbeat was on its way.
+      const now = facts();
+      const isNews = this.#sendsEvaluated && JSON.stringify(now.evaluated ?? []) !== this.#reportedEvaluated;
+      if (isNews || now.appliedRevision !== input.appliedRevision) wait = spreadMs * (1 + random());
     } catch (error) {
       const fault = describeError(error);
       if (error instanceof RequestRefused && /"pending"|input\.pending/.test(fault) && this.#sendsPending) {
         this.#sendsPending = false;
+        return 0;
+      }
+      if (error instanceof RequestRefused && /"evaluated"|input\.evaluated/.test(fault) && this.#sendsEvaluated) {
+        this.#sendsEvaluated = false;
         return 0;
       }
       // An older control plane does not know the newer members, and would refuse every heartbeat with them.

@@ -91,6 +91,8 @@ export const releases = {
       killed: 'the kill switch is pulled.',
       disabled: 'the flag is switched off.',
       silent: (reported: string, needed: string) => `${reported} of ${needed} vehicles report the new content.`,
+      unevaluated: (evaluated: string, needed: string) =>
+        `${evaluated} of ${needed} vehicles have evaluated the new content.`,
       faulty: 'too many vehicles report faults.',
       pastLimit: (ring: string, ringAll: string, rest: string, restAll: string) =>
         `vehicles report faults: ${ring} of ${ringAll} with the new content, ${rest} of ${restAll} others.`,

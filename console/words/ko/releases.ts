@@ -90,6 +90,7 @@ export const releases: typeof English = {
       killed: '킬 스위치가 작동 중입니다.',
       disabled: '기능 플래그가 꺼져 있습니다.',
       silent: (reported, needed) => `새 내용을 보고한 차량이 ${needed}대 중 ${reported}대입니다.`,
+      unevaluated: (evaluated, needed) => `프로그램이 새 내용을 평가한 차량이 ${needed}대 중 ${evaluated}대입니다.`,
       faulty: '너무 많은 차량이 이상을 보고합니다.',
       pastLimit: (ring, ringAll, rest, restAll) =>
         `차량이 이상을 보고했습니다. 새 내용을 받은 ${ringAll}대 중 ${ring}대, 다른 ${restAll}대 중 ${rest}대입니다.`,

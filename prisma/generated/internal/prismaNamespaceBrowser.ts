@@ -227,6 +227,7 @@ export const VehicleScalarFieldEnum = {
   clockOffsetSeconds: 'clockOffsetSeconds',
   agentRefusals: 'agentRefusals',
   pendingFlags: 'pendingFlags',
+  evaluatedFlags: 'evaluatedFlags',
   tags: 'tags',
   modelChangedAt: 'modelChangedAt'
 } as const

@@ -114,6 +114,7 @@ export type VehicleCountAggregateOutputType = {
   clockOffsetSeconds: number
   agentRefusals: number
   pendingFlags: number
+  evaluatedFlags: number
   tags: number
   modelChangedAt: number
   _all: number
@@ -208,6 +209,7 @@ export type VehicleCountAggregateInputType = {
   clockOffsetSeconds?: true
   agentRefusals?: true
   pendingFlags?: true
+  evaluatedFlags?: true
   tags?: true
   modelChangedAt?: true
   _all?: true
@@ -321,6 +323,7 @@ export type VehicleGroupByOutputType = {
   clockOffsetSeconds: number | null
   agentRefusals: string[]
   pendingFlags: string[]
+  evaluatedFlags: string[]
   tags: string[]
   modelChangedAt: Date | null
   _count: VehicleCountAggregateOutputType | null
@@ -370,6 +373,7 @@ export type VehicleWhereInput = {
   clockOffsetSeconds?: Prisma.FloatNullableFilter<"Vehicle"> | number | null
   agentRefusals?: Prisma.StringNullableListFilter<"Vehicle">
   pendingFlags?: Prisma.StringNullableListFilter<"Vehicle">
+  evaluatedFlags?: Prisma.StringNullableListFilter<"Vehicle">
   tags?: Prisma.StringNullableListFilter<"Vehicle">
   modelChangedAt?: Prisma.DateTimeNullableFilter<"Vehicle"> | Date | string | null
   backups?: Prisma.VehicleBackupListRelationFilter
@@ -398,6 +402,7 @@ export type VehicleOrderByWithRelationInput = {
   clockOffsetSeconds?: Prisma.SortOrderInput | Prisma.SortOrder
   agentRefusals?: Prisma.SortOrder
   pendingFlags?: Prisma.SortOrder
+  evaluatedFlags?: Prisma.SortOrder
   tags?: Prisma.SortOrder
   modelChangedAt?: Prisma.SortOrderInput | Prisma.SortOrder
   backups?: Prisma.VehicleBackupOrderByRelationAggregateInput
@@ -429,6 +434,7 @@ export type VehicleWhereUniqueInput = Prisma.AtLeast<{
   clockOffsetSeconds?: Prisma.FloatNullableFilter<"Vehicle"> | number | null
   agentRefusals?: Prisma.StringNullableListFilter<"Vehicle">
   pendingFlags?: Prisma.StringNullableListFilter<"Vehicle">
+  evaluatedFlags?: Prisma.StringNullableListFilter<"Vehicle">
   tags?: Prisma.StringNullableListFilter<"Vehicle">
   modelChangedAt?: Prisma.DateTimeNullableFilter<"Vehicle"> | Date | string | null
   backups?: Prisma.VehicleBackupListRelationFilter
@@ -457,6 +463,7 @@ export type VehicleOrderByWithAggregationInput = {
   clockOffsetSeconds?: Prisma.SortOrderInput | Prisma.SortOrder
   agentRefusals?: Prisma.SortOrder
   pendingFlags?: Prisma.SortOrder
+  evaluatedFlags?: Prisma.SortOrder
   tags?: Prisma.SortOrder
   modelChangedAt?: Prisma.SortOrderInput | Prisma.SortOrder
   _count?: Prisma.VehicleCountOrderByAggregateInput
@@ -491,6 +498,7 @@ export type VehicleScalarWhereWithAggregatesInput = {
   clockOffsetSeconds?: Prisma.FloatNullableWithAggregatesFilter<"Vehicle"> | number | null
   agentRefusals?: Prisma.StringNullableListFilter<"Vehicle">
   pendingFlags?: Prisma.StringNullableListFilter<"Vehicle">
+  evaluatedFlags?: Prisma.StringNullableListFilter<"Vehicle">
   tags?: Prisma.StringNullableListFilter<"Vehicle">
   modelChangedAt?: Prisma.DateTimeNullableWithAggregatesFilter<"Vehicle"> | Date | string | null
 }
@@ -517,6 +525,7 @@ export type VehicleCreateInput = {
   clockOffsetSeconds?: number | null
   agentRefusals?: Prisma.VehicleCreateagentRefusalsInput | string[]
   pendingFlags?: Prisma.VehicleCreatependingFlagsInput | string[]
+  evaluatedFlags?: Prisma.VehicleCreateevaluatedFlagsInput | string[]
   tags?: Prisma.VehicleCreatetagsInput | string[]
   modelChangedAt?: Date | string | null
   backups?: Prisma.VehicleBackupCreateNestedManyWithoutVehicleInput
@@ -545,6 +554,7 @@ export type VehicleUncheckedCreateInput = {
   clockOffsetSeconds?: number | null
   agentRefusals?: Prisma.VehicleCreateagentRefusalsInput | string[]
   pendingFlags?: Prisma.VehicleCreatependingFlagsInput | string[]
+  evaluatedFlags?: Prisma.VehicleCreateevaluatedFlagsInput | string[]
   tags?: Prisma.VehicleCreatetagsInput | string[]
   modelChangedAt?: Date | string | null
   backups?: Prisma.VehicleBackupUncheckedCreateNestedManyWithoutVehicleInput
@@ -573,6 +583,7 @@ export type VehicleUpdateInput = {
   clockOffsetSeconds?: Prisma.NullableFloatFieldUpdateOperationsInput | number | null
   agentRefusals?: Prisma.VehicleUpdateagentRefusalsInput | string[]
   pendingFlags?: Prisma.VehicleUpdatependingFlagsInput | string[]
+  evaluatedFlags?: Prisma.VehicleUpdateevaluatedFlagsInput | string[]
   tags?: Prisma.VehicleUpdatetagsInput | string[]
   modelChangedAt?: Prisma.NullableDateTimeFieldUpdateOperationsInput | Date | string | null
   backups?: Prisma.VehicleBackupUpdateManyWithoutVehicleNestedInput
@@ -601,6 +612,7 @@ export type VehicleUncheckedUpdateInput = {
   clockOffsetSeconds?: Prisma.NullableFloatFieldUpdateOperationsInput | number | null
   agentRefusals?: Prisma.VehicleUpdateagentRefusalsInput | string[]
   pendingFlags?: Prisma.VehicleUpdatependingFlagsInput | string[]
+  evaluatedFlags?: Prisma.VehicleUpdateevaluatedFlagsInput | string[]
   tags?: Prisma.VehicleUpdatetagsInput | string[]
   modelChangedAt?: Prisma.NullableDateTimeFieldUpdateOperationsInput | Date | string | null
   backups?: Prisma.VehicleBackupUncheckedUpdateManyWithoutVehicleNestedInput
@@ -629,6 +641,7 @@ export type VehicleCreateManyInput = {
   clockOffsetSeconds?: number | null
   agentRefusals?: Prisma.VehicleCreateagentRefusalsInput | string[]
   pendingFlags?: Prisma.VehicleCreatependingFlagsInput | string[]
+  evaluatedFlags?: Prisma.VehicleCreateevaluatedFlagsInput | string[]
   tags?: Prisma.VehicleCreatetagsInput | string[]
   modelChangedAt?: Date | string | null
 }
@@ -655,6 +668,7 @@ export type VehicleUpdateManyMutationInput = {
   clockOffsetSeconds?: Prisma.NullableFloatFieldUpdateOperationsInput | number | null
   agentRefusals?: Prisma.VehicleUpdateagentRefusalsInput | string[]
   pendingFlags?: Prisma.VehicleUpdatependingFlagsInput | string[]
+  evaluatedFlags?: Prisma.VehicleUpdateevaluatedFlagsInput | string[]
   tags?: Prisma.VehicleUpdatetagsInput | string[]
   modelChangedAt?: Prisma.NullableDateTimeFieldUpdateOperationsInput | Date | string | null
 }
@@ -681,6 +695,7 @@ export type VehicleUncheckedUpdateManyInput = {
   clockOffsetSeconds?: Prisma.NullableFloatFieldUpdateOperationsInput | number | null
   agentRefusals?: Prisma.VehicleUpdateagentRefusalsInput | string[]
   pendingFlags?: Prisma.VehicleUpdatependingFlagsInput | string[]
+  evaluatedFlags?: Prisma.VehicleUpdateevaluatedFlagsInput | string[]
   tags?: Prisma.VehicleUpdatetagsInput | string[]
   modelChangedAt?: Prisma.NullableDateTimeFieldUpdateOperationsInput | Date | string | null
 }
@@ -707,6 +722,7 @@ export type VehicleCountOrderByAggregateInput = {
   clockOffsetSeconds?: Prisma.SortOrder
   agentRefusals?: Prisma.SortOrder
   pendingFlags?: Prisma.SortOrder
+  evaluatedFlags?: Prisma.SortOrder
   tags?: Prisma.SortOrder
   modelChangedAt?: Prisma.SortOrder
 }
@@ -790,6 +806,10 @@ export type VehicleCreatependingFlagsInput = {
   set: string[]
 }
 
+export type VehicleCreateevaluatedFlagsInput = {
+  set: string[]
+}
+
 export type VehicleCreatetagsInput = {
   set: string[]
 }
@@ -832,6 +852,11 @@ export type VehicleUpdateagentRefusalsInput = {
 }
 
 export type VehicleUpdatependingFlagsInput = {
+  set?: string[]
+  push?: string | string[]
+}
+
+export type VehicleUpdateevaluatedFlagsInput = {
   set?: string[]
   push?: string | string[]
 }
@@ -891,6 +916,7 @@ export type VehicleCreateWithoutBackupsInput = {
   clockOffsetSeconds?: number | null
   agentRefusals?: Prisma.VehicleCreateagentRefusalsInput | string[]
   pendingFlags?: Prisma.VehicleCreatependingFlagsInput | string[]
+  evaluatedFlags?: Prisma.VehicleCreateevaluatedFlagsInput | string[]
   tags?: Prisma.VehicleCreatetagsInput | string[]
   modelChangedAt?: Date | string | null
   faults?: Prisma.VehicleFaultCreateNestedManyWithoutVehicleInput
@@ -918,6 +944,7 @@ export type VehicleUncheckedCreateWithoutBackupsInput = {
   clockOffsetSeconds?: number | null
   agentRefusals?: Prisma.VehicleCreateagentRefusalsInput | string[]
   pendingFlags?: Prisma.VehicleCreatependingFlagsInput | string[]
+  evaluatedFlags?: Prisma.VehicleCreateevaluatedFlagsInput | string[]
   tags?: Prisma.VehicleCreatetagsInput | string[]
   modelChangedAt?: Date | string | null
   faults?: Prisma.VehicleFaultUncheckedCreateNestedManyWithoutVehicleInput
@@ -961,6 +988,7 @@ export type VehicleUpdateWithoutBackupsInput = {
   clockOffsetSeconds?: Prisma.NullableFloatFieldUpdateOperationsInput | number | null
   agentRefusals?: Prisma.VehicleUpdateagentRefusalsInput | string[]
   pendingFlags?: Prisma.VehicleUpdatependingFlagsInput | string[]
+  evaluatedFlags?: Prisma.VehicleUpdateevaluatedFlagsInput | string[]
   tags?: Prisma.VehicleUpdatetagsInput | string[]
   modelChangedAt?: Prisma.NullableDateTimeFieldUpdateOperationsInput | Date | string | null
   faults?: Prisma.VehicleFaultUpdateManyWithoutVehicleNestedInput
@@ -988,6 +1016,7 @@ export type VehicleUncheckedUpdateWithoutBackupsInput = {
   clockOffsetSeconds?: Prisma.NullableFloatFieldUpdateOperationsInput | number | null
   agentRefusals?: Prisma.VehicleUpdateagentRefusalsInput | string[]
   pendingFlags?: Prisma.VehicleUpdatependingFlagsInput | string[]
+  evaluatedFlags?: Prisma.VehicleUpdateevaluatedFlagsInput | string[]
   tags?: Prisma.VehicleUpdatetagsInput | string[]
   modelChangedAt?: Prisma.NullableDateTimeFieldUpdateOperationsInput | Date | string | null
   faults?: Prisma.VehicleFaultUncheckedUpdateManyWithoutVehicleNestedInput
@@ -1015,6 +1044,7 @@ export type VehicleCreateWithoutFaultsInput = {
   clockOffsetSeconds?: number | null
   agentRefusals?: Prisma.VehicleCreateagentRefusalsInput | string[]
   pendingFlags?: Prisma.VehicleCreatependingFlagsInput | string[]
+  evaluatedFlags?: Prisma.VehicleCreateevaluatedFlagsInput | string[]
   tags?: Prisma.VehicleCreatetagsInput | string[]
   modelChangedAt?: Date | string | null
   backups?: Prisma.VehicleBackupCreateNestedManyWithoutVehicleInput
@@ -1042,6 +1072,7 @@ export type VehicleUncheckedCreateWithoutFaultsInput = {
   clockOffsetSeconds?: number | null
   agentRefusals?: Prisma.VehicleCreateagentRefusalsInput | string[]
   pendingFlags?: Prisma.VehicleCreatependingFlagsInput | string[]
+  evaluatedFlags?: Prisma.VehicleCreateevaluatedFlagsInput | string[]
   tags?: Prisma.VehicleCreatetagsInput | string[]
   modelChangedAt?: Date | string | null
   backups?: Prisma.VehicleBackupUncheckedCreateNestedManyWithoutVehicleInput
@@ -1085,6 +1116,7 @@ export type VehicleUpdateWithoutFaultsInput = {
   clockOffsetSeconds?: Prisma.NullableFloatFieldUpdateOperationsInput | number | null
   agentRefusals?: Prisma.VehicleUpdateagentRefusalsInput | string[]
   pendingFlags?: Prisma.VehicleUpdatependingFlagsInput | string[]
+  evaluatedFlags?: Prisma.VehicleUpdateevaluatedFlagsInput | string[]
   tags?: Prisma.VehicleUpdatetagsInput | string[]
   modelChangedAt?: Prisma.NullableDateTimeFieldUpdateOperationsInput | Date | string | null
   backups?: Prisma.VehicleBackupUpdateManyWithoutVehicleNestedInput
@@ -1112,6 +1144,7 @@ export type VehicleUncheckedUpdateWithoutFaultsInput = {
   clockOffsetSeconds?: Prisma.NullableFloatFieldUpdateOperationsInput | number | null
   agentRefusals?: Prisma.VehicleUpdateagentRefusalsInput | string[]
   pendingFlags?: Prisma.VehicleUpdatependingFlagsInput | string[]
+  evaluatedFlags?: Prisma.VehicleUpdateevaluatedFlagsInput | string[]
   tags?: Prisma.VehicleUpdatetagsInput | string[]
   modelChangedAt?: Prisma.NullableDateTimeFieldUpdateOperationsInput | Date | string | null
   backups?: Prisma.VehicleBackupUncheckedUpdateManyWithoutVehicleNestedInput
@@ -1179,6 +1212,7 @@ export type VehicleSelect<ExtArgs extends runtime.Types.Extensions.InternalArgs 
   clockOffsetSeconds?: boolean
   agentRefusals?: boolean
   pendingFlags?: boolean
+  evaluatedFlags?: boolean
   tags?: boolean
   modelChangedAt?: boolean
   backups?: boolean | Prisma.Vehicle$backupsArgs<ExtArgs>
@@ -1208,6 +1242,7 @@ export type VehicleSelectCreateManyAndReturn<ExtArgs extends runtime.Types.Exten
   clockOffsetSeconds?: boolean
   agentRefusals?: boolean
   pendingFlags?: boolean
+  evaluatedFlags?: boolean
   tags?: boolean
   modelChangedAt?: boolean
 }, ExtArgs["result"]["vehicle"]>
@@ -1234,6 +1269,7 @@ export type VehicleSelectUpdateManyAndReturn<ExtArgs extends runtime.Types.Exten
   clockOffsetSeconds?: boolean
   agentRefusals?: boolean
   pendingFlags?: boolean
+  evaluatedFlags?: boolean
   tags?: boolean
   modelChangedAt?: boolean
 }, ExtArgs["result"]["vehicle"]>
@@ -1260,11 +1296,12 @@ export type VehicleSelectScalar = {
   clockOffsetSeconds?: boolean
   agentRefusals?: boolean
   pendingFlags?: boolean
+  evaluatedFlags?: boolean
   tags?: boolean
   modelChangedAt?: boolean
 }
 
-export type VehicleOmit<ExtArgs extends runtime.Types.Extensions.InternalArgs = runtime.Types.Extensions.DefaultArgs> = runtime.Types.Extensions.GetOmit<"vin" | "model" | "swVersion" | "region" | "status" | "lastSeenAt" | "agentVersion" | "agentMemoryMb" | "agentCpuPercent" | "cacheSizeMb" | "registeredAt" | "updatedAt" | "environment" | "appliedRevision" | "tokenGeneration" | "tokensRevokedAt" | "disconnectedAt" | "statusPosition" | "clockOffsetSeconds" | "agentRefusals" | "pendingFlags" | "tags" | "modelChangedAt", ExtArgs["result"]["vehicle"]>
+export type VehicleOmit<ExtArgs extends runtime.Types.Extensions.InternalArgs = runtime.Types.Extensions.DefaultArgs> = runtime.Types.Extensions.GetOmit<"vin" | "model" | "swVersion" | "region" | "status" | "lastSeenAt" | "agentVersion" | "agentMemoryMb" | "agentCpuPercent" | "cacheSizeMb" | "registeredAt" | "updatedAt" | "environment" | "appliedRevision" | "tokenGeneration" | "tokensRevokedAt" | "disconnectedAt" | "statusPosition" | "clockOffsetSeconds" | "agentRefusals" | "pendingFlags" | "evaluatedFlags" | "tags" | "modelChangedAt", ExtArgs["result"]["vehicle"]>
 export type VehicleInclude<ExtArgs extends runtime.Types.Extensions.InternalArgs = runtime.Types.Extensions.DefaultArgs> = {
   backups?: boolean | Prisma.Vehicle$backupsArgs<ExtArgs>
   faults?: boolean | Prisma.Vehicle$faultsArgs<ExtArgs>
@@ -1310,6 +1347,10 @@ export type $VehiclePayload<ExtArgs extends runtime.Types.Extensions.InternalArg
      * key:revision
      */
     pendingFlags: string[]
+    /**
+     * key:revision; null where the agent does not report it, which reads as an empty list
+     */
+    evaluatedFlags: string[]
     tags: string[]
     modelChangedAt: Date | null
   }, ExtArgs["result"]["vehicle"]>
@@ -1758,6 +1799,7 @@ export interface VehicleFieldRefs {
   readonly clockOffsetSeconds: Prisma.FieldRef<"Vehicle", 'Float'>
   readonly agentRefusals: Prisma.FieldRef<"Vehicle", 'String[]'>
   readonly pendingFlags: Prisma.FieldRef<"Vehicle", 'String[]'>
+  readonly evaluatedFlags: Prisma.FieldRef<"Vehicle", 'String[]'>
   readonly tags: Prisma.FieldRef<"Vehicle", 'String[]'>
   readonly modelChangedAt: Prisma.FieldRef<"Vehicle", 'DateTime'>
 }

@@ -94,9 +94,11 @@ test('a stage that begins costs 18 statements, in a small fleet and in a larger 
     const steps: number[] = [];
     for (const _ of stages) {
       releases.clock.now += 60_000;
-      // All vehicles have what there is, and have said so just now.
+      // All vehicles have what there is, have evaluated it, and have said so just now.
+      const revision = await releases.flags.revision();
+      const lastSeenAt = new Date(releases.clock.now);
       await releases.flags.prisma.vehicle.updateMany({
-        data: { appliedRevision: await releases.flags.revision(), lastSeenAt: new Date(releases.clock.now) },
+        data: { appliedRevision: revision, evaluatedFlags: [`${key}:${revision}`], lastSeenAt },
       });
       const from = watched.statements.length;
       expect(await job.runDue()).toBe(1);

@@ -11,6 +11,8 @@ export const HOLD_REASONS = {
   disabled: 'The flag is disabled',
   faulty: 'Too many vehicles report faults',
   silent: (reported: number, needed: number) => `${reported} of ${needed} vehicles report the new content`,
+  unevaluated: (evaluated: number, needed: number) =>
+    `${evaluated} of ${needed} vehicles have evaluated the new content`,
   unwatched: (metric: string) => `The guard of ${metric} has no fresh verdict`,
   unmeasured: (metric: string) => `No vehicle with the new content measures ${metric}`,
   uncounted: (metric: string, ring: number, rest: number, needed: number) =>

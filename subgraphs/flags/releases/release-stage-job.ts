@@ -53,8 +53,9 @@ export const releaseIdentity = (): CallerIdentity => ({
 async function obstacle(prisma: PrismaClient, flag: Flag, release: FlagRelease): Promise<string | null> {
   if (isKilled(flag.rules)) return HOLD_REASONS.killed;
   if (!flag.enabled) return HOLD_REASONS.disabled;
-  const { needed, reported } = await ringReports(prisma, flag, release);
+  const { needed, reported, evaluated } = await ringReports(prisma, flag, release);
   if (reported < needed) return HOLD_REASONS.silent(reported, needed);
+  if (evaluated < needed) return HOLD_REASONS.unevaluated(evaluated, needed);
   // The health gate reads faults every few seconds, and would be too late for a stage that is due now.
   return (await isTooFaulty(prisma, flag, release)) ? HOLD_REASONS.faulty : null;
 }

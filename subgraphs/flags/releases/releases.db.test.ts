@@ -95,7 +95,10 @@ const served = async (key: string, vin: string) => {
   return evaluateFlag(compileFlag(definitionIn(signedDefinition)), { vin }).value;
 };
 
-const addVehicles = (vins: readonly string[], over: { appliedRevision?: number; lastSeenAt?: Date } = {}) =>
+const addVehicles = (
+  vins: readonly string[],
+  over: { appliedRevision?: number; lastSeenAt?: Date; evaluatedFlags?: string[] } = {},
+) =>
   releases.flags.prisma.vehicle.createMany({
     data: vins.map((vin) => ({
       ...{ vin, model: 'EV9', swVersion: '1', region: 'KR', environment: 'staging', status: 'online' },
@@ -299,6 +302,50 @@ describe('a stage', () => {
     await releases.flags.prisma.vehicle.updateMany({ data: { pendingFlags: ['other:1'] } });
     expect(await soak(5_000)).toBe(1);
     expect(await releasing(key)).toMatchObject({ status: 'RUNNING', percentage: 10, reason: null });
+  });
+
+  test('holds while the new content is active in the ring and too few programs have evaluated it', async () => {
+    const { key } = await released();
+    await withMinimum(3);
+    await update(key, { defaultValue: 'new' });
+    const { release, revision } = await releases.stored(key);
+    const { inside, outside } = ringOf(release!.id, 1);
+    const active = { appliedRevision: revision, lastSeenAt: new Date(releases.clock.now + 1) };
+    const evaluated = [`${key}:${revision}`];
+    await addVehicles(inside.slice(0, 5), { ...active, evaluatedFlags: [] });
+    await addVehicles(outside.slice(0, 5), { ...active, evaluatedFlags: evaluated });
+    const sayEvaluated = (vin: string | undefined, evaluatedFlags: string[]) =>
+      releases.flags.prisma.vehicle.update({ where: { vin: vin! }, data: { evaluatedFlags } });
+    await sayEvaluated(inside[0], evaluated);
+    // Other content of the flag, and another flag.
+    await sayEvaluated(inside[1], [`${key}:${revision - 1}`]);
+    await sayEvaluated(inside[2], [`${key}2:${revision}`]);
+    expect(await soak()).toBe(0);
+    const reason = async () => (await releasing(key))?.reason;
+    expect(await releasing(key)).toMatchObject({
+      ...{ status: 'HOLDING', percentage: 1, reason: '1 of 3 vehicles have evaluated the new content' },
+    });
+    await sayEvaluated(inside[2], ['a:1', ...evaluated]);
+    expect(await soak(5_000)).toBe(0);
+    expect(await reason()).toBe('2 of 3 vehicles have evaluated the new content');
+    await sayEvaluated(inside[4], [`${key}:${revision + 1}`]);
+    expect(await soak(5_000)).toBe(1);
+    expect(await releasing(key)).toMatchObject({ status: 'RUNNING', percentage: 10, reason: null });
+  });
+
+  test('counts a vehicle whose agent reports no evaluations by its revision, and asks the others beside it', async () => {
+    const { key } = await released();
+    await withMinimum(3);
+    await update(key, { defaultValue: 'new' });
+    const { release, revision } = await releases.stored(key);
+    const { inside } = ringOf(release!.id, 1);
+    const active = { appliedRevision: revision, lastSeenAt: new Date(releases.clock.now + 1) };
+    await addVehicles(inside.slice(0, 2), active);
+    await addVehicles(inside.slice(2, 4), { ...active, evaluatedFlags: [] });
+    expect(await soak()).toBe(0);
+    expect(await releasing(key)).toMatchObject({ reason: '2 of 3 vehicles have evaluated the new content' });
+    await addVehicles(inside.slice(4, 5), active);
+    expect(await soak(5_000)).toBe(1);
   });
 
   test('asks for no more vehicles than the ring has', async () => {

@@ -391,6 +391,8 @@ export type AgentHeartbeatInput = {
   readonly refusals?: InputMaybe<ReadonlyArray<Scalars['String']['input']>>;
   /** The flags whose changes are on disk and wait for the end of the drive, at most 100; absent: none. */
   readonly pending?: InputMaybe<ReadonlyArray<PendingFlagInput>>;
+  /** The flags in a release whose new content programs of the vehicle have evaluated since it became active, at most 100. Stages wait for that. Absent: the agent does not know, and the revision alone counts. */
+  readonly evaluated?: InputMaybe<ReadonlyArray<EvaluatedFlagInput>>;
 };
 
 /** A flag whose change waits in the calling vehicle for the end of its drive. */
@@ -398,6 +400,14 @@ export type PendingFlagInput = {
   /** The flag's key: 1 to 100 letters, digits, dots, underscores and hyphens. */
   readonly key: Scalars['String']['input'];
   /** The revision of the change, 0 or more. */
+  readonly revision: Scalars['Int']['input'];
+};
+
+/** A flag in a release whose new content is active in the calling vehicle, and which a program has evaluated since. */
+export type EvaluatedFlagInput = {
+  /** The flag's key: 1 to 100 letters, digits, dots, underscores and hyphens. */
+  readonly key: Scalars['String']['input'];
+  /** The revision of the active definition, 0 or more. */
   readonly revision: Scalars['Int']['input'];
 };
 
@@ -782,6 +792,7 @@ export type ResolversTypes = {
   RegisterVehicleInput: RegisterVehicleInput;
   AgentHeartbeatInput: AgentHeartbeatInput;
   PendingFlagInput: PendingFlagInput;
+  EvaluatedFlagInput: EvaluatedFlagInput;
   VehicleFaultInput: VehicleFaultInput;
   FaultReportInput: FaultReportInput;
   VehicleBackupInput: VehicleBackupInput;
@@ -829,6 +840,7 @@ export type ResolversParentTypes = {
   RegisterVehicleInput: RegisterVehicleInput;
   AgentHeartbeatInput: AgentHeartbeatInput;
   PendingFlagInput: PendingFlagInput;
+  EvaluatedFlagInput: EvaluatedFlagInput;
   VehicleFaultInput: VehicleFaultInput;
   FaultReportInput: FaultReportInput;
   VehicleBackupInput: VehicleBackupInput;

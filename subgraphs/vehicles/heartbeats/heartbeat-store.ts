@@ -22,6 +22,7 @@ export async function writeHeartbeats(
   // contains a comma.
   const refusals = heartbeats.map((heartbeat) => heartbeat.refusals?.join(',') ?? null);
   const pending = heartbeats.map((heartbeat) => heartbeat.pending.join(','));
+  const evaluated = heartbeats.map((heartbeat) => heartbeat.evaluated?.join(',') ?? null);
   const rows = await rowsOf(prisma, { vin: is.string })`
     WITH locked AS MATERIALIZED (
       SELECT vin FROM vehicles WHERE vin = ANY(${column('vin')}::text[]) ORDER BY vin FOR UPDATE
@@ -40,12 +41,13 @@ export async function writeHeartbeats(
       clock_offset_seconds = COALESCE(beat.clock_offset_seconds, vehicles.clock_offset_seconds),
       agent_refusals = COALESCE(string_to_array(beat.refusals, ','), vehicles.agent_refusals),
       pending_flags = string_to_array(beat.pending, ','),
+      evaluated_flags = string_to_array(beat.evaluated, ','),
       last_seen_at = NOW()
     FROM locked JOIN unnest(
       ${column('vin')}::text[], ${column('environment')}::text[], ${column('swVersion')}::text[], ${column('agentVersion')}::text[],
       ${column('agentMemoryMb')}::integer[], ${column('agentCpuPercent')}::float8[], ${column('cacheSizeMb')}::float8[], ${column('appliedRevision')}::bigint[],
-      ${column('clockOffsetSeconds')}::float8[], ${refusals}::text[], ${pending}::text[]
-    ) AS beat (vin, environment, sw_version, agent_version, agent_memory_mb, agent_cpu_percent, cache_size_mb, applied_revision, clock_offset_seconds, refusals, pending) ON beat.vin = locked.vin
+      ${column('clockOffsetSeconds')}::float8[], ${refusals}::text[], ${pending}::text[], ${evaluated}::text[]
+    ) AS beat (vin, environment, sw_version, agent_version, agent_memory_mb, agent_cpu_percent, cache_size_mb, applied_revision, clock_offset_seconds, refusals, pending, evaluated) ON beat.vin = locked.vin
     WHERE vehicles.vin = locked.vin
     RETURNING vehicles.vin`;
   return new Set(rows.map(({ vin }) => vin));

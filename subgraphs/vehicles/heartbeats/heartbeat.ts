@@ -1,7 +1,7 @@
 /** Heartbeats: the report that an agent sends every minute. */
 import { badInput } from '../../../core/errors.ts';
 import { FLAG_KEY_PATTERN, type Environment } from '../../../core/model.ts';
-import type { AgentHeartbeatInput, PendingFlagInput } from '../generated/resolvers.ts';
+import type { AgentHeartbeatInput, EvaluatedFlagInput, PendingFlagInput } from '../generated/resolvers.ts';
 import { readFact } from '../registry/vehicle.ts';
 
 /** A heartbeat that has been checked. */
@@ -20,6 +20,8 @@ export interface Heartbeat {
   readonly refusals: readonly string[] | null;
   /** The flags whose changes wait for the end of a drive, each as `key:revision`, in alphabetical order. */
   readonly pending: readonly string[];
+  /** The flags in a release whose new content programs have evaluated, in the same form; null where the agent cannot say. */
+  readonly evaluated: readonly string[] | null;
 }
 
 /** The largest numbers that the columns take (database.md, vehicles); for the revision, the API's Int. */
@@ -51,16 +53,20 @@ function readRefusals(refusals: readonly string[]): readonly string[] {
 }
 
 /** A vehicle has no more flags. */
-const MAX_PENDING = 100;
+const MAX_FLAGS = 100;
 
-function readPending(pending: readonly PendingFlagInput[]): readonly string[] {
-  if (pending.length > MAX_PENDING)
-    throw badInput('input.pending', `A heartbeat may have at most ${MAX_PENDING} pending flags.`);
-  for (const [index, { key, revision }] of pending.entries()) {
-    if (!FLAG_KEY_PATTERN.test(key)) throw badInput(`input.pending.${index}.key`, 'Expected the key of a flag.');
-    if (revision < 0) throw badInput(`input.pending.${index}.revision`, 'A revision must be 0 or more.');
+/** Reads a list of flags. Gives each once as `key:revision`, in alphabetical order. */
+function readFlags(
+  name: 'pending' | 'evaluated',
+  flags: readonly (PendingFlagInput | EvaluatedFlagInput)[],
+): readonly string[] {
+  if (flags.length > MAX_FLAGS)
+    throw badInput(`input.${name}`, `A heartbeat may have at most ${MAX_FLAGS} ${name} flags.`);
+  for (const [index, { key, revision }] of flags.entries()) {
+    if (!FLAG_KEY_PATTERN.test(key)) throw badInput(`input.${name}.${index}.key`, 'Expected the key of a flag.');
+    if (revision < 0) throw badInput(`input.${name}.${index}.revision`, 'A revision must be 0 or more.');
   }
-  return [...new Set(pending.map(({ key, revision }) => `${key}:${revision}`))].sort();
+  return [...new Set(flags.map(({ key, revision }) => `${key}:${revision}`))].sort();
 }
 
 /** Gives a pending flag from its stored form, `key:revision`. */
@@ -101,7 +107,8 @@ export function readHeartbeat(vin: string, environment: Environment, input: Agen
     clockOffsetSeconds,
     refusals: input.refusals == null ? null : readRefusals(input.refusals),
     // An agent leaves them out where none waits, and an older one has none.
-    pending: readPending(input.pending ?? []),
+    pending: readFlags('pending', input.pending ?? []),
+    evaluated: input.evaluated == null ? null : readFlags('evaluated', input.evaluated),
   };
 }
 
@@ -120,5 +127,6 @@ export function mergeHeartbeats(earlier: Heartbeat, later: Heartbeat): Heartbeat
     clockOffsetSeconds: later.clockOffsetSeconds ?? earlier.clockOffsetSeconds,
     refusals: later.refusals ?? earlier.refusals,
     pending: later.pending,
+    evaluated: later.evaluated,
   };
 }

@@ -196,6 +196,26 @@ describe('a heartbeat', () => {
       expect(refusal(await beat(0, { pending: wrong }))).toEqual({ code: 'BAD_USER_INPUT', field });
   });
 
+  test('stores which new contents programs have evaluated, by each heartbeat as it says, and nothing for an agent that does not', async () => {
+    await register(3);
+    const stored = async () =>
+      prisma().$queryRaw`SELECT evaluated_flags AS flags FROM vehicles WHERE vin <= ${vin(2)} ORDER BY vin`;
+    const evaluated = [
+      { key: 'z.a', revision: 7 },
+      { key: 'lane-keep_2', revision: 9 },
+    ];
+    await Promise.all([beat(0, { evaluated }), beat(1, { evaluated: [] }), beat(2, {})]);
+    expect(await stored()).toEqual([{ flags: ['lane-keep_2:9', 'z.a:7'] }, { flags: [] }, { flags: null }]);
+    await Promise.all([beat(0, { evaluated: evaluated.slice(0, 1) }), beat(1, {}), beat(2, { evaluated: [] })]);
+    expect(await stored()).toEqual([{ flags: ['z.a:7'] }, { flags: null }, { flags: [] }]);
+    for (const [wrong, field] of [
+      [[{ key: 'a:b', revision: 1 }], 'input.evaluated.0.key'],
+      [[...evaluated, { key: 'a', revision: -1 }], 'input.evaluated.2.revision'],
+      [Array.from({ length: 101 }, (_, n) => ({ key: `k${n}`, revision: n })), 'input.evaluated'],
+    ] as const)
+      expect(refusal(await beat(0, { evaluated: wrong }))).toEqual({ code: 'BAD_USER_INPUT', field });
+  });
+
   test('is refused with a time to wait while the database is down, and accepted when it is back', async () => {
     await register(1);
     watched.proxy.sever();

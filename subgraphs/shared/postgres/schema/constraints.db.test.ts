@@ -528,6 +528,7 @@ test('updated_at of a vehicle moves with every column that describes the vehicle
     clock_offset_seconds: 'clock_offset_seconds = 1',
     agent_refusals: `agent_refusals = '{incomplete}'`,
     pending_flags: `pending_flags = '{eco:7}'`,
+    evaluated_flags: `evaluated_flags = '{eco:7}'`,
   };
   const OF_ITSELF = ['registered_at', 'updated_at', 'tokens_revoked_at', 'model_changed_at'];
   // A new column belongs to one of the lists; if it describes the vehicle, to the trigger, too.
