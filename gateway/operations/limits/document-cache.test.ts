@@ -1,11 +1,22 @@
 import { describe, expect, test } from '@jest/globals';
 import { buildSchema } from 'graphql';
-import { settledHeap } from '../../../core/testing/settled-heap.ts';
-import { DocumentCache } from './document-cache.ts';
+import { DocumentCache, type CachedDocument } from './document-cache.ts';
 
 const schema = buildSchema('type Query { a: Int b(n: [Int]): Int }');
 const cacheOf = (maxDocuments: number, maxBytes = 1_000_000) =>
   new DocumentCache({ maxDocuments, maxBytes, introspection: true });
+
+/** Counts the objects that a prepared document holds: its nodes, its tokens and their places. */
+function objectsOf({ document }: CachedDocument): number {
+  const found = new Set<object>();
+  const waiting: unknown[] = [document];
+  for (let next = waiting.pop(); next !== undefined; next = waiting.pop()) {
+    if (typeof next !== 'object' || next === null || found.has(next)) continue;
+    found.add(next);
+    for (const key of Reflect.ownKeys(next)) waiting.push(Reflect.get(next, key) ?? null);
+  }
+  return found.size;
+}
 
 describe('the document cache', () => {
   test('parses and validates a text once', () => {
@@ -23,6 +34,7 @@ describe('the document cache', () => {
     cache.prepare('{ a b }', schema);
     expect(cache.size).toBe(2);
     expect(cache.prepare('{ a }', schema)).toBe(a);
+    expect(cache.find(b.hash)).toBeUndefined();
     expect(cache.prepare('{ b }', schema)).not.toBe(b);
   });
 
@@ -42,16 +54,34 @@ describe('the document cache', () => {
     expect(cache.size).toBe(0);
   });
 
-  test('takes about as much memory as it counts', async () => {
-    const maxBytes = 10_000_000;
-    const cache = cacheOf(1_000, maxBytes);
-    cache.prepare('{ a }', schema);
-    const before = await settledHeap();
-    for (let index = 0; index < 60; index++) cache.prepare(textOf(900, index), schema);
-    const grown = (await settledHeap()) - before;
-    expect(cache.size).toBeLessThan(30);
-    expect(grown / maxBytes).toBeLessThan(1.2);
-    expect(grown / maxBytes).toBeGreaterThan(0.4);
+  test('holds no more bytes than it may, and always the newest document that fits', () => {
+    const maxBytes = 400_000;
+    const cache = cacheOf(20, maxBytes);
+    const prepared: CachedDocument[] = [];
+    for (const tokens of [10, 700, 1, 300, 40, 900, 2, 2, 100, 500]) {
+      for (let index = 0; index < 8; index++) prepared.push(cache.prepare(textOf(tokens, prepared.length), schema));
+      const held = prepared.filter(({ hash }) => cache.find(hash) !== undefined);
+      expect(held).toHaveLength(cache.size);
+      expect(cache.size).toBeLessThanOrEqual(20);
+      expect(held.reduce((sum, { bytes }) => sum + bytes, 0)).toBeLessThanOrEqual(maxBytes);
+      const newest = prepared.at(-1)!;
+      expect(held.includes(newest)).toBe(newest.bytes <= maxBytes);
+    }
+  });
+
+  test.each([
+    ['many short tokens', textOf(900, 0)],
+    ['tokens without blanks', `{ b(n: [${Array(900).fill('1').join(',')}]) }`],
+    ['long names', `{ ${'long_name_of_a_field_that_nobody_has: a '.repeat(20)} }`],
+    ['fields within fields', `{ ${'... { '.repeat(9)} a ${'} '.repeat(9)} }`],
+    ['comments alone', `{ a } ${'# nothing\n'.repeat(900)}`],
+  ])('counts bytes for every object of a document: %s', (_, text) => {
+    const entry = cacheOf(1).prepare(text, schema);
+    expect(entry.document).not.toBeNull();
+    const bytesOfObject = entry.bytes / objectsOf(entry);
+    // Each is a token, a node or its place, of three to eight members of eight bytes, and there is a string beside some.
+    expect(bytesOfObject).toBeGreaterThan(100);
+    expect(bytesOfObject).toBeLessThan(300);
   });
 
   test('validates again against another schema', () => {

@@ -3,7 +3,7 @@
  * everything else about a subscribe.
  */
 import { createHash } from 'node:crypto';
-import type { DocumentNode, GraphQLError, GraphQLSchema } from 'graphql';
+import { TokenKind, type DocumentNode, type GraphQLError, type GraphQLSchema, type Token } from 'graphql';
 import { checkDocument } from './check-operation.ts';
 
 /** A document as it was parsed and validated. */
@@ -19,11 +19,20 @@ export interface CachedDocument {
 }
 
 /**
- * The bytes that a parsed document takes for each of its tokens, and those that any entry takes. Measured: a document
- * of many short tokens takes 250 bytes of memory for a byte of text, and a usual one 70 to 90.
+ * The bytes that a parsed document takes for each of its tokens, for each comment, and those that any entry takes.
+ * Measured: a document of many short tokens takes 250 bytes of memory for a byte of text, and a usual one 70 to 90.
  */
 const TOKEN_BYTES = 500;
+const COMMENT_BYTES = 150;
 const ENTRY_BYTES = 2_000;
+
+/** Counts the comments of a document. Its tokens are held with them, and its number of tokens leaves them out. */
+function commentsIn(document: DocumentNode): number {
+  let comments = 0;
+  for (let token: Token | null = document.loc?.startToken ?? null; token !== null; token = token.next)
+    if (token.kind === TokenKind.COMMENT) comments++;
+  return comments;
+}
 
 /** The limits of a cache, and a setting of its checks. */
 export interface DocumentCacheOptions {
@@ -80,10 +89,13 @@ export class DocumentCache {
 
   private build(text: string, schema: GraphQLSchema): CachedDocument {
     const checked = checkDocument(text, schema, this.options);
+    const { document } = checked;
+    const parsedBytes =
+      document === null ? 0 : TOKEN_BYTES * (document.tokenCount ?? 0) + COMMENT_BYTES * commentsIn(document);
     return {
       hash: createHash('sha256').update(text).digest('hex'),
       // The text is held as the key and by the document, and may have two bytes for a character.
-      bytes: ENTRY_BYTES + 2 * text.length + TOKEN_BYTES * (checked.document?.tokenCount ?? 0),
+      bytes: ENTRY_BYTES + 2 * text.length + parsedBytes,
       ...checked,
     };
   }
