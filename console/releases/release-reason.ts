@@ -44,6 +44,10 @@ const KNOWN: readonly (readonly [RegExp, Said])[] = [
   ],
   [/^Too many vehicles report faults$/, (_, { texts }) => texts.reasons.faulty],
   [
+    /^The control plane was away, and vehicles have a minute to report what they saw meanwhile$/,
+    (_, { texts }) => texts.reasons.unseen,
+  ],
+  [
     /^Vehicles report faults: (\d+) of (\d+) \([^)]*\) with the new content, (\d+) of (\d+) \([^)]*\) of the others$/,
     (parts, { texts, formats }) => {
       const [ring = '', ringAll = '', rest = '', restAll = ''] = parts.map((part) => formats.number(Number(part)));

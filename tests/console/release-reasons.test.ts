@@ -52,6 +52,7 @@ const REASONS: Readonly<Record<string, string | undefined>> = {
   killed: HOLD_REASONS.killed,
   disabled: HOLD_REASONS.disabled,
   faulty: HOLD_REASONS.faulty,
+  unseen: HOLD_REASONS.unseen,
   silent: HOLD_REASONS.silent(3, 200),
   unevaluated: HOLD_REASONS.unevaluated(3, 10),
   pastLimit: faultsReason(figures),

@@ -94,6 +94,7 @@ export const releases = {
       unevaluated: (evaluated: string, needed: string) =>
         `${evaluated} of ${needed} vehicles have evaluated the new content.`,
       faulty: 'too many vehicles report faults.',
+      unseen: 'the control plane was away, and vehicles have a minute to report what they saw meanwhile.',
       pastLimit: (ring: string, ringAll: string, rest: string, restAll: string) =>
         `vehicles report faults: ${ring} of ${ringAll} with the new content, ${rest} of ${restAll} others.`,
       guardCompared: (metric: string, ring: string, ringAll: string, rest: string, restAll: string, limit: string) =>

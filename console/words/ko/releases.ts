@@ -92,6 +92,7 @@ export const releases: typeof English = {
       silent: (reported, needed) => `새 내용을 보고한 차량이 ${needed}대 중 ${reported}대입니다.`,
       unevaluated: (evaluated, needed) => `프로그램이 새 내용을 평가한 차량이 ${needed}대 중 ${evaluated}대입니다.`,
       faulty: '너무 많은 차량이 이상을 보고합니다.',
+      unseen: '관제 서버가 멈춰 있었습니다. 그동안 차량에서 생긴 일을 보고받도록 1분을 둡니다.',
       pastLimit: (ring, ringAll, rest, restAll) =>
         `차량이 이상을 보고했습니다. 새 내용을 받은 ${ringAll}대 중 ${ring}대, 다른 ${restAll}대 중 ${rest}대입니다.`,
       guardCompared: (metric, ring, ringAll, rest, restAll, limit) =>

@@ -216,13 +216,20 @@ export async function dueReleases(db: Reader, at: Date): Promise<{ id: string; f
     SELECT id, flag_id AS "flagId" FROM releases WHERE ended_at IS NULL AND due_at <= ${at} ORDER BY due_at, id LIMIT 100`;
 }
 
-/** Puts off the soaks that are over before a time until then. */
-export async function putOffReleases(db: Reader, until: Date): Promise<void> {
-  await rowCount(db)`UPDATE releases SET due_at = ${until} WHERE ended_at IS NULL AND due_at < ${until}`;
-}
-
 /** SQL for the soak of a release's present stage. */
 const SOAK = Prisma.sql`COALESCE((stages->stage->>'soakMs')::float8, 0) * interval '1 millisecond'`;
+
+/**
+ * Puts off the checks of releases that are due before `until` until then. Those whose soak is over hold, for a reason of
+ * their own or the given one.
+ */
+export async function putOffReleases(db: Reader, now: Date, until: Date, reason: string): Promise<void> {
+  const isSoaked = Prisma.sql`(status = 'running' AND stage_started_at + ${SOAK} <= ${now}::timestamptz)`;
+  await rowCount(db)`
+    UPDATE releases SET due_at = ${until}, reason = CASE WHEN ${isSoaked} THEN ${reason} ELSE reason END,
+      status = CASE WHEN ${isSoaked} THEN 'holding' ELSE status END
+    WHERE ended_at IS NULL AND due_at < ${until}`;
+}
 
 /**
  * Takes back what a clock that ran ahead has written: a stage that begins in the future begins now, and a check that is

@@ -10,6 +10,7 @@ export const HOLD_REASONS = {
   killed: 'The kill switch is pulled',
   disabled: 'The flag is disabled',
   faulty: 'Too many vehicles report faults',
+  unseen: 'The control plane was away, and vehicles have a minute to report what they saw meanwhile',
   silent: (reported: number, needed: number) => `${reported} of ${needed} vehicles report the new content`,
   unevaluated: (evaluated: number, needed: number) =>
     `${evaluated} of ${needed} vehicles have evaluated the new content`,

@@ -86,7 +86,7 @@ export class ReleaseStageJob {
   /** Lets no release move on before vehicles have had the time to report what they saw while nothing ran. */
   async putOff(): Promise<void> {
     const now = await this.clock(this.prisma);
-    await putOffReleases(this.prisma, new Date(now.getTime() + CATCH_UP_MS));
+    await putOffReleases(this.prisma, now, new Date(now.getTime() + CATCH_UP_MS), HOLD_REASONS.unseen);
   }
 
   /**

@@ -1,6 +1,7 @@
 /** Ways around a policy, by which a change would reach a fleet that no stage has held back. */
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
 import { refusal } from '../../../shared/testing/asking.ts';
+import { HOLD_REASONS } from '../release-reasons.ts';
 import { ReleasesUnderTest, THREE_STAGES } from '../../testing/releases-under-test.ts';
 
 let releases: ReleasesUnderTest;
@@ -127,11 +128,20 @@ test('a stage whose soak was over while nothing ran waits for the reports of veh
   await update({ defaultValue: 'new' });
   releases.clock.now += 3_600_000;
   const job = releases.newJob();
-  await job.putOff();
+  // Where it starts again and again, the release says why it does not go on.
+  for (let starts = 0; starts < 3; starts++) {
+    releases.clock.now += 50_000;
+    await job.putOff();
+    expect(await releases.release(key)).toMatchObject({ status: 'holding', reason: HOLD_REASONS.unseen });
+  }
   expect(await job.runDue()).toBe(0);
   releases.clock.now += 59_000;
   expect(await job.runDue()).toBe(0);
   releases.clock.now += 1_000;
   expect(await job.runDue()).toBe(1);
-  expect((await releases.release(key))?.percentage).toBe(10);
+  expect(await releases.release(key)).toMatchObject({ status: 'running', percentage: 10, reason: null });
+  // A soak that is not over goes on.
+  releases.clock.now += 30_000;
+  await job.putOff();
+  expect(await releases.release(key)).toMatchObject({ status: 'running', reason: null });
 });
