@@ -1564,14 +1564,14 @@ export type ReleaseKillSwitchMutationVariables = Exact<{
 
 export type ReleaseKillSwitchMutation = { readonly releaseKillSwitch: { readonly applied: boolean, readonly flag: { readonly key: string, readonly revision: number, readonly environment: Environment } } };
 
-export type ReleasePartsFragment = { readonly id: string, readonly status: ReleaseStatus, readonly percentage: number, readonly reason: string | null, readonly content: unknown, readonly stableContent: unknown, readonly startedAt: string, readonly stageStartedAt: string, readonly endedAt: string | null, readonly stages: ReadonlyArray<{ readonly percentage: number, readonly soak: string, readonly minimumVehicles: number }>, readonly guards: ReadonlyArray<{ readonly guard: { readonly metric: string, readonly worse: GuardDirection, readonly maxWorsePercent: number | null, readonly bound: number | null, readonly confidenceLevel: number, readonly minimumVehicles: number, readonly silence: string, readonly action: ReleaseGuardAction }, readonly status: { readonly verdict: GuardVerdict, readonly treatmentMean: number | null, readonly treatmentVehicles: number, readonly controlMean: number | null, readonly controlVehicles: number } | null }>, readonly startedBy: { readonly name: string } | null };
+export type ReleasePartsFragment = { readonly id: string, readonly status: ReleaseStatus, readonly percentage: number, readonly reason: string | null, readonly content: unknown, readonly stableContent: unknown, readonly startedAt: string, readonly stageStartedAt: string, readonly endedAt: string | null, readonly stages: ReadonlyArray<{ readonly percentage: number, readonly soak: string, readonly minimumVehicles: number }>, readonly guards: ReadonlyArray<{ readonly reason: string | null, readonly guard: { readonly metric: string, readonly worse: GuardDirection, readonly maxWorsePercent: number | null, readonly bound: number | null, readonly confidenceLevel: number, readonly minimumVehicles: number, readonly silence: string, readonly action: ReleaseGuardAction }, readonly status: { readonly verdict: GuardVerdict, readonly treatmentMean: number | null, readonly treatmentVehicles: number, readonly controlMean: number | null, readonly controlVehicles: number } | null }>, readonly startedBy: { readonly name: string } | null };
 
 export type ReleaseUnderWayQueryVariables = Exact<{
   key: string;
 }>;
 
 
-export type ReleaseUnderWayQuery = { readonly flag: { readonly key: string, readonly name: string, readonly enabled: boolean, readonly killed: boolean, readonly safetyLevel: SafetyLevel, readonly activation: Activation, readonly release: { readonly id: string, readonly status: ReleaseStatus, readonly percentage: number, readonly reason: string | null, readonly content: unknown, readonly stableContent: unknown, readonly startedAt: string, readonly stageStartedAt: string, readonly endedAt: string | null, readonly stages: ReadonlyArray<{ readonly percentage: number, readonly soak: string, readonly minimumVehicles: number }>, readonly guards: ReadonlyArray<{ readonly guard: { readonly metric: string, readonly worse: GuardDirection, readonly maxWorsePercent: number | null, readonly bound: number | null, readonly confidenceLevel: number, readonly minimumVehicles: number, readonly silence: string, readonly action: ReleaseGuardAction }, readonly status: { readonly verdict: GuardVerdict, readonly treatmentMean: number | null, readonly treatmentVehicles: number, readonly controlMean: number | null, readonly controlVehicles: number } | null }>, readonly startedBy: { readonly name: string } | null } | null, readonly faults: ReadonlyArray<{ readonly revision: number, readonly kind: FlagFaultKind, readonly vehicles: number, readonly message: string, readonly receivedAt: string }> } | null };
+export type ReleaseUnderWayQuery = { readonly flag: { readonly key: string, readonly name: string, readonly enabled: boolean, readonly killed: boolean, readonly safetyLevel: SafetyLevel, readonly activation: Activation, readonly release: { readonly id: string, readonly status: ReleaseStatus, readonly percentage: number, readonly reason: string | null, readonly content: unknown, readonly stableContent: unknown, readonly startedAt: string, readonly stageStartedAt: string, readonly endedAt: string | null, readonly stages: ReadonlyArray<{ readonly percentage: number, readonly soak: string, readonly minimumVehicles: number }>, readonly guards: ReadonlyArray<{ readonly reason: string | null, readonly guard: { readonly metric: string, readonly worse: GuardDirection, readonly maxWorsePercent: number | null, readonly bound: number | null, readonly confidenceLevel: number, readonly minimumVehicles: number, readonly silence: string, readonly action: ReleaseGuardAction }, readonly status: { readonly verdict: GuardVerdict, readonly treatmentMean: number | null, readonly treatmentVehicles: number, readonly controlMean: number | null, readonly controlVehicles: number } | null }>, readonly startedBy: { readonly name: string } | null } | null, readonly faults: ReadonlyArray<{ readonly revision: number, readonly kind: FlagFaultKind, readonly vehicles: number, readonly message: string, readonly receivedAt: string }> } | null };
 
 export type ReleaseFiguresQueryVariables = Exact<{
   key: string;
@@ -1587,7 +1587,7 @@ export type ReleasesOfFlagQueryVariables = Exact<{
 }>;
 
 
-export type ReleasesOfFlagQuery = { readonly releases: { readonly totalCount: number, readonly pageInfo: { readonly hasNextPage: boolean, readonly endCursor: string | null }, readonly nodes: ReadonlyArray<{ readonly id: string, readonly status: ReleaseStatus, readonly percentage: number, readonly reason: string | null, readonly content: unknown, readonly stableContent: unknown, readonly startedAt: string, readonly stageStartedAt: string, readonly endedAt: string | null, readonly stages: ReadonlyArray<{ readonly percentage: number, readonly soak: string, readonly minimumVehicles: number }>, readonly guards: ReadonlyArray<{ readonly guard: { readonly metric: string, readonly worse: GuardDirection, readonly maxWorsePercent: number | null, readonly bound: number | null, readonly confidenceLevel: number, readonly minimumVehicles: number, readonly silence: string, readonly action: ReleaseGuardAction }, readonly status: { readonly verdict: GuardVerdict, readonly treatmentMean: number | null, readonly treatmentVehicles: number, readonly controlMean: number | null, readonly controlVehicles: number } | null }>, readonly startedBy: { readonly name: string } | null }> } };
+export type ReleasesOfFlagQuery = { readonly releases: { readonly totalCount: number, readonly pageInfo: { readonly hasNextPage: boolean, readonly endCursor: string | null }, readonly nodes: ReadonlyArray<{ readonly id: string, readonly status: ReleaseStatus, readonly percentage: number, readonly reason: string | null, readonly content: unknown, readonly stableContent: unknown, readonly startedAt: string, readonly stageStartedAt: string, readonly endedAt: string | null, readonly stages: ReadonlyArray<{ readonly percentage: number, readonly soak: string, readonly minimumVehicles: number }>, readonly guards: ReadonlyArray<{ readonly reason: string | null, readonly guard: { readonly metric: string, readonly worse: GuardDirection, readonly maxWorsePercent: number | null, readonly bound: number | null, readonly confidenceLevel: number, readonly minimumVehicles: number, readonly silence: string, readonly action: ReleaseGuardAction }, readonly status: { readonly verdict: GuardVerdict, readonly treatmentMean: number | null, readonly treatmentVehicles: number, readonly controlMean: number | null, readonly controlVehicles: number } | null }>, readonly startedBy: { readonly name: string } | null }> } };
 
 export type HaltReleaseMutationVariables = Exact<{
   flagKey: string;
@@ -1596,6 +1596,15 @@ export type HaltReleaseMutationVariables = Exact<{
 
 
 export type HaltReleaseMutation = { readonly haltRelease: { readonly applied: boolean, readonly changeRequest: { readonly id: string } | null, readonly flag: { readonly key: string, readonly revision: number } } };
+
+export type AddReleaseGuardsMutationVariables = Exact<{
+  flagKey: string;
+  guards: ReadonlyArray<ReleaseGuardInput> | ReleaseGuardInput;
+  reason: string;
+}>;
+
+
+export type AddReleaseGuardsMutation = { readonly addReleaseGuards: { readonly id: string } };
 
 export type PromoteReleaseMutationVariables = Exact<{
   flagKey: string;
@@ -2133,6 +2142,7 @@ export const ReleasePartsFragmentDoc = new TypedDocumentString(`
     guard {
       ...PolicyGuard
     }
+    reason
     status {
       verdict
       treatmentMean
@@ -4250,6 +4260,7 @@ fragment ReleaseParts on Release {
     guard {
       ...PolicyGuard
     }
+    reason
     status {
       verdict
       treatmentMean
@@ -4329,6 +4340,7 @@ fragment ReleaseParts on Release {
     guard {
       ...PolicyGuard
     }
+    reason
     status {
       verdict
       treatmentMean
@@ -4363,6 +4375,13 @@ export const HaltReleaseDocument = new TypedDocumentString(`
     revision
   }
 }`) as unknown as TypedDocumentString<HaltReleaseMutation, HaltReleaseMutationVariables>;
+export const AddReleaseGuardsDocument = new TypedDocumentString(`
+    mutation AddReleaseGuards($flagKey: String!, $guards: [ReleaseGuardInput!]!, $reason: String!) {
+  addReleaseGuards(flagKey: $flagKey, guards: $guards, reason: $reason) {
+    id
+  }
+}
+    `) as unknown as TypedDocumentString<AddReleaseGuardsMutation, AddReleaseGuardsMutationVariables>;
 export const PromoteReleaseDocument = new TypedDocumentString(`
     mutation PromoteRelease($flagKey: String!, $percentage: Float!, $reason: String!) {
   promoteRelease(flagKey: $flagKey, percentage: $percentage, reason: $reason) {

@@ -7,6 +7,7 @@ import { FaultNotice, Time } from '../parts/parts.tsx';
 import { useReleaseWords } from '../words/use-release-words.ts';
 import { ContentDifference } from './content-difference.tsx';
 import { ReleaseBadge } from './release-badge.tsx';
+import { ReleaseGuards } from './release-guards.tsx';
 import { releaseReason } from './release-reason.ts';
 
 const PAGE_SIZE = 10;
@@ -47,6 +48,7 @@ function EndedRelease({ release }: { readonly release: ReleasePartsFragment }) {
           {reason != null && <span class="entry-why">{texts.because(releaseReason(reason, spoken))}</span>}
         </summary>
         <ContentDifference content={content} stableContent={stableContent} />
+        {release.guards.length > 0 && <ReleaseGuards guards={release.guards} />}
         <pre class="code" tabIndex={0} aria-label={texts.content}>
           {JSON.stringify(content, null, 2)}
         </pre>

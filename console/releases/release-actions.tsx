@@ -1,4 +1,4 @@
-/** Halting and promoting the release of a flag, each after saying what it does. */
+/** Halting, guarding and promoting the release of a flag, each after saying what it does. */
 import { useState } from 'preact/hooks';
 import { faultAt } from '../api/fault-fields.ts';
 import { useChange } from '../api/use-query.ts';
@@ -9,6 +9,7 @@ import {
   type ReleasePartsFragment,
   type ReleaseUnderWayQuery,
 } from '../generated/operations.ts';
+import { lazy } from '../navigation/lazy.tsx';
 import { Offer } from '../parts/offer.tsx';
 import { ReasonDialog } from '../parts/reason-dialog.tsx';
 import { TextField } from '../parts/text-field.tsx';
@@ -16,6 +17,9 @@ import { typedNumber } from '../rollouts/plan.ts';
 import { mayNot, sessionState } from '../session/session.ts';
 import { useStore } from '../store.ts';
 import { useReleaseWords } from '../words/use-release-words.ts';
+
+/** The dialog for guards. It is loaded when it is opened, with the fields of a policy's guards. */
+const GuardDialog = lazy(() => import('./guard-dialog.tsx').then((dialog) => dialog.GuardDialog));
 
 type ReleasedFlag = NonNullable<ReleaseUnderWayQuery['flag']>;
 
@@ -120,11 +124,11 @@ function PromoteDialog({ flag, release, onClose }: DialogProps) {
   );
 }
 
-/** Shows the buttons of both acts, each with the reason where it is not possible, and their dialogs. */
-export function ReleaseActions({ flag, release }: ActProps) {
+/** Shows the buttons of all acts, each with the reason where it is not possible, and their dialogs. */
+export function ReleaseActions({ flag, release, refresh }: ActProps & { readonly refresh: () => void }) {
   const { words, texts } = useReleaseWords();
   const { session } = useStore(sessionState);
-  const [act, setAct] = useState<'halt' | 'promote' | null>(null);
+  const [act, setAct] = useState<'halt' | 'guard' | 'promote' | null>(null);
   const held = flag.killed
     ? texts.killedHolds
     : !flag.enabled
@@ -138,10 +142,14 @@ export function ReleaseActions({ flag, release }: ActProps) {
       <Offer why={mayNot(session, 'halt', words)} class="button button-danger" onClick={() => setAct('halt')}>
         {texts.halt}
       </Offer>
+      <Offer why={mayNot(session, 'guard', words)} onClick={() => setAct('guard')}>
+        {texts.addGuards}
+      </Offer>
       <Offer why={mayNot(session, 'promote', words) ?? held} onClick={() => setAct('promote')}>
         {texts.promote}
       </Offer>
       {act === 'halt' && <HaltDialog flag={flag} release={release} onClose={close} />}
+      {act === 'guard' && <GuardDialog flagKey={flag.key} onClose={close} onDone={refresh} />}
       {act === 'promote' && <PromoteDialog flag={flag} release={release} onClose={close} />}
     </div>
   );

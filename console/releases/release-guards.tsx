@@ -3,7 +3,7 @@ import type { ReleasePartsFragment } from '../generated/operations.ts';
 import { limitText, VerdictBadge } from '../rollouts/guard-panel.tsx';
 import { useReleaseWords } from '../words/use-release-words.ts';
 
-/** Shows the guards that a release has copied from its policy, one in each line. */
+/** Shows the guards that a release has of its policy and added ones, one in each line. */
 export function ReleaseGuards({ guards }: Pick<ReleasePartsFragment, 'guards'>) {
   const spoken = useReleaseWords();
   const { words, texts, formats } = spoken;
@@ -12,8 +12,9 @@ export function ReleaseGuards({ guards }: Pick<ReleasePartsFragment, 'guards'>) 
     <>
       <h3>{texts.guards}</h3>
       <ul>
-        {guards.map(({ guard, status }) => (
-          <li key={`${guard.metric} ${guard.worse} ${guard.bound == null} ${guard.action}`}>
+        {guards.map(({ guard, reason, status }, place) => (
+          // Guards keep their places, and two may differ in nothing but their numbers.
+          <li key={place}>
             <code>{guard.metric}</code> {limitText(guard, spoken)} · {texts.guardActions[guard.action]} ·{' '}
             {status == null ? (
               words.rollouts.noVerdictAtAll
@@ -28,6 +29,7 @@ export function ReleaseGuards({ guards }: Pick<ReleasePartsFragment, 'guards'>) 
                 )}
               </>
             )}
+            {reason != null && <p class="quiet">{texts.guardReason(reason)}</p>}
           </li>
         ))}
       </ul>

@@ -101,7 +101,7 @@ export function ReleasePanel({ flagKey }: { readonly flagKey: string }) {
           <FaultFigures flagKey={flag.key} />
           <p class="quiet">{texts.faultsLead}</p>
           <FaultTable faults={flag.faults} />
-          <ReleaseActions flag={flag} release={release} />
+          <ReleaseActions flag={flag} release={release} refresh={refresh} />
         </>
       )}
     </section>

@@ -108,6 +108,7 @@ const OPERATIONS = {
   administer: 'Query.users',
   setPolicy: 'Mutation.setReleasePolicy',
   halt: 'Mutation.haltRelease',
+  guard: 'Mutation.addReleaseGuards',
   promote: 'Mutation.promoteRelease',
 } as const satisfies Record<string, `${'Query' | 'Mutation'}.${string}`>;
 

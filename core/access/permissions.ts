@@ -153,6 +153,7 @@ export const PERMISSIONS: Readonly<Record<string, Permission>> = {
   'Mutation.cancelChangeRequest': { ...STOPPERS, apiKeys: [] },
   'Mutation.scheduleRollout': PLANNERS,
   'Mutation.haltRelease': STOPPERS,
+  'Mutation.addReleaseGuards': STOPPERS,
   'Mutation.promoteRelease': WRITERS,
   'Mutation.pauseRollout': STOPPERS,
   'Mutation.resumeRollout': PLANNERS,

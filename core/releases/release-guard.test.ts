@@ -1,12 +1,23 @@
 import { describe, expect, it } from '@jest/globals';
 import { FleetFlagError } from '../errors.ts';
-import { MAX_RELEASE_GUARDS, areReleaseGuards, readReleaseGuards, type ReleaseGuardDraft } from './release-guard.ts';
+import {
+  MAX_RELEASE_GUARDS,
+  addedGuards,
+  areReleaseGuards,
+  areWatchingGuards,
+  readAddedGuards,
+  readReleaseGuards,
+  type ReleaseGuardDraft,
+  type WatchingGuard,
+} from './release-guard.ts';
 
 const DRAFT: ReleaseGuardDraft = { metric: 'charge_minutes', worse: 'higher', maxWorsePercent: 5, action: 'halt' };
 
-function faultOf(drafts: readonly ReleaseGuardDraft[]): [string, unknown] | null {
+const faultOf = (drafts: readonly ReleaseGuardDraft[]) => faultIn(() => readReleaseGuards(drafts, 'guards'));
+
+function faultIn(read: () => unknown): [string, unknown] | null {
   try {
-    readReleaseGuards(drafts, 'guards');
+    read();
   } catch (error) {
     if (error instanceof FleetFlagError) return [error.code, error.details.field];
     throw error;
@@ -48,5 +59,49 @@ describe('readReleaseGuards', () => {
     ],
   ])('refuses %s', (_, drafts, fault) => {
     expect(faultOf(drafts)).toEqual(fault);
+  });
+});
+
+describe('readAddedGuards', () => {
+  const ofPolicy: WatchingGuard[] = readReleaseGuards([{ ...DRAFT, action: 'hold' }], 'guards');
+  const [added] = readAddedGuards([DRAFT], ofPolicy, 'guards').map((guard) => ({ ...guard, reason: 'Two complaints' }));
+
+  it('gives guards without a reason, which only added ones get', () => {
+    const present = [...ofPolicy, added!];
+    expect(addedGuards(present)).toEqual([added]);
+    expect(areWatchingGuards(JSON.parse(JSON.stringify(present)))).toBe(true);
+    expect(areWatchingGuards([{ ...added, reason: 7 }])).toBe(false);
+  });
+
+  it.each<[string, ReleaseGuardDraft]>([
+    ['halts where the present one holds', DRAFT],
+    ['has a lower limit', { ...DRAFT, action: 'hold', maxWorsePercent: 4 }],
+    ['needs more vehicles', { ...DRAFT, action: 'hold', minimumVehicles: 51 }],
+    ['is silent earlier', { ...DRAFT, action: 'hold', silence: 'PT29M' }],
+    ['is about another metric', { ...DRAFT, metric: 'range_km' }],
+  ])('accepts one that %s', (_, draft) => {
+    expect(faultIn(() => readAddedGuards([draft], ofPolicy, 'guards'))).toBeNull();
+  });
+
+  it.each<[string, ReleaseGuardDraft[], [string, string]]>([
+    ['none', [], ['BAD_USER_INPUT', 'guards']],
+    ['one that the policy has', [{ ...DRAFT, action: 'hold' }], ['BAD_USER_INPUT', 'guards.0']],
+    [
+      'one that an added one makes needless',
+      [
+        { ...DRAFT, metric: 'range_km' },
+        { ...DRAFT, maxWorsePercent: 6 },
+      ],
+      ['BAD_USER_INPUT', 'guards.1'],
+    ],
+    ['what a policy may not have', [{ ...DRAFT, metric: ' ' }], ['BAD_USER_INPUT', 'guards.0.metric']],
+    [
+      'a sixth, where one was added before and the guard of the policy does not count',
+      Array.from({ length: MAX_RELEASE_GUARDS }, (_, index) => ({ ...DRAFT, metric: `m${index}` })),
+      ['LIMIT_EXCEEDED', 'guards'],
+    ],
+  ])('refuses %s', (_, drafts, fault) => {
+    expect(faultIn(() => readAddedGuards(drafts, [...ofPolicy, added!], 'guards'))).toEqual(fault);
+    if (fault[0] === 'LIMIT_EXCEEDED') expect(faultIn(() => readAddedGuards(drafts, ofPolicy, 'guards'))).toBeNull();
   });
 });

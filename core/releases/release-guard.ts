@@ -26,22 +26,37 @@ export interface ReleaseGuard extends MetricGuard {
   readonly action: GuardAction;
 }
 
-/** The most guards of a policy. Each of them costs the metrics store a few statements every few seconds. */
+/** A guard that watches a release: one of its policy, or one that a person has added to this release alone. */
+export interface WatchingGuard extends ReleaseGuard {
+  /** The reason for which it was added; absent for a guard of the policy. */
+  readonly reason?: string | undefined;
+}
+
+/**
+ * The most guards of a policy, and the most that are added to a release. Each of them costs the metrics store a few
+ * statements every few seconds.
+ */
 export const MAX_RELEASE_GUARDS = 5;
 
-/** Says whether stored JSON is guards. */
-export const areReleaseGuards = is.listOf(
-  is.shape({
-    metric: is.string,
-    worse: is.oneOf(GUARD_DIRECTIONS),
-    maxWorsePercent: is.nullable(is.number),
-    bound: is.nullable(is.number),
-    confidenceLevel: is.number,
-    minimumVehicles: is.number,
-    silence: is.number,
-    action: is.oneOf(GUARD_ACTIONS),
-  }),
-);
+const STORED_GUARD = {
+  metric: is.string,
+  worse: is.oneOf(GUARD_DIRECTIONS),
+  maxWorsePercent: is.nullable(is.number),
+  bound: is.nullable(is.number),
+  confidenceLevel: is.number,
+  minimumVehicles: is.number,
+  silence: is.number,
+  action: is.oneOf(GUARD_ACTIONS),
+};
+
+/** Says whether stored JSON is guards of a policy. */
+export const areReleaseGuards = is.listOf(is.shape(STORED_GUARD));
+
+/** Says whether stored JSON is guards of a release. */
+export const areWatchingGuards = is.listOf(is.shape({ ...STORED_GUARD, reason: is.optional(is.string) }));
+
+/** Gives the guards that people have added to a release. */
+export const addedGuards = (guards: readonly WatchingGuard[]) => guards.filter(({ reason }) => reason !== undefined);
 
 /** Gives guards as a client writes them. */
 export const guardDrafts = (guards: readonly ReleaseGuard[]) =>
@@ -52,17 +67,20 @@ const isComparable = (one: MetricGuard, other: MetricGuard) =>
   one.metric === other.metric && one.worse === other.worse && (one.bound === null) === (other.bound === null);
 
 /**
- * Reads the guards of a policy.
+ * Reads the guards of a policy, or those that are added to a release.
  *
  * @param path the dotted path of the list; faults are reported below it (`input.guards.1.metric`)
+ * @param earlier the number of guards that count together with these
  * @throws BAD_USER_INPUT at the path of the first fault, also for a guard that differs from an earlier one only in its
  *   numbers; LIMIT_EXCEEDED for more than five
  */
-export function readReleaseGuards(drafts: readonly ReleaseGuardDraft[], path: string): ReleaseGuard[] {
-  if (drafts.length > MAX_RELEASE_GUARDS)
-    throw new FleetFlagError('LIMIT_EXCEEDED', `A policy may have at most ${MAX_RELEASE_GUARDS} guards.`, {
-      ...{ field: path, limit: MAX_RELEASE_GUARDS },
-    });
+export function readReleaseGuards(drafts: readonly ReleaseGuardDraft[], path: string, earlier = 0): ReleaseGuard[] {
+  if (earlier + drafts.length > MAX_RELEASE_GUARDS)
+    throw new FleetFlagError(
+      'LIMIT_EXCEEDED',
+      `A policy may have at most ${MAX_RELEASE_GUARDS} guards, and as many may be added to a release.`,
+      { field: path, limit: MAX_RELEASE_GUARDS },
+    );
   const guards = drafts.map((draft, index) => ({
     ...readMetricGuard(draft, `${path}.${index}`),
     action: draft.action,
@@ -90,6 +108,30 @@ function isAsStrict(after: ReleaseGuard, before: ReleaseGuard): boolean {
     after.silence <= before.silence &&
     (after.action === 'halt' || before.action === 'hold')
   );
+}
+
+/**
+ * Reads guards that a person adds to a release, beside those that it has. None of those is replaced, so that adding makes
+ * it only stricter.
+ *
+ * @param present the guards of the release, of its policy and added ones
+ * @throws as `readReleaseGuards`; LIMIT_EXCEEDED for more than five added guards in all; BAD_USER_INPUT for none, and for
+ *   one that finds nothing which a present guard does not find as early
+ */
+export function readAddedGuards(
+  drafts: readonly ReleaseGuardDraft[],
+  present: readonly WatchingGuard[],
+  path: string,
+): ReleaseGuard[] {
+  if (drafts.length === 0) throw badInput(path, 'Name at least one guard.');
+  const guards = readReleaseGuards(drafts, path, addedGuards(present).length);
+  for (const [index, guard] of guards.entries())
+    if (present.some((one) => isAsStrict(one, guard)))
+      throw badInput(
+        `${path}.${index}`,
+        `A guard of ${guard.metric} that the release has is as strict; an added one must find more, or find it earlier.`,
+      );
+  return guards;
 }
 
 /** Says whether one of the guards of `before` is missing in `after`, and none there is as strict. */

@@ -110,6 +110,7 @@ export const AUDIT_TABLES: Readonly<Record<string, TableSpecification>> = {
         'PROMOTE_RELEASE',
         'HALT_RELEASE',
         'COMPLETE_RELEASE',
+        'ADD_RELEASE_GUARDS',
       ]),
     },
     indexes: {

@@ -82,6 +82,7 @@ export const changes = {
     PROMOTE_RELEASE: 'Release promoted',
     HALT_RELEASE: 'Release halted',
     COMPLETE_RELEASE: 'Release completed',
+    ADD_RELEASE_GUARDS: 'Guards added to a release',
     REGISTER_VEHICLES: 'Vehicles registered',
     ISSUE_VEHICLE_TOKEN: 'Vehicle token issued',
     REVOKE_VEHICLE_TOKENS: 'Vehicle tokens revoked',

@@ -11,6 +11,7 @@ export const forms = {
       administer: 'Your role may not do this. An administrator may.',
       setPolicy: 'Your role may not set release policies. An administrator may.',
       halt: 'Your role may not halt releases. An editor, a safety reviewer or an administrator may.',
+      guard: 'Your role may not add guards to releases. An editor, a safety reviewer or an administrator may.',
       promote: 'Your role may not promote releases. An editor or an administrator may.',
     },
     isDraft: 'The flag waits for its first approval. Nothing of it can be changed before.',

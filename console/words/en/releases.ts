@@ -46,6 +46,10 @@ export const releases = {
     noShare: 'none',
     guards: 'Guards',
     guardActions: { HALT: 'halts the release', HOLD: 'holds the release' },
+    guardReason: (reason: string) => `Added to this release: “${reason}”`,
+    addGuards: 'Guard the release',
+    addGuardsLead:
+      'Guards of this change alone, beside those that it has. They count what was measured since the present stage began, and nobody can take them from it.',
     guardMeans: (ring: string, ringAll: string, rest: string, restAll: string) =>
       `${ring} in ${ringAll} vehicles with the new content, ${rest} in ${restAll} others`,
 

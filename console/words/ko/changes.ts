@@ -82,6 +82,7 @@ export const changes: typeof English = {
     PROMOTE_RELEASE: '단계 배포 승격',
     HALT_RELEASE: '단계 배포 중단',
     COMPLETE_RELEASE: '단계 배포 완료',
+    ADD_RELEASE_GUARDS: '단계 배포에 가드 추가',
     REGISTER_VEHICLES: '차량 등록',
     ISSUE_VEHICLE_TOKEN: '차량 토큰 발급',
     REVOKE_VEHICLE_TOKENS: '차량 토큰 폐기',

@@ -45,6 +45,10 @@ export const releases: typeof English = {
     noShare: '없음',
     guards: '가드',
     guardActions: { HALT: '배포를 멈춤', HOLD: '다음 단계를 보류' },
+    guardReason: (reason) => `이 배포에 추가함: “${reason}”`,
+    addGuards: '단계 배포에 가드 추가',
+    addGuardsLead:
+      '정책의 가드에 더해 이 변경만 확인합니다. 지금 단계가 시작된 뒤의 측정값부터 확인하며, 추가한 가드는 지울 수 없습니다.',
     guardMeans: (ring, ringAll, rest, restAll) =>
       `새 내용을 받은 차량 ${ringAll}대 ${ring}, 다른 차량 ${restAll}대 ${rest}`,
 

@@ -1691,7 +1691,7 @@ export type $ReleasePayload<ExtArgs extends runtime.Types.Extensions.InternalArg
     maximumFaultyVehicles: number
     maximumFaultyPercent: runtime.Decimal
     /**
-     * As in ReleasePolicy
+     * As in ReleasePolicy, with "reason" where a person has added it
      */
     guards: runtime.JsonValue
     content: runtime.JsonValue

@@ -624,7 +624,7 @@ export type Release = {
   readonly percentage: Scalars['Float']['output'];
   /** The stages of the policy when it began; a later policy does not change them. */
   readonly stages: ReadonlyArray<ReleaseStage>;
-  /** The guards of the policy when it began, each with what it has found at the present stage. */
+  /** The guards of the policy when it began, and then those that were added to it, each with what it has found at the present stage. */
   readonly guards: ReadonlyArray<ReleaseGuardWatch>;
   /** Why it holds or has ended, as a sentence for people; null while it runs, and where it was completed. */
   readonly reason?: Maybe<Scalars['String']['output']>;
@@ -678,6 +678,8 @@ export type FaultyShare = {
 export type ReleaseGuardWatch = {
   /** The metric and its limit. */
   readonly guard: ReleaseGuard;
+  /** Why `addReleaseGuards` has added it to this release, or to one whose place this one took; null for a guard of the policy. */
+  readonly reason?: Maybe<Scalars['String']['output']>;
   /** The numbers at the present stage, or at the last one of a release that has ended; null before the first check. Treatment is the vehicles that the last rise of the percentage has drawn, and control those that keep the stable content. Each is in the arm of its bucket, so `vehiclesInBothArms` is 0. */
   readonly status?: Maybe<RolloutGuardStatus>;
 };
@@ -1644,6 +1646,11 @@ export type Mutation = {
    * revision. A release that switched the flag on is halted by disabling it.
    */
   readonly haltRelease: FlagChangePayload;
+  /**
+   * Adds guards to the release of a flag that is under way, beside those that it has: for this change alone, and for one that takes
+   * its place while the stable content stays. They count what was measured since the present stage began. None is removed or replaced.
+   */
+  readonly addReleaseGuards: Release;
   /** Moves the release of a flag to a higher percentage without waiting for its soak, which begins again there. Of an ASIL-D flag this waits for a reviewer. */
   readonly promoteRelease: FlagChangePayload;
   /** Stops a running rollout at its present percentage until it is resumed. Pausing a paused one changes nothing. */
@@ -1817,6 +1824,13 @@ export type MutationscheduleRolloutArgs = {
 
 export type MutationhaltReleaseArgs = {
   flagKey: Scalars['String']['input'];
+  reason: Scalars['String']['input'];
+};
+
+
+export type MutationaddReleaseGuardsArgs = {
+  flagKey: Scalars['String']['input'];
+  guards: ReadonlyArray<ReleaseGuardInput>;
   reason: Scalars['String']['input'];
 };
 
@@ -2494,6 +2508,7 @@ export type FaultyShareResolvers<ContextType = FlagsContext, ParentType extends 
 
 export type ReleaseGuardWatchResolvers<ContextType = FlagsContext, ParentType extends ResolversParentTypes['ReleaseGuardWatch'] = ResolversParentTypes['ReleaseGuardWatch']> = {
   guard?: Resolver<ResolversTypes['ReleaseGuard'], ParentType, ContextType>;
+  reason?: Resolver<Maybe<ResolversTypes['String']>, ParentType, ContextType>;
   status?: Resolver<Maybe<ResolversTypes['RolloutGuardStatus']>, ParentType, ContextType>;
 };
 
@@ -2714,6 +2729,7 @@ export type MutationResolvers<ContextType = FlagsContext, ParentType extends Res
   cancelChangeRequest?: Resolver<ResolversTypes['ChangeRequest'], ParentType, ContextType, RequireFields<MutationcancelChangeRequestArgs, 'id'>>;
   scheduleRollout?: Resolver<ResolversTypes['RolloutPayload'], ParentType, ContextType, RequireFields<MutationscheduleRolloutArgs, 'flagKey' | 'ruleId' | 'steps'>>;
   haltRelease?: Resolver<ResolversTypes['FlagChangePayload'], ParentType, ContextType, RequireFields<MutationhaltReleaseArgs, 'flagKey' | 'reason'>>;
+  addReleaseGuards?: Resolver<ResolversTypes['Release'], ParentType, ContextType, RequireFields<MutationaddReleaseGuardsArgs, 'flagKey' | 'guards' | 'reason'>>;
   promoteRelease?: Resolver<ResolversTypes['FlagChangePayload'], ParentType, ContextType, RequireFields<MutationpromoteReleaseArgs, 'flagKey' | 'percentage' | 'reason'>>;
   pauseRollout?: Resolver<ResolversTypes['Rollout'], ParentType, ContextType, RequireFields<MutationpauseRolloutArgs, 'id'>>;
   resumeRollout?: Resolver<ResolversTypes['Rollout'], ParentType, ContextType, RequireFields<MutationresumeRolloutArgs, 'id'>>;

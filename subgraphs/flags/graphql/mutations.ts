@@ -64,6 +64,8 @@ export const mutations: Pick<CompleteResolvers<Resolvers, ResolversParentTypes>,
         expectedRevision: args.expectedRevision,
       }),
     haltRelease: (_, { flagKey, reason }, { services, identity }) => services.releases.halt(identity, flagKey, reason),
+    addReleaseGuards: (_, { flagKey, guards, reason }, { services, identity }) =>
+      services.releases.addGuards(identity, flagKey, guards, reason),
     promoteRelease: (_, { flagKey, percentage, reason }, { services, identity }) =>
       services.releases.promote(identity, flagKey, percentage, reason),
     pauseRollout: (_, { id, reason }, { services, identity }) => services.rollouts.pause(identity, id, reason),

@@ -41,7 +41,10 @@ export const releaseTypes: Pick<
 
   ReleaseGuard: { silence: ({ silence }) => durationText(silence) },
 
-  ReleaseGuardWatch: { status: ({ status }) => status && shownStatus(status) },
+  ReleaseGuardWatch: {
+    reason: ({ guard: { reason } }) => reason ?? null,
+    status: ({ status }) => status && shownStatus(status),
+  },
 
   ReleasePolicy: {
     ...CONTENT,

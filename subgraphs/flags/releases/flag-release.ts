@@ -1,7 +1,7 @@
 /** Releases and their table. A flag has at most one under way; the others are kept for examination. */
 import { ENVIRONMENTS, type Environment, type JsonObject, type ReleaseCanary } from '../../../core/model.ts';
 import { is, type Shaped } from '../../../core/json/shape.ts';
-import { areReleaseGuards, type ReleaseGuard } from '../../../core/releases/release-guard.ts';
+import { areWatchingGuards, type WatchingGuard } from '../../../core/releases/release-guard.ts';
 import type { ReleaseStage } from '../../../core/releases/release-policy.ts';
 import type { Page } from '../../../core/wire/api/pagination.ts';
 import { pageOf } from '../../../core/wire/api/pagination.ts';
@@ -32,8 +32,8 @@ export interface FlagRelease {
   readonly canary: ReleaseCanary | null;
   readonly maximumFaultyVehicles: number;
   readonly maximumFaultyPercent: number;
-  /** The guards of the policy when the release began. */
-  readonly guards: readonly ReleaseGuard[];
+  /** The guards of the policy when the release began, and then those that people have added. The places of them stay. */
+  readonly guards: readonly WatchingGuard[];
   /** The new content, as `releasedContent` gives it. */
   readonly content: JsonObject;
   /** The content that vehicles outside the ring keep, as `keptContent` gives it; null where it was not stored. */
@@ -70,7 +70,7 @@ const ROW = {
   canary: is.nullable(isCanary),
   maximumFaultyVehicles: is.number,
   maximumFaultyPercent: is.number,
-  guards: areReleaseGuards,
+  guards: areWatchingGuards,
   content: is.jsonObject,
   stableContent: is.nullable(is.jsonObject),
   revision: is.bigint,
@@ -94,6 +94,9 @@ const toRelease = (row: Shaped<typeof ROW>): FlagRelease => ({
   startedRevision: Number(row.startedRevision),
 });
 
+const guardsContent = (guards: readonly WatchingGuard[]) =>
+  guards.map(({ reason, ...guard }): JsonObject => ({ ...guard, ...(reason !== undefined && { reason }) }));
+
 /** Inserts releases at their first stage. */
 export async function insertReleases(tx: Transaction, releases: readonly FlagRelease[]): Promise<void> {
   const rows = releases.map((release): JsonObject => ({
@@ -106,7 +109,7 @@ export async function insertReleases(tx: Transaction, releases: readonly FlagRel
     },
     maximum_faulty_vehicles: release.maximumFaultyVehicles,
     maximum_faulty_percent: release.maximumFaultyPercent,
-    guards: release.guards.map((guard) => ({ ...guard })),
+    guards: guardsContent(release.guards),
     ...{
       content: release.content,
       stable_content: release.stableContent,
@@ -264,6 +267,11 @@ export async function nextReleaseDueAfter(db: Reader, at: Date): Promise<Date | 
 /** Writes that a release holds, and when it is checked again. */
 export async function holdRelease(tx: Transaction, id: string, reason: string, dueAt: Date): Promise<void> {
   await tx.release.update({ where: { id }, data: { status: 'holding', reason, dueAt } });
+}
+
+/** Writes the guards of a release. Those that it has keep their places, by which verdicts and evidence name them. */
+export async function putGuards(tx: Transaction, id: string, guards: readonly WatchingGuard[]): Promise<void> {
+  await tx.release.update({ where: { id }, data: { guards: guardsContent(guards) } });
 }
 
 /** Writes that a release is at a stage from a revision on. */

@@ -317,3 +317,111 @@ describe('a release whose guard is not crossed', () => {
     expect((await releases.release(release.key))?.guards).toEqual([POLICY_GUARD]);
   });
 });
+
+describe('guards that are added to a release', () => {
+  const ADD = `mutation ($key: String!, $guards: [ReleaseGuardInput!]!, $reason: String!) {
+    addReleaseGuards(flagKey: $key, guards: $guards, reason: $reason) { id guards { guard { metric action } reason status { verdict } } } }`;
+  const REASON = 'Two complaints about the range';
+  const RANGE = { metric: 'range_km', worse: 'LOWER', maxWorsePercent: 3, action: 'HALT' };
+  const add = (key: string, guards: readonly object[], reason = REASON, caller: Caller = admin) =>
+    releases.flags.ask<{ addReleaseGuards: { id: string; guards: object[] } }>(caller, ADD, { key, guards, reason });
+  const codeOf = async (asked: ReturnType<typeof add>) =>
+    (await asked).errors.map(({ extensions }) => [extensions?.['code'], extensions?.['field']]);
+
+  test('stand beside those of the policy, with the reason, in the audit log, and without a new revision', async () => {
+    const release = await under([{ action: 'hold' }]);
+    const { revision } = await releases.stored(release.key);
+    await found(release, 'holding');
+    const { data, errors } = await add(release.key, [RANGE, { ...GUARD, maxWorsePercent: 2 }]);
+    expect(errors).toEqual([]);
+    expect(data.addReleaseGuards).toEqual({
+      id: release.id,
+      guards: [
+        { guard: { metric: 'charge_minutes', action: 'HOLD' }, reason: null, status: { verdict: 'HOLDING' } },
+        { guard: { metric: 'range_km', action: 'HALT' }, reason: REASON, status: null },
+        { guard: { metric: 'charge_minutes', action: 'HALT' }, reason: REASON, status: null },
+      ],
+    });
+    expect((await releases.stored(release.key)).revision).toBe(revision);
+    const row = await prisma.auditLog.findFirstOrThrow({ orderBy: { chainPosition: 'desc' } });
+    expect(row).toMatchObject({
+      ...{ action: 'ADD_RELEASE_GUARDS', userId: admin.userId },
+      beforeValue: { release: release.id, guards: [{ metric: 'charge_minutes', action: 'hold' }] },
+      afterValue: {
+        ...{ release: release.id, reason: REASON },
+        guards: [
+          { action: 'hold' },
+          { metric: 'range_km', maxWorsePercent: 3 },
+          { maxWorsePercent: 2, action: 'halt' },
+        ],
+      },
+    });
+  });
+
+  test('let no stage begin without a verdict of their own, and halt the release where they are crossed', async () => {
+    const release = await under([]);
+    await add(release.key, [RANGE]);
+    expect(await releases.job.runDue()).toBe(0);
+    expect((await shown(release.key)).reason).toBe('The guard of range_km has no fresh verdict');
+    await found(release, 'crossed');
+    expect(await releases.newHealthJob().run()).toBe(1);
+    expect((await releases.stored(release.key)).defaultValue).toBe('old');
+  });
+
+  test('stay with a release that takes its place, beside the guards of the policy by then', async () => {
+    const release = await under([{}]);
+    await add(release.key, [RANGE]);
+    await prisma.releasePolicy.update({
+      where: { environment: 'staging' },
+      data: { guards: [{ ...POLICY_GUARD, action: 'hold' }] },
+    });
+    await releases.flags.ok(CHANGE, { key: release.key, value: 'newer' });
+    const after = await releases.release(release.key);
+    expect(after?.id).not.toBe(release.id);
+    expect(after?.guards).toMatchObject([{ action: 'hold' }, { metric: 'range_km', reason: REASON }]);
+  });
+
+  test('end with a release whose content has become the stable one, or was halted', async () => {
+    const everywhere = await under([], { percentage: 100 });
+    await add(everywhere.key, [RANGE]);
+    await releases.flags.ok(CHANGE, { key: everywhere.key, value: 'newer' });
+    expect((await releases.stored(everywhere.key)).release?.stable.defaultValue).toBe('new');
+    expect((await releases.release(everywhere.key))?.guards).toEqual([]);
+    const halted = await under([]);
+    await add(halted.key, [RANGE]);
+    await releases.service.halt(releases.writer, halted.key, 'It is worse');
+    await releases.flags.ok(CHANGE, { key: halted.key, value: 'newer' });
+    expect((await releases.release(halted.key))?.guards).toEqual([]);
+  });
+
+  test.each<[string, object[], string, string]>([
+    ['none', [], 'BAD_USER_INPUT', 'guards'],
+    [
+      'a metric that nobody has declared',
+      [RANGE, { ...GUARD, metric: 'unheard' }],
+      'BAD_USER_INPUT',
+      'guards.1.metric',
+    ],
+    [
+      'a bound that no test could find crossed',
+      [{ ...GUARD, metric: 'drift', maxWorsePercent: null, bound: 5 }],
+      'BAD_USER_INPUT',
+      'guards.0.bound',
+    ],
+    ['a guard that the policy has', [GUARD], 'BAD_USER_INPUT', 'guards.0'],
+    ['six', Array.from({ length: 6 }, (_, index) => ({ ...GUARD, metric: `m${index}` })), 'LIMIT_EXCEEDED', 'guards'],
+  ])('are not %s', async (_, guards, code, field) => {
+    const release = await under([{}]);
+    expect(await codeOf(add(release.key, guards))).toEqual([[code, field]]);
+    expect((await releases.release(release.key))?.guards).toHaveLength(1);
+  });
+
+  test('need a reason, a release under way, and somebody who may halt it', async () => {
+    const { key } = await under([]);
+    expect(await codeOf(add(key, [RANGE], ' '))).toEqual([['BAD_USER_INPUT', 'reason']]);
+    expect(await codeOf(add('nobody_has_it', [RANGE]))).toEqual([['NOT_FOUND', 'flagKey']]);
+    expect(await codeOf(add(key, [RANGE], REASON, await addPerson(prisma, 'SAFETY')))).toEqual([]);
+    await releases.service.halt(releases.writer, key, 'It is worse');
+    expect(await codeOf(add(key, [RANGE]))).toEqual([['CONFLICT', undefined]]);
+  });
+});

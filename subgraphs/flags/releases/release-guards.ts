@@ -5,7 +5,7 @@
 import { badInput } from '../../../core/errors.ts';
 import { is } from '../../../core/json/shape.ts';
 import type { JsonObject } from '../../../core/model.ts';
-import type { ReleaseGuard } from '../../../core/releases/release-guard.ts';
+import type { ReleaseGuard, WatchingGuard } from '../../../core/releases/release-guard.ts';
 import { durationText } from '../../../core/validation/duration.ts';
 import { Prisma } from '../../../prisma/generated/client.ts';
 import { rowsOf } from '../../shared/postgres/rows.ts';
@@ -17,7 +17,7 @@ import { HOLD_REASONS, guardReason } from './release-reasons.ts';
 
 /** A guard of a release, and what it found last; null before its first look. */
 export interface WatchedGuardOfRelease {
-  readonly guard: ReleaseGuard;
+  readonly guard: WatchingGuard;
   readonly status: GuardStatus | null;
 }
 

@@ -1,7 +1,8 @@
-/** The use cases of releases: what people read of them, and their halts and promotions. */
+/** The use cases of releases: what people read of them, their halts and promotions, and the guards that people add. */
 import { FLAG_KEY_PATTERN } from '../../../core/model.ts';
 import { needsSecondPerson } from '../../../core/access/safety-policy.ts';
 import type { CallerIdentity } from '../../../core/access/caller.ts';
+import { readAddedGuards, type ReleaseGuardDraft } from '../../../core/releases/release-guard.ts';
 import { readReason } from '../../../core/validation/text.ts';
 import type { Page } from '../../../core/wire/api/pagination.ts';
 import type { PrismaClient } from '../../../prisma/generated/client.ts';
@@ -13,12 +14,13 @@ import { insertChangeRequest } from '../changes/requests/change-request.ts';
 import { lockFlag } from '../flags/flag-store.ts';
 import {
   listReleases,
+  putGuards,
   releasesUnderWay,
   type FlagRelease,
   type ReleaseChoice,
   type ReleasePage,
 } from './flag-release.ts';
-import { guardsOfReleases, type WatchedGuardOfRelease } from './release-guards.ts';
+import { checkGuardMetrics, guardsOfReleases, recordedGuard, type WatchedGuardOfRelease } from './release-guards.ts';
 import {
   checkGoesOn,
   checkPromotion,
@@ -30,7 +32,7 @@ import {
   type HaltLane,
 } from './release-steps.ts';
 
-/** Reads, halts and promotes releases. */
+/** Reads, halts, guards and promotes releases. */
 export class ReleaseService {
   constructor(
     private readonly prisma: PrismaClient,
@@ -75,6 +77,37 @@ export class ReleaseService {
     }, TRANSACTION);
     changes.announce([flag.environment], true, identity.origin.requestId);
     return { flag, applied: true, changeRequest: null };
+  }
+
+  /**
+   * Adds guards to the release of a flag, beside those of its policy. Like a halt, which is the most that they do, it waits
+   * for no approval. What the flag serves stays, and so does its revision.
+   *
+   * @throws BAD_USER_INPUT for the reason, and as `readAddedGuards` and `checkGuardMetrics` do; NOT_FOUND; CONFLICT where
+   *   no release is under way
+   */
+  async addGuards(
+    identity: CallerIdentity,
+    flagKey: string,
+    drafts: readonly ReleaseGuardDraft[],
+    reason: string,
+  ): Promise<FlagRelease> {
+    const why = readReason(reason, 'reason');
+    const guarded = await this.prisma.$transaction(async (tx): Promise<FlagRelease> => {
+      const { flag, release } = await lockReleased(tx, flagKey);
+      const added = readAddedGuards(drafts, release.guards, 'guards');
+      await checkGuardMetrics(tx, added, 'guards');
+      const guards = [...release.guards, ...added.map((guard) => ({ ...guard, reason: why }))];
+      await putGuards(tx, release.id, guards);
+      await appendAudit(tx, identity, {
+        ...{ action: 'ADD_RELEASE_GUARDS', flagId: flag.id },
+        before: { release: release.id, guards: release.guards.map(recordedGuard) },
+        after: { release: release.id, reason: why, guards: guards.map(recordedGuard) },
+      });
+      return { ...release, guards };
+    }, TRANSACTION);
+    this.changes.announce([], false, identity.origin.requestId);
+    return guarded;
   }
 
   /**

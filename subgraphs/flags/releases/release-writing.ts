@@ -2,6 +2,7 @@
 import { randomUUID } from 'node:crypto';
 import { isJsonObject } from '../../../core/json/json-value.ts';
 import type { Environment, JsonObject, JsonValue } from '../../../core/model.ts';
+import { addedGuards, type WatchingGuard } from '../../../core/releases/release-guard.ts';
 import type { ReleasePolicy } from '../../../core/releases/release-policy.ts';
 import type { Transaction } from '../../shared/postgres/transaction.ts';
 import type { Flag } from '../flags/flag.ts';
@@ -12,6 +13,7 @@ import {
   putContents,
   putStage,
   releaseUnderWay,
+  releasesUnderWay,
   type FlagRelease,
   type ReleaseContents,
 } from './flag-release.ts';
@@ -79,8 +81,31 @@ function stagedBy(
   return { flag, ended: null, starts: false };
 }
 
+/**
+ * Gives the guards that people have added to releases whose place another one takes while the stable content stays, by the
+ * flags' ids. The content that they guard is still new then, and no change may take their guards from it.
+ */
+async function inheritedGuards(
+  tx: Transaction,
+  changes: readonly EffectiveChange[],
+  all: readonly StagedChange[],
+): Promise<Map<string, WatchingGuard[]>> {
+  const heirs = all.flatMap(({ flag, starts }, index) => {
+    const under = changes[index]?.before?.release;
+    return starts && under != null && flag.release?.stable === under.stable ? [flag.id] : [];
+  });
+  const under = heirs.length === 0 ? new Map<string, FlagRelease>() : await releasesUnderWay(tx, heirs);
+  return new Map([...under].map(([flagId, { guards }]) => [flagId, addedGuards(guards)]));
+}
+
 /** Gives a release that begins at its first stage. */
-function begun(flag: Flag, policy: ReleasePolicy, by: string | null, at: Date): FlagRelease {
+function begun(
+  flag: Flag,
+  policy: ReleasePolicy,
+  inherited: readonly WatchingGuard[],
+  by: string | null,
+  at: Date,
+): FlagRelease {
   const { release } = flag;
   if (release === null) throw new Error(`${flag.key} has no release that could begin`);
   return {
@@ -88,7 +113,7 @@ function begun(flag: Flag, policy: ReleasePolicy, by: string | null, at: Date): 
     ...{ stage: 0, percentage: release.percentage, stages: policy.stages, canary: release.canary },
     maximumFaultyVehicles: policy.maximumFaultyVehicles,
     maximumFaultyPercent: policy.maximumFaultyPercent,
-    guards: policy.guards,
+    guards: [...policy.guards, ...inherited],
     ...{
       content: releasedContent(flag),
       stableContent: keptContent(release.stable),
@@ -157,12 +182,15 @@ export async function stageWrites(
         const ends = steps[index] ?? end;
         return ends === null || ends.status === 'running' ? [] : [{ flagId, status: ends.status, reason: ends.reason }];
       });
+      const inherited = await inheritedGuards(tx, changes, all);
       await endReleases(tx, ended, at);
       for (const [index, flag] of flags.entries()) if (steps[index]?.status === 'running') await moveOn(tx, flag, at);
       const beginning = all.flatMap(({ starts }, index) => {
         const flag = flags[index];
         const policy = flag && policies.get(flag.environment);
-        return starts && flag !== undefined && policy ? [begun(flag, policy, by, at)] : [];
+        return starts && flag !== undefined && policy
+          ? [begun(flag, policy, inherited.get(flag.id) ?? [], by, at)]
+          : [];
       });
       if (beginning.length > 0) await insertReleases(tx, beginning);
     },

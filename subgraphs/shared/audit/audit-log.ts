@@ -79,6 +79,7 @@ export const AUDIT_ACTIONS = [
   'PROMOTE_RELEASE',
   'HALT_RELEASE',
   'COMPLETE_RELEASE',
+  'ADD_RELEASE_GUARDS',
 ] as const;
 /** One of `AUDIT_ACTIONS`. */
 export type AuditAction = (typeof AUDIT_ACTIONS)[number];
