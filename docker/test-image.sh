@@ -1,6 +1,9 @@
 #!/usr/bin/env bash
-# Builds both images without a Docker engine, and runs the end-to-end tests with every role from the one that has all:
+# Builds both images without a Docker engine, runs the role start from the one with the embedded stores, and the end-to-end
+# tests with every role from the services' image:
 #   docker/test-image.sh [TESTS]       as root, on Debian; TESTS are paths for Jest, all end-to-end tests when absent
+# No ClickHouse server can be installed here. The embedded engine of node_modules stands in for it, behind ClickHouse's HTTP
+# interface and outside of the image; CLICKHOUSE_URL names a real one.
 # It needs buildah and debootstrap (apt-get install buildah debootstrap), a PostgreSQL and a Redis server as DATABASE_URL and
 # REDIS_URL name them, and this project's node_modules. Without a registry of images, the base is made from Debian's
 # packages and this machine's Node; IMAGE_MIRROR names the mirror. Everything is in IMAGE_FOLDER and is removed at the end.
@@ -26,6 +29,7 @@ rm -rf "$folder/overlay"
 store=(buildah --storage-driver "$driver" --root "$folder/images" --runroot "$folder/run")
 cleanup() {
   [ -z "${started:-}" ] || pkill -TERM -P "$started" || true
+  [ -z "${clickhouse:-}" ] || { kill "$clickhouse" && wait "$clickhouse"; } || true
   for root in "${mounted[@]}"; do
     umount "$root/proc" "$root$scratch" || true
   done
@@ -76,7 +80,9 @@ echo "== the images"
 build --target services -t fleetflag-services
 build -t fleetflag
 megabytes() { "${store[@]}" images --format '{{.Size}}' "$1"; }
-echo "base $(megabytes "$base"), services $(megabytes fleetflag-services), all $(megabytes fleetflag)"
+size=$(megabytes fleetflag-services)
+echo "base $(megabytes "$base"), services $size, all $(megabytes fleetflag)"
+[[ $size == *" MB" && ${size%%[. ]*} -le 500 ]] || { echo "The services' image is larger than 500 MB." >&2; exit 1; }
 
 # Gives the folder of an image's files, in which its programs run.
 mount_image() {
@@ -124,6 +130,16 @@ echo "== an image without the embedded stores says what it lacks"
 if as_container "$services" PORT=0 /bin/sh docker/entrypoint.sh start >"$folder/refused.log" 2>&1; then exit 1; fi
 tail -n 1 "$folder/refused.log"
 
-# Of the image with the embedded engine: the services' image needs a ClickHouse server, and the tests bring none.
-echo "== the end-to-end tests, every role from the image"
-TMPDIR=$scratch FLEETFLAG_E2E_IMAGE="$all" npm run jest -- "$@" --selectProjects e2e
+if [ -z "${CLICKHOUSE_URL:-}" ]; then
+  echo "== the stand-in for a ClickHouse server"
+  node --import tsx e2e/harness/clickhouse-server.ts "$folder/clickhouse" >"$folder/clickhouse.log" &
+  clickhouse=$!
+  until grep -q 'listens on' "$folder/clickhouse.log"; do
+    kill -0 "$clickhouse"
+    sleep 0.2
+  done
+  CLICKHOUSE_URL=http://127.0.0.1:$(sed 's/.*listens on //' "$folder/clickhouse.log")
+fi
+echo "== the end-to-end tests, every role from the services' image"
+[ ! -e "$services/app/node_modules/chdb" ]
+TMPDIR=$scratch FLEETFLAG_E2E_IMAGE="$services" CLICKHOUSE_URL=$CLICKHOUSE_URL npm run jest -- "$@" --selectProjects e2e
