@@ -226,13 +226,13 @@ export const STAGES: Readonly<Record<string, PageStage>> = {
     prepare: (api) => flag(api, 'charge_curve', { environment: 'STAGING', type: 'NUMBER', defaultValue: 1 }),
     variables: async (api) => {
       const { releasePolicy, flag: curve } = await api.ok<{
-        releasePolicy: { guards: object[]; proposal: { id: string } | null };
+        releasePolicy: { stages: object[]; proposal: { id: string } | null };
         flag: { release: object | null };
       }>(
-        '{ releasePolicy(environment: STAGING) { guards { metric } proposal { id } } flag(key: "charge_curve") { release { id } } }',
+        '{ releasePolicy(environment: STAGING) { stages { percentage } proposal { id } } flag(key: "charge_curve") { release { id } } }',
       );
       // The change that the page guards is made under its policy.
-      if (releasePolicy.guards.length > 0 && curve.release === null)
+      if (releasePolicy.stages.length > 0 && curve.release === null)
         await api.ok('mutation { updateFlag(key: "charge_curve", input: { defaultValue: 2 }) { applied } }');
       return { '…': releasePolicy.proposal?.id };
     },
