@@ -72,11 +72,12 @@ describe('heartbeats', () => {
           swVersion: '2.5.0',
           clockOffsetSeconds: 3,
           refusals: ['incomplete'],
+          evaluated: [{ key: 'eco', revision: 9 }],
         }),
       ),
       collector.add(beat(1, { appliedRevision: 0, agentVersion: '1.0.0', refusals: [] })),
       collector.add(readHeartbeat(vin(2), 'staging', { appliedRevision: 9 })),
-      collector.add(beat(2, { agentMemoryMb: 1 })),
+      collector.add(beat(2, { agentMemoryMb: 1, evaluated: [{ key: 'eco', revision: 3 }] })),
     ];
     await pass(250);
     expect(await Promise.all(answers)).toEqual([true, true, true, true]);
@@ -89,6 +90,8 @@ describe('heartbeats', () => {
       clockOffsetSeconds: null,
       refusals: null,
       pending: [],
+      // As pending flags, evaluated ones are all in each heartbeat; an agent that leaves them out cannot say.
+      evaluated: null,
       environment: 'production',
     };
     // A revision means nothing without its environment.
@@ -104,7 +107,7 @@ describe('heartbeats', () => {
           clockOffsetSeconds: 3,
           refusals: [],
         },
-        { ...nothing, vin: vin(2), agentMemoryMb: 1 },
+        { ...nothing, vin: vin(2), agentMemoryMb: 1, evaluated: ['eco:3'] },
       ],
     ]);
   });
