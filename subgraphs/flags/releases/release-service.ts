@@ -93,6 +93,8 @@ export class ReleaseService {
     reason: string,
   ): Promise<FlagRelease> {
     const why = readReason(reason, 'reason');
+    // What is wrong in itself is refused before any row is locked, and whatever the state of the flag.
+    readAddedGuards(drafts, [], 'guards');
     const guarded = await this.prisma.$transaction(async (tx): Promise<FlagRelease> => {
       const { flag, release } = await lockReleased(tx, flagKey);
       const added = readAddedGuards(drafts, release.guards, 'guards');
