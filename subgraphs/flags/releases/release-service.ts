@@ -5,9 +5,8 @@ import type { CallerIdentity } from '../../../core/access/caller.ts';
 import { readAddedGuards, type ReleaseGuardDraft } from '../../../core/releases/release-guard.ts';
 import { readReason } from '../../../core/validation/text.ts';
 import type { Page } from '../../../core/wire/api/pagination.ts';
-import type { PrismaClient } from '../../../prisma/generated/client.ts';
 import { appendAudit } from '../../shared/audit/audit-log.ts';
-import type { Transaction, Transactor } from '../../shared/postgres/transaction.ts';
+import type { Reader, Transaction, Transactor } from '../../shared/postgres/transaction.ts';
 import { askingPerson, checkCurrent, notFound } from '../changes/change-checks.ts';
 import { TRANSACTION, type FlagChangeOutcome, type FlagChanges } from '../changes/change.ts';
 import { insertChangeRequest } from '../changes/requests/change-request.ts';
@@ -35,7 +34,7 @@ import {
 /** Reads, halts, guards and promotes releases. */
 export class ReleaseService {
   constructor(
-    private readonly prisma: PrismaClient,
+    private readonly prisma: Reader,
     private readonly turns: Transactor,
     private readonly changes: FlagChanges,
     private readonly haltLane: HaltLane,
@@ -93,9 +92,9 @@ export class ReleaseService {
     reason: string,
   ): Promise<FlagRelease> {
     const why = readReason(reason, 'reason');
-    // What is wrong in itself is refused before any row is locked, and whatever the state of the flag.
+    // A fault of the guards themselves is refused before any row is locked, whatever the state of the flag.
     readAddedGuards(drafts, [], 'guards');
-    const guarded = await this.prisma.$transaction(async (tx): Promise<FlagRelease> => {
+    const guarded = await this.turns.$transaction(async (tx): Promise<FlagRelease> => {
       const { flag, release } = await lockReleased(tx, flagKey);
       const added = readAddedGuards(drafts, release.guards, 'guards');
       await checkGuardMetrics(tx, added, 'guards');

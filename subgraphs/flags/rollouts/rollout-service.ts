@@ -9,9 +9,8 @@ import { actingUser, type CallerIdentity } from '../../../core/access/caller.ts'
 import { readOptionalReason } from '../../../core/validation/text.ts';
 import { readRolloutGuard, type RolloutGuardDraft } from '../../../core/rollouts/rollout-guard.ts';
 import { planRollout } from '../../../core/rollouts/rollout-plan.ts';
-import type { PrismaClient } from '../../../prisma/generated/client.ts';
 import { appendAudit, type AuditAction } from '../../shared/audit/audit-log.ts';
-import type { Transaction, Transactor } from '../../shared/postgres/transaction.ts';
+import type { Reader, Transaction, Transactor } from '../../shared/postgres/transaction.ts';
 import { isUuid } from '../../../core/wire/api/pagination.ts';
 import type { RolloutStepInput } from '../generated/resolvers.ts';
 import { checkCurrent } from '../changes/change-checks.ts';
@@ -66,7 +65,7 @@ const statusOf = (rollout: Rollout) => rollout.status.replaceAll('_', ' ');
 /** Schedules, pauses, resumes and cancels rollouts. */
 export class RolloutService {
   constructor(
-    private readonly prisma: PrismaClient,
+    private readonly prisma: Reader,
     private readonly turns: Transactor,
     private readonly transitions: RolloutTransitions,
   ) {}

@@ -7,9 +7,8 @@ import { REVIEWERS } from '../../../../core/access/permissions.ts';
 import { mayAskFor } from '../../../../core/access/safety-policy.ts';
 import type { CallerIdentity } from '../../../../core/access/caller.ts';
 import { readOptionalReason, readReason } from '../../../../core/validation/text.ts';
-import type { PrismaClient } from '../../../../prisma/generated/client.ts';
 import { appendAudit } from '../../../shared/audit/audit-log.ts';
-import type { Transaction, Transactor } from '../../../shared/postgres/transaction.ts';
+import type { Reader, Transaction, Transactor } from '../../../shared/postgres/transaction.ts';
 import { isUuid } from '../../../../core/wire/api/pagination.ts';
 import { TRANSACTION, limitsOf, type FlagChanges } from '../change.ts';
 import {
@@ -35,7 +34,7 @@ function checkComment(comment: string | null | undefined, needed: boolean): stri
 /** The use cases of change requests, each in one transaction. */
 export class ChangeRequestService {
   constructor(
-    private readonly prisma: PrismaClient,
+    private readonly prisma: Reader,
     private readonly turns: Transactor,
     private readonly changes: FlagChanges,
     private readonly rollouts: RolloutTransitions,
