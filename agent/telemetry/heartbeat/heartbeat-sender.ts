@@ -3,6 +3,7 @@
  * evaluated, every minute and soon after one of these has changed, so that people see how far a change has spread, and a
  * release goes on. Failures here do not disturb the sync; a refused heartbeat is sent again later.
  */
+import { isDeepStrictEqual } from 'node:util';
 import { describeError, type Log } from '../../log.ts';
 import type { Environment } from '../../../core/model.ts';
 import { RequestRefused, retryAfterMs, type GatewayLink } from '../../link/gateway-link.ts';
@@ -60,6 +61,17 @@ export interface HeartbeatOptions {
 /** The most pending flags, and evaluated ones, in a heartbeat which the control plane accepts. */
 const MAX_FLAGS = 100;
 
+/**
+ * The members that older control planes do not know, those that came together under one name, and the refusal of a heartbeat
+ * that has them. A control plane that refuses one would refuse every heartbeat with it.
+ */
+const NEWER_MEMBERS = [
+  ['pending', /"pending"|input\.pending/],
+  ['evaluated', /"evaluated"|input\.evaluated/],
+  ['facts', /clockOffsetSeconds|"refusals"|input\.refusals/],
+] as const;
+type NewerMembers = (typeof NEWER_MEMBERS)[number][0];
+
 const MB = 1024 * 1024;
 
 /** Makes a meter that gives the percentage of one core that this process has used since the last call. */
@@ -84,14 +96,8 @@ export class HeartbeatSender {
   #reportedAtMs = -Infinity;
   #fault: string | null = null;
   #proofFault: string | null = null;
-  /** Whether the control plane knows the newer members of a heartbeat. */
-  #sendsNewMembers = true;
-  /** Whether it knows pending flags. */
-  #sendsPending = true;
-  /** Whether it knows evaluated contents. */
-  #sendsEvaluated = true;
-  /** The evaluated contents that were reported last, as text. */
-  #reportedEvaluated = '';
+  /** The newer members that the control plane has refused. */
+  readonly #unknown = new Set<NewerMembers>();
   #reportedRefusals: Readonly<Record<string, number>> = {};
 
   constructor(options: HeartbeatOptions) {
@@ -117,7 +123,7 @@ export class HeartbeatSender {
 
   /** Schedules a heartbeat after a program has evaluated a new content first. */
   evaluated(): void {
-    if (this.#sendsEvaluated) this.#soon();
+    if (!this.#unknown.has('evaluated')) this.#soon();
   }
 
   #soon(): void {
@@ -166,40 +172,27 @@ export class HeartbeatSender {
       agentMemoryMb,
       agentCpuPercent: Math.min(this.#cpuPercent(), 999),
       cacheSizeMb: Math.round((cacheBytes / MB) * 100) / 100,
-      ...(this.#sendsNewMembers && more),
-      ...(this.#sendsPending && pending.length > 0 && { pending: pending.slice(0, MAX_FLAGS) }),
+      ...(!this.#unknown.has('facts') && more),
+      ...(!this.#unknown.has('pending') && pending.length > 0 && { pending: pending.slice(0, MAX_FLAGS) }),
       // An empty list says that this agent knows of evaluations, and of none.
-      ...(this.#sendsEvaluated && { evaluated: evaluated.slice(0, MAX_FLAGS) }),
+      ...(!this.#unknown.has('evaluated') && { evaluated: evaluated.slice(0, MAX_FLAGS) }),
     };
     let wait = intervalMs * (1 + random() / 10);
     try {
       await link.request(HEARTBEAT_MUTATION, { input });
       this.#reportedRevision = input.appliedRevision;
-      this.#reportedEvaluated = JSON.stringify(evaluated);
       this.#reportedAtMs = performance.now();
       this.#reportedRefusals = counts;
       this.#fault = null;
       // A revision was persisted, or a content evaluated, while this heartbeat was on its way.
       const now = facts();
-      const isNews = this.#sendsEvaluated && JSON.stringify(now.evaluated ?? []) !== this.#reportedEvaluated;
+      const isNews = !this.#unknown.has('evaluated') && !isDeepStrictEqual(now.evaluated ?? [], evaluated);
       if (isNews || now.appliedRevision !== input.appliedRevision) wait = spreadMs * (1 + random());
     } catch (error) {
       const fault = describeError(error);
-      if (error instanceof RequestRefused && /"pending"|input\.pending/.test(fault) && this.#sendsPending) {
-        this.#sendsPending = false;
-        return 0;
-      }
-      if (error instanceof RequestRefused && /"evaluated"|input\.evaluated/.test(fault) && this.#sendsEvaluated) {
-        this.#sendsEvaluated = false;
-        return 0;
-      }
-      // An older control plane does not know the newer members, and would refuse every heartbeat with them.
-      if (
-        error instanceof RequestRefused &&
-        /clockOffsetSeconds|"refusals"|input\.refusals/.test(fault) &&
-        this.#sendsNewMembers
-      ) {
-        this.#sendsNewMembers = false;
+      const refused = NEWER_MEMBERS.find(([members, refusal]) => !this.#unknown.has(members) && refusal.test(fault));
+      if (error instanceof RequestRefused && refused !== undefined) {
+        this.#unknown.add(refused[0]);
         return 0;
       }
       // The same fault is logged once, and not every minute.
