@@ -366,7 +366,10 @@ export class ChangeOver {
     activated(changed);
   }
 
-  /** Has a report that no longer counts expire, and one count that came too soon after others. A clock that was set forward, or a sleep of the computer, counts. */
+  /**
+   * Has a report that no longer counts expire, and one count that came too soon after others. A clock that was set forward,
+   * or a sleep of the computer, counts.
+   */
   async #expire(): Promise<void> {
     const { now, ageingClock } = this.#options;
     if (this.#received === null) return;

@@ -50,7 +50,7 @@ test('a program that evaluates the new content of a release is reported soon, an
   await plane.put('eco');
   const agent = await started();
   expect(agent.booleanValue('eco', true)).toBe(false);
-  // What was evaluated before is other content.
+  // The programs have evaluated other content before.
   expect(await reportedAfter('eco', releasing({ defaultValue: true }, 99))).toEqual([]);
   expect(agent.booleanValue('eco', false)).toBe(true);
   await reports({ key: 'eco', revision: 2 });
@@ -79,7 +79,7 @@ test('no vehicle outside the ring, and none with the flag killed or disabled, re
   agent.booleanValue('eco', false);
   expect(await reportedAfter('eco', { enabled: true, rules: [KILL] })).toEqual([]);
   agent.booleanValue('eco', false);
-  // What was evaluated then was not the content.
+  // That evaluation was none of the content.
   expect(await reportedAfter('eco', { rules: [] })).toEqual([]);
   agent.booleanValue('eco', false);
   await reports({ key: 'eco', revision: 4 });
