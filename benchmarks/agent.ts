@@ -20,6 +20,13 @@ import { TestVehicle } from '../agent/testing/test-vehicle.ts';
 import { eventually } from '../core/testing/eventually.ts';
 import { TlsFront } from '../agent/testing/tls-front.ts';
 import type { RuleDefinition } from '../core/model.ts';
+import {
+  startAgent,
+  stopProcess,
+  type AgentCommand,
+  type AgentProcess,
+  type AgentWay,
+} from './harness/agent-process.ts';
 
 const FLAGS = 100;
 const RECEIVED_BYTES = 2_000_000;
@@ -31,11 +38,6 @@ const BATCHES = 2;
 const STARTS = 7;
 const ROOT = fileURLToPath(new URL('..', import.meta.url));
 const ONE = '/ofrep/v1/evaluate/flags/';
-
-interface RunningAgent {
-  readonly child: ChildProcess;
-  readonly base: string;
-}
 
 interface Row {
   readonly what: string;
@@ -94,13 +96,6 @@ async function wasmMegabytes(child: ChildProcess): Promise<number> {
   return memories.reduce((sum, { rssKb }) => sum + rssKb, 0) / 1024;
 }
 
-async function stop(child: ChildProcess): Promise<void> {
-  if (child.exitCode !== null || child.signalCode !== null) return;
-  const exited = once(child, 'exit');
-  child.kill('SIGTERM');
-  await exited;
-}
-
 const CONTEXT = '{"context":{"subscription":"premium","model":"Ioniq 6","swVersion":"2.6.0"}}';
 
 function ask(base: string, path: string, agent: Agent, body = CONTEXT): Promise<number> {
@@ -113,18 +108,10 @@ function ask(base: string, path: string, agent: Agent, body = CONTEXT): Promise<
   });
 }
 
-/** The agent's connection to the control plane: the address and the options. */
-interface Way {
-  readonly url: string;
-  readonly options: readonly string[];
-}
-
 /** The conditions under which an agent runs. */
-interface Setting {
-  readonly command: readonly string[];
+interface Setting extends AgentCommand {
   /** The authority of the control plane's certificate; without it, the connection has no TLS. */
   readonly authority?: Authority;
-  readonly environment?: Readonly<Record<string, string>>;
 }
 
 /**
@@ -133,50 +120,17 @@ interface Setting {
  */
 const GIVE_BACK = { MALLOC_ARENA_MAX: '1', MALLOC_MMAP_THRESHOLD_: '65536', MALLOC_TRIM_THRESHOLD_: '65536' };
 
-async function start(
-  { command, environment }: Setting,
-  vehicle: TestVehicle,
-  { url, options: more }: Way = { url: vehicle.plane.url, options: [] },
-): Promise<RunningAgent> {
-  const options = [
-    ...more,
-    '--url',
-    url,
-    '--token-file',
-    vehicle.tokenFile,
-    '--db',
-    vehicle.databaseFile,
-    '--keys',
-    vehicle.keysFile,
-    '--listen',
-    '127.0.0.1:0',
-  ];
-  const child = spawn(process.execPath, [...command, ...options], {
-    cwd: ROOT,
-    stdio: ['ignore', 'pipe', 'pipe'],
-    env: { PATH: process.env['PATH'], ...environment },
-  });
-  let [output, log] = ['', ''];
-  child.stdout.on('data', (data: Buffer) => (output += data.toString()));
-  child.stderr.on('data', (data: Buffer) => (log += data.toString()));
-  await eventually(() => {
-    if (child.exitCode !== null) throw new Error(log);
-    return output.includes('\n') && log.includes('listening on ');
-  }, 'the agent is ready');
-  return { child, base: /listening on (http:\S+)/.exec(log)![1]! };
-}
-
 /** Measures the milliseconds from the spawn to the first evaluation answered from the file, without a control plane. */
 async function startFromFile(setting: Setting, vehicle: TestVehicle): Promise<number> {
   const samples: number[] = [];
   for (let round = 0; round < STARTS; round++) {
     const from = performance.now();
-    const { child, base } = await start(setting, vehicle);
+    const { child, base } = await startAgent(setting, vehicle);
     const connections = new Agent();
     const status = await ask(base, `${ONE}feature_1`, connections);
     samples.push(performance.now() - from);
     connections.destroy();
-    await stop(child);
+    await stopProcess(child);
     if (status !== 200) throw new Error(`answered ${status}`);
   }
   return samples.sort((a, b) => a - b)[Math.floor(STARTS / 2)]!;
@@ -191,16 +145,16 @@ async function measure(what: string, setting: Setting): Promise<Row> {
     authority === undefined
       ? null
       : await TlsFront.open(Number(new URL(plane.url).port), authority.issue(['localhost']));
-  let running: RunningAgent | null = null;
+  let running: AgentProcess | null = null;
   try {
     for (let flag = 0; flag < FLAGS; flag++) await plane.put(`feature_${flag}`, { rules: rulesOf(flag, 0) });
-    let way: Way | undefined;
+    let way: AgentWay | undefined;
     if (front !== null && authority !== undefined) {
       const ca = join(vehicle.folder, 'ca.pem');
       await writeFile(ca, authority.certificate);
       way = { url: `wss://localhost:${front.port}/graphql`, options: ['--ca', ca] };
     }
-    running = await start(setting, vehicle, way);
+    running = await startAgent(setting, vehicle, way);
     const { child, base } = running;
     const readyMb = await megabytes(child, 'VmRSS');
     let received = Buffer.byteLength(JSON.stringify([...plane.definitions().values()])) * (4 / 3);
@@ -248,7 +202,7 @@ async function measure(what: string, setting: Setting): Promise<Row> {
     );
     const [peakMb, sqliteMb] = [await megabytes(child, 'VmHWM'), await wasmMegabytes(child)];
     const { size } = await stat(vehicle.databaseFile);
-    await stop(child);
+    await stopProcess(child);
     await plane.stop();
     const reported = plane.batches.reduce((sum, { items }) => sum + items.length, 0);
     return {
@@ -263,7 +217,7 @@ async function measure(what: string, setting: Setting): Promise<Row> {
     };
   } finally {
     connections.destroy();
-    if (running !== null) await stop(running.child);
+    if (running !== null) await stopProcess(running.child);
     await front?.close();
     await vehicle.dispose();
     await plane.stop();
@@ -276,7 +230,7 @@ async function emptyProcess(): Promise<number> {
   });
   await once(child.stdout, 'data');
   const peak = await megabytes(child, 'VmHWM');
-  await stop(child);
+  await stopProcess(child);
   return peak;
 }
 

@@ -3,7 +3,7 @@
  * a process of its own against a simulated control plane. The former way of pages, polling every 30 s, serves as
  * comparison.
  */
-import { spawn, type ChildProcess } from 'node:child_process';
+import type { ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { connect, type Socket } from 'node:net';
@@ -13,10 +13,12 @@ import { setTimeout as pause } from 'node:timers/promises';
 import { OFREPWebProvider } from '@openfeature/ofrep-web-provider';
 import { OpenFeature, ProviderEvents } from '@openfeature/web-sdk';
 import { EventSource } from 'eventsource';
+import type { AgentStatus } from '../agent/api/agent-status.ts';
 import { bundleCommand } from '../agent/packing/bundle.ts';
 import { TestControlPlane } from '../agent/testing/control-plane.ts';
 import { TestVehicle } from '../agent/testing/test-vehicle.ts';
 import { eventually } from '../core/testing/eventually.ts';
+import { startAgent, stopProcess, type AgentProcess } from './harness/agent-process.ts';
 
 const FLAGS = 100;
 const STREAMS = 100;
@@ -47,29 +49,16 @@ export async function run(): Promise<void> {
   const folder = await mkdtemp(join(tmpdir(), 'fleetflag-bench-streams-'));
   const plane = await TestControlPlane.start();
   const vehicle = await TestVehicle.create(plane);
-  let child: ChildProcess | null = null;
+  let running: AgentProcess | null = null;
   try {
     await bundleCommand(folder);
     for (let flag = 0; flag < FLAGS; flag++) await plane.put(`feature_${flag}`);
-    const options = [
-      '--url',
-      plane.url,
-      '--token-file',
-      vehicle.tokenFile,
-      '--db',
-      vehicle.databaseFile,
-      '--keys',
-      vehicle.keysFile,
-      '--listen',
-      '127.0.0.1:0',
-    ];
-    child = spawn(process.execPath, [join(folder, 'fleetflag-agent.cjs'), ...options], {
-      stdio: ['ignore', 'ignore', 'pipe'],
-    });
-    let log = '';
-    child.stderr!.on('data', (data: Buffer) => (log += data.toString()));
-    await eventually(() => log.includes('listening on ') && log.includes('synced'), 'it listens and has synced');
-    const base = /listening on (http:\S+)/.exec(log)![1]!;
+    running = await startAgent({ command: [join(folder, 'fleetflag-agent.cjs')] }, vehicle);
+    const { child, base } = running;
+    await eventually(
+      async () => ((await (await fetch(`${base}/v1/status`)).json()) as AgentStatus).revision === plane.revision,
+      'it has synced',
+    );
 
     const growthKb: number[] = [];
     for (let round = 0; round <= ROUNDS; round++) {
@@ -118,7 +107,7 @@ export async function run(): Promise<void> {
     );
     console.log('| the same for a page that asks every 30 s, ms | 15000 | 30000 |');
   } finally {
-    child?.kill('SIGTERM');
+    if (running !== null) await stopProcess(running.child);
     await vehicle.dispose();
     await plane.stop();
     await rm(folder, { recursive: true, force: true });

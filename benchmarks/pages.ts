@@ -15,7 +15,7 @@ import {
 } from '../subgraphs/shared/postgres/embedded/embedded-postgres.ts';
 import { BenchmarkControlPlane } from './harness/control-plane.ts';
 import { fillFlags } from './harness/flags.ts';
-import { median, printTable } from './harness/numbers.ts';
+import { median, percentile, printTable } from './harness/numbers.ts';
 import type { BenchmarkOptions } from './harness/options.ts';
 import { Peer } from './harness/peer.ts';
 import { cpuSecondsOf } from './harness/process-usage.ts';
@@ -71,11 +71,6 @@ function post(agent: Agent, { url, headers }: Contender, fields: string, person:
     );
     sent.on('error', reject).end(body);
   });
-}
-
-function percentile(latencies: readonly number[], share: number): number {
-  const sorted = [...latencies].sort((a, b) => a - b);
-  return sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * share))] ?? NaN;
 }
 
 /** Sends as many requests as are answered on `CONNECTIONS` connections, or `pace` a second. */

@@ -24,6 +24,7 @@ const BENCHMARKS: Readonly<Record<string, Benchmark>> = {
   'fan-out': { load: () => import('./fan-out/fan-out.ts'), isLong: true },
   audience: { load: () => import('./audience.ts'), isLong: true },
   agent: { load: () => import('./agent.ts'), isLong: true },
+  activation: { load: () => import('./activation.ts'), isLong: true },
   'event-streams': { load: () => import('./event-streams.ts'), isLong: true },
   flash: { load: () => import('./flash.ts'), isLong: true },
   ingestion: { load: () => import('./ingestion/ingestion.ts'), isLong: true },

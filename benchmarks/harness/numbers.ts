@@ -5,6 +5,12 @@ export function median(values: readonly number[]): number {
   return [...values].sort((a, b) => a - b)[Math.floor(values.length / 2)] ?? NaN;
 }
 
+/** Gives the number below which a share of some numbers lies, such as 0.99 of them; NaN for none. */
+export function percentile(values: readonly number[], share: number): number {
+  const sorted = [...values].sort((a, b) => a - b);
+  return sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * share))] ?? NaN;
+}
+
 /** Formats a number with about three digits that count: `12,345`, `812`, `1.25`. */
 export function short(value: number): string {
   if (!Number.isFinite(value)) return '–';
