@@ -9,10 +9,7 @@ import { createVehicleTokens } from '../core/credentials/vehicle-token.ts';
 import { isInPartition, partitionOf } from '../core/partitions/partition.ts';
 import { eventually } from '../core/testing/eventually.ts';
 import { rounds } from '../core/testing/rounds.ts';
-import type { SubgraphConnection, SubgraphName } from '../core/wire/subgraph/subgraph.ts';
-import { startGateway, type Gateway } from '../gateway/gateway.ts';
-import { EventSource } from '../gateway/subscriptions/testing/event-source.ts';
-import { countingLimiter } from '../gateway/testing/counting-limiter.ts';
+import type { Gateway } from '../gateway/gateway.ts';
 import { createSigner, generateSigningKey } from '../subgraphs/flags/signing/signing.ts';
 import { startFlags } from '../subgraphs/flags/subgraph.ts';
 import { addPerson } from '../subgraphs/flags/testing/flags-under-test.ts';
@@ -22,6 +19,7 @@ import { connectInProcess } from '../subgraphs/shared/subgraph/in-process-connec
 import { identityOf, silent } from '../subgraphs/shared/testing/asking.ts';
 import { createTestDatabase, type TestDatabase } from '../subgraphs/shared/testing/test-database.ts';
 import { startVehicles } from '../subgraphs/vehicles/subgraph.ts';
+import { startFlagsGateway } from './testing/flags-gateway.ts';
 import { PartitionVehicle } from './testing/partition-vehicle.ts';
 
 const MODELS = ['A', 'B', 'C', 'D'] as const;
@@ -47,21 +45,6 @@ const vehicles: PartitionVehicle[] = [];
 const models: string[] = [];
 let ask: (name: 'flags' | 'vehicles', query: string, variables: object) => Promise<void>;
 
-/** A subgraph that nobody needs here. */
-function unused(name: SubgraphName): SubgraphConnection {
-  return {
-    name,
-    execute: async () => ({ data: null }),
-    subscribe: () =>
-      Object.assign(
-        new EventSource<never>().iterate(() => true),
-        { established: Promise.resolve() },
-      ),
-    ready: async () => true,
-    close: async () => undefined,
-  };
-}
-
 beforeAll(async () => {
   database = await createTestDatabase();
   const { prisma } = database.database;
@@ -74,24 +57,7 @@ beforeAll(async () => {
   for (let index = 0; index < 2; index++) {
     const started = await startFlags({ prisma, bus, store, signer, logger: silent, appliesRollouts: false });
     const flags = connectInProcess(started.subgraph, async () => true);
-    const gateway = await startGateway({
-      subgraphs: { flags, vehicles: vehiclesOf, audit: unused('audit'), experiments: unused('experiments') },
-      findSession: async () => null,
-      endedSessions: async () => new Set(),
-      vehicleTokens: tokens,
-      limiter: countingLimiter(),
-      publicKeys: async () => signer.publicKeys,
-      readiness: async () => ({}),
-      playground: false,
-      console: null,
-      introspection: false,
-      trustedProxies: [],
-      allowedOrigins: [],
-      metricsToken: null,
-      host: '127.0.0.1',
-      port: 0,
-      logger: silent,
-    });
+    const gateway = await startFlagsGateway({ flags, vehicles: vehiclesOf, signer, vehicleTokens: tokens });
     gateways.push(gateway);
     closing.unshift(
       () => gateway.close(0),

@@ -14,7 +14,7 @@ import { TEST_VIN, type TestControlPlane } from './control-plane.ts';
 export { TEST_VIN };
 
 /** Timings that are short enough for tests. Tests wait for conditions, never for one of these. */
-const TEST_TIMINGS = {
+export const TEST_TIMINGS = {
   backoffMs: 10,
   backoffCapMs: 50,
   storeRetryMs: 20,
