@@ -12,7 +12,6 @@ import {
   type Drive,
   type VehicleStateReport,
 } from '../../core/activation/drive.ts';
-import type { ReturnRefusal } from '../../core/activation/last-known-good.ts';
 import { unattended } from '../../core/last-handler/unattended.ts';
 import type { PresentFlags } from '../evaluate/present-flags.ts';
 import type { Log } from '../log.ts';
@@ -26,6 +25,7 @@ import type { PinnedKeys } from '../trust/pinned-keys.ts';
 import { activeFlags, pendingFlags, settledFlags, type PendingFlag } from './active-flags.ts';
 import type { DriveValues, KeptDrive } from './kept-drive.ts';
 import { Standstills } from './standstills.ts';
+import { WaitingFaults } from './waiting-faults.ts';
 import { KnownGood, type KnownGoodCopy, type KnownGoodStatus } from './known-good.ts';
 
 /**
@@ -33,16 +33,6 @@ import { KnownGood, type KnownGoodCopy, type KnownGoodStatus } from './known-goo
  * where nobody has reported anything since. The program that did is gone.
  */
 const FORGOTTEN_AFTER_MS = 86_400_000;
-
-const WHY_NOT: Readonly<Record<ReturnRefusal | 'NO_ROOM', string>> = {
-  STOPPED: 'it is killed or disabled',
-  NO_GOOD: 'there is none',
-  SAME_CONTENT: 'this content is the last known good itself',
-  OTHER_TYPE: 'that is of another type',
-  BELOW: 'the control plane has ruled that out',
-  TOO_OLD: 'that is past its TTL',
-  NO_ROOM: 'there is no room on disk for another return',
-};
 
 /** The parts with which a vehicle changes over. */
 export interface ChangeOverOptions {
@@ -105,8 +95,7 @@ export class ChangeOver {
   /** The timer of a standstill that begins later, because too many have begun; undefined for none. */
   #lateStandstill: NodeJS.Timeout | undefined;
   #isClosed = false;
-  /** The last line of the log about a flag that cannot go back. */
-  #lastRefusal = '';
+  readonly #faults = new WaitingFaults();
 
   constructor(options: ChangeOverOptions) {
     this.#options = options;
@@ -230,14 +219,22 @@ export class ChangeOver {
     if (faulty === null) return;
     const isNews = this.#good.faulty(faulty, this.#drive.isReported);
     if (cause === null && !isNews) return;
-    this.#unattended(async () => {
-      const { flags, store, keys } = this.#options;
+    if (this.#faults.add({ flagKey, revision, cause, isNews })) this.#unattended(() => this.#takeFaults());
+  }
+
+  async #takeFaults(): Promise<void> {
+    const { flags, store, keys } = this.#options;
+    let writes = 0;
+    for (const { flagKey, revision, cause, isNews } of this.#faults.take()) {
       const active = this.#faultyFlag(flagKey, revision);
-      if (active === null || flags.state === null) return;
-      if (cause !== null && (await this.#goBack(flags.state, active, cause))) return;
-      const trusted = keys();
-      if (isNews && trusted !== null) await store.saveWhole(flags.state, trusted);
-    });
+      if (active === null || flags.state === null) continue;
+      // A damaged file makes the next start go back by one generation, which must know of a return, too.
+      if (cause !== null && this.#goBack(flags.state, active, cause)) writes = 2;
+      else if (isNews) writes = Math.max(writes, 1);
+    }
+    const trusted = keys();
+    for (; writes > 0 && flags.state !== null && trusted !== null; writes--)
+      await store.saveWhole(flags.state, trusted);
   }
 
   /** Gives a flag that is active by the definition of `revision`, and not on its way back to its last known good. */
@@ -253,17 +250,14 @@ export class ChangeOver {
     await this.#turn;
   }
 
-  /** Takes a flag back to its last known good. Resolves to whether it has one to which it may go back. */
-  async #goBack(state: VehicleState, active: HeldFlag, cause: ReturnCause): Promise<boolean> {
-    const { store, flags, activated, keys, returned, log } = this.#options;
+  /** Takes a flag back to its last known good. Gives whether it has one to which it may go back. */
+  #goBack(state: VehicleState, active: HeldFlag, cause: ReturnCause): boolean {
+    const { flags, activated, returned, log } = this.#options;
     const { key, served } = active;
     const found = this.#good.returnOf(state, active, cause);
     const leftRevision = served?.revision ?? 0;
     if (typeof found === 'string') {
-      const line = `${key} of revision ${leftRevision} cannot go back to a last known good: ${WHY_NOT[found]}`;
-      // A program may report the same fault again and again.
-      if (this.#lastRefusal !== line) log('warn', line);
-      this.#lastRefusal = line;
+      this.#good.refused(key, leftRevision, found);
       return false;
     }
     const next = this.#withReturn(state, key, found);
@@ -273,11 +267,6 @@ export class ChangeOver {
     flags.replace(next);
     activated(next);
     returned(key, leftRevision, goodRevision, cause);
-    const trusted = keys();
-    if (trusted === null) return true;
-    // A damaged file makes the next start go back by one generation, which must know of the return, too.
-    await store.saveWhole(next, trusted);
-    await store.saveWhole(next, trusted);
     return true;
   }
 

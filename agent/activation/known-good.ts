@@ -64,6 +64,16 @@ export interface KnownGoodStatus {
   }[];
 }
 
+const WHY_NOT: Readonly<Record<ReturnRefusal | 'NO_ROOM', string>> = {
+  STOPPED: 'it is killed or disabled',
+  NO_GOOD: 'there is none',
+  SAME_CONTENT: 'this content is the last known good itself',
+  OTHER_TYPE: 'that is of another type',
+  BELOW: 'the control plane has ruled that out',
+  TOO_OLD: 'that is past its TTL',
+  NO_ROOM: 'there is no room on disk for another return',
+};
+
 /** Keeps the standings of a vehicle's flags. */
 export class KnownGood {
   readonly #options: KnownGoodOptions;
@@ -72,6 +82,8 @@ export class KnownGood {
   #isDriven = false;
   #servedUntilMs: number;
   #dropped: readonly string[] = [];
+  /** The last line of the log about each flag that cannot go back. */
+  readonly #refusals = new Map<string, string>();
   readonly #contents = new WeakMap<FlagDefinition, { readonly of: string; readonly content: ContentInVehicle }>();
 
   constructor(options: KnownGoodOptions) {
@@ -200,6 +212,13 @@ export class KnownGood {
     const flag = returnedFlag(good.kept, servedSignature(active), isNext);
     const found: GoodReturn = { flag, content, cause, at: this.#options.seconds() };
     return haveRoom(new Map(state.returns).set(active.key, found)) ? found : 'NO_ROOM';
+  }
+
+  /** Logs why a flag cannot go back. Programs may report the same faults again and again: each line is written once. */
+  refused(key: string, leftRevision: number, refusal: ReturnRefusal | 'NO_ROOM'): void {
+    const line = `${key} of revision ${leftRevision} cannot go back to a last known good: ${WHY_NOT[refusal]}`;
+    if (this.#refusals.get(key) !== line) this.#options.log('warn', line);
+    this.#refusals.set(key, line);
   }
 
   #refusal(

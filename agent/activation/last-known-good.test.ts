@@ -7,6 +7,7 @@ import { eventually } from '../../core/testing/eventually.ts';
 import type { FlagDefinition } from '../../core/model.ts';
 import type { FleetFlagAgent } from '../assembly/fleet-flag-agent.ts';
 import { TestControlPlane } from '../testing/control-plane.ts';
+import { nodeFileSystem } from '../store/files/durable-file.ts';
 import { EU, KILL, ON } from '../testing/rules.ts';
 import { TestVehicle } from '../testing/test-vehicle.ts';
 
@@ -216,6 +217,51 @@ describe('a fatal fault', () => {
       await server.close();
     }
     expect(() => agent.reportFault('eco', MESSAGE, 'mild' as never)).toThrow('A severity must be "error" or "fatal".');
+  });
+});
+
+describe('faults of many flags', () => {
+  const KEYS = Array.from({ length: 20 }, (_, n) => `flag_${n}`);
+  const { writes, lines } = { writes: [] as string[], lines: [] as string[] };
+
+  async function startDriving(change: Partial<FlagDefinition> | null): Promise<FleetFlagAgent> {
+    for (const key of KEYS) await plane.put(key, { rules: [] });
+    const agent = await startProven({
+      files: {
+        ...nodeFileSystem,
+        write: (path, bytes) => (writes.push(path), nodeFileSystem.write(path, bytes)),
+      },
+      log: (_level, line) => void lines.push(line),
+    });
+    if (change !== null) for (const key of KEYS) await plane.put(key, change);
+    await eventually(() => agent.status().revision === plane.revision, 'it holds everything');
+    await agent.setVehicleState(DRIVING);
+    [writes.length, lines.length] = [0, 0];
+    return agent;
+  }
+
+  const written = () => writes.filter((path) => path === `${vehicle.databaseFile}.next`).length;
+  const report = (agent: FleetFlagAgent) => KEYS.forEach((key) => agent.reportFault(key, MESSAGE, 'fatal'));
+
+  test('write the file once, so that a kill switch does not wait for as many writes, and are logged once each', async () => {
+    const agent = await startDriving(null);
+    for (let round = 0; round < 50; round++) report(agent);
+    await agent.faultsWritten();
+    expect(written()).toBe(1);
+    report(agent);
+    await agent.faultsWritten();
+    expect(written()).toBe(1);
+    expect(lines.filter((line) => line.includes('cannot go back'))).toHaveLength(KEYS.length);
+  });
+
+  test('take all of them back with one write of each generation', async () => {
+    const agent = await startDriving({ rules: [ON] });
+    report(agent);
+    await agent.faultsWritten();
+    expect(returned(agent).map(([key]) => key)).toEqual(KEYS);
+    expect(written()).toBe(2);
+    const next = await startAfterKill('damaged.db', true);
+    expect(returned(next).map(([key]) => key)).toEqual(KEYS);
   });
 });
 
