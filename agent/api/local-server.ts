@@ -12,6 +12,7 @@ import {
   type ChangeSource,
   type EventStreamLimits,
 } from './event-streams.ts';
+import { LocalConnections, READ_ANSWER_MS } from './local-connections.ts';
 import { evaluateAll, evaluateOne, type FlagSource, type OfrepAnswer } from './ofrep.ts';
 import { reportFault, type FaultReporter } from './fault.ts';
 import { track, type Tracker } from './track.ts';
@@ -24,8 +25,6 @@ const MAX_BODY_BYTES = 65_536;
  * The bytes of a too large body that are read and dropped, so that its client gets to read the answer.
  */
 const MAX_DROPPED_BYTES = 64 * 1_048_576;
-/** The milliseconds that a client has to read the answer when it sends even more than that. */
-const READ_ANSWER_MS = 1_000;
 const EVALUATE_PATH = '/ofrep/v1/evaluate/flags';
 
 /** The timeouts of the server, in milliseconds. */
@@ -72,6 +71,7 @@ export class LocalServer {
   readonly #server: Server;
   readonly #guard: BrowserGuard;
   readonly #eventStreams: EventStreams;
+  readonly #connections: LocalConnections;
 
   constructor(options: LocalServerOptions) {
     this.#options = options;
@@ -83,7 +83,8 @@ export class LocalServer {
     );
     const limits = options.eventStreams ?? EVENT_STREAM_LIMITS;
     this.#eventStreams = new EventStreams(options.agent, limits);
-    this.#server.maxConnections = MAX_REQUEST_CONNECTIONS + limits.maxStreams;
+    this.#connections = new LocalConnections(MAX_REQUEST_CONNECTIONS + limits.maxStreams);
+    this.#server.on('connection', (socket) => this.#connections.add(socket));
   }
 
   /** Starts listening. Resolves to the address as `http://host:port`; rejects where the port is taken. */
@@ -106,6 +107,7 @@ export class LocalServer {
   }
 
   async #answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
+    if (!this.#connections.begins(request, response)) return;
     let answer: OfrepAnswer | null;
     try {
       answer = await this.#route(request, response);
@@ -115,11 +117,17 @@ export class LocalServer {
       answer = error instanceof BodyTooLarge ? tooLarge() : failure(500, 'GENERAL', 'The agent failed to answer.');
     }
     if (answer === null) return;
-    const text = answer.body === null ? '' : JSON.stringify(answer.body);
+    let text = answer.body === null ? '' : JSON.stringify(answer.body);
+    const bytes = Buffer.byteLength(text);
+    if (!this.#connections.takes(response, bytes)) {
+      // While it waits, an answer is kept as its body, whose values are those of the flags.
+      text = '';
+      await this.#connections.room(response, bytes);
+      if (request.socket.destroyed) return;
+      text = JSON.stringify(answer.body);
+    }
     response.writeHead(answer.status, {
-      ...(text === ''
-        ? {}
-        : { 'content-type': 'application/json; charset=utf-8', 'content-length': Buffer.byteLength(text) }),
+      ...(text === '' ? {} : { 'content-type': 'application/json; charset=utf-8', 'content-length': bytes }),
       ...this.#headers(request),
       ...answer.headers,
     });

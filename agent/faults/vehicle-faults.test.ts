@@ -7,10 +7,11 @@ import { VehicleFaults } from './vehicle-faults.ts';
 /** Gives the faults of a vehicle that keeps them in memory, and its clock. */
 function newFaults() {
   const clock = { runningMs: 0, seconds: () => 1 };
+  const lines: string[] = [];
   const faults = new VehicleFaults({
     databaseFile: '',
     files: nodeFileSystem,
-    log: () => undefined,
+    log: (_level, line) => void lines.push(line),
     ageingClock: clock,
     retryMs: 1_000,
     happened: () => undefined,
@@ -20,7 +21,7 @@ function newFaults() {
     for (let n = 0; n < times; n++) faults.add({ flagKey: `flag_${(last += 1)}`, revision: 1, kind, message: kind });
   };
   const kept = (kind: FaultKind) => faults.waiting.filter((fault) => fault.kind === kind).length;
-  return { faults, clock, add, kept };
+  return { faults, clock, add, kept, lines };
 }
 
 const OWN_SHARE = MAX_KEPT_FAULTS - MAX_PROGRAM_FAULTS;
@@ -47,5 +48,17 @@ describe('programs that flood the agent with faults', () => {
     add('reported_by_program', 1_000);
     expect(kept('reported_by_program')).toBe(MAX_PROGRAM_FAULTS);
     expect(faults.status()).toMatchObject({ waiting: MAX_PROGRAM_FAULTS, dropped: 1_000 - MAX_PROGRAM_FAULTS });
+  });
+
+  test('have the log say once in ten minutes that new faults are only counted, and which was the first', () => {
+    const { clock, add, lines } = newFaults();
+    const said = () => lines.filter((line) => /only counted/.test(line));
+    add('reported_by_program', 1_000);
+    expect(said()).toEqual([
+      expect.stringMatching(`: flag_${MAX_PROGRAM_FAULTS + 1} at revision 1: reported_by_program`),
+    ]);
+    clock.runningMs += 600_000;
+    add('reported_by_program', 1_000);
+    expect(said()).toHaveLength(2);
   });
 });

@@ -75,6 +75,8 @@ export class VehicleFaults {
   /** The new faults that were taken since then, and those of them that programs have caused. */
   #admitted = { all: 0, ofPrograms: 0 };
   #refused = 0;
+  /** Whether the log has said of the present ten minutes that faults are only counted. */
+  #saysRefused = false;
   #writeFault: string | null = null;
   #retry: NodeJS.Timeout | undefined;
   #isDirty = false;
@@ -210,6 +212,14 @@ export class VehicleFaults {
     const known = this.#log.has(fault);
     if (!known && !this.#admits(fault.kind)) {
       this.#refused += 1;
+      // A flood must not fill the log as well; what it names is the first that is lost.
+      if (!this.#saysRefused)
+        this.#options.log(
+          'warn',
+          `too many new faults within ten minutes; this one and further ones are only counted: ${fault.flagKey} at revision ${fault.revision}: ${faultMessage(fault.message)}`,
+          { kind: fault.kind },
+        );
+      this.#saysRefused = true;
       return;
     }
     const message = faultMessage(fault.message);
@@ -225,7 +235,7 @@ export class VehicleFaults {
   #admits(kind: FaultKind): boolean {
     const now = this.#options.ageingClock.runningMs;
     if (now - this.#admittedFromMs >= ADMISSION_MS)
-      [this.#admittedFromMs, this.#admitted] = [now, { all: 0, ofPrograms: 0 }];
+      [this.#admittedFromMs, this.#admitted, this.#saysRefused] = [now, { all: 0, ofPrograms: 0 }, false];
     const { all, ofPrograms } = this.#admitted;
     const isOfProgram = isCausedByPrograms(kind);
     if (all >= MAX_KEPT_FAULTS || (isOfProgram && ofPrograms >= MAX_PROGRAM_FAULTS)) return false;
