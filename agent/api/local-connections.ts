@@ -93,7 +93,7 @@ export class LocalConnections {
     return false;
   }
 
-  /** Counts an answer of so many bytes until it has left the process. Gives false where it has to wait for `room`. */
+  /** Counts the `bytes` of an answer until they have left the process. Gives false where it has to wait for `room`. */
   takes(response: ServerResponse, bytes: number): boolean {
     if (bytes > SMALL_ANSWER_BYTES && (this.#waiting > 0 || this.#unread >= MAX_UNREAD_BYTES)) return false;
     this.#count(response, bytes);
