@@ -213,26 +213,30 @@ export async function listReleases(db: Reader, choice: ReleaseChoice, page: Page
   return { releases: items, more, totalCount: Number(total?.count ?? 0) };
 }
 
-/** Gives the ids of releases under way whose soak is over at a time, the longest first; at most 100. */
-export async function dueReleases(db: Reader, at: Date): Promise<{ id: string; flagId: string }[]> {
+/**
+ * Gives the ids of releases under way whose soak is over at a time, the longest first; at most 100.
+ *
+ * @param begunFrom gives those alone whose stage has begun since then; null for all
+ */
+export async function dueReleases(
+  db: Reader,
+  at: Date,
+  begunFrom: Date | null = null,
+): Promise<{ id: string; flagId: string }[]> {
+  const areMeant = begunFrom === null ? Prisma.sql`true` : Prisma.sql`stage_started_at >= ${begunFrom}`;
   return rowsOf(db, { id: is.string, flagId: is.string })`
-    SELECT id, flag_id AS "flagId" FROM releases WHERE ended_at IS NULL AND due_at <= ${at} ORDER BY due_at, id LIMIT 100`;
+    SELECT id, flag_id AS "flagId" FROM releases WHERE ended_at IS NULL AND due_at <= ${at} AND ${areMeant} ORDER BY due_at, id LIMIT 100`;
+}
+
+/** Writes that releases hold which no instance has checked though they were due at `due`, and whose stage is from before `begunFrom`. */
+export async function holdUnchecked(db: Reader, due: Date, begunFrom: Date, reason: string): Promise<void> {
+  await rowCount(db)`
+    UPDATE releases SET status = 'holding', reason = ${reason}
+    WHERE ended_at IS NULL AND status = 'running' AND due_at <= ${due} AND stage_started_at < ${begunFrom}`;
 }
 
 /** SQL for the soak of a release's present stage. */
 const SOAK = Prisma.sql`COALESCE((stages->stage->>'soakMs')::float8, 0) * interval '1 millisecond'`;
-
-/**
- * Puts off the checks of releases that are due before `until` until then. Those whose soak is over hold, for a reason of
- * their own or the given one.
- */
-export async function putOffReleases(db: Reader, now: Date, until: Date, reason: string): Promise<void> {
-  const isSoaked = Prisma.sql`(status = 'running' AND stage_started_at + ${SOAK} <= ${now}::timestamptz)`;
-  await rowCount(db)`
-    UPDATE releases SET due_at = ${until}, reason = CASE WHEN ${isSoaked} THEN ${reason} ELSE reason END,
-      status = CASE WHEN ${isSoaked} THEN 'holding' ELSE status END
-    WHERE ended_at IS NULL AND due_at < ${until}`;
-}
 
 /**
  * Takes back what a clock that ran ahead has written: a stage that begins in the future begins now, and a check that is

@@ -1,8 +1,8 @@
 /**
  * Moves releases to their next stage when they are due. Every flags instance runs one. The flag's lock lets only one of
  * them make a step, and the stage is written in the same transaction, so each is made exactly once, whichever process is
- * killed. After a start none is made for a minute, nor after an outage of the database or a jump of its clock, so that
- * time that nobody has watched is no soak. Source: docs/decisions/flags/staged-releases.md.
+ * killed. An instance leaves stages from before its start to the others for a minute, and also after an outage of the
+ * database or a jump of its clock, so that time that nobody has watched is no soak. Source: docs/decisions/flags/staged-releases.md.
  */
 import { randomUUID } from 'node:crypto';
 import type { Logger } from 'pino';
@@ -21,7 +21,7 @@ import {
   dueReleases,
   holdRelease,
   nextReleaseDueAfter,
-  putOffReleases,
+  holdUnchecked,
   correctReleaseTimes,
   releaseUnderWay,
   type FlagRelease,
@@ -38,8 +38,9 @@ const POLL_INTERVAL_MS = 1_000;
 const HOLD_MS = 5_000;
 
 /**
- * The milliseconds for which no release moves on after a start. What vehicles saw while nothing ran has to arrive first:
- * an agent connects again within 30 seconds, sends its faults within 5 and a heartbeat within 60.
+ * The milliseconds for which an instance has to have watched before it moves on a stage that began earlier. What vehicles saw
+ * while nothing ran has to arrive first: an agent connects again within 30 seconds, sends its faults within 5 and a heartbeat
+ * within 60.
  */
 const CATCH_UP_MS = 60_000;
 
@@ -63,8 +64,8 @@ async function obstacle(prisma: PrismaClient, flag: Flag, release: FlagRelease):
 /** Polls for releases that are due, and moves them on. */
 export class ReleaseStageJob {
   readonly #poller = new Poller(() => this.#poll());
-  /** The time of the last poll that could read the database, by its clock; null before the first. */
-  #polledAt: number | null = null;
+  /** The times, by the database's clock, since which this instance has watched without a gap, and until when; null before the first poll. */
+  #watched: { readonly since: number; readonly until: number } | null = null;
 
   constructor(
     private readonly prisma: PrismaClient,
@@ -73,7 +74,7 @@ export class ReleaseStageJob {
     private readonly logger: Logger,
   ) {}
 
-  /** Polls at once, to put off what has become due while nothing ran, and then whenever a stage is due. */
+  /** Polls at once, and then whenever a stage is due. */
   start(): void {
     unattended(this.#poller.start(), 'Polling for releases that are due');
   }
@@ -83,23 +84,18 @@ export class ReleaseStageJob {
     return this.#poller.close();
   }
 
-  /** Lets no release move on before vehicles have had the time to report what they saw while nothing ran. */
-  async putOff(): Promise<void> {
-    const now = await this.clock(this.prisma);
-    await putOffReleases(this.prisma, now, new Date(now.getTime() + CATCH_UP_MS), HOLD_REASONS.unseen);
-  }
-
   /**
    * Checks every release that is due, once. Flags that another transaction is changing are left to the next poll.
    *
    * @param at the time for which releases are due; by default the present one
+   * @param begunFrom leaves out stages that began before; null for none
    * @returns the number of stages and ends that this instance has made
    */
-  async runDue(at?: Date): Promise<number> {
+  async runDue(at?: Date, begunFrom: Date | null = null): Promise<number> {
     let made = 0;
     const now = at ?? (await this.clock(this.prisma));
     await correctReleaseTimes(this.prisma, now, CATCH_UP_MS);
-    for (const due of await dueReleases(this.prisma, now)) {
+    for (const due of await dueReleases(this.prisma, now, begunFrom)) {
       if (this.#poller.closed) break;
       // A release that fails must not stop the others.
       const done = await this.#moveOn(due.flagId).catch((err: unknown) => {
@@ -112,12 +108,28 @@ export class ReleaseStageJob {
   }
 
   /**
-   * Puts releases off where time has passed in which nothing was watched: before the first poll, while the database could
-   * not be read, and by a clock that was set forward.
+   * Checks what this instance has watched for long enough at a time. What it has not is left to instances that have; where
+   * there is none, it holds, and says why.
+   *
+   * @param now the time by the database's clock
+   * @returns the number of stages and ends that this instance has made
    */
-  async #putOffMissed(now: Date): Promise<void> {
-    if (this.#polledAt === null || now.getTime() - this.#polledAt > CATCH_UP_MS) await this.putOff();
-    this.#polledAt = now.getTime();
+  async runWatched(now: Date): Promise<number> {
+    const since = this.#watchedSince(now.getTime());
+    if (now.getTime() - since.getTime() >= CATCH_UP_MS) return this.runDue(now);
+    await holdUnchecked(this.prisma, new Date(now.getTime() - HOLD_MS), since, HOLD_REASONS.unseen);
+    return this.runDue(now, since);
+  }
+
+  /**
+   * Gives the time since which this instance has watched. It begins again where the database could not be read for long, or
+   * its clock was set forward.
+   */
+  #watchedSince(now: number): Date {
+    const hasGap = this.#watched === null || now - this.#watched.until > CATCH_UP_MS;
+    const since = this.#watched === null || hasGap ? now : Math.min(this.#watched.since, now);
+    this.#watched = { since, until: now };
+    return new Date(since);
   }
 
   async #poll(): Promise<number> {
@@ -125,8 +137,7 @@ export class ReleaseStageJob {
     try {
       // One reading decides for both: a clock that is set forward between two would count as a soak.
       const polled = await this.clock(this.prisma);
-      await this.#putOffMissed(polled);
-      await this.runDue(polled);
+      await this.runWatched(polled);
       const now = await this.clock(this.prisma);
       const next = await nextReleaseDueAfter(this.prisma, now);
       if (next !== null) waitMs = Math.min(waitMs, next.getTime() - now.getTime() + 1);

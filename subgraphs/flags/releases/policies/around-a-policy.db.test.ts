@@ -2,6 +2,7 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
 import { refusal } from '../../../shared/testing/asking.ts';
 import { HOLD_REASONS } from '../release-reasons.ts';
+import type { ReleaseStageJob } from '../release-stage-job.ts';
 import { ReleasesUnderTest, THREE_STAGES } from '../../testing/releases-under-test.ts';
 
 let releases: ReleasesUnderTest;
@@ -124,24 +125,62 @@ test.each(['killed', 'disabled'])('a release of a %s flag is not promoted', asyn
   expect((await releases.release(key))?.percentage).toBe(1);
 });
 
-test('a stage whose soak was over while nothing ran waits for the reports of vehicles after the start', async () => {
-  await update({ defaultValue: 'new' });
-  releases.clock.now += 3_600_000;
+describe('a stage whose soak was over while nothing ran', () => {
+  const pass = (ms: number) => (releases.clock.now += ms);
+  const poll = (job: ReleaseStageJob) => job.runWatched(new Date(releases.clock.now));
+
+  beforeEach(async () => {
+    await update({ defaultValue: 'new' });
+    pass(3_600_000);
+  });
+
+  test('waits for the reports of vehicles after the start, and says so also where an instance starts again and again', async () => {
+    for (let starts = 0; starts < 3; starts++) {
+      const job = releases.newJob();
+      expect(await poll(job)).toBe(0);
+      pass(50_000);
+      expect(await poll(job)).toBe(0);
+      expect(await releases.release(key)).toMatchObject({ status: 'holding', reason: HOLD_REASONS.unseen });
+    }
+    const job = releases.newJob();
+    expect(await poll(job)).toBe(0);
+    pass(59_999);
+    expect(await poll(job)).toBe(0);
+    pass(1);
+    expect(await poll(job)).toBe(1);
+    expect(await releases.release(key)).toMatchObject({ status: 'running', percentage: 10, reason: null });
+  });
+
+  test('goes on by an instance that has watched, though another one starts again and again', async () => {
+    const healthy = releases.newJob();
+    await poll(healthy);
+    for (let second = 0; second < 60; second += 10) {
+      pass(10_000);
+      expect(await poll(releases.newJob())).toBe(0);
+      // It is the first to have watched for a minute.
+      expect(await poll(healthy)).toBe(second === 50 ? 1 : 0);
+    }
+    expect(await releases.release(key)).toMatchObject({ status: 'running', percentage: 10, reason: null });
+    // The next stages take their soaks, and no longer.
+    pass(60_000);
+    expect(await poll(releases.newJob())).toBe(0);
+    expect(await poll(healthy)).toBe(1);
+    expect(await releases.release(key)).toMatchObject({ status: 'running', percentage: 100, reason: null });
+  });
+});
+
+test('an instance moves on at once what has begun since its own start, and others leave a soak that goes on as it is', async () => {
+  await releases.setPolicy('staging', [
+    { percentage: 1, soakMs: 10_000, minimumVehicles: 0 },
+    { percentage: 100, soakMs: 60_000, minimumVehicles: 0 },
+  ]);
   const job = releases.newJob();
-  // Where it starts again and again, the release says why it does not go on.
-  for (let starts = 0; starts < 3; starts++) {
-    releases.clock.now += 50_000;
-    await job.putOff();
-    expect(await releases.release(key)).toMatchObject({ status: 'holding', reason: HOLD_REASONS.unseen });
-  }
-  expect(await job.runDue()).toBe(0);
-  releases.clock.now += 59_000;
-  expect(await job.runDue()).toBe(0);
-  releases.clock.now += 1_000;
-  expect(await job.runDue()).toBe(1);
-  expect(await releases.release(key)).toMatchObject({ status: 'running', percentage: 10, reason: null });
-  // A soak that is not over goes on.
-  releases.clock.now += 30_000;
-  await job.putOff();
-  expect(await releases.release(key)).toMatchObject({ status: 'running', reason: null });
+  const poll = (one = job) => one.runWatched(new Date(releases.clock.now));
+  await poll();
+  await update({ defaultValue: 'new' });
+  releases.clock.now += 9_999;
+  expect([await poll(), await poll(releases.newJob())]).toEqual([0, 0]);
+  expect(await releases.release(key)).toMatchObject({ status: 'running', percentage: 1, reason: null });
+  releases.clock.now += 1;
+  expect(await poll()).toBe(1);
 });
