@@ -5,6 +5,7 @@ import {
   addedGuards,
   areReleaseGuards,
   areWatchingGuards,
+  guardDrafts,
   readAddedGuards,
   readReleaseGuards,
   type ReleaseGuardDraft,
@@ -26,6 +27,11 @@ function faultIn(read: () => unknown): [string, unknown] | null {
 }
 
 describe('readReleaseGuards', () => {
+  it('reads what a client would write for them as the same guards', () => {
+    const guards = readReleaseGuards([DRAFT, { ...DRAFT, metric: 'range_km', silence: 'PT2H' }], 'guards');
+    expect(readReleaseGuards(guardDrafts(guards), 'guards')).toEqual(guards);
+  });
+
   it('fills in what is left out, in a form that can be stored and read again', () => {
     const guards = readReleaseGuards([DRAFT], 'guards');
     expect(guards).toEqual([

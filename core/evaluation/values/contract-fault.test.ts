@@ -1,6 +1,6 @@
 import { describe, expect, test } from '@jest/globals';
 import type { Release } from '../../model.ts';
-import { contractFault, servableValues, type ServingFlag } from './contract-fault.ts';
+import { contractFault, ruleFault, servableValues, type ServingFlag } from './contract-fault.ts';
 
 const number = (change: Partial<ServingFlag>): ServingFlag => ({
   ...{ type: 'number', defaultValue: 3, rules: [], valueSchema: { maximum: 5 } },
@@ -76,5 +76,17 @@ describe('the contract of a flag', () => {
       },
     };
     expect(() => contractFault(number({ valueSchema: schema }))).toThrow(TypeError);
+  });
+
+  test('has a fault in one rule where the rule would serve another value than it allows', () => {
+    expect(ruleFault(number({}), { type: 'vehicle_target', value: 6 })).toEqual({
+      path: 'value',
+      message: 'must be at most 5.',
+    });
+    expect(ruleFault(number({}), { type: 'vehicle_target', value: 5 })).toBeNull();
+    expect(ruleFault(number({}), { type: 'kill_switch', value: 6 })).toBeNull();
+    // The flag's own fault is not the rule's.
+    for (const valueSchema of [null, { pattern: 'a' }])
+      expect(ruleFault(number({ valueSchema }), { type: 'vehicle_target', value: 6 })).toBeNull();
   });
 });

@@ -263,7 +263,7 @@ function checkContract(
   const rule = flag.rules[fault.ruleIndex];
   // The rules are sorted by now; type and priority say which one of the file it is.
   const index = (Array.isArray(written) ? written : []).findIndex((each) => {
-    const { type, priority = DEFAULT_PRIORITY } = membersOf(each);
+    const { type, priority } = membersOf(each);
     return type === rule?.type && (priority ?? DEFAULT_PRIORITY) === rule?.priority;
   });
   const place = rule === undefined ? fault.path : `rules.${index}.${fault.path}`;
