@@ -83,7 +83,7 @@ function* allOf<T>([first, ...rest]: readonly (readonly T[])[]): Generator<reado
   else for (const others of allOf(rest)) for (const choice of first) yield [choice, ...others];
 }
 
-const ROUNDS = rounds(3_000, 200_000);
+const ROUNDS = rounds(3_000, 80_000);
 /** Millions of worlds take some minutes where other tests run beside them. */
 const TIMEOUT_MS = rounds(60_000, 1_200_000);
 
