@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import { chmodSync, mkdtempSync, rmSync } from 'node:fs';
+import { chmodSync, mkdtempSync, rmSync, statfsSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Client } from 'pg';
@@ -35,10 +35,25 @@ export default async function setUpDatabase(): Promise<void> {
   process.env['FLEETFLAG_TEST_TEMPLATE'] = template;
 }
 
+/** Linux's file system in memory, on which a run of the suites waits a sixth less; and the bytes that a run needs at most. */
+const MEMORY = '/dev/shm';
+const NEEDED_BYTES = 4 * 1024 ** 3;
+
+/** Gives the folder for what no test needs after the run. */
+function fastestFolder(): string {
+  try {
+    const { bavail: blocks, bsize: blockBytes } = statfsSync(MEMORY);
+    return process.env['TMPDIR'] === undefined && blocks * blockBytes >= NEEDED_BYTES ? MEMORY : tmpdir();
+  } catch {
+    // Other systems have none.
+    return tmpdir();
+  }
+}
+
 async function openServer(): Promise<Omit<TestServer, 'template'>> {
   const given = process.env['TEST_DATABASE_URL'];
   if (given) return { url: given, folder: null, stop: async () => {} };
-  const folder = mkdtempSync(join(tmpdir(), 'fleetflag-test-'));
+  const folder = mkdtempSync(join(fastestFolder(), 'fleetflag-test-'));
   // As root, the server runs under another account, which must be able to pass through.
   chmodSync(folder, 0o711);
   const server = await madeOrRemoved(
