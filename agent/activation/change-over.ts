@@ -4,7 +4,6 @@
  * "Activation".
  */
 import { killActivationOf } from '../../core/activation/activation.ts';
-import { waitingFlags, type ActivatedDefinition } from '../../core/activation/change-over.ts';
 import {
   driveAfter,
   driveAtStart,
@@ -22,7 +21,8 @@ import type { VehicleStore } from '../store/vehicle-store.ts';
 import type { LoadedState } from '../store/vehicle-store-options.ts';
 import type { AgeingClock } from '../trust/ageing-clock.ts';
 import type { PinnedKeys } from '../trust/pinned-keys.ts';
-import { activeFlags, pendingFlags, settledFlags, type PendingFlag } from './active-flags.ts';
+import { pendingFlags, type PendingFlag } from './active-flags.ts';
+import { latchesIn } from './latches.ts';
 import type { DriveValues, KeptDrive } from './kept-drive.ts';
 import { Standstills } from './standstills.ts';
 import { WaitingFaults } from './waiting-faults.ts';
@@ -71,14 +71,6 @@ interface Received {
   readonly report: VehicleStateReport;
   readonly atMs: number;
   readonly runningAtMs: number;
-}
-
-function servedIn(flags: ReadonlyMap<string, HeldFlag>): Map<string, ActivatedDefinition> {
-  return new Map(
-    [...flags].flatMap(([key, { served, from }]) =>
-      served === null ? [] : [[key, { ...served, isReturn: from !== undefined }] as const],
-    ),
-  );
 }
 
 /** Changes the vehicle over. */
@@ -293,18 +285,7 @@ export class ChangeOver {
   /** Gives the latches of the flags of `next` that keep what is active now. */
   #latchesFor(next: VehicleState): Latches {
     const { state } = this.#options.flags;
-    // Before the first sync there is nothing to hold.
-    if (this.#drive.isParked || state === null || state.lastSyncAt === 0) return NO_LATCHES;
-    const active = activeFlags(state);
-    const latches = new Map<string, HeldFlag | null>();
-    for (const key of waitingFlags(servedIn(active), servedIn(settledFlags(next)))) {
-      const flag = active.get(key);
-      const latched = flag === undefined || flag.served === null ? null : flag;
-      // A flag that a damaged file has lost comes back at once.
-      if (latched === null && !state.complete && !state.latches.has(key)) continue;
-      latches.set(key, latched);
-    }
-    return latches;
+    return this.#drive.isParked || state === null ? NO_LATCHES : latchesIn(state, next);
   }
 
   /** Logs each flag whose change begins to wait, and those that a restart in mid-drive would not find as they are. */

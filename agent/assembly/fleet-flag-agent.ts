@@ -37,6 +37,7 @@ import { MetricRecorder, type TrackOptions } from '../telemetry/metrics/metric-r
 import { fileKindFault } from '../../core/files/regular-file.ts';
 import { ProgramReports, closedAgent } from './program-reports.ts';
 import { OwnVehicle } from './own-vehicle.ts';
+import { AgentReadiness } from './agent-readiness.ts';
 import { DatabaseLock, ownerName } from '../store/files/database-lock.ts';
 import { VehicleStore } from '../store/vehicle-store.ts';
 import { Backoff } from '../../core/async/backoff.ts';
@@ -72,11 +73,8 @@ export class FleetFlagAgent extends TypedValues {
   readonly #faults: VehicleFaults;
   readonly #events: AgentEvents;
   readonly #evaluationEvents: EvaluationEvents | null;
-  readonly #ready: Promise<void>;
-  #becomeReady!: () => void;
-  #isReady = false;
+  readonly #readiness = new AgentReadiness();
   #lock: DatabaseLock | null = null;
-  #isClosed = false;
   #inTouch = false;
 
   constructor(options: FleetFlagAgentOptions) {
@@ -86,7 +84,6 @@ export class FleetFlagAgent extends TypedValues {
     this.#events = new AgentEvents(log);
     const { evaluationEvents } = this.#options;
     this.#evaluationEvents = evaluationEvents === null ? null : new EvaluationEvents(evaluationEvents, now, log);
-    this.#ready = new Promise((resolve) => (this.#becomeReady = resolve));
     this.#ageingClock = new AgeingClock(now);
     this.#syncMemory = syncMemory(this.#options, this.#ageingClock);
     this.#facts = new KnownFacts(vehicle);
@@ -145,7 +142,7 @@ export class FleetFlagAgent extends TypedValues {
       recorder: this.#recorder,
       faults: this.#faults,
       changeOver: this.#changeOver,
-      ...{ isReady: () => this.#isReady, isClosed: () => this.#isClosed },
+      readiness: this.#readiness,
     });
     this.#vehicle = new OwnVehicle({
       options: this.#options,
@@ -174,18 +171,18 @@ export class FleetFlagAgent extends TypedValues {
    */
   async start(): Promise<void> {
     const { databaseFile, flagsFile, log, timings, url, vin } = this.#options;
-    if (this.#isClosed) throw closedAgent();
+    if (this.#readiness.hasEnded) throw closedAgent();
     if (flagsFile !== null) await this.#flags.followFile(flagsFile, vin, timings.flagsFileMs);
     if (url === '') {
       // Without a control plane, the agent counts as in touch.
       this.#setInTouch(true);
-      return this.#setReady();
+      return this.#readiness.begin();
     }
     const fault = await fileKindFault(databaseFile);
     if (fault !== null) throw badInput('databaseFile', fault);
     const identity = await this.#vehicle.readIdentity();
     this.#lock = await DatabaseLock.take(databaseFile, ownerName(identity), log);
-    if (await this.#vehicle.load(identity)) this.#setReady();
+    if (await this.#vehicle.load(identity)) this.#readiness.begin();
     this.#connection.start();
   }
 
@@ -194,8 +191,7 @@ export class FleetFlagAgent extends TypedValues {
    * because a closed agent would not hear of a kill switch.
    */
   async close(): Promise<void> {
-    this.#isReady = false;
-    this.#isClosed = true;
+    this.#readiness.end();
     this.#events.closed();
     await this.#flags.close();
     await this.#connection.close();
@@ -210,23 +206,23 @@ export class FleetFlagAgent extends TypedValues {
 
   /** Resolves when flags can be evaluated: they are loaded from disk, or the first sync is done. */
   ready(): Promise<void> {
-    return this.#ready;
+    return this.#readiness.begun;
   }
 
   /** Whether flags can be evaluated. They cannot before they are loaded or synced, nor after `close()`. */
   get isReady(): boolean {
-    return this.#isReady;
+    return this.#readiness.isReady;
   }
 
   /** Evaluates a flag of any type; undefined where there is no such flag, or the agent is closed. Never throws. */
   evaluate(key: string, context?: UncheckedContext | null): EvaluatedFlag | undefined {
     const evaluated = this.#counted(key, context);
-    this.#evaluationEvents?.evaluated(key, evaluated, this.#isReady ? null : 'PROVIDER_NOT_READY');
+    this.#evaluationEvents?.evaluated(key, evaluated, this.#readiness.isReady ? null : 'PROVIDER_NOT_READY');
     return evaluated;
   }
 
   #counted(key: string, context: UncheckedContext | null | undefined): EvaluatedFlag | undefined {
-    if (this.#isClosed) return undefined;
+    if (this.#readiness.hasEnded) return undefined;
     const evaluated = this.#evaluator.evaluate(key, context);
     if (evaluated !== undefined) this.#reports.evaluated(evaluated);
     return evaluated;
@@ -282,7 +278,7 @@ export class FleetFlagAgent extends TypedValues {
    * @param message the fault in words; undefined for none
    */
   evaluationFailed(evaluated: EvaluatedFlag | undefined, message: string | undefined): void {
-    if (evaluated !== undefined && message !== undefined && this.#isReady)
+    if (evaluated !== undefined && message !== undefined && this.#readiness.isReady)
       this.#faults.evaluationFailed(evaluated, message);
   }
 
@@ -311,7 +307,7 @@ export class FleetFlagAgent extends TypedValues {
 
   /** Whether `close()` was called. */
   get isClosed(): boolean {
-    return this.#isClosed;
+    return this.#readiness.hasEnded;
   }
 
   /** Calls `listener` when the agent is closed. Returns a function that removes the listener. */
@@ -325,7 +321,7 @@ export class FleetFlagAgent extends TypedValues {
       options: this.#options,
       state: this.#flags.state,
       keys: this.#vehicle.keys,
-      isReady: this.#isReady,
+      isReady: this.#readiness.isReady,
       connection: this.#connection,
       store: this.#store.status(),
       localFlags: this.#flags.fileStatus(),
@@ -348,7 +344,7 @@ export class FleetFlagAgent extends TypedValues {
     // The details say what is wrong.
     if (evaluated !== undefined && evaluated.definition.type !== type)
       this.evaluationFailed(evaluated, evaluationDetails(key, type, defaultValue, evaluated, true).errorMessage);
-    return evaluatedValue(type, defaultValue, evaluated, this.#isReady);
+    return evaluatedValue(type, defaultValue, evaluated, this.#readiness.isReady);
   }
 
   protected detailsOf<T extends JsonValue>(
@@ -358,7 +354,7 @@ export class FleetFlagAgent extends TypedValues {
     context?: ProgramContext,
   ): EvaluationDetails<T> {
     const evaluated = this.#counted(key, context);
-    const details = evaluationDetails(key, type, defaultValue, evaluated, this.#isReady);
+    const details = evaluationDetails(key, type, defaultValue, evaluated, this.#readiness.isReady);
     this.evaluationFailed(evaluated, details.errorMessage);
     this.#evaluationEvents?.evaluated(key, evaluated, details.errorCode ?? null);
     return details;
@@ -385,7 +381,7 @@ export class FleetFlagAgent extends TypedValues {
       faults: this.#faults,
       refusals: this.#refusals,
       refuse: this.#refuse,
-      synced: () => this.#setReady(),
+      synced: () => this.#readiness.begin(),
       touched: (inTouch) => this.#setInTouch(inTouch),
     });
     this.#setInTouch(false);
@@ -395,11 +391,5 @@ export class FleetFlagAgent extends TypedValues {
     if (this.#inTouch === inTouch) return;
     this.#inTouch = inTouch;
     this.#events.contact(inTouch);
-  }
-
-  #setReady(): void {
-    if (this.#isReady || this.#isClosed) return;
-    this.#isReady = true;
-    this.#becomeReady();
   }
 }

@@ -9,6 +9,7 @@ import type { EvaluatedFlag, FlagEvaluator } from '../evaluate/flag-evaluator.ts
 import type { PresentFlags } from '../evaluate/present-flags.ts';
 import { readFaultMessage, type VehicleFaults } from '../faults/vehicle-faults.ts';
 import { checkMeasurement, type MetricRecorder, type TrackOptions } from '../telemetry/metrics/metric-recorder.ts';
+import type { AgentReadiness } from './agent-readiness.ts';
 
 /** The parts of an agent that take reports. */
 export interface ReportParts {
@@ -17,8 +18,7 @@ export interface ReportParts {
   readonly recorder: MetricRecorder;
   readonly faults: VehicleFaults;
   readonly changeOver: ChangeOver;
-  readonly isReady: () => boolean;
-  readonly isClosed: () => boolean;
+  readonly readiness: AgentReadiness;
 }
 
 /** Takes reports. Refuses what is wrong, and what would be lost. */
@@ -66,13 +66,13 @@ export class ProgramReports {
   /** Takes the state of the vehicle (`FleetFlagAgent.setVehicleState`). */
   async vehicleState(state: unknown): Promise<void> {
     const report = readVehicleStateReport(state);
-    if (this.parts.isClosed()) throw closedAgent();
+    if (this.parts.readiness.hasEnded) throw closedAgent();
     await this.parts.changeOver.report(report);
   }
 
   #checkReady(): void {
-    if (this.parts.isClosed()) throw closedAgent();
-    if (!this.parts.isReady()) throw new FleetFlagError('SERVICE_UNAVAILABLE', NOT_READY_MESSAGE);
+    if (this.parts.readiness.hasEnded) throw closedAgent();
+    if (!this.parts.readiness.isReady) throw new FleetFlagError('SERVICE_UNAVAILABLE', NOT_READY_MESSAGE);
   }
 }
 

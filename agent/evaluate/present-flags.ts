@@ -86,10 +86,11 @@ export class PresentFlags {
     const others = this.#outcomes([...evaluator.dependentKeys(), ...(isOtherDrive ? evaluator.latchedKeys() : [])]);
     this.#state = next;
     this.#drive = drive;
-    evaluator.useFacts(facts.facts);
-    if (isOtherDrive) evaluator.useDrive(drive);
-    evaluator.replace(next);
-    this.evaluated.follow(evaluator.newContents());
+    this.#change(() => {
+      evaluator.useFacts(facts.facts);
+      if (isOtherDrive) evaluator.useDrive(drive);
+      evaluator.replace(next);
+    });
     this.#logUnfitOverrides();
     if (before === null) return;
     const [was, is] = [activeFlags(before), activeFlags(next)];
@@ -122,9 +123,10 @@ export class PresentFlags {
     // Until a vehicle knows its facts, there is nothing to hold.
     if (known === undefined && this.#drive !== null) this.#drive = { ...this.#drive, facts: facts.facts };
     await saveFacts();
-    evaluator.useFacts(facts.facts);
-    evaluator.useDrive(this.#drive);
-    this.evaluated.follow(evaluator.newContents());
+    this.#change(() => {
+      evaluator.useFacts(facts.facts);
+      evaluator.useDrive(this.#drive);
+    });
     this.#announceOthers(before, () => false);
   }
 
@@ -141,8 +143,7 @@ export class PresentFlags {
     let before: LocalFlags | null = null;
     const use = (flags: LocalFlags) => {
       const dependents = this.#outcomes(evaluator.dependentKeys());
-      evaluator.useLocal(flags, vin);
-      this.evaluated.follow(evaluator.newContents());
+      this.#change(() => evaluator.useLocal(flags, vin));
       this.#logUnfitOverrides();
       const changed = before === null ? [] : changedKeys(before, flags);
       for (const key of changed) {
@@ -163,6 +164,12 @@ export class PresentFlags {
   /** Stops following the file of flags. */
   async close(): Promise<void> {
     await this.#file?.close();
+  }
+
+  /** Changes what the evaluator evaluates. The new contents that count as evaluated are those that are active by then. */
+  #change(change: () => void): void {
+    change();
+    this.evaluated.follow(this.#options.evaluator.newContents());
   }
 
   /**

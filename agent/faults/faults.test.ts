@@ -7,7 +7,8 @@ import { FleetFlagError } from '../../core/errors.ts';
 import { LocalServer } from '../api/local-server.ts';
 import { FleetFlagProvider } from '../openfeature/fleet-flag-provider.ts';
 import type { FleetFlagAgent } from '../assembly/fleet-flag-agent.ts';
-import { TestControlPlane, type ReportedFault } from '../testing/control-plane.ts';
+import { TestControlPlane } from '../testing/control-plane.ts';
+import type { ReportedFault } from '../testing/wire-messages.ts';
 import { ON } from '../testing/rules.ts';
 import { TestVehicle } from '../testing/test-vehicle.ts';
 

@@ -1,7 +1,8 @@
 /** A session whose time the test tells: answers that are played again for long, and a way that is honest again. */
 import { afterEach, beforeEach, expect, test } from '@jest/globals';
 import { emptyState, type VehicleState } from '../state.ts';
-import { TestControlPlane, type SyncMessage } from '../testing/control-plane.ts';
+import { TestControlPlane } from '../testing/control-plane.ts';
+import type { SyncMessage } from '../testing/wire-messages.ts';
 import { eventually } from '../../core/testing/eventually.ts';
 import { AgeingClock } from '../trust/ageing-clock.ts';
 import { Freshness } from '../trust/freshness.ts';

@@ -4,7 +4,8 @@ import { DEFINITION_JWS_TYPE, STATEMENT_JWS_TYPE } from '../../core/wire/vehicle
 import { PROOF_JWS_TYPE } from '../../core/wire/vehicle/proof.ts';
 import type { FleetFlagAgentOptions } from '../assembly/agent-options.ts';
 import type { FleetFlagAgent } from '../assembly/fleet-flag-agent.ts';
-import { TestControlPlane, type ChangeMessage } from '../testing/control-plane.ts';
+import { TestControlPlane } from '../testing/control-plane.ts';
+import type { ChangeMessage } from '../testing/wire-messages.ts';
 import { createSigningKey, signJws } from '../testing/signing.ts';
 import { TestVehicle } from '../testing/test-vehicle.ts';
 import { eventually } from '../../core/testing/eventually.ts';

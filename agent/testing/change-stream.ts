@@ -1,4 +1,4 @@
-import type { ChangeMessage } from './control-plane.ts';
+import type { ChangeMessage } from './wire-messages.ts';
 
 /** A queue from which a subscription reads until either side ends it. */
 export class ChangeStream implements AsyncIterableIterator<{ flagChanges: ChangeMessage }> {

@@ -1,14 +1,10 @@
 /**
  * A small control plane for the agent's tests: real sockets, real GraphQL, real signatures; the state in memory.
  */
-import { createHash } from 'node:crypto';
 import { createServer, type Server } from 'node:http';
-import { buildSchema, GraphQLError, parse, print, validate, type GraphQLResolveInfo } from 'graphql';
-import { CloseCode } from 'graphql-ws';
-import { useServer } from 'graphql-ws/use/ws';
+import { GraphQLError } from 'graphql';
 import type { JWK } from 'jose';
 import { WebSocketServer } from 'ws';
-import { membersOf, parseJson } from '../../core/json/json-value.ts';
 import type { Environment, FlagDefinition } from '../../core/model.ts';
 import {
   DEFINITION_JWS_TYPE,
@@ -21,107 +17,25 @@ import { OTHER_MODELS } from '../../core/partitions/partition.ts';
 import { VEHICLE_FACTS_JWS_TYPE, type RegisteredFacts } from '../../core/wire/vehicle/vehicle-facts.ts';
 import type { SignedFlag } from '../link/operations.ts';
 import { ChangeStream } from './change-stream.ts';
+import { serveOperations } from './control-plane-operations.ts';
 import { PartitionedContent, type ConcerningChange } from './partitioned-content.ts';
 import { createSigningKey, signJws, type SigningKey } from './signing.ts';
+import {
+  WIRE_SDL,
+  type ChangeMessage,
+  type ProofOptions,
+  type ReportedBatch,
+  type ReportedFault,
+  type ReportedHeartbeat,
+  type SyncMessage,
+} from './wire-messages.ts';
 import { boundAddress } from '../../core/wire/network/http-server.ts';
 
 /** The vehicle of the tests. */
 export const TEST_VIN = 'KMHL14JA5PA000001';
 
-/** The part of the public API that this version of the agent needs. */
-export const WIRE_SDL = `
-  enum Environment { DEVELOPMENT STAGING PRODUCTION }
-  type SignedFlag { key: String! revision: Int! removed: Boolean! jws: String! }
-  type FlagSync { environment: Environment! revision: Int! full: Boolean! flags: [SignedFlag!]! statement: String! proof(partitioned: Boolean): String! }
-  type FlagChange { environment: Environment! revision: Int! previousRevision: Int! signed: SignedFlag! statement: String! proof(partitioned: Boolean): String! spreadSeconds: Int }
-  type Query { flagSync(environment: Environment!, since: Int, nonce: String): FlagSync! flagProof(environment: Environment!, partitioned: Boolean): String! vehicleFacts(nonce: String!): String! vehicleBackup(agent: String!): VehicleBackup }
-  type VehicleBackup { content: String! digest: String! backedUpAt: String! }
-  scalar JSON
-  input MetricInput { flagKey: String! variant: String! metricName: String! value: Float! timestamp: String! tags: JSON }
-  input MetricBatchInput { batchId: ID! items: [MetricInput!]! }
-  type MetricReceipt { accepted: Int! duplicates: Int! dropped: Int! }
-  input AgentHeartbeatInput { swVersion: String agentVersion: String agentMemoryMb: Int agentCpuPercent: Float cacheSizeMb: Float appliedRevision: Int clockOffsetSeconds: Float refusals: [String!] pending: [PendingFlagInput!] evaluated: [EvaluatedFlagInput!] }
-  enum FlagFaultKind { NOT_SERVABLE OUTSIDE_CONTRACT EVALUATION_ERROR RESTARTS REPORTED_BY_PROGRAM RETURNED }
-  input VehicleFaultInput { flagKey: String! revision: Int! kind: FlagFaultKind! message: String! occurredAt: String! }
-  input FaultReportInput { faults: [VehicleFaultInput!]! }
-  input PendingFlagInput { key: String! revision: Int! }
-  input EvaluatedFlagInput { key: String! revision: Int! }
-  input VehicleBackupInput { agent: String! content: String! }
-  type Mutation { reportMetrics(input: MetricBatchInput!): MetricReceipt! agentHeartbeat(input: AgentHeartbeatInput!): Boolean! reportFaults(input: FaultReportInput!): Boolean! backUpVehicleState(input: VehicleBackupInput!): Boolean! }
-  type Subscription { flagChanges(environment: Environment!): FlagChange! }
-`;
-
-export interface SyncMessage {
-  environment: string;
-  revision: number;
-  full: boolean;
-  flags: SignedFlag[];
-  proof: string;
-}
-export interface ChangeMessage {
-  environment: string;
-  revision: number;
-  previousRevision: number;
-  signed: SignedFlag;
-  proof: string;
-  spreadSeconds?: number;
-}
-
-/** The caller of a request, as its token names it. */
-interface Caller {
-  readonly vin: string;
-}
-
-/** What a proof is signed for. */
-export interface ProofOptions {
-  /** Unix seconds. */
-  readonly issuedAt?: number;
-  readonly nonce?: string | null;
-  readonly revision?: number;
-  readonly key?: SigningKey;
-  /** The partition whose set it names. */
-  readonly partition?: string;
-  /** The partition that it names: that one, or none in the form that is older than partitions. */
-  readonly named?: string | null;
-  /** The vehicle to which it assigns the partition. */
-  readonly vin?: string;
-}
-
 /** The model of vehicles that a test has not registered as another one. */
 export const TEST_MODEL = 'Ioniq 6';
-
-export interface ReportedBatch {
-  batchId: string;
-  items: {
-    flagKey: string;
-    variant: string;
-    metricName: string;
-    value: number;
-    timestamp: string;
-    tags: object | null;
-  }[];
-}
-
-export interface ReportedFault {
-  flagKey: string;
-  revision: number;
-  kind: string;
-  message: string;
-  occurredAt: string;
-}
-
-export interface ReportedHeartbeat {
-  swVersion?: string;
-  agentVersion: string;
-  agentMemoryMb: number;
-  agentCpuPercent: number;
-  cacheSizeMb: number;
-  pending?: { key: string; revision: number }[];
-  evaluated?: { key: string; revision: number }[];
-  appliedRevision?: number;
-  clockOffsetSeconds?: number;
-  refusals?: readonly string[];
-}
 
 export class TestControlPlane {
   readonly environment: Environment = 'production';
@@ -228,75 +142,7 @@ export class TestControlPlane {
       response.end(JSON.stringify(this.keySet));
     });
     this.#sockets = new WebSocketServer({ server: this.#http, path: '/graphql' });
-    useServer(
-      {
-        schema: buildSchema(this.sdl),
-        context: ({ connectionParams }) => callerIn(connectionParams),
-        onSubscribe: (_context, id, { query }) => {
-          this.subscriptionIds.push(id);
-          // The gateway names the code of its refusal; the library does not.
-          const faults = validate(buildSchema(this.sdl), parse(query));
-          const named = { extensions: { code: 'GRAPHQL_VALIDATION_FAILED' } };
-          return faults.length === 0 ? undefined : faults.map(({ message }) => new GraphQLError(message, named));
-        },
-        onConnect: ({ connectionParams, extra }) => {
-          const token = String((connectionParams as { authorization?: string } | undefined)?.authorization).replace(
-            'Bearer ',
-            '',
-          );
-          this.tokens.push(token);
-          if (!this.refusedTokens.has(token)) return true;
-          extra.socket.close(CloseCode.Forbidden, 'Forbidden');
-          return false;
-        },
-        roots: {
-          query: {
-            flagSync: (
-              { since, nonce }: { since?: number; nonce?: string },
-              { vin }: Caller,
-              info: GraphQLResolveInfo,
-            ) => this.sync(since ?? null, nonce ?? null, vin, isPartitioned(info)),
-            flagProof: async (_: object, { vin }: Caller, info: GraphQLResolveInfo) =>
-              this.onProof(await this.proof(isPartitioned(info) ? this.#of(vin) : { ...this.#of(vin), named: null })),
-            vehicleBackup: async ({ agent }: { agent: string }) => {
-              const content = await this.onBackup(this.backups.get(agent) ?? null);
-              if (content === null) return null;
-              const digest = createHash('sha256').update(Buffer.from(content, 'base64')).digest('hex');
-              return { content, digest, backedUpAt: new Date(this.now()).toISOString() };
-            },
-            vehicleFacts: async ({ nonce }: { nonce: string }) => this.onFacts(await this.facts(nonce)),
-          },
-          mutation: {
-            reportMetrics: async ({ input }: { input: ReportedBatch }) => {
-              this.batches.push(input);
-              await this.onReport(input);
-              return { accepted: input.items.length, duplicates: 0, dropped: 0 };
-            },
-            agentHeartbeat: async ({ input }: { input: ReportedHeartbeat }) => {
-              this.heartbeats.push(input);
-              await this.onHeartbeat(input);
-              return true;
-            },
-            reportFaults: async ({ input }: { input: { faults: ReportedFault[] } }) => {
-              this.faultReports.push(input.faults);
-              await this.onFaults(input.faults);
-              return true;
-            },
-            backUpVehicleState: async ({ input }: { input: { agent: string; content: string } }) => {
-              this.backupCount += 1;
-              await this.onBackUp();
-              this.backups.set(input.agent, input.content);
-              return true;
-            },
-          },
-          subscription: {
-            flagChanges: (_: object, { vin }: Caller, info: GraphQLResolveInfo) =>
-              this.#stream(vin, isPartitioned(info)),
-          },
-        },
-      },
-      this.#sockets,
-    );
+    serveOperations(this, this.#sockets);
     await new Promise<void>((resolve) => this.#http!.listen(this.#port, '127.0.0.1', resolve));
     this.#port = boundAddress(this.#http).port;
   }
@@ -397,10 +243,6 @@ export class TestControlPlane {
       ...(vin !== undefined && { vin }),
     };
     return signJws(key, PROOF_JWS_TYPE, payload);
-  }
-
-  #of(vin: string): ProofOptions {
-    return { partition: this.partitionOf(vin) };
   }
 
   /** Announces all changes of `change` together: one event for each flag, with the proof of the last. */
@@ -536,21 +378,14 @@ export class TestControlPlane {
     return this.onSync({ environment: this.environment.toUpperCase(), revision, full, flags, proof });
   }
 
-  #stream(vin: string, partitioned: boolean): ChangeStream {
+  /**
+   * Opens a stream of changes for a vehicle.
+   *
+   * @param partitioned whether its proofs name the partition
+   */
+  stream(vin = TEST_VIN, partitioned = true): ChangeStream {
     const stream = new ChangeStream(() => this.#streams.delete(stream));
     this.#streams.set(stream, { vin, partition: this.partitionOf(vin), partitioned });
     return stream;
   }
-}
-
-/** Reads the caller from the token of a connection, as the gateway does, but without checking the signature. */
-function callerIn(connectionParams: Record<string, unknown> | undefined): Caller {
-  const [, claims = ''] = String(connectionParams?.authorization).split('.');
-  const { sub } = membersOf(parseJson(Buffer.from(claims, 'base64url').toString()));
-  return { vin: typeof sub === 'string' ? sub : TEST_VIN };
-}
-
-/** Says whether a question asks for proofs that name a partition. */
-function isPartitioned({ fieldNodes }: GraphQLResolveInfo): boolean {
-  return fieldNodes.some((node) => print(node).includes('partitioned: true'));
 }

@@ -5,7 +5,7 @@
  */
 import { RequestRefused } from '../link/gateway-link.ts';
 import type { SignedFlag } from '../link/operations.ts';
-import type { ChangeMessage, SyncMessage } from './control-plane.ts';
+import type { ChangeMessage, SyncMessage } from './wire-messages.ts';
 
 /** Draws of the relay. */
 type Draw = (max: number) => number;
