@@ -12,6 +12,12 @@ import { WireClient } from '../gateway/subscriptions/testing/wire-client.ts';
 import { watchDatabase, type WatchedDatabase } from '../subgraphs/shared/testing/watched-database.ts';
 import { EveryCaller, SAMPLE_VIN } from './testing/every-caller.ts';
 import type { CallerName } from './testing/permission-matrix.ts';
+import {
+  GOVERNED_OPERATIONS,
+  type GovernedOperation,
+  governedText,
+  declaredVariables,
+} from '../gateway/testing/governed-operations.ts';
 
 const RUNS = rounds(2, 30);
 const READS = 3;
@@ -20,30 +26,6 @@ const SEED = 20_261_128;
 const UNREGISTERED = 'KMHK281HGNU000009';
 const KEYS = ['lane_keep', 'constructor'] as const;
 const ENVIRONMENTS = ['PRODUCTION', 'STAGING'] as const;
-
-/** Operations whose answers revisions govern, without the brace at their end: the selection goes on after them. */
-const OPERATIONS = {
-  flag: 'query ($key: String!) { it: flag(key: $key) { id name draft killed ...F rules { ...R } } ',
-  flags:
-    'query ($environment: Environment, $first: Int = 3) { flags(filter: { environment: $environment }, first: $first, orderBy: { field: KEY, direction: ASC }) { totalCount ... on FlagConnection { nodes { ...F rules { ...R } name } } pageInfo { hasNextPage endCursor } } ',
-  search: 'query ($key: String!) { flags(filter: { search: $key }) { nodes { ...F rules { ...R } } } ',
-  evaluateFlag:
-    'query ($key: String!, $context: EvaluationContext!) { evaluateFlag(key: $key, context: $context) { value variant reason ruleId revision failedPrerequisite inScope } ',
-  evaluateFlags:
-    'query ($environment: Environment!, $context: EvaluationContext!) { evaluateFlags(environment: $environment, context: $context) { flagKey value variant reason } ',
-  flagSync:
-    'query ($environment: Environment!, $since: Int) { flagSync(environment: $environment, since: $since) { revision full flags { key revision removed jws } } ',
-} as const;
-const FRAGMENTS = {
-  F: ' fragment F on Flag { key revision enabled environment __typename }',
-  R: ' fragment R on Rule { id type priority conditions }',
-};
-type OperationName = keyof typeof OPERATIONS;
-
-const textOf = (name: OperationName, more = '') => {
-  const used = Object.entries(FRAGMENTS).filter(([fragment]) => OPERATIONS[name].includes(`...${fragment} `));
-  return `${OPERATIONS[name]}${more}}${used.map(([, fragment]) => fragment).join('')}`;
-};
 
 interface Answer {
   readonly data?: Record<string, unknown> | null;
@@ -84,8 +66,8 @@ beforeAll(async () => {
     };
   });
   urls = [every.url, await every.another()];
-  for (const name of Object.keys(OPERATIONS) as OperationName[])
-    for (const text of [textOf(name), twinOf(name)]) ids.set(text, await every.register(text, 'query', null));
+  for (const name of Object.keys(GOVERNED_OPERATIONS) as GovernedOperation[])
+    for (const text of [governedText(name), twinOf(name)]) ids.set(text, await every.register(text, 'query', null));
 });
 afterAll(async () => {
   for (const { socket } of sockets.values()) socket.terminate();
@@ -99,7 +81,7 @@ async function credentials(caller: CallerName): Promise<Readonly<Record<string, 
   return headers;
 }
 
-const twinOf = (name: OperationName) => textOf(name, 'uncached: me { kind } ');
+const twinOf = (name: GovernedOperation) => governedText(name, 'uncached: me { kind } ');
 
 async function socketOf(gateway: number, caller: CallerName): Promise<WireClient> {
   const name = `${gateway} ${caller}`;
@@ -203,7 +185,7 @@ const context = fc.record(
   { requiredKeys: [] },
 );
 const read = fc.record({
-  name: fc.constantFrom(...(Object.keys(OPERATIONS) as OperationName[])),
+  name: fc.constantFrom(...(Object.keys(GOVERNED_OPERATIONS) as GovernedOperation[])),
   variables: fc.record({
     key,
     environment,
@@ -231,10 +213,6 @@ function withoutMe({ data, errors }: Answer): string {
 }
 const comparable = ({ data, errors }: Answer) => JSON.stringify({ data: data ?? null, errors });
 
-/** Gives those of the generated variables that an operation declares; others would be refused. */
-const declared = ({ name, variables }: { name: OperationName; variables: object }) =>
-  Object.fromEntries(Object.entries(variables).filter(([variable]) => OPERATIONS[name].includes(`$${variable}:`)));
-
 test('no answer differs from that of the pipeline that keeps none, whatever has changed before, on either gateway', async () => {
   const run = fc.record({
     reads: fc.array(read, { minLength: READS, maxLength: READS }),
@@ -248,9 +226,9 @@ test('no answer differs from that of the pipeline that keeps none, whatever has 
         for (const one of reads) {
           const { name, asking } = one;
           const [cached, again, uncached] = await Promise.all([
-            ask(textOf(name), declared(one), asking),
-            ask(textOf(name), declared(one), { ...asking, gateway: 1 - asking.gateway }),
-            ask(twinOf(name), declared(one), { ...asking, transport: 'POST' }),
+            ask(governedText(name), declaredVariables(one), asking),
+            ask(governedText(name), declaredVariables(one), { ...asking, gateway: 1 - asking.gateway }),
+            ask(twinOf(name), declaredVariables(one), { ...asking, transport: 'POST' }),
           ]);
           const expected = withoutMe(uncached);
           expect([name, comparable(cached), comparable(again)]).toEqual([name, expected, expected]);
@@ -263,11 +241,11 @@ test('no answer differs from that of the pipeline that keeps none, whatever has 
 
 describe('an answer follows what changes without a revision:', () => {
   const variables = { key: 'unrevised', context: { vin: SAMPLE_VIN } };
-  const answersTo = async (name: OperationName) => {
+  const answersTo = async (name: GovernedOperation) => {
     const transports: Transport[] = ['GET', 'POST', 'websocket', 'GET'];
     const answers = await Promise.all(
       transports.map((transport, n) =>
-        ask(textOf(name), declared({ name, variables }), { gateway: n % 2, caller: 'READ', transport }),
+        ask(governedText(name), declaredVariables({ name, variables }), { gateway: n % 2, caller: 'READ', transport }),
       ),
     );
     expect(new Set(answers.map(comparable)).size).toBe(1);
@@ -323,7 +301,7 @@ describe('while flags change', () => {
       while (!over) {
         const known = answered;
         const revision = revisionOf(
-          await ask(textOf('flags'), variables, { gateway: (at + reads++) % 2, caller: 'READ', transport }),
+          await ask(governedText('flags'), variables, { gateway: (at + reads++) % 2, caller: 'READ', transport }),
         );
         expect(revision).toBeGreaterThanOrEqual(Math.max(last, known));
         last = revision;
@@ -362,7 +340,7 @@ describe('a key that asks again in the same words', () => {
     apiKey = newApiKey();
     const data = { name: 'Again', keyHash: apiKeyHash(apiKey), keyPrefix: apiKeyPrefix(apiKey), role: 'READ' };
     ({ id: apiKeyId } = await every.prisma.apiKey.create({ data }));
-    id = await every.register(`${textOf('flags')} # ${apiKeyId}`, 'query', null);
+    id = await every.register(`${governedText('flags')} # ${apiKeyId}`, 'query', null);
     await known();
   });
 
@@ -393,7 +371,7 @@ describe('the statements of an answer', () => {
   const about = (name: string) => watched.statements.filter(({ params }) => JSON.stringify(params).includes(name));
   const evaluate = () =>
     ask(
-      textOf('evaluateFlag'),
+      governedText('evaluateFlag'),
       { key: 'counted', context: { vin: COUNTED } },
       { gateway: 0, caller: 'READ', transport: 'GET' },
     );

@@ -4,98 +4,34 @@ import type { Caller } from '../../../core/access/caller.ts';
 import { EVALUATIONS_METRIC } from '../../../core/wire/vehicle/metric.ts';
 import { openMetricsStore, type MetricsStore } from '../../shared/stores/metrics-store.ts';
 import { ANONYMOUS, asking, refusal, silent, user, type DataOrErrors, type Ask } from '../../shared/testing/asking.ts';
-import { createTestDatabase, type TestDatabase } from '../../shared/testing/test-database.ts';
-import { createTestMetricsStore, type TestMetricsStore } from '../../shared/testing/test-metrics-store.ts';
+import type { TestDatabase } from '../../shared/testing/test-database.ts';
 import { FlagStatisticsJob } from '../flag-statistics/flag-statistics-job.ts';
 import { readMetricBatch } from './metric-batch.ts';
 import { MetricTables } from './metric-store.ts';
 import { startExperiments, type StartedExperiments } from '../subgraph.ts';
+import { metricTestSteps, MetricInstances } from '../testing/metric-steps.ts';
 
-const REPORT = 'mutation($input: MetricBatchInput!) { reportMetrics(input: $input) { accepted duplicates dropped } }';
-const POINTS = `query($flag: _Any!, $metric: String!, $from: DateTime!, $to: DateTime!, $interval: MetricInterval) {
-  _entities(representations: [$flag]) { ... on Flag { metrics(metric: $metric, from: $from, to: $to, interval: $interval) { at variant count sum mean vehicles } } } }`;
 const MINUTE = 60_000;
 const HOUR = 60 * MINUTE;
 
-let own: TestMetricsStore;
+let running: MetricInstances;
 let database: TestDatabase;
 let store: MetricsStore;
 let tables: MetricTables;
-/** Two instances on the same stores: neither knows what the other has stored. */
 let instances: readonly [StartedExperiments, StartedExperiments];
 let asks: readonly [Ask, Ask];
 
 beforeAll(async () => {
-  [database, own] = await Promise.all([createTestDatabase(), createTestMetricsStore()]);
-  store = own.store;
-  const start = () =>
-    startExperiments({ prisma: database.database.prisma, metrics: store, logger: silent, keepsStatistics: false });
-  instances = [await start(), await start()];
+  running = await MetricInstances.start();
+  ({ database, store, instances } = running);
   asks = [asking(instances[0].subgraph), asking(instances[1].subgraph)];
   tables = new MetricTables(store.client);
 });
 
-afterAll(async () => {
-  await Promise.all(instances.map((instance) => instance.close()));
-  await Promise.all([own.drop(), database.drop()]);
-});
+afterAll(() => running.drop());
 
-const newKey = () => `flag_${randomUUID().slice(0, 8)}`;
-let vehicles = 0;
-const newVehicle = (): Caller & { vin: string } => ({
-  kind: 'vehicle',
-  vin: `KMHL14JA5PA${`${++vehicles}`.padStart(6, '0')}`,
-  environment: 'production',
-});
-
-/** Gives a time in the middle of an hour, `hours` ago. */
-const ago = (hours: number) => Math.floor(Date.now() / HOUR) * HOUR - hours * HOUR + 30 * MINUTE;
-const item = (flagKey: string, value: number, at = ago(2), more: object = {}) => ({
-  flagKey,
-  variant: 'treatment',
-  metricName: 'charge_minutes',
-  value,
-  timestamp: new Date(at).toISOString(),
-  ...more,
-});
-const report = (vehicle: Caller, items: readonly object[], batchId: string = randomUUID(), ask = asks[0]) =>
-  ask(vehicle, REPORT, { input: { batchId, items } });
-const receipt = (accepted: number, duplicates = 0, dropped = 0) => ({
-  data: { reportMetrics: { accepted, duplicates, dropped } },
-  errors: [],
-});
-
-interface Point {
-  at: string;
-  variant: string;
-  count: number;
-  sum: number;
-  mean: number;
-  vehicles: number;
-}
-const askPoints = (key: string, more: object = {}) =>
-  asks[1]<{ _entities: [{ metrics: Point[] }] }>(user('READ'), POINTS, {
-    flag: { __typename: 'Flag', id: randomUUID(), key },
-    metric: 'charge_minutes',
-    from: new Date(ago(26)).toISOString(),
-    to: new Date(ago(-1)).toISOString(),
-    ...more,
-  });
-const pointsOf = async (key: string, more: object = {}) => (await askPoints(key, more)).data._entities[0].metrics;
-
-/** Gives the totals by all three intervals: from the rows and from the roll-ups. */
-const totals = async (key: string) =>
-  Promise.all(
-    ['MINUTE', 'HOUR', 'DAY'].map(async (interval) => {
-      const points = await pointsOf(key, {
-        interval,
-        from: new Date(ago(10)).toISOString(),
-        to: new Date(ago(0)).toISOString(),
-      });
-      return [points.reduce((sum, point) => sum + point.count, 0), points.reduce((sum, point) => sum + point.sum, 0)];
-    }),
-  );
-const everywhere = (count: number, sum: number) => Array.from({ length: 3 }, () => [count, sum]);
+const { REPORT, POINTS, newKey, newVehicle, ago, item, report, receipt, askPoints, pointsOf, totals, everywhere } =
+  metricTestSteps(() => asks);
 
 test('the metrics of a flag are named that vehicles have measured in the last 30 days', async () => {
   const [key, other, vehicle] = [newKey(), newKey(), newVehicle()];
@@ -391,7 +327,7 @@ describe('while the store is down', () => {
   });
 
   test('a server that does not answer does not stop a start', async () => {
-    const absent = await openMetricsStore({ url: 'http://127.0.0.1:1', path: own.folder });
+    const absent = await openMetricsStore({ url: 'http://127.0.0.1:1', path: running.folder });
     const instance = await startExperiments({ prisma: database.database.prisma, metrics: absent, logger: silent });
     const ask = asking(instance.subgraph);
     expect(refusal(await report(newVehicle(), [item(newKey(), 1)], 'b', ask))).toEqual({ code: 'SERVICE_UNAVAILABLE' });

@@ -1,12 +1,9 @@
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { identityOf, refusal } from '../../shared/testing/asking.ts';
-import { FLAG_FIELDS, FlagsUnderTest, type FlagJson } from '../testing/flags-under-test.ts';
+import { FlagsUnderTest, type FlagJson } from '../testing/flags-under-test.ts';
+import { type FlagPayloads, type MutationOfFlag, mutationsOfFlags } from '../testing/mutations-of-flags.ts';
 
 const VIN = 'KMHK281HGNU000001';
-const UPDATE = `mutation ($key: String!, $input: UpdateFlagInput!, $expected: Int) { updateFlag(key: $key, input: $input, expectedRevision: $expected) { applied flag { ${FLAG_FIELDS} } } }`;
-const PAYLOAD = `{ applied flag { ${FLAG_FIELDS} } }`;
-
-type Payload = Record<string, { applied: boolean; flag: FlagJson }>;
 
 let flags: FlagsUnderTest;
 beforeAll(async () => {
@@ -14,152 +11,10 @@ beforeAll(async () => {
 });
 afterAll(() => flags.remove());
 
-const only = (data: Payload) => Object.values(data)[0] as { applied: boolean; flag: FlagJson };
+const { UPDATE, PAYLOAD, only, prepared, ruleOf, MUTATIONS } = mutationsOfFlags(() => flags);
 
-/** Creates an enabled flag with a whitelist. */
-const prepared = async (over: Record<string, unknown> = {}) => {
-  const { key } = await flags.create({ enabled: true, ...over });
-  return flags.addRule(key, { type: 'VEHICLE_WHITELIST', conditions: { vins: [VIN] } });
-};
-const killed = async () => {
-  const { key } = await prepared();
-  return only(
-    await flags.ok<Payload>(`mutation ($key: String!) { killSwitch(flagKey: $key, reason: "smoke") ${PAYLOAD} }`, {
-      key,
-    }),
-  ).flag;
-};
-
-interface Mutation {
-  readonly name: string;
-  readonly action: string;
-  readonly prepare?: () => Promise<FlagJson>;
-  readonly query: string;
-  readonly variables?: (flag: FlagJson | undefined) => Record<string, unknown>;
-  /** The content that the audit row shows of the change. */
-  readonly recorded: { before: unknown; after: unknown };
-}
-
-const ruleOf = (flag: FlagJson | undefined) => ({ id: flag?.rules[0]?.id });
-
-const MUTATIONS: Mutation[] = [
-  {
-    name: 'createFlag',
-    action: 'CREATE_FLAG',
-    query: `mutation ($input: CreateFlagInput!) { createFlag(input: $input) ${PAYLOAD} }`,
-    variables: () => ({
-      input: {
-        key: flags.newKey(),
-        name: 'New',
-        type: 'STRING',
-        defaultValue: 'off',
-        safetyLevel: 'ASIL_B',
-        environment: 'STAGING',
-      },
-    }),
-    recorded: {
-      before: null,
-      after: {
-        name: 'New',
-        type: 'string',
-        defaultValue: 'off',
-        safetyLevel: 'ASIL-B',
-        environment: 'staging',
-        enabled: false,
-      },
-    },
-  },
-  {
-    name: 'updateFlag',
-    action: 'UPDATE_FLAG',
-    prepare: prepared,
-    query: UPDATE,
-    variables: (flag) => ({
-      key: flag?.key,
-      input: { name: 'Renamed', description: 'Why', defaultValue: true, safetyLevel: 'ASIL_B' },
-    }),
-    recorded: {
-      before: { name: 'A flag', description: null, defaultValue: false },
-      after: { name: 'Renamed', description: 'Why', defaultValue: true, safetyLevel: 'ASIL-B' },
-    },
-  },
-  {
-    name: 'enableFlag',
-    action: 'ENABLE_FLAG',
-    prepare: () => prepared({ enabled: false }),
-    query: `mutation ($key: String!) { enableFlag(key: $key) ${PAYLOAD} }`,
-    recorded: { before: { enabled: false }, after: { enabled: true } },
-  },
-  {
-    name: 'disableFlag',
-    action: 'DISABLE_FLAG',
-    prepare: prepared,
-    query: `mutation ($key: String!) { disableFlag(key: $key) ${PAYLOAD} }`,
-    recorded: { before: { enabled: true }, after: { enabled: false } },
-  },
-  {
-    name: 'archiveFlag',
-    action: 'ARCHIVE_FLAG',
-    prepare: prepared,
-    query: `mutation ($key: String!) { archiveFlag(key: $key) ${PAYLOAD} }`,
-    recorded: { before: { enabled: true, archived: false }, after: { enabled: false, archived: true } },
-  },
-  {
-    name: 'createRule',
-    action: 'CREATE_RULE',
-    prepare: prepared,
-    query: `mutation ($key: String!) { createRule(flagKey: $key, input: { type: PERCENTAGE_ROLLOUT, conditions: { rollout_percentage: 5 } }) ${PAYLOAD} }`,
-    recorded: {
-      before: null,
-      after: { type: 'percentage_rollout', priority: 100, enabled: true, conditions: { rollout_percentage: 5 } },
-    },
-  },
-  {
-    name: 'updateRule',
-    action: 'UPDATE_RULE',
-    prepare: prepared,
-    query: `mutation ($id: ID!) { updateRule(id: $id, input: { priority: 7, enabled: false }) ${PAYLOAD} }`,
-    variables: ruleOf,
-    recorded: {
-      before: { priority: 100, enabled: true, conditions: { vins: [VIN] } },
-      after: { priority: 7, enabled: false, conditions: { vins: [VIN] } },
-    },
-  },
-  {
-    name: 'deleteRule',
-    action: 'DELETE_RULE',
-    prepare: prepared,
-    query: `mutation ($id: ID!) { deleteRule(id: $id) ${PAYLOAD} }`,
-    variables: ruleOf,
-    recorded: { before: { type: 'vehicle_whitelist' }, after: null },
-  },
-  {
-    name: 'killSwitch',
-    action: 'KILL_SWITCH',
-    prepare: prepared,
-    query: `mutation ($key: String!) { killSwitch(flagKey: $key, reason: "  smoke  ") ${PAYLOAD} }`,
-    recorded: {
-      before: { killSwitches: [] },
-      after: {
-        reason: 'smoke',
-        killSwitches: [{ enabled: true, conditions: { force_disabled: true, reason: 'smoke' } }],
-      },
-    },
-  },
-  {
-    name: 'releaseKillSwitch',
-    action: 'RELEASE_KILL_SWITCH',
-    prepare: killed,
-    query: `mutation ($key: String!) { releaseKillSwitch(flagKey: $key, reason: "no smoke") ${PAYLOAD} }`,
-    recorded: {
-      before: { killSwitches: [{ enabled: true }] },
-      after: { reason: 'no smoke', killSwitches: [{ enabled: false }] },
-    },
-  },
-];
-
-const named = MUTATIONS.map((mutation): [string, Mutation] => [mutation.name, mutation]);
-const variablesOf = (mutation: Mutation, flag: FlagJson | undefined) =>
+const named = MUTATIONS.map((mutation): [string, MutationOfFlag] => [mutation.name, mutation]);
+const variablesOf = (mutation: MutationOfFlag, flag: FlagJson | undefined) =>
   mutation.variables?.(flag) ?? { key: flag?.key };
 
 describe.each(named)('%s', (_name, mutation) => {
@@ -167,7 +22,7 @@ describe.each(named)('%s', (_name, mutation) => {
     const flag = await mutation.prepare?.();
     const before = { revision: await flags.revision(), rows: await flags.prisma.auditLog.count() };
     const identity = identityOf(flags.writer);
-    const { data, errors } = await flags.ask<Payload>(identity, mutation.query, variablesOf(mutation, flag));
+    const { data, errors } = await flags.ask<FlagPayloads>(identity, mutation.query, variablesOf(mutation, flag));
     expect(errors).toEqual([]);
     const { applied, flag: after } = only(data);
     expect(applied).toBe(true);
@@ -200,7 +55,7 @@ describe.each(named)('%s', (_name, mutation) => {
     const before = await flags.everything();
     // This id is not a UUID, so the database refuses the row after everything else has been written.
     const unwritable = identityOf(flags.writer, { requestId: 'none' });
-    const answer = await flags.ask<Payload | null>(unwritable, mutation.query, variablesOf(mutation, flag));
+    const answer = await flags.ask<FlagPayloads | null>(unwritable, mutation.query, variablesOf(mutation, flag));
     expect(answer.data).toBeNull();
     expect(refusal(answer)).toEqual({ code: 'INTERNAL_SERVER_ERROR' });
     expect(await flags.everything()).toEqual(before);
@@ -232,7 +87,7 @@ describe('an edit that changes nothing', () => {
     const { key, revision } = await prepared();
     const before = await flags.everything();
     expect(
-      only(await flags.ok<Payload>(`mutation ($key: String!) { ${field} ${PAYLOAD} }`, { key })).flag.revision,
+      only(await flags.ok<FlagPayloads>(`mutation ($key: String!) { ${field} ${PAYLOAD} }`, { key })).flag.revision,
     ).toBe(revision);
     expect(await flags.everything()).toEqual(before);
   });
@@ -249,7 +104,7 @@ describe('a change that does not fit the current state', () => {
   test('is a CONFLICT with the current revision when the flag has changed since', async () => {
     const { key, revision } = await prepared();
     const rename = (expected: number, name: string) =>
-      flags.ask<Payload>(flags.writer, UPDATE, { key, input: { name }, expected });
+      flags.ask<FlagPayloads>(flags.writer, UPDATE, { key, input: { name }, expected });
     expect((await rename(revision, 'First')).errors).toEqual([]);
     const { errors } = await rename(revision, 'Second');
     expect(errors).toMatchObject([{ extensions: { code: 'CONFLICT', currentRevision: revision + 1 } }]);
@@ -322,7 +177,10 @@ describe('concurrent writers', () => {
     const before = { revision: await flags.revision(), rows: await flags.prisma.auditLog.count() };
     const answers = await Promise.all(
       Array.from({ length: 50 }, (_, index) =>
-        flags.ask<Payload>(flags.writer, UPDATE, { key: targets[index % 5]?.key, input: { name: `Writer ${index}` } }),
+        flags.ask<FlagPayloads>(flags.writer, UPDATE, {
+          key: targets[index % 5]?.key,
+          input: { name: `Writer ${index}` },
+        }),
       ),
     );
     const applied = answers.filter(({ errors }) => errors.length === 0).map(({ data }) => only(data).flag.revision);
@@ -337,7 +195,7 @@ describe('concurrent writers', () => {
     const { key, revision } = await prepared();
     const answers = await Promise.all(
       Array.from({ length: 10 }, (_, index) =>
-        flags.ask<Payload>(flags.writer, UPDATE, { key, input: { name: `Writer ${index}` }, expected: revision }),
+        flags.ask<FlagPayloads>(flags.writer, UPDATE, { key, input: { name: `Writer ${index}` }, expected: revision }),
       ),
     );
     expect(answers.map((answer) => refusal(answer)?.code).sort()).toEqual([
@@ -350,7 +208,7 @@ describe('concurrent writers', () => {
     const flag = await prepared();
     const answers = await Promise.all(
       Array.from({ length: 5 }, () =>
-        flags.ask<Payload>(flags.writer, `mutation ($id: ID!) { deleteRule(id: $id) ${PAYLOAD} }`, ruleOf(flag)),
+        flags.ask<FlagPayloads>(flags.writer, `mutation ($id: ID!) { deleteRule(id: $id) ${PAYLOAD} }`, ruleOf(flag)),
       ),
     );
     expect(answers.map((answer) => refusal(answer)?.code).sort()).toEqual([
@@ -379,7 +237,7 @@ describe('a flag that leaves an environment', () => {
   test('leaves a signed tombstone there when it is archived', async () => {
     const { key } = await prepared();
     const { flag } = only(
-      await flags.ok<Payload>(`mutation ($key: String!) { archiveFlag(key: $key) ${PAYLOAD} }`, { key }),
+      await flags.ok<FlagPayloads>(`mutation ($key: String!) { archiveFlag(key: $key) ${PAYLOAD} }`, { key }),
     );
     const [tombstone, ...others] = await tombstones(key);
     expect(others).toEqual([]);

@@ -2,13 +2,12 @@
 import { randomUUID } from 'node:crypto';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
 import { eventually } from '../../../core/testing/eventually.ts';
-import type { Caller } from '../../../core/access/caller.ts';
 import { whitelistDigest } from '../../../core/evaluation/rules/whitelist-digest.ts';
 import { identityOf, refusal, silent, user } from '../../shared/testing/asking.ts';
 import { createFlagChanges, limitsOf } from '../changes/change.ts';
 import type { Flag } from '../flags/flag.ts';
-import { definitionIn } from '../signing/signing.ts';
 import { FlagsUnderTest, type FlagJson } from '../testing/flags-under-test.ts';
+import { segmentTestSteps } from '../testing/segment-steps.ts';
 
 let flags: FlagsUnderTest;
 let count = 0;
@@ -22,52 +21,10 @@ beforeEach(() => {
   key = `fleet_${++count}`;
 });
 
-interface ChangeSet {
-  readonly applied: boolean;
-  readonly revision: number | null;
-  readonly flags: readonly { readonly key: string; readonly revision: number }[];
-  readonly changeRequest: { readonly id: string; readonly action: string } | null;
-}
-const SAVE = `mutation ($key: String!, $name: String!, $conditions: JSON!, $force: Boolean, $isNew: Boolean, $seen: DateTime) {
-  saveSegment(key: $key, name: $name, conditions: $conditions, force: $force, isNew: $isNew, expectedUpdatedAt: $seen) {
-    applied revision flags { key revision } changeRequest { id action }
-  }
-}`;
-const save = (conditions: unknown, caller: Caller = flags.writer, more: object = {}) =>
-  flags.ask<{ saveSegment: ChangeSet }>(caller, SAVE, { key, name: 'A fleet', conditions, ...more });
-const saved = async (conditions: unknown) => {
-  const { data, errors } = await save(conditions);
-  expect(errors).toEqual([]);
-  return data.saveSegment;
-};
-const DELETE = `mutation ($key: String!) { deleteSegment(key: $key) { key name conditions } }`;
-const remove = () => flags.ask(flags.writer, DELETE, { key });
-
-const target = (more: object = {}) => ({ type: 'VEHICLE_TARGET', conditions: { segment: key }, ...more });
-async function signedRules(flagKey: string) {
-  const { signedDefinition } = await flags.prisma.flag.findUniqueOrThrow({ where: { key: flagKey } });
-  return definitionIn(signedDefinition ?? '').rules.map(({ type, conditions }) => ({ type, conditions }));
-}
-const evaluateFor = async (flagKey: string, context: object) =>
-  (
-    await flags.ok<{ evaluateFlag: { value: unknown } }>(
-      `query ($key: String!, $context: EvaluationContext!) { evaluateFlag(key: $key, context: $context) { value } }`,
-      { key: flagKey, context },
-    )
-  ).evaluateFlag.value;
-
-async function addVehicle(vin: string, tags: readonly string[] = []): Promise<void> {
-  await flags.prisma.vehicle.create({
-    data: { vin, model: 'EV9', swVersion: '2.5.0', region: 'EU', status: 'offline', tags: [...tags] },
-  });
-}
-/** Tags a vehicle as the vehicles subgraph does, with the count in the same transaction. */
-const tag = (vin: string, name: string) =>
-  flags.prisma.$transaction([
-    flags.prisma.vehicle.update({ where: { vin }, data: { tags: [name] } }),
-    flags.prisma
-      .$executeRaw`INSERT INTO vehicle_tags AS known (tag, changes) VALUES (${name}, 1) ON CONFLICT (tag) DO UPDATE SET changes = known.changes + 1`,
-  ]);
+const { SAVE, save, saved, remove, target, signedRules, evaluateFor, addVehicle, tag } = segmentTestSteps(
+  () => flags,
+  () => key,
+);
 
 describe('a segment', () => {
   test('is signed into every flag that names it, and a change of it is one change of them all', async () => {
@@ -342,163 +299,6 @@ test('a change of a segment pauses the rollouts of the rules that name it, as a 
   await saved({ regions: ['KR'] });
   expect(await rollout()).toEqual({ status: 'paused', pausedReason: "its rule's regions changed by hand" });
 });
-
-describe('a segment of an ASIL-D flag', () => {
-  test('waits for a second person as a whole, in one request', async () => {
-    await saved({ regions: ['EU'] });
-    const plain = await flags.addRule((await flags.create({ enabled: true })).key, target());
-    const safety = await flags.create({ enabled: true, safetyLevel: 'ASIL_D' });
-    const { createRule } = await flags.ok<{ createRule: { changeRequest: { id: string } } }>(
-      `mutation ($key: String!, $input: RuleInput!) { createRule(flagKey: $key, input: $input) { changeRequest { id } } }`,
-      { key: safety.key, input: target() },
-    );
-    await flags.approve(createRule.changeRequest.id);
-    const from = await flags.revision();
-    const set = await saved({ regions: ['KR'] });
-    expect(set).toMatchObject({ applied: false, revision: null, changeRequest: { action: 'SAVE_SEGMENT' } });
-    expect(set.flags.map((flag) => flag.key).sort()).toEqual([plain.key, safety.key].sort());
-    expect(await flags.revision()).toBe(from);
-    expect(await signedRules(plain.key)).toEqual([{ type: 'vehicle_target', conditions: { regions: ['EU'] } }]);
-    const id = set.changeRequest?.id ?? '';
-    const { changeRequests } = await flags.ok<{ changeRequests: { id: string; evaluatedContents: unknown }[] }>(
-      '{ changeRequests { id evaluatedContents } }',
-    );
-    expect(changeRequests.find((request) => request.id === id)?.evaluatedContents).toMatchObject({
-      before: { rules: [{ conditions: { regions: ['EU'] } }] },
-      after: { rules: [{ conditions: { regions: ['KR'] } }] },
-    });
-    await flags.approve(id);
-    expect(await flags.revision()).toBe(from + 2);
-    for (const flagKey of [plain.key, safety.key])
-      expect(await signedRules(flagKey)).toEqual([{ type: 'vehicle_target', conditions: { regions: ['KR'] } }]);
-  });
-
-  test('is checked against the revision of each flag when it is approved, and names all of them', async () => {
-    await saved({ regions: ['EU'] });
-    const plain = await flags.addRule((await flags.create({ environment: 'DEVELOPMENT' })).key, target());
-    const safety = await flags.create({ safetyLevel: 'ASIL_D' });
-    const { createRule } = await flags.ok<{ createRule: { changeRequest: { id: string } } }>(
-      `mutation ($key: String!, $input: RuleInput!) { createRule(flagKey: $key, input: $input) { changeRequest { id } } }`,
-      { key: safety.key, input: target() },
-    );
-    await flags.approve(createRule.changeRequest.id);
-    const { id = '' } = (await saved({ regions: ['KR'] })).changeRequest ?? {};
-    const { node } = await flags.ok<{ node: unknown }>(
-      'query ($id: ID!) { node(id: $id) { ... on ChangeRequest { flags { key } before after outdated } } }',
-      { id },
-    );
-    expect(node).toEqual({
-      ...{ flags: [{ key: plain.key }, { key: safety.key }], outdated: false },
-      before: { key, name: 'A fleet', conditions: { regions: ['EU'] } },
-      after: { key, name: 'A fleet', conditions: { regions: ['KR'] } },
-    });
-    await flags.ok('mutation ($key: String!) { enableFlag(key: $key) { applied } }', { key: plain.key });
-    const before = await flags.everything();
-    const answer = await flags.ask(flags.reviewer, `mutation ($id: ID!) { approveChangeRequest(id: $id) { id } }`, {
-      id,
-    });
-    expect(refusal(answer)).toMatchObject({ code: 'CONFLICT' });
-    expect(answer.errors[0]?.message).toContain(plain.key);
-    expect(await flags.everything()).toEqual(before);
-    const again = (await saved({ regions: ['KR'] })).changeRequest?.id ?? '';
-    await flags.approve(again);
-    const rows = await flags.prisma.auditLog.findMany({
-      where: { afterValue: { path: ['changeSet'], equals: again } },
-      orderBy: { chainPosition: 'asc' },
-    });
-    expect(rows.map(({ action, flagId, userId }) => [action, flagId, userId])).toEqual([
-      ['REQUEST_CHANGE', plain.id, flags.writer.userId],
-      ['SAVE_SEGMENT', plain.id, flags.writer.userId],
-      ['SAVE_SEGMENT', safety.id, flags.writer.userId],
-      ['SAVE_SEGMENT', null, flags.writer.userId],
-    ]);
-    expect(rows[0]?.afterValue).toMatchObject({ flags: [plain.key, safety.key] });
-    expect(rows[3]?.afterValue).toMatchObject({
-      flags: { [plain.key]: expect.any(Number), [safety.key]: expect.any(Number) },
-      changeRequest: { id: again, requestedBy: flags.writer.userId, approvedBy: flags.reviewer.userId },
-    });
-  });
-
-  test('that has changed since cannot be approved', async () => {
-    await saved({ regions: ['EU'] });
-    const safety = await flags.create({ enabled: true, safetyLevel: 'ASIL_D' });
-    const { createRule } = await flags.ok<{ createRule: { changeRequest: { id: string } } }>(
-      `mutation ($key: String!, $input: RuleInput!) { createRule(flagKey: $key, input: $input) { changeRequest { id } } }`,
-      { key: safety.key, input: target() },
-    );
-    await flags.approve(createRule.changeRequest.id);
-    const waiting = await saved({ regions: ['KR'] });
-    await flags.addRule((await flags.create()).key, target());
-    const answer = await flags.ask(flags.reviewer, `mutation ($id: ID!) { approveChangeRequest(id: $id) { id } }`, {
-      id: waiting.changeRequest?.id,
-    });
-    expect(refusal(answer)).toMatchObject({ code: 'CONFLICT', field: 'id' });
-  });
-
-  test.each(['one change', 'a set'])(
-    'must not change between the request that names it and its approval: %s',
-    async (of) => {
-      await saved({ models: ['Nobody has it'] });
-      const request = await requestNaming(of);
-      const outdated = async () =>
-        (
-          await flags.ok<{ node: { outdated: boolean } }>(
-            'query ($id: ID!) { node(id: $id) { ... on ChangeRequest { outdated } } }',
-            { id: request },
-          )
-        ).node.outdated;
-      expect(await outdated()).toBe(false);
-      // No flag in use names it yet, so one person changes it.
-      expect(await saved({ regions: ['EU', 'KR'] })).toMatchObject({ applied: true, changeRequest: null });
-      expect(await outdated()).toBe(true);
-      const before = await flags.everything();
-      const approve = 'mutation ($id: ID!) { approveChangeRequest(id: $id) { status } }';
-      const answer = await flags.ask(flags.reviewer, approve, { id: request });
-      expect(refusal(answer)).toMatchObject({ code: 'CONFLICT', field: 'id' });
-      expect(answer.errors[0]?.message).toContain(key);
-      expect(await flags.everything()).toEqual(before);
-      // The segment says again what the reviewer has seen.
-      await saved({ models: ['Nobody has it'] });
-      expect(await outdated()).toBe(false);
-      await flags.approve(request);
-    },
-  );
-
-  test('may have no tags, which one person alone could change', async () => {
-    await saved({ tags: ['beta'] });
-    const safety = await flags.create({ safetyLevel: 'ASIL_D' });
-    const answer = await flags.ask(
-      flags.writer,
-      `mutation ($key: String!, $input: RuleInput!) { createRule(flagKey: $key, input: $input) { applied } }`,
-      { key: safety.key, input: target() },
-    );
-    expect(refusal(answer)).toMatchObject({ code: 'CONFLICT', field: 'input.conditions.segment' });
-  });
-});
-
-/** Requests a change of an ASIL-D flag whose rule names the segment. Gives the request's id. */
-async function requestNaming(of: string): Promise<string> {
-  interface Requested {
-    readonly done: { readonly changeRequest: { readonly id: string } | null };
-  }
-  const rule = { ...target(), priority: 100 };
-  const safety = await flags.create({ enabled: true, safetyLevel: 'ASIL_D' });
-  if (of === 'a set') {
-    const { done } = await flags.ok<Requested>(
-      'mutation ($environment: Environment!, $changes: [ChangeInput!]!) { done: applyChanges(environment: $environment, changes: $changes) { changeRequest { id } } }',
-      {
-        environment: safety.environment,
-        changes: [{ createRule: { flagKey: safety.key, input: rule } }],
-      },
-    );
-    return done.changeRequest?.id ?? '';
-  }
-  const { done } = await flags.ok<Requested>(
-    'mutation ($key: String!, $input: RuleInput!) { done: createRule(flagKey: $key, input: $input) { changeRequest { id } } }',
-    { key: safety.key, input: rule },
-  );
-  return done.changeRequest?.id ?? '';
-}
 
 describe('tags in a segment', () => {
   const VINS = ['KMHK281HGNU000101', 'KMHK281HGNU000102'] as const;

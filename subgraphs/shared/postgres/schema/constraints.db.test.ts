@@ -3,176 +3,11 @@ import { Client } from 'pg';
 import { TABLES } from '../../../../prisma/specification/specification.ts';
 import { Prisma } from '../../../../prisma/generated/client.ts';
 import { createTestDatabase, type TestDatabase } from '../../testing/test-database.ts';
+import { ONE_OF, VALID_ROWS } from '../../testing/valid-rows.ts';
 
 let testDatabase: TestDatabase;
 let client: Client;
 let flagId: string;
-
-/** SQL for the id of a row in a table that the rows below reference. */
-const ONE_OF = (table: string, which: 'min' | 'max') => `(SELECT ${which}(id::text)::uuid FROM ${table})`;
-
-/** A valid row of each table, as column → SQL expression. */
-const VALID: Record<string, Record<string, string>> = {
-  users: { email: `gen_random_uuid()::text`, name: `'A'`, password_hash: `'x'`, role: `'ADMIN'` },
-  flags: {
-    key: `gen_random_uuid()::text`,
-    name: `'A'`,
-    type: `'boolean'`,
-    default_value: `'{"value": false}'`,
-    safety_level: `'ASIL-D'`,
-    environment: `'staging'`,
-  },
-  rules: { flag_id: '', type: `'kill_switch'`, priority: '(random() * 1e9)::int', conditions: `'{}'` },
-  audit_logs: { action: `'SIGN_IN'`, chain_position: '1', previous_hash: `repeat('0', 64)`, hash: `repeat('a', 64)` },
-  vehicles: {
-    vin: `'KMH' || lpad((random() * 1e13)::bigint::text, 14, '0')`,
-    model: `'Ioniq 6'`,
-    sw_version: `'2.5.0'`,
-    region: `'EU'`,
-    status: `'online'`,
-    environment: `'production'`,
-  },
-  experiments: {
-    flag_id: '',
-    name: `'A'`,
-    status: `'draft'`,
-    start_date: 'now()',
-    sample_size: '1',
-    primary_metric: `'m'`,
-    confidence_level: '0.95',
-  },
-  experiment_disturbances: { experiment_id: ONE_OF('experiments', 'min'), action: `'UPDATE_RULE'` },
-  api_keys: { name: `'A'`, key_hash: `gen_random_uuid()::text`, key_prefix: `'ff'`, role: `'READ'` },
-  environments: { name: `'staging'` },
-  segments: { key: 'gen_random_uuid()::text', name: `'A'`, conditions: `'{"regions": ["EU"]}'` },
-  vehicle_tags: { tag: 'gen_random_uuid()::text', changes: '1' },
-  scoped_models: { environment: `'staging'`, model: 'gen_random_uuid()::text' },
-  flag_tombstones: {
-    environment: `'staging'`,
-    key: 'gen_random_uuid()::text',
-    revision: '1',
-    signed_definition: `'x'`,
-  },
-  flag_versions: {
-    flag_id: '',
-    environment: `'staging'`,
-    revision: '(random() * 1e9)::int',
-    content: `'{}'`,
-    created_at: 'now()',
-  },
-  change_requests: {
-    flag_id: '',
-    action: `'ENABLE_FLAG'`,
-    flag_revision: '1',
-    proposed: `'{}'`,
-    status: `'approved'`,
-    requested_by: ONE_OF('users', 'min'),
-    reviewed_by: ONE_OF('users', 'max'),
-  },
-  change_set_members: {
-    change_request_id: ONE_OF('change_requests', 'min'),
-    position: '(random() * 1e9)::int',
-    flag_id: '',
-    action: `'ENABLE_FLAG'`,
-    flag_revision: '1',
-    proposed: `'{}'`,
-  },
-  releases: {
-    ...{ ring: 'gen_random_uuid()', flag_id: '', environment: `'staging'`, status: `'running'` },
-    ...{ stage: '0', percentage: '1', stages: `'[]'`, maximum_faulty_vehicles: '3', maximum_faulty_percent: '1' },
-    ...{ content: `'{}'`, revision: '1', started_revision: '1', due_at: 'now()' },
-  },
-  release_verdicts: {
-    ...{ release_id: ONE_OF('releases', 'min'), guard: '(random() * 1e9)::int', watch: '1', verdict: `'holding'` },
-    ...{ figures: `'{}'`, computed_at: 'now()' },
-  },
-  release_evidence: {
-    ...{ release_id: ONE_OF('releases', 'min'), guard: '(random() * 1e9)::int', state: `'{}'`, updated_at: 'now()' },
-  },
-  rollouts: {
-    flag_id: '',
-    rule_id: ONE_OF('rules', 'min'),
-    environment: `'staging'`,
-    status: `'completed'`,
-    scheduled_by: ONE_OF('users', 'min'),
-  },
-  rollout_steps: {
-    rollout_id: ONE_OF('rollouts', 'min'),
-    position: '(random() * 1e9)::int',
-    percentage: '5',
-    due_at: 'now()',
-  },
-  rollout_guards: {
-    rollout_id: ONE_OF('rollouts', 'min'),
-    metric: `'m'`,
-    worse: `'higher'`,
-    bound: '1',
-    confidence_level: '0.95',
-    minimum_vehicles: '50',
-    silence_ms: '60000',
-    watch_for_ms: '60000',
-    initial_percentage: '0',
-  },
-  rollout_verdicts: {
-    rollout_id: ONE_OF('rollouts', 'min'),
-    watch: '1',
-    verdict: `'holding'`,
-    figures: `'{}'`,
-    computed_at: 'now()',
-  },
-  rollout_evidence: { rollout_id: ONE_OF('rollouts', 'min'), state: `'{}'`, updated_at: 'now()' },
-  rollout_looks: {
-    rollout_id: ONE_OF('rollouts', 'min'),
-    at: 'now()',
-    watch: '1',
-    verdict: `'holding'`,
-    control_vehicles: '1',
-    treatment_vehicles: '1',
-  },
-  metric_definitions: { key: 'gen_random_uuid()::text', kind: `'mean'`, minimum: '5' },
-  persisted_operations: {
-    id: `gen_random_uuid()::text`,
-    sha256: `repeat('a', 64)`,
-    name: `'A'`,
-    type: `'query'`,
-    body: `'query A { __typename }'`,
-  },
-  persisted_operation_keys: {
-    operation_id: `(SELECT min(id) FROM persisted_operations)`,
-    api_key_id: ONE_OF('api_keys', 'min'),
-  },
-  webhooks: {
-    name: `'A'`,
-    url: `'https://example.com'`,
-    kinds: `'{kill_switch.pulled}'`,
-    secret_seed: `repeat('a', 43)`,
-  },
-  webhook_deliveries: { webhook_id: ONE_OF('webhooks', 'min'), kind: `'kill_switch.pulled'`, payload: `'{}'` },
-  webhook_checks: { name: 'gen_random_uuid()::text', due_at: 'now()' },
-  audit_chain: { id: '1', hash: `repeat('0', 64)` },
-  gateway_leases: { gateway_id: 'gen_random_uuid()', sequence: '1' },
-  vehicle_connections: {
-    gateway_id: `(SELECT min(gateway_id::text)::uuid FROM gateway_leases)`,
-    vin: `'KMH' || lpad((random() * 1e13)::bigint::text, 14, '0')`,
-  },
-  vehicle_backups: {
-    vin: `(SELECT min(vin) FROM vehicles)`,
-    agent: 'gen_random_uuid()::text',
-    content: `'a'`,
-    digest: `repeat('0', 64)`,
-  },
-  vehicle_faults: {
-    vin: `(SELECT min(vin) FROM vehicles)`,
-    environment: `'staging'`,
-    flag_key: `'eco'`,
-    revision: '(random() * 1e9)::bigint + 1',
-    kind: `'restarts'`,
-    message: `'m'`,
-    occurred_at: 'NOW()',
-  },
-  vehicle_status_head: { id: '1' },
-  release_policies: { environment: `'staging'` },
-};
 
 beforeAll(async () => {
   testDatabase = await createTestDatabase();
@@ -192,7 +27,7 @@ afterAll(async () => {
 });
 
 function insertion(table: string, change: Record<string, string>): string {
-  const row = { ...VALID[table], ...change };
+  const row = { ...VALID_ROWS[table], ...change };
   if ('flag_id' in row && row.flag_id === '') row.flag_id = `'${flagId}'`;
   return `INSERT INTO ${table} (${Object.keys(row).join(', ')}) VALUES (${Object.values(row).join(', ')})`;
 }
