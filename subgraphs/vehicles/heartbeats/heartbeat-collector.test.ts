@@ -1,18 +1,19 @@
 import { afterEach, beforeEach, describe, expect, jest, test } from '@jest/globals';
-import { HeartbeatCollector, type HeartbeatCollectorLimits } from './heartbeat-collector.ts';
+import { HeartbeatCollector } from './heartbeat-collector.ts';
+import type { ReportLimits } from './report-collector.ts';
 import type { AgentHeartbeatInput } from '../generated/resolvers.ts';
 import { readHeartbeat, type Heartbeat } from './heartbeat.ts';
 
 const vin = (n: number) => `KMH${String(n).padStart(14, '0')}`;
 const beat = (n: number, input: AgentHeartbeatInput = {}) => readHeartbeat(vin(n), 'production', input);
-const LIMITS: HeartbeatCollectorLimits = { windowMs: 250, batch: 1_000, timeoutMs: 10_000, held: 5_000 };
+const LIMITS: ReportLimits = { windowMs: 250, batch: 1_000, timeoutMs: 10_000, held: 5_000 };
 
 /** The heartbeats that were written, statement by statement. */
 let written: (readonly Heartbeat[])[];
 /** Decides the outcome of a statement. */
 let outcome: (group: readonly Heartbeat[]) => Promise<ReadonlySet<string>>;
 const all = async (group: readonly Heartbeat[]) => new Set(group.map((one) => one.vin));
-const collecting = (limits: Partial<HeartbeatCollectorLimits> = {}) =>
+const collecting = (limits: Partial<ReportLimits> = {}) =>
   new HeartbeatCollector(
     (group) => {
       written.push(group);
