@@ -24,7 +24,6 @@ const LONG_FILES: Readonly<Record<string, string>> = {
   'e2e/console/administration.long.test.ts': 'A second suite would start a second control plane and browser.',
   'e2e/console/console-forms.long.test.ts': 'A second suite would start a second control plane and browser.',
   'gateway/transports/http/graphql/graphql-route.test.ts': 'Its answers come from one gateway whose state tests set.',
-  'subgraphs/vehicles/registry/vehicles.db.test.ts': 'A second suite would need a second database.',
   'tests/asil-d.property.long.db.test.ts': 'One law, and the book by which it is checked.',
   'tests/permission-matrix.long.db.test.ts': 'A second suite would start a second control plane.',
 };

@@ -2,17 +2,10 @@ import { randomUUID } from 'node:crypto';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/globals';
 import type { Caller } from '../../../core/access/caller.ts';
 import { createVehicleTokens } from '../../../core/credentials/vehicle-token.ts';
-import { createInProcessBus } from '../../shared/feeds/bus.ts';
-import { ANONYMOUS, asking, refusal, silent, user, type Ask } from '../../shared/testing/asking.ts';
-import { createTestDatabase, type TestDatabase } from '../../shared/testing/test-database.ts';
-import { startVehicles } from '../subgraph.ts';
+import { ANONYMOUS, refusal, user, type Ask } from '../../shared/testing/asking.ts';
+import { FleetUnderTest } from '../testing/fleet-under-test.ts';
+import { ISSUE_TOKEN, REGISTER_VEHICLES, VEHICLE_BY_VIN } from '../testing/vehicle-operations.ts';
 
-const REGISTER =
-  'mutation($input: [RegisterVehicleInput!]!) { registerVehicles(input: $input) { vin model swVersion region status environment lastSeenAt appliedRevision } }';
-const VEHICLE =
-  'query($vin: String!) { vehicle(vin: $vin) { vin model swVersion status environment agentMemoryMb agentCpuPercent cacheSizeMb appliedRevision registeredAt } }';
-const ISSUE =
-  'mutation($vin: String!, $environment: Environment!, $days: Int) { issueVehicleToken(vin: $vin, environment: $environment, expiresInDays: $days) { token expiresAt vehicle { vin environment } } }';
 const WRITE = user('WRITE');
 
 type Registered = { registerVehicles: { vin: string }[] };
@@ -20,44 +13,32 @@ type Found = { vehicle: unknown };
 type Issued = { issueVehicleToken: { token: string; expiresAt: string; vehicle: unknown } };
 
 const tokens = createVehicleTokens('a secret of at least thirty-two characters');
-let database: TestDatabase;
+let fleet: FleetUnderTest;
 let ask: Ask;
-let close: () => Promise<void>;
 let writer: Caller;
 
 /** Gives an unused VIN. */
 let counter = 0;
 const newVin = () => `KMH${String(++counter).padStart(14, '0')}`;
 const registration = (vin = newVin()) => ({ vin, model: 'Ioniq 5', swVersion: '2.5.0', region: 'EU' });
-const lastAudit = () => database.database.prisma.auditLog.findFirst({ orderBy: { chainPosition: 'desc' } });
-const auditRows = () => database.database.prisma.auditLog.count();
+const lastAudit = () => fleet.prisma.auditLog.findFirst({ orderBy: { chainPosition: 'desc' } });
+const auditRows = () => fleet.prisma.auditLog.count();
 
 beforeAll(async () => {
-  database = await createTestDatabase();
-  const { id } = await database.database.prisma.user.create({
+  fleet = await FleetUnderTest.start();
+  ({ ask } = fleet);
+  const { id } = await fleet.prisma.user.create({
     data: { email: 'w@example.com', name: 'W', passwordHash: '-', role: 'WRITE' },
   });
   writer = user('WRITE', id);
-  const started = await startVehicles({
-    prisma: database.database.prisma,
-    tokens,
-    bus: createInProcessBus(),
-    logger: silent,
-    sweepsPresence: false,
-  });
-  close = () => started.close();
-  ask = asking(started.subgraph);
 });
 
-afterAll(async () => {
-  await close();
-  await database.drop();
-});
+afterAll(() => fleet.drop());
 
 describe('registering vehicles', () => {
   test('gives new vehicles as offline, in the order of the input, and records who did it', async () => {
     const input = [registration(), registration(), registration()].reverse();
-    const { data, errors } = await ask<Registered>(writer, REGISTER, { input });
+    const { data, errors } = await ask<Registered>(writer, REGISTER_VEHICLES, { input });
     expect(errors).toEqual([]);
     expect(data.registerVehicles).toEqual(
       input.map((vehicle) => ({
@@ -78,7 +59,7 @@ describe('registering vehicles', () => {
 
   test('stores model, version and region without surrounding blanks, and finds them with or without', async () => {
     const { vin } = registration();
-    await ask(WRITE, REGISTER, { input: [{ vin, model: ' Blank 1', swVersion: '2.5.0\n', region: 'EU ' }] });
+    await ask(WRITE, REGISTER_VEHICLES, { input: [{ vin, model: ' Blank 1', swVersion: '2.5.0\n', region: 'EU ' }] });
     const { data } = await ask(
       user('READ'),
       'query ($filter: VehicleFilter) { vehicles(filter: $filter) { nodes { vin model swVersion region } } }',
@@ -89,14 +70,14 @@ describe('registering vehicles', () => {
 
   test('updates the registered facts of a known vehicle and nothing else', async () => {
     const vehicle = registration();
-    await ask(WRITE, REGISTER, { input: [vehicle] });
-    await database.database.prisma.vehicle.update({
+    await ask(WRITE, REGISTER_VEHICLES, { input: [vehicle] });
+    await fleet.prisma.vehicle.update({
       where: { vin: vehicle.vin },
       data: { status: 'online', appliedRevision: 7n, agentCpuPercent: 1.25, cacheSizeMb: 0.5, agentMemoryMb: 58 },
     });
-    const { data } = await ask<Registered>(WRITE, REGISTER, { input: [{ ...vehicle, swVersion: '2.6.0' }] });
+    const { data } = await ask<Registered>(WRITE, REGISTER_VEHICLES, { input: [{ ...vehicle, swVersion: '2.6.0' }] });
     expect(data.registerVehicles).toMatchObject([{ swVersion: '2.6.0', status: 'ONLINE', appliedRevision: 7 }]);
-    expect((await ask<Found>(WRITE, VEHICLE, { vin: vehicle.vin })).data.vehicle).toMatchObject({
+    expect((await ask<Found>(WRITE, VEHICLE_BY_VIN, { vin: vehicle.vin })).data.vehicle).toMatchObject({
       agentCpuPercent: 1.25,
       cacheSizeMb: 0.5,
       agentMemoryMb: 58,
@@ -107,9 +88,9 @@ describe('registering vehicles', () => {
     const input = Array.from({ length: 1001 }, () => registration());
     const {
       errors: [error],
-    } = await ask(WRITE, REGISTER, { input });
+    } = await ask(WRITE, REGISTER_VEHICLES, { input });
     expect(error?.extensions).toEqual({ code: 'LIMIT_EXCEEDED', field: 'input', limit: 1_000 });
-    const { data } = await ask<Registered>(WRITE, REGISTER, { input: input.slice(1) });
+    const { data } = await ask<Registered>(WRITE, REGISTER_VEHICLES, { input: input.slice(1) });
     expect(data.registerVehicles.map(({ vin }) => vin)).toEqual(input.slice(1).map(({ vin }) => vin));
   });
 
@@ -125,11 +106,11 @@ describe('registering vehicles', () => {
   ])('refuses %s by its path and writes none of the batch', async (_, fault, field) => {
     const good = registration();
     const rows = await auditRows();
-    expect(refusal(await ask(WRITE, REGISTER, { input: [good, { ...registration(), ...fault }] }))).toEqual({
+    expect(refusal(await ask(WRITE, REGISTER_VEHICLES, { input: [good, { ...registration(), ...fault }] }))).toEqual({
       code: 'BAD_USER_INPUT',
       field,
     });
-    expect((await ask(WRITE, VEHICLE, { vin: good.vin })).data).toEqual({ vehicle: null });
+    expect((await ask(WRITE, VEHICLE_BY_VIN, { vin: good.vin })).data).toEqual({ vehicle: null });
     expect(await auditRows()).toBe(rows);
   });
 
@@ -137,7 +118,7 @@ describe('registering vehicles', () => {
     const vehicle = registration();
     const {
       errors: [error],
-    } = await ask(WRITE, REGISTER, {
+    } = await ask(WRITE, REGISTER_VEHICLES, {
       input: [vehicle, { ...registration('x'), region: '' }, vehicle, registration(), { ...registration(), model: '' }],
     });
     const { code, field, faults } = error?.extensions as {
@@ -155,14 +136,14 @@ describe('registering vehicles', () => {
 
   test('does not write unchanged vehicles, and records those that it writes', async () => {
     const [same, changed, created] = [registration(), registration(), registration()];
-    await ask(WRITE, REGISTER, { input: [same, changed] });
+    await ask(WRITE, REGISTER_VEHICLES, { input: [same, changed] });
     const updatedAt = async () =>
-      (await database.database.prisma.vehicle.findUniqueOrThrow({ where: { vin: same.vin } })).updatedAt;
+      (await fleet.prisma.vehicle.findUniqueOrThrow({ where: { vin: same.vin } })).updatedAt;
     const [rows, before] = [await auditRows(), await updatedAt()];
-    const again = await ask<Registered>(WRITE, REGISTER, { input: [changed, same] });
+    const again = await ask<Registered>(WRITE, REGISTER_VEHICLES, { input: [changed, same] });
     expect(again.data.registerVehicles).toMatchObject([changed, same]);
     expect(await auditRows()).toBe(rows);
-    await ask(WRITE, REGISTER, { input: [created, same, { ...changed, region: 'KR' }] });
+    await ask(WRITE, REGISTER_VEHICLES, { input: [created, same, { ...changed, region: 'KR' }] });
     expect((await lastAudit())?.afterValue).toEqual({
       count: 3,
       created: 1,
@@ -173,7 +154,10 @@ describe('registering vehicles', () => {
   });
 
   test('refuses an empty batch', async () => {
-    expect(refusal(await ask(WRITE, REGISTER, { input: [] }))).toEqual({ code: 'BAD_USER_INPUT', field: 'input' });
+    expect(refusal(await ask(WRITE, REGISTER_VEHICLES, { input: [] }))).toEqual({
+      code: 'BAD_USER_INPUT',
+      field: 'input',
+    });
   });
 
   test('batches with the same vehicles in opposite order do not deadlock', async () => {
@@ -182,31 +166,37 @@ describe('registering vehicles', () => {
     const batch = (index: number) =>
       (index % 2 === 0 ? input : [...input].reverse()).map((vehicle) => ({ ...vehicle, swVersion: `2.${index}.0` }));
     const answers = await Promise.all(
-      Array.from({ length: 8 }, (_, index) => ask(WRITE, REGISTER, { input: batch(index) })),
+      Array.from({ length: 8 }, (_, index) => ask(WRITE, REGISTER_VEHICLES, { input: batch(index) })),
     );
     expect(answers.flatMap(({ errors }) => errors)).toEqual([]);
   });
 
   test('is for callers who may write', async () => {
     const variables = { input: [registration()] };
-    expect(refusal(await ask(ANONYMOUS, REGISTER, variables))).toEqual({ code: 'UNAUTHENTICATED' });
+    expect(refusal(await ask(ANONYMOUS, REGISTER_VEHICLES, variables))).toEqual({ code: 'UNAUTHENTICATED' });
     for (const caller of [
       user('READ'),
       user('SAFETY'),
       { kind: 'vehicle', vin: newVin(), environment: 'production' } as const,
     ]) {
-      expect(refusal(await ask(caller, REGISTER, variables))).toEqual({ code: 'FORBIDDEN' });
+      expect(refusal(await ask(caller, REGISTER_VEHICLES, variables))).toEqual({ code: 'FORBIDDEN' });
     }
     expect(
-      refusal(await ask({ kind: 'apiKey', apiKeyId: null, role: 'WRITE', rateLimitPerMin: null }, REGISTER, variables)),
+      refusal(
+        await ask(
+          { kind: 'apiKey', apiKeyId: null, role: 'WRITE', rateLimitPerMin: null },
+          REGISTER_VEHICLES,
+          variables,
+        ),
+      ),
     ).toBeNull();
   });
 });
 
 describe('reading a vehicle', () => {
   test('gives null for a VIN that is not registered, and refuses an invalid VIN', async () => {
-    expect(await ask(user('READ'), VEHICLE, { vin: newVin() })).toEqual({ data: { vehicle: null }, errors: [] });
-    expect(refusal(await ask(user('READ'), VEHICLE, { vin: 'nonsense' }))).toEqual({
+    expect(await ask(user('READ'), VEHICLE_BY_VIN, { vin: newVin() })).toEqual({ data: { vehicle: null }, errors: [] });
+    expect(refusal(await ask(user('READ'), VEHICLE_BY_VIN, { vin: 'nonsense' }))).toEqual({
       code: 'BAD_USER_INPUT',
       field: 'vin',
     });
@@ -214,15 +204,15 @@ describe('reading a vehicle', () => {
 
   test('a vehicle reads itself and no other', async () => {
     const [own, other] = [registration(), registration()];
-    await ask(WRITE, REGISTER, { input: [own, other] });
+    await ask(WRITE, REGISTER_VEHICLES, { input: [own, other] });
     const vehicle: Caller = { kind: 'vehicle', vin: own.vin, environment: 'production' };
-    expect((await ask<Found>(vehicle, VEHICLE, { vin: own.vin })).data.vehicle).toMatchObject({ vin: own.vin });
-    expect(refusal(await ask(vehicle, VEHICLE, { vin: other.vin }))).toEqual({ code: 'FORBIDDEN' });
+    expect((await ask<Found>(vehicle, VEHICLE_BY_VIN, { vin: own.vin })).data.vehicle).toMatchObject({ vin: own.vin });
+    expect(refusal(await ask(vehicle, VEHICLE_BY_VIN, { vin: other.vin }))).toEqual({ code: 'FORBIDDEN' });
   });
 
   test('entities come in the requested order, unknown ones as null', async () => {
     const [first, second] = [registration(), registration()];
-    await ask(WRITE, REGISTER, { input: [first, second] });
+    await ask(WRITE, REGISTER_VEHICLES, { input: [first, second] });
     const representations = [second.vin, newVin(), 'nonsense', first.vin].map((vin) => ({
       __typename: 'Vehicle',
       vin,
@@ -244,7 +234,7 @@ describe('reading a vehicle', () => {
 
 describe("issuing a vehicle's token", () => {
   afterEach(async () => {
-    const rows = await database.database.prisma.auditLog.findMany({ where: { action: 'ISSUE_VEHICLE_TOKEN' } });
+    const rows = await fleet.prisma.auditLog.findMany({ where: { action: 'ISSUE_VEHICLE_TOKEN' } });
     expect(
       JSON.stringify(rows, (_, value: unknown) => (typeof value === 'bigint' ? Number(value) : value)),
     ).not.toContain('eyJ');
@@ -252,8 +242,8 @@ describe("issuing a vehicle's token", () => {
 
   test('gives a token for the vehicle and environment, and records both', async () => {
     const { vin } = registration();
-    await ask(WRITE, REGISTER, { input: [registration(vin)] });
-    const { data } = await ask<Issued>(WRITE, ISSUE, { vin, environment: 'STAGING', days: 2 });
+    await ask(WRITE, REGISTER_VEHICLES, { input: [registration(vin)] });
+    const { data } = await ask<Issued>(WRITE, ISSUE_TOKEN, { vin, environment: 'STAGING', days: 2 });
     const { token, expiresAt, vehicle } = data.issueVehicleToken;
     expect(vehicle).toEqual({ vin, environment: 'STAGING' });
     expect(await tokens.verify(token)).toEqual({
@@ -270,7 +260,7 @@ describe("issuing a vehicle's token", () => {
 
   test('is for production and a year by default', async () => {
     const { vin } = registration();
-    await ask(WRITE, REGISTER, { input: [registration(vin)] });
+    await ask(WRITE, REGISTER_VEHICLES, { input: [registration(vin)] });
     for (const days of ['', ', expiresInDays: null']) {
       const { data, errors } = await ask<Issued>(
         WRITE,
@@ -283,14 +273,14 @@ describe("issuing a vehicle's token", () => {
         60_000,
       );
     }
-    expect(await database.database.prisma.vehicle.findUnique({ where: { vin } })).toMatchObject({
+    expect(await fleet.prisma.vehicle.findUnique({ where: { vin } })).toMatchObject({
       environment: 'production',
     });
   });
 
   test('a default also applies when the environment is an unset variable', async () => {
     const { vin } = registration();
-    await ask(WRITE, REGISTER, { input: [registration(vin)] });
+    await ask(WRITE, REGISTER_VEHICLES, { input: [registration(vin)] });
     const { data, errors } = await ask<Issued>(
       WRITE,
       'mutation($vin: String!, $environment: Environment! = STAGING) { issueVehicleToken(vin: $vin, environment: $environment) { vehicle { environment } } }',
@@ -306,8 +296,8 @@ describe("issuing a vehicle's token", () => {
     [-1, 'expiresInDays'],
   ])('refuses %d days', async (days, field) => {
     const { vin } = registration();
-    await ask(WRITE, REGISTER, { input: [registration(vin)] });
-    expect(refusal(await ask(WRITE, ISSUE, { vin, environment: 'STAGING', days }))).toEqual({
+    await ask(WRITE, REGISTER_VEHICLES, { input: [registration(vin)] });
+    expect(refusal(await ask(WRITE, ISSUE_TOKEN, { vin, environment: 'STAGING', days }))).toEqual({
       code: 'BAD_USER_INPUT',
       field,
     });
@@ -315,11 +305,11 @@ describe("issuing a vehicle's token", () => {
 
   test('refuses an unknown vehicle and leaves no audit row', async () => {
     const rows = await auditRows();
-    expect(refusal(await ask(WRITE, ISSUE, { vin: newVin(), environment: 'STAGING', days: 2 }))).toEqual({
+    expect(refusal(await ask(WRITE, ISSUE_TOKEN, { vin: newVin(), environment: 'STAGING', days: 2 }))).toEqual({
       code: 'NOT_FOUND',
       field: 'vin',
     });
-    expect(refusal(await ask(WRITE, ISSUE, { vin: randomUUID(), environment: 'STAGING', days: 2 }))).toEqual({
+    expect(refusal(await ask(WRITE, ISSUE_TOKEN, { vin: randomUUID(), environment: 'STAGING', days: 2 }))).toEqual({
       code: 'BAD_USER_INPUT',
       field: 'vin',
     });
@@ -339,11 +329,12 @@ describe("revoking a vehicle's tokens", () => {
 
   test('raises its generation, which later tokens contain, and records it', async () => {
     const { vin } = registration();
-    await ask(WRITE, REGISTER, { input: [registration(vin)] });
+    await ask(WRITE, REGISTER_VEHICLES, { input: [registration(vin)] });
     const generationOfNewToken = async () =>
       (
         await tokens.verify(
-          (await ask<Issued>(WRITE, ISSUE, { vin, environment: 'STAGING', days: 2 })).data.issueVehicleToken.token,
+          (await ask<Issued>(WRITE, ISSUE_TOKEN, { vin, environment: 'STAGING', days: 2 })).data.issueVehicleToken
+            .token,
         )
       ).generation;
     expect(await generationOfNewToken()).toBe(0);
@@ -363,7 +354,7 @@ describe("revoking a vehicle's tokens", () => {
 
   test('by two callers at once counts both', async () => {
     const { vin } = registration();
-    await ask(WRITE, REGISTER, { input: [registration(vin)] });
+    await ask(WRITE, REGISTER_VEHICLES, { input: [registration(vin)] });
     const answers = await Promise.all(
       [1, 2, 3].map(() => ask<{ revokeVehicleTokens: { tokenGeneration: number } }>(WRITE, REVOKE, { vin })),
     );
@@ -386,12 +377,12 @@ describe("revoking a vehicle's tokens", () => {
 
   test('is given to gateways only, page by page', async () => {
     const vins = [newVin(), newVin(), newVin()];
-    await ask(WRITE, REGISTER, { input: vins.map((vin) => registration(vin)) });
+    await ask(WRITE, REGISTER_VEHICLES, { input: vins.map((vin) => registration(vin)) });
     const [last] = (await generations('1970-01-01T00:00:00.000Z', '')).slice(-1);
     const from = [last?.raisedAt ?? '1970-01-01T00:00:00.000Z', last?.vin ?? ''] as const;
     for (const vin of vins) await ask(WRITE, REVOKE, { vin });
     // Two revocations have the same time.
-    await database.database.prisma
+    await fleet.prisma
       .$executeRaw`UPDATE vehicles SET tokens_revoked_at = (SELECT tokens_revoked_at FROM vehicles WHERE vin = ${vins[2]}) WHERE vin = ${vins[1]}`;
     const answer = await generations(...from);
     expect(answer.map(({ vin, generation }) => ({ vin, generation }))).toEqual(
@@ -402,20 +393,5 @@ describe("revoking a vehicle's tokens", () => {
     for (const caller of [user('ADMIN'), { kind: 'vehicle', vin: vins[0]!, environment: 'production' } as const]) {
       expect(refusal(await ask(caller, GENERATIONS, { since: from[0], after: '' }))).toEqual({ code: 'FORBIDDEN' });
     }
-  });
-});
-
-test('a vehicle that moves to another environment has none of its revisions', async () => {
-  const { vin } = registration();
-  await ask(WRITE, REGISTER, { input: [registration(vin)] });
-  const issue = (environment: string) => ask(WRITE, ISSUE, { vin, environment, days: 2 });
-  await issue('STAGING');
-  await database.database.prisma.vehicle.update({ where: { vin }, data: { appliedRevision: 41n } });
-  await issue('STAGING');
-  expect((await ask<Found>(WRITE, VEHICLE, { vin })).data.vehicle).toMatchObject({ appliedRevision: 41 });
-  await issue('PRODUCTION');
-  expect((await ask<Found>(WRITE, VEHICLE, { vin })).data.vehicle).toMatchObject({
-    environment: 'PRODUCTION',
-    appliedRevision: null,
   });
 });

@@ -4,6 +4,7 @@ import { afterEach, beforeEach, describe, expect, test, beforeAll, afterAll } fr
 import { refusal, user, type Ask } from '../../shared/testing/asking.ts';
 import { Presence } from '../presence/presence.ts';
 import { fleetTestSteps, FleetUnderTest } from '../testing/fleet-under-test.ts';
+import { ISSUE_TOKEN, VEHICLE_BY_VIN } from '../testing/vehicle-operations.ts';
 
 let fleet: FleetUnderTest;
 let ask: Ask;
@@ -259,5 +260,23 @@ describe('maintenance', () => {
       field: 'vin',
     });
     expect(refusal(await ask(user('READ'), SET, { vin: vinOf(9), maintenance: true }))).toEqual({ code: 'FORBIDDEN' });
+  });
+});
+
+test('a vehicle that moves to another environment has none of its revisions', async () => {
+  await register([vehicle(1)]);
+  const vin = vinOf(1);
+  const writer = user('WRITE');
+  const issue = (environment: string) => ask(writer, ISSUE_TOKEN, { vin, environment, days: 2 });
+  await issue('STAGING');
+  await fleet.prisma.vehicle.update({ where: { vin }, data: { appliedRevision: 41n } });
+  await issue('STAGING');
+  expect((await ask<{ vehicle: unknown }>(writer, VEHICLE_BY_VIN, { vin })).data.vehicle).toMatchObject({
+    appliedRevision: 41,
+  });
+  await issue('PRODUCTION');
+  expect((await ask<{ vehicle: unknown }>(writer, VEHICLE_BY_VIN, { vin })).data.vehicle).toMatchObject({
+    environment: 'PRODUCTION',
+    appliedRevision: null,
   });
 });
