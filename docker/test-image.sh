@@ -8,7 +8,7 @@
 # REDIS_URL name them, and this project's node_modules. Without a registry of images, the base is made from Debian's
 # packages and this machine's Node; IMAGE_MIRROR names the mirror. IMAGE_FOLDER keeps the images and the logs for the next
 # run; without it, nothing is left. A signal ends the build or the tests, and nothing stays mounted; tests that it ends may
-# leave databases on the server.
+# leave databases on the server, and embedded PostgreSQL servers, which have process groups of their own.
 # An image runs by chroot, because a container's runtime needs more rights than a build machine gives: this tries the files,
 # the account and the entry point, and neither the network nor the limits of a container.
 set -euo pipefail
