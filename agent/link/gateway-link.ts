@@ -74,6 +74,9 @@ const MAY_PASS_SOON: ReadonlySet<string> = new Set(
   Object.entries(ERROR_CATALOGUE).flatMap(([code, { retryable }]) => (retryable ? [code] : [])),
 );
 
+/** How graphql-js begins to say that a schema lacks something. The gateway gives it the code of all wrong input. */
+const LACKING = /^(Unknown argument|Cannot query field) "/;
+
 /** The gateway's refusal of a query, with the extensions of its first error. */
 export class RequestRefused extends Error {
   override readonly name = 'RequestRefused';
@@ -98,6 +101,11 @@ export class RequestRefused extends Error {
   /** Whether the content of the request is refused, which it would be at each further attempt as well. */
   get isAboutInput(): boolean {
     return (this.code === 'BAD_USER_INPUT' || this.code === 'LIMIT_EXCEEDED') && INPUT_FIELD.test(this.field ?? '');
+  }
+
+  /** Whether the operation names something that the control plane does not have, because it is older than this version. */
+  get isUnknownOperation(): boolean {
+    return LACKING.test(this.message);
   }
 
   /** Whether the same request may be accepted soon. An older control plane may not know a request at all. */

@@ -20,9 +20,6 @@ import type { SyncSessionOptions } from './sync-session-options.ts';
 const MAX_ENDS = 5;
 const ENDS_WITHIN_MS = 60_000;
 
-/** The code with which a control plane older than partitions refuses the operations that name them. */
-const UNKNOWN_OPERATION = 'GRAPHQL_VALIDATION_FAILED';
-
 /** The options of a subscription: those of its session, and what it calls. */
 export interface ChangeSubscriptionOptions extends Pick<
   SyncSessionOptions,
@@ -87,14 +84,14 @@ export class ChangeSubscription {
    * ones. Gives whether it did.
    */
   switchesToFormer(error: unknown): boolean {
-    const isUnknown = error instanceof RequestRefused && error.code === UNKNOWN_OPERATION;
+    const isUnknown = error instanceof RequestRefused && error.isUnknownOperation;
     return isUnknown && !this.#former && this.#useFormer();
   }
 
   /** Handles the end of the subscription by the gateway. Gives whether the link goes on. */
   #ended(refusal: RequestRefused | null): boolean {
     const { log, freshness, backoff, state, syncWithin } = this.#options;
-    if (refusal?.code === UNKNOWN_OPERATION && !this.#former) {
+    if (refusal?.isUnknownOperation === true && !this.#former) {
       if (this.#useFormer()) this.#openAgain();
       else this.#again.set(backoff.next());
       return true;

@@ -21,9 +21,9 @@ export function serveOperations(plane: TestControlPlane, sockets: WebSocketServe
       context: ({ connectionParams }) => callerIn(connectionParams),
       onSubscribe: (_context, id, { query }) => {
         plane.subscriptionIds.push(id);
-        // The gateway names the code of its refusal; the library does not.
+        // As the gateway refuses it (gateway/operations/refusals/error-answer.ts); the library names no code.
         const faults = validate(buildSchema(plane.sdl), parse(query));
-        const named = { extensions: { code: 'GRAPHQL_VALIDATION_FAILED' } };
+        const named = { extensions: { code: 'BAD_USER_INPUT' } };
         return faults.length === 0 ? undefined : faults.map(({ message }) => new GraphQLError(message, named));
       },
       onConnect: ({ connectionParams, extra }) => {

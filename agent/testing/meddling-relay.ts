@@ -110,7 +110,7 @@ export class MeddlingRelay {
     if (this.honest || this.draw(20) > 0) return;
     this.meddled += 1;
     throw new RequestRefused([
-      { message: 'Unknown argument "partitioned".', extensions: { code: 'GRAPHQL_VALIDATION_FAILED' } },
+      { message: 'Unknown argument "partitioned".', extensions: { code: 'BAD_USER_INPUT' } },
     ]);
   }
 }

@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { afterEach, beforeEach, expect, test } from '@jest/globals';
-import { buildSchema, parse, validate } from 'graphql';
+import { buildSchema, GraphQLError, parse, validate } from 'graphql';
 import { BACKUP_MUTATION, BACKUP_QUERY } from '../../agent/backup/vehicle-backups.ts';
 import { FACTS_QUERY } from '../../agent/facts/facts-refresher.ts';
 import { REPORT_FAULTS_MUTATION } from '../../agent/faults/fault-sender.ts';
@@ -10,6 +10,8 @@ import { FORMER_OPERATIONS, OPERATIONS } from '../../agent/link/operations.ts';
 import { TestControlPlane } from '../../agent/testing/control-plane.ts';
 import { WIRE_SDL } from '../../agent/testing/wire-messages.ts';
 import { TestVehicle } from '../../agent/testing/test-vehicle.ts';
+import { RequestRefused } from '../../agent/link/gateway-link.ts';
+import { answerTo } from '../../gateway/operations/refusals/error-answer.ts';
 import { eventually } from '../../core/testing/eventually.ts';
 import { wireVersions } from '../../agent/testing/wire-versions.ts';
 import { AGENT_VERSION } from '../../agent/version.ts';
@@ -47,6 +49,19 @@ test('what this version asks is recorded under its number: a change of it is a n
 test('before its first partition, this version asks a control plane older than partitions as version 1.1.0 does', () => {
   const { documents } = VERSIONS.find(({ version }) => version === '1.1.0')!;
   expect(documents).toMatchObject({ ...FORMER_OPERATIONS });
+});
+
+test('the refusal of a gateway that knows no partitions is one for which this version asks as 1.1.0 does', () => {
+  const former = buildSchema(VERSIONS.find(({ version }) => version === '1.1.0')!.controlPlane.join('\n'));
+  for (const document of [OPERATIONS.changes, OPERATIONS.sync, OPERATIONS.nonceSync, OPERATIONS.proof]) {
+    const faults = validate(former, parse(document));
+    // As Apollo Server and the websockets name them, and then in the form in which they leave the gateway.
+    const named = faults.map(
+      ({ message }) => new GraphQLError(message, { extensions: { code: 'GRAPHQL_VALIDATION_FAILED' } }),
+    );
+    const refusal = new RequestRefused(named.map((fault) => answerTo(fault, undefined, parse(document))));
+    expect(refusal).toMatchObject({ code: 'BAD_USER_INPUT', isUnknownOperation: true });
+  }
 });
 
 test.each(
