@@ -109,8 +109,6 @@ export class MeddlingRelay {
   refuse(): void {
     if (this.honest || this.draw(20) > 0) return;
     this.meddled += 1;
-    throw new RequestRefused([
-      { message: 'Unknown argument "partitioned".', extensions: { code: 'BAD_USER_INPUT' } },
-    ]);
+    throw new RequestRefused([{ message: 'Unknown argument "partitioned".', extensions: { code: 'BAD_USER_INPUT' } }]);
   }
 }
