@@ -74,7 +74,7 @@ const MAY_PASS_SOON: ReadonlySet<string> = new Set(
   Object.entries(ERROR_CATALOGUE).flatMap(([code, { retryable }]) => (retryable ? [code] : [])),
 );
 
-/** How graphql-js begins to say that a schema lacks something. The gateway gives it the code of all wrong input. */
+/** The beginning of graphql-js' messages about what a schema lacks. The gateway gives them the code of all wrong input. */
 const LACKING = /^(Unknown argument|Cannot query field) "/;
 
 /** The gateway's refusal of a query, with the extensions of its first error. */
