@@ -23,9 +23,6 @@ const shared = {
   },
 } satisfies Config;
 
-/** Coverage of `core` is held by the unit suites alone; counting it would slow the other projects for nothing. */
-const uncounted = { coveragePathIgnorePatterns: ['.'] };
-
 /**
  * Three projects: `unit` needs no server, `database` shares one embedded PostgreSQL started by its global setup
  * (each file has a database of its own in it), `e2e` drives the real processes. `npm test` leaves out `*.long.test.ts`
@@ -41,7 +38,6 @@ const config: Config = {
     },
     {
       ...shared,
-      ...uncounted,
       displayName: 'database',
       testMatch: ['<rootDir>/{prisma,subgraphs,gateway,main,commands,tests}/**/*.db.test.ts'],
       globalSetup: '<rootDir>/subgraphs/shared/testing/database-setup.ts',
@@ -49,7 +45,6 @@ const config: Config = {
     },
     {
       ...shared,
-      ...uncounted,
       displayName: 'e2e',
       testMatch: ['<rootDir>/e2e/**/*.test.ts'],
       globalSetup: '<rootDir>/e2e/harness/prepare.ts',
@@ -71,7 +66,7 @@ const config: Config = {
   // One more than the gate has cores: end-to-end tests spend half of their time waiting for processes and their
   // intervals.
   maxWorkers: 3,
-  // With --coverage: the pure part is covered to the last branch by unit suites (house.md, habit 11).
+  // With --coverage: the pure part is covered to the last branch by the suites of core (house.md, habit 11).
   collectCoverageFrom: ['core/**/*.ts', '!core/**/*.test.ts', '!core/testing/**'],
   coverageDirectory: 'coverage',
   coverageThreshold: { global: {}, './core/': { statements: 100, branches: 100, functions: 100, lines: 100 } },

@@ -1,6 +1,6 @@
 import { describe, expect, it } from '@jest/globals';
 import type { Caller } from './caller.ts';
-import { PERMISSIONS, refusalOf } from './permissions.ts';
+import { PERMISSIONS, permissionsOf, refusalOf } from './permissions.ts';
 
 const VIN = 'KMH1234567890ABCD';
 const anonymous: Caller = { kind: 'anonymous' };
@@ -127,5 +127,32 @@ describe('refusalOf', () => {
     expect(refusal('Query.vehicle', vehicle, { vin: VIN })).toBeNull();
     expect(refusal('Query.vehicle', vehicle, { vin: 'KMH9876543210ZYXW' })).toBe('FORBIDDEN');
     expect(refusal('Query.vehicle', { ...vehicle, vin: null }, { vin: null })).toBe('FORBIDDEN');
+  });
+});
+
+describe('permissionsOf', () => {
+  const others: Caller[] = [
+    anonymous,
+    ...(['ADMIN', 'WRITE', 'READ', 'SAFETY'] as const).map(user),
+    ...(['ADMIN', 'WRITE', 'READ'] as const).map(apiKey),
+  ];
+
+  it.each(others)('names each operation that %j is not refused, and no other', (caller) => {
+    const operations = Object.keys(PERMISSIONS).filter((name) => /^(Query|Mutation|Subscription)\./.test(name));
+    expect(permissionsOf(caller)).toEqual(operations.filter((name) => refusal(name, caller) === null));
+  });
+
+  it('names for a vehicle what it may call with its own VIN or environment, too', () => {
+    const own = permissionsOf(vehicle);
+    expect(own).toEqual(expect.arrayContaining(['Mutation.reportMetrics', 'Query.me']));
+    for (const name of own) {
+      const args = { vin: VIN, environment: 'PRODUCTION' };
+      expect([name, refusal(name, vehicle, args)]).toEqual([name, null]);
+    }
+    expect(own).not.toContain('Mutation.createFlag');
+  });
+
+  it("names none for a gateway, whose fields are no client's", () => {
+    expect(permissionsOf({ kind: 'gateway' })).toEqual([]);
   });
 });

@@ -84,6 +84,17 @@ describe('a batch', () => {
     expect(await Promise.all(answers)).toEqual([...Array<string>(3).fill(['aaaa', 'bbbb', 'cccc'].join('')), 'd']);
   });
 
+  test('leaves to the next write what does not fit', async () => {
+    const { writer, writes } = heldWriter({ batchSize: 2 });
+    const answers = ['aa', 'b', 'c', 'd'].map((text) => writer.add(text));
+    for (let written = 0; written < 3; written++) {
+      await pass(100);
+      writes[written]!.end();
+    }
+    expect(writes.map(({ items }) => items)).toEqual([['aa'], ['b', 'c'], ['d']]);
+    expect(await Promise.all(answers)).toEqual(['aa', 'bc', 'bc', 'd']);
+  });
+
   test('waits while as many writes are under way as may be, and follows at once when it is due by then', async () => {
     const { writer, writes } = heldWriter();
     void writer.add('a');

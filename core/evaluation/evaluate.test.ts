@@ -1,6 +1,6 @@
 import { describe, expect, it } from '@jest/globals';
 import type { EvaluationContext, FlagDefinition, JsonValue, RuleDefinition } from '../model.ts';
-import { compileFlag, evaluateFlag, type EvaluationOptions } from './evaluate.ts';
+import { compileFlag, dependsOnOthers, evaluateFlag, fixedFlag, type EvaluationOptions } from './evaluate.ts';
 import { ScopedFlags } from './flag-sets/scoped-flags.ts';
 
 const VIN = 'KMH1234567890ABCD';
@@ -202,5 +202,24 @@ describe('a value contract that was written past its checks', () => {
     ).toMatchObject({
       ...{ outsideContract: true },
     });
+  });
+});
+
+describe('a flag that is set by hand', () => {
+  it('serves the one evaluation to everybody, and depends on no other flag', () => {
+    const given = evaluate(flag({ rules: [rule()] }));
+    const fixed = fixedFlag('adas', given);
+    for (const context of [IN_EU, {}, { vin: VIN, region: 'US' }]) expect(evaluateFlag(fixed, context)).toEqual(given);
+    expect(dependsOnOthers(fixed)).toBe(false);
+  });
+});
+
+describe('dependsOnOthers', () => {
+  it('counts the prerequisites of the stable content and of the new one', () => {
+    const requires = [{ flag: 'base' }];
+    const release = { id: 'r', percentage: 5, next: { defaultValue: false, rules: [], requires } };
+    expect(dependsOnOthers(compileFlag(flag()))).toBe(false);
+    expect(dependsOnOthers(compileFlag(flag({ requires })))).toBe(true);
+    expect(dependsOnOthers(compileFlag(flag({ release })))).toBe(true);
   });
 });

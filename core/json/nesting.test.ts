@@ -23,3 +23,8 @@ test('looks to the end of what is no JSON', () => {
   expect(isNestedDeeper(']]]][[', 1)).toBe(false);
   expect(isNestedDeeper('[[[[', 1)).toBe(true);
 });
+
+test('passes by a text that is too short to be JSON of more levels', () => {
+  expect(isNestedDeeper('[[', 1)).toBe(false);
+  expect(isNestedDeeper('[[[', 1)).toBe(true);
+});

@@ -55,6 +55,10 @@ describe('the contract of a flag', () => {
     ).toBe('release.next.defaultValue');
     expect(contractFault(number(release({ valueSchema: null, defaultValue: 6, rules: [] })))).toBeNull();
     expect(contractFault(number({ release: 7 as never }))).toBeNull();
+    const without: ServingFlag = { type: 'number', defaultValue: 9, rules: [] };
+    expect(contractFault({ ...without, ...release({ ...own, defaultValue: 10, rules: [] }) })?.path).toBe(
+      'release.next.defaultValue',
+    );
   });
 
   test('counts for a new content that lacks members, too', () => {

@@ -68,7 +68,7 @@ flags:${FLAG}
     enabled: true
     defaultValue: {}
     rules: 5
-  typed: { name: Typed, type: json, safetyLevel: ASIL-B, enabled: true, defaultValue: {}, rules: [5, { type: no_such }] }
+  typed: { name: Typed, type: json, safetyLevel: ASIL-B, enabled: true, defaultValue: {}, rules: [5, { type: no_such }, { type: vehicle_target, conditions: { regions: [EU] }, priority: high }] }
 overrides:
   lane.keep: 5
   bad key: 1
@@ -85,6 +85,7 @@ others: 1
       '28 flags.listed.rules: Expected a list.',
       '29 flags.typed.rules.0: Expected an object.',
       expect.stringMatching(/^29 flags\.typed\.rules\.1\.type: /),
+      expect.stringMatching(/^29 flags\.typed\.rules\.2\.priority: /),
       expect.stringMatching(/^32 overrides\.bad key: /),
       '33 overrides.nothing: A flag value must not be null.',
     ]);
@@ -101,8 +102,34 @@ others: 1
     expect(faultsOf('fleetflag: 1\nflags:\n  a: {}\n  1: {}\n').length).toBeGreaterThan(1);
   });
 
+  test('names the value that is outside a contract, and of rules the one of the file', () => {
+    const flag = (more: string) =>
+      `fleetflag: 1\nflags:\n  limit:\n    name: Limit\n    type: number\n    safetyLevel: ASIL-B\n    enabled: true\n    valueSchema: { maximum: 5 }\n${more}`;
+    const rule = (members: string) => `      - { type: vehicle_target, conditions: { regions: [EU] }, ${members} }\n`;
+    const start = '    defaultValue: 3\n    rules:\n';
+    expect(faultsOf(flag('    defaultValue: 6\n'))).toEqual([
+      "9 flags.limit.defaultValue: Outside the flag's value contract: it must be at most 5.",
+    ]);
+    // Rules are sorted by their priorities, which is 100 where there is none.
+    for (const priority of ['', ', priority: null'])
+      expect(faultsOf(flag(`${start}${rule('value: 4, priority: 7')}${rule(`value: 6${priority}`)}`))).toEqual([
+        "12 flags.limit.rules.1.value: Outside the flag's value contract: it must be at most 5.",
+      ]);
+    expect(faultsOf(flag(`${start}${rule('value: 6, priority: 7')}${rule('value: 4')}`))).toEqual([
+      "11 flags.limit.rules.0.value: Outside the flag's value contract: it must be at most 5.",
+    ]);
+  });
+
+  test('names the rule that has the type and priority of another', () => {
+    const rule = '      - { type: vehicle_target, conditions: { regions: [EU] } }\n';
+    expect(faultsOf(`fleetflag: 1\nflags:${FLAG}\n    rules:\n${rule}${rule}`)).toEqual([
+      '11 flags.lane.keep.rules.1.priority: Rule 0 is already a vehicle_target rule of priority 100; choose another priority.',
+    ]);
+  });
+
   test('that is not YAML names the line', () => {
     expect(faultsOf('fleetflag: 1\nflags:\n  a: [1\n')).toEqual([expect.stringMatching(/^\d+ : /)]);
+    expect(parseEnvironmentFile('a: [1').faults).toEqual([expect.objectContaining({ path: '' })]);
     expect(faultsOf('fleetflag: 1\na: &x 1\nb: *x\n')).toEqual([expect.stringMatching(/^3 : The alias \*x/)]);
     expect(faultsOf('just text')).toEqual([
       '1 : Expected a file of flags: an object with the members fleetflag and flags.',

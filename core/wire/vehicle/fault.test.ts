@@ -1,7 +1,7 @@
 import { describe, expect, test } from '@jest/globals';
 import fc from 'fast-check';
 import { FleetFlagError } from '../../errors.ts';
-import { faultMessage, validateFault } from './fault.ts';
+import { FAULT_KINDS, faultMessage, isCausedByPrograms, validateFault } from './fault.ts';
 
 const fault = { flagKey: 'lane_keep', revision: 7, message: 'The camera gives no picture.' };
 
@@ -58,4 +58,8 @@ describe('a fault that a vehicle reports', () => {
   ])('is refused at the path of its fault: %j', (changes, field) => {
     expect(fieldOf(changes)).toBe(`input.faults.3.${field}`);
   });
+});
+
+test('programs can cause what they report and what they ask wrongly, and no other fault', () => {
+  expect(FAULT_KINDS.filter(isCausedByPrograms)).toEqual(['evaluation_error', 'reported_by_program']);
 });

@@ -3,7 +3,7 @@
  * file sees the state of another's modules.
  */
 const { createRequire } = require('node:module');
-const { sep } = require('node:path');
+const { join, sep } = require('node:path');
 const { pathToFileURL } = require('node:url');
 const { SyntheticModule } = require('node:vm');
 
@@ -20,8 +20,11 @@ const FEDERATION = `${PACKAGES}@apollo${sep}federation-internals${sep}`;
 let federationIsShared = false;
 
 module.exports = class WorkerRealmRuntime extends Runtime {
-  constructor(...args) {
-    super(...args);
+  constructor(config, environment, resolver, transformer, cacheFS, coverage, testPath, globalConfig) {
+    // The tests of core are beside it and cover it. To count in all others would slow them for nothing.
+    const isCounted = testPath.startsWith(join(config.rootDir, 'core', sep));
+    const ownCoverage = { ...coverage, collectCoverage: isCounted && coverage.collectCoverage };
+    super(config, environment, resolver, transformer, cacheFS, ownCoverage, testPath, globalConfig);
     Object.assign(this.esmLoader, {
       // The worker's realm.
       getContext: () => undefined,
