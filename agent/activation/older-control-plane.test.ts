@@ -45,7 +45,8 @@ test('a flag goes back, but not past a stop that the vehicle has seen', async ()
   plane.sdl = OLDER.controlPlane.join('\n');
   await plane.listen();
   for (const key of KEYS) await plane.put(key, { rules: [] });
-  const agent = await vehicle.start();
+  // A change set that arrives in parts is whole with the proof of a heartbeat.
+  const agent = await vehicle.start({ timings: { heartbeatMs: 20, heartbeatSpreadMs: 1 } });
   await eventually(() => agent.status().revision === plane.revision, 'it holds everything');
   await agent.setVehicleState({ ignition: 'on', moving: true });
   await agent.setVehicleState({ ignition: 'off', moving: false });
