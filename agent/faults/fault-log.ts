@@ -24,7 +24,13 @@ const identityOf = ({ flagKey, revision, kind }: Omit<FlagFault, 'message'>) => 
 /** Holds the faults of a vehicle. */
 export class FaultLog {
   readonly #faults = new Map<string, KeptFault>();
+  readonly #isInRelease: (fault: FlagFault) => boolean;
   #dropped = 0;
+
+  /** @param isInRelease says whether a release decides by a fault: its flag and revision have one under way */
+  constructor(isInRelease: (fault: FlagFault) => boolean = () => false) {
+    this.#isInRelease = isInRelease;
+  }
 
   /** The faults, oldest first. */
   get faults(): readonly KeptFault[] {
@@ -96,12 +102,12 @@ export class FaultLog {
     // A map keeps the place of an entry that is set again.
     this.#faults.set(identity, known === undefined ? fault : { ...known, count: known.count + fault.count });
     if (this.#faults.size <= MAX_KEPT_FAULTS) return;
-    // What the control plane has makes room first, and then those that take more than their share. The newest says most
-    // about what the vehicle has now.
-    const ofPrograms = this.faults.filter(({ kind }) => isCausedByPrograms(kind)).length;
-    const isTooMany = ofPrograms > MAX_PROGRAM_FAULTS;
-    const gone =
-      this.faults.find(({ sent }) => sent) ?? this.faults.find(({ kind }) => isCausedByPrograms(kind) === isTooMany);
+    // What the control plane has makes room first, and then those that take more than their share; of these, those by
+    // which no release decides. The newest says most about what the vehicle has now.
+    const ofPrograms = this.faults.filter(({ kind }) => isCausedByPrograms(kind));
+    const isTooMany = ofPrograms.length > MAX_PROGRAM_FAULTS;
+    const share = isTooMany ? ofPrograms : this.faults.filter(({ kind }) => !isCausedByPrograms(kind));
+    const gone = this.faults.find(({ sent }) => sent) ?? share.find((each) => !this.#isInRelease(each)) ?? share[0];
     if (gone === undefined) return;
     this.#faults.delete(identityOf(gone));
     if (!gone.sent) this.#dropped += 1;

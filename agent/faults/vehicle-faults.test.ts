@@ -1,6 +1,7 @@
 import { describe, expect, test } from '@jest/globals';
 import { FAULT_KINDS, isCausedByPrograms, type FaultKind } from '../../core/wire/vehicle/fault.ts';
 import { nodeFileSystem } from '../store/files/durable-file.ts';
+import { stateOf, testFlag } from '../testing/held-flags.ts';
 import { MAX_KEPT_FAULTS, MAX_PROGRAM_FAULTS } from './fault-log.ts';
 import { VehicleFaults } from './vehicle-faults.ts';
 
@@ -60,5 +61,49 @@ describe('programs that flood the agent with faults', () => {
     clock.runningMs += 600_000;
     add('reported_by_program', 1_000);
     expect(said()).toHaveLength(2);
+  });
+
+  describe('where a release is changing a flag', () => {
+    const release = { id: 'r', percentage: 100, next: { defaultValue: true, rules: [] } };
+    const states = {
+      released: stateOf([testFlag('lane_keep', { release })]),
+      settled: stateOf([testFlag('lane_keep')]),
+    };
+    const own = (kind: FaultKind, revision = 1) => ({ flagKey: 'lane_keep', revision, kind, message: 'dark' });
+
+    test.each(ofPrograms)('do not hide its first fault of the kind %s, whatever comes before and after it', (kind) => {
+      const { faults, clock, add } = newFaults();
+      faults.replaced(states.released);
+      add('reported_by_program', 1_000);
+      faults.add(own(kind));
+      for (let window = 0; window < 20; window++) {
+        expect(faults.waiting).toContainEqual(expect.objectContaining(own(kind)));
+        expect(faults.waiting.length).toBeLessThanOrEqual(MAX_KEPT_FAULTS);
+        clock.runningMs += 600_000;
+        for (const noise of ofPrograms) add(noise, 1_000);
+      }
+    });
+
+    test('get no more room by it: one fault of it in ten minutes, and none that is not of its definition', () => {
+      const { faults, clock, add } = newFaults();
+      const ofFlag = () => faults.waiting.filter(({ flagKey }) => flagKey === 'lane_keep').length;
+      faults.replaced(states.released);
+      add('reported_by_program', 1_000);
+      faults.add(own('reported_by_program', 2));
+      expect(ofFlag()).toBe(0);
+      for (const kind of ofPrograms) faults.add(own(kind));
+      expect(ofFlag()).toBe(1);
+      clock.runningMs += 600_000;
+      add('reported_by_program', 1_000);
+      for (const kind of ofPrograms) faults.add(own(kind));
+      expect(ofFlag()).toBe(2);
+      faults.replaced(states.settled);
+      // Without the release they make room as the others do.
+      for (let window = 0; window < 3; window++) {
+        clock.runningMs += 600_000;
+        add('reported_by_program', 1_000);
+      }
+      expect(ofFlag()).toBe(0);
+    });
   });
 });

@@ -64,7 +64,7 @@ const ADMISSION_MS = 600_000;
 /** Collects, keeps and hands out the faults of a vehicle. */
 export class VehicleFaults {
   readonly #options: VehicleFaultsOptions;
-  readonly #log = new FaultLog();
+  readonly #log = new FaultLog((fault) => this.#isInRelease(fault));
   readonly #file: FaultFile;
   readonly #writes = new CoalescedRefresh(() => this.#write());
   #identity: VehicleIdentity | null = null;
@@ -74,6 +74,8 @@ export class VehicleFaults {
   #admittedFromMs = -Infinity;
   /** The new faults that were taken since then, and those of them that programs have caused. */
   #admitted = { all: 0, ofPrograms: 0 };
+  /** The flags of which one was taken since then although there was no room. */
+  readonly #admittedBeyond = new Set<string>();
   #refused = 0;
   /** Whether the log has said of the present ten minutes that faults are only counted. */
   #saysRefused = false;
@@ -210,7 +212,7 @@ export class VehicleFaults {
   /** Adds a fault, or counts it where it is known. */
   add(fault: FlagFault): void {
     const known = this.#log.has(fault);
-    if (!known && !this.#admits(fault.kind)) {
+    if (!known && !this.#admits(fault)) {
       this.#refused += 1;
       // A flood must not fill the log as well; what it names is the first that is lost.
       if (!this.#saysRefused)
@@ -232,15 +234,29 @@ export class VehicleFaults {
     this.#news();
   }
 
-  #admits(kind: FaultKind): boolean {
+  #admits(fault: FlagFault): boolean {
     const now = this.#options.ageingClock.runningMs;
-    if (now - this.#admittedFromMs >= ADMISSION_MS)
+    if (now - this.#admittedFromMs >= ADMISSION_MS) {
       [this.#admittedFromMs, this.#admitted, this.#saysRefused] = [now, { all: 0, ofPrograms: 0 }, false];
+      this.#admittedBeyond.clear();
+    }
     const { all, ofPrograms } = this.#admitted;
-    const isOfProgram = isCausedByPrograms(kind);
-    if (all >= MAX_KEPT_FAULTS || (isOfProgram && ofPrograms >= MAX_PROGRAM_FAULTS)) return false;
+    const isOfProgram = isCausedByPrograms(fault.kind);
+    if (all >= MAX_KEPT_FAULTS || (isOfProgram && ofPrograms >= MAX_PROGRAM_FAULTS)) {
+      // What other flags have must not hide from a release the first fault that is its own.
+      if (this.#admittedBeyond.has(fault.flagKey) || !this.#isInRelease(fault)) return false;
+      this.#admittedBeyond.add(fault.flagKey);
+      return true;
+    }
     this.#admitted = { all: all + 1, ofPrograms: ofPrograms + (isOfProgram ? 1 : 0) };
     return true;
+  }
+
+  /** Whether a fault happened under the active definition of a flag that has a release under way. */
+  #isInRelease({ flagKey, revision }: FlagFault): boolean {
+    if (this.#state === null) return false;
+    const served = activeFlags(this.#state).get(flagKey)?.served ?? null;
+    return served?.revision === revision && (served.definition.release ?? null) !== null;
   }
 
   /** The faults that the control plane does not have yet, oldest first. */

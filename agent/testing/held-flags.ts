@@ -3,7 +3,7 @@ import type { FlagDefinition } from '../../core/model.ts';
 import type { FlagSource } from '../api/ofrep.ts';
 import { FlagEvaluator } from '../evaluate/flag-evaluator.ts';
 import type { VehicleFacts } from '../facts/known-facts.ts';
-import { emptyState } from '../state.ts';
+import { emptyState, type VehicleState } from '../state.ts';
 import { heldFlag } from '../sync/apply.ts';
 import { AgeingClock } from '../trust/ageing-clock.ts';
 import { TEST_VIN } from './test-vehicle.ts';
@@ -23,9 +23,8 @@ export function testFlag(key: string, change: Partial<FlagDefinition> = {}): Fla
   };
 }
 
-/** Makes the parts of an agent with `definitions` that OFREP needs. */
-export function sourceOf(definitions: readonly FlagDefinition[], facts: VehicleFacts = {}): FlagSource {
-  const evaluator = new FlagEvaluator(facts, new AgeingClock(Date.now));
+/** Makes the state of a vehicle that holds and serves `definitions`. */
+export function stateOf(definitions: readonly FlagDefinition[]): VehicleState {
   const held = definitions.map((definition) => {
     const signed = {
       revision: definition.revision,
@@ -39,10 +38,16 @@ export function sourceOf(definitions: readonly FlagDefinition[], facts: VehicleF
     };
     return heldFlag(definition.key, signed, null, null, Date.now() / 1000, 604_800);
   });
-  evaluator.replace({
+  return {
     ...emptyState({ vin: TEST_VIN, environment: 'production' }),
     flags: new Map(held.map((flag) => [flag.key, flag])),
-  });
+  };
+}
+
+/** Makes the parts of an agent with `definitions` that OFREP needs. */
+export function sourceOf(definitions: readonly FlagDefinition[], facts: VehicleFacts = {}): FlagSource {
+  const evaluator = new FlagEvaluator(facts, new AgeingClock(Date.now));
+  evaluator.replace(stateOf(definitions));
   return {
     isReady: true,
     evaluate: (key, context) => evaluator.evaluate(key, context),
