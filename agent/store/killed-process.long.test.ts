@@ -263,7 +263,9 @@ test(`agents killed ${LANES * AGENTS * ROUNDS} times leave what was said to be o
     random() < 0.2 ? { ...answer, flags: answer.flags.filter(() => random() < 0.7) } : answer;
   noteSets();
   const changes = new AbortController();
-  const vehicles = await Promise.all(Array.from({ length: AGENTS * LANES }, () => TestVehicle.create(plane, MEMORY)));
+  const vehicles = await Promise.all(
+    Array.from({ length: AGENTS * LANES }, (_, index) => TestVehicle.create(plane, MEMORY, `agent_${index}.db`)),
+  );
   const changing = changeFlags(random, changes.signal);
   try {
     const lanes = Array.from({ length: LANES }, (_, lane) =>

@@ -43,11 +43,16 @@ export class TestVehicle {
   private constructor(
     readonly folder: string,
     readonly plane: TestControlPlane,
+    private readonly database: string,
   ) {}
 
-  /** @param parent the folder in which the vehicle's folder is created */
-  static async create(plane: TestControlPlane, parent = tmpdir()): Promise<TestVehicle> {
-    const vehicle = new TestVehicle(await mkdtemp(join(parent, 'fleetflag-agent-')), plane);
+  /**
+   * @param parent the folder in which the vehicle's folder is created
+   * @param database the name of the database's file, by which the control plane keeps its backups. All test vehicles have one
+   *   VIN, so those of one control plane need different names, or they get each other's backups.
+   */
+  static async create(plane: TestControlPlane, parent = tmpdir(), database = 'flags.db'): Promise<TestVehicle> {
+    const vehicle = new TestVehicle(await mkdtemp(join(parent, 'fleetflag-agent-')), plane, database);
     return madeOrRemoved(
       async () => {
         await writeFile(vehicle.tokenFile, `${await vehicleToken()}\n`);
@@ -67,7 +72,7 @@ export class TestVehicle {
   }
 
   get databaseFile(): string {
-    return join(this.folder, 'flags.db');
+    return join(this.folder, this.database);
   }
 
   /** Starts an agent that trusts the plane's present key. */
