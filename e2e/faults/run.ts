@@ -3,6 +3,7 @@ import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
+import type { AgentStatus } from '../../agent/api/agent-status.ts';
 import { check } from '../../tests/faults/checker.ts';
 import type { Entry, Finding, Truth } from '../../tests/faults/history.ts';
 import { Api } from '../harness/api.ts';
@@ -248,6 +249,14 @@ async function soon(check: () => Promise<boolean>): Promise<void> {
   while (!(await check()) && machineMs() < until) await pause(250);
 }
 
+/** Says what an agent lacks to be in step with a revision, whole and connected; null for nothing. */
+function lackOf(status: AgentStatus | null, revision: number): string | null {
+  if (status === null) return 'does not answer';
+  if (status.revision !== revision) return `at revision ${status.revision}`;
+  if (status.proof?.held !== true) return `incomplete at revision ${revision}`;
+  return status.connected ? null : 'without a connection';
+}
+
 /** Waits until everything is in step with some revision, and notes how long that took. Gives the connected vehicles. */
 async function calm(
   { scene, cluster, fleet, agents }: World,
@@ -269,11 +278,10 @@ async function calm(
     missing = [
       ...(isNow ? [] : ['the revision moves']),
       ...standing.behind,
-      ...statuses.flatMap(({ agent, status }) =>
-        status?.connected === true && status.revision === revision
-          ? []
-          : [`${agent.vin} ${status === null ? 'does not answer' : `at revision ${status.revision}`}`],
-      ),
+      ...statuses.flatMap(({ agent, status }) => {
+        const lack = lackOf(status, revision);
+        return lack === null ? [] : [`${agent.vin} ${lack}`];
+      }),
     ];
     return missing.length === 0;
   });
