@@ -70,14 +70,17 @@ export function verified(
 
 /** Waits until an assertion holds; fails with what it says in the end. */
 export async function holds(assertion: () => unknown): Promise<void> {
+  let last: unknown;
   const passes = async () => {
     try {
       await assertion();
       return true;
-    } catch {
+    } catch (error) {
+      last = error;
       return false;
     }
   };
-  await eventually(passes).catch(() => undefined);
-  await assertion();
+  await eventually(passes).catch(() => {
+    throw last;
+  });
 }
