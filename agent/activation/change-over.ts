@@ -155,7 +155,9 @@ export class ChangeOver {
   commit(next: VehicleState, keys: PinnedKeys, saved: () => void): Promise<void> {
     return this.#inTurn(async () => {
       const { store, flags, activated } = this.#options;
-      const settled = { ...next, returns: this.#good.returnsIn(next) };
+      // A flag may have gone back since the sync made `next` of the state of then. Only turns make returns.
+      const { returns } = flags.state ?? next;
+      const settled = { ...next, returns: this.#good.returnsIn({ ...next, returns }) };
       const latched = { ...settled, latches: this.#latchesFor(settled) };
       const isFirst = flags.state === null || flags.state.lastSyncAt === 0;
       if (flags.state !== null) this.#good.serve(flags.state, this.#drive.isReported);
