@@ -47,7 +47,7 @@ interface Edit {
 type Step =
   | { readonly kind: 'sync'; readonly edits: readonly Edit[] }
   | { readonly kind: 'drive' | 'park' | 'restart' }
-  | { readonly kind: 'fault'; readonly key: string; readonly isFatal: boolean }
+  | { readonly kind: 'fault'; readonly key: string; readonly isFatal: boolean; readonly isInSync: boolean }
   | { readonly kind: 'pass'; readonly seconds: number };
 
 const key = fc.constantFrom(...KEYS);
@@ -60,7 +60,10 @@ const edit: fc.Arbitrary<Edit> = fc.record({
 const step: fc.Arbitrary<Step> = fc.oneof(
   { weight: 4, arbitrary: fc.record({ kind: fc.constant('sync' as const), edits: fc.array(edit, { maxLength: 2 }) }) },
   { weight: 4, arbitrary: fc.record({ kind: fc.constantFrom('drive', 'park', 'drive', 'park', 'restart' as const) }) },
-  { weight: 3, arbitrary: fc.record({ kind: fc.constant('fault' as const), key, isFatal: fc.boolean() }) },
+  {
+    weight: 3,
+    arbitrary: fc.record({ kind: fc.constant('fault' as const), key, isFatal: fc.boolean(), isInSync: fc.boolean() }),
+  },
   fc.record({ kind: fc.constant('pass' as const), seconds: fc.constantFrom(60, DAY_SECONDS, 6 * DAY_SECONDS) }),
 );
 
@@ -157,6 +160,18 @@ class Vehicle {
     await this.changeOver.commit(next, this.keys, () => undefined);
   }
 
+  /**
+   * Takes a fault of a flag, and what it causes.
+   *
+   * @param isInSync whether a sync that brings nothing has been made from the state of before, and comes after it
+   */
+  async fault(key: string, revision: number, isFatal: boolean, isInSync: boolean): Promise<void> {
+    const { state } = this.#flags;
+    this.changeOver.fault(key, revision, isFatal ? 'fatal' : null);
+    if (isInSync && state !== null) await this.changeOver.commit(state, this.keys, () => undefined);
+    await this.changeOver.settled();
+  }
+
   async restart(): Promise<void> {
     await this.changeOver.close();
     this.start();
@@ -194,6 +209,8 @@ class Follower {
   good: Good | null = null;
   /** The content that the vehicle left by a return that is in force, or waits; null without one. */
   left: unknown = null;
+  /** Whether other content has come since, with which the return ends, though a drive may put that off. */
+  hasOtherCome = false;
 
   constructor(
     private readonly vehicle: Vehicle,
@@ -320,8 +337,7 @@ async function run(keys: PinnedKeys, steps: readonly Step[]): Promise<void> {
       case 'fault': {
         const follower = followers.get(step.key)!;
         const { revision } = before.get(step.key)!;
-        vehicle.changeOver.fault(step.key, revision, step.isFatal ? 'fatal' : null);
-        await vehicle.changeOver.settled();
+        await vehicle.fault(step.key, revision, step.isFatal, step.isInSync);
         if (follower.left === null) follower.faulty();
         if (!step.isFatal) break;
         faulty = step.key;
@@ -344,7 +360,7 @@ async function run(keys: PinnedKeys, steps: readonly Step[]): Promise<void> {
         if (isImmediate || isParked) expect(is).toMatchObject({ value: follower.good?.value });
         else expect(is).toEqual(was);
         // Where other content waits already, the return ends with it.
-        if (isImmediate || isParked || !isPending) follower.left = follower.content;
+        if (isImmediate || isParked || !isPending) [follower.left, follower.hasOtherCome] = [follower.content, false];
       } else if (key === faulty) {
         expect(is).toEqual(was);
       } else if (isHeld && !isParked && key !== 'free' && was.reason !== 'STALE' && is.reason !== 'STALE') {
@@ -352,7 +368,8 @@ async function run(keys: PinnedKeys, steps: readonly Step[]): Promise<void> {
         if (!(isStopped && isImmediate)) expect(is.value).toEqual(was.value);
       }
       const good = follower.good;
-      const mayGoOn = !isStopped && good !== null && vehicle.heldValue(key) === follower.left && good.revision >= bound;
+      if (vehicle.heldValue(key) !== follower.left) follower.hasOtherCome = true;
+      const mayGoOn = !isStopped && good !== null && !follower.hasOtherCome && good.revision >= bound;
       if (follower.left !== null && !mayGoOn && (isParked || key === 'free' || is.value !== good?.value))
         follower.left = null;
       if (follower.left !== null && mayGoOn && (isParked || isImmediate)) {
