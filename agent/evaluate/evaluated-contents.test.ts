@@ -79,7 +79,7 @@ test('no vehicle outside the ring, and none with the flag killed or disabled, re
   agent.booleanValue('eco', false);
   expect(await reportedAfter('eco', { enabled: true, rules: [KILL] })).toEqual([]);
   agent.booleanValue('eco', false);
-  // That evaluation was none of the content.
+  // An evaluation of a killed flag is none of its content.
   expect(await reportedAfter('eco', { rules: [] })).toEqual([]);
   agent.booleanValue('eco', false);
   await reports({ key: 'eco', revision: 4 });

@@ -281,7 +281,7 @@ export const OPERATION_REFUSALS: readonly Refused[] = [
     { limit: 10_000 },
   ),
 
-  // What comes back.
+  // The answers of the subgraphs.
   refused(
     'person',
     'SERVICE_UNAVAILABLE',

@@ -180,7 +180,7 @@ describe('a mean', () => {
     ]);
     await job().refresh();
     expect(await verdict(rollout)).toMatchObject({ verdict: 'crossed', figures: { treatmentVehicles: 60 } });
-    // What is fixed stays.
+    // A cut that is fixed stays.
     expect((await stateOf(rollout)).calibration).toEqual(calibration);
   });
 

@@ -47,7 +47,7 @@ describe('a stage', () => {
       where: { vin: { in: inside.slice(0, 3) } },
       data: { appliedRevision: revision, pendingFlags: [`${key}:${revision}`] },
     });
-    // What waits for the end of a drive is stored, and not active.
+    // A change that waits for the end of a drive is stored, and not active.
     expect(await soak(5_000)).toBe(0);
     await releases.flags.prisma.vehicle.updateMany({ data: { pendingFlags: ['other:1'] } });
     expect(await soak(5_000)).toBe(1);
