@@ -104,9 +104,8 @@ export class FaultLog {
     if (this.#faults.size <= MAX_KEPT_FAULTS) return;
     // What the control plane has makes room first, and then those that take more than their share; of these, those by
     // which no release decides. The newest says most about what the vehicle has now.
-    const ofPrograms = this.faults.filter(({ kind }) => isCausedByPrograms(kind));
-    const isTooMany = ofPrograms.length > MAX_PROGRAM_FAULTS;
-    const share = isTooMany ? ofPrograms : this.faults.filter(({ kind }) => !isCausedByPrograms(kind));
+    const ofPrograms = this.faults.filter(({ kind }) => isCausedByPrograms(kind)).length;
+    const share = this.faults.filter(({ kind }) => isCausedByPrograms(kind) === ofPrograms > MAX_PROGRAM_FAULTS);
     const gone = this.faults.find(({ sent }) => sent) ?? share.find((each) => !this.#isInRelease(each)) ?? share[0];
     if (gone === undefined) return;
     this.#faults.delete(identityOf(gone));

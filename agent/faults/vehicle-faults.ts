@@ -61,6 +61,17 @@ const SHOWN_FAULTS = 10;
  */
 const ADMISSION_MS = 600_000;
 
+/** Gives what is counted of the new faults that come within `ADMISSION_MS` of a time. */
+const admissionFrom = (fromMs: number) => ({
+  fromMs,
+  /** The faults that were taken, and those of them that programs have caused. */
+  ...{ all: 0, ofPrograms: 0 },
+  /** The flags of which one was taken although there was no room. */
+  beyond: new Set<string>(),
+  /** Whether the log has said that faults are only counted. */
+  isRefusalLogged: false,
+});
+
 /** Collects, keeps and hands out the faults of a vehicle. */
 export class VehicleFaults {
   readonly #options: VehicleFaultsOptions;
@@ -71,14 +82,8 @@ export class VehicleFaults {
   #state: VehicleState | null = null;
   #changes: readonly WatchedChange[] = [];
   #seenRevision = 0;
-  #admittedFromMs = -Infinity;
-  /** The new faults that were taken since then, and those of them that programs have caused. */
-  #admitted = { all: 0, ofPrograms: 0 };
-  /** The flags of which one was taken since then although there was no room. */
-  readonly #admittedBeyond = new Set<string>();
+  #admission = admissionFrom(-Infinity);
   #refused = 0;
-  /** Whether the log has said of the present ten minutes that faults are only counted. */
-  #saysRefused = false;
   #writeFault: string | null = null;
   #retry: NodeJS.Timeout | undefined;
   #isDirty = false;
@@ -215,13 +220,13 @@ export class VehicleFaults {
     if (!known && !this.#admits(fault)) {
       this.#refused += 1;
       // A flood must not fill the log as well; what it names is the first that is lost.
-      if (!this.#saysRefused)
+      if (!this.#admission.isRefusalLogged)
         this.#options.log(
           'warn',
           `too many new faults within ten minutes; this one and further ones are only counted: ${fault.flagKey} at revision ${fault.revision}: ${faultMessage(fault.message)}`,
           { kind: fault.kind },
         );
-      this.#saysRefused = true;
+      this.#admission.isRefusalLogged = true;
       return;
     }
     const message = faultMessage(fault.message);
@@ -236,19 +241,17 @@ export class VehicleFaults {
 
   #admits(fault: FlagFault): boolean {
     const now = this.#options.ageingClock.runningMs;
-    if (now - this.#admittedFromMs >= ADMISSION_MS) {
-      [this.#admittedFromMs, this.#admitted, this.#saysRefused] = [now, { all: 0, ofPrograms: 0 }, false];
-      this.#admittedBeyond.clear();
-    }
-    const { all, ofPrograms } = this.#admitted;
+    if (now - this.#admission.fromMs >= ADMISSION_MS) this.#admission = admissionFrom(now);
+    const admission = this.#admission;
     const isOfProgram = isCausedByPrograms(fault.kind);
-    if (all >= MAX_KEPT_FAULTS || (isOfProgram && ofPrograms >= MAX_PROGRAM_FAULTS)) {
-      // What other flags have must not hide from a release the first fault that is its own.
-      if (this.#admittedBeyond.has(fault.flagKey) || !this.#isInRelease(fault)) return false;
-      this.#admittedBeyond.add(fault.flagKey);
+    if (admission.all < MAX_KEPT_FAULTS && !(isOfProgram && admission.ofPrograms >= MAX_PROGRAM_FAULTS)) {
+      admission.all += 1;
+      if (isOfProgram) admission.ofPrograms += 1;
       return true;
     }
-    this.#admitted = { all: all + 1, ofPrograms: ofPrograms + (isOfProgram ? 1 : 0) };
+    // The faults of other flags must not hide from a release the first one of its own flag.
+    if (admission.beyond.has(fault.flagKey) || !this.#isInRelease(fault)) return false;
+    admission.beyond.add(fault.flagKey);
     return true;
   }
 
