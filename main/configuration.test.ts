@@ -3,16 +3,9 @@ import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { SUBGRAPH_NAMES } from '../core/wire/subgraph/subgraph.ts';
-import {
-  ConfigurationError,
-  DEFAULT_PORTS,
-  readConfiguration,
-  type Configuration,
-  type ReadOptions,
-} from './configuration.ts';
+import { DEFAULT_PORTS, readConfiguration, type Configuration } from './configuration.ts';
 import { SETTINGS } from './settings/known-settings.ts';
-
-type Environment = Record<string, string | undefined>;
+import { settingFaults, type TestVariables } from './settings/testing/setting-faults.ts';
 
 const SECRET = 'x'.repeat(32);
 const DISTRIBUTED = {
@@ -20,16 +13,6 @@ const DISTRIBUTED = {
   REDIS_URL: 'redis://cache',
   DATABASE_URL: 'postgresql://db/fleetflag',
 };
-
-function faults(environment: Environment, options?: ReadOptions): readonly string[] {
-  try {
-    readConfiguration(environment, options);
-  } catch (error) {
-    if (error instanceof ConfigurationError) return error.faults;
-    throw error;
-  }
-  return [];
-}
 
 let folder: string;
 beforeAll(() => {
@@ -94,7 +77,7 @@ describe('without any setting', () => {
 });
 
 describe('a setting that is given', () => {
-  test.each<[string, Environment, Partial<Configuration>]>([
+  test.each<[string, TestVariables, Partial<Configuration>]>([
     ['PORT', { PORT: '65535' }, { port: 65_535 }],
     ['HOST', { HOST: '0.0.0.0' }, { host: '0.0.0.0' }],
     ['FLEETFLAG_DATA_DIR', { FLEETFLAG_DATA_DIR: 'data' }, { dataDir: resolve('data') }],
@@ -213,30 +196,30 @@ describe('traces', () => {
 describe('a separate service', () => {
   test.each([...SUBGRAPH_NAMES])('%s needs the database, Redis and the secret', (role) => {
     expect(
-      faults({}, { role })
+      settingFaults({}, { role })
         .map((fault) => fault.split(' ')[0])
         .sort(),
     ).toEqual(['DATABASE_URL', 'FLEETFLAG_INTERNAL_SECRET', 'REDIS_URL']);
-    expect(faults(DISTRIBUTED, { role })).toEqual([]);
+    expect(settingFaults(DISTRIBUTED, { role })).toEqual([]);
   });
 
   test('the gateway needs no database', () => {
     expect(
-      faults({}, { role: 'gateway' })
+      settingFaults({}, { role: 'gateway' })
         .map((fault) => fault.split(' ')[0])
         .sort(),
     ).toEqual(['FLEETFLAG_INTERNAL_SECRET', 'REDIS_URL']);
     const { DATABASE_URL: _, ...others } = DISTRIBUTED;
-    expect(faults(others, { role: 'gateway' })).toEqual([]);
+    expect(settingFaults(others, { role: 'gateway' })).toEqual([]);
   });
 
   test('a variable that is empty counts as missing', () => {
-    expect(faults({ ...DISTRIBUTED, REDIS_URL: '' }, { role: 'flags' })).toEqual([
+    expect(settingFaults({ ...DISTRIBUTED, REDIS_URL: '' }, { role: 'flags' })).toEqual([
       expect.stringMatching(/^REDIS_URL is not set.*flags/),
     ]);
   });
 
   test('the control plane in one process requires none of it', () => {
-    expect(faults({}, { role: 'control-plane' })).toEqual([]);
+    expect(settingFaults({}, { role: 'control-plane' })).toEqual([]);
   });
 });

@@ -14,6 +14,7 @@ import type { Subgraphs } from '../composition/supergraph.ts';
 import { startGateway, type Gateway, type GatewayOptions } from '../gateway.ts';
 import { EventSource } from '../subscriptions/testing/event-source.ts';
 import { WireClient } from '../subscriptions/testing/wire-client.ts';
+import { BARE_GATEWAY } from './bare-gateway.ts';
 import { countingLimiter } from './counting-limiter.ts';
 
 export const SECRET = 'a-secret-of-more-than-32-characters-x';
@@ -93,15 +94,10 @@ export class ScriptedGateway {
       vehicleTokens: scripted.vehicleTokens,
       limiter: scripted.limiter,
       publicKeys: async () => ({ keys: [{ kid: 'k1' }] }),
+      ...BARE_GATEWAY,
       readiness: async () => ({ sessions: scripted.ready['sessions'] ?? true }),
       playground: true,
-      console: null,
       introspection: true,
-      trustedProxies: [],
-      allowedOrigins: [],
-      metricsToken: null,
-      host: '127.0.0.1',
-      port: 0,
       logger: { info: log('info'), warn: log('warn'), error: log('error') },
       ...over,
     });

@@ -5,19 +5,8 @@ import { join } from 'node:path';
 import { execFileSync } from 'node:child_process';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { SUBGRAPH_NAMES } from '../../core/wire/subgraph/subgraph.ts';
-import { ConfigurationError, LOG_LEVELS, readConfiguration, type ReadOptions } from '../configuration.ts';
-
-type Environment = Record<string, string | undefined>;
-
-function faults(environment: Environment, options?: ReadOptions): readonly string[] {
-  try {
-    readConfiguration(environment, options);
-  } catch (error) {
-    if (error instanceof ConfigurationError) return error.faults;
-    throw error;
-  }
-  return [];
-}
+import { ConfigurationError, LOG_LEVELS, readConfiguration } from '../configuration.ts';
+import { settingFaults } from './testing/setting-faults.ts';
 
 let folder: string;
 beforeAll(() => {
@@ -77,7 +66,7 @@ describe('a setting that is wrong', () => {
   ];
 
   test.each(WRONG)('%s=%s is the only reported fault, and a secret is not repeated', (name, value) => {
-    const found = faults({ [name]: value });
+    const found = settingFaults({ [name]: value });
     expect(found).toHaveLength(1);
     expect(found[0]).toMatch(new RegExp(`^${name} `));
     expect(found[0]).not.toContain(HIDDEN);
@@ -99,13 +88,13 @@ describe('a setting that is wrong', () => {
     ],
     ['a password for none', { REDIS_PASSWORD: 'pw' }, 'REDIS_PASSWORD'],
   ])('sentinels with %s are a fault', (_what, environment, name) => {
-    expect(faults(environment)).toEqual([expect.stringMatching(new RegExp(`^${name} `))]);
+    expect(settingFaults(environment)).toEqual([expect.stringMatching(new RegExp(`^${name} `))]);
   });
 
   test('does not hide another: all are reported at once, each once, in one message', () => {
     const environment = Object.fromEntries(WRONG);
     const names = Object.keys(environment);
-    const found = faults(environment);
+    const found = settingFaults(environment);
     expect(found.map((fault) => fault.split(' ')[0]).sort()).toEqual(names.sort());
     const { message } = new ConfigurationError(found);
     expect(message).toContain(`${names.length} settings are wrong`);
@@ -120,7 +109,7 @@ describe('a setting that is wrong', () => {
     ['FLEETFLAG_SOMETHING_ELSE', null],
     ['FLEETFLAG_PORT', null],
   ])('with the unknown name %s is reported with the nearest known name', (name, nearest) => {
-    const [fault, ...others] = faults({ [name]: HIDDEN });
+    const [fault, ...others] = settingFaults({ [name]: HIDDEN });
     expect([
       others,
       fault?.startsWith(`${name} is not a setting`),
@@ -137,7 +126,7 @@ describe('a setting that is wrong', () => {
       FLEETFLAG_PORT_4000_TCP_ADDR: '10.0.0.1',
       FLEETFLAG_FLAGS_PORT: 'tcp://10.0.0.2:4000',
     };
-    expect(faults({ ...kubernetes, FLEETFLAG_AGENT_URL: 'ws://x/graphql', FLEETFLAG_VERSION: '1' })).toEqual([]);
+    expect(settingFaults({ ...kubernetes, FLEETFLAG_AGENT_URL: 'ws://x/graphql', FLEETFLAG_VERSION: '1' })).toEqual([]);
   });
 
   test('of a key file names the file: an empty one is refused, and one that everybody can read causes a warning', () => {
@@ -151,7 +140,7 @@ describe('a setting that is wrong', () => {
     }
     writeFileSync(path, ' \n');
     for (const name of ['FLEETFLAG_SIGNING_KEY', 'FLEETFLAG_PREVIOUS_SIGNING_KEYS'])
-      expect(faults({ [name]: path })).toEqual([`${name}: ${path} is empty.`]);
+      expect(settingFaults({ [name]: path })).toEqual([`${name}: ${path} is empty.`]);
     writeFileSync(path, '-----BEGIN PUBLIC KEY-----\n');
     expect(readConfiguration({ FLEETFLAG_PREVIOUS_SIGNING_KEYS: path }).warnings).toEqual([]);
   });
@@ -160,13 +149,13 @@ describe('a setting that is wrong', () => {
     const pipe = join(folder, 'pipe.pem');
     execFileSync('mkfifo', [pipe]);
     for (const name of ['FLEETFLAG_SIGNING_KEY', 'FLEETFLAG_PREVIOUS_SIGNING_KEYS']) {
-      expect(faults({ [name]: pipe })).toEqual([
+      expect(settingFaults({ [name]: pipe })).toEqual([
         `${name} names no key file: ${pipe} is a named pipe, not a regular file.`,
       ]);
-      expect(faults({ [name]: folder })).toEqual([
+      expect(settingFaults({ [name]: folder })).toEqual([
         `${name} names no key file: ${folder} is a folder, not a regular file.`,
       ]);
-      expect(faults({ [name]: '/dev/zero' })).toEqual([
+      expect(settingFaults({ [name]: '/dev/zero' })).toEqual([
         `${name} names no key file: /dev/zero is a device, not a regular file.`,
       ]);
     }
@@ -174,7 +163,7 @@ describe('a setting that is wrong', () => {
 
   test('of a number names the numbers that are accepted', () => {
     expect(
-      faults({
+      settingFaults({
         FLEETFLAG_SHUTDOWN_DELAY_SECONDS: '61',
         FLEETFLAG_PRESENCE_GRACE_SECONDS: '0',
         FLEETFLAG_TRACE_RATIO: '1.5',
@@ -184,18 +173,18 @@ describe('a setting that is wrong', () => {
       'FLEETFLAG_PRESENCE_GRACE_SECONDS is "0"; it must be a number of seconds from 1 to 3600.',
       'FLEETFLAG_TRACE_RATIO is "1.5"; it must be a number from 0 to 1.',
     ]);
-    expect(faults({ FLEETFLAG_TRACE_RATIO: '1e-3' })).toHaveLength(1);
+    expect(settingFaults({ FLEETFLAG_TRACE_RATIO: '1e-3' })).toHaveLength(1);
   });
 
   test('of the header fields of traces does not repeat their values', () => {
     for (const value of ['a-secret', 'authorization=%E0%A4%A'])
-      expect(faults({ OTEL_EXPORTER_OTLP_HEADERS: value })).toEqual([
+      expect(settingFaults({ OTEL_EXPORTER_OTLP_HEADERS: value })).toEqual([
         'OTEL_EXPORTER_OTLP_HEADERS must be a list of name=value, separated by commas, percent-encoded.',
       ]);
   });
 
   test('lists the accepted values of switches and of the log level', () => {
-    expect(faults({ FLEETFLAG_PLAYGROUND: 'maybe' })[0]).toContain('on, off');
-    expect(faults({ LOG_LEVEL: 'loud' })[0]).toContain(LOG_LEVELS.join(', '));
+    expect(settingFaults({ FLEETFLAG_PLAYGROUND: 'maybe' })[0]).toContain('on, off');
+    expect(settingFaults({ LOG_LEVEL: 'loud' })[0]).toContain(LOG_LEVELS.join(', '));
   });
 });

@@ -3,6 +3,7 @@ import type { VehicleTokens } from '../../core/credentials/vehicle-token.ts';
 import type { SubgraphConnection, SubgraphName } from '../../core/wire/subgraph/subgraph.ts';
 import { startGateway, type Gateway } from '../../gateway/gateway.ts';
 import { EventSource } from '../../gateway/subscriptions/testing/event-source.ts';
+import { BARE_GATEWAY } from '../../gateway/testing/bare-gateway.ts';
 import { countingLimiter } from '../../gateway/testing/counting-limiter.ts';
 import type { Signer } from '../../subgraphs/flags/signing/signing.ts';
 import { silent } from '../../subgraphs/shared/testing/asking.ts';
@@ -45,15 +46,7 @@ export function startFlagsGateway({
     vehicleTokens,
     limiter: countingLimiter(),
     publicKeys: async () => signer.publicKeys,
-    readiness: async () => ({}),
-    playground: false,
-    console: null,
-    introspection: false,
-    trustedProxies: [],
-    allowedOrigins: [],
-    metricsToken: null,
-    host: '127.0.0.1',
-    port: 0,
+    ...BARE_GATEWAY,
     logger: silent,
   });
 }

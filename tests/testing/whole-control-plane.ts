@@ -2,6 +2,7 @@
 import { SUBGRAPH_NAMES, type SubgraphName } from '../../core/wire/subgraph/subgraph.ts';
 import type { Subgraphs } from '../../gateway/composition/supergraph.ts';
 import { startGateway, type Gateway } from '../../gateway/gateway.ts';
+import { BARE_GATEWAY } from '../../gateway/testing/bare-gateway.ts';
 import type { Signer } from '../../subgraphs/flags/signing/signing.ts';
 import { connectInProcess } from '../../subgraphs/shared/subgraph/in-process-connection.ts';
 import type { MetricsStore } from '../../subgraphs/shared/stores/metrics-store.ts';
@@ -57,14 +58,7 @@ export async function startWholeControlPlane(
     vehicleTokens: parts.vehicleTokens,
     limiter: parts.limiter,
     publicKeys: async () => signer.publicKeys,
-    readiness: async () => ({}),
-    playground: false,
-    console: null,
-    introspection: false,
-    trustedProxies: [],
-    allowedOrigins: [],
-    metricsToken: null,
-    host: '127.0.0.1',
+    ...BARE_GATEWAY,
     port,
     logger: silent,
   });
