@@ -1,14 +1,14 @@
 /** Guarded rollouts on a test database, with what vehicles have measured under them. */
 import { randomUUID } from 'node:crypto';
-import type { MetricsStore } from '../../shared/stores/metrics-store.ts';
 import { expect } from '@jest/globals';
 import { BUCKETS, bucketing } from '../../../core/evaluation/bucket.ts';
 import type { GuardFigures } from '../../../core/rollouts/rollout-guard.ts';
-import type { Prisma, PrismaClient } from '../../../prisma/generated/client.ts';
+import type { Prisma } from '../../../prisma/generated/client.ts';
 import { silent } from '../../shared/testing/asking.ts';
 import { METRIC_COLUMNS } from '../metrics/metric-batch.ts';
 import { type SettledVehicles, storedSettledVehicles } from '../settled/settled-vehicles.ts';
 import { type FlagUnderTest, ExperimentsUnderTest } from './experiments-under-test.ts';
+import { ExperimentsWithStore } from './experiments-with-store.ts';
 import type { GuardState } from '../guards/guard-evidence.ts';
 import { GuardVerdictJob } from '../guards/guard-verdict-job.ts';
 import { type TestMetricsStore, createTestMetricsStore } from '../../shared/testing/test-metrics-store.ts';
@@ -38,13 +38,15 @@ export interface GuardRow {
 type Arm = 'control' | 'treatment';
 
 /** The experiments subgraph with a metrics store, and metrics that guards can watch. */
-export class GuardsUnderTest {
+export class GuardsUnderTest extends ExperimentsWithStore {
   private constructor(
-    private readonly own: TestMetricsStore,
-    readonly experiments: ExperimentsUnderTest,
+    own: TestMetricsStore,
+    experiments: ExperimentsUnderTest,
     readonly tables: MetricTables,
     readonly stored: SettledVehicles,
-  ) {}
+  ) {
+    super(own, experiments);
+  }
 
   /** Starts the subgraph on a new test database and a new store. */
   static async start(): Promise<GuardsUnderTest> {
@@ -61,19 +63,6 @@ export class GuardsUnderTest {
       ],
     });
     return new GuardsUnderTest(own, experiments, tables, stored);
-  }
-
-  get metrics(): MetricsStore {
-    return this.own.store;
-  }
-
-  get prisma(): PrismaClient {
-    return this.experiments.prisma;
-  }
-
-  async drop(): Promise<void> {
-    await this.experiments.database.drop();
-    await this.own.drop();
   }
 }
 

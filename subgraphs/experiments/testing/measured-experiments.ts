@@ -1,5 +1,4 @@
 /** Experiments with vehicles whose measurements are stored, and what an analysis of the same vehicles gives here. */
-import type { PrismaClient } from '../../../prisma/generated/client.ts';
 import { randomUUID } from 'node:crypto';
 import { expect } from '@jest/globals';
 import { BUCKETS, bucketing } from '../../../core/evaluation/bucket.ts';
@@ -15,10 +14,10 @@ import {
   pairedMomentsOf,
 } from '../statistics/testing/simulated-vehicles.ts';
 import { findState, type ExperimentState } from '../experiments/looks/experiment-state.ts';
-import { type TestMetricsStore, createTestMetricsStore } from '../../shared/testing/test-metrics-store.ts';
+import { createTestMetricsStore } from '../../shared/testing/test-metrics-store.ts';
 import { ExperimentsUnderTest } from './experiments-under-test.ts';
+import { ExperimentsWithStore } from './experiments-with-store.ts';
 import { deployMetricsMigrations } from '../clickhouse/migrations.ts';
-import type { MetricsStore } from '../../shared/stores/metrics-store.ts';
 
 const COMPARISON =
   'difference differenceInterval pValue improvementPercent confidenceInterval missing { number reason }';
@@ -49,12 +48,7 @@ export interface MeasuredVehicle {
 }
 
 /** The experiments subgraph with a metrics store, and metrics that are declared. */
-export class MeasuredExperiments {
-  private constructor(
-    private readonly own: TestMetricsStore,
-    readonly experiments: ExperimentsUnderTest,
-  ) {}
-
+export class MeasuredExperiments extends ExperimentsWithStore {
   /** Starts the subgraph on a new test database and a new store. */
   static async start(): Promise<MeasuredExperiments> {
     const own = await createTestMetricsStore();
@@ -68,19 +62,6 @@ export class MeasuredExperiments {
       ],
     });
     return new MeasuredExperiments(own, experiments);
-  }
-
-  get metrics(): MetricsStore {
-    return this.own.store;
-  }
-
-  get prisma(): PrismaClient {
-    return this.experiments.prisma;
-  }
-
-  async drop(): Promise<void> {
-    await this.experiments.database.drop();
-    await this.own.drop();
   }
 }
 

@@ -31,10 +31,7 @@ beforeEach(async () => {
 afterEach(() => job.close());
 
 async function begin(): Promise<void> {
-  await releases.flags.prisma.release.updateMany({
-    where: { endedAt: null },
-    data: { status: 'halted', endedAt: new Date() },
-  });
+  await releases.endAll();
   await releases.setPolicy('staging', []);
   // A vehicle stores 100 flags, and all rounds begin more often.
   if (key) await releases.flags.ok('mutation ($key: String!) { archiveFlag(key: $key) { applied } }', { key });

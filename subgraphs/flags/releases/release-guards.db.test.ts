@@ -28,7 +28,7 @@ beforeAll(async () => {
 afterAll(() => releases.flags.remove());
 beforeEach(async () => {
   await prisma.releasePolicy.deleteMany();
-  await prisma.release.updateMany({ where: { endedAt: null }, data: { status: 'halted', endedAt: new Date() } });
+  await releases.endAll();
 });
 
 const GUARD = { metric: 'charge_minutes', worse: 'HIGHER', maxWorsePercent: 5, action: 'HALT' };

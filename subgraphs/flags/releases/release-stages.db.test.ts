@@ -11,10 +11,7 @@ beforeAll(async () => {
 afterAll(() => releases.flags.remove());
 beforeEach(async () => {
   await releases.flags.prisma.vehicle.deleteMany();
-  await releases.flags.prisma.release.updateMany({
-    where: { endedAt: null },
-    data: { status: 'halted', endedAt: new Date() },
-  });
+  await releases.endAll();
   await releases.setPolicy('staging', THREE_STAGES);
 });
 

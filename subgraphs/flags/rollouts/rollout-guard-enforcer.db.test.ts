@@ -3,8 +3,8 @@ import { afterAll, beforeAll, beforeEach, describe, expect, test } from '@jest/g
 import { refusal } from '../../shared/testing/asking.ts';
 import { VERDICT_TTL_MS } from './rollout-guard.ts';
 import { dueRollouts } from './rollout.ts';
-import { HOUR, RolloutsUnderTest, type Target } from '../testing/rollouts-under-test.ts';
-import { GUARD, STEPS, FIGURES, guardedRolloutSteps } from '../testing/guarded-rollout-steps.ts';
+import { HOUR, type RolloutsUnderTest, type Target } from '../testing/rollouts-under-test.ts';
+import { GUARD, STEPS, FIGURES, guardedRolloutSteps, startGuardedRollouts } from '../testing/guarded-rollout-steps.ts';
 
 const REASON =
   'Rollout guard: charge_minutes is 46 under treatment (54 vehicles) and 40 under control (61 vehicles): worse by 15 %, where 5 % is the limit.';
@@ -12,14 +12,7 @@ const REASON =
 let rollouts: RolloutsUnderTest;
 
 beforeAll(async () => {
-  rollouts = await RolloutsUnderTest.start();
-  await rollouts.flags.prisma.metricDefinition.createMany({
-    data: [
-      { key: 'charge_minutes', kind: 'mean', minimum: 0, maximum: 600 },
-      { key: 'range_km', kind: 'mean', minimum: 0, maximum: 1_000 },
-      { key: 'cell_celsius', kind: 'mean', maximum: 60 },
-    ],
-  });
+  rollouts = await startGuardedRollouts();
 }, 60_000);
 
 afterAll(async () => {

@@ -1,20 +1,13 @@
 /** Guards of rollouts: what may be one, and what is shown of it. */
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
 import { refusal } from '../../shared/testing/asking.ts';
-import { HOUR, RolloutsUnderTest, type Target } from '../testing/rollouts-under-test.ts';
-import { GUARD, STEPS, guardedRolloutSteps } from '../testing/guarded-rollout-steps.ts';
+import { HOUR, type RolloutsUnderTest, type Target } from '../testing/rollouts-under-test.ts';
+import { GUARD, STEPS, guardedRolloutSteps, startGuardedRollouts } from '../testing/guarded-rollout-steps.ts';
 
 let rollouts: RolloutsUnderTest;
 
 beforeAll(async () => {
-  rollouts = await RolloutsUnderTest.start();
-  await rollouts.flags.prisma.metricDefinition.createMany({
-    data: [
-      { key: 'charge_minutes', kind: 'mean', minimum: 0, maximum: 600 },
-      { key: 'range_km', kind: 'mean', minimum: 0, maximum: 1_000 },
-      { key: 'cell_celsius', kind: 'mean', maximum: 60 },
-    ],
-  });
+  rollouts = await startGuardedRollouts();
 }, 60_000);
 
 afterAll(async () => {

@@ -1,7 +1,7 @@
 /** Steps of tests with guarded rollouts: what they schedule, judge and read. */
 import type { GuardFigures, GuardVerdict } from '../../../core/rollouts/rollout-guard.ts';
 import { definitionIn } from '../signing/signing.ts';
-import type { Target, RolloutsUnderTest } from './rollouts-under-test.ts';
+import { RolloutsUnderTest, type Target } from './rollouts-under-test.ts';
 
 export const GUARD = { metric: 'charge_minutes', worse: 'HIGHER', maxWorsePercent: 5 };
 export const STEPS = [
@@ -30,6 +30,19 @@ interface Shown {
   watchedUntil: string | null;
   nextStepAt: string | null;
   status: string;
+}
+
+/** Starts the subgraph with metrics that guards may watch. */
+export async function startGuardedRollouts(): Promise<RolloutsUnderTest> {
+  const rollouts = await RolloutsUnderTest.start();
+  await rollouts.flags.prisma.metricDefinition.createMany({
+    data: [
+      { key: 'charge_minutes', kind: 'mean', minimum: 0, maximum: 600 },
+      { key: 'range_km', kind: 'mean', minimum: 0, maximum: 1_000 },
+      { key: 'cell_celsius', kind: 'mean', maximum: 60 },
+    ],
+  });
+  return rollouts;
 }
 
 /** Gives the steps on a running subgraph. */

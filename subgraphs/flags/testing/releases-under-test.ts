@@ -49,6 +49,14 @@ export class ReleasesUnderTest {
     return createFlagChanges(prisma, signer, bus, silent, new RolloutTransitions(async () => new Date(this.clock.now)));
   }
 
+  /** Ends the releases that other tests have left under way. */
+  async endAll(): Promise<void> {
+    await this.flags.prisma.release.updateMany({
+      where: { endedAt: null },
+      data: { status: 'halted', endedAt: new Date() },
+    });
+  }
+
   /** Gives the job of another instance. */
   newJob(): ReleaseStageJob {
     return new ReleaseStageJob(this.flags.prisma, this.#changes(), async () => new Date(this.clock.now), silent);

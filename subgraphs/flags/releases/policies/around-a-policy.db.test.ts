@@ -16,7 +16,7 @@ beforeEach(async () => {
   const { prisma } = releases.flags;
   await prisma.vehicleFault.deleteMany();
   await prisma.vehicle.deleteMany();
-  await prisma.release.updateMany({ where: { endedAt: null }, data: { status: 'halted', endedAt: new Date() } });
+  await releases.endAll();
   await releases.setPolicy('staging', []);
   ({ key } = await releases.flags.create({ type: 'STRING', defaultValue: 'good', enabled: true }));
   await releases.setPolicy('staging', THREE_STAGES);
