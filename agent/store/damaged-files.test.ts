@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import fc from 'fast-check';
 import initSqlJs from 'sql.js';
+import { isMissingFile } from '../../core/caught-error.ts';
 import { TestControlPlane } from '../testing/control-plane.ts';
 import { TestVehicle } from '../testing/test-vehicle.ts';
 import { eventually } from '../../core/testing/eventually.ts';
@@ -54,7 +55,18 @@ beforeAll(async () => {
   // The files are those that a power cut in the middle of the next write leaves.
   for (const name of FILES) {
     const source = name === 'flags.db.next' ? 'flags.db' : name;
-    await copyFile(join(vehicle.folder, source), join(sound, name));
+    // The faults are written after the state that they are about, and between two renames a file is missing.
+    await eventually(
+      () =>
+        copyFile(join(vehicle.folder, source), join(sound, name)).then(
+          () => true,
+          (error: unknown) => {
+            if (isMissingFile(error)) return false;
+            throw error;
+          },
+        ),
+      `${source} is there`,
+    );
   }
   await agent.close();
   await plane.stop();
