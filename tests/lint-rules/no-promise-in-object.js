@@ -16,6 +16,36 @@ function programOf(file) {
   return snapshot.getDefaultProjectForFile(file);
 }
 
+/** What is no promise by its form, and needs no question to the other process. */
+const NO_PROMISES = new Set([
+  'ArrayExpression',
+  'ArrowFunctionExpression',
+  'AssignmentPattern',
+  'AwaitExpression',
+  'BinaryExpression',
+  'FunctionExpression',
+  'Literal',
+  'ObjectExpression',
+  'TemplateLiteral',
+  'UnaryExpression',
+]);
+
+/** Whether a type is one of promises, by its program and id: most members have one of few types, and each is a question. */
+const known = new WeakMap();
+
+function isPromise(checker, type) {
+  if (!known.has(checker)) known.set(checker, new Map());
+  const types = known.get(checker);
+  if (!types.has(type.id))
+    types.set(
+      type.id,
+      type.flags & TypeFlags.Union
+        ? type.getTypes().some((one) => isPromise(checker, one))
+        : checker.getPropertyOfType(type, 'then') !== undefined,
+    );
+  return types.get(type.id);
+}
+
 /** Lists the members of all objects in a source file: where each ends, and its value. */
 function membersOf(source) {
   const members = [];
@@ -56,9 +86,7 @@ export const noPromiseInObject = {
     const properties = [];
     return {
       'ObjectExpression > Property'(property) {
-        const { type } = property.value;
-        if (!type.endsWith('FunctionExpression') && type !== 'AssignmentPattern' && type !== 'Literal')
-          properties.push(property);
+        if (!NO_PROMISES.has(property.value.type)) properties.push(property);
       },
       // At the end, so that one question to the other process serves for the whole file.
       'Program:exit'() {
@@ -67,14 +95,10 @@ export const noPromiseInObject = {
         const members = new Map(
           membersOf(program.getSourceFile(context.filename)).map(({ end, value }) => [end, value]),
         );
-        const isPromise = (type) =>
-          type.flags & TypeFlags.Union
-            ? type.getTypes().some(isPromise)
-            : checker.getPropertyOfType(type, 'then') !== undefined;
         const values = properties.map(({ range }) => members.get(range[1]));
         const types = typesOf(checker, values);
         for (const [index, { value }] of properties.entries())
-          if (types[index] !== undefined && isPromise(types[index]))
+          if (types[index] !== undefined && isPromise(checker, types[index]))
             context.report({ node: value, messageId: 'eager' });
       },
     };
