@@ -103,6 +103,7 @@ export default defineConfig({
           'error',
           { checksConditionals: true, checksSpreads: true, checksVoidReturn: true },
         ],
+        'fleetflag/bounded-caches': 'error',
         'fleetflag/duration-names': 'error',
         'fleetflag/guarded-rows': 'error',
         'fleetflag/no-promise-in-object': 'error',

@@ -3,7 +3,8 @@
  * looked up. Credentials that were valid before are not affected, whatever else comes from their address. The limit is
  * only for credentials that are looked up; a vehicle's token costs no store anything.
  */
-import { LRUCache } from 'lru-cache';
+import type { LRUCache } from 'lru-cache';
+import { boundedCache } from '../bounded-cache.ts';
 import { FleetFlagError } from '../errors.ts';
 
 /** The different wrong credentials that a window allows. Repeating one (a forgotten browser tab) is not guessing. */
@@ -17,12 +18,12 @@ const MARK_LENGTH = 24;
 
 /** Counts wrong credentials by address. */
 export class FailedCredentials {
-  readonly #good = new LRUCache<string, true>({ max: MAX_GOOD });
+  readonly #good = boundedCache<string, true>(MAX_GOOD);
   readonly #failed: LRUCache<string, Set<string>>;
 
   /** @param clock a monotonic clock, in milliseconds */
   constructor(clock: () => number = () => performance.now()) {
-    this.#failed = new LRUCache({ max: MAX_ADDRESSES, ttl: WINDOW_MS, perf: { now: clock }, ttlResolution: 0 });
+    this.#failed = boundedCache(MAX_ADDRESSES, { ttl: WINDOW_MS, perf: { now: clock }, ttlResolution: 0 });
   }
 
   /**

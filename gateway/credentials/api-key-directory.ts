@@ -3,7 +3,8 @@
  * request, so that a revoked key is refused everywhere within those seconds, even if the stream of revocations is lost.
  */
 import DataLoader from 'dataloader';
-import { LRUCache } from 'lru-cache';
+import type { LRUCache } from 'lru-cache';
+import { boundedCache } from '../../core/bounded-cache.ts';
 import { FleetFlagError } from '../../core/errors.ts';
 import { API_KEY_ROLES } from '../../core/access/caller.ts';
 import type { ApiKeyCredential } from '../../core/credentials/api-key.ts';
@@ -40,7 +41,7 @@ const isAnswer = is.nullable(
 export class ApiKeyDirectory {
   readonly #known: LRUCache<string, { credential: ApiKeyCredential | null }>;
   /** The ids of revoked keys. They never become valid again, so an answer that was under way must not revive one. */
-  readonly #revoked = new LRUCache<string, true>({ max: MAX_KNOWN });
+  readonly #revoked = boundedCache<string, true>(MAX_KNOWN);
   /** Batches requests. Its cache holds only requests that are under way. */
   readonly #asking = new DataLoader<string, ApiKeyCredential | null>((hashes) => this.#askSubgraph(hashes), {
     maxBatchSize: MAX_BATCH,
@@ -51,7 +52,7 @@ export class ApiKeyDirectory {
     private readonly audit: Pick<SubgraphConnection, 'execute'>,
     private readonly clock: () => number = () => performance.now(),
   ) {
-    this.#known = new LRUCache({ max: MAX_KNOWN, perf: { now: clock }, ttlResolution: 0 });
+    this.#known = boundedCache(MAX_KNOWN, { perf: { now: clock }, ttlResolution: 0 });
   }
 
   /** Gives the key with this SHA-256 (hexadecimal) where it is cached and valid. */

@@ -3,7 +3,7 @@
  * vehicles that connect during a request share the next one, so that a storm of 19,000 costs a few hundred statements
  * at most. Source: docs/decisions/streams/partitions.md.
  */
-import { LRUCache } from 'lru-cache';
+import { boundedCache } from '../../core/bounded-cache.ts';
 import { withTimeout } from '../../core/async/timeout.ts';
 import type { VehicleCaller } from '../../core/access/caller.ts';
 import { FleetFlagError } from '../../core/errors.ts';
@@ -72,7 +72,7 @@ function newWaiting(environment: Environment): Waiting {
 /** Looks up partitions, and keeps the last known ones. */
 export class PartitionDirectory {
   /** The last known partitions, by environment and VIN, and whether the vehicle may have moved since. */
-  readonly #known = new LRUCache<string, { readonly partition: string; doubted: boolean }>({ max: MAX_KNOWN });
+  readonly #known = boundedCache<string, { readonly partition: string; doubted: boolean }>(MAX_KNOWN);
   readonly #waiting: Waiting[] = [];
   #asking: Waiting | null = null;
   #isDue = false;

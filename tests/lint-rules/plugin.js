@@ -1,5 +1,6 @@
 /** Our rules for the linter (oxlint.config.js). */
 import { arrows } from './arrows.js';
+import { boundedCaches } from './bounded-caches.js';
 import { durationNames } from './duration-names.js';
 import { guardedRows } from './guarded-rows.js';
 import { noFixedWait } from './no-fixed-wait.js';
@@ -11,6 +12,7 @@ export default {
   meta: { name: 'fleetflag' },
   rules: {
     arrows,
+    'bounded-caches': boundedCaches,
     'duration-names': durationNames,
     'guarded-rows': guardedRows,
     'no-fixed-wait': noFixedWait,

@@ -3,6 +3,7 @@
  * for ever. Whether it may still be run is asked again.
  */
 import { LRUCache } from 'lru-cache';
+import { boundedCache } from '../../../core/bounded-cache.ts';
 import { unattended } from '../../../core/last-handler/unattended.ts';
 import { FleetFlagError } from '../../../core/errors.ts';
 import { is, type Guard } from '../../../core/json/shape.ts';
@@ -61,7 +62,7 @@ const REFRESH_MS = 30_000;
 /** Finds registered operations, and caches them. */
 export class OperationTexts {
   /** The names that do not exist, in a cache of their own, so that made-up names evict no operation. */
-  readonly #unknown = new LRUCache<string, true>({ max: MAX_UNKNOWN, ttl: UNKNOWN_TTL_MS });
+  readonly #unknown = boundedCache<string, true>(MAX_UNKNOWN, { ttl: UNKNOWN_TTL_MS });
   readonly #found: LRUCache<string, Read, { readonly name: OperationName }>;
   /** The time at which each operation was read, in milliseconds of `performance.now()`. */
   readonly #readAt = new WeakMap<OperationText, number>();

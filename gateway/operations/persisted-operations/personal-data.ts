@@ -3,7 +3,7 @@
  * if it is bound to that key.
  */
 import { TypeInfo, parse, visit, visitWithTypeInfo, type GraphQLSchema } from 'graphql';
-import { LRUCache } from 'lru-cache';
+import { boundedCache } from '../../../core/bounded-cache.ts';
 import type { OperationText } from './operation-texts.ts';
 
 /** The fields that show who a person is or from where they connect; the values in the audit log hold whole accounts. */
@@ -16,7 +16,7 @@ export const PERSONAL: ReadonlySet<string> = new Set([
  * Creates a function that gives the first field with personal data that an operation selects, as `Type.field`, or null.
  */
 export function personalData(schema: GraphQLSchema): (operation: OperationText) => string | null {
-  const known = new LRUCache<string, { readonly field: string | null }>({ max: 1_000 });
+  const known = boundedCache<string, { readonly field: string | null }>(1_000);
   return ({ sha256, body }) => {
     let found = known.get(sha256);
     if (found === undefined) known.set(sha256, (found = { field: firstIn(schema, body) }));

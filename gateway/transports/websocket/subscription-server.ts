@@ -6,7 +6,7 @@ import type { IncomingHttpHeaders, IncomingMessage } from 'node:http';
 import type { Duplex } from 'node:stream';
 import type { FormattedExecutionResult, GraphQLFormattedError, GraphQLSchema } from 'graphql';
 import { CloseCode, GRAPHQL_TRANSPORT_WS_PROTOCOL } from 'graphql-ws';
-import { LRUCache } from 'lru-cache';
+import { boundedCache } from '../../../core/bounded-cache.ts';
 import { unattended } from '../../../core/last-handler/unattended.ts';
 import type { Caller, CallerIdentity } from '../../../core/access/caller.ts';
 import { AGENT_NAME } from '../../../core/wire/network/agent-name.ts';
@@ -185,7 +185,7 @@ export function createSubscriptionServer(options: SubscriptionServerOptions): Su
     shared,
     turns: new OperationQueue(limits.maxWaitingReports, options.rightOfWay),
     crowd: new CrowdTurns(),
-    sharedRequests: new LRUCache<string, SharedRequest>({ max: MAX_SHARED_REQUESTS }),
+    sharedRequests: boundedCache<string, SharedRequest>(MAX_SHARED_REQUESTS),
     maxOperationsPerSocket: limits.maxOperationsPerSocket,
     logger: options.logger,
     skipped: () => void (counters.skips += 1),

@@ -6,7 +6,7 @@
  * late change nothing, and a look never depends on what arrives after it.
  */
 import type { ClickHouseClient } from '@clickhouse/client';
-import { LRUCache } from 'lru-cache';
+import { boundedCache } from '../../../core/bounded-cache.ts';
 import { BUCKETS } from '../../../core/evaluation/bucket.ts';
 import type { RegisteredFacts } from '../../../core/wire/vehicle/vehicle-facts.ts';
 import { clickHouseTime } from '../metrics/metric-batch.ts';
@@ -93,7 +93,7 @@ export function epochName({ flagKey, salt, from, since }: ExposureEpoch): string
 /** Records exposures in the metrics store. */
 export class ExposureRecorder {
   /** The time up to which arrived rows are recorded, in milliseconds since 1970, by epoch. */
-  readonly #seenTo = new LRUCache<string, number>({ max: REMEMBERED });
+  readonly #seenTo = boundedCache<string, number>(REMEMBERED);
   /** The recordings under way, by epoch, and the times of their looks: two reads of one look share one. */
   readonly #recording = new Map<string, Promise<number>>();
   readonly #recordingTo = new Map<string, Date>();

@@ -2,7 +2,8 @@
  * Batches many vehicles' measurements into few large inserts, and answers each vehicle when its own are stored. The
  * queue is bounded; a batch that was not stored is never acknowledged.
  */
-import { LRUCache } from 'lru-cache';
+import type { LRUCache } from 'lru-cache';
+import { boundedCache } from '../../../core/bounded-cache.ts';
 import type { BackoffBounds } from '../../../core/async/backoff.ts';
 import { BatchWriter, type NotWrittenReason, type WriterLoad } from '../../../core/async/batch-writer.ts';
 import { FleetFlagError } from '../../../core/errors.ts';
@@ -71,7 +72,7 @@ export class MetricCollector {
     insert: InsertRows,
     private readonly limits: MetricCollectorLimits = COLLECTOR_LIMITS,
   ) {
-    this.#known = new LRUCache({ max: limits.remembered });
+    this.#known = boundedCache(limits.remembered);
     this.#writer = new BatchWriter({
       write: (batches, late) =>
         insert(

@@ -2,7 +2,7 @@
  * This instance's signatures of environments' positions. Each statement and proof is signed once for all callers of the
  * same second; a vehicle that sends a nonce gets a proof of its own.
  */
-import { LRUCache } from 'lru-cache';
+import { boundedCache } from '../../../core/bounded-cache.ts';
 import type { Environment } from '../../../core/model.ts';
 import type { Signer } from './signing.ts';
 
@@ -31,7 +31,7 @@ export interface ProofReceiver {
 
 /** Signs statements and proofs, and caches those that many callers share. */
 export class PositionSignatures {
-  readonly #kept = new LRUCache<string, Promise<string>>({ max: MAX_KEPT });
+  readonly #kept = boundedCache<string, Promise<string>>(MAX_KEPT);
 
   constructor(private readonly signer: Signer) {}
 

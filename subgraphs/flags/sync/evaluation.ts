@@ -1,5 +1,5 @@
 /** Evaluation on the server, exactly as in a vehicle: the same compiled form and the same code (core/evaluation). */
-import { LRUCache } from 'lru-cache';
+import { boundedCache } from '../../../core/bounded-cache.ts';
 import { compileFlag, type CompiledFlag } from '../../../core/evaluation/evaluate.ts';
 import {
   ScopedFlags,
@@ -15,7 +15,7 @@ import { signatureOf } from '../signing/signing.ts';
  * content and not flag, environment and revision, because a restored database reaches the same revision with other
  * content. Beside it, a definition that is read again and again has its compiled form for as long as it is in use.
  */
-const compiled = new LRUCache<string, CompiledFlag>({ max: 1_000 });
+const compiled = boundedCache<string, CompiledFlag>(1_000);
 
 /** A definition with its signed form. */
 export interface SignedDefinition {

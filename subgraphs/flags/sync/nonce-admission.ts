@@ -3,7 +3,8 @@
  * wrong (or a control plane's wrong clock) must not cause endless signing. Refused callers receive a `retryAfter`, each
  * a little later than the one before, so that a fleet does not return at once.
  */
-import { LRUCache } from 'lru-cache';
+import type { LRUCache } from 'lru-cache';
+import { boundedCache } from '../../../core/bounded-cache.ts';
 import { FleetFlagError } from '../../../core/errors.ts';
 import type { Caller } from '../../../core/access/caller.ts';
 
@@ -58,7 +59,7 @@ export class NonceAdmission {
     private readonly now: () => number = () => performance.now(),
     private readonly random: () => number = Math.random,
   ) {
-    this.#callers = new LRUCache({ max: MAX_CALLERS });
+    this.#callers = boundedCache(MAX_CALLERS);
     this.#room = limits.burst;
     this.#filledAt = now();
   }

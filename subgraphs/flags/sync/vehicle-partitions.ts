@@ -3,7 +3,7 @@
  * registered as. The table of vehicles belongs to another subgraph:
  * docs/decisions/data/reading-another-subgraphs-table.md.
  */
-import { LRUCache } from 'lru-cache';
+import { boundedCache } from '../../../core/bounded-cache.ts';
 import { badInput } from '../../../core/errors.ts';
 import { is } from '../../../core/json/shape.ts';
 import { VIN_PATTERN, type Environment } from '../../../core/model.ts';
@@ -27,7 +27,7 @@ const MAX_KNOWN = 200_000;
 
 /** Looks up partitions, for gateways and for syncs with a nonce. */
 export class VehiclePartitions {
-  readonly #known = new LRUCache<string, string>({ max: MAX_KNOWN });
+  readonly #known = boundedCache<string, string>(MAX_KNOWN);
   readonly #loader = sharedLoader<{ readonly environment: Environment; readonly vin: string }, string>(
     async (asked) => {
       const found = new Map<string, string>();

@@ -1,5 +1,5 @@
 /** Short-lived values by key, for sessions, caches and replay guards. Kept in Redis or in this process's memory. */
-import { LRUCache } from 'lru-cache';
+import { boundedCache } from '../../../core/bounded-cache.ts';
 
 /** The interface of both stores. Every method rejects with SERVICE_UNAVAILABLE when the store does not answer. */
 export interface KeyValueStore {
@@ -34,8 +34,8 @@ const MAX_ENTRIES = 100_000;
 
 /** Creates the store of a single-process control plane. Its content is lost when the process ends. */
 export function createInProcessStore(): KeyValueStore {
-  const entries = new LRUCache<string, string>({ max: MAX_ENTRIES });
-  const sets = new LRUCache<string, Set<string>>({ max: MAX_ENTRIES });
+  const entries = boundedCache<string, string>(MAX_ENTRIES);
+  const sets = boundedCache<string, Set<string>>(MAX_ENTRIES);
   return {
     get: async (key) => entries.get(key) ?? null,
     async set(key, value, ttlSeconds) {

@@ -2,7 +2,7 @@
  * The replay guard of identity tokens: a subgraph accepts each token for one request
  * (core/credentials/identity-token.ts).
  */
-import { LRUCache } from 'lru-cache';
+import { boundedCache } from '../../../core/bounded-cache.ts';
 import { withTimeout } from '../../../core/async/timeout.ts';
 import type { ReplayGuard } from '../../../core/credentials/identity-token.ts';
 import type { SubgraphName } from '../../../core/wire/subgraph/subgraph.ts';
@@ -24,7 +24,7 @@ export function createReplayGuard(
   store: Pick<KeyValueStore, 'setIfAbsent'>,
   logger: { warn(fields: object, message: string): void },
 ): ReplayGuard {
-  const here = new LRUCache<string, true>({ max: MAX_TOKENS });
+  const here = boundedCache<string, true>(MAX_TOKENS);
   let pausedUntil = 0;
   return {
     async isReplay(id, expiresAt) {

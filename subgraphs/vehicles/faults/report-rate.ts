@@ -1,4 +1,4 @@
-import { LRUCache } from 'lru-cache';
+import { boundedCache } from '../../../core/bounded-cache.ts';
 import { FleetFlagError } from '../../../core/errors.ts';
 
 /** The reports that one vehicle may send in a window. An agent sends a few in a minute, however much goes wrong. */
@@ -14,7 +14,7 @@ interface Window {
 
 /** Bounds how often one vehicle reports faults, in this process. */
 export class ReportRate {
-  readonly #windows = new LRUCache<string, Window>({ max: MAX_VEHICLES });
+  readonly #windows = boundedCache<string, Window>(MAX_VEHICLES);
 
   /** @param running milliseconds by a monotonic clock */
   constructor(private readonly running: () => number = () => performance.now()) {}

@@ -2,7 +2,8 @@
  * Detects that the control plane's own clock is wrong. Single vehicles often have wrong clocks; when most of the
  * reporting vehicles are off by the same amount, the control plane's clock is the wrong one.
  */
-import { LRUCache } from 'lru-cache';
+import type { LRUCache } from 'lru-cache';
+import { boundedCache } from '../../../core/bounded-cache.ts';
 import type { Logger } from 'pino';
 import type { Heartbeat } from './heartbeat.ts';
 
@@ -45,7 +46,7 @@ export class ClockWatch {
     private readonly limits: ClockWatchLimits = CLOCK_WATCH_LIMITS,
     private readonly clock: () => number = () => performance.now(),
   ) {
-    this.#offsets = new LRUCache({ max: limits.kept });
+    this.#offsets = boundedCache(limits.kept);
   }
 
   /** Records the clock offset that a vehicle reports. */

@@ -5,6 +5,7 @@
  */
 import type { IncomingHttpHeaders, IncomingMessage, ServerResponse } from 'node:http';
 import { LRUCache } from 'lru-cache';
+import { boundedCache } from '../../../../core/bounded-cache.ts';
 import { apiKeyHash } from '../../../../core/credentials/api-key.ts';
 import type { ApiKeyCaller } from '../../../../core/access/caller.ts';
 import { unattended } from '../../../../core/last-handler/unattended.ts';
@@ -83,7 +84,7 @@ export class KnownRequests {
   });
   readonly #counted = new WeakMap<IncomingMessage, KeyRate>();
   /** The hashes of keys that had nothing left of their rate when they were counted last. */
-  readonly #spent = new LRUCache<string, true>({ max: MAX_SPENT });
+  readonly #spent = boundedCache<string, true>(MAX_SPENT);
   #isClosed = false;
 
   constructor(private readonly options: KnownRequestsOptions) {}

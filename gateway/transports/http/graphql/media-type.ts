@@ -1,12 +1,12 @@
 /** The media type of an answer, and its consequence for the status (GraphQL over HTTP, "Media Types"). */
-import { LRUCache } from 'lru-cache';
+import { boundedCache } from '../../../../core/bounded-cache.ts';
 import Negotiator from 'negotiator';
 
 const JSON_TYPE = 'application/json';
 const GRAPHQL_TYPE = 'application/graphql-response+json';
 
 /** Clients send the same few header fields. */
-const preferences = new LRUCache<string, { readonly type: string | null }>({ max: 100 });
+const preferences = boundedCache<string, { readonly type: string | null }>(100);
 const MAX_ACCEPT_LENGTH = 200;
 
 const withCharset = (type: string) => `${type}; charset=utf-8`;
