@@ -13,16 +13,31 @@ interface Caller {
   readonly vin: string | undefined;
 }
 
+/** Gives what `make` gives for a text, which it makes once. */
+function once<Made>(make: (text: string) => Made): (text: string) => Made {
+  const made = new Map<string, Made>();
+  return (text) => {
+    const found = made.get(text) ?? make(text);
+    made.set(text, found);
+    return found;
+  };
+}
+
+// A vehicle sends the same few operations at each connection, and the tests make thousands of those.
+const schemaOf = once((sdl) => buildSchema(sdl));
+const checksOf = once((sdl) => once((query) => validate(schemaOf(sdl), parse(query))));
+const faultsOf = (sdl: string, query: string): readonly GraphQLError[] => checksOf(sdl)(query);
+
 /** Answers the operations that come over the sockets of a server. */
 export function serveOperations(plane: TestControlPlane, sockets: WebSocketServer): void {
   useServer(
     {
-      schema: buildSchema(plane.sdl),
+      schema: schemaOf(plane.sdl),
       context: ({ connectionParams }) => callerIn(connectionParams),
       onSubscribe: (_context, id, { query }) => {
         plane.subscriptionIds.push(id);
         // As the gateway refuses it (gateway/operations/refusals/error-answer.ts); the library names no code.
-        const faults = validate(buildSchema(plane.sdl), parse(query));
+        const faults = faultsOf(plane.sdl, query);
         const named = { extensions: { code: 'BAD_USER_INPUT' } };
         return faults.length === 0 ? undefined : faults.map(({ message }) => new GraphQLError(message, named));
       },
