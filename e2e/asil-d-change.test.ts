@@ -23,10 +23,6 @@ afterAll(async () => {
   await deployment?.remove();
 }, 60_000);
 
-const revision = async () =>
-  (await developer.ok<{ flagSync: { revision: number } }>('{ flagSync(environment: PRODUCTION) { revision } }'))
-    .flagSync.revision;
-
 /**
  * Every step as it was sent and answered: with TRANSCRIPT set, a document of an ASIL-D change from request to vehicle.
  */
@@ -60,19 +56,19 @@ test('a change of an ASIL-D flag goes from request through a second person to th
     environment: 'PRODUCTION',
     enabled: true,
   };
-  const empty = await revision();
+  const empty = await developer.revision();
   const { createFlag } = await developer.ok<{ createFlag: { applied: boolean; changeRequest: { id: string } } }>(
     'mutation ($input: CreateFlagInput!) { createFlag(input: $input) { applied flag { draft } changeRequest { id } } }',
     { input },
   );
   note(ADMIN.email, { createFlag });
   expect(createFlag).toMatchObject({ applied: false, flag: { draft: true } });
-  expect(await revision()).toBe(empty);
+  expect(await developer.revision()).toBe(empty);
   const first = 'mutation ($id: ID!) { approveChangeRequest(id: $id) { status flag { draft revision } } }';
   expect(await reviewer.ok(first, { id: createFlag.changeRequest.id })).toEqual({
     approveChangeRequest: { status: 'APPROVED', flag: { draft: false, revision: empty + 1 } },
   });
-  const before = await revision();
+  const before = await developer.revision();
 
   const { createRule } = await developer.ok<{
     createRule: { applied: boolean; flag: { rules: unknown[] }; changeRequest: { id: string; status: string } };
@@ -83,8 +79,8 @@ test('a change of an ASIL-D flag goes from request through a second person to th
   note(ADMIN.email, { createRule });
   expect(createRule).toMatchObject({ applied: false, flag: { rules: [] }, changeRequest: { status: 'PENDING' } });
   const { id } = createRule.changeRequest;
-  expect(await revision()).toBe(before);
-  await eventually(async () => (await vehicle.status()).revision === before, 'the vehicle in sync');
+  expect(await developer.revision()).toBe(before);
+  await vehicle.reaches(before);
   expect(await vehicle.evaluate(KEY)).toMatchObject({ value: false, reason: 'DEFAULT' });
   note(`vehicle ${VIN}`, await vehicle.evaluate(KEY));
 

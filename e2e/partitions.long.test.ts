@@ -60,10 +60,6 @@ afterAll(async () => {
   await deployment?.remove();
 }, 60_000);
 
-const revision = async () =>
-  (await admin.ok<{ flagSync: { revision: number } }>('{ flagSync(environment: PRODUCTION) { revision } }')).flagSync
-    .revision;
-
 async function keysOf(vehicle: VehicleProcess): Promise<string[]> {
   const found = await Promise.all(KEYS.map(async (key) => ((await vehicle.evaluate(key)).errorCode ? [] : [key])));
   return found.flat();
@@ -198,8 +194,7 @@ test('a changed segment changes the flags that name it, in the vehicles of their
       input: { type: 'VEHICLE_TARGET', conditions: { segment: 'test_fleet' }, value: 'targeted' },
     },
   );
-  const wanted = await revision();
-  await eventually(async () => (await vehicles.third.status()).revision === wanted, 'it has the rule');
+  await vehicles.third.reaches(await admin.revision());
   expect(await vehicles.third.evaluate('left')).toMatchObject({ value: before });
   // The model by which a process of the test evaluates.
   await save(['Ioniq 6']);

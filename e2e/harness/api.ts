@@ -54,6 +54,14 @@ export class Api {
     return data as Data;
   }
 
+  /** Gives the revision of production. */
+  async revision(): Promise<number> {
+    const { flagSync } = await this.ok<{ flagSync: { revision: number } }>(
+      '{ flagSync(environment: PRODUCTION) { revision } }',
+    );
+    return flagSync.revision;
+  }
+
   /** Runs an operation and gives the only error of its answer. */
   async refused(query: string, variables: Readonly<Record<string, unknown>> = {}): Promise<Record<string, unknown>> {
     const { errors } = await this.ask(query, variables);

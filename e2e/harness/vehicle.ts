@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { madeOrRemoved } from '../../core/testing/made-or-removed.ts';
 import type { AgentStatus } from '../../agent/api/agent-status.ts';
-import { ProjectProcess } from './process.ts';
+import { eventually, ProjectProcess } from './process.ts';
 
 export class VehicleProcess {
   #process: ProjectProcess | undefined;
@@ -77,6 +77,19 @@ export class VehicleProcess {
       body: JSON.stringify({ context: {} }),
     });
     return (await response.json()) as { value?: unknown };
+  }
+
+  /** Waits until the vehicle has a revision of its environment. */
+  async reaches(revision: number): Promise<void> {
+    await eventually(async () => (await this.status()).revision === revision, `the vehicle at revision ${revision}`);
+  }
+
+  /** Waits until the vehicle serves a value of a flag. */
+  async serves(key: string, value: unknown): Promise<void> {
+    await eventually(
+      async () => (await this.evaluate(key)).value === value,
+      `${key} is ${String(value)} in the vehicle`,
+    );
   }
 
   /** Evaluates all flags in one request. Gives the values by key. */

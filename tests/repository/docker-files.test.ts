@@ -16,6 +16,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import { parse } from 'yaml';
+import { sampled } from '../../core/testing/rounds.ts';
 import { SUBGRAPH_NAMES } from '../../core/wire/subgraph/subgraph.ts';
 import { createSigner, generateSigningKey } from '../../subgraphs/flags/signing/signing.ts';
 import { BUILT_FILES, LEFT_OUT } from '../../commands/build.ts';
@@ -336,7 +337,7 @@ const healthchecks: [string, string[]][] = [
   ),
 ];
 
-test.each(healthchecks)(
+test.each(sampled(healthchecks, 4))(
   'the health check of the %s distinguishes a healthy process from an unhealthy one, and from none',
   async (_, [program = '', ...args]) => {
     expect(program).toBe('node');

@@ -116,7 +116,11 @@ describe('1.5 MB of signed definitions in an environment', () => {
     const pool: FlagJson[] = [];
     for (let index = 0; index < 4; index++) pool.push(await inProduction());
     let refusals = 0;
-    for (let count = 10_000, priority = 0; count > 0; priority++) {
+    // What is far from the limit is put there without the service: each rule would be compiled and signed again with all before.
+    await fill(1);
+    await flags.prisma.$executeRaw`
+      UPDATE flags SET signed_definition = repeat('a', ${MAX_DEFINITION_BYTES - 100_000}::int) WHERE environment = 'production' AND name = 'Filled' AND archived_at IS NULL`;
+    for (let count = 2_000, priority = 0; count > 0; priority++) {
       const refused = await asked(RULE, {
         key: pool[priority % 4]?.key,
         input: { type: 'VEHICLE_WHITELIST', priority, conditions: whitelist(count) },

@@ -1,0 +1,117 @@
+/** A vehicle that cannot reach its control plane, and one whose messages are withheld. */
+import { afterAll, beforeAll, expect, test } from '@jest/globals';
+import { Api } from './harness/api.ts';
+import { Deployment } from './harness/deployment.ts';
+import { MessageRelay } from './harness/message-relay.ts';
+import { eventually } from './harness/process.ts';
+import { VehicleProcess } from './harness/vehicle.ts';
+
+const VIN = 'KMHK281HGNU000001';
+const KEY = 'adas_lane_keep_v2';
+
+let deployment: Deployment;
+let admin: Api;
+let vehicle: VehicleProcess;
+
+beforeAll(async () => {
+  deployment = await Deployment.start();
+  admin = await Api.admin(deployment);
+  const flag = { key: KEY, name: 'Lane keeping', type: 'BOOLEAN', defaultValue: false, safetyLevel: 'ASIL_B' };
+  await admin.ok('mutation ($input: CreateFlagInput!) { createFlag(input: $input) { applied } }', {
+    input: { ...flag, environment: 'PRODUCTION', enabled: true },
+  });
+  await admin.ok(
+    'mutation ($key: String!, $input: RuleInput!) { createRule(flagKey: $key, input: $input) { applied } }',
+    {
+      key: KEY,
+      input: { type: 'VEHICLE_WHITELIST', conditions: { vins: [VIN] } },
+    },
+  );
+  vehicle = await VehicleProcess.start(deployment.wsUrl, await admin.vehicle(VIN));
+}, 120_000);
+
+afterAll(async () => {
+  await vehicle?.remove();
+  await deployment?.remove();
+}, 60_000);
+
+const inSync = async () => vehicle.reaches(await admin.revision());
+const valueIs = (value: unknown) => vehicle.serves(KEY, value);
+
+test('the vehicle evaluates with the control plane stopped, from its file with no network, and catches up on exactly what it missed', async () => {
+  await inSync();
+  const before = (await vehicle.status()).revision;
+  await deployment.down();
+  await eventually(async () => !(await vehicle.status()).connected, 'the vehicle has noticed that it is alone');
+  expect(await vehicle.evaluate(KEY)).toMatchObject({ value: true, reason: 'TARGETING_MATCH' });
+
+  // kill -9, and a new process that finds nobody to talk to.
+  await vehicle.process.stop('SIGKILL');
+  await vehicle.up();
+  expect(await vehicle.evaluate(KEY)).toMatchObject({ value: true, reason: 'TARGETING_MATCH' });
+  expect(await vehicle.status()).toMatchObject({ revision: before, connected: false });
+  await vehicle.process.stop();
+
+  // Changes while the vehicle is off.
+  await deployment.up();
+  admin = await Api.admin(deployment);
+  await admin.ok('mutation { disableFlag(key: "adas_lane_keep_v2") { applied } }');
+  await admin.ok('mutation ($input: CreateFlagInput!) { createFlag(input: $input) { applied } }', {
+    input: {
+      key: 'seat_heating',
+      name: 'Seat heating',
+      type: 'STRING',
+      defaultValue: 'off',
+      safetyLevel: 'NON_CRITICAL',
+      environment: 'PRODUCTION',
+      enabled: true,
+    },
+  });
+  await vehicle.up();
+  const [, since, missed] = await vehicle.process.printed(/synced to revision \d+ since=(\d+) changed=(\d+)/, 'stderr');
+  await valueIs(false);
+  expect(await vehicle.evaluate(KEY)).toMatchObject({ reason: 'DISABLED' });
+  expect(await vehicle.evaluate('seat_heating')).toMatchObject({ value: 'off' });
+  expect((await vehicle.status()).revision).toBe(before + 2);
+  expect([Number(since), Number(missed)]).toEqual([before, 2]);
+}, 120_000);
+
+test('a relay without keys that takes a kill switch out of what passes is noticed, proves no flag fresh, and ends with the first honest contact', async () => {
+  await vehicle.process.stop();
+  const relay = await MessageRelay.open(deployment.wsUrl);
+  try {
+    await vehicle.up(relay.url);
+    await admin.ok('mutation { enableFlag(key: "adas_lane_keep_v2") { applied } }');
+    await valueIs(true);
+    await inSync();
+    const before = await vehicle.status();
+    relay.meddle = (message) => {
+      const { flagChanges, flagSync } = message.payload?.data ?? {};
+      if (flagChanges?.signed.key === KEY) return null;
+      if (flagSync === undefined) return message;
+      return {
+        ...message,
+        payload: { data: { flagSync: { ...flagSync, flags: flagSync.flags.filter(({ key }) => key !== KEY) } } },
+      };
+    };
+    await admin.ok(
+      'mutation { killSwitch(flagKey: "adas_lane_keep_v2", reason: "Steering fault in the field") { flag { killed } } }',
+    );
+    await admin.ok('mutation { updateFlag(key: "seat_heating", input: { defaultValue: "low" }) { applied } }');
+    await eventually(async () => ((await vehicle.status()).refusals['incomplete'] ?? 0) > 0, 'the vehicle has noticed');
+    const meanwhile = await vehicle.status();
+    expect(meanwhile).toMatchObject({ revision: before.revision, lastStatementAt: before.lastStatementAt });
+    expect(await vehicle.evaluate('seat_heating')).toMatchObject({ value: 'off' });
+    expect(meanwhile.proof).toMatchObject({ revision: before.revision, held: true });
+
+    relay.meddle = (message) => message;
+    relay.cut();
+    await valueIs(false);
+    expect(await vehicle.evaluate(KEY)).toMatchObject({ reason: 'DISABLED' });
+    await inSync();
+  } finally {
+    await relay.close();
+    await vehicle.process.stop();
+    await vehicle.up();
+  }
+}, 120_000);
