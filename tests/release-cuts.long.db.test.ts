@@ -18,7 +18,7 @@ import { watchDatabase, type WatchedDatabase } from '../subgraphs/shared/testing
 
 const MINUTE = 60_000;
 /** A transaction of a step has more than a dozen messages in each direction. The gate breaks at each of them. */
-const EACH = rounds(15, 1);
+const EACH = rounds(5, 1);
 
 let releases: ReleasesUnderTest;
 let database: WatchedDatabase;
