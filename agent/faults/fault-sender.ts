@@ -17,18 +17,18 @@ export const REPORT_FAULTS_MUTATION = 'mutation Faults($input: FaultReportInput!
 /** The path by which a refusal names a fault in the report. */
 const FAULT_FIELD = /^input\.faults\.(\d+)(\.|$)/;
 
-/** The time of a pause that a new fault ends, in milliseconds. */
+/** The pause, in milliseconds, while no fault waits. A new fault ends it. */
 const IDLE_MS = 3_600_000;
 
 /** The options of a sender. */
 export interface FaultSenderOptions {
   readonly link: Pick<GatewayLink, 'request' | 'ended'>;
   readonly faults: Pick<VehicleFaults, 'waiting' | 'sent' | 'discard' | 'onNews'>;
-  /** The longest random wait, in milliseconds, between a fault and its report, so that a fleet does not send all at once. */
+  /** The longest random wait, in milliseconds, between a fault and its report. It spreads the reports of a fleet. */
   readonly spreadMs: number;
   /** The waits after a request that may soon succeed. */
   readonly backoff: Backoff;
-  /** The waits after a refusal of all reports. */
+  /** The waits after a refusal that would meet every report, such as that of a vehicle that is not registered. */
   readonly rare: Backoff;
   /** A source of random numbers, uniform in [0, 1). */
   readonly random: () => number;
@@ -40,6 +40,8 @@ export class FaultSender {
   readonly #options: FaultSenderOptions;
   readonly #wait: LinkWait;
   #fault: string | null = null;
+  /** Whether the present pause is that without a fault to send. */
+  #isIdle = false;
 
   constructor(options: FaultSenderOptions) {
     this.#options = options;
@@ -49,13 +51,15 @@ export class FaultSender {
   /** Runs until the link ends; never rejects. */
   async run(): Promise<void> {
     const { faults } = this.#options;
-    // After a refusal, the next report waits for its time.
+    // After a failed report, a fault waits for the time of the next attempt. An idle pause is none.
     faults.onNews(() => {
-      if (this.#fault === null) this.#wait.shorten(this.#spread());
+      if (this.#isIdle || this.#fault === null) this.#wait.shorten(this.#spread());
     });
     let wait = this.#spread();
     while (!this.#wait.ended) {
-      await this.#wait.pause(faults.waiting.length > 0 ? wait : IDLE_MS);
+      this.#isIdle = faults.waiting.length === 0;
+      await this.#wait.pause(this.#isIdle ? IDLE_MS : wait);
+      this.#isIdle = false;
       if (this.#wait.ended) return;
       const report = faults.waiting.slice(0, MAX_REPORTED_FAULTS);
       wait = report.length > 0 ? await this.#send(report) : this.#spread();
@@ -66,7 +70,7 @@ export class FaultSender {
     return this.#options.spreadMs * this.#options.random();
   }
 
-  /** Sends a report. Resolves to the milliseconds until the next. */
+  /** Sends a report. Resolves to the milliseconds until the next report. */
   async #send(report: readonly KeptFault[]): Promise<number> {
     const { link, faults, backoff, rare } = this.#options;
     const input = {
@@ -102,7 +106,7 @@ export class FaultSender {
     this.#fault = reason;
   }
 
-  /** Drops what would be refused for ever. Gives the milliseconds until the next attempt. */
+  /** Drops the faults that would be refused at every attempt. Gives the milliseconds until the next attempt. */
   #afterRefusal(error: unknown, report: readonly KeptFault[]): number {
     const { faults, backoff, rare, random } = this.#options;
     if (error instanceof RequestRefused && error.isAboutInput) {
