@@ -153,6 +153,28 @@ describe('the progress towards a revision', () => {
     });
   });
 
+  test('is the same with and without partitions where the last change concerns all, for every revision', async () => {
+    await prisma().environment.update({ where: { name: 'production' }, data: { revision: 4n } });
+    await flag('for_all', { revision: 4n, signedDefinition: 'x.y.z' });
+    await register([
+      ...[0, 1, 2, 3, 4, 5, 6].map((appliedRevision) => vehicle(appliedRevision + 1, { appliedRevision })),
+      vehicle(8, { model: 'A', appliedRevision: 4 }),
+      vehicle(9, { model: 'A' }),
+    ]);
+    const counts = async () => {
+      const found: unknown[] = [];
+      for (let revision = 0; revision <= 7; revision++) found.push(await progress('PRODUCTION', revision));
+      return found;
+    };
+    const shared = await counts();
+    await prisma().scopedModel.create({ data: { environment: 'production', model: 'A' } });
+    const partitioned = await counts();
+    await prisma().scopedModel.deleteMany();
+    await prisma().flag.deleteMany();
+    expect(partitioned).toEqual(shared);
+    expect(shared).toMatchObject([6, 5, 4, 3, 2, 0, 0, 0].map((applied) => ({ applied, total: 9 })));
+  });
+
   test("counts the environment's vehicles, by default for the current revision", async () => {
     await prisma().environment.update({ where: { name: 'production' }, data: { revision: 8n } });
     await register([

@@ -17,8 +17,8 @@ export interface Reach {
   /** The models of the vehicles that are counted; null for all. */
   readonly scope: readonly string[] | null;
   /**
-   * The last revision that concerned each partition; null where all vehicles share one. A vehicle that has stored it
-   * needs nothing of later revisions.
+   * The last revisions that concerned the partitions: `revisions[i]` for `models[i]`, `others` for all other models.
+   * Null where all vehicles share one partition. A vehicle that has stored that of its partition needs nothing later.
    */
   readonly last: {
     readonly models: readonly string[];
@@ -30,7 +30,7 @@ export interface Reach {
 /**
  * Finds the reach of a revision.
  *
- * @param given null: the present one, or that of the flag's last change
+ * @param given the revision; null for the environment's present one, or with `flag` for that of its last change
  * @param flag the key of a flag whose vehicles are counted; null for all
  * @throws BAD_USER_INPUT for a negative revision; NOT_FOUND for a flag that the environment does not have
  */
@@ -40,7 +40,7 @@ export async function revisionReach(
   given: number | null,
   flag: string | null,
 ): Promise<Reach> {
-  // PostgreSQL does not accept every text.
+  // PostgreSQL refuses a string with U+0000, and no flag has a key outside the pattern.
   if (flag !== null && !FLAG_KEY_PATTERN.test(flag)) throw noSuchFlag(flag);
   if (given !== null && given < 0) throw badInput('revision', `revision is ${given}; it must be 0 or more.`);
   const [row] = await rowsOf(prisma, {
@@ -82,23 +82,30 @@ async function lastOf(
 
 /** Selects the vehicles that a revision concerns. */
 export const concerned = ({ environment, scope }: Reach) =>
-  Prisma.sql`environment = ${environment} AND ${scope === null ? Prisma.sql`true` : Prisma.sql`model = ANY(${[...scope]}::text[])`}`;
+  Prisma.sql`environment = ${environment}
+    AND ${scope === null ? Prisma.sql`true` : Prisma.sql`model = ANY(${[...scope]}::text[])`}`;
 
 /**
- * Selects the concerned vehicles that have stored the revision or a later one, or all that concerns them. A vehicle above
- * the environment's revision has one of a history that a restore has ended, which says nothing about this one.
+ * Selects the concerned vehicles that have stored the revision, a later one, or every change that concerns them. A
+ * revision above the environment's own is from before the database was restored, and does not count.
  */
 export function applied(reach: Reach): Prisma.Sql {
   const { environment, revision, last } = reach;
   const present = Prisma.sql`(SELECT revision FROM environments WHERE name = ${environment})`;
   if (last === null) return Prisma.sql`${concerned(reach)} AND applied_revision BETWEEN ${revision} AND ${present}`;
   const { models, revisions, others } = last;
-  return Prisma.sql`${concerned(reach)} AND applied_revision <= ${present} AND (applied_revision >= ${revision}
-    OR applied_revision >= COALESCE((SELECT p.last FROM unnest(${[...models]}::text[], ${[...revisions]}::bigint[]) AS p (name, last)
-      WHERE p.name = model), ${others}))`;
+  // The given revision is compared as well: a vehicle that has all of its partition has no revision that does not exist.
+  return Prisma.sql`${concerned(reach)} AND applied_revision <= ${present} AND ${revision} <= ${present}
+    AND (applied_revision >= ${revision} OR applied_revision >= COALESCE(
+      (SELECT p.last FROM unnest(${[...models]}::text[], ${[...revisions]}::bigint[]) AS p (name, last)
+        WHERE p.name = model), ${others}))`;
 }
 
-/** Selects the other concerned vehicles, of one status or of any (null). */
+/**
+ * Selects the concerned vehicles that `applied` does not select.
+ *
+ * @param status the status; null for any
+ */
 export const missing = (reach: Reach, status: VehicleStatus | null) =>
   Prisma.sql`${concerned(reach)} AND (${applied(reach)}) IS NOT TRUE
     AND ${status === null ? Prisma.sql`true` : Prisma.sql`status = ${status}`}`;
