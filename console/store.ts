@@ -5,11 +5,11 @@ import { useEffect, useState } from 'preact/hooks';
 export interface Store<Value> {
   get(): Value;
   set(value: Value): void;
-  /** Calls `listener` after each change. Gives the function that ends this. */
+  /** Calls `listener` after each change. Gives a function that ends the subscription. */
   subscribe(listener: () => void): () => void;
 }
 
-/** Creates a store. Setting the value that it has already notifies nobody. */
+/** Creates a store. Setting the value that the store has (by `Object.is`) calls no listener. */
 export function createStore<Value>(initial: Value): Store<Value> {
   let value = initial;
   const listeners = new Set<() => void>();

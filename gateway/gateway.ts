@@ -19,7 +19,7 @@ import { CurrentInputs, inputsOf } from './operations/answers/current-inputs.ts'
 import { RevisionAnswers } from './operations/answers/revision-answers.ts';
 import { startGraphqlServer } from './operations/graphql-server.ts';
 import { OperationTexts } from './operations/persisted-operations/operation-texts.ts';
-import { personalData } from './operations/persisted-operations/personal-data.ts';
+import { personalDataFinder } from './operations/persisted-operations/personal-data.ts';
 import { SentTexts } from './operations/persisted-operations/sent-texts.ts';
 import { OperationPipeline } from './operations/pipeline.ts';
 import { answerTo } from './operations/refusals/error-answer.ts';
@@ -102,7 +102,7 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
   const apiKeys = new ApiKeyDirectory(subgraphs.audit);
   const { supergraphFile = null } = options;
   let composition = compose(subgraphs, supergraphFile === null ? undefined : await readFile(supergraphFile, 'utf8'));
-  let personal = personalData(composition.apiSchema);
+  let personal = personalDataFinder(composition.apiSchema);
   const generations = new VehicleTokenGenerations({
     read: generationsReader(subgraphs.vehicles),
     ended: (vins) =>
@@ -156,7 +156,7 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
     const next = compose(subgraphs, supergraphSdl);
     const putInForce = await graphql.prepare(next);
     composition = next;
-    personal = personalData(next.apiSchema);
+    personal = personalDataFinder(next.apiSchema);
     answers.use(next);
     putInForce();
   }

@@ -1,4 +1,4 @@
-/** The values that hold during a drive, and the form in which they are kept over a restart. */
+/** The values that hold during a drive, and the form in which they are kept across a restart. */
 import type { Drive } from '../../core/activation/drive.ts';
 import { isObject, membersOf } from '../../core/json/json-value.ts';
 import { is } from '../../core/json/shape.ts';
@@ -22,11 +22,11 @@ export interface KeptDrive {
   readonly values: DriveValues | null;
 }
 
-const isTextList = is.listOf(is.string);
+const isStringList = is.listOf(is.string);
 
 function readValues(value: unknown): DriveValues | null {
   const { facts, nonce, stale } = membersOf(value);
-  if (!isObject(facts) || typeof nonce !== 'string' || !isTextList(stale)) return null;
+  if (!isObject(facts) || typeof nonce !== 'string' || !isStringList(stale)) return null;
   const known = FACT_NAMES.flatMap((name) => {
     const fact = facts[name];
     return typeof fact === 'string' ? [[name, fact] as const] : [];
@@ -34,7 +34,7 @@ function readValues(value: unknown): DriveValues | null {
   return { facts: Object.fromEntries(known), nonce, stale };
 }
 
-/** Reads a drive that was kept, whatever JSON it is; null where it is none. */
+/** Reads a kept drive from any JSON; gives null where that does not have the form of one. */
 export function readKeptDrive(value: unknown): KeptDrive | null {
   const { drive, values } = membersOf(value);
   const { isParked, isReported } = membersOf(drive);

@@ -1,4 +1,7 @@
-/** The flags that keep during a drive what is active, though the vehicle holds something newer. Source: releases.md, "Activation". */
+/**
+ * The flags that keep their active definition during a drive, though the vehicle holds a newer one. Source: releases.md,
+ * "Activation".
+ */
 import { waitingFlags, type ActivatedDefinition } from '../../core/activation/change-over.ts';
 import { NO_LATCHES, type HeldFlag, type Latches, type VehicleState } from '../state.ts';
 import { activeFlags, settledFlags } from './active-flags.ts';
@@ -12,8 +15,8 @@ function servedIn(flags: ReadonlyMap<string, HeldFlag>): Map<string, ActivatedDe
 }
 
 /**
- * Gives the latches of the flags of `next` that keep what is active in `state` during a drive. Before the first sync there is
- * nothing to hold.
+ * Gives the latches for a change from `state` to `next` during a drive: the flags that keep their active definition,
+ * and the new ones that stay away. Before the first sync there are none.
  */
 export function latchesIn(state: VehicleState, next: VehicleState): Latches {
   if (state.lastSyncAt === 0) return NO_LATCHES;

@@ -1,6 +1,8 @@
 /**
- * The faults of flags that wait for their turn, one for each flag. They take it together, so that a program which reports
- * faults of a hundred flags costs one write of the file, and not a hundred for which a kill switch would wait.
+ * The faults of flags until the next turn of ChangeOver handles them, at most one for each flag. One turn handles all
+ * of
+ * them and writes the vehicle's file once or twice. One turn for each fault would delay a kill switch by a hundred
+ * writes when a program reports faults of a hundred flags.
  */
 import type { ReturnCause } from '../state.ts';
 
@@ -10,15 +12,15 @@ export interface WaitingFault {
   readonly revision: number;
   /** The cause for which the flag goes back; null where the fault is not fatal. */
   readonly cause: ReturnCause | null;
-  /** Whether the fault has changed the flag's standing, which has to be on disk. */
+  /** Whether the fault has changed the flag's standing (known-good.ts), which must then be stored. */
   readonly isNews: boolean;
 }
 
-/** Collects faults until their turn. */
+/** Collects faults until the next turn takes them. */
 export class WaitingFaults {
   #faults = new Map<string, WaitingFault>();
 
-  /** Adds a fault. Gives whether it is the first since the last turn, for which a turn must begin. */
+  /** Adds a fault. Gives true for the first one since the last `take`: the caller must then schedule a turn. */
   add(fault: WaitingFault): boolean {
     const isFirst = this.#faults.size === 0;
     const known = this.#faults.get(fault.flagKey);

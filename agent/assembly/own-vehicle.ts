@@ -1,6 +1,6 @@
 /**
- * Knows which vehicle an agent is in, and the keys that it trusts: by the token, the database, and the first contact to
- * the control plane.
+ * Knows the vehicle of an agent, and the keys that the agent trusts. They come from the token, the database, and the
+ * first contact with the control plane.
  */
 import type { ChangeOver } from '../activation/change-over.ts';
 import type { CompleteAgentOptions } from './agent-options.ts';
@@ -38,7 +38,7 @@ export class OwnVehicle {
     return this.#keys;
   }
 
-  /** Reads who the vehicle is by its token; null where the token cannot be read, which is logged. */
+  /** Reads the vehicle's identity from its token. Logs a token that cannot be read, and gives null for it. */
   async readIdentity(): Promise<VehicleIdentity | null> {
     const { tokenFile, log } = this.#parts.options;
     try {
@@ -58,14 +58,14 @@ export class OwnVehicle {
     this.#keys = loaded.keys;
     this.#parts.changeOver.resume(loaded);
     await this.#parts.faults.load(this.#parts.flags.state ?? loaded.state, [...loaded.state.latches.keys()]);
-    // A flag that has made the agent start again and again goes back before any program asks for it.
+    // A flag that made the agent restart repeatedly goes back to its last known good before a program evaluates it.
     await this.#parts.changeOver.settled();
     return loaded.state.lastSyncAt > 0;
   }
 
   /**
-   * Gives the credential for the next connection. Rejects where it cannot be read, is of another vehicle, or where no
-   * keys can be got.
+   * Gives the credential for the next connection. Rejects where it cannot be read, is of another vehicle, or where the
+   * keys cannot be fetched.
    */
   readonly credential = async (): Promise<VehicleCredential> => {
     const { options, flags, route } = this.#parts;

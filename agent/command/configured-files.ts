@@ -1,4 +1,4 @@
-/** Reads the files of keys and authorities once, together with the settings. */
+/** Reads the files of keys and authorities that the agent's settings name. */
 import { X509Certificate } from 'node:crypto';
 import { emptySecretFault } from '../../core/credentials/secret-file.ts';
 import { describeError } from '../log.ts';

@@ -4,7 +4,7 @@
  */
 import { unattended } from '../../core/last-handler/unattended.ts';
 import { UNFORESEEN, processGoesOn } from '../../core/last-handler/unforeseen.ts';
-import { collectGarbage, keepSmall } from './process-memory.ts';
+import { collectGarbage, keepProcessSmall } from './process-memory.ts';
 import { AgentConfigurationError, USAGE, readAgentConfiguration, type AgentConfiguration } from './configuration.ts';
 import { FleetFlagAgent } from '../assembly/fleet-flag-agent.ts';
 import { LocalServer } from '../api/local-server.ts';
@@ -61,7 +61,7 @@ async function run(): Promise<void> {
 
   // The agent's own timers do not keep a process alive. This one does, until the process is readyLine to stop.
   const alive = setInterval(() => undefined, 2 ** 30);
-  keepSmall();
+  keepProcessSmall();
 
   let stopping = false;
   async function stop(why: string, exitCode: number): Promise<void> {

@@ -1,6 +1,7 @@
 /**
- * Keeps the agent's process small (docs/guides/agent.md, "Memory"). It is imported first, because V8 reads its settings
- * when it creates the parts that they are about. Only the command uses it; a program that embeds the agent decides for
+ * Keeps the agent's process small (docs/guides/agent.md, "Memory"). The
+ * command imports this first, because V8 reads a setting when it creates the part that the setting is about. Only the
+ * command uses this; a program that embeds the agent decides for
  * itself.
  */
 import { getHeapStatistics, setFlagsFromString } from 'node:v8';
@@ -12,7 +13,8 @@ import { runInNewContext } from 'node:vm';
 setFlagsFromString('--no-opt');
 setFlagsFromString('--no-maglev');
 setFlagsFromString('--no-sparkplug');
-// One of these is enough for Node.js 20 and 22. Without both, Node.js 24 compiles SQLite's largest functions twice.
+// --liftoff-only or --no-wasm-tier-up alone is enough for Node.js 20 and 22. Without both, Node.js 24 compiles SQLite's
+// largest functions twice.
 setFlagsFromString('--liftoff-only');
 setFlagsFromString('--no-wasm-tier-up');
 setFlagsFromString('--no-wasm-dynamic-tiering');
@@ -25,27 +27,28 @@ setFlagsFromString('--expose-gc');
 /** The bytes of garbage that may stay uncollected. */
 const MAX_GARBAGE_BYTES = 500_000;
 /**
- * The milliseconds between two checks of it. At 200 evaluations a second, about 100 KB a second survive the young
+ * The milliseconds between two checks for garbage. At 200 evaluations a second, about 100 KB a second survive the young
  * generation.
  */
 const CHECK_INTERVAL_MS = 5_000;
 
-// oxlint-disable-next-line typescript/consistent-type-assertions -- the flag above makes `gc` this function
+// oxlint-disable-next-line typescript/consistent-type-assertions -- --expose-gc makes `gc` this function
 const runCollector = runInNewContext('gc') as () => void;
-let usedAfter = 0;
+let usedAfterCollectionBytes = 0;
 
 /**
- * Collects garbage now, which takes about 10 ms. V8 would wait for megabytes of it: each write leaves copies of the
- * database outside of its heap, which V8 hardly counts.
+ * Collects garbage now, which takes about 10 ms. V8 would wait for megabytes of garbage: each write leaves copies of
+ * the
+ * database outside V8's heap, which it hardly counts.
  */
 export function collectGarbage(): void {
   runCollector();
-  usedAfter = getHeapStatistics().used_heap_size;
+  usedAfterCollectionBytes = getHeapStatistics().used_heap_size;
 }
 
 /** Collects garbage from now on whenever there is much of it. Does not keep the process alive. */
-export function keepSmall(): void {
+export function keepProcessSmall(): void {
   setInterval(() => {
-    if (getHeapStatistics().used_heap_size > usedAfter + MAX_GARBAGE_BYTES) collectGarbage();
+    if (getHeapStatistics().used_heap_size > usedAfterCollectionBytes + MAX_GARBAGE_BYTES) collectGarbage();
   }, CHECK_INTERVAL_MS).unref();
 }

@@ -1,6 +1,8 @@
 /**
- * The flags whose new content, in a release, programs of this vehicle have evaluated since it became active. A stage of the
- * release waits for that. It is kept in memory alone: after a restart a content counts once it has been evaluated again.
+ * The flags of which programs have evaluated the new content of a release since it became active. A stage of the
+ * release
+ * waits for these evaluations. They are kept in memory alone: after a restart, a content counts once a program has
+ * evaluated it again.
  * Source: releases.md, "Stages".
  */
 import type { EvaluatedFlag, NewContent } from './flag-evaluator.ts';
@@ -9,12 +11,15 @@ import type { EvaluatedFlag, NewContent } from './flag-evaluator.ts';
 export class EvaluatedContents {
   /** The new contents that are active, by the keys of their flags. */
   #contents: ReadonlyMap<string, NewContent> = new Map();
-  /** The keys of those flags, by the key of each flag whose evaluation takes them into account. */
+  /** The keys of the new contents that the evaluation of a flag reads, by the key of that flag. */
   #readWith: ReadonlyMap<string, readonly string[]> = new Map();
   readonly #evaluated = new Set<string>();
   #news: () => void = () => undefined;
 
-  /** Takes what is active from now on. The same content stays evaluated, whatever stage or signature brings it. */
+  /**
+   * Adopts the new contents that are active from now on. The same content stays evaluated, whatever stage or signature
+   * brings it.
+   */
   follow(contents: readonly NewContent[]): void {
     const before = this.#contents;
     this.#contents = new Map(contents.map((content) => [content.key, content]));
@@ -44,7 +49,7 @@ export class EvaluatedContents {
     return evaluated.map(({ key, revision }) => ({ key, revision }));
   }
 
-  /** Calls `listener` with each content that is evaluated first from now on, in place of the listener of before. */
+  /** Calls `listener` each time a new content is first evaluated from now on, in place of the former listener. */
   onNews(listener: () => void): void {
     this.#news = listener;
   }

@@ -1,6 +1,6 @@
 /**
- * Requests the registered facts of this vehicle over one link. It does so soon after a start that needs them, and
- * otherwise at long intervals, so that the vehicle learns of a new registration. Failures here do not disturb the sync.
+ * Requests the registered facts of this vehicle over one link: soon where the vehicle still needs them, and otherwise
+ * at long intervals, so that the vehicle learns of a new registration. Failures here do not disturb the sync.
  */
 import { randomBytes } from 'node:crypto';
 import { describeError, type Log } from '../log.ts';
@@ -47,10 +47,10 @@ export class FactsRefresher {
   /** Runs until the link ends; never rejects. */
   async run(): Promise<void> {
     const { urgent, intervalMs, spreadMs, random } = this.#options;
-    let wait = (urgent() ? spreadMs : intervalMs()) * random();
+    let waitMs = (urgent() ? spreadMs : intervalMs()) * random();
     while (!this.#wait.ended) {
-      await this.#wait.pause(wait);
-      if (!this.#wait.ended) wait = await this.#ask();
+      await this.#wait.pause(waitMs);
+      if (!this.#wait.ended) waitMs = await this.#ask();
     }
   }
 

@@ -4,7 +4,7 @@
  */
 import { FACT_NAMES, type RegisteredFacts } from '../../core/wire/vehicle/vehicle-facts.ts';
 
-/** The facts of a vehicle beside its VIN, as its settings give them. */
+/** The facts of a vehicle besides its VIN: those of its settings, or those combined with the registered ones. */
 export interface VehicleFacts {
   readonly model?: string | undefined;
   readonly swVersion?: string | undefined;

@@ -1,7 +1,8 @@
 /**
  * Stores a vehicle's faults in a small file beside its database, so that a fault costs a page of flash and not the whole
- * database. The file is written in two generations. It is of use only to this vehicle and says nothing that is signed,
- * so a damaged one is dropped.
+ * database. The file has two generations. Only this vehicle uses it, and nothing in it is signed, so a damaged
+ * generation is
+ * skipped.
  */
 import { is } from '../../core/json/shape.ts';
 import { isCount, parseJson } from '../../core/json/json-value.ts';
@@ -17,7 +18,7 @@ export interface FaultFileContent {
   readonly environment: string;
   readonly faults: readonly KeptFault[];
   readonly changes: readonly WatchedChange[];
-  /** The highest revision of a served definition whose change was watched. */
+  /** The highest revision of a definition that the agent has served so far. A higher one at a start is a change. */
   readonly seenRevision: number;
 }
 
@@ -72,7 +73,7 @@ export class FaultFile {
     return null;
   }
 
-  /** Writes the file. When this resolves, it is on disk. */
+  /** Writes the file. Resolves when the content is on disk. */
   write(content: FaultFileContent): Promise<void> {
     return this.#file.replace(new TextEncoder().encode(JSON.stringify(content)), true);
   }

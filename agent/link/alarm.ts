@@ -1,6 +1,6 @@
 import { timerDelay } from '../../core/async/timer-delay.ts';
 
-/** A timer for one piece of work that is due at some time. Later calls move it. Does not keep the process alive. */
+/** A timer for one piece of work. A later `set` replaces its time. The timer does not keep the process alive. */
 export class Alarm {
   #timer: NodeJS.Timeout | undefined;
   #atMs = Infinity;

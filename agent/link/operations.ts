@@ -5,7 +5,7 @@ import { isCount, isObject, membersOf, type Members } from '../../core/json/json
 import type { Environment } from '../../core/model.ts';
 import { Refusal } from '../trust/refusals.ts';
 
-/** The operations by which an agent gets flags. They have the same variables in every form. */
+/** The operations by which an agent gets flags. OPERATIONS and FORMER_OPERATIONS have the same variables. */
 export interface FlagOperations {
   /** The subscription has the same text and variables in all vehicles of a partition, so the gateway runs it once. */
   readonly changes: string;
@@ -20,16 +20,16 @@ export interface FlagOperations {
  * Makes the operations.
  *
  * @param proof the field `proof` with its arguments
- * @param event the fields of an event that older control planes do not know
- * @param asked the arguments of `flagProof`
+ * @param newerFields the fields of a change event that older control planes do not know, each after a space
+ * @param proofArguments the arguments of `flagProof`
  */
-function flagOperations(proof: string, event: string, asked: string): FlagOperations {
+function flagOperations(proof: string, newerFields: string, proofArguments: string): FlagOperations {
   const selection = `{ environment revision full flags { key revision removed jws } ${proof} }`;
   return {
-    changes: `subscription Changes($environment: Environment!) { flagChanges(environment: $environment) { environment revision previousRevision signed { key revision removed jws } ${proof}${event} } }`,
+    changes: `subscription Changes($environment: Environment!) { flagChanges(environment: $environment) { environment revision previousRevision signed { key revision removed jws } ${proof}${newerFields} } }`,
     sync: `query Sync($environment: Environment!, $since: Int) { flagSync(environment: $environment, since: $since) ${selection} }`,
     nonceSync: `query Sync($environment: Environment!, $since: Int, $nonce: String) { flagSync(environment: $environment, since: $since, nonce: $nonce) ${selection} }`,
-    proof: `query Proof($environment: Environment!) { flagProof(${asked}) }`,
+    proof: `query Proof($environment: Environment!) { flagProof(${proofArguments}) }`,
   };
 }
 

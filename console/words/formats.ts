@@ -9,27 +9,27 @@ export interface Formats {
   time(time: string): string;
   /** Gives at most four significant digits, such as `0.00012` and `12,350`. */
   rounded(value: number): string;
-  /** Gives at most four significant digits of a percentage, such as `549.5%`. @param value 0 to 100 */
+  /** Gives at most four significant digits of a percentage, such as `549.5%`. @param value in percent */
   roundedPercent(value: number): string;
-  /** Gives a number as short as the marks of an axis have to be, such as `12K`. */
+  /** Gives a number in compact form, for the marks of an axis, such as `12K`. */
   short(value: number): string;
   /**
-   * Gives the marks of an axis of times: days where they are days apart, otherwise hours and minutes, with the day at
-   * its beginning.
+   * Gives the marks of an axis of times: the day for marks that are a day or more apart and for midnight, otherwise the
+   * hour and minute, with seconds for marks less than a minute apart.
    *
    * @param times milliseconds since 1970
-   * @param step seconds between two of them
+   * @param stepSeconds the seconds between two marks
    */
-  timeMarks(times: readonly number[], step: number): string[];
+  timeMarks(times: readonly number[], stepSeconds: number): string[];
   /** Gives the zone's offset at a time, such as `GMT+9`. */
   offset(at: Date): string;
   /** Gives the seconds in days, hours, minutes and seconds, such as `1 day, 12 hours`. */
   duration(seconds: number): string;
-  /** Gives the time from then to now in one unit, such as `3 minutes ago`. */
-  ago(time: string, now: number): string;
-  /** Gives seconds with one decimal below 10, such as `4.2 s`. */
+  /** Gives how long ago `time` was, in one unit, such as `3 minutes ago`. */
+  ago(time: string, nowMs: number): string;
+  /** Gives milliseconds as seconds, with one decimal below 10 s, such as `4.2 s`. */
   seconds(milliseconds: number): string;
-  /** Gives milliseconds with one decimal below 10, such as `4.2 ms`, and from 1,000 on seconds. */
+  /** Gives milliseconds with one decimal below 10, such as `4.2 ms`; from 1,000 on it gives seconds. */
   milliseconds(milliseconds: number): string;
   /** Gives a size in the unit that fits, by thousands, such as `4.2 MB`. */
   bytes(bytes: number): string;
@@ -39,7 +39,7 @@ const DAY_SECONDS = 86_400;
 const SIZES = ['byte', 'kilobyte', 'megabyte', 'gigabyte', 'terabyte'] as const;
 
 const UNITS = [
-  ['day', 86_400],
+  ['day', DAY_SECONDS],
   ['hour', 3_600],
   ['minute', 60],
   ['second', 1],
@@ -56,7 +56,7 @@ export function formatsOf(locale: string, zone?: string): Formats {
     hourCycle: 'h23',
     ...inZone,
   });
-  // Intl joins an offset to no short date, so it is taken from a longer one.
+  // Intl refuses `timeZoneName` beside `dateStyle`, so a second format gives the offset.
   const offset = new Intl.DateTimeFormat(locale, { timeZoneName: 'shortOffset', ...inZone });
   const offsetAt = (date: Date) => offset.formatToParts(date).find(({ type }) => type === 'timeZoneName')?.value ?? '';
   const rounded = new Intl.NumberFormat(locale, { maximumSignificantDigits: 4 });

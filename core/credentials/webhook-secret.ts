@@ -23,10 +23,10 @@ export function newWebhookSeed(): string {
 /**
  * Makes the source of webhooks' secrets.
  *
- * @param secret `FLEETFLAG_INTERNAL_SECRET`: at least 32 characters
+ * @param internalSecret `FLEETFLAG_INTERNAL_SECRET`: at least 32 characters
  */
-export function createWebhookSecrets(secret: string): WebhookSecrets {
-  const key = importKey(deriveKey(secret, 'webhook-secret'));
+export function createWebhookSecrets(internalSecret: string): WebhookSecrets {
+  const key = importKey(deriveKey(internalSecret, 'webhook-secret'));
   return { secretOf: (seed) => `${PREFIX}${createHmac('sha256', key).update(seed).digest('base64')}` };
 }
 
@@ -34,20 +34,20 @@ export function createWebhookSecrets(secret: string): WebhookSecrets {
  * Gives the value of the header `webhook-signature`: one signature for each secret, separated by blanks.
  *
  * @param secrets as `WebhookSecrets` gives them
- * @param messageId the value of `webhook-id`, without a full stop
- * @param timestamp the value of `webhook-timestamp`: seconds since 1970
+ * @param messageId the value of `webhook-id`; it must not contain a full stop
+ * @param timestampSeconds the value of `webhook-timestampSeconds`: seconds since 1970
  * @param body the body exactly as it is sent
  */
 export function webhookSignature(
   secrets: readonly string[],
   messageId: string,
-  timestamp: number,
+  timestampSeconds: number,
   body: string,
 ): string {
   return secrets
     .map((secret) => {
       const key = Buffer.from(secret.slice(PREFIX.length), 'base64');
-      return `v1,${createHmac('sha256', key).update(`${messageId}.${timestamp}.${body}`).digest('base64')}`;
+      return `v1,${createHmac('sha256', key).update(`${messageId}.${timestampSeconds}.${body}`).digest('base64')}`;
     })
     .join(' ');
 }

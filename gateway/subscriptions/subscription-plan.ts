@@ -1,6 +1,6 @@
 /**
- * Plans subscriptions that cross subgraphs: the request to the owning subgraph (the primary), and the fetches from the
- * other subgraphs for each event. Apollo's planner makes such plans, but its gateway cannot execute them.
+ * Plans subscriptions, also those that cross subgraphs: the request to the owning subgraph (the primary), and the
+ * fetches from the other subgraphs for each event. Apollo's planner makes such plans, but its gateway cannot run them.
  */
 import { buildOperationContext } from '@apollo/gateway';
 import { Supergraph, operationFromDocument, type Schema } from '@apollo/federation-internals';
@@ -9,7 +9,7 @@ import { Kind, type DocumentNode, type GraphQLSchema, type OperationDefinitionNo
 import { FleetFlagError } from '../../core/errors.ts';
 import { SUBGRAPH_NAMES, type SubgraphName } from '../../core/wire/subgraph/subgraph.ts';
 
-/** The name under which an event replaces the primary's subgraph. No subgraph can have this name. */
+/** The service name that stands for the event itself in `perEvent`. No subgraph can have this name. */
 export const EVENT_SERVICE = '#event';
 
 /** The plan of a subscription. */
@@ -17,11 +17,11 @@ export interface SubscriptionPlan {
   readonly subgraph: SubgraphName;
   /** The subscription at `subgraph`. */
   readonly primary: FetchNode;
-  /** The plan for each event: the event answers the primary, and then the other subgraphs are fetched. */
+  /** The plan for each event: the event is the answer to the primary; then the other subgraphs are fetched. */
   readonly perEvent: QueryPlan;
   readonly operationContext: ReturnType<typeof buildOperationContext>;
   readonly planner: SubscriptionPlanner;
-  /** Whether each event names its predecessor, so that a client sees that it has missed some. */
+  /** Whether events may be skipped for a slow client: each names its predecessor, so the client notices the gap. */
   readonly isSkippable: boolean;
 }
 
@@ -36,7 +36,7 @@ export class SubscriptionPlanner {
   private readonly clientSchema: GraphQLSchema;
   /**
    * The plans by operation name (the empty string for none). A repeated document is the same object
-   * (document-cache.ts).
+   * (operations/limits/document-cache.ts).
    */
   private readonly plans = new WeakMap<DocumentNode, Map<string, SubscriptionPlan>>();
 

@@ -1,4 +1,4 @@
-/** The forms by which a flag is created and changed: name, description, default value, contract, safety level, environment. */
+/** The forms by which a flag is created and changed. */
 import { useEffect, useState } from 'preact/hooks';
 import { publish } from '../../api/live.ts';
 import { useChange } from '../../api/use-query.ts';
@@ -40,14 +40,14 @@ import { FLAG_TYPES } from '../flag-filter.ts';
 import { readRequirement } from '../requirement-text.ts';
 import { useWrong } from './use-wrong.ts';
 
-/** The forms of flags that were left. */
+/** Forms of flags that the user has left without saving. */
 const left = keptForms<Edited<Flag, FlagDraft>>();
 
 function ChangeForm({ flag: now }: { readonly flag: Flag }) {
   const { words } = useWords();
   const [force, setForce] = useState(false);
   const [outcome, setOutcome] = useState<Outcome | null>(null);
-  /** Whether a change of what vehicles get is shown, and has to be confirmed. */
+  /** Whether the dialog is open that asks to confirm a change of the values that vehicles get. */
   const [isShown, setShown] = useState(false);
   const [update, change] = useChange(UpdateFlagDocument, ({ updateFlag }) => {
     setOutcome(outcomeOf(updateFlag, base.revision));
@@ -65,7 +65,7 @@ function ChangeForm({ flag: now }: { readonly flag: Flag }) {
   const { form, wrongAt, setFaults } = useWrong(fault);
   const isAboutField = fault !== null && fault.field !== null && fault.field !== 'force';
   useEffect(() => {
-    // The next thing to see is below the dialog: the other state of the flag, or the field that is refused.
+    // The dialog would cover the notice that the flag was changed meanwhile, or the field that was refused.
     if (hasChanged || isAboutField) setShown(false);
   }, [hasChanged, isAboutField]);
   if (outcome !== null) return <ChangeOutcome outcome={outcome} flagKey={now.key} />;

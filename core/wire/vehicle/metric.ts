@@ -40,17 +40,17 @@ export function validateBatchId(id: string, path: string): string {
 }
 
 /**
- * Gives a metric's name as it is stored: one line of 1 to 100 characters, without the blanks around it. It has no
- * invisible characters and does not begin with `$`. Throws BAD_USER_INPUT at `path`.
+ * Gives a metric's name as it is stored: one line of 1 to 100 characters, without the blanks around it. It must have no
+ * invisible characters and must not begin with `$`. Throws BAD_USER_INPUT at `path`.
  */
 export function validateMetricName(name: unknown, path: string): string {
-  const kept = readLabel(name, path, { what: 'A metric', max: MAX_METRIC_NAME_LENGTH });
+  const kept = readLabel(name, path, { what: 'A metric name', max: MAX_METRIC_NAME_LENGTH });
   if (kept.startsWith('$')) throw badInput(path, 'A metric name must not begin with "$".');
   return kept;
 }
 
 /**
- * Validates tags: a flat object of text, booleans and numbers (whole ones below 2^53), with at most 16 members and
+ * Validates tags: a flat object of strings, booleans and numbers (whole ones below 2^53), with at most 16 members and
  * 1,024 bytes as JSON. Absent and empty tags become null. Throws BAD_USER_INPUT at `path` or at `path.<tag>`.
  */
 export function validateTags(tags: unknown, path: string): JsonObject | null {

@@ -1,15 +1,15 @@
 import { expect, test } from '@jest/globals';
 import { isObjectType } from 'graphql';
 import { API_SCHEMA } from '../../testing/api-schema.ts';
-import { PERSONAL, personalData } from './personal-data.ts';
+import { PERSONAL_FIELDS, personalDataFinder } from './personal-data.ts';
 
-const firstIn = (body: string) => personalData(API_SCHEMA)({ sha256: body, body });
+const firstIn = (body: string) => personalDataFinder(API_SCHEMA)({ sha256: body, body });
 
 test('fields with personal data are fields that there are', () => {
   const fields = Object.values(API_SCHEMA.getTypeMap()).flatMap((type) =>
     isObjectType(type) ? Object.keys(type.getFields()).map((field) => `${type.name}.${field}`) : [],
   );
-  expect([...PERSONAL].filter((field) => !fields.includes(field))).toEqual([]);
+  expect([...PERSONAL_FIELDS].filter((field) => !fields.includes(field))).toEqual([]);
 });
 
 test.each([

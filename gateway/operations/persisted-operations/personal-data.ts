@@ -1,21 +1,27 @@
 /**
- * Finds the personal data that an operation reads. A key that is not an administrator's may run such an operation only
- * if it is bound to that key.
+ * Finds the personal data that an operation reads. An API key without the role ADMIN may run such an operation
+ * only if the operation is bound to that key.
  */
 import { TypeInfo, parse, visit, visitWithTypeInfo, type GraphQLSchema } from 'graphql';
 import { boundedCache } from '../../../core/bounded-cache.ts';
 import type { OperationText } from './operation-texts.ts';
 
 /** The fields that show who a person is or from where they connect; the values in the audit log hold whole accounts. */
-export const PERSONAL: ReadonlySet<string> = new Set([
-  ...['User.email', 'User.name', 'User.department', 'User.lastLoginAt'],
-  ...['AuditLog.ipAddress', 'AuditLog.userAgent', 'AuditLog.beforeValue', 'AuditLog.afterValue'],
+export const PERSONAL_FIELDS: ReadonlySet<string> = new Set([
+  'User.email',
+  'User.name',
+  'User.department',
+  'User.lastLoginAt',
+  'AuditLog.ipAddress',
+  'AuditLog.userAgent',
+  'AuditLog.beforeValue',
+  'AuditLog.afterValue',
 ]);
 
 /**
  * Creates a function that gives the first field with personal data that an operation selects, as `Type.field`, or null.
  */
-export function personalData(schema: GraphQLSchema): (operation: OperationText) => string | null {
+export function personalDataFinder(schema: GraphQLSchema): (operation: OperationText) => string | null {
   const known = boundedCache<string, { readonly field: string | null }>(1_000);
   return ({ sha256, body }) => {
     let found = known.get(sha256);
@@ -32,7 +38,7 @@ function firstIn(schema: GraphQLSchema, body: string): string | null {
     visitWithTypeInfo(types, {
       Field({ name }) {
         const field = `${types.getParentType()?.name}.${name.value}`;
-        if (PERSONAL.has(field)) first ??= field;
+        if (PERSONAL_FIELDS.has(field)) first ??= field;
       },
     }),
   );

@@ -25,7 +25,7 @@ export interface ArmOfPart {
 /** The effect in some of the vehicles. */
 export interface PartialEffect {
   readonly vehicles: Arms<number>;
-  /** The mean of the vehicles' numbers, cut to the metric's range; null without vehicles. */
+  /** The mean of the numbers, each limited to the metric's range; null without vehicles or where it is not finite. */
   readonly means: Arms<number | null>;
   /** Treatment minus control, in the metric's unit. */
   readonly difference: number | null;
@@ -39,13 +39,13 @@ export interface PartialEffect {
 
 const finiteOrNull = (value: number) => (Number.isFinite(value) ? value : null);
 
-/** Gives the smallest effect that vehicles show in about 80 % of cases, in percent of control's mean. */
+/** Gives the smallest effect that is seen in about 80 % of cases with the vehicles, in percent of control's mean. */
 export function detectableOf(arms: Arms<Moments>, confidenceLevel: number): number | null {
   const estimates = mapArms(arms, ({ count, mean, m2 }) => ({ vehicles: count, mean, variance: m2 / count }));
   return detectablePercent(estimates, logOfDirection(1 - confidenceLevel));
 }
 
-/** Gives the effect that evidence shows, with the estimates of vehicles. */
+/** Gives an effect: its intervals are those of `evidence`, its means and difference those of `arms`. */
 export function effectOf(
   arms: Arms<ArmOfPart>,
   evidence: EffectEvidence,
@@ -112,7 +112,7 @@ function shownDays(last: number, most: number): ReadonlySet<number> {
  *
  * @param days in any order; days without vehicles may be left out
  * @param most the most points
- * @param seen what all looks together have shown: the last point has it, too, so that it never contradicts the result
+ * @param seen the evidence of all looks together. The last point includes it, and so never contradicts the result
  */
 export function* effectOverTime(
   days: readonly DayOfVehicles[],

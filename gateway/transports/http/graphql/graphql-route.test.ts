@@ -16,7 +16,7 @@ import { CurrentInputs, inputsOf } from '../../../operations/answers/current-inp
 import { RevisionAnswers } from '../../../operations/answers/revision-answers.ts';
 import { AccountConcurrency } from '../../../operations/turns/account-concurrency.ts';
 import { RightOfWay } from '../../../operations/turns/right-of-way.ts';
-import { personalData } from '../../../operations/persisted-operations/personal-data.ts';
+import { personalDataFinder } from '../../../operations/persisted-operations/personal-data.ts';
 import { OperationTexts } from '../../../operations/persisted-operations/operation-texts.ts';
 import { SentTexts } from '../../../operations/persisted-operations/sent-texts.ts';
 import { countingLimiter } from '../../../testing/counting-limiter.ts';
@@ -121,7 +121,7 @@ beforeAll(async () => {
     texts: {
       registered: new OperationTexts(subgraphs.audit),
       sent: new SentTexts(),
-      personal: personalData(composition.apiSchema),
+      personal: personalDataFinder(composition.apiSchema),
     },
     schema: () => composition.apiSchema,
     introspection: true,

@@ -3,7 +3,8 @@
  *
  * Of the vehicles that take part, a share π was drawn for the treatment. If their rate of events is `limit` times that
  * of the others, an event belongs to the treatment with probability θ = π·limit/(π·limit + 1 − π). A bet on the rate
- * ratio ρ multiplies by θ₁/θ for an event of the treatment and by (1 − θ₁)/(1 − θ) for one of control, where θ₁ is the
+ * ratio ρ multiplies its capital by θ₁/θ for an event of the treatment and by (1 − θ₁)/(1 − θ) for one of control,
+ * where θ₁ is the
  * same with ρ. Vehicles without an event change nothing, so the e-value needs only the events of each arm, and it is
  * exact at any count.
  *
@@ -24,7 +25,7 @@ const ofTreatment = (share: number, ratio: number) => (share * ratio) / (share *
  * (`lower`) `limit` times control's.
  *
  * @param share π: the share of the compared vehicles that was drawn for the treatment. At 0 and 1 nothing is compared
- * @param limit a ratio above 0; from 0 down no rate is below it, and there are no bets
+ * @param limit a ratio above 0. At 0 or less there are no bets, because no rate is below such a limit
  */
 export function eventBets(direction: Direction, limit: number, share: number): Mixture {
   if (!(limit > 0 && share > 0 && share < 1)) return [];

@@ -25,7 +25,7 @@ export interface WelchComparison extends ComparedNumbers {
   readonly missing: readonly MissingOf<keyof ComparedNumbers>[];
 }
 
-/** The numbers that a comparison without two comparable arms lacks. */
+/** The names of all numbers. A comparison of arms that cannot be compared lacks every one. */
 const NUMBERS = [
   'difference',
   'differenceInterval',
@@ -39,7 +39,7 @@ export function because<Name extends string>(reason: Missing, ...numbers: readon
   return numbers.map((number) => ({ number, reason }));
 }
 
-/** Compares the arms by Welch's test, with the intervals that invert it. */
+/** Compares the arms by Welch's test, with the intervals from its inversion. */
 export function compareByWelch(arms: Arms<Moments>, confidenceLevel: number): WelchComparison {
   const welch = welchTest(arms);
   if (isMissingNumber(welch)) {
