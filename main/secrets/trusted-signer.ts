@@ -60,9 +60,13 @@ export function openPresentSigner(settings: Configuration): Promise<Signer> {
 }
 
 /** Checks whether the signer's key, or another valid key, has signed any of it. */
-export function hasSigned(signer: Signer, signed: readonly SignatureCount[]): boolean {
-  const known = new Set(signer.publicKeys.keys.map(({ kid }) => kid));
-  return signed.some(({ kid }) => kid !== null && known.has(kid));
+const hasSigned = (signer: Signer, signed: readonly SignatureCount[]): boolean =>
+  signingKids(signer, signed).length > 0;
+
+/** Gives the ids of the keys that have signed any of it: of the signer's own key and the other valid ones. */
+export function signingKids(signer: Signer, signed: readonly SignatureCount[]): string[] {
+  const valid = new Set(signer.publicKeys.keys.map(({ kid }) => kid));
+  return [...new Set(signed.flatMap(({ kid }) => (kid !== null && valid.has(kid) ? [kid] : [])))];
 }
 
 function describe(signed: readonly SignatureCount[]): string {

@@ -17,7 +17,7 @@ import {
   signingKeyPath,
   switchToNextKey,
 } from '../../../main/secrets/signing-keys.ts';
-import { hasSigned } from '../../../main/secrets/trusted-signer.ts';
+import { signingKids } from '../../../main/secrets/trusted-signer.ts';
 import { actingPerson } from '../acting-person.ts';
 import { withAdminDatabase } from '../admin-database.ts';
 import { readArguments, type AdminCommand, type Output } from '../command.ts';
@@ -26,13 +26,13 @@ import { resignEnvironments } from './resign-definitions.ts';
 /** The help text of `rotate-signing-key`. */
 export const ROTATE_USAGE = `npm run admin -- rotate-signing-key [--prepare | --finish | --replace-lost [--as EMAIL]]
     --prepare makes the next key and prints the key set for the vehicles; without an option the next key becomes
-    the signing key; --finish makes the former ones invalid. --replace-lost is for a signing key that is
+    the signing key; --finish makes the former keys invalid. --replace-lost is for a signing key that is
     lost for good: everything is signed again, and vehicles that pin the lost key refuse it until they have
     the new key set. Each takes effect when the control plane starts next.`;
 
 /** Runs `rotate-signing-key`. Exit codes: 0 done, 1 failed or refused, 2 wrong usage. */
 export const rotateSigningKeyCommand: AdminCommand = async (args, configuration, output) => {
-  const flag = { type: 'boolean', default: false } as const;
+  const onOption = { type: 'boolean', default: false } as const;
   const {
     prepare,
     finish,
@@ -41,7 +41,7 @@ export const rotateSigningKeyCommand: AdminCommand = async (args, configuration,
   } = readArguments(ROTATE_USAGE, () => {
     const { values } = parseArgs({
       args: [...args],
-      options: { prepare: flag, finish: flag, 'replace-lost': flag, as: { type: 'string' } },
+      options: { prepare: onOption, finish: onOption, 'replace-lost': onOption, as: { type: 'string' } },
     });
     if ([values.prepare, values.finish, values['replace-lost']].filter(Boolean).length > 1)
       throw new Error('Use only one of --prepare, --finish and --replace-lost at a time.');
@@ -56,12 +56,12 @@ export const rotateSigningKeyCommand: AdminCommand = async (args, configuration,
     );
     return 1;
   }
-  if (finish) return removeFormer(configuration, output);
+  if (finish) return removeFormerKeys(configuration, output);
   if (prepare) {
     const { kid } = await prepareNextKey(dataDir);
     output.out(JSON.stringify((await openSigner(configuration)).publicKeys, null, 2));
     output.err(
-      `The next key is ${kid}. Give this key set to the vehicles (--keys), restart the control plane, and switch when all vehicles have it.`,
+      `The next key is ${kid}. Give this key set to the vehicles (--keys), restart the control plane, and when all vehicles have the set: npm run admin -- rotate-signing-key`,
     );
     return 0;
   }
@@ -71,23 +71,23 @@ export const rotateSigningKeyCommand: AdminCommand = async (args, configuration,
   return 0;
 };
 
-async function removeFormer(configuration: Configuration, output: Output): Promise<number> {
+async function removeFormerKeys(configuration: Configuration, output: Output): Promise<number> {
   const former = new Set((await previousKeys(configuration.dataDir)).map(({ kid }) => kid));
   if (former.size === 0) {
     output.out('There is no former key.');
     return 0;
   }
-  const left = (await withAdminDatabase(configuration, output, countSignatures)).filter(
+  const remaining = (await withAdminDatabase(configuration, output, countSignatures)).filter(
     ({ kid }) => kid !== null && former.has(kid),
   );
-  for (const { environment, kid, count } of left)
-    output.err(`${environment}: ${count} flag definitions are still signed with ${kid}.`);
-  if (left.length > 0) {
-    output.err('Nothing was removed. First: npm run admin -- resign-definitions');
+  for (const { environment, kid, count } of remaining)
+    output.err(`${environment}: ${count} flag definitions and tombstones are still signed with ${kid}.`);
+  if (remaining.length > 0) {
+    output.err('No key was removed. Sign these again first: npm run admin -- resign-definitions');
     return 1;
   }
   await removePreviousKeys(configuration.dataDir);
-  output.out(`No longer valid from the next start on: ${[...former].join(', ')}`);
+  output.out(`These keys are no longer valid from the control plane's next start on: ${[...former].join(', ')}`);
   return 0;
 }
 
@@ -99,16 +99,23 @@ async function replaceLostKey(
 ): Promise<number> {
   const { dataDir, signingKey } = configuration;
   return withAdminDatabase(configuration, output, async (prisma) => {
-    const isMissing = signingKey === null && (await readSecretFile(signingKeyPath(dataDir))) === null;
     const signed = await countSignatures(prisma);
-    if (isMissing && signed.length === 0) {
-      output.err('Nothing is lost: no flag is signed yet, and the control plane makes its key at its first start.');
+    if (signed.length === 0) {
+      output.err(
+        'Nothing is lost: no flag is signed yet. The control plane makes a key at its first start if it has none.',
+      );
       return 1;
     }
+    const isMissing = signingKey === null && (await readSecretFile(signingKeyPath(dataDir))) === null;
     const signer = isMissing ? await openNextSigner(configuration) : await openSigner(configuration);
-    if (!isMissing && hasSigned(signer, signed)) {
+    const valid = isMissing ? [] : signingKids(signer, signed);
+    if (valid.length > 0) {
+      const remedy =
+        signingKey === null
+          ? 'npm run admin -- rotate-signing-key'
+          : 'change FLEETFLAG_SIGNING_KEY (docs/operations/key-rotation.md, "A key of your own")';
       output.err(
-        `Nothing is lost: ${signer.kid} has signed flags of this database. To replace it: npm run admin -- rotate-signing-key`,
+        `Nothing is lost: these valid keys have signed flags of this database: ${valid.join(', ')}. To replace the signing key: ${remedy}`,
       );
       return 1;
     }
@@ -121,7 +128,7 @@ async function replaceLostKey(
       logger: createLogger(configuration.logLevel),
       output,
     });
-    // Last, so that no control plane starts with a key that has signed only a part.
+    // The key is adopted last, so that no control plane starts with a key that has signed only a part.
     if (isMissing) await adoptNextKey(dataDir);
     output.out(
       `Everything is signed with ${signer.kid}. Vehicles that pin the lost key keep what they have and refuse everything new, kill switches included, until they get this key set (--keys):`,
