@@ -3,6 +3,7 @@
  * requests the registered facts, and keeps a backup.
  */
 import { Backoff } from '../../core/async/backoff.ts';
+import { spreadInterval } from '../../core/async/spread.ts';
 import { pendingFlags } from '../activation/active-flags.ts';
 import type { ChangeOver } from '../activation/change-over.ts';
 import type { CompleteAgentOptions } from './agent-options.ts';
@@ -52,8 +53,13 @@ export interface LinkTaskParts extends SyncMemory {
   readonly refuse: (refusal: Refusal) => void;
   /** Called after each sync. */
   readonly synced: () => void;
-  /** Called with whether the vehicle is in touch, each time that this may have changed. */
+  /** Called after each applied answer, with whether its proof shows that the vehicle is up to date. */
   readonly touched: (inTouch: boolean) => void;
+}
+
+/** Makes the waits between attempts that may soon succeed. */
+function retryBackoff({ timings, random }: CompleteAgentOptions): Backoff {
+  return new Backoff({ baseMs: timings.backoffMs, capMs: timings.backoffCapMs, random });
 }
 
 /** Makes a backoff for requests that must stay rare. */
@@ -90,11 +96,12 @@ export async function runLinkTasks(link: GatewayLink, parts: LinkTaskParts): Pro
     queue,
     flush: () => recorder.flush(),
     save: () => store.saveQueue(),
-    sendDelay: () => timings.metricsIntervalMs * (1 + random() / 10),
-    backoff: new Backoff({ baseMs: timings.backoffMs, capMs: timings.backoffCapMs, random }),
+    sendDelayMs: () => spreadInterval(timings.metricsIntervalMs, random),
+    backoff: retryBackoff(options),
     random,
     log,
   });
+  // The heartbeat and the session need each other. Neither calls the other before both exist.
   const heartbeat = heartbeatSender(link, parts, {
     proofQuery: () => session.operations.proof,
     proof: (jws, askedAtMs) => session.prove(jws, askedAtMs),
@@ -107,7 +114,7 @@ export async function runLinkTasks(link: GatewayLink, parts: LinkTaskParts): Pro
     verify: (jws, nonce) => verifyFacts(jws, flags.state!.identity.vin, nonce, keys),
     learn: (registered) => flags.learn(registered),
     refuse: parts.refuse,
-    intervalMs: () => timings.resyncMs * (1 + random() / 10),
+    intervalMs: () => spreadInterval(timings.resyncMs, random),
     spreadMs: timings.heartbeatSpreadMs,
     random,
     log,
@@ -116,7 +123,7 @@ export async function runLinkTasks(link: GatewayLink, parts: LinkTaskParts): Pro
     link,
     faults: parts.faults,
     spreadMs: timings.faultsSpreadMs,
-    backoff: new Backoff({ baseMs: timings.backoffMs, capMs: timings.backoffCapMs, random }),
+    backoff: retryBackoff(options),
     rare: rareBackoff(options),
     random,
     log,
@@ -186,8 +193,8 @@ function syncSession(link: GatewayLink, parts: LinkTaskParts, persisted: () => v
       parts.synced();
     },
     touched: parts.touched,
-    resyncDelay: () => timings.resyncMs * (1 + random() / 10),
+    resyncDelayMs: () => spreadInterval(timings.resyncMs, random),
     random,
-    backoff: new Backoff({ baseMs: timings.backoffMs, capMs: timings.backoffCapMs, random }),
+    backoff: retryBackoff(options),
   });
 }

@@ -3,6 +3,7 @@
  * Failures here do not disturb the sync. Source: docs/decisions/vehicle/vehicle-backup.md.
  */
 import { createHash } from 'node:crypto';
+import { spreadInterval } from '../../core/async/spread.ts';
 import { membersOf } from '../../core/json/json-value.ts';
 import { describeError, type Log } from '../log.ts';
 import { retryAfterMs, type GatewayLink } from '../link/gateway-link.ts';
@@ -190,7 +191,7 @@ export class VehicleBackups {
 
   #later(leastMs = 0): void {
     const { intervalMs, random } = this.#options;
-    this.#dueAtMs = performance.now() + Math.max(leastMs, intervalMs * (1 + random() / 10));
+    this.#dueAtMs = performance.now() + Math.max(leastMs, spreadInterval(intervalMs, random));
   }
 }
 

@@ -138,7 +138,7 @@ class Vehicle {
       refuse: () => undefined,
       synced: () => undefined,
       touched: () => undefined,
-      resyncDelay: () => NEVER_MS,
+      resyncDelayMs: () => NEVER_MS,
       random: () => 0.5,
       aheadMs: 1,
       staleCheckMs: 5,

@@ -71,7 +71,7 @@ async function begin(): Promise<void> {
     refuse: ({ reason }) => void refusals.push(reason),
     synced: () => undefined,
     touched: (inTouch) => void touched.push(inTouch),
-    resyncDelay: () => NEVER_MS,
+    resyncDelayMs: () => NEVER_MS,
     random: () => 0.5,
     aheadMs: NEVER_MS,
     staleCheckMs: NEVER_MS,

@@ -27,7 +27,7 @@ export interface SyncSessionOptions {
   /** Called after each applied answer, with whether its proof shows that the vehicle is up to date now. */
   readonly touched: (inTouch: boolean) => void;
   /** Gives the milliseconds until the next sync of an idle connection; called before each. */
-  readonly resyncDelay: () => number;
+  readonly resyncDelayMs: () => number;
   /** The milliseconds after a proof of a later revision until its changes are requested; they may be on their way. */
   readonly aheadMs: number;
   /** The milliseconds between two checks for stale flags. */

@@ -128,8 +128,8 @@ export class SyncSession {
 
   /** Requests the changes, or everything. */
   async #ask(everything: boolean): Promise<void> {
-    const { link, log, history, freshness, backoff, refuse, resyncDelay, ageingClock } = this.#options;
-    this.#sync.set(resyncDelay());
+    const { link, log, history, freshness, backoff, refuse, resyncDelayMs, ageingClock } = this.#options;
+    this.#sync.set(resyncDelayMs());
     const { identity, assignment, complete, revision } = this.#options.state();
     const pace = freshness.assignment;
     const whole = everything || !complete;

@@ -121,7 +121,7 @@ class LeanVehicle {
       refuse: ({ reason }) => note({ kind: 'refusal', vin: this.vin, reason }),
       synced: silent,
       touched: silent,
-      resyncDelay: () => 600_000,
+      resyncDelayMs: () => 600_000,
       random,
       backoff: backoff(),
     });

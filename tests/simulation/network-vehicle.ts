@@ -288,7 +288,7 @@ export class NetworkVehicle {
       refuse: ({ reason }) => void (life.isOver || this.refusals.push(reason)),
       synced: () => this.#backoff.reset(),
       touched: () => undefined,
-      resyncDelay: () => 600_000,
+      resyncDelayMs: () => 600_000,
       random: () => random.next(),
       aheadMs: 2_000,
       staleCheckMs: 60_000,

@@ -90,7 +90,7 @@ export class SimulatedVehicle {
       refuse: ({ reason }) => this.refusals.push(reason),
       synced: () => this.syncs++,
       touched: () => undefined,
-      resyncDelay: () => NEVER_MS,
+      resyncDelayMs: () => NEVER_MS,
       random: Math.random,
       backoff: new Backoff({ baseMs: 5, capMs: 20, random: () => 1 }),
     });

@@ -4,6 +4,7 @@
  * release goes on. Failures here do not disturb the sync; a refused heartbeat is sent again later.
  */
 import { isDeepStrictEqual } from 'node:util';
+import { spreadInterval } from '../../../core/async/spread.ts';
 import { describeError, type Log } from '../../log.ts';
 import type { Environment } from '../../../core/model.ts';
 import { RequestRefused, retryAfterMs, type GatewayLink } from '../../link/gateway-link.ts';
@@ -177,7 +178,7 @@ export class HeartbeatSender {
       // An empty list says that this agent knows of evaluations, and of none.
       ...(!this.#unknown.has('evaluated') && { evaluated: evaluated.slice(0, MAX_FLAGS) }),
     };
-    let wait = intervalMs * (1 + random() / 10);
+    let wait = spreadInterval(intervalMs, random);
     try {
       await link.request(HEARTBEAT_MUTATION, { input });
       this.#reportedRevision = input.appliedRevision;

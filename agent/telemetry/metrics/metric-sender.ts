@@ -24,7 +24,7 @@ export interface SenderOptions {
   /** Writes the queue; resolves to whether it is on disk. */
   readonly save: () => Promise<boolean>;
   /** Gives the milliseconds until the next check of the queue; called before each. */
-  readonly sendDelay: () => number;
+  readonly sendDelayMs: () => number;
   readonly backoff: Backoff;
   /** A source of random numbers, uniform in [0, 1). */
   readonly random: () => number;
@@ -43,23 +43,23 @@ export class MetricSender {
 
   /** Runs until the link ends; never rejects. */
   async run(): Promise<void> {
-    const { queue, save, sendDelay } = this.#options;
-    let wait = sendDelay();
+    const { queue, save, sendDelayMs } = this.#options;
+    let wait = sendDelayMs();
     while (!this.#wait.ended) {
       await this.#wait.pause(wait);
       if (this.#wait.ended) return;
       this.#options.flush();
       const batch = queue.batch();
       // An acknowledged batch leaves the disk with the next write. If it is sent again, it still counts once.
-      if (batch === null) wait = sendDelay();
-      else if (!(await save())) wait = sendDelay();
+      if (batch === null) wait = sendDelayMs();
+      else if (!(await save())) wait = sendDelayMs();
       else wait = await this.#send(batch);
     }
   }
 
   /** Sends a batch. Resolves to the milliseconds until the next. */
   async #send(batch: OpenBatch): Promise<number> {
-    const { link, queue, sendDelay, backoff, log } = this.#options;
+    const { link, queue, sendDelayMs, backoff, log } = this.#options;
     const items = batch.rows.map(({ flagKey, variant, metricName, value, at, tags }) => ({
       flagKey,
       variant,
@@ -72,7 +72,7 @@ export class MetricSender {
       await link.request(REPORT_MUTATION, { input: { batchId: batch.id, items } });
       queue.settle();
       backoff.reset();
-      return queue.rows.length > 0 ? 0 : sendDelay();
+      return queue.rows.length > 0 ? 0 : sendDelayMs();
     } catch (error) {
       if (!this.#wait.ended) {
         const next =
@@ -87,7 +87,7 @@ export class MetricSender {
 
   /** Drops rows that would always be refused. Gives the milliseconds until the next attempt. */
   #afterRefusal(error: unknown): number {
-    const { queue, backoff, random, sendDelay } = this.#options;
+    const { queue, backoff, random, sendDelayMs } = this.#options;
     if (error instanceof RequestRefused && error.isAboutInput) {
       // The batch would always be refused, so the faulty row is dropped, or all rows where none is named.
       const position = ITEM_FIELD.exec(error.field ?? '')?.[1];
@@ -97,7 +97,7 @@ export class MetricSender {
     }
     // Any other refusal with a code is not about the batch. An older control plane may not know this operation, or a
     // part of it, and may be updated later; so the measurements stay.
-    if (error instanceof RequestRefused && !error.mayPassSoon) return sendDelay();
+    if (error instanceof RequestRefused && !error.mayPassSoon) return sendDelayMs();
     return Math.max(retryAfterMs(error, random) ?? 0, backoff.next());
   }
 }
