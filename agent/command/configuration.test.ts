@@ -132,8 +132,8 @@ test('one message names every fault', async () => {
     expect.stringContaining('--token-file (or FLEETFLAG_AGENT_TOKEN_FILE) is required'),
     expect.stringContaining('--db (or FLEETFLAG_AGENT_DB) is required'),
     expect.stringContaining('--allow-remote'),
-    expect.stringContaining('missing is not a JWK set'),
-    expect.stringContaining('missing holds no certificates'),
+    expect.stringContaining('missing cannot be read as a JWK set'),
+    expect.stringContaining('missing cannot be read as PEM certificates'),
     '--proxy must be http://[user:password@]host:port',
     expect.stringContaining('--resync-minutes'),
     expect.stringContaining('--metrics-seconds'),
@@ -254,7 +254,11 @@ test('a key set without an Ed25519 key is refused', async () => {
 
 test.each([
   ['nothing of PEM', 'certificate', 'no "-----BEGIN CERTIFICATE-----" found'],
-  ['a broken certificate', '-----BEGIN CERTIFICATE-----\nTUlJQg==\n-----END CERTIFICATE-----', 'holds no certificates'],
+  [
+    'a broken certificate',
+    '-----BEGIN CERTIFICATE-----\nTUlJQg==\n-----END CERTIFICATE-----',
+    'which must hold PEM certificates',
+  ],
 ])('a file of authorities with %s is refused', async (_what, text, fault) => {
   const path = join(folder, 'broken.pem');
   await writeFile(path, text);

@@ -5,7 +5,10 @@ import { describeError } from '../log.ts';
 import { readRegularFile } from '../../core/files/regular-file.ts';
 import { PinnedKeys } from '../trust/pinned-keys.ts';
 
-/** Reads the keys of a JWK set. Null where no file is given, or where it has a fault, which is added to `faults`. */
+/**
+ * Reads the keys of a JWK set. Gives null where no file is given, or where the file has a fault, which is added to
+ * `faults`. A file that every user can change adds a warning.
+ */
 export async function readKeys(
   path: string | undefined,
   faults: string[],
@@ -22,14 +25,15 @@ export async function readKeys(
       warnings.push(`--keys ${path} can be changed by every user of this machine; run: chmod 644 ${path}`);
     return await PinnedKeys.parse(JSON.parse(text));
   } catch (error) {
-    faults.push(`--keys ${path} is not a JWK set: ${describeError(error)}`);
+    faults.push(`--keys ${path} cannot be read as a JWK set: ${describeError(error)}`);
     return null;
   }
 }
 
 /**
- * Reads the certificates of a PEM file. Null where no file is given, or where it has a fault, which is added to
- * `faults`. Their dates are not checked, because the clock of a starting vehicle may be years off.
+ * Reads the certificates of a PEM file. Gives null where no file is given, or where the file has a fault, which is
+ * added
+ * to `faults`. Their dates are not checked, because the clock of a starting vehicle may be years off.
  */
 export async function readAuthorities(path: string | undefined, faults: string[]): Promise<string | null> {
   if (path === undefined) return null;
@@ -40,7 +44,7 @@ export async function readAuthorities(path: string | undefined, faults: string[]
     for (const certificate of certificates) void new X509Certificate(certificate);
     return certificates.join('\n');
   } catch (error) {
-    faults.push(`--ca ${path} holds no certificates: ${describeError(error)}`);
+    faults.push(`--ca ${path} cannot be read as PEM certificates: ${describeError(error)}`);
     return null;
   }
 }

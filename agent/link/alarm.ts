@@ -24,10 +24,12 @@ export class Alarm {
     if (!this.#due && performance.now() + milliseconds < this.#atMs) this.set(milliseconds);
   }
 
+  /** Whether the work has become due, and neither `set` nor `cancel` was called since. */
   get due(): boolean {
     return this.#due;
   }
 
+  /** Cancels the time. The work is no longer due. */
   cancel(): void {
     clearTimeout(this.#timer);
     this.#due = false;

@@ -12,7 +12,7 @@ import { sampleRatio, type SampleRatio } from './sample-ratio.ts';
 import { compareSequentially, type GatheredEvidence } from './evidence/sequential-comparison.ts';
 import type { Interval } from './welch/welch.ts';
 import {
-  because,
+  missingBecause,
   compareByWelch,
   type ComparedNumbers,
   type WelchComparison,
@@ -167,7 +167,7 @@ function compareBoth(
   const missing: MissingNumber[] = [];
   const orNull = <T extends object | number>(number: MissingNumber['number'], value: T | Missing): T | null => {
     if (!isMissingNumber(value)) return value;
-    missing.push(...because(value, number));
+    missing.push(...missingBecause(value, number));
     return null;
   };
   const reasonOf = (number: keyof ComparedNumbers) =>
@@ -234,7 +234,7 @@ export function analyse(
     ],
     cuped: isMissingNumber(adjusted) ? null : adjusted,
     missing: isMissingNumber(adjusted)
-      ? [...compared.missing, ...because(adjusted, 'cuped' as const)]
+      ? [...compared.missing, ...missingBecause(adjusted, 'cuped' as const)]
       : compared.missing,
     detectablePercent: detectableOf(vehicles, plan.confidenceLevel),
     sampleRatioMismatch: sampleRatio(exposures, split),

@@ -1,6 +1,6 @@
 /**
- * The effect in parts of an experiment, and over its time. Pure. Both are shown to explore and decide nothing: each
- * interval holds at every look, but of many segments some will leave out 0 by chance.
+ * The effect in parts of an experiment, and over its time. Both are for exploration and decide nothing: each interval
+ * holds at every look, but among many segments a few intervals exclude 0 by chance.
  */
 import {
   effectEvidence,
@@ -14,7 +14,7 @@ import { detectablePercent } from './evidence/detectable.ts';
 import type { VehiclesAtPlace } from './evidence/places.ts';
 import { isMissingNumber, mapArms, mergePaired, withConstantCovariate, type Arms, type Moments } from './moments.ts';
 import { compareSequentially } from './evidence/sequential-comparison.ts';
-import type { Interval } from './welch/welch.ts';
+import type { ComparedNumbers } from './welch/welch-comparison.ts';
 
 /** Vehicles of one arm. */
 export interface ArmOfPart {
@@ -23,16 +23,10 @@ export interface ArmOfPart {
 }
 
 /** The effect in some of the vehicles. */
-export interface PartialEffect {
+export interface PartialEffect extends Omit<ComparedNumbers, 'pValue'> {
   readonly vehicles: Arms<number>;
   /** The mean of the numbers, each limited to the metric's range; null without vehicles or where it is not finite. */
   readonly means: Arms<number | null>;
-  /** Treatment minus control, in the metric's unit. */
-  readonly difference: number | null;
-  readonly differenceInterval: Interval | null;
-  readonly improvementPercent: number | null;
-  /** The interval of `improvementPercent`. */
-  readonly confidenceInterval: Interval | null;
   /** The smallest effect that is seen in about 80 % of cases with these vehicles, in percent of control's mean. */
   readonly detectablePercent: number | null;
 }
@@ -92,6 +86,7 @@ const NOBODY: ArmOfPart = { moments: { count: 0, mean: 0, m2: 0 }, places: [] };
 function joined(a: ArmOfPart, b: ArmOfPart): ArmOfPart {
   const places = new Map<number, number>();
   for (const { place, vehicles } of [...a.places, ...b.places]) places.set(place, (places.get(place) ?? 0) + vehicles);
+  // The constant covariate only makes paired moments of them, which `mergePaired` merges.
   const { count, mean, m2 } = mergePaired(withConstantCovariate(a.moments, 0), withConstantCovariate(b.moments, 0));
   return {
     moments: { count, mean, m2 },
@@ -106,9 +101,9 @@ function shownDays(last: number, most: number): ReadonlySet<number> {
 }
 
 /**
- * Gives the effect at the end of each day, of the vehicles whose numbers were final then: later vehicles change no
- * earlier point. What one day has excluded stays excluded. Each point takes 15 to 45 ms with a thousand places, so it
- * is computed when it is asked for, and the caller can let others have their turn.
+ * Gives the effect at the end of at most `most` days, of the vehicles whose numbers were final then: later vehicles
+ * change no earlier point. An effect that one point excludes stays excluded in later ones. A point takes 15 to 45 ms
+ * with a thousand places, so each is computed on demand, and the caller can serve other requests between two points.
  *
  * @param days in any order; days without vehicles may be left out
  * @param most the most points

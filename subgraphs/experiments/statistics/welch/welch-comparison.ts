@@ -34,8 +34,8 @@ const NUMBERS = [
   'confidenceInterval',
 ] as const satisfies readonly (keyof ComparedNumbers)[];
 
-/** Names the reason of some numbers. */
-export function because<Name extends string>(reason: Missing, ...numbers: readonly Name[]): MissingOf<Name>[] {
+/** Gives an entry of `missing` for each number, all with the same reason. */
+export function missingBecause<Name extends string>(reason: Missing, ...numbers: readonly Name[]): MissingOf<Name>[] {
   return numbers.map((number) => ({ number, reason }));
 }
 
@@ -44,13 +44,18 @@ export function compareByWelch(arms: Arms<Moments>, confidenceLevel: number): We
   const welch = welchTest(arms);
   if (isMissingNumber(welch)) {
     const nothing = { difference: null, differenceInterval: null, pValue: null };
-    return { ...nothing, improvementPercent: null, confidenceInterval: null, missing: because(welch, ...NUMBERS) };
+    return {
+      ...nothing,
+      improvementPercent: null,
+      confidenceInterval: null,
+      missing: missingBecause(welch, ...NUMBERS),
+    };
   }
   const critical = welchCritical(welch, confidenceLevel);
   const improvement = relativeImprovement(arms, critical);
   const ofDifference = { difference: welch.difference, differenceInterval: differenceInterval(welch, critical) };
   if (isMissingNumber(improvement)) {
-    const missing = because(improvement, 'improvementPercent' as const, 'confidenceInterval' as const);
+    const missing = missingBecause(improvement, 'improvementPercent' as const, 'confidenceInterval' as const);
     return { ...ofDifference, pValue: welch.pValue, improvementPercent: null, confidenceInterval: null, missing };
   }
   const { percent, interval } = improvement;
