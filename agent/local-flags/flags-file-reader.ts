@@ -2,7 +2,7 @@
  * Reads the file of flags, and reads it again when it changes. Only an agent that is given such a file loads this
  * module, because the YAML parser takes memory.
  */
-import { unwatchFile, watchFile } from 'node:fs';
+import { statSync, unwatchFile, watchFile, type Stats } from 'node:fs';
 import { resolve } from 'node:path';
 import { unattended } from '../../core/last-handler/unattended.ts';
 import { FleetFlagError } from '../../core/errors.ts';
@@ -49,7 +49,9 @@ export class FlagsFileReader {
     const reader = new FlagsFileReader(options);
     // Polling notices a file that is edited, one that is replaced, and one behind a link; watching does not. It begins
     // before the file is read, so that no change falls between the two.
-    watchFile(reader.#path, { interval: options.pollMs, persistent: false }, () => reader.#changed());
+    watchFile(reader.#path, { interval: options.pollMs, persistent: false }, (stats) =>
+      reader.#changed(marksOf(stats)),
+    );
     try {
       await reader.#read();
     } catch (error) {
@@ -78,20 +80,28 @@ export class FlagsFileReader {
     await this.#reading;
   }
 
-  /** Reads a changed file when two polls have found it the same, so that a half-written one is not read. */
-  #changed(): void {
+  /**
+   * Reads a changed file once a check, one poll later, finds no further change, so that a half-written one is not
+   * read.
+   *
+   * @param found the marks of the file as they were found last
+   */
+  #changed(found: string): void {
     clearTimeout(this.#settling);
     this.#settling = setTimeout(() => {
+      const now = presentMarks(this.#path);
+      if (now !== found) return this.#changed(now);
       this.#reading = this.#read().catch((error: unknown) => this.#refuse(error));
       unattended(this.#reading, 'Reading the file of flags');
-    }, this.#options.pollMs / 2).unref();
+    }, this.#options.pollMs).unref();
   }
 
   #refuse(error: unknown): void {
     const fault = describeError(error);
     if (fault !== this.#status.fault)
-      this.#options.log('error', `cannot use the file of flags; keeping what was read before: ${fault}`);
+      this.#options.log('error', `cannot use the file of flags; keeping the flags that were read before: ${fault}`);
     this.#status = { ...this.#status, fault };
+    // A file that is restored to its former text must be read again, so that its fault is cleared.
     this.#text = null;
   }
 
@@ -125,6 +135,19 @@ export class FlagsFileReader {
     );
     this.#flags = localFlags(flags, overrides, revision, this.#flags);
     this.#options.use(this.#flags);
+  }
+}
+
+/** Gives the marks of a file, at least one of which is another one after a change. */
+const marksOf = ({ ino, size, mtimeMs, ctimeMs }: Pick<Stats, 'ino' | 'size' | 'mtimeMs' | 'ctimeMs'>): string =>
+  [ino, size, mtimeMs, ctimeMs].join(' ');
+
+/** Gives the present marks of a file. They are zeros where it cannot be found, as for `watchFile`. */
+function presentMarks(path: string): string {
+  try {
+    return marksOf(statSync(path));
+  } catch {
+    return marksOf({ ino: 0, size: 0, mtimeMs: 0, ctimeMs: 0 });
   }
 }
 

@@ -147,7 +147,7 @@ describe('a file of flags alone', () => {
       else await writeFile(file, text);
       await eventually(() => agent.status().localFlags!.fault?.includes(fault) === true, 'the fault is told');
       expect(log).toContainEqual(
-        expect.stringMatching(/^error cannot use the file of flags; keeping what was read before: /),
+        expect.stringMatching(/^error cannot use the file of flags; keeping the flags that were read before: /),
       );
       expect(agent.numberValue('limit', 0)).toBe(80);
       await writeFile(file, FLAGS.replace('defaultValue: 80', 'defaultValue: 70'));
