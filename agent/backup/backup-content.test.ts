@@ -26,6 +26,13 @@ const content = (rows: readonly QueuedMetric[], more: Partial<BackupContent> = {
   ...more,
 });
 
+/** Gives a source of random text, which cannot be deflated. No vehicle sends such text. */
+function randomText(): (length: number) => string {
+  let state = 1;
+  const random = () => (state = (state * 48_271) % 2_147_483_647) / 2_147_483_647;
+  return (length) => Array.from({ length }, () => String.fromCharCode(33 + Math.floor(random() * 90))).join('');
+}
+
 test('a backup is read as it was made', async () => {
   await fc.assert(
     fc.asyncProperty(
@@ -52,11 +59,8 @@ test('a backup is read as it was made', async () => {
 });
 
 test('a queue that does not fit loses its newest rows and keeps the oldest, with their batch', async () => {
-  // Random text, as no vehicle sends it, cannot be deflated.
-  let state = 1;
-  const random = () => (state = (state * 48_271) % 2_147_483_647) / 2_147_483_647;
-  const text = () => Array.from({ length: 200 }, () => String.fromCharCode(33 + Math.floor(random() * 90))).join('');
-  const rows = Array.from({ length: QUEUE_LIMITS.rows }, (_, n) => row(n + 1, { tags: { text: text() } }));
+  const text = randomText();
+  const rows = Array.from({ length: QUEUE_LIMITS.rows }, (_, n) => row(n + 1, { tags: { text: text(200) } }));
   const made = content(rows);
   const bytes = await encodeBackup({ ...made, queue: { ...made.queue, inBatch: 500 } });
   expect(bytes.byteLength).toBeLessThanOrEqual(MAX_BACKUP_BYTES);
@@ -68,6 +72,14 @@ test('a queue that does not fit loses its newest rows and keeps the oldest, with
     inBatch: Math.min(500, queue.rows.length),
     rows: rows.slice(0, queue.rows.length),
   });
+});
+
+test('what does not fit without any row makes no backup', async () => {
+  const proof = randomText()(2 * MAX_BACKUP_BYTES);
+  for (const rows of [[], [row(1)]])
+    await expect(encodeBackup(content(rows, { proof }))).rejects.toThrow(
+      'it has more than 65536 bytes, even without its measurements',
+    );
 });
 
 test('a full queue of ordinary rows fits whole', async () => {

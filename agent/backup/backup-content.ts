@@ -40,7 +40,7 @@ export interface BackupContent {
 
 /**
  * Gives the bytes of a backup. Where they would be too many, the newest rows are left out: batches are made of the
- * oldest rows, and with these in place they are the same ones again.
+ * oldest rows, so a restored queue makes the same batches again. Rejects where the rest alone has too many.
  */
 export async function encodeBackup(content: BackupContent): Promise<Buffer> {
   const { identity, proof, syncCount, lifetime, queue } = content;
@@ -69,6 +69,7 @@ export async function encodeBackup(content: BackupContent): Promise<Buffer> {
     });
     const bytes = await promisify(deflateRaw)(json);
     if (bytes.byteLength <= MAX_BACKUP_BYTES) return bytes;
+    if (rows.length === 0) throw new Error(`it has more than ${MAX_BACKUP_BYTES} bytes, even without its measurements`);
     rows = rows.slice(0, Math.floor((rows.length * MAX_BACKUP_BYTES * 0.95) / bytes.byteLength));
   }
 }
