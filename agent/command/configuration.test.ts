@@ -257,7 +257,7 @@ test.each([
   [
     'a broken certificate',
     '-----BEGIN CERTIFICATE-----\nTUlJQg==\n-----END CERTIFICATE-----',
-    'which must hold PEM certificates',
+    'cannot be read as PEM certificates',
   ],
 ])('a file of authorities with %s is refused', async (_what, text, fault) => {
   const path = join(folder, 'broken.pem');
