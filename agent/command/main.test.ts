@@ -10,6 +10,7 @@ import { USAGE } from './configuration.ts';
 import { TestControlPlane } from '../testing/control-plane.ts';
 import { TEST_VIN, TestVehicle } from '../testing/test-vehicle.ts';
 import { eventually } from '../../core/testing/eventually.ts';
+import { rounds } from '../../core/testing/rounds.ts';
 import { AGENT_VERSION } from '../version.ts';
 
 /** A folder with the bundled command, which starts in a fifth of the time that the sources need. */
@@ -110,7 +111,7 @@ test('the process says when it is ready, trusts the first keys for good, and sto
 test('killed at any moment, it starts again without network from a state that it once had', async () => {
   await plane.put('counter', { type: 'number', defaultValue: 1 });
   let reported = 0;
-  for (let round = 0; round < 4; round++) {
+  for (let round = 0; round < rounds(2, 4); round++) {
     const agent = runVehicle('--keys', vehicle.keysFile);
     await eventually(() => agent.output().includes('ready'), 'it is ready');
     await eventually(() => plane.streams > 0, 'it follows');
