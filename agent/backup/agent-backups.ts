@@ -82,8 +82,10 @@ async function adopt(
   if (proof !== null) ageingClock.resumeAt(proof.issuedAt);
   const state = flags.state!;
   if (!isFirst) {
+    // The sync was applied before the backup could be asked for. The vehicle has no flags of the later revision to go
+    // back to, and with the later revision alone it would refuse all changes; so this only notifies its operators.
     if (proof !== null && proof.revision > state.revision)
-      refuse(new Refusal('revision-below-own', `the first sync at revision ${state.revision}`));
+      refuse(new Refusal('revision-below-backup', `revision ${proof.revision} of the backup`));
     await store.saveQueue();
     return;
   }

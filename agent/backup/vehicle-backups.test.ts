@@ -258,6 +258,32 @@ test('a control plane that does not answer the question holds the first sync up 
   await eventually(() => plane.backupCount > 0, 'with the answer backups begin');
 });
 
+test('a backup that comes after the first sync and proves a later revision is refused, and the sync stays in effect', async () => {
+  await put({
+    identity: IDENTITY,
+    proof: await plane.proof({ revision: 1_000 }),
+    syncCount: 3,
+    lifetime: { refusals: {}, dropped: { evaluations: 0, measurements: 0 } },
+    queue: { origin: 'q', rows: [], inBatch: 0, nextId: 1 },
+  });
+  let fails = true;
+  plane.onBackup = (content) => {
+    if (fails) throw new Error('the vehicles subgraph is down');
+    return content;
+  };
+  const agent = await start();
+  await agent.ready();
+  fails = false;
+  await eventually(() => Object.keys(agent.status().refusals).length > 0, 'it is refused');
+  expect(agent.status()).toMatchObject({ revision: 1, flags: 1, refusals: { 'revision-below-backup': 1 } });
+  expect(agent.booleanValue('eco', false)).toBe(true);
+  expect(logged).toContainEqual(
+    expect.stringMatching(
+      /^revision 1000 of the backup refused: it is later than the sync that this vehicle has applied/,
+    ),
+  );
+});
+
 test('a control plane older than backups gets one request and then few, and nothing else suffers', async () => {
   await plane.stop();
   plane.sdl = plane.sdl

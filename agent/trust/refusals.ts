@@ -13,6 +13,8 @@ const REFUSAL_REASONS = {
   'wrong-question': 'it answers another request than this one: a replay',
   'wrong-flag': 'the flag or revision beside the signature is not the signed one',
   'revision-below-own': 'its revision is older than what this vehicle already has: a restored backup, or an attack',
+  'revision-below-backup':
+    'it is later than the sync that this vehicle has applied, which stays in effect: a restored control plane, or an attack',
   incomplete:
     'the flags of this vehicle are not the set that the control plane has signed: some were left out or added on the way',
   'not-servable':
