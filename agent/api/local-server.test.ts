@@ -1,5 +1,5 @@
 import { connect } from 'node:net';
-import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
+import { afterEach, beforeEach, describe, expect, jest, test } from '@jest/globals';
 import type { FleetFlagAgent } from '../assembly/fleet-flag-agent.ts';
 import { TestControlPlane } from '../testing/control-plane.ts';
 import { TEST_VIN, TestVehicle } from '../testing/test-vehicle.ts';
@@ -251,4 +251,27 @@ test('an agent that has never synced answers PROVIDER_NOT_READY, neither "not fo
   } finally {
     await other.dispose();
   }
+});
+
+test('a request that the agent fails to answer is logged, once for each reason, and no client can fill the log', async () => {
+  await server.close();
+  const logged: string[] = [];
+  const log = (level: string, line: string) => void logged.push(`${level} ${line}`);
+  server = new LocalServer({ host: '127.0.0.1', port: 0, agent, log });
+  base = await server.listen();
+  jest.spyOn(agent, 'status').mockImplementation(() => {
+    throw new Error('there is no state');
+  });
+  jest.spyOn(agent, 'evaluate').mockImplementation((key) => {
+    throw new Error(`${key} has no content`);
+  });
+  const failure = { status: 500, body: { errorCode: 'GENERAL', errorDetails: 'The agent failed to answer.' } };
+  for (let n = 0; n < 3; n++) expect((await fetch(`${base}/v1/status?n=${n}`)).status).toBe(500);
+  expect(await post(`${ONE}lane-keep`, {})).toMatchObject(failure);
+  expect(logged).toEqual([
+    'error cannot answer GET /v1/status: there is no state',
+    'error cannot answer POST /ofrep/v1/evaluate/flags/{key}: lane-keep has no content',
+  ]);
+  for (let n = 0; n < 110; n++) await post(`${ONE}flag_${n}`, {});
+  expect(logged).toHaveLength(100);
 });

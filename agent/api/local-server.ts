@@ -17,6 +17,7 @@ import { evaluateAll, evaluateOne, type FlagSource, type OfrepAnswer } from './o
 import { reportFault, type FaultReporter } from './fault.ts';
 import { track, type Tracker } from './track.ts';
 import { putVehicleState, type VehicleStateTaker } from './vehicle-state.ts';
+import { describeError, type Log } from '../log.ts';
 import { boundAddress } from '../../core/wire/network/http-server.ts';
 import { isJsonObject, parseJson } from '../../core/json/json-value.ts';
 
@@ -25,6 +26,8 @@ const MAX_BODY_BYTES = 65_536;
  * The bytes of a too large body that are read and dropped, so that its client gets to read the answer.
  */
 const MAX_DROPPED_BYTES = 64 * 1_048_576;
+/** The most failures that are logged. Their texts may have parts that a client chooses, and must not fill the log. */
+const MAX_LOGGED_FAILURES = 100;
 const EVALUATE_PATH = '/ofrep/v1/evaluate/flags';
 
 /** The timeouts of the server, in milliseconds. */
@@ -51,6 +54,8 @@ export interface LocalServerOptions {
   readonly agent: FlagSource & Tracker & FaultReporter & VehicleStateTaker & ChangeSource & { status(): AgentStatus };
   /** The origins whose pages are allowed, as browsers write them (`http://hmi.local:8080`); none by default. */
   readonly allowedOrigins?: readonly string[];
+  /** The log of the requests that the agent failed to answer; none by default. */
+  readonly log?: Log;
 }
 
 /** The handler of a path, and its method. */
@@ -72,6 +77,8 @@ export class LocalServer {
   readonly #guard: BrowserGuard;
   readonly #eventStreams: EventStreams;
   readonly #connections: LocalConnections;
+  /** The lines of the log so far. */
+  readonly #failures = new Set<string>();
 
   constructor(options: LocalServerOptions) {
     this.#options = options;
@@ -114,7 +121,7 @@ export class LocalServer {
     } catch (error) {
       // A request that was read to its end counts as destroyed. Only the socket says whether the client is still there.
       if (request.socket.destroyed) return;
-      answer = error instanceof BodyTooLarge ? tooLarge() : failure(500, 'GENERAL', 'The agent failed to answer.');
+      answer = error instanceof BodyTooLarge ? tooLarge() : this.#failed(request, error);
     }
     if (answer === null) return;
     let text = answer.body === null ? '' : JSON.stringify(answer.body);
@@ -138,6 +145,18 @@ export class LocalServer {
     response.end(answer.status === 413 ? '' : text);
   }
 
+  /** Logs why a request could not be answered, and gives the answer. A program may repeat it: each line is written once. */
+  #failed({ method, url }: IncomingMessage, error: unknown): OfrepAnswer {
+    const path = pathOf(url);
+    const place = path.startsWith(`${EVALUATE_PATH}/`) ? `${EVALUATE_PATH}/{key}` : path;
+    const line = `cannot answer ${method} ${place}: ${describeError(error)}`;
+    if (!this.#failures.has(line) && this.#failures.size < MAX_LOGGED_FAILURES) {
+      this.#failures.add(line);
+      this.#options.log?.('error', line);
+    }
+    return failure(500, 'GENERAL', 'The agent failed to answer.');
+  }
+
   /** Gives the headers of every answer. */
   #headers(request: IncomingMessage): Record<string, string> {
     return { 'cache-control': 'no-store', 'x-content-type-options': 'nosniff', ...this.#guard.headers(request) };
@@ -146,7 +165,7 @@ export class LocalServer {
   async #route(request: IncomingMessage, response: ServerResponse): Promise<OfrepAnswer | null> {
     const refusal = this.#guard.refusal(request);
     if (refusal !== null) return refused(refusal);
-    const route = this.#find((request.url ?? '').split('?', 1)[0]!);
+    const route = this.#find(pathOf(request.url));
     if (route === null) return failure(404, 'GENERAL', 'This path does not exist.');
     if (request.method === 'OPTIONS') {
       return {
@@ -204,6 +223,9 @@ export class LocalServer {
     return { method: 'POST', answer: async (request) => evaluateOne(agent, key, await readBody(request)) };
   }
 }
+
+/** Gives the path in the target of a request. */
+const pathOf = (url = ''): string => url.split('?', 1)[0]!;
 
 /** Gives the address of the event stream, with the host name by which the program has reached this agent. */
 function eventsUrl({ headers: { host }, socket }: IncomingMessage): string {

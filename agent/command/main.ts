@@ -57,7 +57,7 @@ async function run(): Promise<void> {
   const server =
     settings.listen === null
       ? null
-      : new LocalServer({ ...settings.listen, agent, allowedOrigins: settings.allowedOrigins });
+      : new LocalServer({ ...settings.listen, agent, allowedOrigins: settings.allowedOrigins, log });
 
   // The agent's own timers do not keep a process alive. This one does, until the process is readyLine to stop.
   const alive = setInterval(() => undefined, 2 ** 30);
