@@ -1,3 +1,4 @@
+/** Prisma's schema engine, which runs and checks migrations, in this process and on a pool of `pg`. */
 import { PrismaPg } from '@prisma/adapter-pg';
 import {
   bindMigrationAwareSqlAdapterFactory,
@@ -42,7 +43,11 @@ export async function openSchemaEngine(
   datamodel: string,
   addToScript: (script: string) => string = () => '',
 ): Promise<SchemaEngine> {
-  loading ??= loadEngine();
+  loading ??= loadEngine().catch((error: unknown) => {
+    // The next call tries again: what was missing may be there by then.
+    loading = null;
+    throw error;
+  });
   const { SchemaEngine } = await loading;
   const adapter = bindMigrationAwareSqlAdapterFactory(new WholeScriptFactory(pool, addToScript));
   return SchemaEngine.new({ datamodels: [['schema.prisma', datamodel]] }, () => {}, adapter);
@@ -50,7 +55,7 @@ export async function openSchemaEngine(
 
 /**
  * Loads the engine. The package imports its `.wasm` file as a module, which Node 20 supports only behind a flag, so
- * this compiles the file itself.
+ * `loadEngine` compiles the file.
  */
 async function loadEngine(): Promise<EngineModule> {
   const name = '@prisma/schema-engine-wasm/schema_engine_bg';
@@ -58,7 +63,7 @@ async function loadEngine(): Promise<EngineModule> {
   const engine = (await import(name)) as EngineModule;
   const file = join(dirname(createRequire(import.meta.url).resolve(name)), 'schema_engine_bg.wasm');
   const { instance } = await WebAssembly.instantiate(await readFile(file), {
-    './schema_engine_bg.js': withoutHoldingTimers(engine),
+    './schema_engine_bg.js': withUnrefTimers(engine),
   });
   engine.__wbg_set_wasm(instance.exports);
   instance.exports['__wbindgen_start']?.();
@@ -66,10 +71,10 @@ async function loadEngine(): Promise<EngineModule> {
 }
 
 /**
- * Calls `unref` on the timers of the engine. Its timeout for Prisma's lock (10 s) keeps running after it has the lock,
- * and must not delay the exit of the process.
+ * Gives the engine's bindings with timers that do not keep the process alive. The engine's timeout for Prisma's lock
+ * (10 s) goes on after the lock is acquired, and must not delay the exit.
  */
-function withoutHoldingTimers(engine: object): object {
+function withUnrefTimers(engine: object): object {
   const bindings: Record<string, unknown> = { ...engine };
   for (const [name, binding] of Object.entries(bindings)) {
     if (!name.startsWith('__wbg_setTimeout')) continue;
@@ -95,14 +100,15 @@ class WholeScriptFactory extends PrismaPg {
   }
 
   override async connect(): ReturnType<PrismaPg['connect']> {
-    return this.#whole(await super.connect());
+    return this.#runScriptsWhole(await super.connect());
   }
 
   override async connectToShadowDb(): ReturnType<PrismaPg['connectToShadowDb']> {
     throw new Error('Migrations are written by hand here: no shadow database is used.');
   }
 
-  #whole<T extends SqlDriverAdapter>(adapter: T): T {
+  /** Makes an adapter run each script whole. */
+  #runScriptsWhole<T extends SqlDriverAdapter>(adapter: T): T {
     adapter.executeScript = async (script) => {
       try {
         await this.#pool.query(`${script}\n${this.#addToScript(script)}`);
