@@ -124,7 +124,7 @@ export const requestTypes: Pick<
   Rollout: {
     __resolveReference: ({ id }, { services }) => (isUuid(id) ? services.rollouts.byId(id) : null),
     guardStatus({ guard, guardStatus }) {
-      // A verdict of an earlier watch concerns another percentage.
+      // A verdict on an earlier watch concerns another percentage.
       if (guardStatus === null || guardStatus.watch !== guard?.watch) return null;
       return shownStatus(guardStatus);
     },

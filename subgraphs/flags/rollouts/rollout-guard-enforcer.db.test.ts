@@ -1,6 +1,8 @@
 /** What a guard does with the verdicts: steps that wait, rollouts that are pulled back, and rollouts that pause. */
-import { afterAll, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
-import { refusal } from '../../shared/testing/asking.ts';
+import { afterAll, beforeAll, beforeEach, describe, expect, jest, test } from '@jest/globals';
+import { refusal, silent } from '../../shared/testing/asking.ts';
+import { createFlagChanges } from '../changes/change.ts';
+import { RolloutGuardEnforcer } from './rollout-guard-enforcer.ts';
 import { VERDICT_TTL_MS } from './rollout-guard.ts';
 import { dueRollouts } from './rollout.ts';
 import { HOUR, type RolloutsUnderTest, type Target } from '../testing/rollouts-under-test.ts';
@@ -301,6 +303,16 @@ describe('a crossed limit', () => {
 });
 
 describe('a metric that has stopped arriving', () => {
+  test('is announced as an entry of the audit log, and as no kill', async () => {
+    const { id } = await guarded();
+    await judge(id, 'silent');
+    const { prisma, signer, bus } = rollouts.flags;
+    const changes = createFlagChanges(prisma, signer, bus, silent, rollouts.transitions);
+    const announce = jest.spyOn(changes, 'announce');
+    const enforcer = new RolloutGuardEnforcer(prisma, changes, rollouts.transitions, silent);
+    expect([await enforcer.enforce(), announce.mock.calls]).toEqual([1, [[[]]]]);
+  });
+
   test('pauses the rollout once, with the figures; after a person resumes it, the guard starts its watch again', async () => {
     const { target, id } = await guarded();
     await judge(id, 'silent', { figures: { ...FIGURES, treatmentVehicles: 0 } });

@@ -5,7 +5,7 @@
  * Source: docs/decisions/flags/guarded-rollouts.md.
  */
 import type { Logger } from 'pino';
-import { isKilled } from '../../../core/evaluation/evaluate.ts';
+import { isKilled } from '../../../core/evaluation/rules/kill-switch.ts';
 import type { JsonObject } from '../../../core/model.ts';
 import { describeGuard, describeSilence } from '../../../core/rollouts/rollout-guard.ts';
 import type { PrismaClient } from '../../../prisma/generated/client.ts';
@@ -22,7 +22,11 @@ import { lockFlag } from '../flags/flag-store.ts';
 import { rowCount } from '../../shared/postgres/rows.ts';
 
 /** Gives the audit log's record: the guard, and the figures on which the verdict is based. */
-function figuresOf(rollout: Rollout, guard: GuardOfRollout, { verdict, figures, computedAt }: GuardStatus): JsonObject {
+function verdictRecord(
+  rollout: Rollout,
+  guard: GuardOfRollout,
+  { verdict, figures, computedAt }: GuardStatus,
+): JsonObject {
   return {
     rollout: rollout.id,
     rule: rollout.ruleId,
@@ -34,10 +38,10 @@ function figuresOf(rollout: Rollout, guard: GuardOfRollout, { verdict, figures, 
 }
 
 /**
- * Gives the rule with its percentage from before the rollout, or its current one if somebody has lowered it further.
+ * Gives the rule with its percentage from before the rollout, or with its current percentage where that is lower.
  */
-function pulledBack(rule: Rule, initial: number): Rule {
-  const conditions = withPercentage(rule.conditions, Math.min(initial, percentageOf(rule.conditions)));
+function pulledBack(rule: Rule, initialPercentage: number): Rule {
+  const conditions = withPercentage(rule.conditions, Math.min(initialPercentage, percentageOf(rule.conditions)));
   return { ...rule, conditions, updatedAt: new Date() };
 }
 
@@ -70,13 +74,16 @@ export class RolloutGuardEnforcer {
   }
 
   async #act({ id, flagId }: { id: string; flagId: string }): Promise<boolean> {
-    const killed = await this.prisma.$transaction(async (tx): Promise<Flag | 'paused' | null> => {
+    const outcome = await this.prisma.$transaction(async (tx): Promise<Flag | 'paused' | null> => {
+      // Where another process holds the flag's lock, it acts on the verdict, or the next poll does.
       const free = await rowCount(tx)`SELECT id FROM flags WHERE id = ${flagId}::uuid FOR UPDATE SKIP LOCKED`;
       if (free === 0) return null;
       const flag = await lockFlag(tx, { id: flagId });
       const rollout = await findRollout(tx, { id });
       const { guard = null, guardStatus = null, status } = rollout ?? {};
-      if (flag === null || rollout === null || guard === null || guardStatus?.watch !== guard.watch) return null;
+      if (flag === null || rollout === null || guard === null) return null;
+      // A verdict on an earlier watch concerns another percentage.
+      if (guardStatus?.watch !== guard.watch) return null;
       const rule = flag.rules.find((candidate) => candidate.id === rollout.ruleId);
       if (guardStatus.verdict === 'crossed' && rule !== undefined && (status === 'running' || status === 'paused')) {
         return this.#pullBack(tx, flag, rule, rollout, guard, guardStatus);
@@ -85,8 +92,10 @@ export class RolloutGuardEnforcer {
       await this.#pause(tx, rollout, guard, guardStatus);
       return 'paused';
     }, TRANSACTION);
-    if (killed === null) return false;
-    this.changes.announce(killed === 'paused' ? [] : [killed.environment], true);
+    if (outcome === null) return false;
+    // A pause changes nothing that vehicles have: only the audit log has an entry.
+    if (outcome === 'paused') this.changes.announce([]);
+    else this.changes.announce([outcome.environment], true);
     return true;
   }
 
@@ -116,7 +125,7 @@ export class RolloutGuardEnforcer {
       force: true,
       effect: { ruleId: rule.id, bound: 'at most', percentage: guard.initialPercentage },
       before: ruleContent(rule),
-      after: { ...ruleContent(back), ...figuresOf(rollout, guard, status), reason },
+      after: { ...ruleContent(back), ...verdictRecord(rollout, guard, status), reason },
     });
     if (!held)
       await appendAudit(tx, identity, { action: 'KILL_SWITCH', flagId: flag.id, ...recordSwitch(reason)(flag, after) });
@@ -129,7 +138,7 @@ export class RolloutGuardEnforcer {
     await appendAudit(tx, inNameOf(rollout, 'guard'), {
       action: 'PAUSE_ROLLOUT',
       flagId: rollout.flagId,
-      after: { ...figuresOf(rollout, guard, status), reason },
+      after: { ...verdictRecord(rollout, guard, status), reason },
     });
   }
 }
