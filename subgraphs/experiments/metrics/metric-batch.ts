@@ -39,7 +39,7 @@ const MAX_AHEAD_MS = 5 * 60_000;
 /** The greatest age of a measurement in milliseconds: a vehicle that was offline for longer loses older ones. */
 export const MAX_AGE_MS = 30 * 86_400_000;
 const HOUR_MS = 3_600_000;
-/** The bytes of a row beside its text. */
+/** The bytes of a row besides its text. */
 const ROW_BYTES = 32;
 
 /** Gives a time as the metrics store reads it, in UTC. */
@@ -48,7 +48,7 @@ export const clickHouseTime = (date: Date) => date.toISOString().slice(0, 23).re
 /**
  * Reads a batch of the vehicle `vin`. Items from more than five minutes after `now`, or from before the hour thirty
  * days ago, are left out and counted: the vehicle cannot correct them, and they must not hold up the others. Times are
- * never corrected, because a batch that is sent again must be equal to the first one.
+ * never corrected, because a batch that is sent again must have the same times as the first one.
  *
  * @param now milliseconds since 1970
  * @throws BAD_USER_INPUT at `input.…` for the first fault; LIMIT_EXCEEDED for more than 500 items
@@ -62,7 +62,7 @@ export function readMetricBatch(vin: string, input: MetricBatchInput, now: numbe
       field: 'input.items',
       limit: MAX_BATCH_ITEMS,
     });
-  // Whole hours, so that an hour of a batch is kept or dropped as a whole, however often the batch is sent.
+  // The limit is a whole hour, so that an hour of a batch is kept or dropped whole, however often the batch is sent.
   const oldest = Math.floor((now - MAX_AGE_MS) / HOUR_MS) * HOUR_MS;
   const receivedAt = clickHouseTime(new Date(now));
   const rows: MetricRow[] = [];
