@@ -1,3 +1,6 @@
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { describe, expect, test } from '@jest/globals';
 import { FAULT_KINDS, isCausedByPrograms, type FaultKind } from '../../core/wire/vehicle/fault.ts';
 import { nodeFileSystem } from '../store/files/durable-file.ts';
@@ -5,12 +8,12 @@ import { stateOf, testFlag } from '../testing/held-flags.ts';
 import { MAX_KEPT_FAULTS, MAX_PROGRAM_FAULTS } from './fault-log.ts';
 import { VehicleFaults } from './vehicle-faults.ts';
 
-/** Gives the faults of a vehicle that keeps them in memory, and its clock. */
-function newFaults() {
+/** Gives the faults of a vehicle that keeps them in memory, or in a file beside `databaseFile`, and its clock. */
+function newFaults(databaseFile = '') {
   const clock = { runningMs: 0, seconds: () => 1 };
   const lines: string[] = [];
   const faults = new VehicleFaults({
-    databaseFile: '',
+    databaseFile,
     files: nodeFileSystem,
     log: (_level, line) => void lines.push(line),
     ageingClock: clock,
@@ -81,6 +84,29 @@ describe('programs that flood the agent with faults', () => {
         expect(faults.waiting.length).toBeLessThanOrEqual(MAX_KEPT_FAULTS);
         clock.runningMs += 600_000;
         for (const noise of ofPrograms) add(noise, 1_000);
+      }
+    });
+
+    test('do not hide its fault of before a start from the control plane, whatever the start adds', async () => {
+      const folder = await mkdtemp(join(tmpdir(), 'fleetflag-faults-'));
+      const file = join(folder, 'flags.db');
+      try {
+        const before = newFaults(file);
+        before.faults.replaced(states.released);
+        before.faults.add(own('restarts'));
+        before.add('restarts', OWN_SHARE - 1);
+        before.add('reported_by_program', MAX_PROGRAM_FAULTS);
+        await before.faults.close();
+        const [seat] = stateOf([testFlag('seat_heat')]).flags.values();
+        const unserved = { ...seat!, held: { ...seat!.held, fault: 'It has a rule of a newer version.' } };
+        const flags = new Map([...states.released.flags, ['seat_heat', unserved]]);
+        const { faults, kept } = newFaults(file);
+        await faults.load({ ...states.released, flags }, []);
+        expect(kept('not_servable')).toBe(1);
+        expect(faults.waiting).toHaveLength(MAX_KEPT_FAULTS);
+        expect(faults.waiting).toContainEqual(expect.objectContaining(own('restarts')));
+      } finally {
+        await rm(folder, { recursive: true });
       }
     });
 

@@ -108,6 +108,9 @@ export class VehicleFaults {
     const { vin, environment } = state.identity;
     const isOwn = stored?.vin === vin && stored.environment === environment;
     const served = servedRevision(state);
+    const before = this.#state;
+    // The faults by which a release decides have room before others, those of the file and of this start, too.
+    this.#state = state;
     if (isOwn) {
       this.#log.restore(stored.faults);
       this.#changes = stored.changes;
@@ -124,8 +127,7 @@ export class VehicleFaults {
     this.#countStart(seconds);
     this.#isDirty ||= this.#changes.length > 0 || seen !== served;
     this.#seenRevision = Math.max(seen, served);
-    this.#noteUnserved(state);
-    this.#state = state;
+    this.#noteUnserved(before, state);
     await this.#save();
   }
 
@@ -155,7 +157,7 @@ export class VehicleFaults {
     const served = servedRevision(next);
     if (served > this.#seenRevision || before === null) this.#isDirty = true;
     this.#seenRevision = Math.max(this.#seenRevision, served);
-    this.#noteUnserved(next);
+    this.#noteUnserved(before, next);
     this.#state = next;
     if (this.#isDirty) this.#saveSoon();
   }
@@ -172,10 +174,10 @@ export class VehicleFaults {
     }
   }
 
-  /** Adds a fault for each held definition that cannot be served. */
-  #noteUnserved(state: VehicleState): void {
-    for (const [flagKey, { held }] of state.flags) {
-      if (held.fault === null || this.#state?.flags.get(flagKey)?.held.jws === held.jws) continue;
+  /** Adds a fault for each held definition that cannot be served, and that the vehicle did not hold before. */
+  #noteUnserved(before: VehicleState | null, next: VehicleState): void {
+    for (const [flagKey, { held }] of next.flags) {
+      if (held.fault === null || before?.flags.get(flagKey)?.held.jws === held.jws) continue;
       const kind = held.outsideContract ? 'outside_contract' : 'not_servable';
       const fault = { flagKey, revision: held.revision, kind, message: held.fault } as const;
       // At each start the same definitions are read again.
