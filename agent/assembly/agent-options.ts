@@ -75,8 +75,8 @@ const DEFAULT_TIMINGS: AgentTimings = {
 /** The options of an agent, as a program gives them. */
 export interface FleetFlagAgentOptions {
   /**
-   * The address of the gateway's websocket: `ws://host:4000/graphql`. Required, as are `tokenFile` and `databaseFile`,
-   * unless there is a `flagsFile`.
+   * The address of the gateway's websocket: `ws://host:4000/graphql`. Required with `tokenFile` and `databaseFile`,
+   * unless `flagsFile` is used alone.
    */
   readonly url?: string;
   readonly tokenFile?: string;
@@ -140,8 +140,10 @@ function enteredFacts({ model, swVersion, region }: VehicleFacts): VehicleFacts 
  */
 export function completeOptions(options: FleetFlagAgentOptions): CompleteAgentOptions {
   const { url, tokenFile, databaseFile, flagsFile = null, vin = null } = options;
-  if (flagsFile === null && (url === undefined || tokenFile === undefined || databaseFile === undefined)) {
-    throw badInput('url', 'An agent requires url, tokenFile and databaseFile, or a flagsFile alone.');
+  const isFileAlone = flagsFile !== null && url === undefined;
+  const missing = Object.entries({ url, tokenFile, databaseFile }).find(([, value]) => value === undefined);
+  if (!isFileAlone && missing !== undefined) {
+    throw badInput(missing[0], 'An agent requires url, tokenFile and databaseFile, or a flagsFile alone.');
   }
   if (flagsFile !== null && url !== undefined && options.allowOverrides !== true) {
     throw badInput(

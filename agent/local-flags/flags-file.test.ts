@@ -217,6 +217,14 @@ describe('a file of flags beside a control plane', () => {
     );
   });
 
+  test('is refused without the token or the database, which a connection requires', () => {
+    const options = { url: 'ws://localhost/graphql', flagsFile: file, allowOverrides: true };
+    const refused = (field: string) => expect.objectContaining({ code: 'BAD_USER_INPUT', details: { field } });
+    expect(() => new FleetFlagAgent(options)).toThrow(refused('tokenFile'));
+    expect(() => new FleetFlagAgent({ ...options, databaseFile: 'flags.db' })).toThrow(refused('tokenFile'));
+    expect(() => new FleetFlagAgent({ ...options, tokenFile: 'token' })).toThrow(refused('databaseFile'));
+  });
+
   test('takes precedence over the control plane, and is not counted', async () => {
     await writeFile(file, 'fleetflag: 1\noverrides: { lane_keep: true, limit: fast }\n');
     const lines: string[] = [];
