@@ -43,6 +43,8 @@ export class PresentFlags {
   #drive: DriveValues | null = null;
   #file: FlagsFileReader | null = null;
   #unfitOverrides: readonly string[] = [];
+  /** Whether new facts are being stored; until they are, those of before count. */
+  #isSavingFacts = false;
 
   constructor(options: PresentFlagsOptions) {
     this.#options = options;
@@ -87,7 +89,7 @@ export class PresentFlags {
     this.#state = next;
     this.#drive = drive;
     this.#change(() => {
-      evaluator.useFacts(facts.facts);
+      if (!this.#isSavingFacts) evaluator.useFacts(facts.facts);
       if (isOtherDrive) evaluator.useDrive(drive);
       evaluator.replace(next);
     });
@@ -111,7 +113,6 @@ export class PresentFlags {
   async learn(registered: VerifiedFacts): Promise<void> {
     const { evaluator, facts, log, now, saveFacts } = this.#options;
     const known = facts.registered?.facts;
-    const before = this.#outcomes(evaluator.keys());
     facts.learn(registered, now());
     if (known !== undefined && FACT_NAMES.every((name) => known[name] === registered.facts[name])) return;
     for (const { fact, own, registered: there } of facts.differences()) {
@@ -122,7 +123,14 @@ export class PresentFlags {
     }
     // Until a vehicle knows its facts, there is nothing to hold.
     if (known === undefined && this.#drive !== null) this.#drive = { ...this.#drive, facts: facts.facts };
-    await saveFacts();
+    this.#isSavingFacts = true;
+    try {
+      await saveFacts();
+    } finally {
+      this.#isSavingFacts = false;
+    }
+    // Whatever else has changed meanwhile was announced by then.
+    const before = this.#outcomes(evaluator.keys());
     this.#change(() => {
       evaluator.useFacts(facts.facts);
       evaluator.useDrive(this.#drive);
