@@ -44,6 +44,21 @@ test('shares the package', () => {
 });
 `;
 
+/** A file that leaves a promise and a timer behind, by which its tests and their modules could stay in memory. */
+const LASTING_TEST = `
+import { beforeAll, expect, test } from '@jest/globals';
+const left = (globalThis.left ??= []);
+const storedWith = (of) => Object.getOwnPropertySymbols(of).map((symbol) => of[symbol]).filter((value) => typeof value === 'object');
+const before = left.flatMap(storedWith);
+const leave = () => left.push(Promise.resolve(), setTimeout(() => undefined, 3_600_000).unref());
+beforeAll(() => void leave());
+test('finds nothing of other files by what they have left', () => {
+  leave();
+  expect(left.flatMap(storedWith).some((store) => store?.test !== undefined)).toBe(true);
+  expect(before.filter((store) => store?.test !== undefined || store?.hook !== undefined)).toEqual([]);
+});
+`;
+
 let folder: string;
 
 beforeAll(async () => {
@@ -56,6 +71,7 @@ beforeAll(async () => {
     'own.mjs': 'export const own = { count: 0 };',
     'one.test.mjs': COUNTING_TEST,
     'two.test.mjs': COUNTING_TEST,
+    ...Object.fromEntries([1, 2].map((n) => [`lasting${n}.test.mjs`, LASTING_TEST])),
     'hanging.test.mjs': `
 import { expect, test } from '@jest/globals';
 test('hangs', () => new Promise(() => {}), 50);
@@ -104,6 +120,10 @@ async function runJest(pattern: string): Promise<{ code: number; output: string 
 
 test('files of one worker share a package, and neither our modules nor what a file changes of the process', async () => {
   expect(await runJest('one|two')).toEqual({ code: 0, output: expect.stringContaining('Tests:       8 passed') });
+});
+
+test('a file does not stay in memory by the promises and timers that it leaves', async () => {
+  expect(await runJest('lasting')).toEqual({ code: 0, output: expect.stringContaining('Tests:       2 passed') });
 });
 
 test('a test that hangs and one that fails are reported as Jest reports them', async () => {
