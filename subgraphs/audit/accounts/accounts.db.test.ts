@@ -208,7 +208,9 @@ describe('a list of accounts', () => {
   });
 
   test('goes on behind its cursor within what the filter selects', async () => {
-    for (const name of ['page1', 'page2', 'page3']) await audit.account('READ', { email: `${name}@example.com` });
+    // Accounts of one millisecond are listed by their ids.
+    for (const seconds of [1, 2, 3])
+      await audit.account('READ', { email: `page${seconds}@example.com`, createdAt: new Date(seconds * 1_000) });
     await audit.account('READ', { email: 'other@example.com' });
     const emails: string[] = [];
     for (let after: string | null = null; emails.length < 3;) {

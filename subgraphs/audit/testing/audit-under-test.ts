@@ -101,7 +101,10 @@ export class AuditUnderTest {
   }
 
   /** Creates an account. */
-  account(role: Role = 'READ', more: { email?: string; isActive?: boolean; department?: string } = {}) {
+  account(
+    role: Role = 'READ',
+    more: { email?: string; isActive?: boolean; department?: string; createdAt?: Date } = {},
+  ) {
     return this.prisma.user.create({
       data: { email: `${randomUUID()}@example.com`, name: 'Ann', passwordHash: this.passwordHash, role, ...more },
     });
