@@ -73,7 +73,7 @@ export class OwnVehicle {
     const own: VehicleIdentity | undefined = flags.state?.identity;
     const { identity } = credential;
     if (own !== undefined && (own.vin !== identity.vin || own.environment !== identity.environment)) {
-      throw new Error(`the token is now for ${identity.vin} in ${identity.environment}; restart the agent to use it`);
+      throw new Error('the token is now for another vehicle or environment; restart the agent to use it');
     }
     if (own === undefined) await this.load(identity);
     if (this.#keys === null) {
