@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
+import { rounds } from '../../../core/testing/rounds.ts';
 import { refusal } from '../../shared/testing/asking.ts';
 import { MAX_DEFINITION_BYTES, MAX_FLAGS } from './limits.ts';
 import { FlagsUnderTest, type FlagJson } from '../testing/flags-under-test.ts';
@@ -116,11 +117,12 @@ describe('1.5 MB of signed definitions in an environment', () => {
     const pool: FlagJson[] = [];
     for (let index = 0; index < 4; index++) pool.push(await inProduction());
     let refusals = 0;
-    // What is far from the limit is put there without the service: each rule would be compiled and signed again with all before.
+    // In `npm test` one flag takes most of the room, and the service has only the rest to fill: it compiles and signs a
+    // flag's earlier rules again with each further one.
     await fill(1);
     await flags.prisma.$executeRaw`
-      UPDATE flags SET signed_definition = repeat('a', ${MAX_DEFINITION_BYTES - 100_000}::int) WHERE environment = 'production' AND name = 'Filled' AND archived_at IS NULL`;
-    for (let count = 2_000, priority = 0; count > 0; priority++) {
+      UPDATE flags SET signed_definition = repeat('a', ${rounds(MAX_DEFINITION_BYTES - 100_000, 0)}::int) WHERE environment = 'production' AND name = 'Filled' AND archived_at IS NULL`;
+    for (let count = 10_000, priority = 0; count > 0; priority++) {
       const refused = await asked(RULE, {
         key: pool[priority % 4]?.key,
         input: { type: 'VEHICLE_WHITELIST', priority, conditions: whitelist(count) },
