@@ -98,7 +98,7 @@ test('a change of an ASIL-D flag goes from request through a second person to th
     },
   });
 
-  await eventually(async () => (await vehicle.evaluate(KEY)).value === true, 'the change in the vehicle');
+  await vehicle.serves(KEY, true);
   note(`vehicle ${VIN}`, await vehicle.evaluate(KEY));
   expect((await vehicle.status()).revision).toBe(before + 1);
 

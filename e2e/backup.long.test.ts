@@ -153,7 +153,7 @@ testUnless(DISTRIBUTED ? 'it is about the embedded stores; the database suites r
     );
     expect([raised.code, raised.stderr]).toEqual([0, expect.anything()]);
     await api.ok('mutation { releaseKillSwitch(flagKey: "eco", reason: "over") { applied } }');
-    await eventually(async () => (await car.evaluate('eco')).value === true, 'the vehicle follows again');
+    await car.serves('eco', true);
   },
   480_000,
 );

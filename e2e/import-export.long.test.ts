@@ -5,7 +5,6 @@ import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import { admin } from './harness/admin.ts';
 import { Api } from './harness/api.ts';
 import { ADMIN, Deployment } from './harness/deployment.ts';
-import { eventually } from './harness/process.ts';
 import { VehicleProcess } from './harness/vehicle.ts';
 
 const VIN = 'KMHK281HGNU000001';
@@ -86,9 +85,9 @@ test('what was exported, edited and imported beside the running control plane is
     enabled: true,
     rules: [{ type: 'vehicle_whitelist', value: 'on' }],
   });
-  await eventually(async () => (await vehicle.evaluate('drive_mode')).value === 'on', 'the import is in the vehicle');
+  await vehicle.serves('drive_mode', 'on');
   // Each flag is a change of its own, so the second may arrive later than the first.
-  await eventually(async () => (await vehicle.evaluate('seat_heating')).value === 3, 'so is the new flag');
+  await vehicle.serves('seat_heating', 3);
 
   const { auditTrail } = await api.ok<{ auditTrail: unknown }>(
     `{ auditTrail: flag(key: "seat_heating") { history { nodes { action user { email } userAgent } } } }`,
@@ -136,5 +135,5 @@ test('with the control plane stopped the command works on the same data', async 
     code: 0,
   });
   await deployment.up();
-  await eventually(async () => (await vehicle.evaluate('later')).value === true, 'the import is in the vehicle');
+  await vehicle.serves('later', true);
 }, 180_000);

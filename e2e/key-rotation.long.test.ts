@@ -35,20 +35,8 @@ const restart = async () => {
   await deployment.up();
   api = await Api.admin(deployment);
 };
-const create = (key: string) =>
-  api.ok('mutation ($input: CreateFlagInput!) { createFlag(input: $input) { applied } }', {
-    input: {
-      key,
-      name: key,
-      type: 'STRING',
-      defaultValue: key,
-      safetyLevel: 'ASIL_B',
-      environment: 'PRODUCTION',
-      enabled: true,
-    },
-  });
-const evaluates = (key: string) =>
-  eventually(async () => (await vehicle.evaluate(key)).value === key, `${key} is in the vehicle`);
+const create = (key: string) => api.createFlag({ key, type: 'STRING', defaultValue: key, safetyLevel: 'ASIL_B' });
+const evaluates = (key: string) => vehicle.serves(key, key);
 
 test('the signing key is changed for another, step by step, while a vehicle drives on', async () => {
   api = await Api.admin(deployment);

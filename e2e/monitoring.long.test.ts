@@ -82,7 +82,7 @@ describe('metrics', () => {
         VIN +
         '"] } }) { applied } }',
     );
-    await eventually(async () => (await vehicle.evaluate('seen')).value === true, 'the change reaches the vehicle');
+    await vehicle.serves('seen', true);
     await vehicle.track({ metric: 'energy_kwh', value: 1, flagKey: 'seen' });
     await admin.ask('{ flags { nodes { key } } }');
     await admin.ask(`{ vehicle(vin: "${VIN}") { status } }`);

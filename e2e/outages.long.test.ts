@@ -72,8 +72,7 @@ afterAll(async () => {
   await clickhouse?.remove();
 }, 60_000);
 
-const valueIs = (value: boolean) =>
-  eventually(async () => (await vehicle.evaluate(KEY)).value === value, `${KEY} is ${value} in the vehicle`);
+const valueIs = (value: boolean) => vehicle.serves(KEY, value);
 /** A change reaches the vehicle: everything works. */
 async function works(): Promise<void> {
   await eventually(async () => (await admin.ask(KILL)).errors === undefined, 'a kill switch is taken');

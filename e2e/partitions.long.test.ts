@@ -198,7 +198,7 @@ test('a changed segment changes the flags that name it, in the vehicles of their
   expect(await vehicles.third.evaluate('left')).toMatchObject({ value: before });
   // The model by which a process of the test evaluates.
   await save(['Ioniq 6']);
-  await eventually(async () => (await vehicles.third.evaluate('left')).value === 'targeted', 'it is in the segment');
+  await vehicles.third.serves('left', 'targeted');
   expect((await vehicles.second.evaluate('left')).errorCode).toBe('FLAG_NOT_FOUND');
 }, 120_000);
 
@@ -207,11 +207,7 @@ test('a killed prerequisite takes the flags along that need it in every vehicle'
   await turnOn('base');
   await create('on_top', { requires: [{ flagKey: 'base' }], scope: ['EV6', 'Kona'] });
   await turnOn('on_top');
-  for (const name of ['second', 'third'] as const)
-    await eventually(
-      async () => (await vehicles[name].evaluate('on_top')).value === true,
-      `on_top is on in the ${name} vehicle`,
-    );
+  for (const name of ['second', 'third'] as const) await vehicles[name].serves('on_top', true);
   await admin.ok('mutation { killSwitch(flagKey: "base", reason: "A fault in the field") { flag { killed } } }');
   await Promise.all(
     (['second', 'third'] as const).map((name) =>

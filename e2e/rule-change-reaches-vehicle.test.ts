@@ -26,17 +26,7 @@ const inSync = async () => vehicle.reaches(await admin.revision());
 const valueIs = (value: unknown) => vehicle.serves(KEY, value);
 
 test('a flag that is created and enabled, a rule, a kill switch and its release each reach the vehicle', async () => {
-  await admin.ok('mutation ($input: CreateFlagInput!) { createFlag(input: $input) { applied } }', {
-    input: {
-      key: KEY,
-      name: 'Lane keeping',
-      type: 'BOOLEAN',
-      defaultValue: false,
-      safetyLevel: 'ASIL_B',
-      environment: 'PRODUCTION',
-      enabled: true,
-    },
-  });
+  await admin.createFlag({ key: KEY, type: 'BOOLEAN', defaultValue: false, safetyLevel: 'ASIL_B' });
   await inSync();
   expect(await vehicle.evaluate(KEY)).toMatchObject({ value: false, reason: 'DEFAULT' });
 
@@ -63,17 +53,7 @@ test('a flag that is created and enabled, a rule, a kill switch and its release 
 });
 
 test('an archived flag and one moved to another environment leave the vehicle', async () => {
-  await admin.ok('mutation ($input: CreateFlagInput!) { createFlag(input: $input) { applied } }', {
-    input: {
-      key: 'seat_heating',
-      name: 'Seat heating',
-      type: 'STRING',
-      defaultValue: 'off',
-      safetyLevel: 'NON_CRITICAL',
-      environment: 'PRODUCTION',
-      enabled: true,
-    },
-  });
+  await admin.createFlag({ key: 'seat_heating', type: 'STRING', defaultValue: 'off', safetyLevel: 'NON_CRITICAL' });
   await inSync();
   await admin.ok('mutation { archiveFlag(key: "seat_heating") { applied } }');
   await admin.ok('mutation { updateFlag(key: "adas_lane_keep_v2", input: { environment: STAGING }) { applied } }');

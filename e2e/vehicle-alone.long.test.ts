@@ -16,10 +16,7 @@ let vehicle: VehicleProcess;
 beforeAll(async () => {
   deployment = await Deployment.start();
   admin = await Api.admin(deployment);
-  const flag = { key: KEY, name: 'Lane keeping', type: 'BOOLEAN', defaultValue: false, safetyLevel: 'ASIL_B' };
-  await admin.ok('mutation ($input: CreateFlagInput!) { createFlag(input: $input) { applied } }', {
-    input: { ...flag, environment: 'PRODUCTION', enabled: true },
-  });
+  await admin.createFlag({ key: KEY, type: 'BOOLEAN', defaultValue: false, safetyLevel: 'ASIL_B' });
   await admin.ok(
     'mutation ($key: String!, $input: RuleInput!) { createRule(flagKey: $key, input: $input) { applied } }',
     {
@@ -56,17 +53,7 @@ test('the vehicle evaluates with the control plane stopped, from its file with n
   await deployment.up();
   admin = await Api.admin(deployment);
   await admin.ok('mutation { disableFlag(key: "adas_lane_keep_v2") { applied } }');
-  await admin.ok('mutation ($input: CreateFlagInput!) { createFlag(input: $input) { applied } }', {
-    input: {
-      key: 'seat_heating',
-      name: 'Seat heating',
-      type: 'STRING',
-      defaultValue: 'off',
-      safetyLevel: 'NON_CRITICAL',
-      environment: 'PRODUCTION',
-      enabled: true,
-    },
-  });
+  await admin.createFlag({ key: 'seat_heating', type: 'STRING', defaultValue: 'off', safetyLevel: 'NON_CRITICAL' });
   await vehicle.up();
   const [, since, missed] = await vehicle.process.printed(/synced to revision \d+ since=(\d+) changed=(\d+)/, 'stderr');
   await valueIs(false);

@@ -66,6 +66,16 @@ async function backedUp(rows: number): Promise<void> {
   await eventually(async () => (await backup())?.queue.rows.length === rows, `a backup has ${rows} rows`);
 }
 
+/** Lets requests of a backup fail until the returned function is called. */
+function unanswered(): () => void {
+  let fails = true;
+  plane.onBackup = (content) => {
+    if (fails) throw new Error('the vehicles subgraph is down');
+    return content;
+  };
+  return () => (fails = false);
+}
+
 test('a lost file comes back: queue, counts and revision, and everything counts once', async () => {
   storeIsDown = true;
   let agent = await start();
@@ -227,11 +237,7 @@ test('no backup is sent before the first sync, nor while the answer is not known
     lifetime: { refusals: {}, dropped: { evaluations: 0, measurements: 0 } },
     queue: { origin: 'q', rows, inBatch: 0, nextId: 2 },
   });
-  let fails = true;
-  plane.onBackup = (content) => {
-    if (fails) throw new Error('the vehicles subgraph is down');
-    return content;
-  };
+  const answers = unanswered();
   const agent = await start();
   await agent.ready();
   const { syncCount } = agent.status();
@@ -240,7 +246,7 @@ test('no backup is sent before the first sync, nor while the answer is not known
   // It goes on meanwhile, and what it has measured comes after what is restored.
   agent.track('minutes', 7, { flagKey: 'eco' });
   await eventually(() => sum() === 7, 'it reports what it measures');
-  fails = false;
+  answers();
   await eventually(() => sum() === 7 + 4, 'the restored row is delivered');
   await eventually(() => plane.backupCount > 0, 'backups are sent now');
   expect(logged.filter((message) => message.includes('cannot ask for a backup'))).toHaveLength(1);
@@ -266,14 +272,10 @@ test('a backup that comes after the first sync and proves a later revision is re
     lifetime: { refusals: {}, dropped: { evaluations: 0, measurements: 0 } },
     queue: { origin: 'q', rows: [], inBatch: 0, nextId: 1 },
   });
-  let fails = true;
-  plane.onBackup = (content) => {
-    if (fails) throw new Error('the vehicles subgraph is down');
-    return content;
-  };
+  const answers = unanswered();
   const agent = await start();
   await agent.ready();
-  fails = false;
+  answers();
   await eventually(() => Object.keys(agent.status().refusals).length > 0, 'it is refused');
   expect(agent.status()).toMatchObject({ revision: 1, flags: 1, refusals: { 'revision-below-backup': 1 } });
   expect(agent.booleanValue('eco', false)).toBe(true);

@@ -54,6 +54,19 @@ export class Api {
     return data as Data;
   }
 
+  /** Creates a flag that is enabled in production. Its name is its key unless `flag` has another. */
+  async createFlag(flag: {
+    readonly key: string;
+    readonly type: string;
+    readonly defaultValue: unknown;
+    readonly safetyLevel: string;
+    readonly name?: string;
+  }): Promise<void> {
+    await this.ok('mutation ($input: CreateFlagInput!) { createFlag(input: $input) { applied } }', {
+      input: { name: flag.key, environment: 'PRODUCTION', enabled: true, ...flag },
+    });
+  }
+
   /** Gives the revision of production. */
   async revision(): Promise<number> {
     const { flagSync } = await this.ok<{ flagSync: { revision: number } }>(
