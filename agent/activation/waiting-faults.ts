@@ -1,7 +1,6 @@
 /**
  * The faults of flags until the next turn of ChangeOver handles them, at most one for each flag. One turn handles all
- * of
- * them and writes the vehicle's file once or twice. One turn for each fault would delay a kill switch by a hundred
+ * of them and writes the vehicle's file once or twice. One turn for each fault would delay a kill switch by a hundred
  * writes when a program reports faults of a hundred flags.
  */
 import type { ReturnCause } from '../state.ts';

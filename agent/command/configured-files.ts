@@ -32,8 +32,7 @@ export async function readKeys(
 
 /**
  * Reads the certificates of a PEM file. Gives null where no file is given, or where the file has a fault, which is
- * added
- * to `faults`. Their dates are not checked, because the clock of a starting vehicle may be years off.
+ * added to `faults`. Their dates are not checked, because the clock of a starting vehicle may be years off.
  */
 export async function readAuthorities(path: string | undefined, faults: string[]): Promise<string | null> {
   if (path === undefined) return null;

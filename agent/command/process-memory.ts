@@ -1,8 +1,7 @@
 /**
- * Keeps the agent's process small (docs/guides/agent.md, "Memory"). The
- * command imports this first, because V8 reads a setting when it creates the part that the setting is about. Only the
- * command uses this; a program that embeds the agent decides for
- * itself.
+ * Keeps the agent's process small (docs/guides/agent.md, "Memory"). The command imports this first, because V8 reads a
+ * setting when it creates the part that the setting is about. Only the command uses this; a program that embeds the
+ * agent decides for itself.
  */
 import { getHeapStatistics, setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
@@ -38,8 +37,7 @@ let usedAfterCollectionBytes = 0;
 
 /**
  * Collects garbage now, which takes about 10 ms. V8 would wait for megabytes of garbage: each write leaves copies of
- * the
- * database outside V8's heap, which it hardly counts.
+ * the database outside V8's heap, which it hardly counts.
  */
 export function collectGarbage(): void {
   runCollector();

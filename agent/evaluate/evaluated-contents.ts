@@ -1,8 +1,7 @@
 /**
  * The flags of which programs have evaluated the new content of a release since it became active. A stage of the
- * release
- * waits for these evaluations. They are kept in memory alone: after a restart, a content counts once a program has
- * evaluated it again.
+ * release waits for these evaluations. They are kept in memory alone: after a restart, a content counts once a program
+ * has evaluated it again.
  * Source: releases.md, "Stages".
  */
 import type { EvaluatedFlag, NewContent } from './flag-evaluator.ts';

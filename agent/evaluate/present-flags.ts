@@ -43,7 +43,7 @@ export class PresentFlags {
   #drive: DriveValues | null = null;
   #file: FlagsFileReader | null = null;
   #unfitOverrides: readonly string[] = [];
-  /** Whether new facts are being stored; until they are, those of before count. */
+  /** Whether new facts are being stored. Until they are on disk, the former facts count. */
   #isSavingFacts = false;
 
   constructor(options: PresentFlagsOptions) {

@@ -96,11 +96,11 @@ export function formatsOf(locale: string, zone?: string): Formats {
     rounded: (value) => rounded.format(value),
     roundedPercent: (value) => roundedPercent.format(value / 100),
     short: (value) => short.format(value),
-    timeMarks: (times, step) =>
+    timeMarks: (times, stepSeconds) =>
       times.map((time) => {
         const { hour, minute, second } = clock(time);
-        if (step >= DAY_SECONDS || `${hour}${minute}${second}` === '000000') return day.format(time);
-        return step >= 60 ? `${hour}:${minute}` : `${hour}:${minute}:${second}`;
+        if (stepSeconds >= DAY_SECONDS || `${hour}${minute}${second}` === '000000') return day.format(time);
+        return stepSeconds >= 60 ? `${hour}:${minute}` : `${hour}:${minute}:${second}`;
       }),
     duration(given) {
       let rest = given;
@@ -111,8 +111,8 @@ export function formatsOf(locale: string, zone?: string): Formats {
       });
       return parts.length === 0 ? inUnit('second').format(0) : units.format(parts);
     },
-    ago(text, now) {
-      const passed = (new Date(text).getTime() - now) / 1_000;
+    ago(text, nowMs) {
+      const passed = (new Date(text).getTime() - nowMs) / 1_000;
       const [unit, size] = UNITS.find(([, size]) => Math.abs(passed) >= size) ?? UNITS[3];
       return relative.format(Math.round(passed / size), unit);
     },

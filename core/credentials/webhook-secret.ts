@@ -35,7 +35,7 @@ export function createWebhookSecrets(internalSecret: string): WebhookSecrets {
  *
  * @param secrets as `WebhookSecrets` gives them
  * @param messageId the value of `webhook-id`; it must not contain a full stop
- * @param timestampSeconds the value of `webhook-timestampSeconds`: seconds since 1970
+ * @param timestampSeconds the value of `webhook-timestamp`: seconds since 1970
  * @param body the body exactly as it is sent
  */
 export function webhookSignature(

@@ -1,7 +1,6 @@
 /**
- * A cache with the option `max` of lru-cache reserves memory for all of its entries when it is made; core/bounded-cache.ts
- * makes one that grows. One that also counts
- * bytes has `maxSize` and few entries.
+ * A cache with the option `max` of lru-cache reserves memory for all of its entries when it is made;
+ * core/bounded-cache.ts makes one that grows. A cache that also counts bytes has `maxSize` and few entries.
  */
 export const boundedCaches = {
   meta: {

@@ -1,6 +1,6 @@
 /**
- * Finds the personal data that an operation reads. An API key without the role ADMIN may run such an operation
- * only if the operation is bound to that key.
+ * Finds the personal data that an operation reads. An API key without the role ADMIN may run such an operation only if
+ * the operation is bound to that key.
  */
 import { TypeInfo, parse, visit, visitWithTypeInfo, type GraphQLSchema } from 'graphql';
 import { boundedCache } from '../../../core/bounded-cache.ts';

@@ -38,7 +38,7 @@ export async function createTestDatabase(): Promise<TestDatabase> {
 
 /** Creates an empty database, or a copy of `template`, and gives its URL; `dropDatabase` deletes it. */
 export async function createBareDatabase(template = 'template0'): Promise<string> {
-  // Of a server that writes through to its disk, the other way (by the log) is the faster one.
+  // A server that writes through to its disk copies faster by its log, and one in memory by files.
   const strategy = process.env['TEST_DATABASE_URL'] ? 'WAL_LOG' : 'FILE_COPY';
   const name = `test_${randomUUID().replaceAll('-', '')}`;
   for (let attempt = 1; ; attempt++) {

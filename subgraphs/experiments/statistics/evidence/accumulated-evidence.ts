@@ -2,14 +2,15 @@
  * Evidence over the steps of a rollout, and over several things that are watched at once.
  *
  * Each step draws again which of the vehicles that were left in control are moved to the treatment, so the e-values of
- * the steps multiply. Comparisons of all of the treatment with all of control at each step do not
- * multiply: they would use the same draw again. E-values of several things watched at once are averaged, by weights
- * that
- * add up to 1: the mean is an e-value, however they depend on each other.
+ * the steps multiply. Comparisons of all of the treatment with all of control at each step do not multiply: they would
+ * use the same draw again. E-values of several things watched at once are averaged, by weights that add up to 1: the
+ * mean is an e-value, however they depend on each other.
  */
 
-/** The share of the vehicles left in control at `from` that a step to `to` moves. `from` and `to` are shares of all
- * vehicles. */
+/**
+ * The share of the vehicles left in control at `from` that a step to `to` moves. `from` and `to` are shares of all
+ * vehicles.
+ */
 export function shareMoved(from: number, to: number): number {
   return from >= 1 ? 0 : (to - from) / (1 - from);
 }

@@ -4,9 +4,8 @@
  * Of the vehicles that take part, a share π was drawn for the treatment. If their rate of events is `limit` times that
  * of the others, an event belongs to the treatment with probability θ = π·limit/(π·limit + 1 − π). A bet on the rate
  * ratio ρ multiplies its capital by θ₁/θ for an event of the treatment and by (1 − θ₁)/(1 − θ) for one of control,
- * where θ₁ is the
- * same with ρ. Vehicles without an event change nothing, so the e-value needs only the events of each arm, and it is
- * exact at any count.
+ * where θ₁ is the same with ρ. Vehicles without an event change nothing, so the e-value needs only the events of each
+ * arm, and it is exact at any count.
  *
  * Source: conditioning on the total of two Poisson counts goes back to Przyborowski, Wilenski, Biometrika 31 (1940);
  * as an e-value that may be read at any time: Turner, Ly, Grünwald, "Generic E-variables for exact sequential
