@@ -1,5 +1,6 @@
 import { afterEach, beforeEach, describe, expect, jest, test } from '@jest/globals';
 import fc from 'fast-check';
+import { rounds } from '../testing/rounds.ts';
 import { BatchWriter, type BatchWriterOptions } from './batch-writer.ts';
 
 interface Held {
@@ -201,6 +202,25 @@ describe('a write that fails', () => {
     writes[2]!.end();
     expect(await third).toBe('d');
   });
+
+  test('by taking too long holds up no item that comes after the abandoned ones', async () => {
+    for (const laterByMs of [0, 100]) {
+      const { writer, writes } = heldWriter({ abandonQueueOnTimeout: true, concurrency: 2 });
+      const first = outcomeOf(writer.add('a'));
+      await pass(5_050);
+      const behind = outcomeOf(writer.add('b'));
+      await pass(51);
+      expect([await first, await behind]).toEqual([refused('failed'), refused('abandoned')]);
+      await pass(laterByMs);
+      const next = writer.add('c');
+      await pass(99);
+      expect(writes).toHaveLength(1);
+      await pass(1);
+      expect(writes.map(({ items }) => items)).toEqual([['a'], ['c']]);
+      writes[1]!.end();
+      expect(await next).toBe('c');
+    }
+  });
 });
 
 describe('room', () => {
@@ -299,5 +319,31 @@ test('whatever comes when and fails or not, each item is answered by the write t
       },
     ),
     { numRuns: 50 },
+  );
+});
+
+test('whatever came before, an item waits no longer than it has to once writes end again', async () => {
+  await fc.assert(
+    fc.asyncProperty(
+      fc.integer({ min: 1, max: 3 }),
+      fc.boolean(),
+      fc.array(fc.constantFrom('add', 'end', 'fail', 'wait', 'time out'), { minLength: 10, maxLength: 80 }),
+      async (concurrency, abandonQueueOnTimeout, steps) => {
+        const { writer, writes } = heldWriter({ concurrency, abandonQueueOnTimeout, batchSize: 4 });
+        for (const step of steps) {
+          if (step === 'add') void outcomeOf(writer.add('a'));
+          else if (step === 'end') writes.shift()?.end();
+          else if (step === 'fail') writes.shift()?.fail(new Error('down'));
+          await pass(step === 'wait' ? 50 : step === 'time out' ? 4_950 : 0);
+        }
+        const last = writer.add('z');
+        for (let waitedMs = 0; waitedMs <= 100; waitedMs += 50) {
+          for (const { end } of writes.splice(0)) end();
+          await pass(waitedMs < 100 ? 50 : 0);
+        }
+        expect(await Promise.race([last, pass(1).then(() => 'it still waits')])).toContain('z');
+      },
+    ),
+    { numRuns: rounds(100, 2_000) },
   );
 });

@@ -174,7 +174,13 @@ export class BatchWriter<Item, Result = void> {
       const dueInMs = oldest.queuedAtMs + maxAgeMs - performance.now();
       isDue ||= this.#closed || this.#queuedSize >= batchSize || (cause !== 'added' && dueInMs <= 0);
       if (!isDue) {
-        this.#timer ??= setTimeout(() => this.#schedule('timer'), Math.max(0, dueInMs));
+        this.#timer ??= setTimeout(
+          () => {
+            this.#timer = undefined;
+            this.#schedule('timer');
+          },
+          Math.max(0, dueInMs),
+        );
         return;
       }
       this.#startWrite();
@@ -185,8 +191,7 @@ export class BatchWriter<Item, Result = void> {
 
   #startWrite(): void {
     // The timer was set for the oldest item, which is written now.
-    clearTimeout(this.#timer);
-    this.#timer = undefined;
+    this.#clearTimer();
     const batch: Entry<Item, Result>[] = [];
     let size = 0;
     for (const [key, entry] of this.#queue) {
@@ -226,7 +231,14 @@ export class BatchWriter<Item, Result = void> {
     }
   }
 
+  #clearTimer(): void {
+    clearTimeout(this.#timer);
+    this.#timer = undefined;
+  }
+
   #abandonQueue(cause: unknown): void {
+    // A later item waits for its own time, not for that of an abandoned one.
+    this.#clearTimer();
     const queued = [...this.#queue.values()];
     this.#queue.clear();
     this.#queuedSize = 0;
