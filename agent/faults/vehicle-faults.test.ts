@@ -3,18 +3,18 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, test } from '@jest/globals';
 import { FAULT_KINDS, isCausedByPrograms, type FaultKind } from '../../core/wire/vehicle/fault.ts';
-import { nodeFileSystem } from '../store/files/durable-file.ts';
+import { nodeFileSystem, type FileSystem } from '../store/files/durable-file.ts';
 import { stateOf, testFlag } from '../testing/held-flags.ts';
 import { MAX_KEPT_FAULTS, MAX_PROGRAM_FAULTS } from './fault-log.ts';
 import { VehicleFaults } from './vehicle-faults.ts';
 
 /** Gives the faults of a vehicle that keeps them in memory, or in a file beside `databaseFile`, and its clock. */
-function newFaults(databaseFile = '') {
+function newFaults(databaseFile = '', files: FileSystem = nodeFileSystem) {
   const clock = { runningMs: 0, seconds: () => 1 };
   const lines: string[] = [];
   const faults = new VehicleFaults({
     databaseFile,
-    files: nodeFileSystem,
+    files,
     log: (_level, line) => void lines.push(line),
     ageingClock: clock,
     retryMs: 1_000,
@@ -100,8 +100,21 @@ describe('programs that flood the agent with faults', () => {
         const [seat] = stateOf([testFlag('seat_heat')]).flags.values();
         const unserved = { ...seat!, held: { ...seat!.held, fault: 'It has a rule of a newer version.' } };
         const flags = new Map([...states.released.flags, ['seat_heat', unserved]]);
-        const { faults, kept } = newFaults(file);
+        let writes = 0;
+        const { faults, kept } = newFaults(file, {
+          ...nodeFileSystem,
+          createFolder: (path) => {
+            writes += 1;
+            return nodeFileSystem.createFolder(path);
+          },
+          flushFolder: async (path) => {
+            await nodeFileSystem.flushFolder(path);
+            writes -= 1;
+          },
+        });
         await faults.load({ ...states.released, flags }, []);
+        // A program may fail at once. What this start has added must be on disk by then.
+        expect(writes).toBe(0);
         expect(kept('not_servable')).toBe(1);
         expect(faults.waiting).toHaveLength(MAX_KEPT_FAULTS);
         expect(faults.waiting).toContainEqual(expect.objectContaining(own('restarts')));

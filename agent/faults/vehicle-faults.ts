@@ -128,7 +128,9 @@ export class VehicleFaults {
     this.#isDirty ||= this.#changes.length > 0 || seen !== served;
     this.#seenRevision = Math.max(seen, served);
     this.#noteUnserved(before, state);
-    await this.#save();
+    if (this.#isDirty) this.#saveSoon();
+    // A write that began for a fault of this start may be under way, after which nothing is left to write.
+    await this.#saving;
   }
 
   #watches(flagKey: string, revision: number): boolean {
