@@ -5,7 +5,8 @@
  */
 import { isKnownActivation, isKnownKillActivation } from '../../core/activation/activation.ts';
 import { contractFault } from '../../core/evaluation/values/contract-fault.ts';
-import { compileFlag, isKilled } from '../../core/evaluation/evaluate.ts';
+import { compileFlag } from '../../core/evaluation/evaluate.ts';
+import { isKilled } from '../../core/evaluation/rules/kill-switch.ts';
 import { isObject, isOneOf, membersOf, type Members } from '../../core/json/json-value.ts';
 import { flagInForm } from '../../core/wire/vehicle/definition.ts';
 import { FLAG_TYPES, type Environment, type FlagDefinition } from '../../core/model.ts';

@@ -28,8 +28,6 @@ import { variantOf } from './rules/rule-variant.ts';
 import { frozenJson } from '../json/frozen-json.ts';
 import { readRelease } from './release.ts';
 
-export { isKilled };
-
 interface CompiledRule {
   readonly matches: Matcher;
   readonly evaluation: Evaluation;

@@ -4,7 +4,7 @@
  */
 import { FleetFlagError } from '../../../core/errors.ts';
 import { BUCKETS } from '../../../core/evaluation/bucket.ts';
-import { isKilled } from '../../../core/evaluation/evaluate.ts';
+import { isKilled } from '../../../core/evaluation/rules/kill-switch.ts';
 import { RULE_TYPES, type JsonValue, type RuleType } from '../../../core/model.ts';
 import { parsePercentageRollout } from '../../../core/evaluation/rules/percentage-rollout.ts';
 import { ownConditions } from '../../../core/evaluation/segments/segment.ts';

@@ -2,7 +2,7 @@
  * The limits of what vehicles store, so that every vehicle can store its partition of an environment. An environment as
  * a whole has no limit. Source: scopes.md, "Scopes and partitions"; database.md, section 3 (100 flags for each vehicle).
  */
-import { isKilled } from '../../../core/evaluation/evaluate.ts';
+import { isKilled } from '../../../core/evaluation/rules/kill-switch.ts';
 import { FleetFlagError } from '../../../core/errors.ts';
 import type { Environment } from '../../../core/model.ts';
 import { OTHER_MODELS, isInPartition } from '../../../core/partitions/partition.ts';

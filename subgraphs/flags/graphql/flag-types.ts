@@ -2,7 +2,7 @@
 import type { CallerIdentity } from '../../../core/access/caller.ts';
 import { narrowRules } from '../../../core/evaluation/segments/expand-rules.ts';
 import { segmentOf } from '../../../core/evaluation/segments/segment.ts';
-import { isKilled } from '../../../core/evaluation/evaluate.ts';
+import { isKilled } from '../../../core/evaluation/rules/kill-switch.ts';
 import { variantOf } from '../../../core/evaluation/rules/rule-variant.ts';
 import { signedConditions } from '../../../core/evaluation/rules/whitelist-digest.ts';
 import type { CompleteResolvers } from '../../shared/subgraph/complete-resolvers.ts';

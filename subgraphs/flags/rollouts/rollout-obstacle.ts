@@ -1,5 +1,5 @@
 /** Obstacles to rollouts. Source: docs/decisions/flags/scheduled-rollouts.md. */
-import { isKilled } from '../../../core/evaluation/evaluate.ts';
+import { isKilled } from '../../../core/evaluation/rules/kill-switch.ts';
 import type { JsonObject } from '../../../core/model.ts';
 import { needsSecondPerson } from '../../../core/access/safety-policy.ts';
 import { canonicalJson } from '../../../core/json/canonical-json.ts';

@@ -2,7 +2,7 @@
 import { checkDeclared, guardObstacle } from './declared-metric.ts';
 import { randomUUID } from 'node:crypto';
 import { FleetFlagError, badInput } from '../../../core/errors.ts';
-import { isKilled } from '../../../core/evaluation/evaluate.ts';
+import { isKilled } from '../../../core/evaluation/rules/kill-switch.ts';
 import { FLAG_KEY_PATTERN } from '../../../core/model.ts';
 import { needsSecondPerson } from '../../../core/access/safety-policy.ts';
 import { actingUser, type CallerIdentity } from '../../../core/access/caller.ts';

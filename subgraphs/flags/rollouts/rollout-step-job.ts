@@ -5,7 +5,7 @@
  */
 import type { Logger } from 'pino';
 import { unattended } from '../../../core/last-handler/unattended.ts';
-import { isKilled } from '../../../core/evaluation/evaluate.ts';
+import { isKilled } from '../../../core/evaluation/rules/kill-switch.ts';
 import type { Environment } from '../../../core/model.ts';
 import { mayAskFor } from '../../../core/access/safety-policy.ts';
 import type { PrismaClient } from '../../../prisma/generated/client.ts';

@@ -6,7 +6,7 @@
 import { EventEmitter, on } from 'node:events';
 import type { Logger } from 'pino';
 import { unattended } from '../../../core/last-handler/unattended.ts';
-import { isKilled } from '../../../core/evaluation/evaluate.ts';
+import { isKilled } from '../../../core/evaluation/rules/kill-switch.ts';
 import { ENVIRONMENTS, type Environment } from '../../../core/model.ts';
 import { mapStream } from '../../shared/feeds/async-iteration.ts';
 import type { Bus } from '../../shared/feeds/bus.ts';

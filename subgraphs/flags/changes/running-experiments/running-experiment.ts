@@ -6,7 +6,7 @@
  * takes, too.
  */
 import { FleetFlagError } from '../../../../core/errors.ts';
-import { isKilled } from '../../../../core/evaluation/evaluate.ts';
+import { isKilled } from '../../../../core/evaluation/rules/kill-switch.ts';
 import { canonicalJson } from '../../../../core/json/canonical-json.ts';
 import { parsePercentageRollout } from '../../../../core/evaluation/rules/percentage-rollout.ts';
 import { ownConditions } from '../../../../core/evaluation/segments/segment.ts';

@@ -3,7 +3,7 @@ import { randomUUID } from 'node:crypto';
 import { FleetFlagError } from '../../../../core/errors.ts';
 import { actingUser, type CallerIdentity } from '../../../../core/access/caller.ts';
 import { isJsonObject } from '../../../../core/json/json-value.ts';
-import { isKilled } from '../../../../core/evaluation/evaluate.ts';
+import { isKilled } from '../../../../core/evaluation/rules/kill-switch.ts';
 import type { JsonObject, JsonValue } from '../../../../core/model.ts';
 import { appendAuditRows, type AuditEntry } from '../../../shared/audit/audit-log.ts';
 import type { Transaction } from '../../../shared/postgres/transaction.ts';

@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import fc from 'fast-check';
 import { ENVIRONMENTS, FLAG_TYPES, SAFETY_LEVELS } from '../../../../core/model.ts';
-import { isKilled } from '../../../../core/evaluation/evaluate.ts';
+import { isKilled } from '../../../../core/evaluation/rules/kill-switch.ts';
 import { refusal, silent, user } from '../../../shared/testing/asking.ts';
 import { firstPage } from '../../../../core/wire/api/pagination.ts';
 import { rounds } from '../../../../core/testing/rounds.ts';

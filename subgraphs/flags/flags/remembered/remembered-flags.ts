@@ -4,7 +4,7 @@
  * "What fails, and what then"; docs/decisions/streams/sync-cache.md.
  */
 import { FleetFlagError } from '../../../../core/errors.ts';
-import { isKilled } from '../../../../core/evaluation/evaluate.ts';
+import { isKilled } from '../../../../core/evaluation/rules/kill-switch.ts';
 import type { Environment } from '../../../../core/model.ts';
 import type { PrismaClient } from '../../../../prisma/generated/client.ts';
 import { asServiceError } from '../../../shared/postgres/service-error.ts';
