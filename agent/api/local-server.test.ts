@@ -1,8 +1,8 @@
 import { connect } from 'node:net';
 import { afterEach, beforeEach, describe, expect, jest, test } from '@jest/globals';
 import type { FleetFlagAgent } from '../assembly/fleet-flag-agent.ts';
-import { TestControlPlane } from '../testing/control-plane.ts';
-import { TEST_VIN, TestVehicle } from '../testing/test-vehicle.ts';
+import { TEST_VIN, TestControlPlane } from '../testing/control-plane.ts';
+import { TestVehicle } from '../testing/test-vehicle.ts';
 import { eventually } from '../../core/testing/eventually.ts';
 import { sampled } from '../../core/testing/rounds.ts';
 import { AGENT_VERSION } from '../version.ts';

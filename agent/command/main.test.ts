@@ -7,8 +7,8 @@ import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from '@jest/
 import type { AgentStatus } from '../api/agent-status.ts';
 import { bundleCommand } from '../packing/bundle.ts';
 import { USAGE } from './configuration.ts';
-import { TestControlPlane } from '../testing/control-plane.ts';
-import { TEST_VIN, TestVehicle } from '../testing/test-vehicle.ts';
+import { TEST_VIN, TestControlPlane } from '../testing/control-plane.ts';
+import { TestVehicle } from '../testing/test-vehicle.ts';
 import { eventually } from '../../core/testing/eventually.ts';
 import { rounds } from '../../core/testing/rounds.ts';
 import { AGENT_VERSION } from '../version.ts';

@@ -10,7 +10,7 @@ import { signedForm } from '../../core/wire/vehicle/definition.ts';
 import { emptyState } from '../state.ts';
 import { heldFlag } from '../sync/apply.ts';
 import { KILL } from '../testing/rules.ts';
-import { TEST_VIN } from '../testing/test-vehicle.ts';
+import { TEST_VIN } from '../testing/control-plane.ts';
 import { AgeingClock } from '../trust/ageing-clock.ts';
 import { readSignedDefinition } from '../trust/servable.ts';
 import { FlagEvaluator } from './flag-evaluator.ts';

@@ -6,8 +6,8 @@ import { OpenFeature, ProviderStatus } from '@openfeature/server-sdk';
 import type { FleetFlagAgentOptions } from '../assembly/agent-options.ts';
 import { FleetFlagAgent } from '../assembly/fleet-flag-agent.ts';
 import { FleetFlagProvider } from '../openfeature/fleet-flag-provider.ts';
-import { TestControlPlane } from '../testing/control-plane.ts';
-import { TEST_VIN, TestVehicle } from '../testing/test-vehicle.ts';
+import { TEST_VIN, TestControlPlane } from '../testing/control-plane.ts';
+import { TestVehicle } from '../testing/test-vehicle.ts';
 import { eventually } from '../../core/testing/eventually.ts';
 
 const FLAGS = `fleetflag: 1

@@ -1,9 +1,9 @@
 import { readFile } from 'node:fs/promises';
 import { afterEach, beforeEach, expect, test } from '@jest/globals';
 import initSqlJs from 'sql.js';
-import { TestControlPlane } from '../testing/control-plane.ts';
+import { TEST_VIN, TestControlPlane } from '../testing/control-plane.ts';
 import { writeFormerDatabase, type FormerState } from '../testing/former-database.ts';
-import { TEST_VIN, TestVehicle } from '../testing/test-vehicle.ts';
+import { TestVehicle } from '../testing/test-vehicle.ts';
 import { eventually } from '../../core/testing/eventually.ts';
 import { ON } from '../testing/rules.ts';
 

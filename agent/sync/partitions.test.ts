@@ -5,11 +5,11 @@ import { GraphQLError } from 'graphql';
 import initSqlJs from 'sql.js';
 import { eventually } from '../../core/testing/eventually.ts';
 import type { FleetFlagAgent } from '../assembly/fleet-flag-agent.ts';
-import { TestControlPlane } from '../testing/control-plane.ts';
+import { TEST_VIN, TestControlPlane } from '../testing/control-plane.ts';
 import type { ChangeMessage, SyncMessage } from '../testing/wire-messages.ts';
 import { KILL, ON } from '../testing/rules.ts';
 import { createSigningKey } from '../testing/signing.ts';
-import { TEST_VIN, TestVehicle } from '../testing/test-vehicle.ts';
+import { TestVehicle } from '../testing/test-vehicle.ts';
 import { wireVersions } from '../testing/wire-versions.ts';
 import { PinnedKeys } from '../trust/pinned-keys.ts';
 

@@ -7,10 +7,10 @@ import { GraphQLError } from 'graphql';
 import { isNonce } from '../../core/wire/vehicle/proof.ts';
 import type { FleetFlagAgentOptions } from '../assembly/agent-options.ts';
 import type { FleetFlagAgent } from '../assembly/fleet-flag-agent.ts';
-import { TestControlPlane } from '../testing/control-plane.ts';
+import { TEST_VIN, TestControlPlane } from '../testing/control-plane.ts';
 import type { SyncMessage } from '../testing/wire-messages.ts';
 import { wireVersions } from '../testing/wire-versions.ts';
-import { TEST_VIN, TestVehicle } from '../testing/test-vehicle.ts';
+import { TestVehicle } from '../testing/test-vehicle.ts';
 import { eventually } from '../../core/testing/eventually.ts';
 import { ON } from '../testing/rules.ts';
 

@@ -6,7 +6,7 @@ import { OpenFeature } from '@openfeature/server-sdk';
 import { FleetFlagAgent } from '../assembly/fleet-flag-agent.ts';
 import { FleetFlagProvider } from '../openfeature/fleet-flag-provider.ts';
 import { LocalServer } from '../api/local-server.ts';
-import { TEST_VIN } from '../testing/test-vehicle.ts';
+import { TEST_VIN } from '../testing/control-plane.ts';
 import { EvaluationEvents, type EvaluationEvent } from './evaluation-events.ts';
 
 const FLAGS = `fleetflag: 1

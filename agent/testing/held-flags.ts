@@ -6,7 +6,7 @@ import type { VehicleFacts } from '../facts/known-facts.ts';
 import { emptyState, type VehicleState } from '../state.ts';
 import { heldFlag } from '../sync/apply.ts';
 import { AgeingClock } from '../trust/ageing-clock.ts';
-import { TEST_VIN } from './test-vehicle.ts';
+import { TEST_VIN } from './control-plane.ts';
 
 /** Makes a boolean flag that is enabled and false for everybody, with the given changes. */
 export function testFlag(key: string, change: Partial<FlagDefinition> = {}): FlagDefinition {

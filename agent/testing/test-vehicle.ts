@@ -11,8 +11,6 @@ import { FleetFlagAgent } from '../assembly/fleet-flag-agent.ts';
 import { PinnedKeys } from '../trust/pinned-keys.ts';
 import { TEST_VIN, type TestControlPlane } from './control-plane.ts';
 
-export { TEST_VIN };
-
 /** Timings that are short enough for tests. Tests wait for conditions, never for one of these. */
 export const TEST_TIMINGS = {
   backoffMs: 10,

@@ -5,8 +5,8 @@ import { mkdir, mkdtemp, readdir, rm, symlink, writeFile } from 'node:fs/promise
 import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from '@jest/globals';
-import { TestControlPlane } from '../../testing/control-plane.ts';
-import { TEST_VIN, TestVehicle } from '../../testing/test-vehicle.ts';
+import { TEST_VIN, TestControlPlane } from '../../testing/control-plane.ts';
+import { TestVehicle } from '../../testing/test-vehicle.ts';
 import { databasePlace } from './database-place.ts';
 import { DatabaseLock } from './database-lock.ts';
 
