@@ -22,6 +22,10 @@ const TWINS = /^console\/words\/ko\//;
 const EXPORT =
   /^export (?:declare )?(?:abstract )?(?:async )?(?:const|let|class|function\*?|enum|interface|type) ([A-Za-z_$][\w$]*)/gm;
 
+/** An export of what another file declares. Only the front of the agent's package has a reason for it. */
+const PASSED_ON = /^export (?:type )?(?:\{|\*).*/gm;
+const PACKAGE_FRONT = 'agent/library.ts';
+
 /** Gives the exported names that several files of a program declare, with those files. */
 function declaredTwice(folders: readonly string[]): Map<string, readonly string[]> {
   const found = new Map<string, Set<string>>();
@@ -38,6 +42,13 @@ describe('exported names', () => {
 
   test('are declared by one file of a program, so that a reader of any line knows what is meant', () => {
     expect(Array.from(repeated).filter(([name]) => !Object.hasOwn(EXEMPT, name))).toEqual([]);
+  });
+
+  test('are exported by the file that declares them, so that an import says where that is', () => {
+    const passedOn = [...readSources(PROGRAMS.flat())].flatMap(([file, text]) =>
+      file === PACKAGE_FRONT ? [] : Array.from(text.matchAll(PASSED_ON), ([line]) => `${file}: ${line}`),
+    );
+    expect(passedOn).toEqual([]);
   });
 
   test('are exempt only while they are declared twice', () => {
