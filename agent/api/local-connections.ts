@@ -6,32 +6,33 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 
 /**
- * The requests of one connection that may wait for their answers. No stock client sends a request before it has the answer
- * to the one before; one read of a connection that does so holds a thousand of them.
+ * The most requests of one connection that wait for their answers. A stock client waits for each answer before its next
+ * request. One that does not can send a thousand requests in the bytes that Node.js reads at once.
  */
 const MAX_UNANSWERED = 4;
-/** The bytes that the parser of a connection gets at once, after which it may be closed. Node reads 65,536. */
+/** The most bytes that the HTTP parser gets at once. Node.js reads up to 65,536 from a connection. */
 const PARSED_BYTES = 4_096;
-/** The bytes of answers that clients have not read beyond which the next large answer waits. */
+/** The unread bytes, of the answers to all clients, at which the next large answer has to wait. */
 export const MAX_UNREAD_BYTES = 1_048_576;
-/** The bytes of an answer that does not wait, because all of them together are few. */
+/** The most bytes of an answer that never waits: all such answers together take little memory. */
 const SMALL_ANSWER_BYTES = 4_096;
 /** The milliseconds that a client has to read its answers while others wait for theirs. */
 export const READ_ANSWER_MS = 1_000;
 
+/** The requests and answers of one connection. */
 interface Connection {
-  /** The answers that are being made or have not left the process. */
+  /** The answers that are being made, or that the client has not read yet. */
   readonly answers: Set<ServerResponse>;
-  /** The bytes of answers that have not left the process. */
-  unread: number;
-  /** The reading of `performance.now()` at which the first of them was given. */
-  unreadSince: number;
+  /** The bytes of answers that the client has not read: they have not left the process. */
+  unreadBytes: number;
+  /** The reading of `performance.now()` since which there are unread bytes. */
+  unreadSinceMs: number;
 }
 
 /**
- * Gives the parser of a connection what has arrived in small parts. Node's parser makes an object of each of the thousand
- * requests that one read may hold, though the connection is closed at the first; that would take the memory and the time
- * of all others.
+ * Passes the data of a connection to the HTTP parser of Node.js in small parts, and none after the connection is closed.
+ * At once, the parser would make an object of each of the thousand requests that one read may hold, although the first
+ * ones already have the connection closed: the memory and the time of all other clients.
  */
 function readInParts(socket: Socket): void {
   const [parse] = socket.listeners('data');
@@ -43,17 +44,19 @@ function readInParts(socket: Socket): void {
   });
 }
 
-/** Keeps the connections of a local server. */
+/** Holds the connections of a local server, and closes those that take more than their share. */
 export class LocalConnections {
   /** The connections. Those whose last request is longest ago come first. */
   readonly #connections = new Map<Socket, Connection>();
   readonly #max: number;
   /** The bytes of all answers that clients have not read. */
-  #unread = 0;
-  /** The end of the last large answer's wait. */
-  #turn: Promise<void> = Promise.resolve();
+  #unreadBytes = 0;
+  /** Settles when the large answer that came last has its room. The next one waits for that. */
+  #lastInLine: Promise<void> = Promise.resolve();
+  /** The number of large answers that wait for room. */
   #waiting = 0;
-  #wake: () => void = () => undefined;
+  /** Has the first waiting answer check whether there is room now. */
+  #checkRoom: () => void = () => undefined;
 
   /** @param max the most connections */
   constructor(max: number) {
@@ -61,16 +64,16 @@ export class LocalConnections {
   }
 
   /**
-   * Adds a connection. At the limit, the one that has kept the agent waiting for its client longest makes room, and where
-   * there is none, the new one.
+   * Adds a connection. Beyond the limit, one is closed: of those for which the agent has no answer to make, the one whose
+   * last request is longest ago. Where the others all wait for the agent, that is the new one.
    */
   add(socket: Socket): void {
     readInParts(socket);
-    this.#connections.set(socket, { answers: new Set(), unread: 0, unreadSince: 0 });
+    this.#connections.set(socket, { answers: new Set(), unreadBytes: 0, unreadSinceMs: 0 });
     socket.once('close', () => this.#remove(socket));
     if (this.#connections.size <= this.#max) return;
     for (const [other, { answers }] of this.#connections) {
-      // The answer to a whole request is the agent's to make, and so is the next event of a stream.
+      // Here the client waits for the agent: for the answer to a whole request, or for the next event of a stream.
       if ([...answers].some(({ req, writableEnded }) => req.complete && !writableEnded)) continue;
       this.#close(other);
       return;
@@ -78,10 +81,10 @@ export class LocalConnections {
   }
 
   /**
-   * Counts a request. Gives false where its connection is closed, or has more requests without an answer than it may have
-   * and is closed for that.
+   * Counts a request whose answer will be `response`. Gives false where the request must not be answered: its connection is
+   * closed, also by this call where it has too many requests without an answer.
    */
-  begins({ socket }: IncomingMessage, response: ServerResponse): boolean {
+  accept({ socket }: IncomingMessage, response: ServerResponse): boolean {
     const connection = this.#connections.get(socket);
     if (connection === undefined) return false;
     this.#connections.delete(socket);
@@ -93,26 +96,29 @@ export class LocalConnections {
     return false;
   }
 
-  /** Counts the `bytes` of an answer until they have left the process. Gives false where it has to wait for `room`. */
-  takes(response: ServerResponse, bytes: number): boolean {
-    if (bytes > SMALL_ANSWER_BYTES && (this.#waiting > 0 || this.#unread >= MAX_UNREAD_BYTES)) return false;
+  /**
+   * Reserves the bytes of an answer until its client has read them. Gives false where there is no room for a large answer
+   * now; it has to wait for `reserve`.
+   */
+  tryReserve(response: ServerResponse, bytes: number): boolean {
+    if (bytes > SMALL_ANSWER_BYTES && (this.#waiting > 0 || this.#unreadBytes >= MAX_UNREAD_BYTES)) return false;
     this.#count(response, bytes);
     return true;
   }
 
   /**
-   * Resolves when there is room for a large answer, and counts it: clients have read theirs, or have had the time for it and
-   * are cut off. Answers take turns.
+   * Reserves the bytes of a large answer as `tryReserve` does, but waits until there is room. While an answer waits, clients
+   * that have not read theirs within `READ_ANSWER_MS` are disconnected. Answers get room in the order of their calls.
    */
-  async room(response: ServerResponse, bytes: number): Promise<void> {
+  async reserve(response: ServerResponse, bytes: number): Promise<void> {
     this.#waiting += 1;
-    this.#turn = this.#turn.then(() => this.#untilRoom(response, bytes));
-    await this.#turn;
+    this.#lastInLine = this.#lastInLine.then(() => this.#reserveAsFirst(response, bytes));
+    await this.#lastInLine;
   }
 
-  async #untilRoom(response: ServerResponse, bytes: number): Promise<void> {
-    const timer = setInterval(() => this.#cutOff(), READ_ANSWER_MS);
-    while (this.#unread >= MAX_UNREAD_BYTES) await new Promise<void>((resolve) => (this.#wake = resolve));
+  async #reserveAsFirst(response: ServerResponse, bytes: number): Promise<void> {
+    const timer = setInterval(() => this.#closeSlowReaders(), READ_ANSWER_MS);
+    while (this.#unreadBytes >= MAX_UNREAD_BYTES) await new Promise<void>((resolve) => (this.#checkRoom = resolve));
     clearInterval(timer);
     this.#waiting -= 1;
     this.#count(response, bytes);
@@ -122,21 +128,21 @@ export class LocalConnections {
     const { socket } = response.req;
     const connection = this.#connections.get(socket);
     if (connection === undefined) return;
-    if (connection.unread === 0) connection.unreadSince = performance.now();
-    connection.unread += bytes;
-    this.#unread += bytes;
+    if (connection.unreadBytes === 0) connection.unreadSinceMs = performance.now();
+    connection.unreadBytes += bytes;
+    this.#unreadBytes += bytes;
     response.once('finish', () => {
-      // A connection that was closed has taken its bytes with it.
+      // The bytes of a connection that was closed are free already.
       if (!this.#connections.has(socket)) return;
-      connection.unread -= bytes;
+      connection.unreadBytes -= bytes;
       this.#free(bytes);
     });
   }
 
-  #cutOff(): void {
-    const now = performance.now();
-    for (const [socket, { unread, unreadSince }] of this.#connections)
-      if (unread > 0 && now - unreadSince >= READ_ANSWER_MS) this.#close(socket);
+  #closeSlowReaders(): void {
+    const nowMs = performance.now();
+    for (const [socket, { unreadBytes, unreadSinceMs }] of this.#connections)
+      if (unreadBytes > 0 && nowMs - unreadSinceMs >= READ_ANSWER_MS) this.#close(socket);
   }
 
   #close(socket: Socket): void {
@@ -145,13 +151,13 @@ export class LocalConnections {
   }
 
   #remove(socket: Socket): void {
-    const unread = this.#connections.get(socket)?.unread ?? 0;
+    const unreadBytes = this.#connections.get(socket)?.unreadBytes ?? 0;
     this.#connections.delete(socket);
-    this.#free(unread);
+    this.#free(unreadBytes);
   }
 
   #free(bytes: number): void {
-    this.#unread -= bytes;
-    this.#wake();
+    this.#unreadBytes -= bytes;
+    this.#checkRoom();
   }
 }

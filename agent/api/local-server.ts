@@ -22,9 +22,7 @@ import { boundAddress } from '../../core/wire/network/http-server.ts';
 import { isJsonObject, parseJson } from '../../core/json/json-value.ts';
 
 const MAX_BODY_BYTES = 65_536;
-/**
- * The bytes of a too large body that are read and dropped, so that its client gets to read the answer.
- */
+/** The most bytes of a too large body that are read and dropped, so that its client gets to read the answer. */
 const MAX_DROPPED_BYTES = 64 * 1_048_576;
 /** The most failures that are logged. Their texts may have parts that a client chooses, and must not fill the log. */
 const MAX_LOGGED_FAILURES = 100;
@@ -32,8 +30,9 @@ const EVALUATE_PATH = '/ofrep/v1/evaluate/flags';
 
 /** The timeouts of the server, in milliseconds. */
 export interface LocalServerTimes {
-  /** The time from the connection, or from the first byte of a further request, to the end of the headers. */
+  /** The longest time from the connection, or from the first byte of a further request, to the end of the headers. */
   readonly headersMs: number;
+  /** The longest time from the same moment to the end of the request. */
   readonly requestMs: number;
   /**
    * The time between two checks for late requests. Node's default is 30 s, for which a hundred silent sockets could
@@ -77,8 +76,8 @@ export class LocalServer {
   readonly #guard: BrowserGuard;
   readonly #eventStreams: EventStreams;
   readonly #connections: LocalConnections;
-  /** The lines of the log so far. */
-  readonly #failures = new Set<string>();
+  /** The log's lines on failed requests, each of which is written once. */
+  readonly #loggedFailures = new Set<string>();
 
   constructor(options: LocalServerOptions) {
     this.#options = options;
@@ -114,7 +113,7 @@ export class LocalServer {
   }
 
   async #answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
-    if (!this.#connections.begins(request, response)) return;
+    if (!this.#connections.accept(request, response)) return;
     let answer: OfrepAnswer | null;
     try {
       answer = await this.#route(request, response);
@@ -126,10 +125,10 @@ export class LocalServer {
     if (answer === null) return;
     let text = answer.body === null ? '' : JSON.stringify(answer.body);
     const bytes = Buffer.byteLength(text);
-    if (!this.#connections.takes(response, bytes)) {
-      // While it waits, an answer is kept as its body, whose values are those of the flags.
+    if (!this.#connections.tryReserve(response, bytes)) {
+      // The text of a waiting answer would take memory. Its body does not: it shares its values with the flags.
       text = '';
-      await this.#connections.room(response, bytes);
+      await this.#connections.reserve(response, bytes);
       if (request.socket.destroyed) return;
       text = JSON.stringify(answer.body);
     }
@@ -145,13 +144,13 @@ export class LocalServer {
     response.end(answer.status === 413 ? '' : text);
   }
 
-  /** Logs why a request could not be answered, and gives the answer. A program may repeat it: each line is written once. */
+  /** Logs why a request could not be answered, once for repeated requests, and gives the answer. */
   #failed({ method, url }: IncomingMessage, error: unknown): OfrepAnswer {
     const path = pathOf(url);
     const place = path.startsWith(`${EVALUATE_PATH}/`) ? `${EVALUATE_PATH}/{key}` : path;
     const line = `cannot answer ${method} ${place}: ${describeError(error)}`;
-    if (!this.#failures.has(line) && this.#failures.size < MAX_LOGGED_FAILURES) {
-      this.#failures.add(line);
+    if (!this.#loggedFailures.has(line) && this.#loggedFailures.size < MAX_LOGGED_FAILURES) {
+      this.#loggedFailures.add(line);
       this.#options.log?.('error', line);
     }
     return failure(500, 'GENERAL', 'The agent failed to answer.');
@@ -197,7 +196,7 @@ export class LocalServer {
         ...{ method: 'POST', changes: true },
         answer: async (request) => {
           const answer = reportFault(agent, await readBody(request));
-          // What fails may take the agent's process with it: a fault that is accepted is not lost then.
+          // The failing program may be the agent's own process and end with it: an accepted fault must be on disk by then.
           await agent.faultsWritten();
           return answer;
         },
