@@ -37,7 +37,7 @@ const FORGOTTEN_AFTER_MS = 86_400_000;
 /** The parts with which a vehicle changes over. */
 export interface ChangeOverOptions {
   readonly store: Pick<VehicleStore, 'save' | 'saveWhole'>;
-  readonly flags: Pick<PresentFlags, 'state' | 'drive' | 'replace' | 'driveBeginningNow' | 'vehicle'>;
+  readonly flags: Pick<PresentFlags, 'state' | 'drive' | 'replace' | 'driveBeginningNow' | 'contextOf'>;
   /** Called with each state from which flags are evaluated from then on, but for the loaded one. */
   readonly activated: (state: VehicleState) => void;
   /** Called when a flag goes back to its last known good, with the revision that it leaves. */
@@ -93,7 +93,7 @@ export class ChangeOver {
     this.#options = options;
     this.#sinceMs = options.now();
     this.#good = new KnownGood({
-      vehicle: (vin) => options.flags.vehicle(vin),
+      contextOf: (vin) => options.flags.contextOf(vin),
       seconds: () => options.ageingClock.seconds(),
       runningMs: () => options.ageingClock.runningMs,
       log: options.log,
@@ -211,20 +211,20 @@ export class ChangeOver {
   fault(flagKey: string, revision: number, cause: ReturnCause | null): void {
     const faulty = this.#faultyFlag(flagKey, revision);
     if (faulty === null) return;
-    const isNews = this.#good.faulty(faulty, this.#drive.isReported);
-    if (cause === null && !isNews) return;
-    if (this.#faults.add({ flagKey, revision, cause, isNews })) this.#unattended(() => this.#takeFaults());
+    const changesStanding = this.#good.faulty(faulty, this.#drive.isReported);
+    if (cause === null && !changesStanding) return;
+    if (this.#faults.add({ flagKey, revision, cause, changesStanding })) this.#unattended(() => this.#takeFaults());
   }
 
   async #takeFaults(): Promise<void> {
     const { flags, store, keys } = this.#options;
     let writes = 0;
-    for (const { flagKey, revision, cause, isNews } of this.#faults.take()) {
+    for (const { flagKey, revision, cause, changesStanding } of this.#faults.take()) {
       const active = this.#faultyFlag(flagKey, revision);
       if (active === null || flags.state === null) continue;
       // A damaged file makes the next start go back by one generation, which must know of a return, too.
       if (cause !== null && this.#goBack(flags.state, active, cause)) writes = 2;
-      else if (isNews) writes = Math.max(writes, 1);
+      else if (changesStanding) writes = Math.max(writes, 1);
     }
     const trusted = keys();
     for (; writes > 0 && flags.state !== null && trusted !== null; writes--)

@@ -36,8 +36,8 @@ export interface KnownGoodCopy {
 
 /** The parts by which standings are kept. */
 export interface KnownGoodOptions {
-  /** Gives a vehicle with its own facts. */
-  readonly vehicle: (vin: string) => EvaluationContext;
+  /** Gives the context of a vehicle: its VIN and its own facts. */
+  readonly contextOf: (vin: string) => EvaluationContext;
   /** The Unix seconds by the ageing clock. */
   readonly seconds: () => number;
   /** The monotonic clock, in milliseconds. */
@@ -80,11 +80,17 @@ export class KnownGood {
   #standings = new Map<string, FlagStanding>();
   /** Whether a program has said of the present drive that the vehicle is driven. Only such a drive proves anything. */
   #isDriven = false;
+  /** The reading of the monotonic clock up to which the time of serving is counted. */
   #servedUntilMs: number;
+  /** The keys of the flags whose last known goods were dropped because there was no room. */
   #dropped: readonly string[] = [];
   /** The last line of the log about each flag that cannot go back. */
   readonly #refusals = new Map<string, string>();
-  readonly #contents = new WeakMap<FlagDefinition, { readonly of: string; readonly content: ContentInVehicle }>();
+  /** The contents by their definitions, each with the context, as text, in which it is the vehicle's content. */
+  readonly #contents = new WeakMap<
+    FlagDefinition,
+    { readonly contextText: string; readonly content: ContentInVehicle }
+  >();
 
   constructor(options: KnownGoodOptions) {
     this.#options = options;
@@ -178,8 +184,8 @@ export class KnownGood {
   }
 
   /**
-   * Records a fault of a flag under the definition that is active. Gives whether that is news that has to be on disk. It
-   * is called while flags are evaluated, so that it counts for this flag alone.
+   * Records a fault of a flag under the definition that is active. Gives whether that has changed the standing of the
+   * flag's content, which must then be stored. It is called while flags are evaluated, and touches this flag alone.
    */
   faulty(active: HeldFlag, drivesAreReported: boolean): boolean {
     const { key } = active;
@@ -252,12 +258,13 @@ export class KnownGood {
   }
 
   #contentOf(definition: FlagDefinition, vin: string): ContentInVehicle {
-    const vehicle = this.#options.vehicle(vin);
-    const of = definition.release == null ? '' : JSON.stringify(vehicle);
+    const context = this.#options.contextOf(vin);
+    // Only a release gives vehicles different contents.
+    const contextText = definition.release == null ? '' : JSON.stringify(context);
     const known = this.#contents.get(definition);
-    if (known?.of === of) return known.content;
-    const content = contentInVehicle(definition, vehicle);
-    this.#contents.set(definition, { of, content });
+    if (known?.contextText === contextText) return known.content;
+    const content = contentInVehicle(definition, context);
+    this.#contents.set(definition, { contextText, content });
     return content;
   }
 

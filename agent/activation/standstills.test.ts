@@ -20,7 +20,7 @@ function newVehicle() {
       drive: null,
       replace: () => undefined,
       driveBeginningNow: jest.fn<never>(),
-      vehicle: jest.fn<never>(),
+      contextOf: jest.fn<never>(),
     },
     activated: () => undefined,
     returned: () => undefined,

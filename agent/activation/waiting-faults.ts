@@ -1,7 +1,7 @@
 /**
- * The faults of flags until the next turn of ChangeOver handles them, at most one for each flag. One turn handles all
- * of them and writes the vehicle's file once or twice. One turn for each fault would delay a kill switch by a hundred
- * writes when a program reports faults of a hundred flags.
+ * The faults of flags that wait for the next turn of `ChangeOver`, at most one for each flag. One turn handles all of them
+ * and writes the vehicle's file once or twice. With a turn for each fault, a program that reports faults of a hundred
+ * flags would delay a kill switch by a hundred writes.
  */
 import type { ReturnCause } from '../state.ts';
 
@@ -11,8 +11,8 @@ export interface WaitingFault {
   readonly revision: number;
   /** The cause for which the flag goes back; null where the fault is not fatal. */
   readonly cause: ReturnCause | null;
-  /** Whether the fault has changed the flag's standing (known-good.ts), which must then be stored. */
-  readonly isNews: boolean;
+  /** Whether the fault has changed the standing of the flag's content (known-good.ts), which must then be stored. */
+  readonly changesStanding: boolean;
 }
 
 /** Collects faults until the next turn takes them. */
@@ -27,12 +27,12 @@ export class WaitingFaults {
     this.#faults.set(fault.flagKey, {
       ...fault,
       cause: fault.cause ?? same?.cause ?? null,
-      isNews: fault.isNews || (same?.isNews ?? false),
+      changesStanding: fault.changesStanding || (same?.changesStanding ?? false),
     });
     return isFirst;
   }
 
-  /** Gives the faults, in the order of their flags' first, and forgets them. */
+  /** Gives the faults, and forgets them. Their order is that in which the first faults of their flags came. */
   take(): WaitingFault[] {
     const taken = [...this.#faults.values()];
     this.#faults = new Map();

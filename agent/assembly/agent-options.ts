@@ -14,27 +14,35 @@ import type { PinnedKeys } from '../trust/pinned-keys.ts';
 
 /** The timings of an agent, in milliseconds. */
 export interface AgentTimings extends LinkTimings {
-  /** The upper bound of the first wait before connecting again. */
+  /** The bound of the random wait after a first failure to connect, or to send. Each further failure doubles it. */
   readonly backoffMs: number;
-  /** The longest wait before connecting again. */
+  /** The highest bound of that wait. */
   readonly backoffCapMs: number;
-  /** The time between two syncs of an idle connection; up to a tenth is added at random. */
+  /**
+   * The time after a sync, a request of the registered facts or a backup until the next, where nothing calls for an earlier
+   * one; up to a tenth is added at random.
+   */
   readonly resyncMs: number;
   /** The wait after a proof of a later revision before the agent requests its changes, which may be on their way. */
   readonly aheadMs: number;
-  /** The time for which the control plane must be behind the vehicle's revision before that is reported. */
+  /** The time for which the control plane must be behind the vehicle's revision before that is logged. */
   readonly belowMs: number;
-  /** The upper bound of the first wait between full syncs that do not help, and between syncs for stale flags. */
+  /**
+   * The wait after a first request that a repetition is unlikely to help soon, such as a full sync that has left the flags
+   * incomplete, or a sync for stale flags. Each further one doubles it; up to a quarter is added at random.
+   */
   readonly rareBackoffMs: number;
-  /** The longest such wait; up to a quarter is added at random. */
+  /** The longest such wait, without that quarter. */
   readonly rareBackoffCapMs: number;
   /** The time between two checks for stale flags. */
   readonly staleCheckMs: number;
   /** The wait before the agent retries a failed write of the database. */
   readonly storeRetryMs: number;
-  /** The longest that a measurement waits for its write to begin. With the write, it should be less than a second. */
+  /** The wait of a measurement for its write. It leaves time for the write, which should end within a second in all. */
   readonly metricsWriteMs: number;
-  /** The time for which evaluations are counted together, and between two reports; up to a tenth is added at random. */
+  /**
+   * The time between two reports of measurements, the counts of evaluations among them; up to a tenth is added at random.
+   */
   readonly metricsIntervalMs: number;
   /** The time between two heartbeats; up to a tenth is added at random. */
   readonly heartbeatMs: number;
@@ -42,7 +50,7 @@ export interface AgentTimings extends LinkTimings {
   readonly heartbeatSpreadMs: number;
   /** The longest random wait between a fault, or a new connection, and the report of the fault. */
   readonly faultsSpreadMs: number;
-  /** The time over which vehicles ask for their partition when many of them get another one at once. */
+  /** The longest random wait before the vehicle requests a new partition, which many vehicles may get at once. */
   readonly assignmentSpreadMs: number;
   /** The time between two polls of a file of flags. */
   readonly flagsFileMs: number;

@@ -106,8 +106,8 @@ export async function runLinkTasks(link: GatewayLink, parts: LinkTaskParts): Pro
     proofQuery: () => session.operations.proof,
     proof: (jws, askedAtMs) => session.prove(jws, askedAtMs),
   });
-  flags.evaluated.onNews(() => heartbeat.evaluated());
-  const session = syncSession(link, parts, () => heartbeat.persisted());
+  flags.evaluatedContents.onFirstEvaluation(() => heartbeat.contentEvaluated());
+  const session = syncSession(link, parts, () => heartbeat.statePersisted());
   const facts = new FactsRefresher({
     link,
     urgent: () => parts.facts.unconfirmed,
@@ -156,7 +156,7 @@ function heartbeatSender(
         pending: pendingFlags(flags.state!)
           .filter(({ key }) => !flags.state!.returns.has(key))
           .map(({ key, revision }) => ({ key, revision })),
-        evaluated: flags.evaluated.list(),
+        evaluated: flags.evaluatedContents.list(),
       };
     },
     environment: flags.state!.identity.environment,

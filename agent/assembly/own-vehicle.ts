@@ -1,6 +1,7 @@
 /**
- * Knows the vehicle of an agent, and the keys that the agent trusts. They come from the token, the database, and the
- * first contact with the control plane.
+ * The vehicle for which an agent runs, and the keys that the agent trusts. The token file names the vehicle, and the
+ * database where that file cannot be read. The keys come from the options, the database, or the first contact with the
+ * control plane.
  */
 import type { ChangeOver } from '../activation/change-over.ts';
 import type { CompleteAgentOptions } from './agent-options.ts';
@@ -13,7 +14,7 @@ import type { VehicleIdentity } from '../state.ts';
 import type { VehicleStore } from '../store/vehicle-store.ts';
 import { fetchPinnedKeys, keySetAddress, type PinnedKeys } from '../trust/pinned-keys.ts';
 
-/** The parts of an agent that have to do with its vehicle. */
+/** The parts of an agent that its vehicle needs, to load its state and to get keys. */
 export interface OwnVehicleParts {
   readonly options: CompleteAgentOptions;
   readonly store: VehicleStore;
@@ -23,7 +24,7 @@ export interface OwnVehicleParts {
   readonly route: Route;
 }
 
-/** The vehicle of an agent. */
+/** Reads the identity of the agent's vehicle and its credential, and loads its state. */
 export class OwnVehicle {
   readonly #parts: OwnVehicleParts;
   #keys: PinnedKeys | null;
@@ -51,7 +52,12 @@ export class OwnVehicle {
     }
   }
 
-  /** Loads the flags of the database, and evaluates from them. Resolves to whether they have been synced before. */
+  /**
+   * Loads the vehicle's state from the database, and evaluates flags from it. Resolves to whether the flags have been
+   * synced before.
+   *
+   * @param identity the identity in the token; null accepts the one in the database
+   */
   async load(identity: VehicleIdentity | null): Promise<boolean> {
     const loaded = await this.#parts.store.load(identity, this.#keys);
     if (loaded === null) return false;
@@ -64,8 +70,9 @@ export class OwnVehicle {
   }
 
   /**
-   * Gives the credential for the next connection. Rejects where it cannot be read, is of another vehicle, or where the
-   * keys cannot be fetched.
+   * Reads the credential for the next connection. Before the first connection, it also loads the state of a vehicle that
+   * the token has named only now, and fetches keys where there are none. Rejects where the token cannot be read or is for
+   * another vehicle, or where the keys cannot be fetched.
    */
   readonly credential = async (): Promise<VehicleCredential> => {
     const { options, flags, route } = this.#parts;

@@ -14,7 +14,7 @@ import type { AgentReadiness } from './agent-readiness.ts';
 /** The parts of an agent that take reports. */
 export interface ReportParts {
   readonly evaluator: FlagEvaluator;
-  readonly flags: Pick<PresentFlags, 'evaluated'>;
+  readonly flags: Pick<PresentFlags, 'evaluatedContents'>;
   readonly recorder: MetricRecorder;
   readonly faults: VehicleFaults;
   readonly changeOver: ChangeOver;
@@ -29,7 +29,7 @@ export class ProgramReports {
   evaluated(evaluated: EvaluatedFlag): void {
     if (evaluated.local === true) return;
     this.parts.recorder.count(evaluated);
-    this.parts.flags.evaluated.note(evaluated);
+    this.parts.flags.evaluatedContents.note(evaluated);
   }
 
   /** Records a measurement (`FleetFlagAgent.track`). */

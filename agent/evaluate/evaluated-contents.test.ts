@@ -129,7 +129,7 @@ test('an older control plane, which knows no evaluated contents, gets the rest o
 test('a definition that is too old serves nothing of its content, and only the first evaluation is news', () => {
   const contents = new EvaluatedContents();
   let news = 0;
-  contents.onNews(() => (news += 1));
+  contents.onFirstEvaluation(() => (news += 1));
   contents.follow([{ key: 'eco', revision: 3, digest: 'd', readers: ['eco'] }]);
   const definition = { key: 'eco' } as FlagDefinition;
   const evaluation = { value: true, variant: 'control', ruleId: null, revision: 3 };

@@ -13,7 +13,7 @@ export class EvaluatedContents {
   /** The keys of the new contents that the evaluation of a flag reads, by the key of that flag. */
   #readWith: ReadonlyMap<string, readonly string[]> = new Map();
   readonly #evaluated = new Set<string>();
-  #news: () => void = () => undefined;
+  #notify: () => void = () => undefined;
 
   /**
    * Adopts the new contents that are active from now on. The same content stays evaluated, whatever stage or signature
@@ -38,7 +38,7 @@ export class EvaluatedContents {
     for (const key of keys) {
       if (this.#evaluated.has(key)) continue;
       this.#evaluated.add(key);
-      this.#news();
+      this.#notify();
     }
   }
 
@@ -49,7 +49,7 @@ export class EvaluatedContents {
   }
 
   /** Calls `listener` each time a new content is first evaluated from now on, in place of the former listener. */
-  onNews(listener: () => void): void {
-    this.#news = listener;
+  onFirstEvaluation(listener: () => void): void {
+    this.#notify = listener;
   }
 }

@@ -16,7 +16,7 @@ import { lastContact } from '../sync/apply.ts';
 import { EvaluatedContents } from './evaluated-contents.ts';
 import { vehicleContext, type FlagEvaluator } from './flag-evaluator.ts';
 
-/** The parts that hold the flags. */
+/** The options of the present flags: the evaluator to which they belong, and the sources of its values. */
 export interface PresentFlagsOptions {
   readonly evaluator: FlagEvaluator;
   readonly facts: KnownFacts;
@@ -28,23 +28,22 @@ export interface PresentFlagsOptions {
   readonly saveFacts: () => Promise<unknown>;
 }
 
-/** The result of a flag, as text that is equal for equal values and variants. */
-interface Outcome {
-  readonly outcome: string;
+/** The value and variant that a flag serves, as text that is equal for equal ones, and the revision of its definition. */
+interface Served {
+  readonly valueAndVariant: string;
   readonly revision: number;
 }
 
-/** Changes what the evaluator evaluates, and notifies listeners. */
+/** Gives the evaluator its flags, facts and drive whenever these change, and notifies listeners of the flags that change. */
 export class PresentFlags {
-  /** The new contents that programs have evaluated. */
-  readonly evaluated = new EvaluatedContents();
+  /** The new contents of releases that programs have evaluated. */
+  readonly evaluatedContents = new EvaluatedContents();
   readonly #options: PresentFlagsOptions;
   #state: VehicleState | null = null;
   #drive: DriveValues | null = null;
   #file: FlagsFileReader | null = null;
+  /** The overrides that do not fit their flags, as the log has them. */
   #unfitOverrides: readonly string[] = [];
-  /** Whether new facts are being stored. Until they are on disk, the former facts count. */
-  #isSavingFacts = false;
 
   constructor(options: PresentFlagsOptions) {
     this.#options = options;
@@ -65,12 +64,12 @@ export class PresentFlags {
     return this.#drive;
   }
 
-  /** Gives a vehicle with its own facts: during a drive, those of its start. */
-  vehicle(vin: string): EvaluationContext {
+  /** Gives the context of a vehicle: its VIN and its own facts. During a drive, these are the facts of its start. */
+  contextOf(vin: string): EvaluationContext {
     return vehicleContext(vin, this.#drive?.facts ?? this.#options.facts.facts, null);
   }
 
-  /** Gives what holds during a drive that begins now. */
+  /** Gives the values of a drive that begins now. */
   driveBeginningNow(): DriveValues {
     const { evaluator, facts } = this.#options;
     return { facts: facts.facts, nonce: evaluator.nonce, stale: evaluator.staleKeys() };
@@ -85,11 +84,11 @@ export class PresentFlags {
     const { evaluator, facts, events } = this.#options;
     const before = this.#state;
     const isOtherDrive = drive !== this.#drive;
-    const others = this.#outcomes([...evaluator.dependentKeys(), ...(isOtherDrive ? evaluator.latchedKeys() : [])]);
+    const others = this.#served([...evaluator.dependentKeys(), ...(isOtherDrive ? evaluator.latchedKeys() : [])]);
     this.#state = next;
     this.#drive = drive;
     this.#change(() => {
-      if (!this.#isSavingFacts) evaluator.useFacts(facts.facts);
+      evaluator.useFacts(facts.factsInEffect);
       if (isOtherDrive) evaluator.useDrive(drive);
       evaluator.replace(next);
     });
@@ -109,30 +108,28 @@ export class PresentFlags {
     }
   }
 
-  /** Evaluates by the registered facts from now on, and notifies listeners of the flags that change by that. */
+  /**
+   * Stores the registered facts, evaluates by them from then on, and notifies listeners of the flags that change by that.
+   */
   async learn(registered: VerifiedFacts): Promise<void> {
     const { evaluator, facts, log, now, saveFacts } = this.#options;
     const known = facts.registered?.facts;
     facts.learn(registered, now());
     if (known !== undefined && FACT_NAMES.every((name) => known[name] === registered.facts[name])) return;
-    for (const { fact, own, registered: there } of facts.differences()) {
+    for (const { fact, own, registered: ofRegistry } of facts.differences()) {
       log(
         'warn',
-        `${fact} is ${JSON.stringify(own)} in this vehicle's settings but ${JSON.stringify(there)} in the registry; using the settings`,
+        `${fact} is ${JSON.stringify(own)} in this vehicle's settings but ${JSON.stringify(ofRegistry)} in the registry; using the settings`,
       );
     }
-    // Until a vehicle knows its facts, there is nothing to hold.
+    // A drive keeps the facts of its start. Where they were not known then, it gets the first that are.
     if (known === undefined && this.#drive !== null) this.#drive = { ...this.#drive, facts: facts.facts };
-    this.#isSavingFacts = true;
-    try {
-      await saveFacts();
-    } finally {
-      this.#isSavingFacts = false;
-    }
-    // Whatever else has changed meanwhile was announced by then.
-    const before = this.#outcomes(evaluator.keys());
+    await saveFacts();
+    facts.takeEffect();
+    // Listeners know already of the flags that have changed during the write.
+    const before = this.#served(evaluator.keys());
     this.#change(() => {
-      evaluator.useFacts(facts.facts);
+      evaluator.useFacts(facts.factsInEffect);
       evaluator.useDrive(this.#drive);
     });
     this.#announceOthers(before, () => false);
@@ -150,7 +147,7 @@ export class PresentFlags {
     const { FlagsFileReader } = await import('../local-flags/flags-file-reader.ts');
     let before: LocalFlags | null = null;
     const use = (flags: LocalFlags) => {
-      const dependents = this.#outcomes(evaluator.dependentKeys());
+      const dependents = this.#served(evaluator.dependentKeys());
       this.#change(() => evaluator.useLocal(flags, vin));
       this.#logUnfitOverrides();
       const changed = before === null ? [] : changedKeys(before, flags);
@@ -174,33 +171,34 @@ export class PresentFlags {
     await this.#file?.close();
   }
 
-  /** Changes what the evaluator evaluates. The new contents that count as evaluated are those that are active by then. */
+  /** Runs a change of the evaluator. From then on, the new contents that are active by it may count as evaluated. */
   #change(change: () => void): void {
     change();
-    this.evaluated.follow(this.#options.evaluator.newContents());
+    this.evaluatedContents.follow(this.#options.evaluator.newContents());
   }
 
   /**
-   * Notifies listeners of the flags that serve something else than before though their own definitions are the same:
-   * because of a fact, or of a flag on which they depend.
+   * Notifies listeners of the flags that serve another value or variant than before though their own definitions are the
+   * same: because of a fact, or of a flag on which they depend.
    *
+   * @param before what the flags served before
    * @param isAnnounced says whether listeners know of a flag's change already
    */
-  #announceOthers(before: ReadonlyMap<string, Outcome>, isAnnounced: (key: string) => boolean): void {
-    for (const [key, { outcome, revision }] of this.#outcomes(before.keys())) {
-      if (before.get(key)?.outcome !== outcome && !isAnnounced(key))
+  #announceOthers(before: ReadonlyMap<string, Served>, isAnnounced: (key: string) => boolean): void {
+    for (const [key, { valueAndVariant, revision }] of this.#served(before.keys())) {
+      if (before.get(key)?.valueAndVariant !== valueAndVariant && !isAnnounced(key))
         this.#options.events.changed({ key, revision, removed: false });
     }
   }
 
-  /** Gives the results of flags for a program that adds nothing to the vehicle's facts, without those that are gone. */
-  #outcomes(keys: Iterable<string>): Map<string, Outcome> {
+  /** Gives what flags serve to a program that adds nothing to the vehicle's facts, without flags that do not exist. */
+  #served(keys: Iterable<string>): Map<string, Served> {
     return new Map(
       Array.from(keys).flatMap((key) => {
         const evaluation = this.#options.evaluator.evaluate(key)?.evaluation;
         if (evaluation === undefined) return [];
-        const outcome = JSON.stringify([evaluation.value, evaluation.variant]);
-        return [[key, { outcome, revision: evaluation.revision }]];
+        const valueAndVariant = JSON.stringify([evaluation.value, evaluation.variant]);
+        return [[key, { valueAndVariant, revision: evaluation.revision }]];
       }),
     );
   }
@@ -208,12 +206,12 @@ export class PresentFlags {
   /** Logs each override that no longer fits its flag, because its author believes that it is in effect. */
   #logUnfitOverrides(): void {
     const unfit = this.#options.evaluator.unfitOverrides().map(({ key, type }) => `${key} (${type})`);
-    const news = unfit.filter((flag) => !this.#unfitOverrides.includes(flag));
+    const added = unfit.filter((flag) => !this.#unfitOverrides.includes(flag));
     this.#unfitOverrides = unfit;
-    if (news.length > 0)
+    if (added.length > 0)
       this.#options.log(
         'error',
-        `ignoring overrides that do not fit the type or value contract of their flag: ${news.join(', ')}`,
+        `ignoring overrides that do not fit the type or value contract of their flag: ${added.join(', ')}`,
       );
   }
 }

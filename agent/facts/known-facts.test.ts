@@ -11,7 +11,7 @@ const own: fc.Arbitrary<VehicleFacts> = fc.record({
   region: fc.option(text, { nil: undefined }),
 });
 
-test('the settings win, the registered facts fill what they leave out, and every difference is named', () => {
+test('the settings win, the registered facts fill what they leave out once stored, and every difference is named', () => {
   fc.assert(
     fc.property(own, registered, registered, (settings, first, second) => {
       const known = new KnownFacts(settings);
@@ -23,11 +23,17 @@ test('the settings win, the registered facts fill what they leave out, and every
         [first, null],
         [second, 5],
       ] as const) {
-        // The first are the stored ones: they do not spare the question.
+        // The first are the stored ones: the control plane has yet to confirm them.
+        const before = known.factsInEffect;
         if (now === null) known.restore({ jws: 'signed', facts });
-        else known.learn({ jws: 'signed', facts }, now);
+        else {
+          known.learn({ jws: 'signed', facts }, now);
+          expect(known.factsInEffect).toBe(before);
+          known.takeEffect();
+        }
         expect([known.unconfirmed, known.confirmedAt]).toEqual([leftOut && now === null, now]);
         for (const name of FACT_NAMES) expect(known.facts[name]).toBe(settings[name] ?? facts[name]);
+        expect(known.factsInEffect).toBe(known.facts);
         const differing = FACT_NAMES.filter((name) => settings[name] !== undefined && settings[name] !== facts[name]);
         expect(known.differences()).toEqual(
           differing.map((fact) => ({ fact, own: settings[fact], registered: facts[fact] })),

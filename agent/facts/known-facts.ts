@@ -29,15 +29,21 @@ export interface FactDifference {
 export class KnownFacts {
   #registered: VerifiedFacts | null = null;
   #facts: VehicleFacts;
+  #factsInEffect: VehicleFacts;
   #confirmedAt: number | null = null;
 
   constructor(private readonly own: VehicleFacts) {
-    this.#facts = own;
+    this.#facts = this.#factsInEffect = own;
   }
 
-  /** The facts by which flags are evaluated. */
+  /** The newest facts. They take effect once they are stored. */
   get facts(): VehicleFacts {
     return this.#facts;
+  }
+
+  /** The facts by which flags are evaluated. New ones wait for their write, so that a restart changes nothing. */
+  get factsInEffect(): VehicleFacts {
+    return this.#factsInEffect;
   }
 
   /** The registered facts; null until they are known. */
@@ -59,17 +65,27 @@ export class KnownFacts {
   }
 
   /**
-   * Adopts the facts that are registered now.
+   * Adopts the facts that are registered now. The caller stores them, and then has them take effect.
    *
    * @param now milliseconds since 1970
    */
   learn(registered: VerifiedFacts, now: number): void {
     this.#confirmedAt = now;
-    this.restore(registered);
+    this.#adopt(registered);
   }
 
-  /** Adopts the facts that were registered when the vehicle's database was written. */
+  /** Has flags evaluated by the newest facts from now on. */
+  takeEffect(): void {
+    this.#factsInEffect = this.#facts;
+  }
+
+  /** Adopts the facts that were registered when the vehicle's database was written. They take effect at once. */
   restore(registered: VerifiedFacts): void {
+    this.#adopt(registered);
+    this.takeEffect();
+  }
+
+  #adopt(registered: VerifiedFacts): void {
     this.#registered = registered;
     this.#facts = Object.fromEntries(FACT_NAMES.map((name) => [name, this.own[name] ?? registered.facts[name]]));
   }

@@ -46,7 +46,7 @@ beforeEach(() => {
       },
       sent: (faults) => faults.forEach(drop),
       discard: drop,
-      onNews: (listener) => (news = listener),
+      onNewFault: (listener) => (news = listener),
     },
     spreadMs: SPREAD_MS,
     backoff: new Backoff({ baseMs: BACKOFF_MS, capMs: BACKOFF_MS, random }),

@@ -23,7 +23,7 @@ const IDLE_MS = 3_600_000;
 /** The options of a sender. */
 export interface FaultSenderOptions {
   readonly link: Pick<GatewayLink, 'request' | 'ended'>;
-  readonly faults: Pick<VehicleFaults, 'waiting' | 'sent' | 'discard' | 'onNews'>;
+  readonly faults: Pick<VehicleFaults, 'waiting' | 'sent' | 'discard' | 'onNewFault'>;
   /** The longest random wait, in milliseconds, between a fault and its report. It spreads the reports of a fleet. */
   readonly spreadMs: number;
   /** The waits after a request that may soon succeed. */
@@ -52,7 +52,7 @@ export class FaultSender {
   async run(): Promise<void> {
     const { faults } = this.#options;
     // After a failed report, a fault waits for the time of the next attempt. An idle pause is none.
-    faults.onNews(() => {
+    faults.onNewFault(() => {
       if (this.#isIdle || this.#fault === null) this.#wait.shorten(this.#spread());
     });
     let wait = this.#spread();

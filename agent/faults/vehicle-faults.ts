@@ -89,7 +89,7 @@ export class VehicleFaults {
   #isDirty = false;
   #saving: Promise<void> = Promise.resolve();
   #isClosed = false;
-  #news: () => void = () => undefined;
+  #notify: () => void = () => undefined;
 
   constructor(options: VehicleFaultsOptions) {
     this.#options = options;
@@ -240,7 +240,7 @@ export class VehicleFaults {
       kind: fault.kind,
     });
     this.#saveSoon();
-    this.#news();
+    this.#notify();
   }
 
   #admits(fault: FlagFault): boolean {
@@ -291,8 +291,8 @@ export class VehicleFaults {
   }
 
   /** Calls `listener` for each new fault from now on, in place of the listener of before. */
-  onNews(listener: () => void): void {
-    this.#news = listener;
+  onNewFault(listener: () => void): void {
+    this.#notify = listener;
   }
 
   /** Gives the status of the faults. */

@@ -116,7 +116,7 @@ class LeanVehicle {
       commit: async (next) => {
         this.#noteState(next);
         this.state = next;
-        heartbeat.persisted();
+        heartbeat.statePersisted();
       },
       refuse: ({ reason }) => note({ kind: 'refusal', vin: this.vin, reason }),
       synced: silent,

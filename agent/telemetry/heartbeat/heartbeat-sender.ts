@@ -118,12 +118,12 @@ export class HeartbeatSender {
   }
 
   /** Schedules a heartbeat after a state was written. Further writes within the wait go with the same heartbeat. */
-  persisted(): void {
+  statePersisted(): void {
     if (this.#options.facts().appliedRevision !== this.#reportedRevision) this.#soon();
   }
 
   /** Schedules a heartbeat after a program has evaluated a new content first. */
-  evaluated(): void {
+  contentEvaluated(): void {
     if (!this.#unknown.has('evaluated')) this.#soon();
   }
 
@@ -187,8 +187,8 @@ export class HeartbeatSender {
       this.#fault = null;
       // A revision was persisted, or a content evaluated, while this heartbeat was on its way.
       const now = facts();
-      const isNews = !this.#unknown.has('evaluated') && !isDeepStrictEqual(now.evaluated ?? [], evaluated);
-      if (isNews || now.appliedRevision !== input.appliedRevision) wait = spreadMs * (1 + random());
+      const hasNewEvaluation = !this.#unknown.has('evaluated') && !isDeepStrictEqual(now.evaluated ?? [], evaluated);
+      if (hasNewEvaluation || now.appliedRevision !== input.appliedRevision) wait = spreadMs * (1 + random());
     } catch (error) {
       const fault = describeError(error);
       const refused = NEWER_MEMBERS.find(([members, refusal]) => !this.#unknown.has(members) && refusal.test(fault));

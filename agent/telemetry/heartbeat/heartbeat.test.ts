@@ -178,12 +178,12 @@ describe('heartbeats', () => {
     await pass(20_000);
     for (const next of [2, 3, 4]) {
       revision = next;
-      sender.persisted();
+      sender.statePersisted();
       await pass(500);
     }
-    sender.persisted();
+    sender.statePersisted();
     await pass(20_000);
-    sender.persisted();
+    sender.statePersisted();
     await pass(20_000);
     expect(sent.map(({ at, revision: reported }) => [Math.round(at), reported])).toEqual([
       [2_500, 1],
@@ -195,7 +195,7 @@ describe('heartbeats', () => {
     start();
     for (let n = 0; n < 300; n++) {
       revision += 1;
-      sender.persisted();
+      sender.statePersisted();
       await pass(100);
     }
     expect(sent.map(({ at }) => Math.round(at))).toEqual([2_500, 10_000, 17_500, 25_000]);
@@ -209,7 +209,7 @@ describe('heartbeats', () => {
     start();
     await pass(10_000);
     revision = 2;
-    sender.persisted();
+    sender.statePersisted();
     await pass(10_000);
     expect(sent.map(({ at }) => Math.round(at))).toEqual([2_500, 17_500]);
     answer = () => Promise.reject(new Error('the connection ended'));
