@@ -1,27 +1,20 @@
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import { admin } from './harness/admin.ts';
 import { Api } from './harness/api.ts';
-import { ADMIN, Deployment } from './harness/deployment.ts';
+import { ControlPlaneWithVehicle } from './harness/control-plane-with-vehicle.ts';
+import { ADMIN } from './harness/deployment.ts';
 import { eventually } from './harness/process.ts';
-import { VehicleProcess } from './harness/vehicle.ts';
 
 const VIN = 'KMHK281HGNU000009';
 const KEY = 'steering_assist';
 
-let deployment: Deployment;
-let developer: Api;
-let vehicle: VehicleProcess;
+let plane: ControlPlaneWithVehicle;
 
 beforeAll(async () => {
-  deployment = await Deployment.start();
-  developer = await Api.admin(deployment);
-  vehicle = await VehicleProcess.start(deployment.wsUrl, await developer.vehicle(VIN));
+  plane = await ControlPlaneWithVehicle.start(VIN);
 }, 180_000);
 
-afterAll(async () => {
-  await vehicle?.remove();
-  await deployment?.remove();
-}, 60_000);
+afterAll(() => plane?.remove(), 60_000);
 
 /**
  * Every step as it was sent and answered: with TRANSCRIPT set, a document of an ASIL-D change from request to vehicle.
@@ -31,6 +24,7 @@ const note = (who: string, what: unknown) =>
   steps.push(`${who}: ${typeof what === 'string' ? what : JSON.stringify(what)}`);
 
 test('a change of an ASIL-D flag goes from request through a second person to the vehicle, and a kill switch goes at once', async () => {
+  const { deployment, vehicle, admin: developer } = plane;
   const created = await admin(
     deployment,
     'create-user',

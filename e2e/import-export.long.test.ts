@@ -3,29 +3,23 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import { admin } from './harness/admin.ts';
-import { Api } from './harness/api.ts';
-import { ADMIN, Deployment } from './harness/deployment.ts';
-import { VehicleProcess } from './harness/vehicle.ts';
+import { ControlPlaneWithVehicle } from './harness/control-plane-with-vehicle.ts';
+import { ADMIN } from './harness/deployment.ts';
 
 const VIN = 'KMHK281HGNU000001';
 
-let deployment: Deployment;
-let api: Api;
-let vehicle: VehicleProcess;
+let plane: ControlPlaneWithVehicle;
 let folder: string;
 let file: string;
 
 beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), 'fleetflag-import-'));
   file = join(folder, 'flags.yaml');
-  deployment = await Deployment.start();
-  api = await Api.admin(deployment);
-  vehicle = await VehicleProcess.start(deployment.wsUrl, await api.vehicle(VIN));
+  plane = await ControlPlaneWithVehicle.start(VIN);
 }, 180_000);
 
 afterAll(async () => {
-  await vehicle?.remove();
-  await deployment?.remove();
+  await plane?.remove();
   await rm(folder, { recursive: true, force: true });
 }, 60_000);
 
@@ -34,6 +28,7 @@ const definition = (jws: string) =>
   (JSON.parse(Buffer.from(jws.split('.')[1] ?? '', 'base64url').toString()) as { flag: unknown }).flag;
 
 test('what was exported, edited and imported beside the running control plane is in flagSync and reaches the vehicle', async () => {
+  const { deployment, vehicle, admin: api } = plane;
   const common = { defaultValue: 'eco', type: 'STRING', safetyLevel: 'NON_CRITICAL', environment: 'PRODUCTION' };
   await api.ok(CREATE, {
     input: { ...common, key: 'drive_mode', name: 'Drive mode', description: 'What the car\nstarts in.' },
@@ -98,6 +93,7 @@ test('what was exported, edited and imported beside the running control plane is
 }, 180_000);
 
 test('faults of the file come all at once with code 1, wrong usage with code 2, and neither changes anything', async () => {
+  const { deployment } = plane;
   const exported = (await admin(deployment, 'export', '--environment', 'production')).stdout;
   await writeFile(
     file,
@@ -126,6 +122,7 @@ test('faults of the file come all at once with code 1, wrong usage with code 2, 
 }, 180_000);
 
 test('with the control plane stopped the command works on the same data', async () => {
+  const { deployment, vehicle } = plane;
   await deployment.down();
   await writeFile(
     file,

@@ -1,21 +1,20 @@
 /** A vehicle that cannot reach its control plane, and one whose messages are withheld. */
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import { Api } from './harness/api.ts';
-import { Deployment } from './harness/deployment.ts';
+import { ControlPlaneWithVehicle } from './harness/control-plane-with-vehicle.ts';
 import { MessageRelay } from './harness/message-relay.ts';
 import { eventually } from './harness/process.ts';
-import { VehicleProcess } from './harness/vehicle.ts';
 
 const VIN = 'KMHK281HGNU000001';
 const KEY = 'adas_lane_keep_v2';
 
-let deployment: Deployment;
+let plane: ControlPlaneWithVehicle;
+/** The administrator, who signs in again after each stop of the control plane. */
 let admin: Api;
-let vehicle: VehicleProcess;
 
 beforeAll(async () => {
-  deployment = await Deployment.start();
-  admin = await Api.admin(deployment);
+  plane = await ControlPlaneWithVehicle.start(VIN);
+  admin = plane.admin;
   await admin.createFlag({ key: KEY, type: 'BOOLEAN', defaultValue: false, safetyLevel: 'ASIL_B' });
   await admin.ok(
     'mutation ($key: String!, $input: RuleInput!) { createRule(flagKey: $key, input: $input) { applied } }',
@@ -24,18 +23,14 @@ beforeAll(async () => {
       input: { type: 'VEHICLE_WHITELIST', conditions: { vins: [VIN] } },
     },
   );
-  vehicle = await VehicleProcess.start(deployment.wsUrl, await admin.vehicle(VIN));
 }, 120_000);
 
-afterAll(async () => {
-  await vehicle?.remove();
-  await deployment?.remove();
-}, 60_000);
+afterAll(() => plane?.remove(), 60_000);
 
-const inSync = async () => vehicle.reaches(await admin.revision());
-const valueIs = (value: unknown) => vehicle.serves(KEY, value);
+const inSync = async () => plane.vehicle.reaches(await admin.revision());
 
 test('the vehicle evaluates with the control plane stopped, from its file with no network, and catches up on exactly what it missed', async () => {
+  const { deployment, vehicle } = plane;
   await inSync();
   const before = (await vehicle.status()).revision;
   await deployment.down();
@@ -56,7 +51,7 @@ test('the vehicle evaluates with the control plane stopped, from its file with n
   await admin.createFlag({ key: 'seat_heating', type: 'STRING', defaultValue: 'off', safetyLevel: 'NON_CRITICAL' });
   await vehicle.up();
   const [, since, missed] = await vehicle.process.printed(/synced to revision \d+ since=(\d+) changed=(\d+)/, 'stderr');
-  await valueIs(false);
+  await vehicle.serves(KEY, false);
   expect(await vehicle.evaluate(KEY)).toMatchObject({ reason: 'DISABLED' });
   expect(await vehicle.evaluate('seat_heating')).toMatchObject({ value: 'off' });
   expect((await vehicle.status()).revision).toBe(before + 2);
@@ -64,12 +59,13 @@ test('the vehicle evaluates with the control plane stopped, from its file with n
 }, 120_000);
 
 test('a relay without keys that takes a kill switch out of what passes is noticed, proves no flag fresh, and ends with the first honest contact', async () => {
+  const { deployment, vehicle } = plane;
   await vehicle.process.stop();
   const relay = await MessageRelay.open(deployment.wsUrl);
   try {
     await vehicle.up(relay.url);
     await admin.ok('mutation { enableFlag(key: "adas_lane_keep_v2") { applied } }');
-    await valueIs(true);
+    await vehicle.serves(KEY, true);
     await inSync();
     const before = await vehicle.status();
     relay.meddle = (message) => {
@@ -93,7 +89,7 @@ test('a relay without keys that takes a kill switch out of what passes is notice
 
     relay.meddle = (message) => message;
     relay.cut();
-    await valueIs(false);
+    await vehicle.serves(KEY, false);
     expect(await vehicle.evaluate(KEY)).toMatchObject({ reason: 'DISABLED' });
     await inSync();
   } finally {
