@@ -36,7 +36,7 @@ const POLICY =
 const RELEASED =
   'mutation ($key: String!) { updateFlag(key: $key, input: { defaultValue: true }) { flag { revision release { percentage } } } }';
 /** Milliseconds for which the silent fleet is watched: in each such time every vehicle is pinged once. */
-const REST_MS = DEFAULT_LIMITS.pingInterval;
+const REST_MS = DEFAULT_LIMITS.pingIntervalMs;
 /** Milliseconds over which the backups of a fleet that has come back are spread: a tenth of `resyncMs`. */
 const BACKUPS_WITHIN_MS = 60_000;
 /** Milliseconds between two changes while backups come. */

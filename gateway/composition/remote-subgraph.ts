@@ -36,7 +36,7 @@ export interface RemoteSubgraphOptions {
   readonly urls: readonly string[];
   readonly tokens: IdentityTokens;
   /** The milliseconds between pings on the websocket, and the timeout of each pong; 10,000 by default. */
-  readonly pingInterval?: number;
+  readonly pingIntervalMs?: number;
 }
 
 /** The milliseconds that an answer may take: longer than any answer of a healthy subgraph. */
@@ -154,7 +154,7 @@ export function connectRemote({
   name,
   urls,
   tokens,
-  pingInterval = PING_INTERVAL_MS,
+  pingIntervalMs = PING_INTERVAL_MS,
 }: RemoteSubgraphOptions): SubgraphConnection {
   const instances = new SubgraphInstances({ urls, timeoutMs: REQUEST_TIMEOUT_MS });
   const streams = new Map<string, PushedStream>();
@@ -169,14 +169,14 @@ export function connectRemote({
     connectionParams: async () => ({ [IDENTITY_HEADER]: await tokens.sign(GATEWAY_ITSELF, name, CONNECTION_BODY) }),
     // A lost upstream may have missed events. Its reader has to know that, so the client must not retry by itself.
     retryAttempts: 0,
-    keepAlive: pingInterval,
+    keepAlive: pingIntervalMs,
     lazyCloseTimeout: 1_000,
     generateID: () => nextId,
     on: {
       ping(received, payload) {
         if (received) streams.get(establishedId(payload) ?? '')?.establish();
         // A machine or a network that is gone closes no socket. A missing pong is the only sign of it.
-        else unanswered = setTimeout(() => client.terminate(), pingInterval);
+        else unanswered = setTimeout(() => client.terminate(), pingIntervalMs);
       },
       pong: (received) => received && clearTimeout(unanswered),
       closed: () => clearTimeout(unanswered),

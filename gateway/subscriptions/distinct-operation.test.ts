@@ -45,7 +45,7 @@ class Listener implements Member {
   }
 }
 
-const limits = { flushWindow: 1, batchBytes: 200, maxQueuedEvents: 1_000 };
+const limits = { flushWindowMs: 1, batchBytes: 200, maxQueuedEvents: 1_000 };
 /** Turns that end after two sockets. */
 const shortTurns = () => new FanOutTurns({ turnMs: 0, socketsBetweenLooks: 2, restMs: 2, quietRestMs: 2 });
 /** Options for an operation whose clients get every event, and for one whose clients may skip some. */

@@ -33,7 +33,7 @@ export interface DistinctOperationOptions {
   readonly turns: FanOutTurns;
   /** Limits of SubscriptionLimits, in milliseconds, bytes and events. */
   readonly limits: {
-    readonly flushWindow: number;
+    readonly flushWindowMs: number;
     readonly batchBytes: number;
     readonly maxQueuedEvents: number;
   };
@@ -168,7 +168,7 @@ export class DistinctOperation {
     const restMs = Math.max(0, this.notBefore - this.options.turns.clock());
     this.flushTimer = setTimeout(
       () => unattended(this.flush(), 'Sending frames of a subscription'),
-      isDue ? 0 : Math.max(restMs, this.options.limits.flushWindow),
+      isDue ? 0 : Math.max(restMs, this.options.limits.flushWindowMs),
     );
   }
 

@@ -36,7 +36,7 @@ export interface ExecutionServices {
   readonly maskError: MaskError;
   readonly logger: { error(details: object, message: string): void };
   /** The timeout of one subgraph request, in milliseconds. */
-  readonly executionTimeout: number;
+  readonly executionTimeoutMs: number;
 }
 
 /** Runs `work`. Rejects with SERVICE_UNAVAILABLE when it has not ended within `timeoutMs`. */
@@ -69,7 +69,7 @@ function serviceMap({ event, scope }: EventExecution, requestId: string, service
   for (const name of SUBGRAPH_NAMES) {
     map[name] = {
       process: async ({ request }) => {
-        const response = await within(services.executionTimeout, () =>
+        const response = await within(services.executionTimeoutMs, () =>
           services.subgraphs[name].execute({
             query: request.query ?? '',
             operationName: request.operationName,

@@ -82,7 +82,7 @@ describe('changes', () => {
         { turnMs: 4, socketsBetweenLooks: 16, restMs: REST_MS, quietRestMs: QUIET_REST_MS },
         Date.now,
       ),
-      limits: { flushWindow: FLUSH_MS, batchBytes: 100_000, maxQueuedEvents: 1_000 },
+      limits: { flushWindowMs: FLUSH_MS, batchBytes: 100_000, maxQueuedEvents: 1_000 },
     });
     const change = ({ n, isKill = false }: Pick<Change, 'n' | 'isKill'>) =>
       operation.push({ data: { n }, ...(isKill && { extensions: { urgent: true } }) });

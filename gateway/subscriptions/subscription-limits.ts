@@ -6,7 +6,7 @@ export interface SubscriptionLimits {
   /** The largest message that a client may send; a larger one closes its socket with 1009. */
   readonly maxPayload: number;
   /** The time from the upgrade to connection_init, after which the socket is closed with 4408. */
-  readonly connectionInitTimeout: number;
+  readonly connectionInitTimeoutMs: number;
   readonly maxSocketsPerAddress: number;
   /**
    * The messages (and ping and pong frames) that a client may send in a second on average. `messageBurst` is the number
@@ -31,31 +31,31 @@ export interface SubscriptionLimits {
    * The time for which a socket may be silent before it is pinged. It is less than the minute after which proxies
    * commonly close a silent connection. A client that speaks by itself, as agents do, is never pinged.
    */
-  readonly pingInterval: number;
+  readonly pingIntervalMs: number;
   /** The timeout of a pong, after which the socket is terminated. It is longer after a large answer. */
-  readonly pongDeadline: number;
+  readonly pongDeadlineMs: number;
   /** The time from the gateway's close frame to the client's, after which the socket is terminated. */
-  readonly closeTimeout: number;
+  readonly closeTimeoutMs: number;
   /** The time for which a result waits for others to join the same write. */
-  readonly flushWindow: number;
+  readonly flushWindowMs: number;
   /** The size of the results of one write; larger batches are sent in several writes. */
   readonly batchBytes: number;
   /** The events of one distinct operation that may wait for execution; beyond it, its clients have to resync. */
   readonly maxQueuedEvents: number;
   /** The timeout of one subgraph request for an event. */
-  readonly executionTimeout: number;
+  readonly executionTimeoutMs: number;
   /** The time that an upstream may take to be established, after which it counts as lost. */
-  readonly establishmentTimeout: number;
+  readonly establishmentTimeoutMs: number;
   /** The time after which an upstream counts as established if it cannot report that itself. */
-  readonly establishmentGrace: number;
+  readonly establishmentGraceMs: number;
   /** The longest time over which the sockets of a lost upstream are closed: a millisecond for each, up to this. */
-  readonly lossSpread: number;
+  readonly lossSpreadMs: number;
 }
 
 /** The limits of a gateway; tests use smaller ones. */
 export const DEFAULT_LIMITS: SubscriptionLimits = {
   maxPayload: 256 * 1024,
-  connectionInitTimeout: 3_000,
+  connectionInitTimeoutMs: 3_000,
   maxSocketsPerAddress: 20_000,
   messagesPerSecond: 50,
   messageBurst: 200,
@@ -63,14 +63,14 @@ export const DEFAULT_LIMITS: SubscriptionLimits = {
   maxWaitingReports: 1_000,
   maxIdBytes: 256,
   bufferedBytes: 1024 * 1024,
-  pingInterval: 45_000,
-  pongDeadline: 20_000,
-  closeTimeout: 5_000,
-  flushWindow: 4,
+  pingIntervalMs: 45_000,
+  pongDeadlineMs: 20_000,
+  closeTimeoutMs: 5_000,
+  flushWindowMs: 4,
   batchBytes: 256 * 1024,
   maxQueuedEvents: 1_000,
-  executionTimeout: 10_000,
-  establishmentTimeout: 10_000,
-  establishmentGrace: 250,
-  lossSpread: 2_000,
+  executionTimeoutMs: 10_000,
+  establishmentTimeoutMs: 10_000,
+  establishmentGraceMs: 250,
+  lossSpreadMs: 2_000,
 };

@@ -28,8 +28,8 @@ export interface UpstreamListener {
 /** The timings of an upstream, in milliseconds. */
 export interface UpstreamTimes {
   /** The time after which an upstream that is not established counts as lost. */
-  readonly establishmentTimeout: number;
-  readonly establishmentGrace: number;
+  readonly establishmentTimeoutMs: number;
+  readonly establishmentGraceMs: number;
 }
 
 /** Reads a subscription and passes its events to a listener. */
@@ -83,7 +83,7 @@ export class Upstream {
 
   private awaitEstablishment(established: Promise<void> | undefined): void {
     if (established === undefined) {
-      this.timer = setTimeout(() => this.settle(), this.times.establishmentGrace);
+      this.timer = setTimeout(() => this.settle(), this.times.establishmentGraceMs);
       return;
     }
     this.timer = setTimeout(
@@ -92,7 +92,7 @@ export class Upstream {
           kind: 'lost',
           cause: new FleetFlagError('SERVICE_UNAVAILABLE', 'The subgraph did not start the subscription in time.'),
         }),
-      this.times.establishmentTimeout,
+      this.times.establishmentTimeoutMs,
     );
     // A failure to establish also fails the iterator, which gives the reason.
     established.then(

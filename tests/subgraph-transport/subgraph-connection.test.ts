@@ -70,7 +70,12 @@ describe('a subgraph process that is lost', () => {
     server = await serve(changes);
     proxy = await openProxy({ host: '127.0.0.1', port: server.port });
     // Long enough for a busy machine to answer a ping in.
-    connection = connectRemote({ name: 'flags', urls: [`http://127.0.0.1:${proxy.port}`], tokens, pingInterval: 500 });
+    connection = connectRemote({
+      name: 'flags',
+      urls: [`http://127.0.0.1:${proxy.port}`],
+      tokens,
+      pingIntervalMs: 500,
+    });
   });
   afterEach(async () => {
     await connection.close();

@@ -4,16 +4,16 @@
  */
 export const OPERATION_LIMITS = {
   /** Bytes of an HTTP body: 256 KB of conditions, escaped inside a variable, and room for the rest. */
-  body: 1024 * 1024,
+  bodyBytes: 1024 * 1024,
   /**
    * Lists and objects within each other in a body or a message. A value may have 32, and what names it a few; JSON that
    * is nested thousands deep can be parsed, but not written again.
    */
   jsonDepth: 500,
   /** Milliseconds until a request over HTTP has arrived whole. */
-  requestTimeout: 30_000,
+  requestTimeoutMs: 30_000,
   /** Milliseconds until its headers have, counted from the connection. */
-  headersTimeout: 10_000,
+  headersTimeoutMs: 10_000,
   /**
    * The tokens of the document; the parser stops there. Validation takes quadratic time at worst: a tenth of a second
    * for as many.

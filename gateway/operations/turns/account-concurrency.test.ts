@@ -168,7 +168,7 @@ describe('an expensive operation', () => {
       await take('b1');
       const late = turns.acquire(user('c'), 'expensive');
       const refused = expect(late).rejects.toMatchObject({ code: 'SERVICE_UNAVAILABLE', details: { retryAfter: 2 } });
-      await jest.advanceTimersByTimeAsync(ACCOUNT_LIMITS.waitTimeout);
+      await jest.advanceTimersByTimeAsync(ACCOUNT_LIMITS.waitTimeoutMs);
       await refused;
       expect(turns.size).toBe(2);
     } finally {

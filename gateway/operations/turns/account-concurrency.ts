@@ -15,7 +15,7 @@ const {
   runningExpensiveOfAll,
   runningKillSwitches,
   waitingKillSwitches,
-  waitTimeout: waitMs,
+  waitTimeoutMs: waitMs,
 } = ACCOUNT_LIMITS;
 
 /**

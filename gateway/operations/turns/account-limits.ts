@@ -26,5 +26,5 @@ export const ACCOUNT_LIMITS = {
   runningKillSwitches: 2,
   waitingKillSwitches: 20,
   /** The most milliseconds for which an operation waits. */
-  waitTimeout: 15_000,
+  waitTimeoutMs: 15_000,
 } as const;

@@ -6,7 +6,7 @@ import { SESSION, ScriptedGateway } from '../../testing/scripted-gateway.ts';
 const FLAG = '{ flag(key: "eco") { key } }';
 const MUTATION = 'mutation { enableFlag(key: "eco") { applied } }';
 
-const TIMES = { headersTimeout: 300, requestTimeout: 600, checkIntervalMs: 20 };
+const TIMES = { headersTimeoutMs: 300, requestTimeoutMs: 600, checkIntervalMs: 20 };
 
 let gateway: ScriptedGateway;
 beforeAll(async () => {

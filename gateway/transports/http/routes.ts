@@ -16,8 +16,8 @@ import { TracedRequests } from './traced-requests.ts';
 
 /** The timeouts of requests, in milliseconds. The first two are limits (operation-limits.ts). */
 export interface RequestTimes {
-  readonly headersTimeout: number;
-  readonly requestTimeout: number;
+  readonly headersTimeoutMs: number;
+  readonly requestTimeoutMs: number;
   /** The time between two checks for requests that are past a timeout. */
   readonly checkIntervalMs: number;
 }
@@ -60,16 +60,16 @@ export function createRoutes({
 }: RoutesOptions): FastifyInstance {
   const { logger } = graphql;
   const app = fastify({
-    bodyLimit: OPERATION_LIMITS.body,
+    bodyLimit: OPERATION_LIMITS.bodyBytes,
     // `__proto__` and `constructor` are refused by the validation of JSON arguments, which names their path.
     onProtoPoisoning: 'ignore',
     onConstructorPoisoning: 'ignore',
-    requestTimeout: times.requestTimeout,
+    requestTimeout: times.requestTimeoutMs,
     // The one route that needs query parameters reads them itself (operation-call.ts).
     routerOptions: { querystringParser: () => ({}) },
     http: {
-      headersTimeout: times.headersTimeout,
-      requestTimeout: times.requestTimeout,
+      headersTimeout: times.headersTimeoutMs,
+      requestTimeout: times.requestTimeoutMs,
       connectionsCheckingInterval: times.checkIntervalMs,
     },
     forceCloseConnections: 'idle',
@@ -107,8 +107,8 @@ export function createRoutes({
     if (status !== undefined && status < 500) {
       const refusal =
         status === 413
-          ? new FleetFlagError('LIMIT_EXCEEDED', `The body is larger than ${OPERATION_LIMITS.body} bytes.`, {
-              limit: OPERATION_LIMITS.body,
+          ? new FleetFlagError('LIMIT_EXCEEDED', `The body is larger than ${OPERATION_LIMITS.bodyBytes} bytes.`, {
+              limit: OPERATION_LIMITS.bodyBytes,
             })
           : new FleetFlagError('BAD_USER_INPUT', error.message);
       return refuse(request, reply, refusal, status);

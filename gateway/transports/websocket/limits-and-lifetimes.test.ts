@@ -21,7 +21,7 @@ afterEach(() => gateway.stop());
 
 describe('a client that does not keep up', () => {
   test('is dropped with a retryable code past a bound of buffered bytes, and others get everything', async () => {
-    await start({ limits: { bufferedBytes: 64 * 1024, closeTimeout: 100 } });
+    await start({ limits: { bufferedBytes: 64 * 1024, closeTimeoutMs: 100 } });
     const [slow, quick] = await Promise.all([gateway.client(), gateway.client()]);
     slow.subscribe('a', NARROW, production);
     quick.subscribe('a', NARROW, production);
@@ -80,7 +80,7 @@ describe('a client that does not keep up', () => {
   });
 
   test('is dropped when it has read nothing for as long as a pong may take, though it could tell', async () => {
-    await start({ limits: { bufferedBytes: 64 * 1024, pongDeadline: 100, closeTimeout: 100 } });
+    await start({ limits: { bufferedBytes: 64 * 1024, pongDeadlineMs: 100, closeTimeoutMs: 100 } });
     const client = await gateway.client();
     client.subscribe('a', 'subscription { changes(environment: "production") { previousRevision flag { note } } }');
     await gateway.operations(1);
@@ -118,7 +118,7 @@ describe('a client that does not keep up', () => {
   });
 
   test('because a subgraph hangs gets what could be fetched, with an error, and then the next event', async () => {
-    await start({ limits: { executionTimeout: 50 } });
+    await start({ limits: { executionTimeoutMs: 50 } });
     gateway.audit.history = (key) => (key === 'flag-1' ? new Promise(() => undefined) : ['fine']);
     const client = await gateway.client();
     client.subscribe('a', 'subscription { changes(environment: "production") { revision flag { key history } } }');
@@ -171,7 +171,7 @@ describe('a client that does not keep up', () => {
   });
 
   test('is terminated when it does not answer a ping', async () => {
-    await start({ limits: { pingInterval: 40, pongDeadline: 40 } });
+    await start({ limits: { pingIntervalMs: 40, pongDeadlineMs: 40 } });
     const client = await gateway.client();
     const port = Number(new URL(gateway.url).port);
     const dead = connect(port, '127.0.0.1');
@@ -229,7 +229,7 @@ describe('what a client reads after it has subscribed', () => {
   });
 
   test('does not wait for ever: an upstream that is not established in time is lost', async () => {
-    await start({ limits: { establishmentTimeout: 50 } });
+    await start({ limits: { establishmentTimeoutMs: 50 } });
     gateway.flags.establishing = new Promise(() => undefined);
     const client = await gateway.client();
     client.subscribe('s', NARROW, production);
@@ -237,7 +237,7 @@ describe('what a client reads after it has subscribed', () => {
   });
 
   test('waits for a grace where the subgraph connection cannot tell', async () => {
-    await start({ limits: { establishmentGrace: 60 } });
+    await start({ limits: { establishmentGraceMs: 60 } });
     gateway.flags.establishing = undefined;
     const client = await gateway.client();
     const begun = performance.now();
@@ -250,7 +250,7 @@ describe('what a client reads after it has subscribed', () => {
 
 describe('closing the server', () => {
   test('closes every socket with 1012, terminates those that do not answer, and ends the upstreams', async () => {
-    await start({ limits: { closeTimeout: 100 } });
+    await start({ limits: { closeTimeoutMs: 100 } });
     const clients = await Promise.all(Array.from({ length: 5 }, () => gateway.client()));
     for (const client of clients) client.subscribe('a', NARROW, production);
     await gateway.operations(5);

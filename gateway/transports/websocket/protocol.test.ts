@@ -66,7 +66,7 @@ describe('the protocol', () => {
   });
 
   test('closes with 4408 a socket that does not initialise in time', async () => {
-    await start({ limits: { connectionInitTimeout: 50 } });
+    await start({ limits: { connectionInitTimeoutMs: 50 } });
     expect((await gateway.rawClient().close()).code).toBe(4408);
   });
 

@@ -168,14 +168,14 @@ export function createSubscriptionServer(options: SubscriptionServerOptions): Su
     subgraphs: options.subgraphs,
     maskError: (error) => options.maskError(error),
     logger: options.logger,
-    executionTimeout: limits.executionTimeout,
+    executionTimeoutMs: limits.executionTimeoutMs,
     limits,
     delivered: options.delivered,
     // Closing is the one signal after which every stock client connects, subscribes and asks for what it missed.
     interrupted(members) {
       const affected = new Set(members.map(connectionOfMember).filter((connection) => connection !== null));
       unattended(
-        spreadClose([...affected], TRY_AGAIN_LATER, 'Subscription interrupted', limits.lossSpread, hurry.signal),
+        spreadClose([...affected], TRY_AGAIN_LATER, 'Subscription interrupted', limits.lossSpreadMs, hurry.signal),
         'Closing the sockets of a lost subscription',
       );
     },
@@ -261,7 +261,7 @@ export function createSubscriptionServer(options: SubscriptionServerOptions): Su
       socket.write(accepted());
       const webSocket = new ServerSocket(socket, limits.maxPayload);
       const connection = new ClientConnection(webSocket, origin, request.headers, admitted.admittedAt, host);
-      connections.schedule(connection, limits.connectionInitTimeout);
+      connections.schedule(connection, limits.connectionInitTimeoutMs);
       socketsByAddress.add(address);
       webSocket.attach(connection, head);
       if (!isSpoken) connection.close(CloseCode.SubprotocolNotAcceptable, 'Subprotocol not acceptable');

@@ -32,7 +32,7 @@ if (cluster.isPrimary) {
   );
   const { url } = await gatewayUnderTest({
     sharedLimits: limitsOverChannel(channel, WORKERS),
-    limits: { maxSocketsPerAddress: Number(process.env['SOCKETS']), connectionInitTimeout: 60_000 },
+    limits: { maxSocketsPerAddress: Number(process.env['SOCKETS']), connectionInitTimeoutMs: 60_000 },
   });
   print({ url, pid: process.pid });
 }

@@ -67,7 +67,7 @@ export class ClientConnection extends ClientOutput implements SocketOwner, Wheel
 
   closing(): void {
     this.closingAt = this.host.nowMs();
-    this.checkAgain(this.host.limits.closeTimeout);
+    this.checkAgain(this.host.limits.closeTimeoutMs);
   }
 
   protected checkAgain(inMs: number): void {

@@ -101,10 +101,10 @@ export abstract class ClientOutput {
 
   /** Records that a result was not written because the client is overfull. @param caughtUp called once it has read all */
   fallBehind(caughtUp: () => void): void {
-    const { pongDeadline } = this.host.limits;
+    const { pongDeadlineMs } = this.host.limits;
     if (this.#behindSince === null) {
       this.#behindSince = this.host.nowMs();
-      this.checkAgain(pongDeadline);
+      this.checkAgain(pongDeadlineMs);
     }
     if (this.#caughtUp !== null) return void this.#caughtUp.push(caughtUp);
     this.#caughtUp = [caughtUp];
@@ -119,7 +119,9 @@ export abstract class ClientOutput {
 
   /** Says whether the client has been behind for so long that it will hardly catch up. */
   isStuck(nowMs: number): boolean {
-    return this.#behindSince !== null && nowMs - this.#behindSince >= this.host.limits.pongDeadline + this.pongGraceMs;
+    return (
+      this.#behindSince !== null && nowMs - this.#behindSince >= this.host.limits.pongDeadlineMs + this.pongGraceMs
+    );
   }
 
   close(code: number, reason: string): void {

@@ -8,10 +8,10 @@ import type { ServerSocket } from '../framing/server-socket.ts';
 
 const limits = {
   ...DEFAULT_LIMITS,
-  connectionInitTimeout: 300,
-  pingInterval: 1_000,
-  pongDeadline: 400,
-  closeTimeout: 200,
+  connectionInitTimeoutMs: 300,
+  pingIntervalMs: 1_000,
+  pongDeadlineMs: 400,
+  closeTimeoutMs: 200,
 };
 
 let nowMs: number;
@@ -175,15 +175,15 @@ test('one listener serves all operations of a connection that have fallen behind
 
 test('a tick is an eighth of the shortest limit, but never too short or too long', () => {
   expect(tickOf(DEFAULT_LIMITS)).toBe(375);
-  expect(tickOf({ ...DEFAULT_LIMITS, closeTimeout: 10 })).toBe(10);
+  expect(tickOf({ ...DEFAULT_LIMITS, closeTimeoutMs: 10 })).toBe(10);
   const long = 1_000_000;
   expect(
     tickOf({
       ...DEFAULT_LIMITS,
-      closeTimeout: long,
-      pingInterval: long,
-      pongDeadline: long,
-      connectionInitTimeout: long,
+      closeTimeoutMs: long,
+      pingIntervalMs: long,
+      pongDeadlineMs: long,
+      connectionInitTimeoutMs: long,
     }),
   ).toBe(1_000);
 });

@@ -21,46 +21,46 @@ export function enforceDeadlines(
   nowMs: number,
 ): number {
   if (!connection.isOpen) {
-    const leftMs = connection.closingAt + limits.closeTimeout - nowMs;
+    const leftMs = connection.closingAt + limits.closeTimeoutMs - nowMs;
     if (leftMs <= 0) connection.terminate();
     return leftMs;
   }
-  const initMs = connection.initialised ? Infinity : connection.openedAt + limits.connectionInitTimeout - nowMs;
+  const initMs = connection.initialised ? Infinity : connection.openedAt + limits.connectionInitTimeoutMs - nowMs;
   const expiresInMs = connection.expiresAtMs - Date.now();
   if (initMs <= 0) connection.close(CloseCode.ConnectionInitialisationTimeout, 'Connection initialisation timeout');
   else if (expiresInMs <= 0) connection.close(CloseCode.Forbidden, 'Forbidden');
   else if (connection.isStuck(nowMs)) connection.dropSlow();
   else return Math.min(initMs, expiresInMs, keepAlive(connection, limits, counters, nowMs));
-  return limits.closeTimeout;
+  return limits.closeTimeoutMs;
 }
 
 /** Sends a ping when it is due, and drops a connection whose pong has not come in time. */
 function keepAlive(
   connection: ClientConnection,
-  { pingInterval, pongDeadline, closeTimeout }: SubscriptionLimits,
+  { pingIntervalMs, pongDeadlineMs, closeTimeoutMs }: SubscriptionLimits,
   counters: DeadlineCounters,
   nowMs: number,
 ): number {
   const sinceMs = nowMs - connection.pingedAt;
   if (!connection.pongDue) {
-    if (sinceMs < pingInterval) return pingInterval - sinceMs;
+    if (sinceMs < pingIntervalMs) return pingIntervalMs - sinceMs;
     connection.ping(nowMs);
-    return pongDeadline;
+    return pongDeadlineMs;
   }
-  const leftMs = pongDeadline + connection.pongGraceMs - sinceMs;
+  const leftMs = pongDeadlineMs + connection.pongGraceMs - sinceMs;
   if (leftMs > 0) return leftMs;
   counters.deadClosed += 1;
   connection.terminate();
-  return closeTimeout;
+  return closeTimeoutMs;
 }
 
 /** Milliseconds between two ticks: an eighth of the shortest limit, so that none is exceeded by much. */
 export function tickOf({
-  connectionInitTimeout,
-  pingInterval,
-  pongDeadline,
-  closeTimeout,
+  connectionInitTimeoutMs,
+  pingIntervalMs,
+  pongDeadlineMs,
+  closeTimeoutMs,
 }: SubscriptionLimits): number {
-  const shortest = Math.min(connectionInitTimeout, pingInterval, pongDeadline, closeTimeout);
+  const shortest = Math.min(connectionInitTimeoutMs, pingIntervalMs, pongDeadlineMs, closeTimeoutMs);
   return Math.round(Math.max(10, Math.min(1_000, shortest / 8)));
 }

@@ -88,7 +88,7 @@ export async function gatewayUnderTest({ steps, ...overrides }: Overrides = {}) 
       error: (_, message) => errors.push(message),
     },
     ...overrides,
-    limits: { closeTimeout: 300, lossSpread: 20, establishmentGrace: 20, ...overrides.limits },
+    limits: { closeTimeoutMs: 300, lossSpreadMs: 20, establishmentGraceMs: 20, ...overrides.limits },
   });
   const http = createServer((_, response) => response.end());
   http.on('upgrade', (request, socket, head) => server.handleUpgrade(request, socket, head));

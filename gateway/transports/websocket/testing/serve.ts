@@ -3,7 +3,7 @@ import { gatewayUnderTest } from './gateway-under-test.ts';
 
 const gateway = await gatewayUnderTest({
   // The handshakes of a test may take their time.
-  limits: { connectionInitTimeout: 60_000 },
+  limits: { connectionInitTimeoutMs: 60_000 },
   logger: {
     info: () => undefined,
     warn: (_, message) => console.log(message),
