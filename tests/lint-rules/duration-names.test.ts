@@ -12,9 +12,17 @@ interface Declaration {
     { readonly id: object; readonly init: { readonly type: string; readonly value: unknown } },
   ];
 }
+interface Member {
+  readonly key: { readonly name: string };
+  readonly typeAnnotation: { readonly typeAnnotation: { readonly type: string } };
+}
+interface Visitors {
+  VariableDeclaration(node: Declaration): void;
+  'TSInterfaceBody > TSPropertySignature'(node: Member): void;
+}
 
 const { durationNames } = (await import(new URL('duration-names.js', import.meta.url).href)) as {
-  durationNames: { create(context: Context): { VariableDeclaration(node: Declaration): void } };
+  durationNames: { create(context: Context): Visitors };
 };
 
 /** Gives the unit that the rule misses in the name of a constant with this docstring. */
@@ -29,6 +37,15 @@ function missingUnit(docstring: string, name: string, value: unknown = 5): strin
   return reports[0]?.data.unit;
 }
 
+/** Gives the unit that the rule misses in the name of a member of an interface. */
+function missingUnitOfMember(name: string, type = 'TSNumberKeyword'): string | undefined {
+  const reports: Report[] = [];
+  durationNames
+    .create({ sourceCode: { getCommentsBefore: () => [] }, report: (report) => reports.push(report) })
+    ['TSInterfaceBody > TSPropertySignature']({ key: { name }, typeAnnotation: { typeAnnotation: { type } } });
+  return reports[0]?.data.unit;
+}
+
 describe('the names of durations', () => {
   test.each([
     ['* Milliseconds between two polls. ', 'POLL', '_MS'],
@@ -37,6 +54,13 @@ describe('the names of durations', () => {
   ])('end in the unit with which the docstring %j begins', (docstring, name, unit) => {
     expect(missingUnit(docstring, name)).toBe(unit);
     expect(missingUnit(docstring, name + unit)).toBeUndefined();
+  });
+
+  test('end in the unit where a number of an interface is a timeout, an interval or another duration', () => {
+    for (const name of ['closeTimeout', 'pingInterval', 'pongDeadline', 'lossSpread', 'establishmentGrace'])
+      expect([missingUnitOfMember(name), missingUnitOfMember(`${name}Ms`)]).toEqual(['Ms', undefined]);
+    expect(missingUnitOfMember('confidenceInterval', 'TSTypeReference')).toBeUndefined();
+    expect(missingUnitOfMember('rows')).toBeUndefined();
   });
 
   test('are free where the docstring begins with something else, or the value is no number', () => {
