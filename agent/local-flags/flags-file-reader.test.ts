@@ -70,3 +70,14 @@ test('a change is read one poll after it was found', async () => {
   await reader.close();
   expect(used).toEqual(['lane_keep', 'lane_keep,limit']);
 });
+
+test('a reader that is closed leaves the file to the other readers of it', async () => {
+  const options = { path: file, log: () => undefined, use: () => undefined, pollMs: POLL_MS };
+  await (await FlagsFileReader.open(options)).close();
+  await added('limit');
+  await eventually(async () => {
+    await pass(POLL_MS);
+    return used.length > 1;
+  }, 'the change is read');
+  expect(used).toEqual(['lane_keep', 'lane_keep,limit']);
+});

@@ -33,6 +33,7 @@ export class FlagsFileReader {
   #settling: NodeJS.Timeout | undefined;
   #reading: Promise<void> = Promise.resolve();
   #flags: LocalFlags | null = null;
+  readonly #polled = (stats: Stats) => this.#changed(marksOf(stats));
 
   private constructor(options: FlagsFileOptions) {
     this.#options = options;
@@ -49,9 +50,7 @@ export class FlagsFileReader {
     const reader = new FlagsFileReader(options);
     // Polling notices a file that is edited, one that is replaced, and one behind a link; watching does not. It begins
     // before the file is read, so that no change falls between the two.
-    watchFile(reader.#path, { interval: options.pollMs, persistent: false }, (stats) =>
-      reader.#changed(marksOf(stats)),
-    );
+    watchFile(reader.#path, { interval: options.pollMs, persistent: false }, reader.#polled);
     try {
       await reader.#read();
     } catch (error) {
@@ -75,7 +74,8 @@ export class FlagsFileReader {
   }
 
   async close(): Promise<void> {
-    unwatchFile(this.#path);
+    // Other readers in this process, and the program itself, may follow the same file.
+    unwatchFile(this.#path, this.#polled);
     clearTimeout(this.#settling);
     await this.#reading;
   }
