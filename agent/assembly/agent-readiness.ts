@@ -1,4 +1,5 @@
 /** Whether an agent can evaluate flags: it cannot before they are loaded or synced, nor after it was closed. */
+import { FleetFlagError } from '../../core/errors.ts';
 
 /** Begins once, ends once, and never begins after its end. */
 export class AgentReadiness {
@@ -33,5 +34,11 @@ export class AgentReadiness {
   end(): void {
     this.#isReady = false;
     this.#hasEnded = true;
+  }
+
+  /** Throws FleetFlagError SERVICE_UNAVAILABLE where the agent was closed. */
+  refuseClosed(): void {
+    if (this.#hasEnded)
+      throw new FleetFlagError('SERVICE_UNAVAILABLE', 'This agent has been closed; create a new one.');
   }
 }

@@ -35,7 +35,7 @@ import { MetricQueue } from '../telemetry/metrics/metric-queue.ts';
 import { EvaluationEvents } from '../telemetry/evaluation-events.ts';
 import { MetricRecorder, type TrackOptions } from '../telemetry/metrics/metric-recorder.ts';
 import { fileKindFault } from '../../core/files/regular-file.ts';
-import { ProgramReports, closedAgent } from './program-reports.ts';
+import { ProgramReports } from './program-reports.ts';
 import { OwnVehicle } from './own-vehicle.ts';
 import { AgentReadiness } from './agent-readiness.ts';
 import { DatabaseLock, ownerName } from '../store/files/database-lock.ts';
@@ -75,6 +75,7 @@ export class FleetFlagAgent extends TypedValues {
   readonly #evaluationEvents: EvaluationEvents | null;
   readonly #readiness = new AgentReadiness();
   #lock: DatabaseLock | null = null;
+  #starting: Promise<void> = Promise.resolve();
   #inTouch = false;
 
   constructor(options: FleetFlagAgentOptions) {
@@ -94,9 +95,7 @@ export class FleetFlagAgent extends TypedValues {
       variantOf: (flag, state) => this.#evaluator.storedVariant(flag, state),
       agentVersion: AGENT_VERSION,
       retryMs: timings.storeRetryMs,
-      queue: this.#queue,
-      facts: this.#facts,
-      lifetime: this.#lifetime,
+      ...{ queue: this.#queue, facts: this.#facts, lifetime: this.#lifetime },
       drive: () => this.#changeOver.kept,
       knownGood: () => this.#changeOver.knownGood,
       ageingClock: this.#ageingClock,
@@ -122,12 +121,14 @@ export class FleetFlagAgent extends TypedValues {
       save: () => this.#store.saveQueue(),
     });
     this.#backups = agentBackups({
-      options: this.#options,
-      flags: this.#flags,
+      ...{
+        options: this.#options,
+        flags: this.#flags,
+        store: this.#store,
+        queue: this.#queue,
+        lifetime: this.#lifetime,
+      },
       keys: () => this.#vehicle.keys!,
-      store: this.#store,
-      queue: this.#queue,
-      lifetime: this.#lifetime,
       ageingClock: this.#ageingClock,
       refuse: this.#refuse,
     });
@@ -138,19 +139,12 @@ export class FleetFlagAgent extends TypedValues {
       happened: (...about) => this.#changeOver.fault(...about),
     });
     this.#reports = new ProgramReports({
-      ...{ evaluator: this.#evaluator, flags: this.#flags },
-      recorder: this.#recorder,
-      faults: this.#faults,
-      changeOver: this.#changeOver,
-      readiness: this.#readiness,
+      ...{ evaluator: this.#evaluator, flags: this.#flags, recorder: this.#recorder, faults: this.#faults },
+      ...{ changeOver: this.#changeOver, readiness: this.#readiness },
     });
     this.#vehicle = new OwnVehicle({
-      options: this.#options,
-      store: this.#store,
-      flags: this.#flags,
-      faults: this.#faults,
-      changeOver: this.#changeOver,
-      route,
+      ...{ options: this.#options, store: this.#store, flags: this.#flags, faults: this.#faults },
+      ...{ changeOver: this.#changeOver, route },
     });
     this.#connection = new GatewayConnection({
       ...{ url: this.#options.url, route, timings, random, log, now },
@@ -169,10 +163,15 @@ export class FleetFlagAgent extends TypedValues {
    *   measurements; BAD_USER_INPUT where the file of flags has faults or the database is not a regular file;
    *   SERVICE_UNAVAILABLE where the agent is closed
    */
-  async start(): Promise<void> {
+  start(): Promise<void> {
+    return (this.#starting = this.#start());
+  }
+
+  async #start(): Promise<void> {
     const { databaseFile, flagsFile, log, timings, url, vin } = this.#options;
-    if (this.#readiness.hasEnded) throw closedAgent();
+    this.#readiness.refuseClosed();
     if (flagsFile !== null) await this.#flags.followFile(flagsFile, vin, timings.flagsFileMs);
+    this.#readiness.refuseClosed();
     if (url === '') {
       // Without a control plane, the agent counts as in touch.
       this.#setInTouch(true);
@@ -181,18 +180,23 @@ export class FleetFlagAgent extends TypedValues {
     const fault = await fileKindFault(databaseFile);
     if (fault !== null) throw badInput('databaseFile', fault);
     const identity = await this.#vehicle.readIdentity();
+    this.#readiness.refuseClosed();
     this.#lock = await DatabaseLock.take(databaseFile, ownerName(identity), log);
+    this.#readiness.refuseClosed();
     if (await this.#vehicle.load(identity)) this.#readiness.begin();
+    this.#readiness.refuseClosed();
     this.#connection.start();
   }
 
   /**
    * Closes the connection, writes everything that was applied, and closes the database. From now on there are no flags,
-   * because a closed agent would not hear of a kill switch.
+   * because a closed agent would not hear of a kill switch. A start that is under way rejects.
    */
   async close(): Promise<void> {
     this.#readiness.end();
     this.#events.closed();
+    // What a start acquires after this would stay acquired.
+    await this.#starting.catch(() => undefined);
     await this.#flags.close();
     await this.#connection.close();
     this.#recorder.close();

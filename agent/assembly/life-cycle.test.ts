@@ -53,6 +53,26 @@ test('an agent that is closed is not started again', async () => {
   });
 });
 
+test('an agent that is closed while it starts leaves its database to the next one, and starts no more', async () => {
+  const own = await mkdtemp(join(folder, 'closed-'));
+  for (let turns = 0; turns < 40; turns++) {
+    const agent = aloneAgent(join(own, 'vehicle.db'));
+    let ending: unknown = null;
+    const started = agent.start().then(
+      () => (ending = 'started'),
+      (error: unknown) => (ending = error),
+    );
+    for (let turn = 0; turn < turns; turn++) await new Promise(setImmediate);
+    const isStarted = ending === 'started';
+    await agent.close();
+    await started;
+    expect(ending).toEqual(isStarted ? 'started' : expect.objectContaining({ code: 'SERVICE_UNAVAILABLE' }));
+    const next = aloneAgent(join(own, 'vehicle.db'));
+    await next.start();
+    await next.close();
+  }
+});
+
 test('a database that is not a regular file is refused, and no file is created beside it', async () => {
   const own = await mkdtemp(join(folder, 'pipe-'));
   const pipe = join(own, 'pipe');

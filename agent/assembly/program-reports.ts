@@ -66,12 +66,12 @@ export class ProgramReports {
   /** Takes the state of the vehicle (`FleetFlagAgent.setVehicleState`). */
   async vehicleState(state: unknown): Promise<void> {
     const report = readVehicleStateReport(state);
-    if (this.parts.readiness.hasEnded) throw closedAgent();
+    this.parts.readiness.refuseClosed();
     await this.parts.changeOver.report(report);
   }
 
   #checkReady(): void {
-    if (this.parts.readiness.hasEnded) throw closedAgent();
+    this.parts.readiness.refuseClosed();
     if (!this.parts.readiness.isReady) throw new FleetFlagError('SERVICE_UNAVAILABLE', NOT_READY_MESSAGE);
   }
 }
@@ -82,9 +82,4 @@ export function readFaultSeverity(severity: unknown): FaultSeverity {
   if (isOneOf(FAULT_SEVERITIES, severity)) return severity;
   const names = FAULT_SEVERITIES.map((name) => `"${name}"`).join(' or ');
   throw badInput('severity', `A severity must be ${names}.`);
-}
-
-/** Makes the error of an agent that has been closed. */
-export function closedAgent(): FleetFlagError {
-  return new FleetFlagError('SERVICE_UNAVAILABLE', 'This agent has been closed; create a new one.');
 }
