@@ -5,7 +5,7 @@
  */
 import { is } from '../../core/json/shape.ts';
 import { isCount, parseJson } from '../../core/json/json-value.ts';
-import { FAULT_KINDS } from '../../core/wire/vehicle/fault.ts';
+import { FAULT_KINDS, validateFault } from '../../core/wire/vehicle/fault.ts';
 import { describeError, type Log } from '../log.ts';
 import { DurableFile, type FileSystem } from '../store/files/durable-file.ts';
 import { MAX_KEPT_FAULTS, type KeptFault } from './fault-log.ts';
@@ -21,7 +21,11 @@ export interface FaultFileContent {
   readonly seenRevision: number;
 }
 
+/** The latest time that a date can have, in Unix seconds. */
+const LAST_SECOND = 8.64e12;
+
 const count = (value: unknown): value is number => isCount(value);
+const time = (value: unknown): value is number => isCount(value) && value <= LAST_SECOND;
 
 const isContent = is.shape({
   vin: is.string,
@@ -32,7 +36,7 @@ const isContent = is.shape({
       revision: count,
       kind: is.oneOf(FAULT_KINDS),
       message: is.string,
-      at: count,
+      at: time,
       count,
       sent: is.boolean,
     }),
@@ -64,6 +68,8 @@ export class FaultFile {
         const { faults, changes } = content;
         if (faults.length > MAX_KEPT_FAULTS || changes.length > MAX_WATCHED_CHANGES)
           throw new Error('it has more entries than an agent writes');
+        // One that cannot be reported would end each connection, and take the kill switches with it.
+        for (const [index, fault] of faults.entries()) validateFault(fault, `faults.${index}.`);
         return content;
       } catch (error) {
         this.log('warn', `cannot use the ${generation} file of faults: ${describeError(error)}`);

@@ -230,7 +230,13 @@ describe('the agent itself', () => {
     await eventually(() => isAtRest(agent), 'it is reported');
     await agent.close();
     const lines: string[] = [];
-    for (const text of ['{', '[]', '{"faults": 5}']) {
+    const content = await readFile(`${vehicle.databaseFile}.faults`, 'utf8');
+    // A fault that cannot be reported must not take the connection with it: no date has this time, and no message so much.
+    const long = content.replace(MESSAGE, 'x'.repeat(1_000_000)).replace('"sent":true', '"sent":false');
+    const endless = content
+      .replace(/"at":\d+/, `"at":${Number.MAX_SAFE_INTEGER}`)
+      .replace('"sent":true', '"sent":false');
+    for (const text of ['{', '[]', '{"faults": 5}', long, endless]) {
       await writeFile(`${vehicle.databaseFile}.faults`, text);
       await rm(`${vehicle.databaseFile}.faults.previous`, { force: true });
       const next = await start({ log: (_level, line) => lines.push(line) });
@@ -238,7 +244,7 @@ describe('the agent itself', () => {
       expect(next.status().faults.latest).toEqual([]);
       await next.close();
     }
-    expect(lines.filter((line) => /cannot use the current file of faults/.test(line))).toHaveLength(3);
+    expect(lines.filter((line) => /cannot use the current file of faults/.test(line))).toHaveLength(5);
   });
 });
 
