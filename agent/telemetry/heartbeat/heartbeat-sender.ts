@@ -92,8 +92,8 @@ export class HeartbeatSender {
   readonly #options: HeartbeatOptions;
   readonly #wait: LinkWait;
   readonly #cpuPercent = cpuMeter();
-  /** The revision that was reported last. */
-  #reportedRevision: number | null | undefined = null;
+  /** The revision and the evaluated contents that were reported last; null before the first report. */
+  #reported: Pick<HeartbeatFacts, 'appliedRevision' | 'evaluated'> | null = null;
   #reportedAtMs = -Infinity;
   #fault: string | null = null;
   #proofFault: string | null = null;
@@ -109,17 +109,30 @@ export class HeartbeatSender {
   /** Runs until the link ends; never rejects. */
   async run(): Promise<void> {
     const { spreadMs, random } = this.#options;
-    let wait = spreadMs * random();
+    let waitMs = spreadMs * random();
     while (!this.#wait.ended) {
-      await this.#wait.pause(wait);
+      await this.#wait.pause(waitMs);
       if (this.#wait.ended) return;
-      [wait] = await Promise.all([this.#beat(), this.#prove()]);
+      [waitMs] = await Promise.all([this.#beat(), this.#prove()]);
+      // A revision was persisted, or a content evaluated, while the requests were on their way.
+      if (this.#fault === null && this.#hasNews()) waitMs = Math.min(waitMs, spreadMs * (1 + random()));
     }
+  }
+
+  /** Says whether the persisted revision or the evaluated contents are no longer those of the last heartbeat. */
+  #hasNews(): boolean {
+    const { appliedRevision, evaluated = [] } = this.#options.facts();
+    const reported = this.#reported;
+    return (
+      reported?.appliedRevision !== appliedRevision ||
+      (!this.#unknown.has('evaluated') && !isDeepStrictEqual(reported?.evaluated, evaluated))
+    );
   }
 
   /** Schedules a heartbeat after a state was written. Further writes within the wait go with the same heartbeat. */
   statePersisted(): void {
-    if (this.#options.facts().appliedRevision !== this.#reportedRevision) this.#soon();
+    if (this.#reported === null || this.#options.facts().appliedRevision !== this.#reported.appliedRevision)
+      this.#soon();
   }
 
   /** Schedules a heartbeat after a program has evaluated a new content first. */
@@ -154,7 +167,7 @@ export class HeartbeatSender {
 
   /** Sends a heartbeat. Resolves to the milliseconds until the next. */
   async #beat(): Promise<number> {
-    const { link, facts, intervalMs, spreadMs, random, log } = this.#options;
+    const { link, facts, intervalMs, random, log } = this.#options;
     const {
       cacheBytes,
       clockOffsetSeconds,
@@ -181,14 +194,10 @@ export class HeartbeatSender {
     let wait = spreadInterval(intervalMs, random);
     try {
       await link.request(HEARTBEAT_MUTATION, { input });
-      this.#reportedRevision = input.appliedRevision;
+      this.#reported = { appliedRevision: input.appliedRevision, evaluated };
       this.#reportedAtMs = performance.now();
       this.#reportedRefusals = counts;
       this.#fault = null;
-      // A revision was persisted, or a content evaluated, while this heartbeat was on its way.
-      const now = facts();
-      const hasNewEvaluation = !this.#unknown.has('evaluated') && !isDeepStrictEqual(now.evaluated ?? [], evaluated);
-      if (hasNewEvaluation || now.appliedRevision !== input.appliedRevision) wait = spreadMs * (1 + random());
     } catch (error) {
       const fault = describeError(error);
       const refused = NEWER_MEMBERS.find(([members, refusal]) => !this.#unknown.has(members) && refusal.test(fault));

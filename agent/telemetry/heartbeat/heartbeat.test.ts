@@ -191,6 +191,31 @@ describe('heartbeats', () => {
     ]);
   });
 
+  test('report a revision soon that is persisted while the proof of the last heartbeat is on its way', async () => {
+    let proofArrives: (answer: object) => void = () => undefined;
+    let stop: () => void = () => undefined;
+    const reported: unknown[] = [];
+    start({
+      link: {
+        ended: new Promise((resolve) => (stop = () => resolve({ code: 1000, reason: '' }))),
+        request: (query, { input }) => {
+          if (query === OPERATIONS.proof) return new Promise((resolve) => (proofArrives = resolve));
+          reported.push((input as { appliedRevision: number }).appliedRevision);
+          return answer();
+        },
+      },
+    });
+    end = stop;
+    await pass(3_000);
+    revision = 2;
+    sender.statePersisted();
+    await pass(3_000);
+    proofArrives({ flagProof: 'a proof' });
+    await pass(8_000);
+    expect(reported).toEqual([1, 2]);
+    proofArrives({ flagProof: 'a proof' });
+  });
+
   test('keep a distance, however fast revisions follow each other', async () => {
     start();
     for (let n = 0; n < 300; n++) {
