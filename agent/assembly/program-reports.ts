@@ -7,7 +7,8 @@ import type { ChangeOver } from '../activation/change-over.ts';
 import { NOT_READY_MESSAGE } from '../api/evaluation-details.ts';
 import type { EvaluatedFlag, FlagEvaluator } from '../evaluate/flag-evaluator.ts';
 import type { PresentFlags } from '../evaluate/present-flags.ts';
-import { readFaultMessage, type VehicleFaults } from '../faults/vehicle-faults.ts';
+import { readFaultMessage } from '../faults/fault-message.ts';
+import type { VehicleFaults } from '../faults/vehicle-faults.ts';
 import { checkMeasurement, type MetricRecorder, type TrackOptions } from '../telemetry/metrics/metric-recorder.ts';
 import type { AgentReadiness } from './agent-readiness.ts';
 

@@ -2,7 +2,6 @@
  * The faults of a vehicle under its flags: what the agent itself sees, and what programs report to it. Each is kept on
  * disk until the control plane has it. Source: releases.md, "The health gate".
  */
-import { badInput } from '../../core/errors.ts';
 import { CoalescedRefresh } from '../../core/async/coalesce.ts';
 import { unattended } from '../../core/last-handler/unattended.ts';
 import {
@@ -21,6 +20,7 @@ import type { AgeingClock } from '../trust/ageing-clock.ts';
 import { watchedContent } from './watched-content.ts';
 import { FaultFile } from './fault-file.ts';
 import { FaultLog, MAX_KEPT_FAULTS, MAX_PROGRAM_FAULTS, type KeptFault } from './fault-log.ts';
+import { readFaultMessage } from './fault-message.ts';
 import { FAULTY_STARTS, withChange, withStart, type WatchedChange } from './restart-watch.ts';
 
 /** The options of a vehicle's faults. */
@@ -353,13 +353,6 @@ export class VehicleFaults {
     if (this.#isDirty) await this.#write();
     clearTimeout(this.#retry);
   }
-}
-
-/** Reads the message of a program's fault. @throws FleetFlagError BAD_USER_INPUT where it is blank or no text */
-export function readFaultMessage(message: unknown): string {
-  const text = typeof message === 'string' ? faultMessage(message) : '';
-  if (text === '') throw badInput('message', 'A fault requires a message: text that is not blank.');
-  return text;
 }
 
 /** Gives the highest revision of a served definition; 0 where none is served. */
