@@ -2,26 +2,20 @@
  * The faults of a vehicle under its flags: what the agent itself sees, and what programs report to it. Each is kept on
  * disk until the control plane has it. Source: releases.md, "The health gate".
  */
-import { CoalescedRefresh } from '../../core/async/coalesce.ts';
-import { unattended } from '../../core/last-handler/unattended.ts';
-import {
-  faultMessage,
-  isCausedByPrograms,
-  type FaultKind,
-  type FaultSeverity,
-  type FlagFault,
-} from '../../core/wire/vehicle/fault.ts';
+import { faultMessage, type FaultKind, type FaultSeverity, type FlagFault } from '../../core/wire/vehicle/fault.ts';
 import { activeFlags } from '../activation/active-flags.ts';
 import type { EvaluatedFlag } from '../evaluate/flag-evaluator.ts';
-import { describeError, type Log } from '../log.ts';
+import type { Log } from '../log.ts';
 import type { ReturnCause, VehicleIdentity, VehicleState } from '../state.ts';
 import type { FileSystem } from '../store/files/durable-file.ts';
 import type { AgeingClock } from '../trust/ageing-clock.ts';
-import { watchedContent } from './watched-content.ts';
-import { FaultFile } from './fault-file.ts';
-import { FaultLog, MAX_KEPT_FAULTS, MAX_PROGRAM_FAULTS, type KeptFault } from './fault-log.ts';
+import { FaultAdmission } from './fault-admission.ts';
+import { FaultFile, type FaultFileContent } from './fault-file.ts';
+import { FaultLog, type KeptFault } from './fault-log.ts';
 import { readFaultMessage } from './fault-message.ts';
-import { FAULTY_STARTS, withChange, withStart, type WatchedChange } from './restart-watch.ts';
+import { FaultWriter } from './fault-writer.ts';
+import { FAULTY_STARTS } from './restart-watch.ts';
+import { WatchedChanges } from './watched-changes.ts';
 
 /** The options of a vehicle's faults. */
 export interface VehicleFaultsOptions {
@@ -30,9 +24,12 @@ export interface VehicleFaultsOptions {
   readonly files: FileSystem;
   readonly log: Log;
   readonly ageingClock: Pick<AgeingClock, 'seconds' | 'runningMs'>;
-  /** The milliseconds until a failed write is tried again. */
+  /** The milliseconds until a failed write is retried. */
   readonly retryMs: number;
-  /** Called with each fault under a definition that may be active, and the cause for which its flag has to go back. */
+  /**
+   * Called with each fault under a definition that may be active, and with the cause for which the flag has to go back to
+   * its last known good; null for a fault that is no such cause.
+   */
   readonly happened: (flagKey: string, revision: number, cause: ReturnCause | null) => void;
 }
 
@@ -46,54 +43,37 @@ export interface FaultStatus {
   readonly latest: readonly (Omit<KeptFault, 'at'> & { readonly at: string })[];
 }
 
-/** The kinds of the faults that take a flag back to its last known good. */
+/** The kind of the faults by which a flag goes back to its last known good, for each cause of a return. */
 const CAUSE_KINDS = { fatal: 'reported_by_program', restarts: 'restarts' } as const satisfies Record<
   ReturnCause,
   FaultKind
 >;
-/** The beginning of the message of a return. */
+/** The beginning of the message of a fault of the kind `returned`. */
 const HAS_GONE_BACK = /^This vehicle has gone back to revision \d+\./;
-/** The faults that the status shows. */
+/** The most faults that the status shows. */
 const SHOWN_FAULTS = 10;
-/**
- * The time, in milliseconds, in which at most `MAX_KEPT_FAULTS` new faults are taken, so that flash does not wear out, and
- * of those that programs cause at most `MAX_PROGRAM_FAULTS`.
- */
-const ADMISSION_MS = 600_000;
 
-/** Gives what is counted of the new faults that come within `ADMISSION_MS` of a time. */
-const admissionFrom = (fromMs: number) => ({
-  fromMs,
-  /** The faults that were taken, and those of them that programs have caused. */
-  ...{ all: 0, ofPrograms: 0 },
-  /** The flags of which one was taken although there was no room. */
-  beyond: new Set<string>(),
-  /** Whether the log has said that faults are only counted. */
-  isRefusalLogged: false,
-});
-
-/** Collects, keeps and hands out the faults of a vehicle. */
+/** Collects the faults of a vehicle, and keeps them until they are sent. */
 export class VehicleFaults {
   readonly #options: VehicleFaultsOptions;
   readonly #log = new FaultLog((fault) => this.#isInRelease(fault));
+  readonly #admission: FaultAdmission;
+  readonly #watched = new WatchedChanges();
   readonly #file: FaultFile;
-  readonly #writes = new CoalescedRefresh(() => this.#write());
+  readonly #writer: FaultWriter;
   #identity: VehicleIdentity | null = null;
   #state: VehicleState | null = null;
-  #changes: readonly WatchedChange[] = [];
-  #seenRevision = 0;
-  #admission = admissionFrom(-Infinity);
-  #refused = 0;
-  #writeFault: string | null = null;
-  #retry: NodeJS.Timeout | undefined;
-  #isDirty = false;
-  #saving: Promise<void> = Promise.resolve();
-  #isClosed = false;
   #notify: () => void = () => undefined;
 
   constructor(options: VehicleFaultsOptions) {
     this.#options = options;
-    this.#file = new FaultFile(options.databaseFile, options.files, options.log);
+    const { databaseFile, files, log, ageingClock, retryMs } = options;
+    this.#admission = new FaultAdmission({
+      runningMs: () => ageingClock.runningMs,
+      isInRelease: (fault) => this.#isInRelease(fault),
+    });
+    this.#file = new FaultFile(databaseFile, files, log);
+    this.#writer = new FaultWriter({ file: this.#file, content: () => this.#content(), retryMs, log });
   }
 
   /**
@@ -106,40 +86,21 @@ export class VehicleFaults {
     this.#identity = state.identity;
     const stored = await this.#file.read();
     const { vin, environment } = state.identity;
-    const isOwn = stored?.vin === vin && stored.environment === environment;
-    const served = servedRevision(state);
+    const own = stored?.vin === vin && stored.environment === environment ? stored : null;
     const before = this.#state;
-    // The faults by which a release decides have room before others, those of the file and of this start, too.
+    // The log and the admission must know of releases before the first fault, those of the file and of this start included.
     this.#state = state;
-    if (isOwn) {
-      this.#log.restore(stored.faults);
-      this.#changes = stored.changes;
-    }
-    const seen = isOwn ? stored.seenRevision : served;
+    if (own !== null) this.#log.restore(own.faults);
     const seconds = this.#options.ageingClock.seconds();
-    // The agent may have ended before a change was written here, by the very fault that the change has caused.
-    for (const [flagKey, { served }] of activeFlags(state)) {
-      if (served === null) continue;
-      const { revision } = served;
-      const hasBegun = waiting.includes(flagKey) && !state.latches.has(flagKey) && !this.#watches(flagKey, revision);
-      if (revision > seen || hasBegun) this.#changes = withChange(this.#changes, { flagKey, revision }, seconds);
-    }
+    const hasOtherRevision = this.#watched.resume(own, state, waiting, seconds);
     this.#countStart(seconds);
-    this.#isDirty ||= this.#changes.length > 0 || seen !== served;
-    this.#seenRevision = Math.max(seen, served);
+    const hasChanged = hasOtherRevision || this.#watched.changes.length > 0;
     this.#noteUnserved(before, state);
-    if (this.#isDirty) this.#saveSoon();
-    // A write that began for a fault of this start may be under way, after which nothing is left to write.
-    await this.#saving;
-  }
-
-  #watches(flagKey: string, revision: number): boolean {
-    return this.#changes.some((change) => change.flagKey === flagKey && change.revision === revision);
+    await this.#writer.save(hasChanged);
   }
 
   #countStart(seconds: number): void {
-    const { changes, faulty } = withStart(this.#changes, seconds);
-    this.#changes = changes;
+    const faulty = this.#watched.countStart(seconds);
     for (const { flagKey, revision } of faulty)
       this.add({
         flagKey,
@@ -150,30 +111,14 @@ export class VehicleFaults {
     for (const { flagKey, revision } of faulty) this.#options.happened(flagKey, revision, 'restarts');
   }
 
-  /** Watches what changes with a new state that has taken effect. */
+  /** Follows a new state that has taken effect. */
   replaced(next: VehicleState): void {
     const before = this.#state;
     this.#identity = next.identity;
-    // The first set of a vehicle changes nothing.
-    if (before !== null && before.lastSyncAt > 0) this.#watchChanges(before, next);
-    const served = servedRevision(next);
-    if (served > this.#seenRevision || before === null) this.#isDirty = true;
-    this.#seenRevision = Math.max(this.#seenRevision, served);
+    const hasChanged = this.#watched.follow(before, next, this.#options.ageingClock.seconds());
     this.#noteUnserved(before, next);
     this.#state = next;
-    if (this.#isDirty) this.#saveSoon();
-  }
-
-  #watchChanges(before: VehicleState, next: VehicleState): void {
-    const seconds = this.#options.ageingClock.seconds();
-    const active = activeFlags(before);
-    for (const [flagKey, { served }] of activeFlags(next)) {
-      const known = active.get(flagKey)?.served ?? null;
-      if (served === null || served.id === known?.id) continue;
-      if (known !== null && watchedContent(known.definition) === watchedContent(served.definition)) continue;
-      this.#changes = withChange(this.#changes, { flagKey, revision: served.revision }, seconds);
-      this.#isDirty = true;
-    }
+    this.#writer.saveSoon(hasChanged);
   }
 
   /** Adds a fault for each held definition that cannot be served, and that the vehicle did not hold before. */
@@ -220,43 +165,24 @@ export class VehicleFaults {
 
   /** Adds a fault, or counts it where it is known. */
   add(fault: FlagFault): void {
-    const known = this.#log.has(fault);
-    if (!known && !this.#admits(fault)) {
-      this.#refused += 1;
-      // A flood must not fill the log as well; what it names is the first that is lost.
-      if (!this.#admission.isRefusalLogged)
-        this.#options.log(
-          'warn',
-          `too many new faults within ten minutes; this one and further ones are only counted: ${fault.flagKey} at revision ${fault.revision}: ${faultMessage(fault.message)}`,
-          { kind: fault.kind },
-        );
-      this.#admission.isRefusalLogged = true;
+    const isKnown = this.#log.has(fault);
+    const message = faultMessage(fault.message);
+    const about = `${fault.flagKey} at revision ${fault.revision}: ${message}`;
+    const { log, ageingClock } = this.#options;
+    const admission = isKnown ? 'admitted' : this.#admission.admit(fault);
+    if (admission !== 'admitted') {
+      // A flood must not fill the agent's log as well. The line names the first fault that is lost.
+      if (admission === 'first-refusal')
+        log('warn', `too many new faults within ten minutes; this one and further ones are only counted: ${about}`, {
+          kind: fault.kind,
+        });
       return;
     }
-    const message = faultMessage(fault.message);
-    this.#log.add({ ...fault, message }, this.#options.ageingClock.seconds());
-    if (known) return;
-    this.#options.log('warn', `fault of ${fault.flagKey} at revision ${fault.revision}: ${message}`, {
-      kind: fault.kind,
-    });
-    this.#saveSoon();
+    this.#log.add({ ...fault, message }, ageingClock.seconds());
+    if (isKnown) return;
+    log('warn', `fault of ${about}`, { kind: fault.kind });
+    this.#writer.saveSoon();
     this.#notify();
-  }
-
-  #admits(fault: FlagFault): boolean {
-    const now = this.#options.ageingClock.runningMs;
-    if (now - this.#admission.fromMs >= ADMISSION_MS) this.#admission = admissionFrom(now);
-    const admission = this.#admission;
-    const isOfProgram = isCausedByPrograms(fault.kind);
-    if (admission.all < MAX_KEPT_FAULTS && !(isOfProgram && admission.ofPrograms >= MAX_PROGRAM_FAULTS)) {
-      admission.all += 1;
-      if (isOfProgram) admission.ofPrograms += 1;
-      return true;
-    }
-    // The faults of other flags must not hide from a release the first one of its own flag.
-    if (admission.beyond.has(fault.flagKey) || !this.#isInRelease(fault)) return false;
-    admission.beyond.add(fault.flagKey);
-    return true;
   }
 
   /** Whether a fault happened under the active definition of a flag that has a release under way. */
@@ -274,7 +200,7 @@ export class VehicleFaults {
   /** Records that the control plane has these faults. */
   sent(faults: readonly FlagFault[]): void {
     this.#log.sent(faults);
-    this.#saveSoon();
+    this.#writer.saveSoon();
   }
 
   /**
@@ -287,7 +213,7 @@ export class VehicleFaults {
       for (const kind of Object.values(CAUSE_KINDS))
         this.#log.amend({ ...fault, kind }, (message) => faultMessage(`${said} ${message}`));
     this.#log.discard(fault);
-    this.#saveSoon();
+    this.#writer.saveSoon();
   }
 
   /** Calls `listener` for each new fault from now on, in place of the listener of before. */
@@ -299,7 +225,7 @@ export class VehicleFaults {
   status(): FaultStatus {
     return {
       waiting: this.#log.waiting.length,
-      dropped: this.#log.dropped + this.#refused,
+      dropped: this.#log.dropped + this.#admission.refused,
       latest: this.#log.faults
         .slice(-SHOWN_FAULTS)
         .reverse()
@@ -307,55 +233,21 @@ export class VehicleFaults {
     };
   }
 
-  /** Resolves when the faults so far are on disk, or their write has failed and will be tried again. */
+  /** Resolves when the faults so far are on disk, or their write has failed and will be retried. */
   written(): Promise<void> {
-    return this.#saving;
-  }
-
-  #saveSoon(): void {
-    this.#isDirty = true;
-    this.#saving = this.#save();
-    unattended(this.#saving, 'Writing the faults');
-  }
-
-  /** Resolves when the faults are on disk, or the write has failed and will be tried again. */
-  async #save(): Promise<void> {
-    if (this.#isDirty && !this.#isClosed) await this.#writes.refresh();
-  }
-
-  async #write(): Promise<void> {
-    // Before a state names the vehicle, there is nothing to go on from.
-    if (this.#identity === null || this.#options.databaseFile === '') return;
-    clearTimeout(this.#retry);
-    this.#isDirty = false;
-    try {
-      const { vin, environment } = this.#identity;
-      const [faults, changes, seenRevision] = [this.#log.faults, this.#changes, this.#seenRevision];
-      await this.#file.write({ vin, environment, faults, changes, seenRevision });
-      this.#writeFault = null;
-    } catch (error) {
-      this.#isDirty = true;
-      const fault = describeError(error);
-      if (fault !== this.#writeFault) this.#options.log('error', `cannot write the faults; trying again: ${fault}`);
-      this.#writeFault = fault;
-      if (!this.#isClosed)
-        this.#retry = setTimeout(
-          () => unattended(this.#save(), 'Writing the faults again'),
-          this.#options.retryMs,
-        ).unref();
-    }
+    return this.#writer.written();
   }
 
   /** Writes what is not on disk yet, with one attempt. */
-  async close(): Promise<void> {
-    this.#isClosed = true;
-    await this.#writes.close();
-    if (this.#isDirty) await this.#write();
-    clearTimeout(this.#retry);
+  close(): Promise<void> {
+    return this.#writer.close();
   }
-}
 
-/** Gives the highest revision of a served definition; 0 where none is served. */
-function servedRevision(state: VehicleState): number {
-  return Math.max(0, ...Array.from(activeFlags(state).values(), ({ served }) => served?.revision ?? 0));
+  /** Gives the content of the file; null where there is none, or before a state names the vehicle. */
+  #content(): FaultFileContent | null {
+    if (this.#identity === null || this.#options.databaseFile === '') return null;
+    const { vin, environment } = this.#identity;
+    const { changes, seenRevision } = this.#watched;
+    return { vin, environment, faults: this.#log.faults, changes, seenRevision };
+  }
 }
