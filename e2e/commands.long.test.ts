@@ -15,7 +15,7 @@ beforeAll(async () => {
 });
 afterAll(() => rm(folder, { recursive: true, force: true }));
 
-/** What is built is run as it is built: it starts in half the time. */
+/** The built programs by their sources. Tests run the build where there is one, because it starts in half the time. */
 const BUILT: Readonly<Record<string, string>> = {
   'commands/start.ts': 'start',
   'commands/service.ts': 'service',

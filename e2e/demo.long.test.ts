@@ -49,7 +49,7 @@ function isAlive(pid: number): boolean {
   }
 }
 
-/** Processes that were given the test's own temporary folder; Linux tells, elsewhere none are found. */
+/** Gives the ids of the processes that know the test's own temporary folder; none elsewhere than on Linux. */
 async function heirs(): Promise<string[]> {
   if (process.platform !== 'linux') return [];
   const pids = (await readdir('/proc')).filter((name) => /^\d+$/.test(name));

@@ -5,7 +5,7 @@ import { Deployment } from './harness/deployment.ts';
 import { Fleet } from './harness/fleet.ts';
 import { eventually } from './harness/process.ts';
 
-/** What it does harm to is measured; and another, whose metric stops arriving. */
+/** The flag that does harm to the metric of its guard, and the flag whose metric stops arriving. */
 const KEY = 'regenerative_braking_v2';
 const SILENT = 'battery_preheat_v3';
 /** Whether the brakes failed: 0 or 1. */

@@ -13,7 +13,7 @@ let vehicle: VehicleProcess | undefined;
 let api: Api;
 let sql: SqlJsStatic;
 let began: Date;
-/** What programs in the vehicle have been answered to. */
+/** The evaluations and measurements for which programs in the vehicle have got an answer. */
 const made = { evaluations: 0, measurements: 0, sum: 0 };
 
 beforeAll(async () => {
@@ -75,7 +75,7 @@ interface Point {
 }
 type Stored = typeof made;
 
-/** What the series say in all: from the rows as they came, and from the hourly roll-ups. */
+/** Gives the sums of the stored series: of the rows as they came, and of the hourly roll-ups. */
 async function stored(): Promise<{ rows: Stored; hours: Stored }> {
   const range = `from: "${new Date(began.getTime() - 3_600_000).toISOString()}", to: "${new Date(Date.now() + 60_000).toISOString()}"`;
   const series = (metric: string, interval: string) =>

@@ -20,11 +20,11 @@ const RELEASE = 'mutation { releaseKillSwitch(flagKey: "lane_keep", reason: "Men
 let deployment: Deployment;
 let admin: Api;
 let vehicle: VehicleProcess;
-/** Of a distributed deployment; the other has an embedded one. */
+/** The database of a distributed deployment; undefined where it is embedded in the control plane. */
 let database: KillablePostgres | undefined;
 let redis: SeverableProxy | undefined;
 let clickhouse: KillableClickHouse;
-/** What the vehicle connects to: it leads to one gateway or another. */
+/** The relay to which the vehicle connects. It leads to one gateway or another. */
 let balancer: SeverableProxy;
 const behindBalancer = { host: '127.0.0.1', port: 0 };
 
@@ -86,7 +86,10 @@ function nothingUnforeseen(): void {
   expect(deployment.output).not.toMatch(/nothing (handles|catches)/);
 }
 
-/** What goes on without PostgreSQL. The last change was answered a moment before: it is in memory at once. */
+/**
+ * Checks what works without PostgreSQL. The kill switch was answered a moment before, and reads already show it, because
+ * it is in memory at once.
+ */
 async function readsGoOn(): Promise<void> {
   expect(await admin.ask('{ me { kind } }')).toEqual({ status: 200, data: { me: { kind: 'USER' } } });
   expect(await admin.ask(READ)).toEqual({
@@ -135,7 +138,7 @@ test('while ClickHouse is down measurements wait in the vehicle, results are ref
 async function track(value: number): Promise<void> {
   expect(await vehicle.track({ metric: 'energy_kwh', value, flagKey: KEY })).toBe(202);
 }
-/** What the control plane has of the vehicle's measurements. */
+/** Reads the sums of the vehicle's stored measurements. */
 function measured(): Promise<ApiAnswer> {
   const range = `from: "${new Date(Date.now() - 3_600_000).toISOString()}", to: "${new Date(Date.now() + 60_000).toISOString()}"`;
   return admin.ask(`{ flag(key: "${KEY}") { metrics(metric: "energy_kwh", ${range}, interval: MINUTE) { sum } } }`);
@@ -220,7 +223,7 @@ describeUnless(DISTRIBUTED ? null : 'DATABASE_URL and REDIS_URL name no servers'
         const refused = await eventually(async () => {
           const answer = await admin.ask('{ me { kind } }');
           return answer.status === 503 ? answer : null;
-        }, 'people are told');
+        }, 'people get an error');
         expect(refused.errors).toMatchObject([{ extensions: { code: 'SERVICE_UNAVAILABLE' } }]);
         expect(await vehicle.status()).toMatchObject({ connected: true });
       } finally {

@@ -15,12 +15,12 @@ const HARMFUL = 'steering_assist_gain';
 const HARMLESS = 'charge_limit_kw';
 const DOUBTFUL = 'regen_torque';
 const KEYS = [HARMFUL, HARMLESS, DOUBTFUL] as const;
-/** Whether what each of them is about failed: 0 or 1. */
+/** The metric of each: whether the function that the flag controls failed, 0 or 1. */
 const METRICS = { [HARMFUL]: 'steering_failed', [HARMLESS]: 'charging_failed', [DOUBTFUL]: 'braking_failed' };
 const [STABLE, NEW] = [3, 9];
 const VEHICLES = 20;
 const AT_LEAST_ON_EACH_SIDE = 8;
-/** Only the harmless change may find enough vehicles: a look at the first few must not move one on that does harm. */
+/** Only the harmless change finds enough vehicles early: the first few must not move a harmful one on. */
 const MINIMUM_VEHICLES = { [HARMFUL]: VEHICLES, [HARMLESS]: 6, [DOUBTFUL]: VEHICLES };
 
 let deployment: Deployment;

@@ -36,7 +36,7 @@ function listen(api: Api): Listener {
   return new Listener(client, CHANGES);
 }
 
-/** The revision of the event with which a listener was told of a percentage; undefined where it was not. */
+/** Gives the revision of the event in which a listener got a percentage; undefined where it got none. */
 function revisionAt(listener: Listener, percentage: number): number | undefined {
   const changes = listener.events.map(
     (event) =>
@@ -77,7 +77,7 @@ test('steps reach subscribers by themselves; one that is due while the control p
   );
 
   const listener = listen(api);
-  // The subscription stands when it tells of a change that is not a step.
+  // The subscription is established when it has given a change that is not a step.
   await eventually(async () => {
     await api.ok(
       'mutation ($key: String!, $name: String!) { updateFlag(key: $key, input: { name: $name }) { applied } }',

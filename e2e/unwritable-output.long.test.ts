@@ -1,6 +1,6 @@
 /**
- * Processes whose output goes where nothing can be written: they work, count what is lost, and end when they are told
- * to.
+ * Processes whose output goes where nothing can be written: they work, count the lines that are lost, and end on a
+ * signal.
  */
 import { execFileSync, spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';

@@ -69,7 +69,7 @@ async function useFlag(): Promise<void> {
   made.sum += value;
 }
 
-/** What the metrics store has of this vehicle: from the rows, and from the hourly roll-ups. */
+/** Gives the sums that the metrics store has of this vehicle: of the rows, and of the hourly roll-ups. */
 async function stored(): Promise<(typeof made)[]> {
   const range = `from: "${new Date(Date.now() - 7_200_000).toISOString()}", to: "${new Date(Date.now() + 60_000).toISOString()}"`;
   const series = (metric: string, interval: string) =>

@@ -68,7 +68,7 @@ afterAll(async () => {
 
 const port = () => Number(new URL(deployment.url).port);
 
-/** How many connections each worker holds. */
+/** Gives the number of connections that each worker holds. */
 async function connections(): Promise<number[]> {
   return Promise.all((await workersOf(gateway)).map(async (pid) => (await clientPortsOf(pid, port())).length));
 }

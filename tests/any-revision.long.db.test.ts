@@ -70,7 +70,7 @@ async function historyFromAudit(): Promise<Map<Environment, Entry[]>> {
   return history;
 }
 
-/** Of each key that changed after `since` its newest entry; who has nothing is not told of what has left. */
+/** Gives the newest entry of each key that changed after `since`. A vehicle without flags gets no tombstones. */
 function expectedSince(history: readonly Entry[], since: number): Entry[] {
   const newest = new Map<string, Entry>();
   for (const entry of history.slice(since)) newest.set(entry.key, entry);

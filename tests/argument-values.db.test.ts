@@ -22,7 +22,7 @@ import { EveryCaller, SAMPLE_VIN } from './testing/every-caller.ts';
 
 const API = readApiSchema();
 const OF_VEHICLES = new Set(['agentHeartbeat', 'backUpVehicleState', 'reportFaults', 'reportMetrics']);
-/** What is no text of people, and is not kept as it comes: compared with what is there, or hashed. */
+/** The arguments that are not stored as they come, but compared with what is stored, or hashed. */
 const NOT_KEPT: ReadonlySet<string> = new Set([
   'login.email',
   'login.password',
@@ -30,7 +30,7 @@ const NOT_KEPT: ReadonlySet<string> = new Set([
   'changePassword.new',
   'createUser.input.password',
 ]);
-/** What names something that is there, or is of a form that has no such characters. */
+/** The arguments that name something that exists, or whose form excludes unusual characters. */
 const LOOKED_UP = new Set(['key', 'flagKey', 'vin', 'enableFlag', 'disableFlag']);
 
 /** Good values, by the name of an argument, of a member of an input, or else by its type. */
@@ -64,7 +64,7 @@ const VALUES: Record<string, unknown> = {
   sampleSize: 100,
 };
 
-/** Optional members without which the others are not looked at. */
+/** The optional member of an input without which its other members are not checked. */
 const ALSO_GIVEN: Readonly<Record<string, string>> = {
   ...{ RolloutGuardInput: 'bound', ReleaseGuardInput: 'bound' },
 };
@@ -170,7 +170,7 @@ const allOf = (scalar: string, fields: readonly GraphQLField<unknown, unknown>[]
       .map((path) => [`${field.name}.${path.join('.')}`, field, path] as const),
   );
 const TEXTS = allOf('String', MUTATIONS).filter(([name]) => !NOT_KEPT.has(name));
-/** Of what is kept; requiredSampleSize calculates, in doubles. */
+/** The numbers that are stored. Queries are left out: requiredSampleSize calculates in doubles. */
 const NUMBERS = allOf('Float', MUTATIONS);
 
 test('there are values to try, and what is not kept is there', () => {

@@ -18,7 +18,7 @@ import { ImportService, planImport } from '../subgraphs/flags/import-export/impo
 import { definitionIn } from '../subgraphs/flags/signing/signing.ts';
 import { findLivingFlags } from '../subgraphs/flags/flags/reading/flag-reads.ts';
 import { addPerson } from '../subgraphs/flags/testing/flags-under-test.ts';
-import { HOUR, RolloutsUnderTest } from '../subgraphs/flags/testing/rollouts-under-test.ts';
+import { HOUR_MS, RolloutsUnderTest } from '../subgraphs/flags/testing/rollouts-under-test.ts';
 import { createInProcessBus } from '../subgraphs/shared/feeds/bus.ts';
 import { createInProcessStore } from '../subgraphs/shared/stores/key-value-store.ts';
 import { createInProcessRateLimiter } from '../subgraphs/shared/stores/rate-limiter.ts';
@@ -109,7 +109,10 @@ const pick = <T>(list: readonly T[], number: number): T | undefined => list[numb
 const mayWrite = (role: Role | null) => role === 'WRITE' || role === 'ADMIN';
 const mayReview = (role: Role | null) => role === 'SAFETY' || role === 'ADMIN';
 
-/** What a vehicle sees of a flag but for its kill switches, which one person may pull, and the bound that they raise. */
+/**
+ * Gives what a vehicle sees of a flag, without what one person alone may change: its kill switches, and the bound that
+ * they raise.
+ */
 function seen({ revision: _, noReturnBelow: __, ...flag }: FlagDefinition): JsonObject {
   const rules = flag.rules.filter(({ type }) => type !== 'kill_switch');
   return { ...flag, rules } as unknown as JsonObject;
@@ -118,14 +121,14 @@ const percentages = (flag: FlagDefinition) =>
   new Map(
     flag.rules.map(({ id, conditions }) => [id, Number((conditions as JsonObject)['rollout_percentage'] ?? NaN)]),
   );
-/** The same but for percentages, which an approved rollout raises. */
+/** Gives the same without percentages, which an approved rollout raises. */
 const withoutPercentages = (flag: FlagDefinition) =>
   JSON.stringify(seen(flag), (name: string, value: unknown) => (name === 'rollout_percentage' ? 0 : value));
 
 class Fleet {
-  /** The book: everybody's role as it was last given, null for who is not active. */
+  /** The role of each person as it was last given; null for a person who is not active. */
   readonly roles = new Map<string, Role | null>();
-  /** Who asked for each request. */
+  /** The requester of each change request, by its id. */
   readonly askedBy = new Map<string, string>();
   readonly keys: string[] = [];
   people: readonly Person[] = [];
@@ -140,7 +143,7 @@ class Fleet {
     this.served = await this.#sync();
   }
 
-  /** What vehicles would be sent of the flags of this run. */
+  /** Reads the definitions of this run's flags that vehicles would get. */
   async #sync(): Promise<Map<string, FlagDefinition>> {
     const found = new Map<string, FlagDefinition>();
     for (const environment of ENVIRONMENTS) {
@@ -347,7 +350,7 @@ class Fleet {
         return null;
       }
       case 'time':
-        await rollouts.after(HOUR);
+        await rollouts.after(HOUR_MS);
         return null;
       case 'account': {
         const next = pick<Role | null>([null, 'READ', 'WRITE', 'SAFETY', 'ADMIN', 'WRITE'], how)!;
@@ -433,7 +436,7 @@ class Fleet {
   }
 }
 
-/** How often what an ASIL-D flag is to vehicles has changed by an approval: a law about nothing would hold, too. */
+/** The approvals that changed an ASIL-D flag in vehicles. There must be some, because a law about nothing would hold. */
 let approvals = 0;
 
 test('whatever a vehicle can see of an ASIL-D flag was decided by two different people with the right to', async () => {

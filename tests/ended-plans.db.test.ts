@@ -1,10 +1,10 @@
-/** What ends with the right to it: accounts and flags as `main` puts them together. */
+/** Change requests and rollouts that end with their person's permission: accounts and flags as `main` wires them. */
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
 import type { Caller, Role } from '../core/access/caller.ts';
 import { startAudit } from '../subgraphs/audit/subgraph.ts';
 import { planEnding } from '../subgraphs/flags/changes/requests/end-plans.ts';
 import { addPerson } from '../subgraphs/flags/testing/flags-under-test.ts';
-import { HOUR, RolloutsUnderTest, type Target } from '../subgraphs/flags/testing/rollouts-under-test.ts';
+import { HOUR_MS, RolloutsUnderTest, type Target } from '../subgraphs/flags/testing/rollouts-under-test.ts';
 import { createInProcessBus } from '../subgraphs/shared/feeds/bus.ts';
 import { createInProcessStore } from '../subgraphs/shared/stores/key-value-store.ts';
 import { createInProcessRateLimiter } from '../subgraphs/shared/stores/rate-limiter.ts';
@@ -111,7 +111,7 @@ describe('a user who is deactivated', () => {
       nextStepAt: null,
     });
     expect(await rollouts.shown(critical)).toMatchObject({ status: 'CANCELLED' });
-    expect(await rollouts.after(5 * HOUR)).toBe(0);
+    expect(await rollouts.after(5 * HOUR_MS)).toBe(0);
     // The draft's key is free again.
     await rollouts.flags.create({ key });
 
@@ -140,7 +140,7 @@ describe('a user who is deactivated', () => {
       status: 'RUNNING',
       scheduledBy: { id: rollouts.flags.writer.userId },
     });
-    expect(await rollouts.after(HOUR)).toBe(1);
+    expect(await rollouts.after(HOUR_MS)).toBe(1);
   });
 
   test('begins nothing in that moment: schedules and requests that are under way end with the rest, or are refused', async () => {
@@ -203,7 +203,7 @@ test('a step is not applied in the name of somebody who lost the right past ever
   const target = await rollouts.target();
   await scheduleBy(target, ann);
   await prisma().user.update({ where: { id: ann.userId }, data: { role: 'READ' } });
-  expect(await rollouts.after(HOUR)).toBe(0);
+  expect(await rollouts.after(HOUR_MS)).toBe(0);
   expect(await rollouts.shown(target)).toMatchObject({
     status: 'PAUSED',
     pausedReason: 'The user who scheduled it may no longer do this',

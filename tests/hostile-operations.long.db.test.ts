@@ -14,11 +14,10 @@ const API = readApiSchema();
 const OPERATIONS = rounds(120, 10_000);
 const SEED = 20_261_128;
 /**
- * What is refused here may have written something all the same, and is in the audit log: a failed sign-in, a session
- * that has ended.
+ * The mutations that may write to the audit log although they are refused: a failed sign-in, the end of a session.
  */
 const RECORDS_REFUSALS = new Set(['Mutation.login', 'Mutation.logout', 'Mutation.changePassword']);
-/** Those that only a vehicle may use. */
+/** The operations that only a vehicle may use. */
 const OF_VEHICLES = new Set([
   'Mutation.agentHeartbeat',
   'Mutation.backUpVehicleState',
@@ -26,7 +25,7 @@ const OF_VEHICLES = new Set([
   'Query.vehicleBackup',
   'Query.vehicleFacts',
 ]);
-/** Costly by their nature, so seldom: passwords are hashed, the audit log is read, catalogues are read. */
+/** The operations that are tried seldom, because they are expensive: they hash passwords, or read whole tables. */
 const SELDOM = new Set([
   'Mutation.login',
   'Mutation.changePassword',
@@ -35,7 +34,7 @@ const SELDOM = new Set([
   'Query.auditIntegrity',
   'Query.databaseHealth',
 ]);
-/** Everything is there and has time, and credentials are good. */
+/** The codes that a refusal may have. The others need a fault, a store that is down, or wrong credentials. */
 const ALLOWED_REFUSALS = new Set(
   Object.keys(ERROR_CATALOGUE).filter(
     (code) => !['INTERNAL_SERVER_ERROR', 'SERVICE_UNAVAILABLE', 'UNAUTHENTICATED'].includes(code),
@@ -43,9 +42,9 @@ const ALLOWED_REFUSALS = new Set(
 );
 
 const SUBSCRIPTIONS = rounds(60, 400);
-/** On one socket, with the one by which the test knows that all of them have begun. */
+/** The subscriptions on one socket, beside those by which the test knows that all have begun. */
 const AT_ONCE = 8;
-/** How the gateway closes a socket that breaks the protocol or its limits; 1005 is the test's own end. */
+/** The close codes for a socket that breaks the protocol or its limits, and 1005, with which the test itself closes. */
 const ALLOWED_CLOSES = new Set([1005, 1009, 4400, 4408, 4409, 4429]);
 
 let every: EveryCaller;
@@ -264,12 +263,12 @@ test(`of ${SUBSCRIPTIONS} subscriptions on every field none is a fault of ours, 
     // The environment of this vehicle is STAGING; others are not its own to watch.
     const known = ['flagChanges(environment: STAGING) { revision }', 'vehicleStatusChanges { vin }'];
     known.forEach((field, index) => client.subscribe(`known ${index}`, `subscription { ${field} }`));
-    const isTold = (_: string, index: number) =>
+    const hasEvent = (_: string, index: number) =>
       client.received.some(({ id, type }) => id === `known ${index}` && (type === 'next' || type === 'error'));
-    // A socket that was closed tells of nothing more.
+    // A closed socket gets no more events.
     await eventually(async () => {
       await somethingHappens(happened++);
-      return client.closed !== null || known.every(isTold);
+      return client.closed !== null || known.every(hasEvent);
     });
     client.socket.close();
     const { code } = await client.close();
@@ -290,7 +289,7 @@ test(`of ${SUBSCRIPTIONS} subscriptions on every field none is a fault of ours, 
     faults: [],
     unforeseen: [],
   });
-  // Each was told of something at least once: else nothing has been tried but the parser.
+  // Each subscription has had an event at least once. Otherwise only the parser would have been tried.
   expect([...answered].sort()).toEqual(
     Object.keys(API.getSubscriptionType()!.getFields())
       .map((name) => `Subscription.${name}`)

@@ -18,10 +18,10 @@ import { startWholeControlPlane } from './testing/whole-control-plane.ts';
 import { rounds } from '../core/testing/rounds.ts';
 
 const VEHICLES = rounds(500, 2_000);
-/** Of those, the ones that were connected to this control plane before. */
+/** The number of those that were connected to this control plane before. */
 const FORMER = 100;
 const FLAGS = 20;
-/** Seconds: on a machine that is busy with other tests. */
+/** The timeout of each wait, in milliseconds, on a machine that is busy with other tests. */
 const TIMEOUT_MS = 120_000;
 const ENVIRONMENT = 'production';
 

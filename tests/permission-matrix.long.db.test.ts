@@ -19,7 +19,7 @@ const API = readApiSchema();
 const MATRIX = readPermissionMatrix();
 const FLAG = 'lane_keep';
 
-/** What a query asks about is there. */
+/** The arguments of queries, which name what exists. */
 const READING: Samples = {
   key: FLAG,
   flagKey: FLAG,
@@ -29,7 +29,7 @@ const READING: Samples = {
   from: '2040-01-01T00:00:00Z',
   to: '2040-01-02T00:00:00Z',
 };
-/** What a mutation names is not: no cell may change what another one needs. */
+/** The arguments of mutations, which name nothing that exists: no cell may change what another one needs. */
 const CHANGING: Samples = {
   ...READING,
   key: 'nothing_there',
@@ -46,7 +46,7 @@ const CHANGING: Samples = {
     operations: [{ id: 'm', name: 'M', type: 'query', body: 'query M { fleet { total } }' }],
   },
 };
-/** What is created has a key of its own, so that what the other mutations name is still not there. */
+/** The arguments of mutations that create, with a key of their own, so that the other mutations still find nothing. */
 const CREATING: Samples = { ...CHANGING, key: 'made_here' };
 
 type Field = GraphQLField<unknown, unknown>;
@@ -273,7 +273,7 @@ describe('at the gateway', () => {
   });
 });
 
-/** Of the answer's data, what is at `path`; the first of a list. */
+/** Gives the value at `path` in the data of an answer; of a list, its first entry. */
 function at(data: unknown, path: readonly Field[]): unknown {
   return path.reduce(
     (value: unknown, { name }) => ([value].flat()[0] as Record<string, unknown> | null | undefined)?.[name],
@@ -287,8 +287,8 @@ describe('below the roots', () => {
     [`${type}.${field}`, `${type}.*`].find((name) => MATRIX.fields.has(name));
 
   /**
-   * From what a vehicle may ask: the shortest path to each type, and each restricted field on the way, which is not
-   * followed.
+   * Gives the types that a vehicle's operations lead to, and each restricted field on the shortest path to one, which is
+   * not followed.
    */
   function walk(): { types: Set<string>; restricted: { row: string; path: Field[]; kind: string }[] } {
     const types = new Set<string>();
@@ -361,7 +361,7 @@ describe('below the roots', () => {
       const [byVehicle, byReader] = answers as [Answer, Answer];
       expect(byReader.errors).toBeUndefined();
       const seen = at(byVehicle.data, path);
-      // Only who it is could have told the vehicle of itself: it is neither a person nor a key.
+      // `me` names no vehicle: it gives people and keys only.
       if (path[0]?.name === 'me') expect(seen).toBeNull();
       else {
         expect(byVehicle.errors?.map(({ extensions }) => extensions?.['code'])).toContain('FORBIDDEN');
@@ -441,12 +441,12 @@ describe.each(SUBGRAPH_NAMES)('at the %s subgraph, with a genuine identity', (na
         CALLERS.map(async (callerName) => {
           const { caller } = await every.as(callerName);
           const answers = await Promise.all(questions.map(({ query, variables }) => ask(query, variables, caller)));
-          const told = answers.flatMap(({ data }) =>
+          const given = answers.flatMap(({ data }) =>
             Object.entries((data?.['_entities'] as Record<string, unknown>[] | undefined)?.[0] ?? {}),
           );
           return [
             callerName,
-            told.some(([field, value]) => value !== null && !Object.hasOwn(reference, field)) ? 'yes' : '–',
+            given.some(([field, value]) => value !== null && !Object.hasOwn(reference, field)) ? 'yes' : '–',
           ];
         }),
       );

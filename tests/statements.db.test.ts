@@ -1,4 +1,4 @@
-/** How many SQL statements operations cost: what is asked often costs none of its own, and no list costs one a row. */
+/** The number of SQL statements of operations: frequent ones need none of their own, and no list needs one for each row. */
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { getNamedType, isLeafType, isObjectType, type GraphQLField, type GraphQLObjectType } from 'graphql';
 import { sampled } from '../core/testing/rounds.ts';
@@ -25,8 +25,8 @@ const SAMPLES: Samples = {
 const samplesOf = (path: string): Samples => ({ ...SAMPLES, ...OWN_SAMPLES[path.split('.')[0] ?? path] });
 
 /**
- * What the control plane does by itself, again and again; and the looks at the environments' positions, for which
- * answers wait and which all who ask at the same time share.
+ * The statements of jobs and polls, and the reads of the environments' positions, for which answers wait and which
+ * concurrent requests share.
  */
 const BACKGROUND = [
   /prepared as partition_news/,

@@ -8,7 +8,7 @@ import type { Deployment } from '../harness/deployment.ts';
 /** Debian's package; without a browser the tests that need one are left to `.ci/run`. */
 const EXECUTABLE = process.env['CHROMIUM_PATH'] ?? '/usr/bin/chromium';
 
-/** Why there is no browser; null where there is one. */
+/** The reason for which there is no browser; null where there is one. */
 export const noBrowser = existsSync(EXECUTABLE) ? null : `there is no ${EXECUTABLE} (Debian: chromium)`;
 
 const AXE = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');

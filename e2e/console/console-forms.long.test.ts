@@ -392,31 +392,28 @@ inBrowser('a flag is archived, brought back, and restored to what it was, after 
   await operator.close();
 });
 
-inBrowser(
-  'who may only read is told why nothing can be changed, and finds out why a vehicle gets its value',
-  async () => {
-    const operator = await openAs('/flags/adas.lane_keep_v2', SAMPLE_PEOPLE.reader, { ...PHONE, locale: 'ko-KR' });
-    const { page } = operator;
-    const reason = '현재 역할로는 기능 플래그를 변경할 수 없습니다. 편집자나 관리자가 할 수 있습니다.';
-    const add = page.getByRole('button', { name: '규칙 추가' });
-    await expect(add.getAttribute('title')).resolves.toBe(reason);
-    await add.press('Enter');
-    await page.getByText(reason).waitFor();
-    await page.getByLabel('차량의 차대번호(VIN)').fill('KMH');
-    await page.getByRole('button', { name: '이유 보기' }).click();
-    await page.getByText('차대번호는 숫자와 I, O, Q를 제외한').waitFor();
-    await page.getByLabel('차량의 차대번호(VIN)').fill(sampleVin(1).toLowerCase());
-    await page.getByRole('button', { name: '이유 보기' }).click();
-    await page.getByText('규칙과 일치했습니다.').waitFor();
-    await page.getByText('지정 차량 목록: 충족').waitFor();
-    await operator.expectAccessible();
-    await operator.goTo('/flags/adas.lane_keep_v2/new-rule');
-    await page.getByText(reason).waitFor();
-    await operator.goTo('/flags?state=stale');
-    await page.getByText('조건에 맞는 기능 플래그가 없습니다.').waitFor();
-    await operator.close();
-  },
-);
+inBrowser('a person who may only read sees why nothing can be changed, and why a vehicle gets its value', async () => {
+  const operator = await openAs('/flags/adas.lane_keep_v2', SAMPLE_PEOPLE.reader, { ...PHONE, locale: 'ko-KR' });
+  const { page } = operator;
+  const reason = '현재 역할로는 기능 플래그를 변경할 수 없습니다. 편집자나 관리자가 할 수 있습니다.';
+  const add = page.getByRole('button', { name: '규칙 추가' });
+  await expect(add.getAttribute('title')).resolves.toBe(reason);
+  await add.press('Enter');
+  await page.getByText(reason).waitFor();
+  await page.getByLabel('차량의 차대번호(VIN)').fill('KMH');
+  await page.getByRole('button', { name: '이유 보기' }).click();
+  await page.getByText('차대번호는 숫자와 I, O, Q를 제외한').waitFor();
+  await page.getByLabel('차량의 차대번호(VIN)').fill(sampleVin(1).toLowerCase());
+  await page.getByRole('button', { name: '이유 보기' }).click();
+  await page.getByText('규칙과 일치했습니다.').waitFor();
+  await page.getByText('지정 차량 목록: 충족').waitFor();
+  await operator.expectAccessible();
+  await operator.goTo('/flags/adas.lane_keep_v2/new-rule');
+  await page.getByText(reason).waitFor();
+  await operator.goTo('/flags?state=stale');
+  await page.getByText('조건에 맞는 기능 플래그가 없습니다.').waitFor();
+  await operator.close();
+});
 
 inBrowser(
   'a rule of an ASIL-D flag is written, previewed, requested and approved with the keyboard alone',

@@ -88,7 +88,7 @@ beforeAll(async () => {
     [HALTED, STOPPED, 'HALT'],
   ] as const) {
     await setPolicy('PRODUCTION', [
-      // More than there are, so that a look at the first few lets no release move on.
+      // Every vehicle must have measured, so that the first few measurements let no release move on.
       { metric, worse: 'HIGHER', maxWorsePercent: 5, minimumVehicles: VEHICLES, action },
     ]);
     await sample.admin.ok(UPDATE, { key, input: { defaultValue: NEW } });

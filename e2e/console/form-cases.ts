@@ -33,7 +33,7 @@ export interface ChangeFormCase extends FormCase {
   /** Changes another part of the thing, as somebody else, to the value of a round. */
   readonly change: (admin: Api, path: string, theirs: unknown) => Promise<unknown>;
   readonly theirs: readonly [unknown, unknown];
-  /** What the page says of a change of somebody else. */
+  /** The notice that the page shows when another person has changed the same thing. */
   readonly notice: string;
   /** The name of the mutation that the form sends. */
   readonly operation: string;

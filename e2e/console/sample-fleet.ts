@@ -1,4 +1,4 @@
-/** A fleet with flags of every kind, people of every role and a change that waits: what the console's tests look at. */
+/** A fleet with flags of every kind, people of every role and a pending change request: the content of the console's tests. */
 import type { Api } from '../harness/api.ts';
 
 export const SAMPLE_PEOPLE = {

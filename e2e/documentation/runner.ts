@@ -23,7 +23,7 @@ const WRITTEN_ON = Date.parse('2026-11-28T00:00:00Z');
 /** Packages of the repository that the pages' programs import. */
 const IMPORTED = ['@openfeature'];
 
-/** Where npm's scripts are, for a shell that is not in the repository. */
+/** A shell function that runs npm's scripts from the repository, for a shell in another folder. */
 const NPM = `npm() {
   if [ "$1" != run ]; then command npm "$@"; return; fi
   shift

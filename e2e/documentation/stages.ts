@@ -1,6 +1,6 @@
 /**
- * What each page of the documentation needs before its blocks run, in order, against a control plane: the flags and
- * vehicles that it speaks of, and the values of variables that a reader would fill in.
+ * The preparation of each page of the documentation, whose blocks run in order against a control plane: the flags and
+ * vehicles that the page speaks of, and the values of variables that a reader would fill in.
  */
 import type { Api } from '../harness/api.ts';
 

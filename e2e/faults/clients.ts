@@ -51,7 +51,7 @@ export interface Account {
   readonly password: string;
 }
 
-/** What all people of a run share. */
+/** The parts of a run that all its people share. */
 export interface Scene {
   readonly recorder: Recorder;
   readonly random: Random;

@@ -102,7 +102,7 @@ function mountDisk(folder: string, megabytes: number): boolean {
   }
 }
 
-/** Appends so many bytes to a file; says whether they fitted. */
+/** Appends `bytes` bytes to a file; says whether they fitted. */
 async function grows(file: string, bytes: number): Promise<boolean> {
   return writeFile(file, Buffer.alloc(bytes), { flag: 'a' }).then(
     () => true,

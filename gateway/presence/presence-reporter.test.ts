@@ -51,7 +51,7 @@ describe('the vehicles that are connected', () => {
 class ControlPlane {
   readonly reports: PresenceReport[] = [];
   down = false;
-  /** What it does with a report that arrives, before it answers. */
+  /** Called with each report that arrives, before the answer. */
   arriving: () => Promise<void> = () => Promise.resolve();
   readonly leases = new Map<string, { sequence: number; vins: Set<string> }>();
 

@@ -64,7 +64,7 @@ describe('changes', () => {
     readonly isKill?: boolean;
   }
 
-  /** An operation of one member, to whom a delivery takes so many milliseconds by the clock; and what was sent when. */
+  /** An operation of one member, to whom a delivery takes `passMs` milliseconds, and a record of what was sent when. */
   function fleet(passMs: number) {
     const sent: { at: number; last: number; count: number }[] = [];
     const from = Date.now();

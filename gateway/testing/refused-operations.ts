@@ -45,7 +45,7 @@ interface Refused {
   readonly code: ErrorCode;
   /** Extensions that it has beside the code; those of a fault have a request id, too. */
   readonly details?: Readonly<Record<string, unknown>>;
-  /** What the gateway meets behind it. */
+  /** Sets up the fault that the gateway meets in the parts behind it. */
   readonly behind?: (gateway: ScriptedGateway) => void;
 }
 
@@ -144,7 +144,7 @@ export const OPERATION_REFUSALS: readonly Refused[] = [
     extensions: apollo(sha256('{ __typename }')),
   }),
   refused('partner', 'PERSISTED_QUERY_NOT_FOUND', 'an operation that is bound to another key', { id: 'secret' }),
-  refused('partner', 'FORBIDDEN', 'personal data that is bound to nobody', { id: 'people' }),
+  refused('partner', 'FORBIDDEN', 'personal data without a binding to a key', { id: 'people' }),
 
   // The document.
   refused('person', 'BAD_USER_INPUT', 'neither a text nor a name', { query: '' }),

@@ -1,4 +1,4 @@
-/** The whole gateway on a free port, over subgraphs that answer what a test tells them to. */
+/** The whole gateway on a free port, over subgraphs whose answers a test sets. */
 import {
   SUBGRAPH_NAMES,
   type SubgraphConnection,
@@ -43,17 +43,17 @@ function partitionsForAll({ query, variables }: SubgraphRequest): SubgraphRespon
 
 export class ScriptedGateway {
   url = '';
-  /** What subgraphs were asked on behalf of callers, and what the gateway asked for itself. */
+  /** The requests to subgraphs on behalf of callers, and those of the gateway on its own behalf. */
   readonly asked: (SubgraphRequest & { readonly name: SubgraphName })[] = [];
   readonly askedForItself: (SubgraphRequest & { readonly name: SubgraphName })[] = [];
   readonly logged: { level: string; fields: object; message: string }[] = [];
   readonly vehicleTokens: VehicleTokens = createVehicleTokens(SECRET);
   readonly limiter = countingLimiter();
-  /** What every subgraph answers to callers. */
+  /** Gives the answer of every subgraph to a caller. */
   answer: (request: SubgraphRequest) => Promise<SubgraphResponse> = async () => ({ data: null });
-  /** What the audit subgraph answers to the gateway itself; no vehicle's tokens have been revoked. */
+  /** Gives the audit subgraph's answer to the gateway itself. By default no vehicle's tokens have been revoked. */
   answerGateway: (request: SubgraphRequest) => Promise<SubgraphResponse> = async () => ({ data: null });
-  /** What every subscription of a caller's is sent, and what that of the gateway to ended credentials is. */
+  /** The events of all subscriptions of callers, and those of the gateway's own subscriptions. */
   readonly events = new EventSource<SubgraphResponse>();
   readonly endedCredentials = new EventSource<SubgraphResponse>();
   readonly partitionSignals = new EventSource<SubgraphResponse>();
@@ -77,7 +77,7 @@ export class ScriptedGateway {
           expiresAt: new Date(Date.now() + 60_000),
         }
       : null;
-  /** Which sessions are over; none is. */
+  /** Gives the sessions that have ended; none by default. */
   endedSessions: EndedSessions = async () => new Set();
   close: () => Promise<void> = () => Promise.resolve();
 
@@ -110,7 +110,7 @@ export class ScriptedGateway {
     return scripted;
   }
 
-  /** Whether the gateway asks for itself. */
+  /** Records a request. Says whether the gateway sent it on its own behalf. */
   #note(name: SubgraphName, request: SubgraphRequest): boolean {
     const isOwn = request.identity.caller.kind === 'gateway';
     (isOwn ? this.askedForItself : this.asked).push({ name, ...request });

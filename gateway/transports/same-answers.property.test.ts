@@ -152,7 +152,7 @@ afterAll(() => gateway.close());
 interface Outcome {
   readonly errors: unknown;
   readonly data: unknown;
-  /** How many times a subgraph was asked to change something. */
+  /** The number of mutations that reached a subgraph. */
   readonly changes: number;
   readonly counted: number;
 }
@@ -206,7 +206,7 @@ const byGet = async (who: Who, sent: Operation) => {
 };
 const byPost = async (who: Who, sent: Operation) => (await gateway.post(sent, headersOf.get(who))).body;
 
-/** What a query parameter cannot say: texts that are no Unicode, and names that are no texts. */
+/** Checks whether query parameters can carry the operation: its strings are Unicode, and its names are strings. */
 const isForUrl = ({ id, documentId, ...others }: Operation) =>
   [id, documentId].every((one) => one === undefined || typeof one === 'string') &&
   Object.values(others).every((given) => typeof given !== 'string' || !HALF_A_PAIR.test(given));

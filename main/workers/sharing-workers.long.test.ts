@@ -7,7 +7,7 @@ import { afterAll, expect, test } from '@jest/globals';
 import { eventually } from '../../core/testing/eventually.ts';
 
 const LIMIT = 32;
-/** What one worker has at most: a quarter of its own, and the half that is lent. */
+/** The most sockets of one worker: a quarter of the limit of its own, and the half that is lent. */
 const MOST_OF_ONE = 24;
 
 const primary = spawn(

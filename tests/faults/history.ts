@@ -75,7 +75,7 @@ export type Entry =
       readonly missing: readonly string[];
     };
 
-/** What an environment consisted of, read from the tables when everything had ended. */
+/** The content of an environment, read from the tables when everything had ended. */
 export interface Truth {
   /** The environment's revision. */
   readonly revision: number;

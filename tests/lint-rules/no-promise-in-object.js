@@ -16,7 +16,7 @@ function programOf(file) {
   return snapshot.getDefaultProjectForFile(file);
 }
 
-/** What is no promise by its form, and needs no question to the other process. */
+/** The expressions that are never a promise, so that the other process need not be asked. */
 const NO_PROMISES = new Set([
   'ArrayExpression',
   'ArrowFunctionExpression',
@@ -30,7 +30,7 @@ const NO_PROMISES = new Set([
   'UnaryExpression',
 ]);
 
-/** Whether a type is one of promises, by its program and id: most members have one of few types, and each is a question. */
+/** The types that are known to be promises or not, by program and id: most members have one of few types. */
 const known = new WeakMap();
 
 function isPromise(checker, type) {

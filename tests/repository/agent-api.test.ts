@@ -7,7 +7,7 @@ import { completeOptions } from '../../agent/assembly/agent-options.ts';
 const ROOT = fileURLToPath(new URL('../../', import.meta.url));
 const page = readFileSync(`${ROOT}docs/reference/agent-api.md`, 'utf8');
 
-/** What a Node program can import, each with the names of its public members. */
+/** An export that a Node program can import, with the names of its public members. */
 interface Exported {
   readonly name: string;
   readonly members: readonly string[];

@@ -98,7 +98,7 @@ beforeAll(() => {
 });
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
-/** What the image's entry point would run with `args`. */
+/** Gives what the image's entry point would run with `args`. */
 function entry(args: readonly string[]): { status: number | null; stdout: string; stderr: string } {
   return spawnSync('/bin/sh', ['docker/entrypoint.sh', ...args], {
     cwd: root,

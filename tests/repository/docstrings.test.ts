@@ -1,4 +1,4 @@
-/** What CONTRIBUTING.md and docs/architecture.md promise: every exported function, class and interface says what it is. */
+/** Every exported function, class and interface says what it is, as CONTRIBUTING.md and docs/architecture.md promise. */
 import { describe, expect, test } from '@jest/globals';
 import { readSources } from '../testing/sources.ts';
 

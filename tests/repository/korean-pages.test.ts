@@ -25,13 +25,13 @@ function outline(page: string): string[] {
   });
 }
 
-/** Where the links and pictures of a page lead, in order, whatever the language of the page there. */
+/** Gives the targets of the links and pictures of a page, sorted, without the language of the page there. */
 const targets = (page: string) =>
   Array.from(withoutBlocks(page).matchAll(/\]\(([^()\s]*)\)/g), ([, target = '']) =>
     target.replace(/\.(?:ko|en)(\.\w+)/, '$1').replace('README.md', 'README'),
   ).sort();
 
-/** What stands between backticks: names of fields, files, codes and commands. */
+/** Gives the texts between backticks: names of fields, files, codes and commands. */
 const code = (page: string) =>
   [...new Set(Array.from(withoutBlocks(page).matchAll(/`([^`\n]+)`/g), ([, text]) => text!))].sort();
 
@@ -67,13 +67,13 @@ describe.each(KOREAN)('%s', (page) => {
   });
 
   test('is in Korean: each paragraph, item and row has words in it', () => {
-    const silent = withoutBlocks(page)
+    const untranslated = withoutBlocks(page)
       .replace(/^# .*/, '')
       .split(/\n(?=\n|[|-] |#+ )/)
       .filter(
         (part) => /[A-Za-z]{4}/.test(part.replaceAll(/`[^`]*`|\(.*?\)|<!--.*?-->/g, '')) && !/[가-힣]/.test(part),
       );
-    expect(silent).toEqual([]);
+    expect(untranslated).toEqual([]);
   });
 });
 

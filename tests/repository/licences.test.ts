@@ -9,7 +9,7 @@ interface Installed {
   readonly link?: boolean;
 }
 
-/** What `npm ci --omit=dev` installs: name and licence of each package, of every platform. */
+/** The name and licence of each package that `npm ci --omit=dev` installs, on every platform. */
 const installed = Object.entries(
   (JSON.parse(read('package-lock.json')) as { packages: Record<string, Installed> }).packages,
 )

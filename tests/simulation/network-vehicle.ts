@@ -86,7 +86,7 @@ interface Life {
 
 export class NetworkVehicle {
   state: VehicleState;
-  /** By how many milliseconds its clock is wrong. */
+  /** The milliseconds by which its clock is wrong. */
   offsetMs = 0;
   /** The milliseconds that the network holds each message up, beside its ordinary latency. */
   stallMs = 0;

@@ -29,7 +29,7 @@ export interface Outcome {
   readonly convergedMs: number;
 }
 
-/** What a schedule may change of itself, so that a test can prove that the laws bite. */
+/** Deliberate errors of a schedule, so that a test can prove that the laws detect them. */
 export interface Meddling {
   /** Changes the state that a vehicle is about to report. */
   readonly state?: (state: VehicleState) => VehicleState;

@@ -57,7 +57,7 @@ export class VirtualWorld {
     jest.useFakeTimers({ now: BEGINNING_MS, doNotFake: ['setImmediate', 'clearImmediate', 'queueMicrotask'] });
   }
 
-  /** Resolves after so many milliseconds. */
+  /** Resolves after `milliseconds` milliseconds of virtual time. */
   wait(milliseconds: number): Promise<void> {
     return new Promise((resolve) => setTimeout(resolve, milliseconds));
   }

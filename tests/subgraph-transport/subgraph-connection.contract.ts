@@ -1,6 +1,6 @@
 /**
- * What the gateway relies on, whichever way it reaches a subgraph: one suite for all implementations of
- * `SubgraphConnection`.
+ * The contract of `SubgraphConnection`, on which the gateway relies whichever way it reaches a subgraph: one suite for
+ * all implementations.
  */
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 import type { Caller } from '../../core/access/caller.ts';
@@ -43,10 +43,10 @@ export const request = (
 export const changesOf = (environment = 'STAGING', caller: Caller = STAGING_VEHICLE) =>
   request(CHANGES, { environment }, caller);
 
-/** As JSON: what the gateway may rely on is what survives being sent. */
+/** Gives a value as it is after being sent as JSON: the gateway may rely on no more. */
 const json = (value: unknown) => JSON.parse(JSON.stringify(value)) as unknown;
 
-/** The next response of a stream that has one. */
+/** Gives the next response of a stream, which must have one. */
 export async function take(stream: SubgraphStream): Promise<SubgraphResponse> {
   const result = await stream.next();
   if (result.done === true) throw new Error('the stream has ended');
@@ -99,7 +99,7 @@ export function describeSubgraphConnection(what: string, open: (subgraph: Subgra
       expect(await execute(query, undefined, READER, 'B')).toEqual({ data: { flag: null } });
     });
 
-    test('runs mutations as the caller, and refuses them to who may not', async () => {
+    test('runs mutations as the caller, and refuses them to callers without the permission', async () => {
       const enable = 'mutation { enableFlag(key: "eco") { applied } }';
       expect(await execute(enable, {}, user('WRITE'))).toEqual({ data: { enableFlag: { applied: true } } });
       expect(await execute(enable, {}, READER)).toMatchObject({
@@ -142,7 +142,7 @@ export function describeSubgraphConnection(what: string, open: (subgraph: Subgra
       }
     });
 
-    test('resolves entities for callers, and refuses them to nobody', async () => {
+    test('resolves entities for callers, and refuses them to anonymous ones', async () => {
       const entities =
         'query ($refs: [_Any!]!) { _entities(representations: $refs) { ... on Flag { key description } } }';
       const variables = {
@@ -210,7 +210,7 @@ export function describeSubgraphConnection(what: string, open: (subgraph: Subgra
     });
 
     test.each<[string, SubgraphRequest, string | undefined]>([
-      ['to nobody', changesOf('STAGING', ANONYMOUS), 'UNAUTHENTICATED'],
+      ['to an anonymous caller', changesOf('STAGING', ANONYMOUS), 'UNAUTHENTICATED'],
       ['to a vehicle of another environment', changesOf('PRODUCTION'), 'FORBIDDEN'],
       ['with a variable that does not fit', changesOf('MARS'), undefined],
       ['that is not GraphQL', request('subscription {'), undefined],

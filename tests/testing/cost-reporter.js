@@ -3,7 +3,7 @@ import { relative } from 'node:path';
 /** Suites that are named as the dearest ones. */
 const NAMED = 10;
 /** The processor seconds that a suite of `npm test` may take before it is named (CONTRIBUTING.md, Test). */
-const DEAR = 4;
+const DEAR_SECONDS = 4;
 
 const round = (seconds) => seconds.toFixed(1).padStart(6);
 
@@ -33,7 +33,7 @@ export default class CostReporter {
     const sums = new Map();
     for (const { project, seconds } of costs) sums.set(project, (sums.get(project) ?? 0) + seconds);
     const dearest = costs
-      .filter(({ seconds }) => seconds >= DEAR)
+      .filter(({ seconds }) => seconds >= DEAR_SECONDS)
       .sort((a, b) => b.seconds - a.seconds)
       .slice(0, NAMED);
     process.stderr.write(

@@ -46,7 +46,7 @@ const HEARTBEAT_MS = 150;
 export class PartitionVehicle {
   readonly held = new Map<string, Signed>();
   revision = 0;
-  /** What it was given and must not have, in words. */
+  /** The contents that it was given and must not have, in words. */
   readonly faults: string[] = [];
   /** The times that the gateway has ended its subscription. */
   completed = 0;

@@ -16,10 +16,10 @@ import { eventually } from '../../core/testing/eventually.ts';
 import { servedBy, type ServedValue } from '../../subgraphs/flags/testing/release-laws.ts';
 import { openProxy, type SeverableProxy } from '../../subgraphs/shared/testing/severable-proxy.ts';
 
-/** What the control plane says about a flag at a revision. */
+/** The state of a flag at a revision, by the control plane. */
 export interface ServedAt {
   readonly isOn: boolean;
-  /** What this vehicle is served. */
+  /** The value that this vehicle is served. */
   readonly served: ServedValue;
 }
 
@@ -160,13 +160,13 @@ export class ReleasedVehicle {
     if (this.isConnected) this.proxy.restore();
   }
 
-  /** What programs are served now. */
+  /** The value that programs in the vehicle get now. */
   get served(): ServedValue | null {
     const evaluation = this.#agent.evaluate(this.#flag?.key ?? '')?.evaluation;
     return evaluation === undefined ? null : servedBy(evaluation);
   }
 
-  /** What they may be served. */
+  /** The value that they should get. */
   get lawful(): ServedValue | null {
     return this.#lawful;
   }

@@ -88,7 +88,7 @@ describe('what is sensible passes', () => {
       '{ flag(key: "x") { key rules { id conditions } history(first: 100) { nodes { action user { name } createdAt } } experiments { id name status } } }',
     ],
     [
-      'the trail with who and what',
+      'the audit log with its people and flags',
       '{ auditLogs(first: 100) { edges { cursor node { action user { name } flag { key } } } pageInfo { hasNextPage endCursor } } }',
     ],
     [

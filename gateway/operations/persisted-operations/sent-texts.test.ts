@@ -13,7 +13,7 @@ describe('the texts that were sent', () => {
     expect(sent.find(one.sha256)).toBe(one);
   });
 
-  test('take 8 MiB at most, and those that are used stay', () => {
+  test('hold at most 8 MiB, and keep those that are used', () => {
     const sent = new SentTexts();
     const used = text('{ used }');
     sent.remember(used);

@@ -21,7 +21,7 @@ async function fill(): Promise<Promise<HttpAnswer>[]> {
   const overHttp = Array.from({ length: runningOperations + waitingOperations - 20 }, () => gateway.ask(HEAVY));
   const client = await gateway.client();
   for (let n = 0; n < 20; n++) client.subscribe(`heavy-${n}`, HEAVY);
-  // A ping is answered when all before it have been looked at.
+  // The gateway answers a ping when it has read all messages before it.
   client.send({ type: 'ping' });
   await client.message('pong');
   return overHttp;

@@ -6,12 +6,12 @@ import type { Subgraphs } from '../../composition/supergraph.ts';
 import { eventually } from '../../../core/testing/eventually.ts';
 import { SECRET, ScriptedGateway } from '../../testing/scripted-gateway.ts';
 
-/** What no client may read; the names of fields and types are those of the API. */
+/** Matches internal details that no client may read. Names of fields and types are public. */
 const INSIDE =
   /127\.0\.0\.1|localhost|10\.0\.0\.7|ECONN|serviceName|valueCompletion|subgraph|stacktrace|\.ts\b|node_modules/i;
 const FLAG = '{ flag(key: "eco") { key } }';
 
-/** What HTTP and a websocket answer, as text. */
+/** Gives the answers over HTTP and over a websocket, as text. */
 async function bothWays(
   gateway: ScriptedGateway,
   query: string,

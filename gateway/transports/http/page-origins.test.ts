@@ -147,7 +147,7 @@ describe("the gateway's own page", () => {
 describe('a page that has its own name lead to the gateway', () => {
   const host = 'evil.example';
   const origin = `http://${host}`;
-  /** As a browser sends it, which takes \`Host\` from the page's address. */
+  /** Sends a request as a browser does, which takes `Host` from the page's address. */
   const ask = (path: string, headers: Record<string, string> = {}) =>
     new Promise<{ status: number; body: string }>((resolve, reject) => {
       const sent = request(

@@ -1,4 +1,4 @@
-/** What the completion of an experiment decides and stores, and what an analysis after the end gives. */
+/** The completion of an experiment, with its decision and the stored result, and the analysis after the end. */
 import { describe, expect, test, beforeAll, afterAll } from '@jest/globals';
 import { refusal, user } from '../../shared/testing/asking.ts';
 import { analyse } from '../statistics/analyse.ts';

@@ -1,4 +1,4 @@
-/** What a guard counts of the measurements of vehicles, and how it compares them: windows, ranges and outliers. */
+/** The analysis of a guard: which measurements count, and how they are compared (windows, ranges, outliers). */
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
 import { EVALUATIONS_METRIC } from '../../../core/wire/vehicle/metric.ts';
 import type { FlagUnderTest } from '../testing/experiments-under-test.ts';

@@ -1,4 +1,4 @@
-/** When a verdict is computed and kept: over steps and instances, and while the metrics store is away. */
+/** The computing and keeping of verdicts: over steps and instances, and while the metrics store is down. */
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
 import { eventually } from '../../../core/testing/eventually.ts';
 import type { SettledVehicles } from '../settled/settled-vehicles.ts';

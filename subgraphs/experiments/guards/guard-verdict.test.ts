@@ -240,12 +240,12 @@ describe('evidence', () => {
     const draw = { salt: 's', threshold: 500, watchedSince: 7 };
     const state = { ...withEpoch(NOTHING_SEEN, draw), watchedSince: 7 };
     for (const threshold of [0, 400, 500]) expect(withEpoch(state, { ...draw, threshold })).toBe(state);
-    // By hand, at some time since the last look: what was measured until now may be from before.
+    // A person raised the percentage at some time since the last look: measurements until now may be from before that.
     const raised = withEpoch(state, { ...draw, threshold: 600 }, 12);
     expect(raised.epochs.at(-1)).toMatchObject({ from: 500, to: 600, since: 12 });
     const stepped = withEpoch(state, { ...draw, threshold: 600, watchedSince: 10 }, 12);
     expect(stepped.epochs.at(-1)).toMatchObject({ from: 500, to: 600, since: 10 });
-    // The first step, after a look at nobody in the watch that the schedule began.
+    // The first step, after a look without vehicles in the watch that the schedule began.
     const scheduled = withEpoch({ ...NOTHING_SEEN, watchedSince: 5 }, draw, 12);
     expect(scheduled.epochs).toMatchObject([{ from: 0, to: 500, since: 7 }]);
     const salted = withEpoch(state, { ...draw, salt: 't' });

@@ -73,7 +73,7 @@ export function guardTestSteps(running: () => GuardsUnderTest) {
   const job = ({ interval = 0, settled = running().stored }: { interval?: number; settled?: SettledVehicles } = {}) =>
     new GuardVerdictJob(running().prisma, settled, silent, interval);
 
-  /** Creates a flag whose rule has a percentage, with a rollout that has been watched for so many minutes. */
+  /** Creates a flag whose rule has a percentage, with a rollout that has been watched for `minutes` minutes. */
   async function guarded(
     over: Partial<Prisma.RolloutGuardUncheckedCreateInput> = {},
     { percentage = 50, minutes = 10, status = 'running' } = {},

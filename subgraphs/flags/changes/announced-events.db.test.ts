@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, beforeEach, expect, test } from '@jest/globals';
 import type { GuardVerdict } from '../../../core/rollouts/rollout-guard.ts';
-import { HOUR, RolloutsUnderTest } from '../testing/rollouts-under-test.ts';
+import { HOUR_MS, RolloutsUnderTest } from '../testing/rollouts-under-test.ts';
 import { addPerson } from '../testing/flags-under-test.ts';
 import { newWebhookSeed } from '../../../core/credentials/webhook-secret.ts';
 import { WEBHOOK_KINDS, WEBHOOK_PAYLOADS, type WebhookKind } from '../../shared/webhooks/webhook-event.ts';
@@ -175,9 +175,9 @@ test('a rollout is announced when its last step is applied', async () => {
     { percentage: 10, after: 'PT1H' },
     { percentage: 40, after: 'PT1H' },
   ]);
-  await rollouts.after(HOUR);
+  await rollouts.after(HOUR_MS);
   expect(await events()).toEqual([]);
-  await rollouts.after(HOUR);
+  await rollouts.after(HOUR_MS);
   const about = { ...flagOf(target.key, 'ASIL-B'), rolloutId: rollout.id, ruleId: target.ruleId };
   expect(await events()).toEqual([{ kind: 'rollout.finished', payload: { ...about, percentage: 40 } }]);
 });
@@ -187,14 +187,14 @@ test('a guarded rollout is announced when it was watched for long enough, and wh
   const start = async () => {
     const target = await rollouts.target();
     const { rollout } = await rollouts.schedule(target, [{ percentage: 10, after: 'PT1H' }], guard);
-    rollouts.clock.now += HOUR;
+    rollouts.clock.now += HOUR_MS;
     await judge(rollout.id, 'holding');
     expect(await rollouts.after(0)).toBe(1);
     return { ...flagOf(target.key, 'ASIL-B'), rolloutId: rollout.id, ruleId: target.ruleId };
   };
   const ended = await start();
   expect(await events()).toEqual([]);
-  rollouts.clock.now += 48 * HOUR;
+  rollouts.clock.now += 48 * HOUR_MS;
   await judge(ended.rolloutId, 'holding');
   await rollouts.after(0);
   expect(await events()).toEqual([{ kind: 'rollout.finished', payload: { ...ended, percentage: 10 } }]);
@@ -232,7 +232,7 @@ test('a rollout that something else stops is announced with the reason, and one 
   const orphaned = await start();
   const where = { id: rollouts.flags.writer.userId ?? '' };
   await rollouts.flags.prisma.user.update({ where, data: { isActive: false } });
-  await rollouts.after(HOUR);
+  await rollouts.after(HOUR_MS);
   await rollouts.flags.prisma.user.update({ where, data: { isActive: true } });
   const cancelled = await start();
   await rollouts.to('cancel', cancelled.about.rolloutId);

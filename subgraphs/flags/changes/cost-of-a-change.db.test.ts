@@ -1,4 +1,4 @@
-/** What a change of a flag of one model reads of all other flags: those of its partition at most. */
+/** The reads of a change to a flag of one model: no other flags than those of its partition. */
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import { Client } from 'pg';
 import { isObject } from '../../../core/json/json-value.ts';

@@ -1,4 +1,4 @@
-/** What a dry run of an import says: all that the import itself would be refused for, with code and path. */
+/** The report of a dry run: all faults for which the import itself would be refused, with code and path. */
 import { afterAll, beforeAll, beforeEach, expect, test } from '@jest/globals';
 import { createInProcessBus } from '../../shared/feeds/bus.ts';
 import { identityOf, silent } from '../../shared/testing/asking.ts';

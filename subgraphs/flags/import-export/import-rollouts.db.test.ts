@@ -5,7 +5,7 @@ import { identityOf, silent } from '../../shared/testing/asking.ts';
 import { createFlagChanges } from '../changes/change.ts';
 import { parseEnvironmentFile } from '../../../core/wire/flag-files/environment-file.ts';
 import { ImportService, exportEnvironment, planImport, type ImportOutcome } from './import-service.ts';
-import { HOUR, RolloutsUnderTest, type Target } from '../testing/rollouts-under-test.ts';
+import { HOUR_MS, RolloutsUnderTest, type Target } from '../testing/rollouts-under-test.ts';
 
 let rollouts: RolloutsUnderTest;
 /** The rule with the running rollout: 5 % of Europe at priority 100; North America has priority 200. */
@@ -43,7 +43,7 @@ test('an import that swaps two rules leaves each its rollout, which continues in
   const [america, europe] = await rules();
   expect(europe?.id).toBe(target.ruleId);
   // The file is older than the rollout's last step: its percentage is lower than the current one.
-  expect(await rollouts.after(HOUR)).toBe(1);
+  expect(await rollouts.after(HOUR_MS)).toBe(1);
   const outcomes = await importing((file) =>
     file
       .replace('priority: 200', 'priority: X')
@@ -56,7 +56,7 @@ test('an import that swaps two rules leaves each its rollout, which continues in
     { id: america?.id, priority: 100, conditions: { rollout_percentage: 1, regions: ['NA'] } },
   ]);
   expect(await rollouts.shown(target)).toMatchObject({ status: 'RUNNING' });
-  expect(await rollouts.after(HOUR)).toBe(1);
+  expect(await rollouts.after(HOUR_MS)).toBe(1);
   expect((await rules())[0]?.conditions).toEqual({ rollout_percentage: 25, regions: ['EU'] });
 });
 
@@ -67,5 +67,5 @@ test("an import that changes the rollout's rule pauses the rollout, with the rea
     pausedReason: "its rule's regions changed by hand",
   });
   expect((await rollouts.actions(target)).slice(-2)).toEqual(['UPDATE_FLAG', 'PAUSE_ROLLOUT']);
-  expect(await rollouts.after(30 * 24 * HOUR)).toBe(0);
+  expect(await rollouts.after(30 * 24 * HOUR_MS)).toBe(0);
 });

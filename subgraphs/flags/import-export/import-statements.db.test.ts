@@ -88,7 +88,7 @@ async function statementsOfApproval(): Promise<number> {
   return watched.statements.length - from;
 }
 
-/** What files do to the flags of the one before. */
+/** The files that are imported one after another: how each makes an entry from that of the file before. */
 const STEPS: Readonly<Record<string, Make>> = {
   'creates flags': (entry) => entry,
   'changes fields': (entry) => ({ ...entry, name: 'Another name', defaultValue: true }),

@@ -1,4 +1,4 @@
-/** What holds, stops and moves on a release: its stages, a halt, a promotion. */
+/** The stages of a release: how it moves on, is held, is halted and is promoted. */
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
 import { refusal } from '../../shared/testing/asking.ts';
 import { ReleasesUnderTest, THREE_STAGES } from '../testing/releases-under-test.ts';

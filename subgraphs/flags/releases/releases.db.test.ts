@@ -1,4 +1,4 @@
-/** Which changes become releases, whom they reach, and what goes on beside them. */
+/** Releases: the changes that become one, the vehicles that they reach, and the changes that go on beside them. */
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
 import { refusal } from '../../shared/testing/asking.ts';
 import { advanceRevision } from '../signing/advance-revision.ts';

@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
 import { refusal } from '../../shared/testing/asking.ts';
-import { HOUR, RolloutsUnderTest } from '../testing/rollouts-under-test.ts';
+import { HOUR_MS, RolloutsUnderTest } from '../testing/rollouts-under-test.ts';
 
 let rollouts: RolloutsUnderTest;
 
@@ -40,7 +40,7 @@ describe('the rollout of an ASIL-D flag', () => {
       nextStepAt: null,
       changeRequest: { id: changeRequest?.id },
     });
-    expect(await rollouts.after(5 * HOUR)).toBe(0);
+    expect(await rollouts.after(5 * HOUR_MS)).toBe(0);
     expect(refusal(await rollouts.to('pause', rollout.id))?.code).toBe('CONFLICT');
     expect(
       refusal(await rollouts.decide(`approveChangeRequest(id: "${changeRequest?.id}")`, rollouts.flags.writer)),
@@ -53,10 +53,10 @@ describe('the rollout of an ASIL-D flag', () => {
     expect(await rollouts.shown(target)).toMatchObject({
       status: 'RUNNING',
       approvedBy: { id: rollouts.safety.userId },
-      nextStepAt: rollouts.at(HOUR),
-      steps: [{ at: rollouts.at(HOUR) }, { at: rollouts.at(2 * HOUR) }, {}],
+      nextStepAt: rollouts.at(HOUR_MS),
+      steps: [{ at: rollouts.at(HOUR_MS) }, { at: rollouts.at(2 * HOUR_MS) }, {}],
     });
-    expect(await rollouts.after(HOUR)).toBe(1);
+    expect(await rollouts.after(HOUR_MS)).toBe(1);
     expect(await rollouts.percentage(target)).toBe(10);
 
     const people = { requestedBy: rollouts.flags.writer.userId, approvedBy: rollouts.safety.userId };
@@ -113,15 +113,15 @@ describe('the rollout of an ASIL-D flag', () => {
     const [passed, squeezed] = [await rollouts.asilD(), await rollouts.asilD()];
     const requests = [
       await rollouts.schedule(passed, [
-        { percentage: 10, at: rollouts.at(HOUR) },
+        { percentage: 10, at: rollouts.at(HOUR_MS) },
         { percentage: 25, after: 'PT1H' },
       ]),
       await rollouts.schedule(squeezed, [
         { percentage: 10, after: 'PT2H' },
-        { percentage: 25, at: rollouts.at(3 * HOUR) },
+        { percentage: 25, at: rollouts.at(3 * HOUR_MS) },
       ]),
     ];
-    rollouts.clock.now += HOUR;
+    rollouts.clock.now += HOUR_MS;
     for (const { changeRequest } of requests) expect(refusal(await approve(changeRequest?.id))?.code).toBe('CONFLICT');
     for (const target of [passed, squeezed]) expect((await rollouts.shown(target)).status).toBe('WAITING_FOR_APPROVAL');
   });
@@ -137,13 +137,13 @@ describe('the rollout of an ASIL-D flag', () => {
   test('causes conflicts for requests that were made before one of its steps', async () => {
     const { target } = await running();
     const { changeRequest } = await rollouts.change(`updateFlag(key: "${target.key}", input: { name: "Another" })`);
-    expect(await rollouts.after(HOUR)).toBe(1);
+    expect(await rollouts.after(HOUR_MS)).toBe(1);
     expect(refusal(await approve(changeRequest?.id))?.code).toBe('CONFLICT');
   });
 
   test('is paused when a change that lowers the percentage is approved', async () => {
     const { target } = await running();
-    await rollouts.after(HOUR);
+    await rollouts.after(HOUR_MS);
     const { changeRequest } = await rollouts.setPercentage(target, 6);
     expect((await rollouts.shown(target)).status).toBe('RUNNING');
     expect((await approve(changeRequest?.id)).errors).toEqual([]);
@@ -161,7 +161,7 @@ describe('resuming the rollout of an ASIL-D flag', () => {
     const asked = (await rollouts.to('resume', id)).data.rollout;
     expect(asked).toMatchObject({ status: 'PAUSED', changeRequest: { status: 'PENDING' } });
     expect(refusal(await rollouts.to('resume', id))?.code).toBe('CONFLICT');
-    expect(await rollouts.after(5 * HOUR)).toBe(0);
+    expect(await rollouts.after(5 * HOUR_MS)).toBe(0);
     expect((await approve(asked.changeRequest?.id)).errors).toEqual([]);
     expect(await rollouts.shown(target)).toMatchObject({ status: 'RUNNING', nextStepAt: rollouts.at(0) });
     expect([await rollouts.after(0), await rollouts.percentage(target)]).toEqual([1, 10]);
@@ -198,7 +198,7 @@ describe('resuming the rollout of an ASIL-D flag', () => {
     const target = await rollouts.target();
     const { id } = (await rollouts.scheduleHourly(target)).rollout;
     await rollouts.raise(target);
-    expect(await rollouts.after(HOUR)).toBe(0);
+    expect(await rollouts.after(HOUR_MS)).toBe(0);
     const asked = (await rollouts.to('resume', id)).data.rollout;
     expect((await approve(asked.changeRequest?.id)).errors).toEqual([]);
     expect(await rollouts.after(0)).toBe(1);

@@ -1,11 +1,11 @@
-/** What a guard does with the verdicts: steps that wait, rollouts that are pulled back, and rollouts that pause. */
+/** The effects of verdicts: steps that wait, rollouts that are pulled back, and rollouts that pause. */
 import { afterAll, beforeAll, beforeEach, describe, expect, jest, test } from '@jest/globals';
 import { refusal, silent } from '../../shared/testing/asking.ts';
 import { createFlagChanges } from '../changes/change.ts';
 import { RolloutGuardEnforcer } from './rollout-guard-enforcer.ts';
 import { VERDICT_TTL_MS } from './rollout-guard.ts';
 import { dueRollouts } from './rollout.ts';
-import { HOUR, type RolloutsUnderTest, type Target } from '../testing/rollouts-under-test.ts';
+import { HOUR_MS, type RolloutsUnderTest, type Target } from '../testing/rollouts-under-test.ts';
 import { GUARD, STEPS, FIGURES, guardedRolloutSteps, startGuardedRollouts } from '../testing/guarded-rollout-steps.ts';
 
 const REASON =
@@ -28,7 +28,7 @@ const { shown, guarded, judge, flagOf, signedBound, lastRows } = guardedRolloutS
 describe('a guarded step', () => {
   test('waits for a verdict that the limit is kept: on the current percentage, and from the last minute', async () => {
     const { target, id } = await guarded();
-    expect(await rollouts.after(HOUR)).toBe(0);
+    expect(await rollouts.after(HOUR_MS)).toBe(0);
     for (const [verdict, more] of [
       ['waiting', {}],
       ['holding', { watch: 0 }],
@@ -44,9 +44,9 @@ describe('a guarded step', () => {
     expect(await shown(target)).toMatchObject({
       guard: { watchedSince: rollouts.at(0) },
       guardStatus: null,
-      nextStepAt: rollouts.at(HOUR),
+      nextStepAt: rollouts.at(HOUR_MS),
     });
-    rollouts.clock.now += HOUR;
+    rollouts.clock.now += HOUR_MS;
     await judge(id, 'holding', { watch: 1 });
     expect(await rollouts.after(0)).toBe(0);
     await judge(id, 'holding');
@@ -57,15 +57,15 @@ describe('a guarded step', () => {
     const made = rollouts.target();
     await rollouts.setPercentage(await made, 0);
     const { target } = await guarded(made);
-    expect([await rollouts.after(HOUR), await rollouts.percentage(target)]).toEqual([1, 10]);
-    expect(await rollouts.after(HOUR)).toBe(0);
+    expect([await rollouts.after(HOUR_MS), await rollouts.percentage(target)]).toEqual([1, 10]);
+    expect(await rollouts.after(HOUR_MS)).toBe(0);
   });
 
   test('that waits does not stop other rollouts', async () => {
     const waiting = await Promise.all(Array.from({ length: 3 }, () => guarded()));
     const sound = await rollouts.target();
     const { rollout } = await rollouts.scheduleHourly(sound);
-    rollouts.clock.now += HOUR;
+    rollouts.clock.now += HOUR_MS;
     // However many wait, they take no places in the list of due rollouts.
     expect(await dueRollouts(rollouts.flags.prisma, new Date(rollouts.clock.now))).toEqual([
       { id: rollout.id, flagId: sound.flagId },
@@ -79,16 +79,16 @@ describe('a guarded step', () => {
     const { target, id } = await guarded(rollouts.target(), { ...GUARD, watchFor: 'PT2H' }, [
       { percentage: 100, after: 'PT1H' },
     ]);
-    rollouts.clock.now += HOUR;
+    rollouts.clock.now += HOUR_MS;
     await judge(id, 'holding');
     expect(await rollouts.after(0)).toBe(1);
     expect(await shown(target)).toMatchObject({
       status: 'RUNNING',
       nextStepAt: null,
-      watchedUntil: rollouts.at(2 * HOUR),
+      watchedUntil: rollouts.at(2 * HOUR_MS),
     });
     await judge(id, 'holding');
-    await rollouts.after(2 * HOUR - 1);
+    await rollouts.after(2 * HOUR_MS - 1);
     expect((await shown(target)).status).toBe('RUNNING');
     // There is no verdict on the end of it.
     await rollouts.after(1);
@@ -104,16 +104,16 @@ describe('a guarded step', () => {
     const { target, id } = await guarded(rollouts.target(), { ...GUARD, watchFor: 'PT2H' }, [
       { percentage: 100, after: 'PT1H' },
     ]);
-    rollouts.clock.now += HOUR;
+    rollouts.clock.now += HOUR_MS;
     await judge(id, 'holding');
     await rollouts.after(0);
     await rollouts.to('pause', id);
     expect(await shown(target)).toMatchObject({ status: 'PAUSED', watchedUntil: null });
-    rollouts.clock.now += HOUR;
+    rollouts.clock.now += HOUR_MS;
     await rollouts.to('resume', id);
     expect(await shown(target)).toMatchObject({
       status: 'RUNNING',
-      watchedUntil: rollouts.at(2 * HOUR),
+      watchedUntil: rollouts.at(2 * HOUR_MS),
       guard: { watchedSince: rollouts.at(0) },
     });
   });
@@ -122,7 +122,7 @@ describe('a guarded step', () => {
 describe('a crossed limit', () => {
   const reached = async (made?: Promise<Target>) => {
     const it = await guarded(made);
-    rollouts.clock.now += HOUR;
+    rollouts.clock.now += HOUR_MS;
     await judge(it.id, 'holding');
     expect(await rollouts.after(0)).toBe(1);
     return it;
@@ -185,7 +185,7 @@ describe('a crossed limit', () => {
       },
     ]);
     // The decision is final: nothing is done or undone later.
-    await rollouts.after(24 * HOUR);
+    await rollouts.after(24 * HOUR_MS);
     expect(await rollouts.flags.revision()).toBe(before + 1);
     for (const what of ['resume', 'pause', 'cancel'] as const)
       expect(refusal(await rollouts.to(what, id))?.code).toBe('CONFLICT');
@@ -316,7 +316,7 @@ describe('a metric that has stopped arriving', () => {
   test('pauses the rollout once, with the figures; after a person resumes it, the guard starts its watch again', async () => {
     const { target, id } = await guarded();
     await judge(id, 'silent', { figures: { ...FIGURES, treatmentVehicles: 0 } });
-    await rollouts.after(HOUR);
+    await rollouts.after(HOUR_MS);
     const reason = 'no measurement of charge_minutes under treatment for 30 minutes';
     expect(await rollouts.shown(target)).toMatchObject({
       status: 'PAUSED',
@@ -330,7 +330,7 @@ describe('a metric that has stopped arriving', () => {
         afterValue: { rollout: id, reason, verdict: 'silent', figures: { treatmentVehicles: 0 } },
       },
     ]);
-    await rollouts.after(HOUR);
+    await rollouts.after(HOUR_MS);
     expect((await rollouts.actions(target)).filter((action) => action === 'PAUSE_ROLLOUT')).toHaveLength(1);
     expect((await flagOf(target)).killed).toBe(false);
 

@@ -1,7 +1,7 @@
 /** Guards of rollouts: what may be one, and what is shown of it. */
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
 import { refusal } from '../../shared/testing/asking.ts';
-import { HOUR, type RolloutsUnderTest, type Target } from '../testing/rollouts-under-test.ts';
+import { HOUR_MS, type RolloutsUnderTest, type Target } from '../testing/rollouts-under-test.ts';
 import { GUARD, STEPS, guardedRolloutSteps, startGuardedRollouts } from '../testing/guarded-rollout-steps.ts';
 
 let rollouts: RolloutsUnderTest;
@@ -34,7 +34,7 @@ describe('a guard', () => {
       },
       guardStatus: null,
       watchedUntil: null,
-      nextStepAt: rollouts.at(HOUR),
+      nextStepAt: rollouts.at(HOUR_MS),
     });
     const [row] = await lastRows(target, 1);
     expect(row).toMatchObject({
@@ -132,7 +132,7 @@ describe('a guard', () => {
     const { changeRequest } = await rollouts.schedule(target, STEPS, GUARD);
     expect(changeRequest?.after).toMatchObject({ guard: { metric: 'charge_minutes', maxWorsePercent: 5 } });
     expect((await shown(target)).guard['watchedSince']).toBeNull();
-    rollouts.clock.now += HOUR;
+    rollouts.clock.now += HOUR_MS;
     await rollouts.decide(`approveChangeRequest(id: "${changeRequest?.id}")`);
     expect((await shown(target)).guard['watchedSince']).toBe(rollouts.at(0));
   });

@@ -2,7 +2,7 @@ import { afterAll, beforeAll, beforeEach, describe, expect, test } from '@jest/g
 import { decodeJwt } from 'jose';
 import { eventually } from '../../../core/testing/eventually.ts';
 import { refusal } from '../../shared/testing/asking.ts';
-import { HOUR, RolloutsUnderTest } from '../testing/rollouts-under-test.ts';
+import { HOUR_MS, RolloutsUnderTest } from '../testing/rollouts-under-test.ts';
 
 let rollouts: RolloutsUnderTest;
 
@@ -16,7 +16,7 @@ afterAll(async () => {
 
 beforeEach(() => rollouts.endAll());
 
-const DAY = 24 * HOUR;
+const DAY = 24 * HOUR_MS;
 
 describe('steps', () => {
   test.each(['killed', 'disabled'])('wait while a flag that is required through another is %s', async (how) => {
@@ -33,7 +33,7 @@ describe('steps', () => {
         ? `killSwitch(flagKey: "${base.key}", reason: "Smoke in the cabin")`
         : `disableFlag(key: "${base.key}")`;
     await flags.ok(`mutation { ${stop} { applied } }`);
-    expect(await rollouts.after(HOUR)).toBe(0);
+    expect(await rollouts.after(HOUR_MS)).toBe(0);
     expect(await rollouts.shown(target)).toMatchObject({
       status: 'PAUSED',
       pausedReason: `the required flag ${base.key} is ${how}`,
@@ -47,17 +47,17 @@ describe('steps', () => {
     const target = await rollouts.target();
     const { rollout } = await rollouts.scheduleHourly(target);
     const before = await rollouts.flags.revision();
-    expect(await rollouts.after(HOUR - 1)).toBe(0);
+    expect(await rollouts.after(HOUR_MS - 1)).toBe(0);
     expect(await rollouts.after(1)).toBe(1);
     const appliedAt = rollouts.at(0);
     expect(await rollouts.shown(target)).toMatchObject({
       status: 'RUNNING',
       currentPercentage: 10,
-      nextStepAt: rollouts.at(HOUR),
+      nextStepAt: rollouts.at(HOUR_MS),
       steps: [
         { appliedAt, revision: before + 1 },
-        { appliedAt: null, at: rollouts.at(HOUR) },
-        { appliedAt: null, at: rollouts.at(HOUR + DAY) },
+        { appliedAt: null, at: rollouts.at(HOUR_MS) },
+        { appliedAt: null, at: rollouts.at(HOUR_MS + DAY) },
       ],
     });
 
@@ -78,7 +78,7 @@ describe('steps', () => {
       },
     });
 
-    expect([await rollouts.after(HOUR), await rollouts.after(DAY), await rollouts.after(DAY)]).toEqual([1, 1, 0]);
+    expect([await rollouts.after(HOUR_MS), await rollouts.after(DAY), await rollouts.after(DAY)]).toEqual([1, 1, 0]);
     expect(await rollouts.shown(target)).toMatchObject({
       status: 'COMPLETED',
       currentPercentage: 100,
@@ -97,12 +97,12 @@ describe('steps', () => {
     const targets = await Promise.all(Array.from({ length: 4 }, () => rollouts.target()));
     for (const target of targets)
       await rollouts.schedule(target, [
-        { percentage: 10, at: rollouts.at(HOUR) },
-        { percentage: 20, at: rollouts.at(2 * HOUR) },
-        { percentage: 30, at: rollouts.at(3 * HOUR) },
+        { percentage: 10, at: rollouts.at(HOUR_MS) },
+        { percentage: 20, at: rollouts.at(2 * HOUR_MS) },
+        { percentage: 30, at: rollouts.at(3 * HOUR_MS) },
       ]);
     const before = await rollouts.flags.revision();
-    rollouts.clock.now += 3 * HOUR;
+    rollouts.clock.now += 3 * HOUR_MS;
     const instances = Array.from({ length: 4 }, () => rollouts.newScheduler());
     let applied = 0;
     // A flag that another instance has locked is left to the next poll, so more than one may be needed.
@@ -120,7 +120,7 @@ describe('steps', () => {
   test('with a delay are not applied early by an instance that read the list before another applied the previous step', async () => {
     const targets = await Promise.all(Array.from({ length: 10 }, () => rollouts.target()));
     for (const target of targets) await rollouts.scheduleHourly(target);
-    rollouts.clock.now += HOUR;
+    rollouts.clock.now += HOUR_MS;
     // Both instances read the same list of due steps; when the second reaches an entry, the first may have applied it.
     const instances = Array.from({ length: 4 }, () => rollouts.newScheduler());
     let applied = 0;
@@ -133,7 +133,7 @@ describe('steps', () => {
   test('that fail anywhere in their transaction leave nothing behind, and the next instance applies them', async () => {
     const target = await rollouts.target();
     await rollouts.scheduleHourly(target);
-    rollouts.clock.now += HOUR;
+    rollouts.clock.now += HOUR_MS;
     const everything = async () => ({
       ...((await rollouts.flags.everything()) as object),
       steps: await rollouts.flags.prisma.rolloutStep.findMany({ orderBy: [{ rolloutId: 'asc' }, { position: 'asc' }] }),
@@ -165,7 +165,7 @@ describe('steps', () => {
       if (rollout.ruleId === broken.ruleId) throw new Error('This one is broken');
       return rollouts.transitions.advance(tx, rollout, ...rest);
     };
-    rollouts.clock.now += HOUR;
+    rollouts.clock.now += HOUR_MS;
     expect(await rollouts.newScheduler(transitions).runDue()).toBe(1);
     expect([await rollouts.percentage(broken), await rollouts.percentage(sound)]).toEqual([5, 10]);
     expect(await rollouts.scheduler.runDue()).toBe(1);
@@ -175,7 +175,7 @@ describe('steps', () => {
     for (const [index, stop] of ['pause', 'kill', 'lower', 'pause', 'kill', 'lower'].entries()) {
       const target = await rollouts.target();
       const { id } = (await rollouts.scheduleHourly(target)).rollout;
-      rollouts.clock.now += HOUR;
+      rollouts.clock.now += HOUR_MS;
       const stopping =
         stop === 'pause'
           ? rollouts.to('pause', id)
@@ -196,7 +196,7 @@ describe('steps', () => {
   test('of a flag that another transaction has locked are left to the next poll', async () => {
     const target = await rollouts.target();
     await rollouts.scheduleHourly(target);
-    rollouts.clock.now += HOUR;
+    rollouts.clock.now += HOUR_MS;
     await rollouts.flags.prisma.$transaction(async (tx) => {
       await tx.$queryRaw`SELECT id FROM flags WHERE key = ${target.key} FOR UPDATE`;
       expect(await rollouts.newScheduler().runDue()).toBe(0);
@@ -208,13 +208,13 @@ describe('steps', () => {
     const target = await rollouts.target();
     await rollouts.schedule(
       target,
-      [1, 2, 3].map((hours) => ({ percentage: hours * 10, at: rollouts.at(hours * HOUR) })),
+      [1, 2, 3].map((hours) => ({ percentage: hours * 10, at: rollouts.at(hours * HOUR_MS) })),
     );
     const before = await rollouts.flags.revision();
-    expect(await rollouts.after(2 * HOUR)).toBe(2);
+    expect(await rollouts.after(2 * HOUR_MS)).toBe(2);
     expect(await rollouts.shown(target)).toMatchObject({
       currentPercentage: 20,
-      steps: [{ revision: before + 1 }, { revision: before + 2 }, { revision: null, at: rollouts.at(HOUR) }],
+      steps: [{ revision: before + 1 }, { revision: before + 2 }, { revision: null, at: rollouts.at(HOUR_MS) }],
     });
     const raised = (await rollouts.trail(target))
       .filter((row) => row.action === 'UPDATE_RULE')
@@ -231,10 +231,10 @@ describe('steps', () => {
     expect(await rollouts.after(30 * DAY)).toBe(1);
     expect(await rollouts.shown(target)).toMatchObject({
       currentPercentage: 10,
-      nextStepAt: rollouts.at(HOUR),
-      steps: [{}, { at: rollouts.at(HOUR) }, { at: rollouts.at(HOUR + DAY) }],
+      nextStepAt: rollouts.at(HOUR_MS),
+      steps: [{}, { at: rollouts.at(HOUR_MS) }, { at: rollouts.at(HOUR_MS + DAY) }],
     });
-    expect([await rollouts.after(HOUR - 1), await rollouts.after(1), await rollouts.after(DAY)]).toEqual([0, 1, 1]);
+    expect([await rollouts.after(HOUR_MS - 1), await rollouts.after(1), await rollouts.after(DAY)]).toEqual([0, 1, 1]);
   });
 
   test('whose percentage was already set by hand are marked as applied, without a revision', async () => {
@@ -242,26 +242,26 @@ describe('steps', () => {
     await rollouts.scheduleHourly(target);
     await rollouts.setPercentage(target, 12.5);
     const before = await rollouts.flags.revision();
-    expect(await rollouts.after(HOUR)).toBe(1);
+    expect(await rollouts.after(HOUR_MS)).toBe(1);
     expect(await rollouts.flags.revision()).toBe(before);
     expect(await rollouts.shown(target)).toMatchObject({
       status: 'RUNNING',
       currentPercentage: 12.5,
       steps: [{ appliedAt: rollouts.at(0), revision: null }, {}, {}],
     });
-    expect(await rollouts.after(HOUR)).toBe(1);
+    expect(await rollouts.after(HOUR_MS)).toBe(1);
     expect(await rollouts.percentage(target)).toBe(25);
   });
 
   test("that became due while nothing ran are applied when a new instance starts, and later ones by that instance's own polls", async () => {
     const target = await rollouts.target();
     await rollouts.scheduleHourly(target);
-    rollouts.clock.now += HOUR;
+    rollouts.clock.now += HOUR_MS;
     const restarted = rollouts.newScheduler();
     restarted.start();
     try {
       await eventually(async () => (await rollouts.percentage(target)) >= 10, 'the first step is applied');
-      rollouts.clock.now += HOUR;
+      rollouts.clock.now += HOUR_MS;
       await eventually(async () => (await rollouts.percentage(target)) >= 25, 'the second step is applied');
     } finally {
       await restarted.close();
@@ -310,7 +310,7 @@ describe('a change of the flag', () => {
   ])('%s it, in the same transaction and with an audit row', async (_what, mutation, status, pausedReason) => {
     const target = await rollouts.target();
     await rollouts.scheduleHourly(target);
-    await rollouts.after(HOUR);
+    await rollouts.after(HOUR_MS);
     await rollouts.change(mutation(target.key, target.ruleId));
     expect(await rollouts.shown(target)).toMatchObject({ status, pausedReason, nextStepAt: null });
     expect(await rollouts.after(30 * DAY)).toBe(0);
@@ -322,7 +322,7 @@ describe('a change of the flag', () => {
   test('to ASIL-D pauses it when that change is approved, and not before', async () => {
     const target = await rollouts.target();
     await rollouts.scheduleHourly(target);
-    await rollouts.after(HOUR);
+    await rollouts.after(HOUR_MS);
     const { changeRequest } = await rollouts.change(`updateFlag(key: "${target.key}", input: { safetyLevel: ASIL_D })`);
     expect((await rollouts.shown(target)).status).toBe('RUNNING');
     await rollouts.flags.approve(changeRequest?.id ?? '');
@@ -350,7 +350,7 @@ describe('a change of the flag', () => {
     await rollouts.scheduleHourly(target);
     await rollouts.change(`updateFlag(key: "${target.key}", input: { name: "Another" })`);
     await rollouts.setPercentage(target, 6);
-    expect(await rollouts.after(HOUR)).toBe(1);
+    expect(await rollouts.after(HOUR_MS)).toBe(1);
     expect(await rollouts.percentage(target)).toBe(10);
   });
 
@@ -360,7 +360,7 @@ describe('a change of the flag', () => {
     await rollouts.change(`killSwitch(flagKey: "${target.key}", reason: "Brakes")`, rollouts.safety);
     expect(refusal(await rollouts.to('resume', id))).toEqual({ code: 'CONFLICT' });
     await rollouts.change(`releaseKillSwitch(flagKey: "${target.key}", reason: "Fixed")`);
-    expect(await rollouts.after(HOUR)).toBe(0);
+    expect(await rollouts.after(HOUR_MS)).toBe(0);
     expect((await rollouts.to('resume', id)).data.rollout.status).toBe('RUNNING');
     expect(await rollouts.after(0)).toBe(1);
   });
@@ -369,7 +369,7 @@ describe('a change of the flag', () => {
     const target = await rollouts.target();
     await rollouts.scheduleHourly(target);
     await rollouts.flags.prisma.flag.update({ where: { key: target.key }, data: { environment: 'production' } });
-    expect(await rollouts.after(HOUR)).toBe(0);
+    expect(await rollouts.after(HOUR_MS)).toBe(0);
     expect(await rollouts.shown(target)).toMatchObject({ status: 'CANCELLED', currentPercentage: 5 });
     await rollouts.flags.prisma.flag.update({ where: { key: target.key }, data: { environment: 'staging' } });
   });

@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
 import { ANONYMOUS, refusal, user } from '../../shared/testing/asking.ts';
-import { HOUR, RolloutsUnderTest } from '../testing/rollouts-under-test.ts';
+import { HOUR_MS, RolloutsUnderTest } from '../testing/rollouts-under-test.ts';
 
 let rollouts: RolloutsUnderTest;
 
@@ -14,7 +14,7 @@ afterAll(async () => {
 
 beforeEach(() => rollouts.endAll());
 
-const DAY = 24 * HOUR;
+const DAY = 24 * HOUR_MS;
 
 describe('scheduling', () => {
   const FIRST = { percentage: 10, after: 'PT1H' };
@@ -147,12 +147,12 @@ describe('scheduling', () => {
       id: rollout.id,
       status: 'RUNNING',
       currentPercentage: 5,
-      nextStepAt: rollouts.at(HOUR),
+      nextStepAt: rollouts.at(HOUR_MS),
       pausedReason: null,
       scheduledBy: { id: rollouts.flags.writer.userId },
       approvedBy: null,
       changeRequest: null,
-      steps: [step(10, HOUR), step(25, 2 * HOUR), step(100, 2 * HOUR + DAY)],
+      steps: [step(10, HOUR_MS), step(25, 2 * HOUR_MS), step(100, 2 * HOUR_MS + DAY)],
     });
     const asked = await rollouts.flags.ask(
       { kind: 'vehicle', vin: null, environment: 'staging' },
@@ -175,10 +175,10 @@ describe('people', () => {
     const { id } = (
       await rollouts.schedule(
         target,
-        [1, 2, 3].map((hours) => ({ percentage: hours * 10, at: rollouts.at(hours * HOUR) })),
+        [1, 2, 3].map((hours) => ({ percentage: hours * 10, at: rollouts.at(hours * HOUR_MS) })),
       )
     ).rollout;
-    expect(await rollouts.after(HOUR)).toBe(1);
+    expect(await rollouts.after(HOUR_MS)).toBe(1);
     expect((await rollouts.to('pause', id, ', reason: "Complaints"')).data.rollout).toMatchObject({
       status: 'PAUSED',
       pausedReason: 'Complaints',
@@ -190,9 +190,9 @@ describe('people', () => {
       status: 'RUNNING',
       pausedReason: null,
       nextStepAt: rollouts.at(0),
-      steps: [{}, { at: rollouts.at(0) }, { at: rollouts.at(HOUR) }],
+      steps: [{}, { at: rollouts.at(0) }, { at: rollouts.at(HOUR_MS) }],
     });
-    expect([await rollouts.after(0), await rollouts.after(HOUR - 1), await rollouts.after(1)]).toEqual([1, 0, 1]);
+    expect([await rollouts.after(0), await rollouts.after(HOUR_MS - 1), await rollouts.after(1)]).toEqual([1, 0, 1]);
     expect(await rollouts.actions(target)).toEqual([
       'CREATE_FLAG',
       'CREATE_RULE',
@@ -210,7 +210,7 @@ describe('people', () => {
   test('cancel; the percentage stays, and a new rollout may follow, which is then shown', async () => {
     const target = await rollouts.target();
     const { id } = (await rollouts.scheduleHourly(target)).rollout;
-    await rollouts.after(HOUR);
+    await rollouts.after(HOUR_MS);
     expect((await rollouts.to('cancel', id, ', reason: "Not now"')).data.rollout).toMatchObject({
       status: 'CANCELLED',
       currentPercentage: 10,

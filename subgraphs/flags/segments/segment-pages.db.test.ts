@@ -1,4 +1,4 @@
-/** What a client sees of segments: flags in pages, and a vehicle what a segment says in place of its key. */
+/** Segments as clients see them: a person the flags of a segment in pages, a vehicle its content in place of its key. */
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import { identityOf, refusal } from '../../shared/testing/asking.ts';
 import { FlagsUnderTest } from '../testing/flags-under-test.ts';

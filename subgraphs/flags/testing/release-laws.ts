@@ -26,15 +26,15 @@ function isInRing({ release }: Flag, { vin, model }: EvaluationContext): boolean
 /** The part of an evaluation that the laws are about. */
 export type ServedValue = Pick<Evaluation, 'value' | 'variant' | 'reason' | 'ruleId'>;
 
-/** Gives what is served by an evaluation. A kill switch that no longer holds the flag is not what decides any more. */
+/** Gives the served part of an evaluation. The rule of a disabled flag is left out: its kill switch may be gone. */
 export function servedBy({ value, variant, reason, ruleId }: ServedValue): ServedValue {
   return { value, variant, reason, ruleId: reason === 'DISABLED' ? null : ruleId };
 }
 
-/** What each of the vehicles is served. */
+/** The values that the vehicles are served, one for each. */
 export type Served = readonly ServedValue[];
 
-/** What a step has come to: the flag as it is stored, what vehicles are served, and what they would be by its own content. */
+/** The state after a step: the flag as stored, and what vehicles are served with its release and without any. */
 export interface ReleaseState {
   readonly flag: Flag;
   readonly served: Served;

@@ -1,4 +1,4 @@
-/** Releases on a test database: a clock that tests set, a job that runs when told, and policies. */
+/** Releases on a test database: a clock that tests set, a job that tests run, and policies. */
 import { SAFETY_LEVELS, type Environment } from '../../../core/model.ts';
 import type { CanaryGroup, ReleaseStage } from '../../../core/releases/release-policy.ts';
 import type { CallerIdentity } from '../../../core/access/caller.ts';

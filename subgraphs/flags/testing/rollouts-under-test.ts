@@ -1,4 +1,4 @@
-/** Rollouts on a test database: a clock that tests set, jobs that run when told, and the operations on rollouts. */
+/** Rollouts on a test database: a clock that tests set, jobs that tests run, and the operations on rollouts. */
 import type { Caller } from '../../../core/access/caller.ts';
 import { silent, user, type DataOrErrors } from '../../shared/testing/asking.ts';
 import { createFlagChanges } from '../changes/change.ts';
@@ -48,8 +48,8 @@ export interface Scheduled {
   };
 }
 
-/** Milliseconds. */
-export const HOUR = 3_600_000;
+/** One hour, in milliseconds. */
+export const HOUR_MS = 3_600_000;
 
 /** A running flags subgraph with a rollout job that tests run. */
 export class RolloutsUnderTest {

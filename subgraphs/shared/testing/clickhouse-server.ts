@@ -89,7 +89,7 @@ async function run(engine: Engine, parameters: URLSearchParams, body: string) {
   return { answer: await text(stream), summary };
 }
 
-/** What the client escapes in a parameter. */
+/** The control characters that the client escapes in a parameter, by the letter after the backslash. */
 const ESCAPED: Readonly<Record<string, string>> = { t: '\t', n: '\n', r: '\r' };
 
 /**

@@ -1,6 +1,6 @@
 import type { EndPlans } from '../between-subgraphs/ended-plans.ts';
 
-/** For tests of the audit subgraph alone: nobody has requests or rollouts that could end. */
+/** Ends nothing, in tests of the audit subgraph alone: there no person has change requests or rollouts. */
 export const endNoPlans: EndPlans = async () => ({
   cancelledChangeRequests: [],
   pausedRollouts: [],

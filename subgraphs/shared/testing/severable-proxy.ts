@@ -20,8 +20,8 @@ export interface SeverableProxy {
   freeze(): void;
   /** Keeps the data back until `restore`, in one direction or both, as a network does that loses every packet. */
   hold(...directions: readonly ProxyDirection[]): void;
-  /** Passes data on only so many milliseconds after it came, in its order. */
-  delay(milliseconds: number): void;
+  /** Passes data on `byMs` milliseconds after it came, in its order. */
+  delay(byMs: number): void;
   /** Accepts connections again, and passes data on, what was held first. */
   restore(): void;
   close(): Promise<void>;
@@ -67,8 +67,8 @@ export async function openProxy(target: ProxyTarget | (() => readonly ProxyTarge
     hold(...directions) {
       held = directions.length === 0 ? ['to-server', 'to-client'] : directions;
     },
-    delay(milliseconds) {
-      delayMs = milliseconds;
+    delay(byMs) {
+      delayMs = byMs;
     },
     restore() {
       state = 'open';

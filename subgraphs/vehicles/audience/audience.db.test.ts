@@ -1,4 +1,4 @@
-/** Whom a rule, a flag and a change reach: the audience that people see before they decide. */
+/** The audience of a rule, a flag and a change: the vehicles that they reach, which people see before they decide. */
 import { randomUUID } from 'node:crypto';
 import { beforeEach, describe, expect, test, beforeAll, afterAll } from '@jest/globals';
 import fc from 'fast-check';

@@ -92,7 +92,7 @@ const flags: fc.Arbitrary<Content> = fc.oneof(
   })),
 );
 
-/** What each of the vehicles gets, one by one; null for a vehicle that does not have the flag. */
+/** Evaluates the flag for each vehicle by itself; gives null for a vehicle that does not have the flag. */
 function evaluateEach({ dependencies = [], ...flag }: Content, fleet: readonly TestVehicle[]): (string | null)[] {
   const has = ({ model }: TestVehicle, { scope = null }: FlagDefinition) => scope === null || scope.includes(model);
   return fleet

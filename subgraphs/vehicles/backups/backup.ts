@@ -22,13 +22,13 @@ const MAX_AGENT_LENGTH = 100;
 export interface Backup {
   readonly vin: string;
   readonly agent: string;
-  /** In base64. */
+  /** The bytes of the backup in base64. */
   readonly content: string;
 }
 
 /** A backup as it is stored. */
 export interface StoredBackup {
-  /** In base64. */
+  /** The bytes of the backup in base64. */
   readonly content: string;
   /** The SHA-256 of the bytes, in hexadecimal. */
   readonly digest: string;

@@ -52,7 +52,7 @@ class TestGateway {
   }
 }
 
-/** Simulates the passing of so many seconds by making everything in the database that much older. */
+/** Simulates that `seconds` seconds have passed, by making everything in the database older. */
 async function pass(seconds: number): Promise<void> {
   await prisma().$executeRaw`UPDATE gateway_leases SET renewed_at = renewed_at - make_interval(secs => ${seconds})`;
   await prisma()

@@ -112,7 +112,7 @@ export const nothingIsUnforeseen: Law = ({ entries }) =>
     entry.kind === 'unforeseen' ? [{ law: 'unforeseen failure', detail: `${entry.part}: ${entry.detail}` }] : [],
   );
 
-/** When faults end, everything comes back by itself. */
+/** Everything recovers by itself when faults end. */
 export const calmReturns: Law = ({ entries }) =>
   entries.flatMap((entry) =>
     entry.kind === 'calm' && entry.missing.length > 0

@@ -1,6 +1,6 @@
 /**
  * Jest's environment of all tests: the globals of the worker itself, in place of a realm for each file. Jest's own
- * environment makes every file load each package anew and reach every global through a proxy, which took half of the
+ * environment makes every file load each package again and reach every global through a proxy, which took half of the
  * processor time of all tests. What a file changes of the worker is put back when it ends.
  */
 const { createRequire } = require('node:module');

@@ -12,9 +12,9 @@ const { setTimeout: delay } = require('node:timers/promises');
 const requireOfJest = createRequire(createRequire(require.resolve('jest/package.json')).resolve('@jest/core'));
 const { default: runFile } = createRequire(requireOfJest.resolve('jest-config'))('jest-circus/runner');
 
-/** Milliseconds between looks at whether what a file has closed is gone, and the most looks. A file may have faked time. */
-const LOOK_MS = 10;
-const LOOKS = 300;
+/** Milliseconds between two checks whether what a file has closed is gone. A file may have faked time. */
+const CHECK_MS = 10;
+const MAX_CHECKS = 300;
 
 /** Linux counts in hundredths of a second for its users, whatever its own clock does. */
 const TICKS_PER_SECOND = 100;
@@ -27,7 +27,7 @@ const TICKS_PER_SECOND = 100;
 const used = new Set();
 
 /**
- * What the test runner has stored along the promises, timers and sockets of the present file: its tests and hooks, and by
+ * The contexts that the test runner has stored along the promises, timers and sockets of the present file: its tests and hooks, and by
  * these all modules of the file. A promise that a package keeps, and a timer that is still to come, would keep them in
  * memory: a worker had 700 MB after fifty files, which each collection of garbage marked again.
  */
@@ -88,8 +88,8 @@ function openedSince(before) {
 
 async function leftOpenSince(before) {
   let left = openedSince(before);
-  for (let look = 1; left.length > 0 && look < LOOKS; look++) {
-    await delay(LOOK_MS);
+  for (let check = 1; left.length > 0 && check < MAX_CHECKS; check++) {
+    await delay(CHECK_MS);
     left = openedSince(before);
   }
   return left;

@@ -1,5 +1,5 @@
 /**
- * Jest's runtime of all tests: loads a package once in a worker, and our sources anew for each test file, so that no
+ * Jest's runtime of all tests: loads a package once in a worker, and our sources again for each test file, so that no
  * file sees the state of another's modules.
  */
 const { createRequire } = require('node:module');

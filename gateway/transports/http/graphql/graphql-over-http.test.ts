@@ -10,7 +10,7 @@ import { addHttpRefusals } from '../refusal.ts';
 
 const JSON_TYPE = 'application/json; charset=utf-8';
 const GRAPHQL_TYPE = 'application/graphql-response+json; charset=utf-8';
-/** What Apollo Client sends. */
+/** The header `accept` of Apollo Client. */
 const APOLLO_ACCEPT = 'application/graphql-response+json,application/json;q=0.9';
 const FLAG = '{ flag(key: "eco") { key } }';
 
@@ -234,13 +234,13 @@ test.each([
 
 describe('a 401', () => {
   test.each<[string, () => Promise<{ status: number; headers: Headers }>, boolean]>([
-    ['to nobody', () => gateway.post({ query: FLAG }), false],
-    ['to nobody who names an operation', () => gateway.post({ id: 'flag' }), false],
+    ['to an anonymous caller', () => gateway.post({ query: FLAG }), false],
+    ['to an anonymous caller of a persisted operation', () => gateway.post({ id: 'flag' }), false],
     ['to a session that is over', () => gateway.ask(FLAG, {}, { authorization: 'Bearer ffs_over' }), true],
     ['to an unknown key', () => gateway.post({ query: FLAG }, { 'x-api-key': 'unknown' }), false],
-    ['to who asks for metrics without a token', () => gateway.send('/metrics'), false],
+    ['to a scrape of metrics without a token', () => gateway.send('/metrics'), false],
     [
-      'to who asks for metrics with another',
+      'to a scrape of metrics with another token',
       () => gateway.send('/metrics', { headers: { authorization: 'Bearer another-token-of-16' } }),
       true,
     ],

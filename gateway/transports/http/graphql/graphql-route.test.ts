@@ -39,7 +39,7 @@ const OPERATIONS = {
   people: 'query People { flag(key: "eco") { updatedBy { name } } }',
   users: 'query Users { users { totalCount } }',
 };
-/** Which keys an operation is bound to. */
+/** The keys to which a persisted operation is bound, by its id. */
 const BOUND: Record<string, string[]> = { trail: ['k1'], secret: ['k2'] };
 const CALLERS: Record<string, Caller> = {
   partner: { kind: 'apiKey', apiKeyId: 'k1', role: 'READ', rateLimitPerMin: 5 },
@@ -53,7 +53,7 @@ const limiter = countingLimiter();
 let asked: (SubgraphRequest & { name: SubgraphName })[] = [];
 let revision = 1;
 let evaluations = 7;
-/** What inputs say of vehicles and flags. */
+/** The revisions of vehicles and of drafts that `answerInputs` gives. */
 let registered: Record<string, string> = {};
 let drafts: Record<string, string> = {};
 let flagsAway = false;

@@ -42,7 +42,7 @@ const PATH = `/graphql?id=flag&variables=${encodeURIComponent('{"key":"eco"}')}`
 const get = (headers: Record<string, string> = {}, path = PATH) =>
   gateway.send(path, { headers: { 'x-api-key': KEY, ...headers } });
 
-/** What an answer has that does not differ from one to the next. */
+/** Gives an answer without its date, request id and remaining rate, which differ each time. */
 const lasting = ({ status, headers, text }: HttpAnswer) => {
   const { date: _, 'x-request-id': __, 'ratelimit-remaining': ___, ...rest } = Object.fromEntries(headers);
   return { status, headers: rest, text };

@@ -15,13 +15,13 @@ const limits = {
 };
 
 let nowMs: number;
-/** What was done to the socket. */
+/** The calls that the socket got, in order. */
 let done: string[];
 let isOpen: boolean;
 let waitingBytes: number;
 let counters: { deadClosed: number; slowClosed: number };
 let connection: ClientConnection;
-/** Those who wait until the socket has nothing to write. */
+/** The callbacks that wait until the socket has nothing to write. */
 let waitingForDrain: (() => void)[];
 
 /** A connection whose socket records what is done to it. */

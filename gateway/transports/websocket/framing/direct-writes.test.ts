@@ -12,7 +12,7 @@ const READER = `
   const { connect } = require('node:net');
   for (let n = 0; n < ${READERS}; n++) connect(Number(process.argv[1]), '127.0.0.1').on('data', () => undefined);
 `;
-/** What just about fits into the kernel: often all but a little of it is taken at the first trial. */
+/** About as many bytes as the kernel takes: at the first attempt it often takes all but a few. */
 const LARGE = Buffer.alloc(3_000_000);
 
 const listener = createServer();

@@ -9,7 +9,7 @@ const MAX_BYTES = 300;
 
 type FrameEvent = readonly [what: string, ...content: unknown[]];
 
-/** What our reader tells of bytes that come in these pieces, and the close code of the fault that ends them, if any. */
+/** Gives the events of our reader for bytes in these pieces, and the close code of the fault that ends them, if any. */
 function ours(pieces: readonly Buffer[]): { events: FrameEvent[]; fault: number | null } {
   const events: FrameEvent[] = [];
   const reader = new FrameReader(MAX_BYTES);
@@ -29,7 +29,7 @@ function ours(pieces: readonly Buffer[]): { events: FrameEvent[]; fault: number 
   }
 }
 
-/** The same of `ws`. */
+/** Gives the same of the reader of `ws`. */
 async function theirs(pieces: readonly Buffer[]): Promise<{ events: FrameEvent[]; fault: number | null }> {
   type Receiver = EventEmitter & { write(bytes: Buffer): void; end(): void };
   const { Receiver } = ws as unknown as { Receiver: new (options: object) => Receiver };
@@ -92,7 +92,7 @@ const frames = fc.oneof(
   { arbitrary: frame(fc.integer({ min: 0, max: 255 })), weight: 1 },
 );
 
-/** Where the bytes are cut into pieces, as shares of their length. */
+/** The positions at which bytes are cut into pieces, as shares of their length. */
 const cuts = fc.array(fc.double({ min: 0, max: 1, noNaN: true }), { maxLength: 8 });
 
 function pieces(bytes: Buffer, at: readonly number[]): Buffer[] {

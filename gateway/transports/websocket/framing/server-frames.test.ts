@@ -4,7 +4,7 @@ import * as ws from 'ws';
 import { NO_STATUS } from './frame-reader.ts';
 import { EMPTY_PING, closeFrame, pongFrame, textFrames } from './server-frames.ts';
 
-/** What a client's `ws` reads. */
+/** Gives the events of a client of `ws` that reads these bytes. */
 function read(bytes: Buffer): unknown[][] {
   type Receiver = EventEmitter & { write(bytes: Buffer): void };
   const { Receiver } = ws as unknown as { Receiver: new (options: object) => Receiver };

@@ -1,4 +1,4 @@
-/** A subscription server on a free port, over the two federated subgraphs, with everything a test looks at. */
+/** A subscription server on a free port, over the two federated subgraphs, with its records of everything that a test checks. */
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { GraphQLError, graphql, type GraphQLFormattedError } from 'graphql';
@@ -13,7 +13,7 @@ import { federatedSubgraphs } from '../../../subscriptions/testing/federated-sub
 import { WireClient } from '../../../subscriptions/testing/wire-client.ts';
 import { eventually } from '../../../../core/testing/eventually.ts';
 
-/** What clients may see, and as what. */
+/** The codes of errors that clients may see, each with the code that they get. */
 const CODES = new Map([
   ...['FORBIDDEN', 'BAD_USER_INPUT', 'SERVICE_UNAVAILABLE'].map((code) => [code, code] as const),
   ['GRAPHQL_PARSE_FAILED', 'BAD_USER_INPUT'],

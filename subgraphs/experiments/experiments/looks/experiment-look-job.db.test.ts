@@ -34,7 +34,7 @@ afterAll(async () => {
   await own.drop();
 });
 
-// A job looks at all that runs, so what earlier tests left would be looked at, too.
+// A job analyses every running experiment, so those of earlier tests are ended.
 beforeEach(() => experiments.prisma.experiment.updateMany({ data: { status: 'cancelled' } }));
 
 /** Creates an instance's job: by default one for which every look is due. */

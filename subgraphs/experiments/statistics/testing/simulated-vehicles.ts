@@ -131,7 +131,7 @@ function placesOf(numbers: readonly number[], range: EffectPlan['range']): Vehic
   return [...places].map(([place, vehicles]) => ({ place, vehicles }));
 }
 
-/** Gives the evidence of one look at vehicles. */
+/** Gives the evidence of a single look, in which all vehicles have measured. */
 export function gatheredBy(
   values: Arms<readonly number[]>,
   plan: EffectPlan,

@@ -1,4 +1,4 @@
-/** When vehicles may change over to a flag: through the API, the signed definition, files, versions and releases. */
+/** The times at which vehicles may change over to a flag: in the API, signed definitions, files, versions, releases. */
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import { decodeJwt } from 'jose';
 import { parseEnvironmentFile } from '../../../../core/wire/flag-files/environment-file.ts';

@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
 import { refusal } from '../../../shared/testing/asking.ts';
-import { HOUR, RolloutsUnderTest, type Target } from '../../testing/rollouts-under-test.ts';
+import { HOUR_MS, RolloutsUnderTest, type Target } from '../../testing/rollouts-under-test.ts';
 
 const REFUSED = { code: 'CONFLICT', field: 'force' };
 const CONFLICT = { code: 'CONFLICT' };
@@ -104,7 +104,7 @@ describe('a change that moves vehicles between the arms of a running experiment'
     'is refused, forced or not, where it would reach its arms stage by stage: %s',
     async (_, change) => {
       const { prisma } = rollouts.flags;
-      const stages = [1, 100].map((percentage) => ({ percentage, soakMs: HOUR, minimumVehicles: 0 }));
+      const stages = [1, 100].map((percentage) => ({ percentage, soakMs: HOUR_MS, minimumVehicles: 0 }));
       const policy = { environment: 'staging', safetyLevels: ['ASIL-B'], stages };
       await prisma.releasePolicy.create({ data: policy });
       try {
@@ -121,7 +121,7 @@ describe('a change that moves vehicles between the arms of a running experiment'
 
   test('is none where a release brings the arms another default value', async () => {
     const { prisma } = rollouts.flags;
-    const stages = [1, 100].map((percentage) => ({ percentage, soakMs: HOUR, minimumVehicles: 0 }));
+    const stages = [1, 100].map((percentage) => ({ percentage, soakMs: HOUR_MS, minimumVehicles: 0 }));
     await prisma.releasePolicy.create({ data: { environment: 'staging', safetyLevels: ['ASIL-B'], stages } });
     const { errors } = await ask(`updateFlag(key: "${target.key}", input: { defaultValue: true })`);
     await prisma.releasePolicy.deleteMany();
@@ -226,7 +226,7 @@ describe('rollouts and a running experiment', () => {
     const scheduled = await rollouts.target();
     const { rollout } = await rollouts.scheduleHourly(scheduled);
     const running = await startExperiment(scheduled);
-    expect(await rollouts.after(HOUR)).toBe(0);
+    expect(await rollouts.after(HOUR_MS)).toBe(0);
     expect(await rollouts.shown(scheduled)).toMatchObject({
       status: 'PAUSED',
       pausedReason: 'experiment "Faster charging" is running',

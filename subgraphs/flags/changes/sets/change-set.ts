@@ -35,7 +35,7 @@ export interface Resigning {
 
 /** The thing that a set changes beside flags, under its lock: a segment that they name. */
 export interface SharedChange extends ChangeEntry {
-  /** Writes it, before the flags are signed. `by` is the person in whose name; null for the control plane. */
+  /** Writes it, before the flags are signed. `by` is the acting person; null for the control plane. */
   readonly write: (by: string | null) => Promise<void>;
   /** Whether the log has an entry for it, beside those of the flags. */
   readonly isRecorded: boolean;

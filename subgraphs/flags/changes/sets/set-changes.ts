@@ -23,7 +23,7 @@ export interface SetChange {
   readonly edited: Flag;
   readonly place: FaultPlace;
   readonly entries: readonly ChangeEntry[];
-  /** As in `Resigning`; undefined where the flag itself changes. */
+  /** The forms of a `Resigning`; undefined where the flag itself changes. */
   readonly forms?: SignedForms | null | undefined;
 }
 

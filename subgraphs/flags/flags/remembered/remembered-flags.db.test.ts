@@ -9,7 +9,7 @@ import { backUp } from '../../testing/backup.ts';
 import { FlagsUnderTest } from '../../testing/flags-under-test.ts';
 
 let flags: FlagsUnderTest;
-/** Of another instance than `flags`, which shares its database. */
+/** The memory of another instance than `flags`; both share a database. */
 let memory: RememberedFlags;
 let snapshots: EnvironmentSnapshots;
 

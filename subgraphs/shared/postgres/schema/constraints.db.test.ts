@@ -32,7 +32,7 @@ function insertion(table: string, change: Record<string, string>): string {
   return `INSERT INTO ${table} (${Object.keys(row).join(', ')}) VALUES (${Object.values(row).join(', ')})`;
 }
 
-/** For every CHECK, values that it must refuse, where they can be tried in one table. */
+/** The values that each CHECK must refuse, where they can be tried in one table. */
 const CHECKS: Record<string, { table: string; column: string; refused: string[] }> = {
   users_role_check: { table: 'users', column: 'role', refused: [`'admin'`, `'OWNER'`, `''`] },
   flags_type_check: { table: 'flags', column: 'type', refused: [`'BOOLEAN'`, `'object'`] },
