@@ -28,7 +28,7 @@ const COMMENT_PHRASES = [
   [/\bany more\b/, 'say “no longer”'],
   [/\b(?:is|are) away\b/, 'say “is down” or “does not answer”'],
   [
-    /^\*\s+(?:\* )?(?:What|How|Who|Why|Where|When|Which|While|Whatever|That|Those|Of|From|On|By|Up|Beyond|Enough)\b/,
+    /^\*\s+(?:\* )?(?:What|How|Who|Why|Where|When|Which|While|Whatever|Whom|Whose|That|Those|Of|From|On|By|Up|Beyond|Enough|To|Until)\b/,
     'begin a docstring with a noun or a verb',
   ],
 ];
