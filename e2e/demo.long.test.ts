@@ -17,8 +17,8 @@ import { testUnless } from '../core/testing/unless.ts';
 const embedded = testUnless(DISTRIBUTED ? 'it is about the embedded stores, and this run has servers' : null);
 
 /**
- * Milliseconds for the demo's start on a busy machine: it runs from the sources and creates a database, while other tests
- * copy one.
+ * Milliseconds for the demo's start on a busy machine: it runs from the sources and creates a database, while other
+ * tests copy one.
  */
 const START_TIMEOUT_MS = 180_000;
 

@@ -1,6 +1,6 @@
 /**
- * The monitoring of a deployment: metrics, traces, request ids and readiness, over processes. Gateways and subgraphs are
- * in processes of their own in either form of the deployment.
+ * The monitoring of a deployment: metrics, traces, request ids and readiness, over processes. Gateways and subgraphs
+ * are in processes of their own in either form of the deployment.
  */
 import { randomBytes, randomUUID } from 'node:crypto';
 import { readFile } from 'node:fs/promises';

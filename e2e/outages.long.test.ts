@@ -87,8 +87,8 @@ function nothingUnforeseen(): void {
 }
 
 /**
- * Checks what works without PostgreSQL. The kill switch was answered a moment before, and reads already show it, because
- * it is in memory at once.
+ * Checks what works without PostgreSQL. The kill switch was answered a moment before, and reads already show it,
+ * because it is in memory at once.
  */
 async function readsGoOn(): Promise<void> {
   expect(await admin.ask('{ me { kind } }')).toEqual({ status: 200, data: { me: { kind: 'USER' } } });

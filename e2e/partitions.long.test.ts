@@ -66,8 +66,8 @@ async function keysOf(vehicle: VehicleProcess): Promise<string[]> {
 }
 
 /**
- * Waits until a vehicle has exactly these flags. Its revision is not waited for: a change that does not concern its partition
- * reaches it with the next heartbeat, up to 66 s later.
+ * Waits until a vehicle has exactly these flags. Its revision is not waited for: a change that does not concern its
+ * partition reaches it with the next heartbeat, up to 66 s later.
  */
 async function expectHeld(name: Name, partition: string, keys: readonly string[]): Promise<void> {
   const wanted = [...keys].sort((a, b) => KEYS.indexOf(a) - KEYS.indexOf(b));
@@ -164,7 +164,8 @@ test('a change set that a lost connection cuts is there as a whole or not at all
         { changes: pair.map((key) => ({ updateFlag: { key, input: { defaultValue: value } } })) },
       );
       expect(applyChanges.applied).toBe(true);
-      // A vehicle that connects again at this moment gets both by its sync, and nothing is cut: then comes another round.
+      // A vehicle that connects again at this moment gets both by its sync, and nothing is cut: then comes another
+      // round.
       await eventually(async () => (await isSame()) === value || seen > 1, 'the connection is cut in between');
       cuts += seen > 1 ? 1 : 0;
       relay.meddle = (message) => message;

@@ -1,6 +1,6 @@
 /**
- * The guards of releases with real agents: what vehicles measure under a change takes it back from all of them, or lets it
- * go on, and silence does neither.
+ * The guards of releases with real agents: what vehicles measure under a change takes it back from all of them, or lets
+ * it go on, and silence does neither.
  */
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import type { FleetFlagAgent } from '../agent/assembly/fleet-flag-agent.ts';

@@ -1,6 +1,6 @@
 /**
- * A policy of 1 %, 10 % and 100 % on a real control plane, three agents as processes of their own that go first, and many
- * vehicles beside them (RELEASE_VEHICLES, 200 by default). The figures are printed with RELEASE_FIGURES=true.
+ * A policy of 1 %, 10 % and 100 % on a real control plane, three agents as processes of their own that go first, and
+ * many vehicles beside them (RELEASE_VEHICLES, 200 by default). The figures are printed with RELEASE_FIGURES=true.
  */
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import { bucketing } from '../core/evaluation/bucket.ts';

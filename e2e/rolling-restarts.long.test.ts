@@ -1,7 +1,7 @@
 /**
- * Every process of a distributed deployment is replaced, one by one, and the database is migrated, while people write and
- * read and vehicles are connected. No operation fails, and no vehicle is dropped: none is ever shown offline, none misses
- * a change.
+ * Every process of a distributed deployment is replaced, one by one, and the database is migrated, while people write
+ * and read and vehicles are connected. No operation fails, and no vehicle is dropped: none is ever shown offline, none
+ * misses a change.
  */
 import { cp, mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -147,7 +147,9 @@ describeUnless(DISTRIBUTED ? null : 'DATABASE_URL and REDIS_URL name no servers,
       await rm(folder, { recursive: true, force: true });
     }, 60_000);
 
-    /** Replaces a process as an operator does it: the relay sees that it is not ready, and leads to it when it is again. */
+    /**
+     * Replaces a process as an operator does it: the relay sees that it is not ready, and leads to it when it is again.
+     */
     async function replace(instance: Instance): Promise<void> {
       const isReady = async () =>
         fetch(`http://127.0.0.1:${instance.port}/health/ready`).then(

@@ -1,6 +1,6 @@
 /**
- * The gateway, put together from its rooms: one HTTP server for requests, websockets, pages and health. What
- * happens to an operation is in operations/pipeline.ts.
+ * The gateway, put together from its rooms: one HTTP server for requests, websockets, pages and health. What happens to
+ * an operation is in operations/pipeline.ts.
  */
 import { readFile } from 'node:fs/promises';
 import { LISTEN_BACKLOG, boundAddress, closeInOrder } from '../core/wire/network/http-server.ts';

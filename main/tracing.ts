@@ -1,6 +1,6 @@
 /**
- * Traces of OpenTelemetry, sent as OTLP over HTTP. This module is loaded only where a receiver is configured. Nothing is
- * registered globally: libraries that would add spans of their own, some with texts of operations, add none.
+ * Traces of OpenTelemetry, sent as OTLP over HTTP. This module is loaded only where a receiver is configured. Nothing
+ * is registered globally: libraries that would add spans of their own, some with texts of operations, add none.
  */
 import { AsyncLocalStorage } from 'node:async_hooks';
 import {

@@ -436,7 +436,9 @@ class Fleet {
   }
 }
 
-/** The approvals that changed an ASIL-D flag in vehicles. There must be some, because a law about nothing would hold. */
+/**
+ * The approvals that changed an ASIL-D flag in vehicles. There must be some, because a law about nothing would hold.
+ */
 let approvals = 0;
 
 test('whatever a vehicle can see of an ASIL-D flag was decided by two different people with the right to', async () => {

@@ -13,9 +13,7 @@ import type { CallerName } from './testing/permission-matrix.ts';
 const API = readApiSchema();
 const OPERATIONS = rounds(120, 10_000);
 const SEED = 20_261_128;
-/**
- * The mutations that may write to the audit log although they are refused: a failed sign-in, the end of a session.
- */
+/** The mutations that may write to the audit log although they are refused: a failed sign-in, the end of a session. */
 const RECORDS_REFUSALS = new Set(['Mutation.login', 'Mutation.logout', 'Mutation.changePassword']);
 /** The operations that only a vehicle may use. */
 const OF_VEHICLES = new Set([

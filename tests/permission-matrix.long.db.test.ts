@@ -287,8 +287,8 @@ describe('below the roots', () => {
     [`${type}.${field}`, `${type}.*`].find((name) => MATRIX.fields.has(name));
 
   /**
-   * Gives the types that a vehicle's operations lead to, and each restricted field on the shortest path to one, which is
-   * not followed.
+   * Gives the types that a vehicle's operations lead to, and each restricted field on the shortest path to one, which
+   * is not followed.
    */
   function walk(): { types: Set<string>; restricted: { row: string; path: Field[]; kind: string }[] } {
     const types = new Set<string>();

@@ -48,7 +48,9 @@ function instance() {
   };
 }
 
-/** Breaks all connections at the message `at` after the first beginning of a transaction. Says whether that was reached. */
+/**
+ * Breaks all connections at the message `at` after the first beginning of a transaction. Says whether that was reached.
+ */
 function breakAt(at: number, direction: ProxyDirection): () => boolean {
   let messages = -1;
   let isBroken = false;

@@ -1,8 +1,8 @@
 /**
- * The laws of releases across server and agent (releases.md, "Laws"): real agents, at the answers of a real control plane,
- * through any sequence of edits, kills, stages, promotions and halts, and of cuts, kills of the agent, drives and clocks
- * that are set. What the control plane evaluates for the vehicles keeps the laws of releases, and each vehicle serves exactly
- * that of the revision which it holds, but for what a drive holds back.
+ * The laws of releases across server and agent (releases.md, "Laws"): real agents, at the answers of a real control
+ * plane, through any sequence of edits, kills, stages, promotions and halts, and of cuts, kills of the agent, drives
+ * and clocks that are set. What the control plane evaluates for the vehicles keeps the laws of releases, and each
+ * vehicle serves exactly that of the revision which it holds, but for what a drive holds back.
  */
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import fc from 'fast-check';

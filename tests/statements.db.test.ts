@@ -1,4 +1,6 @@
-/** The number of SQL statements of operations: frequent ones need none of their own, and no list needs one for each row. */
+/**
+ * The number of SQL statements of operations: frequent ones need none of their own, and no list needs one for each row.
+ */
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { getNamedType, isLeafType, isObjectType, type GraphQLField, type GraphQLObjectType } from 'graphql';
 import { sampled } from '../core/testing/rounds.ts';

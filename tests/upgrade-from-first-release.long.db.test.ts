@@ -1,6 +1,6 @@
 /**
- * The database of the first release of the schema (docs/reference/schema-changes.md, 0.1.0), with data in every table, is
- * brought up to date: nothing is lost or changed, and today's code reads it.
+ * The database of the first release of the schema (docs/reference/schema-changes.md, 0.1.0), with data in every table,
+ * is brought up to date: nothing is lost or changed, and today's code reads it.
  */
 import { readdir } from 'node:fs/promises';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';

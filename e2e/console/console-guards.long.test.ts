@@ -1,4 +1,6 @@
-/** The guards of release policies and releases in a real browser: set, changed and removed, and what they have found. */
+/**
+ * The guards of release policies and releases in a real browser: set, changed and removed, and what they have found.
+ */
 import { afterAll, beforeAll, expect } from '@jest/globals';
 import { testUnless } from '../../core/testing/unless.ts';
 import { ADMIN } from '../harness/deployment.ts';

@@ -1,4 +1,7 @@
-/** Release policies in a real browser: one is set, a looser one waits for a second person, and who may do neither sees why. */
+/**
+ * Release policies in a real browser: one is set, a looser one waits for a second person, and who may do neither sees
+ * why.
+ */
 import { afterAll, beforeAll, expect } from '@jest/globals';
 import { testUnless } from '../../core/testing/unless.ts';
 import { ADMIN } from '../harness/deployment.ts';

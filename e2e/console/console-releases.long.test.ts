@@ -1,4 +1,7 @@
-/** Releases in a real browser: one is followed, promoted and halted, and one of an ASIL-D flag waits for a second person. */
+/**
+ * Releases in a real browser: one is followed, promoted and halted, and one of an ASIL-D flag waits for a second
+ * person.
+ */
 import { afterAll, beforeAll, expect } from '@jest/globals';
 import { testUnless } from '../../core/testing/unless.ts';
 import { Api } from '../harness/api.ts';

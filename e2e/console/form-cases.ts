@@ -1,6 +1,7 @@
 /**
  * The forms of the console whose text must neither get lost nor overwrite what somebody else has saved.
- * tests/repository/console-forms.test.ts finds a form that is missing here; people-and-forms.long.test.ts fills in each.
+ * tests/repository/console-forms.test.ts finds a form that is missing here; people-and-forms.long.test.ts fills in
+ * each.
  */
 import type { Page } from 'playwright-core';
 import type { Api } from '../harness/api.ts';

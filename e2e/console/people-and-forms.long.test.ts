@@ -1,6 +1,6 @@
 /**
- * Two people at each form, and a session that ends while it is filled in. Nobody loses what they typed, nobody overwrites
- * without having seen it, and no secret is kept.
+ * Two people at each form, and a session that ends while it is filled in. Nobody loses what they typed, nobody
+ * overwrites without having seen it, and no secret is kept.
  */
 import { afterAll, beforeAll, expect } from '@jest/globals';
 import type { Page } from 'playwright-core';

@@ -153,7 +153,8 @@ for (const [language, locale, words] of LANGUAGES)
         await own.goTo(path);
         await own.signIn(ADMIN, words);
         await own.page.getByText(shows[language]).first().waitFor();
-        // A reader of the docs must not see a console that has lost its stream. A phone shows the state only when it is lost.
+        // A reader of the docs must not see a console that has lost its stream. A phone shows the state only when it is
+        // lost.
         await own.page.locator('.connection-live').waitFor({ state: 'attached' });
         await hangulIsThere(own.page);
         const file = `${name}.${language}.png`;

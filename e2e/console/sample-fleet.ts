@@ -1,4 +1,7 @@
-/** A fleet with flags of every kind, people of every role and a pending change request: the content of the console's tests. */
+/**
+ * A fleet with flags of every kind, people of every role and a pending change request: the content of the console's
+ * tests.
+ */
 import type { Api } from '../harness/api.ts';
 
 export const SAMPLE_PEOPLE = {

@@ -1,4 +1,6 @@
-/** Two people at the console who change the same thing. Nobody loses what they typed, and each sees what the other did. */
+/**
+ * Two people at the console who change the same thing. Nobody loses what they typed, and each sees what the other did.
+ */
 import { afterAll, beforeAll, expect } from '@jest/globals';
 import type { Page } from 'playwright-core';
 import { eventually } from '../../core/testing/eventually.ts';

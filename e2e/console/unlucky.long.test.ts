@@ -1,4 +1,6 @@
-/** The console on a bad day: slow networks, wrong clocks, old addresses, hostile texts. It shows nothing that is not so. */
+/**
+ * The console on a bad day: slow networks, wrong clocks, old addresses, hostile texts. It shows nothing that is not so.
+ */
 import { afterAll, beforeAll, expect } from '@jest/globals';
 import type { Browser } from 'playwright-core';
 import { testUnless } from '../../core/testing/unless.ts';

@@ -125,8 +125,8 @@ export interface ClusterOptions {
   /** Further settings of all processes. */
   readonly environment?: Readonly<Record<string, string>>;
   /**
-   * Whether gateways reach the instances of subgraphs past the relays: a connection to one that is down is then refused,
-   * and not taken and broken off.
+   * Whether gateways reach the instances of subgraphs past the relays: a connection to one that is down is then
+   * refused, and not taken and broken off.
    */
   readonly isDirect?: boolean;
 }

@@ -1,4 +1,6 @@
-/** A run: a control plane of many processes, clients, vehicles, and faults by a seed; then all laws over its history. */
+/**
+ * A run: a control plane of many processes, clients, vehicles, and faults by a seed; then all laws over its history.
+ */
 import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';

@@ -1,6 +1,7 @@
 /**
  * A control plane of its own for one test file, in either form: one process on embedded stores, or every role its own
- * process on the servers that DATABASE_URL and REDIS_URL name (`npm run test:servers`), and CLICKHOUSE_URL if it is set.
+ * process on the servers that DATABASE_URL and REDIS_URL name (`npm run test:servers`), and CLICKHOUSE_URL if it is
+ * set.
  */
 import { execFile } from 'node:child_process';
 import { randomBytes } from 'node:crypto';

@@ -11,7 +11,8 @@ export async function valuesOf(api: Api, vin: string, keys: readonly string[]): 
 }
 
 /**
- * Chooses VINs of which each release, whose ring is drawn at random, has some with the new value and some with the stable one.
+ * Chooses VINs of which each release, whose ring is drawn at random, has some with the new value and some with the
+ * stable one.
  *
  * @param keys flags, each with a release at 50 %
  * @param atLeast the vehicles on each side of each release; well below half of `count`

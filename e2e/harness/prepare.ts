@@ -10,9 +10,9 @@ import { DISTRIBUTED } from './deployment.ts';
 import { ROOT } from './process.ts';
 
 /**
- * Jest's global setup of the project `e2e`: builds the commands that the tests run (`npm run build`), which are those of
- * the image and of the agent's package, and makes a data folder that deployments copy. Jest has no teardown for a setup
- * that has failed, so this one removes what it has made.
+ * Jest's global setup of the project `e2e`: builds the commands that the tests run (`npm run build`), which are those
+ * of the image and of the agent's package, and makes a data folder that deployments copy. Jest has no teardown for a
+ * setup that has failed, so this one removes what it has made.
  */
 export default async function prepare(): Promise<void> {
   // Each is waited for: a server must not start after the other step has failed.

@@ -11,8 +11,8 @@ import { eventually as waitFor } from '../../core/testing/eventually.ts';
 export const ROOT = fileURLToPath(new URL('../../', import.meta.url));
 
 /**
- * The default timeout: longer than the start of a deployment or an agent on a busy machine, and shorter than the timeouts
- * of the hooks that wait for one. Only a failing test waits this long.
+ * The default timeout: longer than the start of a deployment or an agent on a busy machine, and shorter than the
+ * timeouts of the hooks that wait for one. Only a failing test waits this long.
  */
 const TIMEOUT_MS = 60_000;
 
@@ -23,7 +23,9 @@ const BUILT: Readonly<Record<string, string>> = {
   agent: 'dist/fleetflag-agent.cjs',
 };
 
-/** The folder with the files of an image, whose commands are run in place of those in `dist/` (docker/test-image.sh). */
+/**
+ * The folder with the files of an image, whose commands are run in place of those in `dist/` (docker/test-image.sh).
+ */
 const IMAGE = process.env['FLEETFLAG_E2E_IMAGE'];
 
 interface Program {
@@ -81,8 +83,8 @@ export class ProjectProcess {
   }
 
   /**
-   * Waits for the first match of `pattern` in the output, for `timeoutMs` milliseconds at most. Rejects when the process
-   * ends before that.
+   * Waits for the first match of `pattern` in the output, for `timeoutMs` milliseconds at most. Rejects when the
+   * process ends before that.
    */
   async printed(
     pattern: RegExp,

@@ -1,6 +1,6 @@
 /**
- * Vehicles in this process that follow one flag over real sockets, evaluate it with core's own code, and report what they
- * hold and what fails under it, as agents do. They keep no store and verify no signature, so that thousands fit.
+ * Vehicles in this process that follow one flag over real sockets, evaluate it with core's own code, and report what
+ * they hold and what fails under it, as agents do. They keep no store and verify no signature, so that thousands fit.
  */
 import { setTimeout as pause } from 'node:timers/promises';
 import { createClient, type Client } from 'graphql-ws';

@@ -3,8 +3,8 @@ import { Kind, OperationTypeNode, parse } from 'graphql';
 import { LRUCache } from 'lru-cache';
 
 /**
- * Mutations that do the same once and twice: a heartbeat is the vehicle's latest state, a fault is stored once by vehicle,
- * flag, revision and kind, and measurements count once by vehicle, batch and position
+ * Mutations that do the same once and twice: a heartbeat is the vehicle's latest state, a fault is stored once by
+ * vehicle, flag, revision and kind, and measurements count once by vehicle, batch and position
  * (docs/decisions/experiments/counting-once.md).
  */
 const REPEATABLE_MUTATIONS: ReadonlySet<string> = new Set(['agentHeartbeat', 'reportFaults', 'reportMetrics']);

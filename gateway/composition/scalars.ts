@@ -7,9 +7,7 @@ import { isScalarType, valueFromASTUntyped, type GraphQLSchema } from 'graphql';
 import { GraphQLDateTimeISO } from 'graphql-scalars';
 import { checkTime } from '../../core/validation/time.ts';
 
-/**
- * Makes `schema` refuse values of DateTime that are not a time or cannot be stored. Valid values stay as written.
- */
+/** Makes `schema` refuse values of DateTime that are not a time or cannot be stored. Valid values stay as written. */
 export function giveScalars(schema: GraphQLSchema): void {
   const type = schema.getType('DateTime');
   if (!isScalarType(type)) throw new Error('The schema has no scalar DateTime.');

@@ -1,7 +1,8 @@
 /**
  * The instances of a subgraph. Requests go to them in turn. A request that is lost goes to the next instance where the
- * first cannot have begun with it, or where it may be done twice. An instance that says that it is about to stop, that takes no
- * connection, or that can answer from memory only, gets nothing for a while. Source: docs/operations/upgrades.md
+ * first cannot have begun with it, or where it may be done twice. An instance that says that it is about to stop, that
+ * takes no connection, or that can answer from memory only, gets nothing for a while. Source:
+ * docs/operations/upgrades.md
  */
 import { withTimeout } from '../../core/async/timeout.ts';
 import type { SubgraphResponse } from '../../core/wire/subgraph/subgraph.ts';

@@ -55,8 +55,8 @@ export class SubgraphRequests {
    * Sends a body. Rejects with a LostRequest where the connection is lost, or where the whole answer has not come in
    * time.
    *
-   * @param isAlone whether the request gets a connection of its own. An instance may close a shared one at the moment at
-   *   which the request is sent; then it is unknown whether the instance has begun with the request
+   * @param isAlone whether the request gets a connection of its own. An instance may close a shared one at the moment
+   *   at which the request is sent; then it is unknown whether the instance has begun with the request
    */
   post(
     path: string,

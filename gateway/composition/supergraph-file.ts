@@ -4,7 +4,9 @@ import { Poller } from '../../core/async/poller.ts';
 import { unattended } from '../../core/last-handler/unattended.ts';
 import type { GatewayLogger } from '../context.ts';
 
-/** Milliseconds between two reads. The file is read, not watched: platforms replace it in ways that no watch reports. */
+/**
+ * Milliseconds between two reads. The file is read, not watched: platforms replace it in ways that no watch reports.
+ */
 const INTERVAL_MS = 1_000;
 
 /** Reads the file at intervals, and puts changed content in force. */

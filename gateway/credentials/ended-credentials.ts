@@ -66,8 +66,8 @@ export function endingOf(holders: CredentialHolders): (ended: EndedCredential) =
 }
 
 /**
- * Closes the sockets of a person whose sessions have ended. The event comes up to some seconds after that: a person
- * who has signed in again meanwhile keeps the new session. Where sessions cannot be read, all of the person's sockets are
+ * Closes the sockets of a person whose sessions have ended. The event comes up to some seconds after that: a person who
+ * has signed in again meanwhile keeps the new session. Where sessions cannot be read, all of the person's sockets are
  * closed.
  */
 async function disconnectSessions(

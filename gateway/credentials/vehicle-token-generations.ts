@@ -1,6 +1,6 @@
 /**
- * Knows which vehicle tokens are revoked: it holds the valid generation of each vehicle whose tokens were revoked at any
- * time. The generations are in memory, so that a fleet that connects at once costs no query
+ * Knows which vehicle tokens are revoked: it holds the valid generation of each vehicle whose tokens were revoked at
+ * any time. The generations are in memory, so that a fleet that connects at once costs no query
  * (docs/decisions/trust/revoked-vehicle-tokens.md).
  */
 import { PolledRefresh } from '../../core/async/polled-refresh.ts';

@@ -61,9 +61,9 @@ function errorAtField(refusal: FleetFlagError, field: FieldNode): GraphQLError {
 }
 
 /**
- * Throws a GraphQLError (UNAUTHENTICATED or FORBIDDEN) for the first root field of a validated operation that
- * `caller` may not use, or else BAD_USER_INPUT for the first variable that does not fit. Fields below the root are
- * checked where they are resolved.
+ * Throws a GraphQLError (UNAUTHENTICATED or FORBIDDEN) for the first root field of a validated operation that `caller`
+ * may not use, or else BAD_USER_INPUT for the first variable that does not fit. Fields below the root are checked where
+ * they are resolved.
  *
  * @returns the values of the declared variables, coerced
  * @param operation with the variables as the request gives them

@@ -38,7 +38,9 @@ export interface GraphqlServerOptions {
 export interface GraphqlServer {
   /** The server of the supergraph in force. What has begun on another one ends there. */
   readonly apollo: ApolloServer<GatewayContext>;
-  /** Makes a server of another supergraph. Resolves to the function that puts it in force for operations from then on. */
+  /**
+   * Makes a server of another supergraph. Resolves to the function that puts it in force for operations from then on.
+   */
   prepare(composition: Composition): Promise<() => void>;
   /** Runs a query or a mutation that did not come over HTTP. */
   execute(

@@ -1,6 +1,6 @@
 /**
- * Calls of API keys that have passed steps 1 and 3 to 6 of the pipeline before. When one is repeated, it remains to check
- * that the key and the operation have not changed. Source: docs/decisions/api/answers-by-revision.md.
+ * Calls of API keys that have passed steps 1 and 3 to 6 of the pipeline before. When one is repeated, it remains to
+ * check that the key and the operation have not changed. Source: docs/decisions/api/answers-by-revision.md.
  */
 import type { ApiKeyCaller, ApiKeyRole } from '../../core/access/caller.ts';
 import type { ApiKeyDirectory } from '../credentials/api-key-directory.ts';
@@ -25,9 +25,9 @@ export interface KnownCallSources {
 }
 
 /**
- * Gives the caller of a known call, as its steps would find it now. Null where one of them would need a request or could
- * end otherwise: the key is not cached or has ended, its role has changed, or the registry's answer about the keys of the
- * operation is too old.
+ * Gives the caller of a known call, as its steps would find it now. Null where one of them would need a request or
+ * could end otherwise: the key is not cached or has ended, its role has changed, or the registry's answer about the
+ * keys of the operation is too old.
  */
 export function callerOf(known: KnownCall, { apiKeys, registered }: KnownCallSources): ApiKeyCaller | null {
   const key = apiKeys.known(known.credential);

@@ -10,8 +10,8 @@
  * 5. permission, and whether its variables fit (authorize.ts)
  * 6. cost: how much the answer may hold (limits/measure-operation.ts)
  * 7. turn of the account, and the right of way of kill switches (turns/)
- * 8. run: queries and mutations by Apollo Server (graphql-server.ts); a subscription joins the clients with the same one
- *    (../subscriptions/shared-operations.ts), which takes no turn
+ * 8. run: queries and mutations by Apollo Server (graphql-server.ts); a subscription joins the clients with the same
+ *    one (../subscriptions/shared-operations.ts), which takes no turn
  *
  * A query whose answer revisions govern takes the same steps in two calls, `governed` and `answer`. The results of
  * steps 4 to 6 are kept for its document, variables and permission scope, and so is the answer

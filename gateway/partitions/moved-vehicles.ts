@@ -1,7 +1,7 @@
 /**
- * Finds connected vehicles that have another partition than when they connected, because they were registered as another
- * model or a scope has named their model for the first time, and ends their subscriptions: their agents subscribe again
- * and sync. Signals make it fast; polls find the moves whose signal was lost. Source:
+ * Finds connected vehicles that have another partition than when they connected, because they were registered as
+ * another model or a scope has named their model for the first time, and ends their subscriptions: their agents
+ * subscribe again and sync. Signals make it fast; polls find the moves whose signal was lost. Source:
  * docs/decisions/streams/partitions.md.
  */
 import { Backoff } from '../../core/async/backoff.ts';
@@ -128,7 +128,8 @@ export class MovedVehicles {
       page = await this.#read(last.at, last.vin);
     }
     if (named.length > 0 || registered.size > 0) {
-      // The request for a vehicle that is connecting may be older than these changes: it is checked when it is connected.
+      // The request for a vehicle that is connecting may be older than these changes: it is checked when it is
+      // connected.
       await this.options.directory.settled();
       await new Promise((resolve) => setImmediate(resolve));
       const environments = new Set(named.map(({ environment }) => environment));

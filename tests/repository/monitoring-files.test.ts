@@ -13,7 +13,9 @@ import { METRIC_FILES, metricsNamedIn, namesIn } from '../testing/named-metrics.
 
 const read = (path: string) => readFileSync(new URL(`../../${path}`, import.meta.url), 'utf8');
 
-/** The names of all metrics that processes of this code have; e2e/monitoring.long.test.ts compares them with scrapes. */
+/**
+ * The names of all metrics that processes of this code have; e2e/monitoring.long.test.ts compares them with scrapes.
+ */
 let known: Set<string>;
 beforeAll(async () => {
   const metrics = new Metrics();

@@ -1,4 +1,6 @@
-/** One schedule: changes, faults and crashes by a seed, then a network that is whole again, and the laws all the time. */
+/**
+ * One schedule: changes, faults and crashes by a seed, then a network that is whole again, and the laws all the time.
+ */
 import { heldRevision, type VehicleState } from '../../agent/state.ts';
 import { KILL, ON } from '../../agent/testing/rules.ts';
 import type { PinnedKeys } from '../../agent/trust/pinned-keys.ts';

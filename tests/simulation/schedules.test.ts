@@ -1,6 +1,6 @@
 /**
- * Sync, store and agent in virtual time: a vehicle's flags are exactly the set of the revision that it reports, whatever
- * the network, the disks, the clocks and the instances do, and it gets in step when the network is whole.
+ * Sync, store and agent in virtual time: a vehicle's flags are exactly the set of the revision that it reports,
+ * whatever the network, the disks, the clocks and the instances do, and it gets in step when the network is whole.
  */
 import { afterAll, beforeAll, expect, jest, test } from '@jest/globals';
 import { rounds } from '../../core/testing/rounds.ts';

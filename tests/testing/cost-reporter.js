@@ -8,8 +8,8 @@ const DEAR_SECONDS = 4;
 const round = (seconds) => seconds.toFixed(1).padStart(6);
 
 /**
- * Jest's reporter of what suites cost: prints the processor seconds of each project and of the dearest suites as the run's
- * last lines, and the suites that leave something open. No run fails for costs, because machines differ.
+ * Jest's reporter of what suites cost: prints the processor seconds of each project and of the dearest suites as the
+ * run's last lines, and the suites that leave something open. No run fails for costs, because machines differ.
  */
 export default class CostReporter {
   constructor(globalConfig) {

@@ -9,7 +9,10 @@ import { afterEach, beforeEach, expect, test } from '@jest/globals';
 const AGAIN = fileURLToPath(new URL('../../.ci/again.js', import.meta.url));
 const REPORTER = fileURLToPath(new URL('failed-suites-reporter.js', import.meta.url));
 
-/** Jest in a few lines: the suites that are named in the file `broken` fail, and the reporter of this folder hears of them. */
+/**
+ * Jest in a few lines: the suites that are named in the file `broken` fail, and the reporter of this folder hears of
+ * them.
+ */
 const JEST = `
   import { existsSync, readFileSync } from 'node:fs';
   import Reporter from ${JSON.stringify(REPORTER)};

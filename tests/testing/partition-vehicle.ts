@@ -1,6 +1,6 @@
 /**
- * A vehicle that keeps its flags up to date by the operations of agents, and checks that what a gateway gives it belongs
- * to a partition that it may have. It verifies no signatures: the gateway is honest.
+ * A vehicle that keeps its flags up to date by the operations of agents, and checks that what a gateway gives it
+ * belongs to a partition that it may have. It verifies no signatures: the gateway is honest.
  */
 import { decodeJwt } from 'jose';
 import { WebSocket } from 'ws';

@@ -1,7 +1,7 @@
 /**
- * A vehicle with a real agent behind a network that can be cut, an agent that can be killed, and a clock that can be set.
- * It keeps the law of what it has to serve beside: what the control plane says at the revision that it holds, but for what a
- * drive holds back (releases.md, "Activation").
+ * A vehicle with a real agent behind a network that can be cut, an agent that can be killed, and a clock that can be
+ * set. It keeps the law of what it has to serve beside: what the control plane says at the revision that it holds, but
+ * for what a drive holds back (releases.md, "Activation").
  */
 import { copyFile, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -118,8 +118,8 @@ export class ReleasedVehicle {
   }
 
   /**
-   * Sets its clock. An agent may take a clock that is set forward for time that passes, and flags go stale with time, which
-   * is the subject of other laws: past `MAX_AHEAD_MS` in all the clock stays as it is.
+   * Sets its clock. An agent may take a clock that is set forward for time that passes, and flags go stale with time,
+   * which is the subject of other laws: past `MAX_AHEAD_MS` in all the clock stays as it is.
    */
   setClock(offsetMs: number): void {
     const aheadMs = this.#aheadMs + Math.max(0, offsetMs - this.#offsetMs);

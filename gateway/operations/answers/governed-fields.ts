@@ -53,7 +53,8 @@ const flag: Rule = ({ key }) =>
 
 /**
  * Gives no inputs for lists by a condition that changes without a revision: drafts and archived flags (a dropped draft
- * becomes one) come and go, rollouts are planned, releases hold, evaluations are reported, and `updatedAt` changes without one.
+ * becomes one) come and go, rollouts are planned, releases hold, evaluations are reported, and `updatedAt` changes
+ * without one.
  */
 const flags: Rule = ({ filter, orderBy }) => {
   const { draft, archived, hasRollout, releaseHolds, stale, environment } = membersOf(filter);

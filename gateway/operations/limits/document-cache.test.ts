@@ -79,7 +79,8 @@ describe('the document cache', () => {
     const entry = cacheOf(1).prepare(text, schema);
     expect(entry.document).not.toBeNull();
     const bytesOfObject = entry.bytes / objectsOf(entry);
-    // Each is a token, a node or its place, of three to eight members of eight bytes, and there is a string beside some.
+    // Each is a token, a node or its place, of three to eight members of eight bytes, and there is a string beside
+    // some.
     expect(bytesOfObject).toBeGreaterThan(100);
     expect(bytesOfObject).toBeLessThan(300);
   });

@@ -33,7 +33,9 @@ async function stillGood(): Promise<void> {
   expect(client.closed).toBeNull();
 }
 
-/** Sends an operation over the websocket. Gives the errors of the answer, whether it was refused or has partial data. */
+/**
+ * Sends an operation over the websocket. Gives the errors of the answer, whether it was refused or has partial data.
+ */
 async function overSocket(query: string, variables: Record<string, unknown> = {}) {
   const id = `attack-${++operation}`;
   client.subscribe(id, query, { variables });

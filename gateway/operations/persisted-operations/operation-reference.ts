@@ -52,9 +52,7 @@ export function referenceIn({ id, documentId, extensions }: NamingRequest): Oper
   return { id: value, field };
 }
 
-/**
- * Reads the name in Apollo's form. Source: https://www.apollographql.com/docs/apollo-server/performance/apq#verify
- */
+/** Reads the name in Apollo's form. Source: https://www.apollographql.com/docs/apollo-server/performance/apq#verify */
 function apolloReference(persistedQuery: unknown): OperationReference {
   const { version, sha256Hash } = membersOf(persistedQuery);
   if (version !== 1) throw badInput('extensions.persistedQuery.version', 'Expected version 1.');

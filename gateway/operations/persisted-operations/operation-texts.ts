@@ -1,6 +1,6 @@
 /**
- * Looks the texts of persisted operations up at the audit subgraph, and keeps them: an id means the same text
- * for ever. Whether it may still be run is asked again.
+ * Looks the texts of persisted operations up at the audit subgraph, and keeps them: an id means the same text for ever.
+ * Whether it may still be run is asked again.
  */
 import { LRUCache } from 'lru-cache';
 import { boundedCache } from '../../../core/bounded-cache.ts';
@@ -81,8 +81,8 @@ export class OperationTexts {
   /**
    * Finds the operation of this name, or null.
    *
-   * @param maxAge the most milliseconds since the keys of the operation were read; the text never changes. Where any age
-   *   is accepted, an old one is looked up again beside the call, so that a removed one is known soon
+   * @param maxAge the most milliseconds since the keys of the operation were read; the text never changes. Where any
+   *   age is accepted, an old one is looked up again beside the call, so that a removed one is known soon
    * @throws SERVICE_UNAVAILABLE when it is not cached and the audit subgraph does not answer
    */
   async find(name: OperationName, maxAge = Infinity): Promise<RegisteredOperation | null> {

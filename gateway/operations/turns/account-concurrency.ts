@@ -19,8 +19,8 @@ const {
 } = ACCOUNT_LIMITS;
 
 /**
- * The kinds of operations, which have limits of their own: kill switches, and expensive operations, wait only
- * for others of their kind.
+ * The kinds of operations, which have limits of their own: kill switches, and expensive operations, wait only for
+ * others of their kind.
  */
 export type TurnKind = 'ordinary' | 'expensive' | 'kill switch';
 
@@ -58,8 +58,8 @@ const OWN_PLACES = 1;
 export class AccountConcurrency {
   readonly #accounts = new Map<string, BoundedSemaphore>();
   /**
-   * The limit of expensive operations of all accounts together. Each account waits with at most one, so that the accounts
-   * take turns.
+   * The limit of expensive operations of all accounts together. Each account waits with at most one, so that the
+   * accounts take turns.
    */
   readonly #expensiveOfAll: BoundedSemaphore;
 

@@ -10,8 +10,8 @@ export const ACCOUNT_LIMITS = {
    */
   expensiveCost: 500,
   /**
-   * The most expensive operations that run at once: of one account, and of all accounts together. As many may wait as of
-   * ordinary ones.
+   * The most expensive operations that run at once: of one account, and of all accounts together. As many may wait as
+   * of ordinary ones.
    */
   runningExpensiveOperations: 1,
   runningExpensiveOfAll: 2,

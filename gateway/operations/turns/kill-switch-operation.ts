@@ -29,8 +29,8 @@ function kills({ name, arguments: given = [] }: FieldNode, variables: Readonly<R
 }
 
 /**
- * Checks whether an operation does nothing but pull kill switches, by whichever mutation, and halt releases: it goes before
- * all others, at the gateway and in the subgraphs.
+ * Checks whether an operation does nothing but pull kill switches, by whichever mutation, and halt releases: it goes
+ * before all others, at the gateway and in the subgraphs.
  *
  * @param variables as the request gives them
  */

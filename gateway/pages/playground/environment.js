@@ -1,6 +1,6 @@
 /**
- * Gives the editors (Monaco) the addresses of their workers, before they load. `globalAPI` gives them to tasks.js, which
- * writes into them.
+ * Gives the editors (Monaco) the addresses of their workers, before they load. `globalAPI` gives them to tasks.js,
+ * which writes into them.
  */
 self.MonacoEnvironment = {
   globalAPI: true,

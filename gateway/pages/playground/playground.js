@@ -15,8 +15,8 @@ query Flags {
 `;
 
 /**
- * Gives the one operation that runs, with the fragments, its name, and whether it is a subscription. A text that GraphiQL
- * could not parse is sent as it is: the gateway says what is wrong with it.
+ * Gives the one operation that runs, with the fragments, its name, and whether it is a subscription. A text that
+ * GraphiQL could not parse is sent as it is: the gateway says what is wrong with it.
  */
 function chosen(query, operationName, documentAST) {
   // GraphiQL parses with a delay, so its document and the name may be those of an earlier text.

@@ -18,8 +18,8 @@ const TYPES: Readonly<Record<string, { readonly type: string; readonly compressi
 };
 
 /**
- * The caching of a file in browsers: `revalidate` asks each time and gets 304 while it is the same,
- * `immutable` never asks again, because the name changes with the content (`digestedName`).
+ * The caching of a file in browsers: `revalidate` asks each time and gets 304 while it is the same, `immutable` never
+ * asks again, because the name changes with the content (`digestedName`).
  */
 export type Caching = 'revalidate' | 'immutable';
 

@@ -1,6 +1,4 @@
-/**
- * Checks a request before its body is parsed as JSON, and answers bytes that are not an HTTP request.
- */
+/** Checks a request before its body is parsed as JSON, and answers bytes that are not an HTTP request. */
 import { isUtf8 } from 'node:buffer';
 import { STATUS_CODES } from 'node:http';
 import type { Socket } from 'node:net';

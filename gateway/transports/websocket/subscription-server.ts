@@ -1,6 +1,6 @@
 /**
- * The gateway's WebSocket side: graphql-transport-ws, subscriptions that cross subgraphs, and one
- * execution and one set of frames for all clients that ask the same (docs/decisions/streams/shared-frames.md).
+ * The gateway's WebSocket side: graphql-transport-ws, subscriptions that cross subgraphs, and one execution and one set
+ * of frames for all clients that ask the same (docs/decisions/streams/shared-frames.md).
  */
 import type { IncomingHttpHeaders, IncomingMessage } from 'node:http';
 import type { Duplex } from 'node:stream';

@@ -74,7 +74,8 @@ export class Accounts {
    *
    * @param expectedUpdatedAt the account's `updatedAt` that the caller has seen; null: not compared
    * @throws BAD_USER_INPUT with the path of the fault; NOT_FOUND; CONFLICT for the last active administrator, and where
-   * the account has changed since `expectedUpdatedAt`; SERVICE_UNAVAILABLE, having changed nothing, when sessions that have to end cannot be ended
+   * the account has changed since `expectedUpdatedAt`; SERVICE_UNAVAILABLE, having changed nothing, when sessions that
+   * have to end cannot be ended
    */
   async update(
     identity: CallerIdentity,

@@ -3,8 +3,8 @@
  * chain, which moves in the transaction of each entry, so every entry up to it is committed. While there are
  * subscriptions, it polls twice a second, and reads at once when the bus announces entries.
  *
- * Subscriptions read at their own pace. The newest entries are cached once for all. A subscription that has fallen behind
- * them reads pages of its own, so that it neither delays others nor makes memory grow.
+ * Subscriptions read at their own pace. The newest entries are cached once for all. A subscription that has fallen
+ * behind them reads pages of its own, so that it neither delays others nor makes memory grow.
  */
 import type { Logger } from 'pino';
 import type { PrismaClient } from '../../../prisma/generated/client.ts';

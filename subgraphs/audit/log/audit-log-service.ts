@@ -45,8 +45,8 @@ export class AuditService {
   /**
    * Reads a filter of the audit log, with the people whose name or e-mail has the part `person`.
    *
-   * @throws as `checkAuditLogSearch`; at `filter.person` BAD_USER_INPUT for a blank or too long part, and FORBIDDEN to a
-   *   key that may not read people's data
+   * @throws as `checkAuditLogSearch`; at `filter.person` BAD_USER_INPUT for a blank or too long part, and FORBIDDEN
+   *   to a key that may not read people's data
    */
   async readSearch({ caller }: CallerIdentity, { person = null, ...given }: AuditLogFilter): Promise<AuditLogSearch> {
     const search = checkAuditLogSearch(given);

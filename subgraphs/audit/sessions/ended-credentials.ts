@@ -57,8 +57,8 @@ export class EndedCredentials {
 
   /**
    * Streams every credential that ends after a position of the audit log, or from now on (null), in order. The first
-   * event comes at once and gives the position where the stream begins. A position beyond the end (after the
-   * database was restored) counts as the end.
+   * event comes at once and gives the position where the stream begins. A position beyond the end (after the database
+   * was restored) counts as the end.
    */
   async follow(after: number | null): Promise<AsyncIterableIterator<EndedCredential>> {
     const end = await headPosition(this.prisma);

@@ -1,6 +1,6 @@
 /**
- * Keys and ids of flags, read from the flags subgraph's table.
- * docs/decisions/data/reading-another-subgraphs-table.md says why this is a statement and not a call.
+ * Keys and ids of flags, read from the flags subgraph's table. docs/decisions/data/reading-another-subgraphs-table.md
+ * says why this is a statement and not a call.
  */
 import type { PrismaClient } from '../../../prisma/generated/client.ts';
 import type { Transaction } from '../../shared/postgres/transaction.ts';

@@ -44,8 +44,8 @@ export class ExperimentLife {
    * Changes the plan of a draft. A change of nothing leaves no audit row.
    *
    * @param expectedUpdatedAt the experiment's `updatedAt` that the caller has seen; null: not compared
-   * @throws BAD_USER_INPUT at the dotted path of the first fault; NOT_FOUND; CONFLICT when it is no longer a draft, or has
-   * changed since `expectedUpdatedAt`
+   * @throws BAD_USER_INPUT at the dotted path of the first fault; NOT_FOUND; CONFLICT when it is no longer a draft, or
+   * has changed since `expectedUpdatedAt`
    */
   update(
     identity: CallerIdentity,
@@ -70,12 +70,12 @@ export class ExperimentLife {
   }
 
   /**
-   * Starts a draft now. Measurements count from this moment on, whatever start was planned. Stores the
-   * share of vehicles that get the treatment from the flag's rollout, the draw, and the declaration of the metric. Does
-   * not change the flag.
+   * Starts a draft now. Measurements count from this moment on, whatever start was planned. Stores the share of
+   * vehicles that get the treatment from the flag's rollout, the draw, and the declaration of the metric. Does not
+   * change the flag.
    *
-   * @throws CONFLICT when it is not a draft, its planned end is past, or its flag has no two arms, requires a flag that is
-   * off, or already has a running experiment; NOT_FOUND
+   * @throws CONFLICT when it is not a draft, its planned end is past, or its flag has no two arms, requires a flag that
+   * is off, or already has a running experiment; NOT_FOUND
    */
   async start(identity: CallerIdentity, id: string): Promise<Experiment> {
     const start = this.#change(id, async (tx, before) => {
@@ -131,8 +131,8 @@ export class ExperimentLife {
     const [seen] = isUuid(id) ? await findExperiments(this.prisma, [id]) : [];
     if (seen === undefined) throw notFound();
     checkStatus(seen, 'running');
-    // The results are computed before the transaction, because a slow store must not hold a lock. A running experiment's plan cannot
-    // change meanwhile.
+    // The results are computed before the transaction, because a slow store must not hold a lock. A running
+    // experiment's plan cannot change meanwhile.
     const results = await this.results.compute(seen, forced === null ? 'complete' : { forced });
     return this.#change(id, async (tx, before) => {
       checkStatus(before, 'running');

@@ -40,8 +40,9 @@ export interface GuardState {
   /** The beginning of the watch in which the last look was, in milliseconds since 1970. */
   readonly watchedSince: number;
   /**
-   * The evidence against each limit of `testsOf`, of a metric that nobody declared, while its numbers were 0 or 1. It has
-   * half of the capital; the evidence once the metric has a range has the other half. Absent where a single test has all.
+   * The evidence against each limit of `testsOf`, of a metric that nobody declared, while its numbers were 0 or 1. It
+   * has half of the capital; the evidence once the metric has a range has the other half. Absent where a single test
+   * has all.
    */
   readonly provisional?: readonly number[];
 }

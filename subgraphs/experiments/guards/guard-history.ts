@@ -1,6 +1,6 @@
 /**
- * The history of guards, for people: looks that are kept in the table rollout_looks, of which this subgraph
- * alone knows. A guard looks every few seconds for up to a year, so most looks are not kept.
+ * The history of guards, for people: looks that are kept in the table rollout_looks, of which this subgraph alone
+ * knows. A guard looks every few seconds for up to a year, so most looks are not kept.
  */
 import type { Prisma } from '../../../prisma/generated/client.ts';
 import type { Reader, Transaction } from '../../shared/postgres/transaction.ts';

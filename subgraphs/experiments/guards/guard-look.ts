@@ -1,6 +1,6 @@
 /**
- * One look of a guard, at the numbers of the vehicles of its rollout or release: fixes the metric's range when it can, and adds up the
- * evidence.
+ * One look of a guard, at the numbers of the vehicles of its rollout or release: fixes the metric's range when it can,
+ * and adds up the evidence.
  */
 import { mapArms } from '../statistics/moments.ts';
 import { countingOf, rangeOfComparison } from '../settled/calibrating.ts';

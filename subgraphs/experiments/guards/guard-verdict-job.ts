@@ -1,7 +1,8 @@
 /**
  * Computes the verdicts on guarded rollouts and releases from the metrics store, every few seconds. The flags subgraph
- * acts on them (subgraphs/flags/rollouts/rollout-guard-enforcer.ts, subgraphs/flags/releases/release-guard-enforcer.ts).
- * Source: docs/decisions/flags/guarded-rollouts.md, docs/decisions/flags/release-guards.md.
+ * acts on them (subgraphs/flags/rollouts/rollout-guard-enforcer.ts,
+ * subgraphs/flags/releases/release-guard-enforcer.ts). Source: docs/decisions/flags/guarded-rollouts.md,
+ * docs/decisions/flags/release-guards.md.
  */
 import type { Logger } from 'pino';
 import { unattended } from '../../../core/last-handler/unattended.ts';

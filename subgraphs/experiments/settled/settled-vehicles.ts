@@ -2,10 +2,10 @@
  * Vehicles whose number is final, read from the metrics store: each counts once, in the arm of its bucket.
  *
  * A vehicle is exposed by its first row of the flag (an evaluation or a measurement) in the epoch, which each look
- * records before it reads (exposures/exposure-recorder.ts). With a window, its
- * number is settled when the window has passed, of what was measured in it and has arrived by then; without one, by the
- * first measurement to arrive. What arrives later changes nothing, because a number that changed after it was bet on
- * would be no fair bet. Everything therefore goes by the order in which rows arrived, which later rows cannot change.
+ * records before it reads (exposures/exposure-recorder.ts). With a window, its number is settled when the window has
+ * passed, of what was measured in it and has arrived by then; without one, by the first measurement to arrive. What
+ * arrives later changes nothing, because a number that changed after it was bet on would be no fair bet. Everything
+ * therefore goes by the order in which rows arrived, which later rows cannot change.
  */
 import type { ClickHouseClient } from '@clickhouse/client';
 import { is, type Shape, type Shaped } from '../../../core/json/shape.ts';

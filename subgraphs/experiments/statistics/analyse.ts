@@ -213,8 +213,8 @@ function compareBoth(
 /**
  * Analyses an experiment.
  *
- * While it runs, the sequential test decides, which may be read at any time; Welch's, for one look on the planned
- * end or size, decides there. CUPED's numbers are shown beside and decide nothing.
+ * While it runs, the sequential test decides, which may be read at any time; Welch's, for one look on the planned end
+ * or size, decides there. CUPED's numbers are shown beside and decide nothing.
  *
  * @param sums finite or not, as the database gives them; counts are integers from 0
  */

@@ -178,7 +178,9 @@ export function measuredExperimentSteps(running: () => MeasuredExperiments) {
     });
   }
 
-  /** Creates vehicles whose treatment lowers the measurement by `effect`; most have history that explains part of it. */
+  /**
+   * Creates vehicles whose treatment lowers the measurement by `effect`; most have history that explains part of it.
+   */
   function fleet(seed: number, inEachArm: number, effect: number, level = 40): MeasuredVehicle[] {
     const draw = draws(seed);
     return Array.from({ length: 2 * inEachArm }, (_, index) => {

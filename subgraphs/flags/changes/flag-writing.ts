@@ -82,8 +82,8 @@ const isEdit = (write: FlagWrite | FlagBirth): write is FlagWrite => write.befor
  * Writes the new states of flags with their new revisions and signatures, in their order, by a number of statements
  * that does not grow with the flags. `checkWritten` follows.
  *
- * @throws CONFLICT when it would disturb a running experiment and is not forced, or for a new flag whose key is taken; as
- *   `stageWrites` and `refuseStagedSplit`
+ * @throws CONFLICT when it would disturb a running experiment and is not forced, or for a new flag whose key is
+ *   taken; as `stageWrites` and `refuseStagedSplit`
  */
 export async function writeFlags(
   tx: Transaction,

@@ -58,8 +58,8 @@ function stepsOf({ before, after, isStop }: FlagStates, index: number): Step[] {
 }
 
 /**
- * Gives the partitions through which a step moves its flag; null where it stays in those that it is in. A flag for every
- * vehicle that leaves has one tombstone for all, another one has one for each of its models.
+ * Gives the partitions through which a step moves its flag; null where it stays in those that it is in. A flag for
+ * every vehicle that leaves has one tombstone for all, another one has one for each of its models.
  */
 function movementOf({ key, flag, former }: Step, revision: number, named: readonly string[]): Movement | null {
   if (flag === null) return { key, revision, present: [], left: former ?? 'every' };
@@ -107,8 +107,8 @@ async function signSteps(
 
 /**
  * Gives the flags as they are after changes, each with its new revision and signature: a flag that is new, stays,
- * changes its scope, is archived, comes back or moves to another environment. Revisions follow the order of the changes,
- * of which no two are of the same flag.
+ * changes its scope, is archived, comes back or moves to another environment. Revisions follow the order of the
+ * changes, of which no two are of the same flag.
  */
 export async function assignRevisions(
   tx: Transaction,

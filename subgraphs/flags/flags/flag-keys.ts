@@ -50,8 +50,8 @@ const LOCKS = 1_024;
 
 /**
  * Reserves keys for new flags until the transaction ends. Of two transactions that reserve one key, or keys that differ
- * only by case, the second waits and then finds the first one's flag. Call it once in a transaction: the locks are taken
- * in one order for all.
+ * only by case, the second waits and then finds the first one's flag. Call it once in a transaction: the locks are
+ * taken in one order for all.
  *
  * @throws CONFLICT at the field of the first key that is taken
  */

@@ -1,6 +1,7 @@
 /**
  * The limits of what vehicles store, so that every vehicle can store its partition of an environment. An environment as
- * a whole has no limit. Source: scopes.md, "Scopes and partitions"; database.md, section 3 (100 flags for each vehicle).
+ * a whole has no limit. Source: scopes.md, "Scopes and partitions"; database.md, section 3 (100 flags for each
+ * vehicle).
  */
 import { isKilled } from '../../../core/evaluation/rules/kill-switch.ts';
 import { FleetFlagError } from '../../../core/errors.ts';
@@ -24,8 +25,8 @@ export interface WrittenChange {
 
 /**
  * Counts the bytes of people's content in the signed definition. A longer revision number, the bound that a stop
- * raises, `false` for `true` and the percentage of a release do not count as growth; otherwise an environment at its limit
- * could not be switched off, and no stage could follow.
+ * raises, `false` for `true` and the percentage of a release do not count as growth; otherwise an environment at its
+ * limit could not be switched off, and no stage could follow.
  */
 function contentBytes({ signedDefinition }: Flag): number {
   const { rules, release = null, ...flag } = definitionIn(signedDefinition);

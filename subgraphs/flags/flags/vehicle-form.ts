@@ -1,6 +1,6 @@
 /**
- * The form of a flag that vehicles have: while a release is under way, the stable content in its usual place and the new
- * one beside it. Whatever evaluates a flag on the server evaluates this form. Source: releases.md, "Stages".
+ * The form of a flag that vehicles have: while a release is under way, the stable content in its usual place and the
+ * new one beside it. Whatever evaluates a flag on the server evaluates this form. Source: releases.md, "Stages".
  */
 import { isDeepStrictEqual } from 'node:util';
 import type { EvaluationContext, FlagContent, JsonObject, Release } from '../../../core/model.ts';

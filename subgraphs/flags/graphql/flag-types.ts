@@ -18,7 +18,10 @@ import { evaluationsOf, evaluatedContentOf } from './evaluations.ts';
 import type { FlagsServices } from './services.ts';
 import { isThere, maySee, namedFlags, statisticsOf, userReferenceOrNull } from './references.ts';
 
-/** Gives the flags that a kill switch or a disabling of a flag concerns; none to a vehicle: they may be in other partitions. */
+/**
+ * Gives the flags that a kill switch or a disabling of a flag concerns; none to a vehicle: they may be in other
+ * partitions.
+ */
 async function concernedFlags(
   { environment, key }: Flag,
   how: 'transitive' | 'freed',

@@ -43,8 +43,8 @@ export interface FlagsServices {
   readonly statistics: SharedLoader<Flag, FlagStatistics | null>;
   readonly snapshots: EnvironmentSnapshots;
   /**
-   * Gives the definitions that vehicles of an environment have, and of one model where it is given; while the database is
-   * down, those that were last read, of all models.
+   * Gives the definitions that vehicles of an environment have, and of one model where it is given; while the database
+   * is down, those that were last read, of all models.
    */
   readonly definitions: (environment: Environment, model?: string | null) => Promise<Definitions>;
   readonly sync: SyncService;

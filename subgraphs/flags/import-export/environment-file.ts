@@ -104,8 +104,8 @@ function policyContent({ stages, canary, safetyLevels, guards, ...limits }: Poli
 }
 
 /**
- * Prints the file: the policy where there is one, flags by key, members always in the same order, so that the lines of two files differ only where
- * their content does.
+ * Prints the file: the policy where there is one, flags by key, members always in the same order, so that the lines of
+ * two files differ only where their content does.
  *
  * @throws Error that names the flags which would not be read back exactly: a wrong backup is worse than none
  */

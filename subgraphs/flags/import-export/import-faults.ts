@@ -19,8 +19,8 @@ const pathOf = (key: string) => `flags.${key}`;
 
 /**
  * Gives the faults of an import that the file alone cannot show: taken keys, types that differ, kill switches, missing
- * segments, dependencies that would be faulty, partitions that would have too many flags, and what a release policy refuses. Others may come meanwhile,
- * and signing shows whether the bytes of a partition suffice.
+ * segments, dependencies that would be faulty, partitions that would have too many flags, and what a release policy
+ * refuses. Others may come meanwhile, and signing shows whether the bytes of a partition suffice.
  *
  * @param here the flags of the environment
  * @param planned the differences that will be written
@@ -77,7 +77,9 @@ async function stagingFaults(
   });
 }
 
-/** Gives a refusal with the path that the file has: its requirements name a `flag`, and those of the API a `flagKey`. */
+/**
+ * Gives a refusal with the path that the file has: its requirements name a `flag`, and those of the API a `flagKey`.
+ */
 const faultOf = ({ code, message, details: { field = '' } }: FleetFlagError): FileFault => ({
   ...{ path: field.replace(/(\.requires\.\d+\.flag)Key$/, '$1'), message, code },
 });

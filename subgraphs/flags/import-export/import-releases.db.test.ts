@@ -1,4 +1,7 @@
-/** Files of an environment with a release policy: an import stages its changes as people's changes are, and says so before. */
+/**
+ * Files of an environment with a release policy: an import stages its changes as people's changes are, and says so
+ * before.
+ */
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
 import type { JsonValue } from '../../../core/model.ts';
 import { compileFlag, evaluateFlag } from '../../../core/evaluation/evaluate.ts';

@@ -43,8 +43,8 @@ export interface ImportOutcome {
 }
 
 /**
- * Gives the limits of an import's transaction, in milliseconds. A flag takes about a millisecond, and several times that
- * on a busy machine. A kill switch ends an import that is in its way, however long it may take.
+ * Gives the limits of an import's transaction, in milliseconds. A flag takes about a millisecond, and several times
+ * that on a busy machine. A kill switch ends an import that is in its way, however long it may take.
  */
 const limitsOf = (flags: number) => ({ maxWait: 5_000, timeout: Math.max(120_000, flags * 100) });
 

@@ -1,6 +1,6 @@
 /**
- * Export and import of an environment's release policy. An import sets it as `setReleasePolicy` does, by the same rights:
- * docs/decisions/flags/policies-in-files.md.
+ * Export and import of an environment's release policy. An import sets it as `setReleasePolicy` does, by the same
+ * rights: docs/decisions/flags/policies-in-files.md.
  */
 import { PERMISSIONS, refusalOf } from '../../../core/access/permissions.ts';
 import type { CallerIdentity } from '../../../core/access/caller.ts';
@@ -20,7 +20,9 @@ import { valueDifferences, type MemberDifference } from './environment-differenc
 export interface PolicyPlan {
   readonly policy: ReleasePolicy;
   readonly members: readonly MemberDifference[];
-  /** The ways in which it is looser, for which a second person has to approve it; empty where it takes effect at once. */
+  /**
+   * The ways in which it is looser, for which a second person has to approve it; empty where it takes effect at once.
+   */
   readonly waitsFor: readonly Loosening[];
   /** The time when the policy in effect was set: one that somebody sets meanwhile is not overwritten. */
   readonly updatedAt: Date | null;
@@ -32,7 +34,9 @@ export async function exportedPolicy(db: Reader, environment: Environment): Prom
   return entry.stages.length === 0 ? null : entry;
 }
 
-/** Compares a file's policy with an environment's. Gives null where the file has none or they are equal. Writes nothing. */
+/**
+ * Compares a file's policy with an environment's. Gives null where the file has none or they are equal. Writes nothing.
+ */
 export async function planPolicy(
   db: Reader,
   environment: Environment,

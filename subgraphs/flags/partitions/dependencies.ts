@@ -27,7 +27,9 @@ export interface PlacedChange extends WrittenChange {
   readonly place: FaultPlace;
 }
 
-/** Gives the contents of a flag: its own and, while a release is under way, the one that vehicles outside its ring keep. */
+/**
+ * Gives the contents of a flag: its own and, while a release is under way, the one that vehicles outside its ring keep.
+ */
 const contentsOf = <Of extends GraphFlag>(
   flag: Of,
   stable: Pick<GraphFlag, 'requires' | 'excludes'> | null | undefined,

@@ -32,7 +32,9 @@ export interface FlagRelease {
   readonly canary: ReleaseCanary | null;
   readonly maximumFaultyVehicles: number;
   readonly maximumFaultyPercent: number;
-  /** The guards of the policy when the release began, and then those that people have added. The places of them stay. */
+  /**
+   * The guards of the policy when the release began, and then those that people have added. The places of them stay.
+   */
   readonly guards: readonly WatchingGuard[];
   /** The new content, as `releasedContent` gives it. */
   readonly content: JsonObject;
@@ -228,7 +230,10 @@ export async function dueReleases(
     SELECT id, flag_id AS "flagId" FROM releases WHERE ended_at IS NULL AND due_at <= ${at} AND ${areMeant} ORDER BY due_at, id LIMIT 100`;
 }
 
-/** Writes that releases hold which no instance has checked though they were due at `due`, and whose stage is from before `begunFrom`. */
+/**
+ * Writes that releases hold which no instance has checked though they were due at `due`, and whose stage is from before
+ * `begunFrom`.
+ */
 export async function holdUnchecked(db: Reader, due: Date, begunFrom: Date, reason: string): Promise<void> {
   await rowCount(db)`
     UPDATE releases SET status = 'holding', reason = ${reason}

@@ -1,4 +1,7 @@
-/** The costs of a release: the bytes of its events, which each vehicle of the fleet is sent, and the statements of its stages. */
+/**
+ * The costs of a release: the bytes of its events, which each vehicle of the fleet is sent, and the statements of its
+ * stages.
+ */
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import { silent } from '../../shared/testing/asking.ts';
 import { watchDatabase, type WatchedDatabase } from '../../shared/testing/watched-database.ts';

@@ -1,7 +1,7 @@
 /**
- * Halts releases with a guard whose limit is crossed, where the guard says so. Every flags instance does it; a halt is about
- * one release, under the flag's lock, so the second of two finds nothing to do. Source: releases.md, "The health gate";
- * docs/decisions/flags/release-guards.md.
+ * Halts releases with a guard whose limit is crossed, where the guard says so. Every flags instance does it; a halt is
+ * about one release, under the flag's lock, so the second of two finds nothing to do. Source: releases.md, "The health
+ * gate"; docs/decisions/flags/release-guards.md.
  */
 import type { Logger } from 'pino';
 import type { JsonObject } from '../../../core/model.ts';

@@ -60,8 +60,8 @@ function obstacleOf(
 }
 
 /**
- * Gives the reason for which the guards of a release let no stage begin; null where they do. Silence never does: each of
- * them needs a fresh verdict on the present stage.
+ * Gives the reason for which the guards of a release let no stage begin; null where they do. Silence never does: each
+ * of them needs a fresh verdict on the present stage.
  *
  * @param now by the database's clock
  */

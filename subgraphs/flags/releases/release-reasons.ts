@@ -1,6 +1,6 @@
 /**
- * The reasons for which a release holds or is halted by itself, for people. The console says them in the reader's language
- * (console/releases/release-reason.ts), so it has to know each.
+ * The reasons for which a release holds or is halted by itself, for people. The console says them in the reader's
+ * language (console/releases/release-reason.ts), so it has to know each.
  */
 import type { MetricGuard, GuardFigures } from '../../../core/rollouts/rollout-guard.ts';
 import { faultShareText, type FaultFigures } from '../../../core/releases/fault-limit.ts';
@@ -27,8 +27,8 @@ export const faultsReason = ({ ring, rest }: FaultFigures): string =>
 const meanText = (mean: number | null) => (mean === null ? 'nothing' : String(Number(mean.toPrecision(4))));
 
 /**
- * Gives the reason for which a release is halted, or holds, where a guard's limit is crossed. The means are of the vehicles
- * that the present stage has drawn; the evidence is of all stages.
+ * Gives the reason for which a release is halted, or holds, where a guard's limit is crossed. The means are of the
+ * vehicles that the present stage has drawn; the evidence is of all stages.
  */
 export function guardReason({ metric, maxWorsePercent, bound }: MetricGuard, figures: GuardFigures): string {
   const { treatmentMean, treatmentVehicles, controlMean, controlVehicles } = figures;

@@ -1,6 +1,6 @@
 /**
- * Counts of the vehicles of a release's ring that report its content as active and evaluated. A read-only view of the vehicles subgraph's
- * table: docs/decisions/data/reading-another-subgraphs-table.md.
+ * Counts of the vehicles of a release's ring that report its content as active and evaluated. A read-only view of the
+ * vehicles subgraph's table: docs/decisions/data/reading-another-subgraphs-table.md.
  */
 import { compileFlag } from '../../../core/evaluation/evaluate.ts';
 import { Prisma } from '../../../prisma/generated/client.ts';
@@ -18,7 +18,9 @@ export interface RingReports {
   readonly needed: number;
   /** The vehicles in which the new content is active. */
   readonly reported: number;
-  /** The part of these in which a program has evaluated it. A vehicle whose agent does not report evaluations is in it. */
+  /**
+   * The part of these in which a program has evaluated it. A vehicle whose agent does not report evaluations is in it.
+   */
   readonly evaluated: number;
 }
 
@@ -41,8 +43,8 @@ async function countInRing(
 
 /**
  * Counts the vehicles of a release's ring that have reported its present stage since that began. A vehicle reports the
- * revision that it has stored, and the contents that its programs have evaluated; one that has said nothing since then does
- * not count, nor one in which the flag's change waits for the end of a drive.
+ * revision that it has stored, and the contents that its programs have evaluated; one that has said nothing since then
+ * does not count, nor one in which the flag's change waits for the end of a drive.
  */
 export async function ringReports(db: Reader, flag: Flag, release: FlagRelease): Promise<RingReports> {
   const minimum = release.stages[release.stage]?.minimumVehicles ?? 0;

@@ -79,11 +79,11 @@ export class ReleaseService {
   }
 
   /**
-   * Adds guards to the release of a flag, beside those of its policy. Like a halt, which is the most that they do, it waits
-   * for no approval. What the flag serves stays, and so does its revision.
+   * Adds guards to the release of a flag, beside those of its policy. Like a halt, which is the most that they do, it
+   * waits for no approval. What the flag serves stays, and so does its revision.
    *
-   * @throws BAD_USER_INPUT for the reason, and as `readAddedGuards` and `checkGuardMetrics` do; NOT_FOUND; CONFLICT where
-   *   no release is under way
+   * @throws BAD_USER_INPUT for the reason, and as `readAddedGuards` and `checkGuardMetrics` do; NOT_FOUND; CONFLICT
+   *   where no release is under way
    */
   async addGuards(
     identity: CallerIdentity,
@@ -115,8 +115,8 @@ export class ReleaseService {
    * Moves the release of a flag to a higher percentage at once. For an ASIL-D flag this requests a second person's
    * approval.
    *
-   * @throws BAD_USER_INPUT for the reason, and as `checkPromotion`; NOT_FOUND; CONFLICT where no release is under way, or
-   *   the flag is killed or disabled; FORBIDDEN where approval is needed and the caller is not a person
+   * @throws BAD_USER_INPUT for the reason, and as `checkPromotion`; NOT_FOUND; CONFLICT where no release is under
+   *   way, or the flag is killed or disabled; FORBIDDEN where approval is needed and the caller is not a person
    */
   async promote(
     identity: CallerIdentity,

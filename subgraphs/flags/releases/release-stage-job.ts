@@ -1,8 +1,9 @@
 /**
  * Moves releases to their next stage when they are due. Every flags instance runs one. The flag's lock lets only one of
- * them make a step, and the stage is written in the same transaction, so each is made exactly once, whichever process is
- * killed. An instance leaves stages from before its start to the others for a minute, and also after an outage of the
- * database or a jump of its clock, so that time that nobody has watched is no soak. Source: docs/decisions/flags/staged-releases.md.
+ * them make a step, and the stage is written in the same transaction, so each is made exactly once, whichever process
+ * is killed. An instance leaves stages from before its start to the others for a minute, and also after an outage of
+ * the database or a jump of its clock, so that time that nobody has watched is no soak. Source:
+ * docs/decisions/flags/staged-releases.md.
  */
 import { randomUUID } from 'node:crypto';
 import type { Logger } from 'pino';
@@ -38,9 +39,9 @@ const POLL_INTERVAL_MS = 1_000;
 const HOLD_MS = 5_000;
 
 /**
- * The milliseconds for which an instance has to have watched before it moves on a stage that began earlier. What vehicles saw
- * while nothing ran has to arrive first: an agent connects again within 30 seconds, sends its faults within 5 and a heartbeat
- * within 60.
+ * The milliseconds for which an instance has to have watched before it moves on a stage that began earlier. What
+ * vehicles saw while nothing ran has to arrive first: an agent connects again within 30 seconds, sends its faults
+ * within 5 and a heartbeat within 60.
  */
 const CATCH_UP_MS = 60_000;
 
@@ -64,7 +65,10 @@ async function obstacle(prisma: PrismaClient, flag: Flag, release: FlagRelease):
 /** Polls for releases that are due, and moves them on. */
 export class ReleaseStageJob {
   readonly #poller = new Poller(() => this.#poll());
-  /** The times, by the database's clock, since which this instance has watched without a gap, and until when; null before the first poll. */
+  /**
+   * The times, by the database's clock, since which this instance has watched without a gap, and until when; null
+   * before the first poll.
+   */
   #watched: { readonly since: number; readonly until: number } | null = null;
 
   constructor(
@@ -108,8 +112,8 @@ export class ReleaseStageJob {
   }
 
   /**
-   * Checks what this instance has watched for long enough at a time. What it has not is left to instances that have; where
-   * there is none, it holds, and says why.
+   * Checks what this instance has watched for long enough at a time. What it has not is left to instances that have;
+   * where there is none, it holds, and says why.
    *
    * @param now the time by the database's clock
    * @returns the number of stages and ends that this instance has made
@@ -122,8 +126,8 @@ export class ReleaseStageJob {
   }
 
   /**
-   * Gives the time since which this instance has watched. It begins again where the database could not be read for long, or
-   * its clock was set forward.
+   * Gives the time since which this instance has watched. It begins again where the database could not be read for
+   * long, or its clock was set forward.
    */
   #watchedSince(now: number): Date {
     const hasGap = this.#watched === null || now - this.#watched.until > CATCH_UP_MS;

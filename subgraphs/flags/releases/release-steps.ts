@@ -55,7 +55,8 @@ export const stageAfter = ({ stages }: FlagRelease, percentage: number) =>
  * Checks to which percentage a release is promoted.
  *
  * @param present that of the release; 0 before it is known
- * @throws BAD_USER_INPUT at `percentage` for one that is not above the present one, up to 100, with at most three decimals
+ * @throws BAD_USER_INPUT at `percentage` for one that is not above the present one, up to 100, with at most three
+ * decimals
  */
 export const checkPromotion = (percentage: number, present: number): void =>
   checkRaised(percentage, present, 'percentage', 'A promotion must raise the percentage');
@@ -113,8 +114,9 @@ export function completeRelease(
 }
 
 /**
- * Halts the release of a flag within the caller's transaction: the stable content is back for everybody, by a new revision,
- * and the halted one is kept with the release. Nothing keeps it from that: no experiment, no rollout, no second person.
+ * Halts the release of a flag within the caller's transaction: the stable content is back for everybody, by a new
+ * revision, and the halted one is kept with the release. Nothing keeps it from that: no experiment, no rollout, no
+ * second person.
  *
  * @param release a release that was read before; the halt is about this one only
  * @param figures what the audit log says beside the reason, such as counts of faulty vehicles

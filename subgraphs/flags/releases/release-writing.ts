@@ -82,8 +82,8 @@ function stagedBy(
 }
 
 /**
- * Gives the guards that people have added to releases whose place another one takes while the stable content stays, by the
- * flags' ids. The content that they guard is still new then, and no change may take their guards from it.
+ * Gives the guards that people have added to releases whose place another one takes while the stable content stays, by
+ * the flags' ids. The content that they guard is still new then, and no change may take their guards from it.
  */
 async function inheritedGuards(
   tx: Transaction,

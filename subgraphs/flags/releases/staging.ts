@@ -123,7 +123,8 @@ export interface StagingCircumstances {
  * Gives a change as it is written.
  *
  * @param before the flag before the change; null for a new one
- * @throws CONFLICT where an enabled flag under a policy is archived, moved to another environment, or given another scope
+ * @throws CONFLICT where an enabled flag under a policy is archived, moved to another environment, or given another
+ * scope
  */
 export function staged(
   before: Flag | null,

@@ -37,9 +37,7 @@ function verdictRecord(
   };
 }
 
-/**
- * Gives the rule with its percentage from before the rollout, or with its current percentage where that is lower.
- */
+/** Gives the rule with its percentage from before the rollout, or with its current percentage where that is lower. */
 function pulledBack(rule: Rule, initialPercentage: number): Rule {
   const conditions = withPercentage(rule.conditions, Math.min(initialPercentage, percentageOf(rule.conditions)));
   return { ...rule, conditions, updatedAt: new Date() };

@@ -1,7 +1,7 @@
 /**
- * Applies rollouts' steps when they are due. Every instance of the flags subgraph runs this job. The flag's lock lets only one of them apply
- * a step, and the step is marked as applied in the same transaction, so it is applied exactly once, whichever process
- * is killed. Source: docs/decisions/flags/scheduled-rollouts.md.
+ * Applies rollouts' steps when they are due. Every instance of the flags subgraph runs this job. The flag's lock lets
+ * only one of them apply a step, and the step is marked as applied in the same transaction, so it is applied exactly
+ * once, whichever process is killed. Source: docs/decisions/flags/scheduled-rollouts.md.
  */
 import type { Logger } from 'pino';
 import { unattended } from '../../../core/last-handler/unattended.ts';
@@ -189,7 +189,9 @@ export class RolloutStepJob {
     return applied;
   }
 
-  /** Gives the flag with the rule raised to the step's percentage; null when it is already that high in every content. */
+  /**
+   * Gives the flag with the rule raised to the step's percentage; null when it is already that high in every content.
+   */
   async #raise(tx: Transaction, flag: Flag, rollout: Rollout, step: RolloutStep): Promise<Flag | null> {
     const rule = flag.rules.find((candidate) => candidate.id === rollout.ruleId);
     const { percentage } = step;

@@ -1,4 +1,6 @@
-/** Rollouts of a flag whose two contents have come to different shares: a person has changed the rule under a policy. */
+/**
+ * Rollouts of a flag whose two contents have come to different shares: a person has changed the rule under a policy.
+ */
 import { afterAll, beforeAll, beforeEach, expect, test } from '@jest/globals';
 import { ReleasesUnderTest, THREE_STAGES } from '../testing/releases-under-test.ts';
 import { percentageOf } from './rollout.ts';

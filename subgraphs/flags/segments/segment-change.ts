@@ -1,7 +1,7 @@
 /**
  * A change of a segment, inside a transaction: one change of all flags that name it, with consecutive revisions. Locks
- * are taken in one order by all changes: flags by id, then the segment, then environments.
- * Source: scopes.md, "Segments".
+ * are taken in one order by all changes: flags by id, then the segment, then environments. Source: scopes.md,
+ * "Segments".
  */
 import { FleetFlagError, badInput } from '../../../core/errors.ts';
 import { canonicalJson } from '../../../core/json/canonical-json.ts';
@@ -72,8 +72,8 @@ export interface NamingFlag {
 }
 
 /**
- * Refuses changes of flags that would name segments in a way that must not be. Checks only segments that a flag did
- * not name before: those that it names are kept from being deleted, and their change locks the flag.
+ * Refuses changes of flags that would name segments in a way that must not be. Checks only segments that a flag did not
+ * name before: those that it names are kept from being deleted, and their change locks the flag.
  *
  * @throws BAD_USER_INPUT for a segment that does not exist; CONFLICT for one with tags in an ASIL-D flag
  */
@@ -139,7 +139,9 @@ function inForm(own: readonly Rule[], rules: readonly RuleDefinition[]): Rule[] 
   return own.map((rule) => ({ ...rule, ...signed.get(rule.id) }));
 }
 
-/** Gives a flag with the rules of this definition, for a release also in what it keeps for vehicles outside its ring. */
+/**
+ * Gives a flag with the rules of this definition, for a release also in what it keeps for vehicles outside its ring.
+ */
 function withRulesOf(flag: Flag, { rules, release = null }: FlagDefinition): Flag {
   if (flag.release === null) return { ...flag, rules: inForm(flag.rules, rules) };
   const stable = { ...flag.release.stable, rules: inForm(flag.release.stable.rules, rules) };

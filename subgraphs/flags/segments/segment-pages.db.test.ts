@@ -1,4 +1,6 @@
-/** Segments as clients see them: a person the flags of a segment in pages, a vehicle its content in place of its key. */
+/**
+ * Segments as clients see them: a person the flags of a segment in pages, a vehicle its content in place of its key.
+ */
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import { identityOf, refusal } from '../../shared/testing/asking.ts';
 import { FlagsUnderTest } from '../testing/flags-under-test.ts';

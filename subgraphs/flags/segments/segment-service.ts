@@ -131,9 +131,9 @@ export class SegmentService {
    * Creates or changes a segment and signs all flags that name it again, as one set of changes. Where one of them is
    * ASIL-D, the set becomes one change request.
    *
-   * @throws BAD_USER_INPUT, LIMIT_EXCEEDED; CONFLICT for tags in an ASIL-D flag, for another state than `options` expect,
-   *   and for a change that would disturb a running experiment without `force`; FORBIDDEN for a caller that may not ask
-   *   for a second person
+   * @throws BAD_USER_INPUT, LIMIT_EXCEEDED; CONFLICT for tags in an ASIL-D flag, for another state than `options`
+   *   expect, and for a change that would disturb a running experiment without `force`; FORBIDDEN for a caller that may
+   *   not ask for a second person
    */
   async save(identity: CallerIdentity, content: SegmentContent, options: SaveOptions): Promise<ChangeSetOutcome> {
     const flags = (await flagsNaming(this.prisma, [content.key])).length;

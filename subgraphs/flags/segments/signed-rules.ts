@@ -15,9 +15,9 @@ function inSignedForm<Rule extends RuleDefinition>(rules: readonly Rule[], signe
 }
 
 /**
- * Gives a flag in the form that vehicles have, with the rules that were signed, in which segments are what they said then.
- * The rules of a flag that names none stay as they are, and so do those of one that is not signed. Reads nothing, so it
- * answers while the database is down, too.
+ * Gives a flag in the form that vehicles have, with the rules that were signed, in which segments are what they said
+ * then. The rules of a flag that names none stay as they are, and so do those of one that is not signed. Reads nothing,
+ * so it answers while the database is down, too.
  */
 export function asSigned(flag: Flag): VehicleForm {
   const form = vehicleForm(flag);

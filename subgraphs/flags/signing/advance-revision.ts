@@ -68,8 +68,8 @@ export interface AdvancedRevision {
 /**
  * Raises an environment's revision above `beyond`, above the revisions that vehicles have reported and above its own,
  * and signs every living flag again above that, in one transaction with an audit row. The caller then announces the
- * environment (FLAGS_CHANGED). The stages of releases under way begin again: what vehicles have reported was about revisions
- * of the history that has ended.
+ * environment (FLAGS_CHANGED). The stages of releases under way begin again: what vehicles have reported was about
+ * revisions of the history that has ended.
  *
  * @throws BAD_USER_INPUT, also when vehicles report revisions far above the environment's and `beyond` does not decide
  * about them; CONFLICT when flags were created or removed meanwhile (run it again)

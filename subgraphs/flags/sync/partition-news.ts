@@ -1,7 +1,7 @@
 /**
- * Changes that can have moved vehicles from one partition to another: vehicles that were registered as another model, and
- * models that a scope has named for the first time. Gateways read them, and get a signal when it is worth a read. The
- * table of vehicles belongs to another subgraph: docs/decisions/data/reading-another-subgraphs-table.md.
+ * Changes that can have moved vehicles from one partition to another: vehicles that were registered as another model,
+ * and models that a scope has named for the first time. Gateways read them, and get a signal when it is worth a read.
+ * The table of vehicles belongs to another subgraph: docs/decisions/data/reading-another-subgraphs-table.md.
  */
 import { EventEmitter, on } from 'node:events';
 import { is } from '../../../core/json/shape.ts';

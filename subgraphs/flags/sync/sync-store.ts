@@ -105,9 +105,9 @@ const NAMED = (environment: Environment) =>
   Prisma.sql`ARRAY(SELECT model FROM scoped_models WHERE environment = ${environment} ORDER BY model)`;
 
 /**
- * Reads an environment's changes after `since` for all partitions, in revision order, its position and its named models.
- * One statement, and so one database snapshot: between two reads a change could be missed. It reads the definitions
- * that have changed, and none of the others.
+ * Reads an environment's changes after `since` for all partitions, in revision order, its position and its named
+ * models. One statement, and so one database snapshot: between two reads a change could be missed. It reads the
+ * definitions that have changed, and none of the others.
  *
  * @param tombstones whether to include tombstones; by default not with `since` 0, when the caller has nothing to remove
  */

@@ -102,7 +102,9 @@ export class SyncService {
     return this.signatures.proof(await this.snapshots.standing(environment, partition, notes), partitioned);
   }
 
-  /** Looks the vehicle up after the snapshot was read: a model that was named in between finds its partition in both. */
+  /**
+   * Looks the vehicle up after the snapshot was read: a model that was named in between finds its partition in both.
+   */
   async #receiver(caller: Caller, environment: Environment): Promise<{ partition: string | null; vin: string | null }> {
     if (caller.kind !== 'vehicle' || caller.vin === null) return { partition: partitionFor(caller), vin: null };
     const { vin } = caller;

@@ -1,6 +1,6 @@
 /**
- * The laws of releases (releases.md, "Laws") on what vehicles are served, and random steps with a flag under a policy. The
- * ring is found here by the words of the specification, and not by the code that is tested.
+ * The laws of releases (releases.md, "Laws") on what vehicles are served, and random steps with a flag under a policy.
+ * The ring is found here by the words of the specification, and not by the code that is tested.
  */
 import { expect } from '@jest/globals';
 import fc from 'fast-check';
@@ -124,8 +124,8 @@ export async function archiveFlag({ flags }: ReleasesUnderTest, key: string): Pr
 }
 
 /**
- * Checks a step against the laws, and gives what vehicles outside the ring have to evaluate from then on; null where there
- * is no release.
+ * Checks a step against the laws, and gives what vehicles outside the ring have to evaluate from then on; null where
+ * there is no release.
  *
  * @param vehicles those that are served, in the order of the states
  * @param outside what the step before gave

@@ -1,6 +1,7 @@
 /**
- * The changes that wait in vehicles for the end of a drive, in the form of `vehicles.pending_flags`: `<key>:<revision>`.
- * The vehicles subgraph writes it; the flags subgraph reads it (docs/decisions/data/reading-another-subgraphs-table.md).
+ * The changes that wait in vehicles for the end of a drive, in the form of `vehicles.pending_flags`:
+ * `<key>:<revision>`. The vehicles subgraph writes it; the flags subgraph reads it
+ * (docs/decisions/data/reading-another-subgraphs-table.md).
  */
 import { Prisma } from '../../../prisma/generated/client.ts';
 

@@ -1,6 +1,6 @@
 /**
- * The limits of the stored faults of vehicles (`vehicle_faults`). The vehicles subgraph keeps to them; the flags subgraph
- * reads no more rows than they make necessary (docs/decisions/data/reading-another-subgraphs-table.md).
+ * The limits of the stored faults of vehicles (`vehicle_faults`). The vehicles subgraph keeps to them; the flags
+ * subgraph reads no more rows than they make necessary (docs/decisions/data/reading-another-subgraphs-table.md).
  */
 const OF_ONE_CAUSE = 50;
 

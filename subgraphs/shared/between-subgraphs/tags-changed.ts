@@ -1,6 +1,6 @@
 /**
- * The bus channel on which the vehicles subgraph says that tags were given or taken. Messages are empty and may be lost:
- * the counts in `vehicle_tags` say the same for good.
+ * The bus channel on which the vehicles subgraph says that tags were given or taken. Messages are empty and may be
+ * lost: the counts in `vehicle_tags` say the same for good.
  */
 import type { Logger } from 'pino';
 import { unattended } from '../../../core/last-handler/unattended.ts';

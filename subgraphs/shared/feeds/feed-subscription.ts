@@ -64,9 +64,7 @@ export class FeedSubscription<Entry> implements FeedStream<Entry> {
     this.#resume?.();
   }
 
-  /**
-   * Moves the subscription back to `head` when it is further: nothing is left after `head` (after a restore).
-   */
+  /** Moves the subscription back to `head` when it is further: nothing is left after `head` (after a restore). */
   rewind(head: number): void {
     this.#position = Math.min(this.#position, head);
   }

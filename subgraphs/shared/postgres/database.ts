@@ -32,8 +32,8 @@ export interface Database {
   position(): Promise<bigint>;
   /**
    * Gives a client of the primary with reserved connections; one of them stays open after the first use. `kill-switch`
-   * is for stopping a feature in every vehicle, `delivery` for reading the changes that vehicles receive, `position` for
-   * following the log, without which nothing is read at a replica.
+   * is for stopping a feature in every vehicle, `delivery` for reading the changes that vehicles receive, `position`
+   * for following the log, without which nothing is read at a replica.
    */
   lane(name: LaneName): PrismaClient;
   /** Checks the primary. Rejects with SERVICE_UNAVAILABLE when it does not answer. */

@@ -19,9 +19,9 @@ export function positionOf(text: string): bigint {
 }
 
 /**
- * Reads the position up to which the primary's log is on its disk. A commit is visible to others only when it is
- * there, so everything that can be read at the primary lies before it. (The position of the next record would not do:
- * at the end of a page it lies behind a header that no replica replays before the record.)
+ * Reads the position up to which the primary's log is on its disk. A commit is visible to others only when it is there,
+ * so everything that can be read at the primary lies before it. (The position of the next record would not do: at the
+ * end of a page it lies behind a header that no replica replays before the record.)
  *
  * @throws Error for a replica
  */

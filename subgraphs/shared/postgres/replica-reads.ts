@@ -1,7 +1,7 @@
 /**
  * Reads from replicas. The one rule: a read that may lag is taken at a replica only when the replica has replayed at
- * least the position that the primary's log had when the caller's last operation ended; otherwise at the primary.
- * So callers find what they have written, and never see less than they have seen before, whichever process and server
+ * least the position that the primary's log had when the caller's last operation ended; otherwise at the primary. So
+ * callers find what they have written, and never see less than they have seen before, whichever process and server
  * answers. Source: docs/decisions/data/replica-reads.md
  */
 import type { Logger } from 'pino';
@@ -79,7 +79,9 @@ const TIMES: ReplicaTimes = { pollIntervalMs: 1_000, answerMs: 500, readMs: 4_00
  */
 const POSITION_SECONDS = 120;
 
-/** Gives the name of a caller's position; null for callers that have none: vehicles, and those of shared subscriptions. */
+/**
+ * Gives the name of a caller's position; null for callers that have none: vehicles, and those of shared subscriptions.
+ */
 function nameOf(caller: Caller): string | null {
   if (caller.kind === 'user') return caller.userId === null ? null : `seen:user:${caller.userId}`;
   if (caller.kind === 'apiKey') return caller.apiKeyId === null ? null : `seen:apiKey:${caller.apiKeyId}`;
@@ -241,8 +243,8 @@ export class Replicas implements ReplicaReads {
   }
 
   /**
-   * Gives the primary's position, for a caller of whom none is known: a store that was restarted empty has lost it. While
-   * the primary is down, it is the last known one.
+   * Gives the primary's position, for a caller of whom none is known: a store that was restarted empty has lost it.
+   * While the primary is down, it is the last known one.
    */
   async #presentPosition(): Promise<bigint> {
     await this.#refreshes.refresh().catch(() => undefined);

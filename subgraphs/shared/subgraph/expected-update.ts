@@ -2,7 +2,8 @@
 import { FleetFlagError } from '../../../core/errors.ts';
 
 /**
- * Checks that a thing is as the caller of its change has seen it. Call it with the thing locked, before anything is written.
+ * Checks that a thing is as the caller of its change has seen it. Call it with the thing locked, before anything is
+ * written.
  *
  * @param what names the thing at the beginning of a sentence
  * @param updatedAt when the thing was last changed; null: it is gone

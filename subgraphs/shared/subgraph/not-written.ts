@@ -2,8 +2,8 @@ import { NotWritten, type NotWrittenReason } from '../../../core/async/batch-wri
 import { FleetFlagError } from '../../../core/errors.ts';
 
 /**
- * Gives the refusal of a call whose data a batch writer did not write: SERVICE_UNAVAILABLE with `retryAfter`, in seconds.
- * Gives any other error as it is.
+ * Gives the refusal of a call whose data a batch writer did not write: SERVICE_UNAVAILABLE with `retryAfter`, in
+ * seconds. Gives any other error as it is.
  *
  * @param messages the message of each reason
  */

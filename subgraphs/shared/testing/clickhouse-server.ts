@@ -1,7 +1,7 @@
 /**
- * A stand-in for a ClickHouse server, of which npm and Debian have none that is new enough: the embedded engine behind as
- * much of ClickHouse's HTTP interface as FleetFlag uses. It has no accounts, cluster, replication, compression or sessions:
- * it takes any credentials, and refuses the rest. Source: ClickHouse's manual, "HTTP Interface".
+ * A stand-in for a ClickHouse server, of which npm and Debian have none that is new enough: the embedded engine behind
+ * as much of ClickHouse's HTTP interface as FleetFlag uses. It has no accounts, cluster, replication, compression or
+ * sessions: it takes any credentials, and refuses the rest. Source: ClickHouse's manual, "HTTP Interface".
  */
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import { once } from 'node:events';

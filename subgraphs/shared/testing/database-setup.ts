@@ -11,8 +11,8 @@ import { databaseUrl, type TestServer } from './test-server.ts';
 
 /**
  * Jest's global setup of the project `database`: a PostgreSQL server for the whole run (an embedded one in a temporary
- * folder, or that of `TEST_DATABASE_URL`, whose user must be a superuser) with a migrated template
- * that `createTestDatabase` clones. Workers learn of it through environment variables.
+ * folder, or that of `TEST_DATABASE_URL`, whose user must be a superuser) with a migrated template that
+ * `createTestDatabase` clones. Workers learn of it through environment variables.
  */
 export default async function setUpDatabase(): Promise<void> {
   const template = `fleetflag_template_${randomUUID().slice(0, 8)}`;
@@ -35,7 +35,10 @@ export default async function setUpDatabase(): Promise<void> {
   process.env['FLEETFLAG_TEST_TEMPLATE'] = template;
 }
 
-/** Linux's file system in memory, on which a run of the suites waits a sixth less; and the bytes that a run needs at most. */
+/**
+ * Linux's file system in memory, on which a run of the suites waits a sixth less; and the bytes that a run needs at
+ * most.
+ */
 const MEMORY = '/dev/shm';
 const NEEDED_BYTES = 4 * 1024 ** 3;
 

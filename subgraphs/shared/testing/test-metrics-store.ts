@@ -1,6 +1,6 @@
 /**
- * A metrics store for a test: the real engine in this process, in a folder that is deleted with it, or a database of its
- * own on the server of `TEST_CLICKHOUSE_URL`.
+ * A metrics store for a test: the real engine in this process, in a folder that is deleted with it, or a database of
+ * its own on the server of `TEST_CLICKHOUSE_URL`.
  */
 import { randomBytes } from 'node:crypto';
 import { mkdtemp, rm } from 'node:fs/promises';

@@ -93,8 +93,8 @@ export function flagNotice<Kind extends FlagKind>(
 }
 
 /**
- * Notifies webhooks of events of flags, in this order: each webhook that wants the flag's environment, or that of
- * any flag of the request.
+ * Notifies webhooks of events of flags, in this order: each webhook that wants the flag's environment, or that of any
+ * flag of the request.
  */
 export async function notifyOfFlags(tx: Transaction, notices: readonly FlagNotice[]): Promise<void> {
   for (const batch of rowBatches(notices))

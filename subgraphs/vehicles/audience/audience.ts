@@ -27,8 +27,9 @@ const SAMPLE = 10;
 
 /**
  * Gives a check of whether `rule` would reach a vehicle if it were the only rule, and it and the flag were enabled. A
- * rule reaches the vehicles of the flag's scope that it matches; a pulled kill switch reaches all of these. A rollout with `sticky: false` draws
- * again at each start of an agent, so this shows how many vehicles it will reach, but not which.
+ * rule reaches the vehicles of the flag's scope that it matches; a pulled kill switch reaches all of these. A rollout
+ * with `sticky: false` draws again at each start of an agent, so this shows how many vehicles it will reach, but not
+ * which.
  */
 export function reachOf(flag: FlagFacts, rule: ValidRule): (context: EvaluationContext) => boolean {
   const compiled = compileFlag({

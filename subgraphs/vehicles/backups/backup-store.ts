@@ -11,8 +11,8 @@ export type BackupOutcome = 'stored' | 'unregistered' | 'full';
 export const backupKey = ({ vin, agent }: Pick<Backup, 'vin' | 'agent'>) => `${vin} ${agent}`;
 
 /**
- * Writes backups of different agents in one statement, in the order of VINs. The agents of a vehicle are counted as they
- * were before the statement, those of the batch itself included.
+ * Writes backups of different agents in one statement, in the order of VINs. The agents of a vehicle are counted as
+ * they were before the statement, those of the batch itself included.
  *
  * @returns the result for each, by its key
  */

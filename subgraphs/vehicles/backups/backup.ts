@@ -1,6 +1,6 @@
 /**
- * Backups of the files of vehicles' agents (docs/decisions/vehicle/vehicle-backup.md). The control plane stores them as bytes and
- * never looks into them.
+ * Backups of the files of vehicles' agents (docs/decisions/vehicle/vehicle-backup.md). The control plane stores them as
+ * bytes and never looks into them.
  */
 import { FleetFlagError, badInput } from '../../../core/errors.ts';
 import { readLabel } from '../../../core/validation/text.ts';

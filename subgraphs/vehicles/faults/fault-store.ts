@@ -87,7 +87,9 @@ export interface FlagName {
   readonly key: string;
 }
 
-/** Counts the vehicles with faults by flag, revision and kind: for each flag in its order, the newest revisions first. */
+/**
+ * Counts the vehicles with faults by flag, revision and kind: for each flag in its order, the newest revisions first.
+ */
 export async function faultCounts(
   db: PrismaClient,
   flags: readonly FlagName[],

@@ -1,6 +1,6 @@
 /**
- * Collects heartbeats. The queue is bounded by the number of vehicles: each has at most one waiting heartbeat, into which
- * later ones are merged.
+ * Collects heartbeats. The queue is bounded by the number of vehicles: each has at most one waiting heartbeat, into
+ * which later ones are merged.
  */
 import { mergeHeartbeats, type Heartbeat } from './heartbeat.ts';
 import { REPORT_LIMITS, ReportCollector, type ReportLimits, type WriteReports } from './report-collector.ts';

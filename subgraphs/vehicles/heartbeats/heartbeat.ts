@@ -20,7 +20,10 @@ export interface Heartbeat {
   readonly refusals: readonly string[] | null;
   /** The flags whose changes wait for the end of a drive, each as `key:revision`, in alphabetical order. */
   readonly pending: readonly string[];
-  /** The flags in a release whose new content programs have evaluated, in the same form; null where the agent cannot say. */
+  /**
+   * The flags in a release whose new content programs have evaluated, in the same form; null where the agent cannot
+   * say.
+   */
   readonly evaluated: readonly string[] | null;
 }
 

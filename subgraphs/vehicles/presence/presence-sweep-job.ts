@@ -1,4 +1,6 @@
-/** Sweeps presence and, once an hour, what vehicles have sent that is past its time; in every instance of the subgraph. */
+/**
+ * Sweeps presence and, once an hour, what vehicles have sent that is past its time; in every instance of the subgraph.
+ */
 import type { Logger } from 'pino';
 import { unattended } from '../../../core/last-handler/unattended.ts';
 import { Poller } from '../../../core/async/poller.ts';

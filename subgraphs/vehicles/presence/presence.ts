@@ -1,6 +1,6 @@
 /**
- * Presence of vehicles as gateways report it. A vehicle is online while a gateway with a valid lease has a
- * socket of that vehicle, and offline when there was none for the grace period. Source: docs/decisions/streams/presence.md.
+ * Presence of vehicles as gateways report it. A vehicle is online while a gateway with a valid lease has a socket of
+ * that vehicle, and offline when there was none for the grace period. Source: docs/decisions/streams/presence.md.
  */
 import { badInput } from '../../../core/errors.ts';
 import { VIN_PATTERN } from '../../../core/model.ts';

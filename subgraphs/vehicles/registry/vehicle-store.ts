@@ -28,9 +28,10 @@ export async function findVehicles(db: Reader, vins: readonly string[]): Promise
 }
 
 /**
- * Writes a batch in one statement. A new vehicle is offline, or online where it is already connected. Of a known vehicle
- * only the registered facts change, and with the model the time of its change; unchanged rows are not written. Rows are
- * written in the order of VINs, so that two batches with the same vehicles wait for each other instead of deadlocking.
+ * Writes a batch in one statement. A new vehicle is offline, or online where it is already connected. Of a known
+ * vehicle only the registered facts change, and with the model the time of its change; unchanged rows are not written.
+ * Rows are written in the order of VINs, so that two batches with the same vehicles wait for each other instead of
+ * deadlocking.
  *
  * @returns the written vehicles, in no particular order, and whether each is new
  */
@@ -85,8 +86,8 @@ export async function isConnected(tx: Transaction, vin: string): Promise<boolean
 }
 
 /**
- * Gives the next `limit` vehicles whose last status change has a position above `after` and at most `upTo`, in the order
- * of positions. `region` and `model` restrict them; null is for any.
+ * Gives the next `limit` vehicles whose last status change has a position above `after` and at most `upTo`, in the
+ * order of positions. `region` and `model` restrict them; null is for any.
  */
 export async function changedStatuses(
   db: Reader,

@@ -94,7 +94,8 @@ export function applied(reach: Reach): Prisma.Sql {
   const present = Prisma.sql`(SELECT revision FROM environments WHERE name = ${environment})`;
   if (last === null) return Prisma.sql`${concerned(reach)} AND applied_revision BETWEEN ${revision} AND ${present}`;
   const { models, revisions, others } = last;
-  // The given revision is compared as well: a vehicle that has all of its partition has no revision that does not exist.
+  // The given revision is compared as well: a vehicle that has all of its partition has no revision that does not
+  // exist.
   return Prisma.sql`${concerned(reach)} AND applied_revision <= ${present} AND ${revision} <= ${present}
     AND (applied_revision >= ${revision} OR applied_revision >= COALESCE(
       (SELECT p.last FROM unnest(${[...models]}::text[], ${[...revisions]}::bigint[]) AS p (name, last)

@@ -26,8 +26,8 @@ async function distinctValues(db: PrismaClient, column: 'model' | 'sw_version'):
 }
 
 /**
- * Gives the condition that a VIN begins with `text`; null where no VIN can. VINs are digits and capital letters, of which
- * `0` and `Z` are the first and the last in every collation.
+ * Gives the condition that a VIN begins with `text`; null where no VIN can. VINs are digits and capital letters, of
+ * which `0` and `Z` are the first and the last in every collation.
  */
 function vinPrefix(text: string): Prisma.Sql | null {
   return /^[A-HJ-NPR-Z0-9]{1,17}$/.test(text)

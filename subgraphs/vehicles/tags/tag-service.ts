@@ -92,9 +92,9 @@ export class TagService {
    * Changes the tags of 1 to 1,000 vehicles, all or none, and gives the vehicles in the order of `input`. A batch that
    * changes nothing leaves no audit row.
    *
-   * @throws as `readTagEdits`; NOT_FOUND at the path of a VIN that is not registered; CONFLICT at the path of expected tags
-   *   where the vehicle has others; LIMIT_EXCEEDED for a vehicle with
-   *   more than 50 tags, and where a segment's tags would select more than 10,000 vehicles
+   * @throws as `readTagEdits`; NOT_FOUND at the path of a VIN that is not registered; CONFLICT at the path of
+   *   expected tags where the vehicle has others; LIMIT_EXCEEDED for a vehicle with more than 50 tags, and where a
+   *   segment's tags would select more than 10,000 vehicles
    */
   async set(identity: CallerIdentity, input: readonly TagEdit[]): Promise<Vehicle[]> {
     const edits = readTagEdits(input);
@@ -140,7 +140,8 @@ async function write(tx: Transaction, identity: CallerIdentity, changes: readonl
     FROM (SELECT value->>'vin' AS vin, value->'tags' AS tags FROM jsonb_array_elements(${JSON.stringify(changes)}::jsonb)) AS batch
     WHERE vehicles.vin = batch.vin`;
   const touched = [...new Set(changes.flatMap((change) => change.touched))].sort();
-  // The order of tags lets two batches wait for each other instead of deadlocking. The flags subgraph compares the counts.
+  // The order of tags lets two batches wait for each other instead of deadlocking. The flags subgraph compares the
+  // counts.
   await tx.$executeRaw`
     INSERT INTO vehicle_tags AS known (tag, changes) SELECT tag, 1 FROM unnest(${touched}::text[]) AS batch (tag) ORDER BY tag
     ON CONFLICT (tag) DO UPDATE SET changes = known.changes + 1`;

@@ -21,7 +21,8 @@ class FakeTimers extends ModernFakeTimers {
 
 /**
  * Ends a worker as soon as nothing keeps it. The destructors of the metrics engine (chdb) take longer on a busy machine
- * than the half second after which Jest reports that tests leak. A test that does leak never gets here, and is reported.
+ * than the half second after which Jest reports that tests leak. A test that does leak never gets here, and is
+ * reported.
  */
 if (process.send !== undefined) process.once('beforeExit', () => process.kill(process.pid, 'SIGKILL'));
 

@@ -27,9 +27,9 @@ const TICKS_PER_SECOND = 100;
 const used = new Set();
 
 /**
- * The contexts that the test runner has stored along the promises, timers and sockets of the present file: its tests and hooks, and by
- * these all modules of the file. A promise that a package keeps, and a timer that is still to come, would keep them in
- * memory: a worker had 700 MB after fifty files, which each collection of garbage marked again.
+ * The contexts that the test runner has stored along the promises, timers and sockets of the present file: its tests
+ * and hooks, and by these all modules of the file. A promise that a package keeps, and a timer that is still to come,
+ * would keep them in memory: a worker had 700 MB after fifty files, which each collection of garbage marked again.
  */
 const stored = new Set();
 /** The observers of the present file, such as that of garbage collections in the metrics of each gateway. */

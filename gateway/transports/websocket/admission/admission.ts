@@ -1,7 +1,7 @@
 /**
- * Admits as many handshakes as the process can finish in a few seconds. The other clients get the time of the next room.
- * A fleet that comes back at once is let in at the pace at which the process has been seen to serve it, instead of
- * waiting together until its time limits run out. A refused client costs a short answer.
+ * Admits as many handshakes as the process can finish in a few seconds. The other clients get the time of the next
+ * room. A fleet that comes back at once is let in at the pace at which the process has been seen to serve it, instead
+ * of waiting together until its time limits run out. A refused client costs a short answer.
  */
 import { performance } from 'node:perf_hooks';
 
@@ -75,8 +75,8 @@ export class Admission {
   }
 
   /**
-   * Admits a handshake, and gives the argument for `finish` at its end. Otherwise gives the whole seconds, from 1, after
-   * which there will be room for the client.
+   * Admits a handshake, and gives the argument for `finish` at its end. Otherwise gives the whole seconds, from 1,
+   * after which there will be room for the client.
    */
   admit(): AdmittedHandshake | number {
     const waiting = this.#underWay.reduce((sum, count) => sum + count, 0);

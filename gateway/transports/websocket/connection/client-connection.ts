@@ -1,6 +1,6 @@
 /**
- * One client's end of the graphql-transport-ws protocol: which messages it may send when, and which close codes
- * answer the wrong ones. Source: https://github.com/enisdenjo/graphql-ws/blob/master/PROTOCOL.md
+ * One client's end of the graphql-transport-ws protocol: which messages it may send when, and which close codes answer
+ * the wrong ones. Source: https://github.com/enisdenjo/graphql-ws/blob/master/PROTOCOL.md
  *
  * Other files have the operations (start-operation.ts), the time limits (connection-deadlines.ts), and the bytes that
  * wait for the client (client-output.ts). Everything about a message happens before the next one is read, so a client's

@@ -38,8 +38,8 @@ export abstract class ClientOutput {
   }
 
   /**
-   * The milliseconds that a pong may take longer than usual: a ping waits behind a large answer, which a vehicle
-   * with a poor connection reads at 16 KiB a second.
+   * The milliseconds that a pong may take longer than usual: a ping waits behind a large answer, which a vehicle with a
+   * poor connection reads at 16 KiB a second.
    */
   get pongGraceMs(): number {
     if (this.socket.waitingBytes === 0) this.#allowance = 0;
@@ -99,7 +99,9 @@ export abstract class ClientOutput {
     counters.writes += 1;
   }
 
-  /** Records that a result was not written because the client is overfull. @param caughtUp called once it has read all */
+  /**
+   * Records that a result was not written because the client is overfull. @param caughtUp called once it has read all
+   */
   fallBehind(caughtUp: () => void): void {
     const { pongDeadlineMs } = this.host.limits;
     if (this.#behindSince === null) {

@@ -1,6 +1,4 @@
-/**
- * Closes many sockets over a while instead of at once, so that their clients do not all come back in one instant.
- */
+/** Closes many sockets over a while instead of at once, so that their clients do not all come back in one instant. */
 import { setTimeout as delay } from 'node:timers/promises';
 import type { ClientConnection } from './client-connection.ts';
 

@@ -1,4 +1,7 @@
-/** A subscription server on a free port, over the two federated subgraphs, with its records of everything that a test checks. */
+/**
+ * A subscription server on a free port, over the two federated subgraphs, with its records of everything that a test
+ * checks.
+ */
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { GraphQLError, graphql, type GraphQLFormattedError } from 'graphql';

@@ -1,7 +1,7 @@
 /**
- * Sends the deliveries that are due. Every audit instance runs such a job. A lease lets only one instance send a delivery
- * at a time; a bounded number of attempts for each webhook keeps a slow receiver from holding up others. Source:
- * docs/decisions/data/webhooks.md.
+ * Sends the deliveries that are due. Every audit instance runs such a job. A lease lets only one instance send a
+ * delivery at a time; a bounded number of attempts for each webhook keeps a slow receiver from holding up others.
+ * Source: docs/decisions/data/webhooks.md.
  */
 import { randomUUID } from 'node:crypto';
 import type { Logger } from 'pino';

@@ -10,8 +10,8 @@ import type { Reader, Transaction } from '../../../shared/postgres/transaction.t
 import { WEBHOOK_KINDS } from '../../../shared/webhooks/webhook-event.ts';
 
 /**
- * The most attempts at once for one webhook, over all instances. A webhook that answers slowly holds up only itself. All
- * webhooks together have at most this many times `MAX_WEBHOOKS` attempts (webhook.ts).
+ * The most attempts at once for one webhook, over all instances. A webhook that answers slowly holds up only itself.
+ * All webhooks together have at most this many times `MAX_WEBHOOKS` attempts (webhook.ts).
  */
 const AT_ONCE = 2;
 
@@ -33,8 +33,8 @@ export type LeasedDelivery = Shaped<typeof LEASED> & { readonly payload: JsonObj
 
 /**
  * Leases what is due, and counts the attempts that thereby begin. A kind that only a newer version knows is left to it:
- * read here, it would keep everything else from being sent. A webhook is locked meanwhile, but not for those who
- * write deliveries for it; one that another instance has locked is left to that one.
+ * read here, it would keep everything else from being sent. A webhook is locked meanwhile, but not for those who write
+ * deliveries for it; one that another instance has locked is left to that one.
  *
  * Another instance's lease may have begun after this statement's `now()` and still be in its snapshot, so leases are
  * counted up to the clock's time.

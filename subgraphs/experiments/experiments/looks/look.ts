@@ -44,7 +44,9 @@ export interface Watched {
   readonly lateBy: Date | null;
 }
 
-/** The time after which an exposed vehicle without a measurement counts as not reporting, for a metric without window. */
+/**
+ * The time after which an exposed vehicle without a measurement counts as not reporting, for a metric without window.
+ */
 export const SILENCE_MS = 86_400_000;
 
 /** The range for counting vehicles before a look has fixed one; `uncounted` drops the numbers. */
@@ -122,8 +124,8 @@ export class ExperimentLooks {
   }
 
   /**
-   * Gives the time at which both arms had the planned number of vehicles; null while one has not. Later looks give the same time,
-   * because what has settled stays as it was.
+   * Gives the time at which both arms had the planned number of vehicles; null while one has not. Later looks give the
+   * same time, because what has settled stays as it was.
    */
   async sizeReachedAt(watched: Watched, at: Date): Promise<Date | null> {
     const until = comparedUntil(watched, at);

@@ -7,9 +7,9 @@
  * where θ₁ is the same with ρ. Vehicles without an event change nothing, so the e-value needs only the events of each
  * arm, and it is exact at any count.
  *
- * Source: conditioning on the total of two Poisson counts goes back to Przyborowski, Wilenski, Biometrika 31 (1940);
- * as an e-value that may be read at any time: Turner, Ly, Grünwald, "Generic E-variables for exact sequential
- * k-sample tests", J. Stat. Planning and Inference 230 (2024).
+ * Source: conditioning on the total of two Poisson counts goes back to Przyborowski, Wilenski, Biometrika 31 (1940); as
+ * an e-value that may be read at any time: Turner, Ly, Grünwald, "Generic E-variables for exact sequential k-sample
+ * tests", J. Stat. Planning and Inference 230 (2024).
  */
 import type { Bet, Direction, Mixture } from './bets.ts';
 

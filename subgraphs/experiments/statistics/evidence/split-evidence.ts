@@ -7,9 +7,9 @@
  *
  *   E = B(kθ + xT, k(1 − θ) + xC) / B(kθ, k(1 − θ)) / (θ^xT (1 − θ)^xC)
  *
- * Source: Lindon, Malek, "Anytime-Valid Inference for Multinomial Count Data", Advances in Neural
- * Information Processing Systems 35 (2022). A small k finds a gross
- * mismatch among few vehicles, a great one a slight mismatch among many; the mean over several does both.
+ * Source: Lindon, Malek, "Anytime-Valid Inference for Multinomial Count Data", Advances in Neural Information
+ * Processing Systems 35 (2022). A small k finds a gross mismatch among few vehicles, a great one a slight mismatch
+ * among many; the mean over several does both.
  */
 import gammaln from '@stdlib/math-base-special-gammaln';
 import type { Arms } from '../moments.ts';
@@ -26,9 +26,7 @@ const CONCENTRATIONS: readonly number[] = [2, 20, 200, 2_000];
 
 const logBeta = (a: number, b: number) => gammaln(a) + gammaln(b) - gammaln(a + b);
 
-/**
- * Gives the logarithm of an epoch's e-value; Infinity where a vehicle is in an arm for which none was planned.
- */
+/** Gives the logarithm of an epoch's e-value; Infinity where a vehicle is in an arm for which none was planned. */
 export function logSplitEvidence({ treatmentShare: share, vehicles: { control, treatment } }: Split): number {
   if (!(share > 0 && share < 1)) return (share > 0 ? control : treatment) > 0 ? Infinity : 0;
   const planned = treatment * Math.log(share) + control * Math.log1p(-share);

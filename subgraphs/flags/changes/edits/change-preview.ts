@@ -1,4 +1,6 @@
-/** The contents of a flag before and after a change that nobody has made yet, for other subgraphs to count vehicles by. */
+/**
+ * The contents of a flag before and after a change that nobody has made yet, for other subgraphs to count vehicles by.
+ */
 import { randomUUID } from 'node:crypto';
 import { badInput } from '../../../../core/errors.ts';
 import type { JsonObject } from '../../../../core/model.ts';
@@ -52,8 +54,8 @@ function editOf(flag: Flag, change: ProposedChangeInput, restoring: Restoring): 
 }
 
 /**
- * Gives what vehicles evaluate of a flag before a change, and once it has reached all of them; null where no vehicle has
- * the flag.
+ * Gives what vehicles evaluate of a flag before a change, and once it has reached all of them; null where no vehicle
+ * has the flag.
  *
  * @param expanded gives a flag in the form that vehicles have, with what its segments say in place of their names
  * @throws as the change's own mutation at the path of the fault, below `change`

@@ -11,8 +11,8 @@ type ContractedFlag = Omit<ServingFlag, 'release'> & Pick<Flag, 'rules'>;
  * Checks a flag whose contract or default value is written.
  *
  * @param given the input, with the members that are written
- * @throws BAD_USER_INPUT below `<path>.defaultValue` for a default value outside the contract; at `<path>.valueSchema` for
- *   a contract that a value does not fit which the flag has already: the message says which
+ * @throws BAD_USER_INPUT below `<path>.defaultValue` for a default value outside the contract; at
+ *   `<path>.valueSchema` for a contract that a value does not fit which the flag has already: the message says which
  */
 export function checkFields(
   flag: ContractedFlag,

@@ -10,8 +10,8 @@ import { ruleContent, type Flag, type Rule } from '../../flags/flag.ts';
 import { checkRuleValue } from './contract-checks.ts';
 
 /**
- * The priority of a pulled kill switch. It is above those that people choose, so that the switch also comes first in the
- * list of rules.
+ * The priority of a pulled kill switch. It is above those that people choose, so that the switch also comes first in
+ * the list of rules.
  */
 const KILL_SWITCH_PRIORITY = 1_000_000;
 

@@ -163,7 +163,8 @@ export function segmentsThen({ proposed: { segments } }: Pick<RequestedChange, '
 
 /**
  * Refuses changes whose rules name a segment that has changed since they were requested: the second person has not seen
- * whom they concern now. Keeps the segments from changing until the transaction ends. The caller holds the flags' locks.
+ * whom they concern now. Keeps the segments from changing until the transaction ends. The caller holds the flags'
+ * locks.
  *
  * @throws CONFLICT at `id`
  */
@@ -252,8 +253,8 @@ export async function lockPendingRequestsOf(tx: Transaction, requestedById: stri
 
 /**
  * Locks the rows of the pending requests of flags, in the order of their ids. The caller holds the flags' locks, so no
- * further request can be created. Skips requests that another transaction has locked: it is waiting for a flag, and ends
- * its request itself.
+ * further request can be created. Skips requests that another transaction has locked: it is waiting for a flag, and
+ * ends its request itself.
  */
 export async function lockPendingRequestsFor(tx: Transaction, flagIds: readonly string[]): Promise<ChangeRequest[]> {
   const flags = [...flagIds];

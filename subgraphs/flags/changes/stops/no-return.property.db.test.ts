@@ -1,6 +1,6 @@
 /**
- * `noReturnBelow` as it is signed, after any sequence of edits, kills, disablings, stages, halts, archived flags, moves,
- * restores and sets of changes. Which steps are stops is found here by what is stored before and after them.
+ * `noReturnBelow` as it is signed, after any sequence of edits, kills, disablings, stages, halts, archived flags,
+ * moves, restores and sets of changes. Which steps are stops is found here by what is stored before and after them.
  */
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import fc from 'fast-check';

@@ -1,7 +1,7 @@
 /**
- * The changes after which no vehicle may go back by itself to what it had before: they raise a flag's `noReturnBelow` to
- * their own revision. Every write of a flag is compared here. Pure. Source: releases.md, "Last known
- * good"; docs/decisions/vehicle/no-return-below.md.
+ * The changes after which no vehicle may go back by itself to what it had before: they raise a flag's `noReturnBelow`
+ * to their own revision. Every write of a flag is compared here. Pure. Source: releases.md, "Last known good";
+ * docs/decisions/vehicle/no-return-below.md.
  */
 import type { AuditAction } from '../../../shared/audit/audit-log.ts';
 import type { Flag } from '../../flags/flag.ts';

@@ -210,8 +210,8 @@ export interface ChangedFlags {
 }
 
 /**
- * Reads the living flags of an environment that have changed after a revision, and nothing of the others: a change costs
- * the same among thousands of flags.
+ * Reads the living flags of an environment that have changed after a revision, and nothing of the others: a change
+ * costs the same among thousands of flags.
  */
 export async function readChangedFlags(db: Reader, environment: Environment, since: number): Promise<ChangedFlags> {
   const rows = await rowsOf(db, {

@@ -145,8 +145,8 @@ export class RememberedFlags implements PositionFollower {
   }
 
   /**
-   * Reads what has changed in environments since they were read. Gives false where that does not lead to what they hold:
-   * a flag has left, or a restored database has another history.
+   * Reads what has changed in environments since they were read. Gives false where that does not lead to what they
+   * hold: a flag has left, or a restored database has another history.
    */
   async #readChanges(environments: readonly Environment[]): Promise<boolean> {
     for (const environment of environments) {

@@ -22,12 +22,14 @@ export interface FaultyRelease {
   readonly faulty: number;
 }
 
-/** The rows of faults that are read for one release at most; beyond them the number of faulty vehicles does not matter. */
+/**
+ * The rows of faults that are read for one release at most; beyond them the number of faulty vehicles does not matter.
+ */
 const READ_ROWS = 10_000;
 
 /**
- * Gives the releases under way with more faulty vehicles than they allow, wherever these are. Only of them the fleet has
- * to be counted.
+ * Gives the releases under way with more faulty vehicles than they allow, wherever these are. Only of them the fleet
+ * has to be counted.
  *
  * @param flagIds the flags whose releases are meant; by default all
  */
@@ -48,9 +50,9 @@ export async function faultyReleases(db: Reader, flagIds?: readonly string[]): P
 }
 
 /**
- * Gives the vehicles that have faults under a flag since a release of it began, as a condition on `vehicles`. It is about
- * one vehicle at a time: the faulty vehicles of a whole fleet are not gathered for each page. A fault under a revision
- * that is still to come is no fault under any definition.
+ * Gives the vehicles that have faults under a flag since a release of it began, as a condition on `vehicles`. It is
+ * about one vehicle at a time: the faulty vehicles of a whole fleet are not gathered for each page. A fault under a
+ * revision that is still to come is no fault under any definition.
  */
 const isFaulty = ({ environment, key }: Flag, { startedRevision }: FlagRelease) => Prisma.sql`EXISTS (
   SELECT FROM vehicle_faults f WHERE f.vin = vehicles.vin
@@ -96,8 +98,8 @@ export function wholeFaultFigures(db: Reader, flag: Flag, release: FlagRelease):
 }
 
 /**
- * Gives the figures by which the gate decides. Faulty vehicles are counted first: where too few of them are in the ring,
- * the others do not matter, and the figures have no more than the faulty ones.
+ * Gives the figures by which the gate decides. Faulty vehicles are counted first: where too few of them are in the
+ * ring, the others do not matter, and the figures have no more than the faulty ones.
  */
 export async function faultFigures(db: Reader, flag: Flag, release: FlagRelease): Promise<FaultFigures> {
   const isTooMany = ({ ring }: FaultFigures) => ring.faulty > release.maximumFaultyVehicles;

@@ -1,6 +1,6 @@
 /**
- * The figures of the health gate for people. A count reads the whole fleet, so one runs at a time, and all who ask at the
- * same time or soon after it share it.
+ * The figures of the health gate for people. A count reads the whole fleet, so one runs at a time, and all who ask at
+ * the same time or soon after it share it.
  */
 import { FleetFlagError } from '../../../../core/errors.ts';
 import type { FaultFigures } from '../../../../core/releases/fault-limit.ts';

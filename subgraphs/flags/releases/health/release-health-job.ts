@@ -1,7 +1,7 @@
 /**
  * The health gate: halts releases under which too many vehicles report faults, compared with the vehicles that keep the
- * stable content, or whose guards are crossed. Every flags instance runs one; a halt is about one release, so the second of two finds nothing to do.
- * Source: releases.md, "The health gate"; docs/decisions/flags/health-gate.md.
+ * stable content, or whose guards are crossed. Every flags instance runs one; a halt is about one release, so the
+ * second of two finds nothing to do. Source: releases.md, "The health gate"; docs/decisions/flags/health-gate.md.
  */
 import type { Logger } from 'pino';
 import { Poller } from '../../../../core/async/poller.ts';

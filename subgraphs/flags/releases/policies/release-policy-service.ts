@@ -71,8 +71,8 @@ export class ReleasePolicyService {
    * stays in effect.
    *
    * @param expectedUpdatedAt when the policy took effect that the caller has seen; null: not compared
-   * @throws as `parseReleasePolicy` and `checkGuardMetrics` do, below `input`; CONFLICT where another policy took effect since; FORBIDDEN for a
-   *   caller that may not ask for a second person
+   * @throws as `parseReleasePolicy` and `checkGuardMetrics` do, below `input`; CONFLICT where another policy took
+   *   effect since; FORBIDDEN for a caller that may not ask for a second person
    */
   async set(identity: CallerIdentity, input: PolicyDraft, expectedUpdatedAt?: Date | null): Promise<StoredPolicy> {
     const policy = parseReleasePolicy(input, 'input');

@@ -1,6 +1,6 @@
 /**
- * The entries of a snapshot by the keys of their flags. One such table goes from each snapshot over to the next, so that a
- * change finds what it replaces without a search.
+ * The entries of a snapshot by the keys of their flags. One such table goes from each snapshot over to the next, so
+ * that a change finds what it replaces without a search.
  */
 import type { Delta } from '../sync-store.ts';
 import type { EnvironmentSnapshot } from './snapshot.ts';

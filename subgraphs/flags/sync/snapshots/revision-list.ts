@@ -1,6 +1,6 @@
 /**
- * A list by ascending revision that is never changed. What replaces some of its entries copies the parts that have them,
- * and no others: a change costs about the same among 5,000 flags as among 100. Pure.
+ * A list by ascending revision that is never changed. What replaces some of its entries copies the parts that have
+ * them, and no others: a change costs about the same among 5,000 flags as among 100. Pure.
  */
 
 /** The entries of one part; a part with twice as many is split. */

@@ -1,6 +1,6 @@
 /**
- * Views of an environment: the flags that are in one partition, and a tombstone of
- * each flag that has left it and is not back. Pure.
+ * Views of an environment: the flags that are in one partition, and a tombstone of each flag that has left it and is
+ * not back. Pure.
  */
 import { isInPartition } from '../../../../core/partitions/partition.ts';
 import type { Delta } from '../sync-store.ts';

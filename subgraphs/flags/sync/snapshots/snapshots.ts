@@ -266,8 +266,8 @@ export class EnvironmentSnapshots {
    * Gives the changes of a partition (null: of the whole environment) after `since`, including everything committed
    * before this call. When the database does not answer, gives what was last known.
    *
-   * Rejects with the database's error when nothing is known, or less than the caller has: a lower revision would
-   * mean that the control plane has lost changes.
+   * Rejects with the database's error when nothing is known, or less than the caller has: a lower revision would mean
+   * that the control plane has lost changes.
    *
    * @param notes receives whether it is what was last known
    */
