@@ -1,4 +1,6 @@
-/** Every exported function, class and interface says what it is, as CONTRIBUTING.md and docs/architecture.md promise. */
+/**
+ * Every exported function, class and interface says what it is, as CONTRIBUTING.md and docs/architecture.md promise.
+ */
 import { describe, expect, test } from '@jest/globals';
 import { readSources } from '../testing/sources.ts';
 
@@ -16,6 +18,15 @@ function bare(text: string): string[] {
   });
 }
 
+const MAX_LENGTH = 120;
+/** The rooms whose comments are wrapped. */
+const WRAPPED = ['e2e', 'gateway', 'main', 'prisma', 'subgraphs', 'tests'];
+const COMMENT = /^ *(?:\/\*|\*|\/\/ (?!oxlint-disable))/;
+
+/** Gives the numbers of the lines of comments that are too long. */
+const longLines = (text: string) =>
+  text.split('\n').flatMap((line, index) => (line.length > MAX_LENGTH && COMMENT.test(line) ? [index + 1] : []));
+
 describe('the docstring', () => {
   test('is missed where a function, class or interface has none', () => {
     expect(
@@ -29,4 +40,13 @@ describe('the docstring', () => {
     expect(files.length).toBeGreaterThan(600);
     expect(files.flatMap(([file, text]) => bare(text).map((name) => `${file}: ${name}`))).toEqual([]);
   });
+});
+
+test('a comment has at most 120 characters in a line, as code has by the formatter', () => {
+  const word = 'x'.repeat(MAX_LENGTH);
+  expect(longLines(`// ${word}\n/** ${word} */\n * ${word}\n`)).toEqual([1, 2, 3]);
+  expect(longLines(`call('${word}');\n// oxlint-disable-next-line rule -- ${word}\n// short`)).toEqual([]);
+  const sources = [...readSources(WRAPPED)];
+  expect(sources.length).toBeGreaterThan(900);
+  expect(sources.flatMap(([file, text]) => longLines(text).map((line) => `${file}:${line}`))).toEqual([]);
 });
