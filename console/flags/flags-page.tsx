@@ -1,5 +1,4 @@
 /** The list of flags: found by words and filters, which stand in the page's address. */
-import { useEffect, useState } from 'preact/hooks';
 import { useQuery } from '../api/use-query.ts';
 import { FlagsDocument, type FlagRowFragment } from '../generated/operations.ts';
 import { flagPath, withQuery } from '../navigation/paths.ts';
@@ -7,6 +6,7 @@ import { Link, goTo, usePlace } from '../navigation/router.tsx';
 import { Offer } from '../parts/offer.tsx';
 import { Pager, usePaging } from '../parts/pager.tsx';
 import { FaultNotice, Loading, Page, Time } from '../parts/parts.tsx';
+import { SearchField } from '../parts/search-field.tsx';
 import { Select } from '../parts/select.tsx';
 import { mayNot, sessionState } from '../session/session.ts';
 import { useStore } from '../store.ts';
@@ -27,30 +27,17 @@ import { ReleasesNow } from './releases-now.tsx';
 import { ENVIRONMENTS } from '../api/environments.ts';
 
 const PAGE_SIZE = 25;
-/** Milliseconds after the last key press until what was typed is searched for. */
-const TYPING_PAUSE_MS = 250;
 
 function Filters({ choice, choose }: { readonly choice: FlagChoice; readonly choose: (choice: FlagChoice) => void }) {
   const { words } = useWords();
-  const [search, setSearch] = useState(choice.search);
-  useEffect(() => setSearch(choice.search), [choice.search]);
-  useEffect(() => {
-    if (search === choice.search) return;
-    const timer = setTimeout(() => choose({ ...choice, search }), TYPING_PAUSE_MS);
-    return () => clearTimeout(timer);
-  }, [search]);
   return (
     <form class="filters" role="search" onSubmit={(event) => event.preventDefault()}>
-      <div class="field field-search">
-        <label for="flag-search">{words.searchFlags}</label>
-        <input
-          id="flag-search"
-          type="search"
-          value={search}
-          placeholder={words.searchFlagsHint}
-          onInput={(event) => setSearch(event.currentTarget.value)}
-        />
-      </div>
+      <SearchField
+        label={words.searchFlags}
+        placeholder={words.searchFlagsHint}
+        value={choice.search}
+        search={(search) => choose({ ...choice, search })}
+      />
       <div class="filter-row">
         <Select
           label={words.state}

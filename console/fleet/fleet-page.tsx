@@ -1,18 +1,16 @@
 /** The fleet: how many vehicles are online, by model, region and version, and a search for one of them. */
-import { useEffect, useState } from 'preact/hooks';
 import { useQuery } from '../api/use-query.ts';
 import { FleetDocument, VehiclesDocument, type FleetQuery, type VehicleStatus } from '../generated/operations.ts';
 import { vehiclePath, withQuery } from '../navigation/paths.ts';
 import { Link, goTo, usePlace } from '../navigation/router.tsx';
 import { Pager, usePaging } from '../parts/pager.tsx';
 import { FaultNotice, Loading, Page, ProgressBar, Results, Time } from '../parts/parts.tsx';
+import { SearchField } from '../parts/search-field.tsx';
 import { Select } from '../parts/select.tsx';
 import { useWords } from '../words/language.ts';
 import { VehicleBadge } from './vehicle-badge.tsx';
 
 const PAGE_SIZE = 25;
-/** Milliseconds after the last key press until what was typed is searched for. */
-const TYPING_PAUSE_MS = 250;
 /** The milliseconds between two polls. */
 const POLL_MS = 10_000;
 /** The values of a column that are shown; the others are counted together. */
@@ -86,12 +84,6 @@ function Vehicles({ fleet }: { readonly fleet: Fleet }) {
     version: given.get('version'),
   };
   const choose = (next: Partial<typeof chosen>) => goTo(withQuery('/fleet', { ...chosen, ...next }), { replace: true });
-  const [search, setSearch] = useState(chosen.search);
-  useEffect(() => {
-    if (search.trim() === chosen.search) return;
-    const timer = setTimeout(() => choose({ search: search.trim() }), TYPING_PAUSE_MS);
-    return () => clearTimeout(timer);
-  }, [search]);
   const paging = usePaging(PAGE_SIZE, withQuery('/fleet', chosen));
   const { data, fault, loading, refresh } = useQuery(
     VehiclesDocument,
@@ -111,16 +103,12 @@ function Vehicles({ fleet }: { readonly fleet: Fleet }) {
   return (
     <>
       <form class="filters" role="search" onSubmit={(event) => event.preventDefault()}>
-        <div class="field field-search">
-          <label for="vehicle-search">{words.searchVehicles}</label>
-          <input
-            id="vehicle-search"
-            type="search"
-            value={search}
-            placeholder={words.searchVehiclesHint}
-            onInput={(event) => setSearch(event.currentTarget.value)}
-          />
-        </div>
+        <SearchField
+          label={words.searchVehicles}
+          placeholder={words.searchVehiclesHint}
+          value={chosen.search}
+          search={(search) => choose({ search })}
+        />
         <div class="filter-row">
           <Select
             label={words.state}

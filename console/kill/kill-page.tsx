@@ -10,7 +10,7 @@ import { FlagsToKillDocument, FlagToStopDocument, PullKillSwitchDocument } from 
 import { flagPath, withQuery } from '../navigation/paths.ts';
 import { Link, goTo, usePlace } from '../navigation/router.tsx';
 import { Badge, FaultNotice, Loading, Page } from '../parts/parts.tsx';
-import { useSettled } from '../parts/settled.ts';
+import { SearchField } from '../parts/search-field.tsx';
 import { may, sessionState } from '../session/session.ts';
 import { useStore } from '../store.ts';
 import { useWords } from '../words/language.ts';
@@ -23,26 +23,21 @@ import { StopForm } from './stop-form.tsx';
 export function ChooseFlagPage() {
   const { words } = useWords();
   const [search, setSearch] = useState('');
-  const asked = useSettled(search.trim());
   const { data, fault, refresh } = useQuery(
     FlagsToKillDocument,
-    { filter: { killed: false, ...(asked !== '' && { search: asked }) } },
+    { filter: { killed: false, ...(search !== '' && { search }) } },
     { concerns: ({ about }) => about === 'flag' },
   );
   return (
     <Page title={words.kill}>
       <p class="lead">{words.killChooseLead}</p>
-      <div class="field field-search">
-        <label for="kill-search">{words.searchFlags}</label>
-        <input
-          id="kill-search"
-          type="search"
-          autoFocus
-          value={search}
-          placeholder={words.searchFlagsHint}
-          onInput={(event) => setSearch(event.currentTarget.value)}
-        />
-      </div>
+      <SearchField
+        label={words.searchFlags}
+        placeholder={words.searchFlagsHint}
+        autoFocus
+        value={search}
+        search={setSearch}
+      />
       {fault !== null && <FaultNotice fault={fault} retry={refresh} />}
       {data === null && fault === null && <Loading />}
       {data !== null && data.flags.nodes.length === 0 && <p class="empty">{words.noFlagsFound}</p>}

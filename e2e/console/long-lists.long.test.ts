@@ -63,6 +63,35 @@ inBrowser('the way back from a flag leads to the same page of the list, at the s
   await editor.close();
 });
 
+inBrowser(
+  'a search and a filter that are chosen in quick succession both hold, and a link takes both away',
+  async () => {
+    const admin = await sample.openAs('/flags', ADMIN);
+    const { page } = admin;
+    const field = page.getByRole('searchbox').first();
+    const lists = [
+      { path: '/flags', link: 'Flags', filter: 'Environment', text: 'number 4', chosen: 'environment=' },
+      { path: '/fleet', link: 'Fleet', filter: 'Region', text: 'KMH', chosen: 'region=' },
+      { path: '/accounts', link: 'Accounts', filter: 'Role', text: 'park', chosen: 'role=' },
+      { path: '/audit', link: 'Audit log', filter: 'Change', text: 'long', chosen: 'action=' },
+    ];
+    for (const { path, link, filter, text, chosen } of lists) {
+      const room = page.getByRole('navigation', { name: 'Pages', exact: true }).getByRole('link', { name: link });
+      await room.click();
+      // The options of the fleet's filters come with its answer.
+      await page.getByLabel(filter, { exact: true }).locator('option').nth(1).waitFor({ state: 'attached' });
+      await field.fill(text);
+      await page.getByLabel(filter, { exact: true }).selectOption({ index: 1 });
+      await page.waitForURL((url) => url.searchParams.get('search') === text || url.searchParams.get('flag') === text);
+      expect(page.url()).toContain(chosen);
+      await room.click();
+      await page.waitForURL((url) => url.pathname.endsWith(path) && url.search === '');
+      await eventually(async () => (await field.inputValue()) === '');
+    }
+    await admin.close();
+  },
+);
+
 inBrowser('fields for flags and segments suggest what is found by words of its name', async () => {
   await sample.admin.ok(
     'mutation { saveSegment(key: "long.fleet", name: "Test cars", conditions: { regions: ["KR"] }) { applied } }',

@@ -60,6 +60,11 @@ test('each kind of form that is kept is filled in by a test, with two people whe
     expect(readFileSync(`${REPOSITORY}${suite}`, 'utf8')).toContain('/plan');
 });
 
+test('a search is typed into the one field that keeps what is chosen beside it', () => {
+  const fields = [...sources.keys()].filter((path) => count(path, 'type="search"') > 0);
+  expect(fields).toEqual(['console/parts/search-field.tsx']);
+});
+
 test('no draft of a form has a secret', () => {
   const passwords = [...sources].flatMap(([path, source]) =>
     source
