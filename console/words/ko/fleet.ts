@@ -74,7 +74,7 @@ export const fleet: typeof English = {
     CACHED: '저장된 값입니다.',
     DISABLED: '기능 플래그가 꺼져 있거나 킬 스위치가 작동 중이어서 기본값을 받습니다.',
     STALE: '7일 동안 확인된 연결이 없어 기본값을 받습니다.',
-    PREREQUISITE_FAILED: '의존하는 플래그가 허용하지 않아 기본값을 받습니다.',
+    PREREQUISITE_FAILED: '의존하는 기능 플래그가 허용하지 않아 기본값을 받습니다.',
     ERROR: '평가할 수 없어 기본값을 받습니다.',
   },
 };

@@ -25,7 +25,7 @@ export const forms: typeof English = {
     saved: '저장했습니다. 변경이 차량에 적용됩니다.',
     savedNothing: '저장된 내용과 다른 점이 없어 변경하지 않았습니다.',
     waits: '다른 담당자가 승인할 때까지 변경이 대기하며, 그때까지 기능 플래그는 그대로 유지됩니다.',
-    loseLead: '입력한 내용은 저장하거나 버리거나 탭을 닫을 때까지 유지됩니다.',
+    loseLead: '입력한 내용은 저장하거나 입력을 취소하거나 탭을 닫을 때까지 유지됩니다.',
     restored: '이전에 입력한 내용이 남아 있습니다.',
     wrong: {
       percentage: '0에서 100 사이의 숫자를 입력하세요.',
@@ -41,7 +41,7 @@ export const forms: typeof English = {
     changedMeanwhileLead:
       '입력한 내용은 그대로 남아 있습니다. 변경된 내용을 확인하세요. “다시 적용”을 누르면 입력한 변경은 유지하고 나머지는 현재 상태를 따릅니다.',
     changedTable: '그사이에 변경된 내용',
-    changedBeforeAct: '무엇이 변경되었는지, 그래도 계속할지 확인하십시오.',
+    changedBeforeAct: '무엇이 변경되었는지, 그래도 계속할지 확인하세요.',
     goOn: '계속',
     applyAgain: '다시 적용',
     ruleGone: '그사이에 이 규칙이 삭제되었습니다. 입력한 내용은 그대로 있으며, 저장하면 새 규칙이 됩니다.',

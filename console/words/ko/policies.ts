@@ -22,7 +22,7 @@ export const policies: typeof English = {
     `이상을 보고한 차량이 ${vehicles}대를 넘고 그 비율이 다른 차량보다 ${points}%p 넘게 높으면 배포를 멈춥니다.`,
 
   // A looser policy
-  policyWaits: '완화된 정책이 두 번째 사람의 승인을 기다립니다',
+  policyWaits: '완화된 정책이 다른 담당자의 승인을 기다립니다',
   policyProposedBy: (name) => `${name} 님이 제안함`,
   loosensBy: '다음 점에서 완화됩니다',
   loosenings: {
@@ -34,12 +34,12 @@ export const policies: typeof English = {
     WEAKER_GUARDS: '가드가 없어지거나 덜 엄격해지거나 더 이상 배포를 멈추지 않음',
   },
   policyDifference: '완화된 정책이 바꾸는 것',
-  ownProposal: '직접 제안한 정책입니다. 다른 사람이 승인해야 합니다.',
+  ownProposal: '직접 제안한 정책입니다. 다른 담당자가 승인해야 합니다.',
   withdrawPolicy: '철회',
 
   // The form
   stageOf: (position) => `${position}단계`,
-  removeStage: (position) => `${position}단계 지우기`,
+  removeStage: (position) => `${position}단계 제거`,
   addStage: '단계 추가',
   stagesHint:
     '단계마다 앞 단계보다 차량이 많고, 마지막 단계는 모든 차량(100)입니다. 단계가 없으면 변경이 모든 차량에 바로 적용됩니다.',
@@ -57,7 +57,7 @@ export const policies: typeof English = {
     '가드는 변경을 받은 차량의 측정값을 다른 차량과 비교합니다. 선언된 지표만 쓸 수 있으며, 측정값이 없으면 다음 단계로 넘어가지 않습니다.',
   guardOf: (position) => `가드 ${position}`,
   addGuard: '가드 추가',
-  removeGuard: (position) => `가드 ${position} 지우기`,
+  removeGuard: (position) => `가드 ${position} 제거`,
   guardAction: '한계를 넘으면',
   guardActions: { HALT: '배포를 멈춤', HOLD: '다음 단계를 보류' },
   guardVehicles: '다음 단계에 필요한 차량 수',
@@ -67,8 +67,7 @@ export const policies: typeof English = {
   levelsHint: '다른 등급의 기능 플래그 변경은 모든 차량에 바로 적용됩니다.',
   savePolicy: '정책 정하기',
   policySaved: '정책을 정했습니다. 앞으로의 변경에 적용됩니다.',
-  policyProposed:
-    'ASIL-D에 대해 완화된 정책이므로 두 번째 사람이 승인할 때까지 기다립니다. 지금의 정책은 그대로입니다.',
-  policyChanged: '그 사이에 정책이 바뀌었습니다.',
+  policyProposed: 'ASIL-D에 대해 완화된 정책이므로 다른 담당자가 승인할 때까지 기다립니다. 지금의 정책은 그대로입니다.',
+  policyChanged: '그사이에 정책이 변경되었습니다.',
   noSuchEnvironment: '그런 환경은 없습니다.',
 };

@@ -13,7 +13,7 @@ export const releases: typeof English = {
       HALTED: '중단됨',
       SUPERSEDED: '대체됨',
     },
-    running: '이 단계를 지켜보는 시간이 끝나면 다음 단계가 저절로 시작됩니다.',
+    running: '이 단계를 지켜보는 시간이 끝나면 다음 단계가 자동으로 시작됩니다.',
     runningLast: '이 단계를 지켜보는 시간이 끝나면 완료됩니다.',
     holds: (reason) => `기다리는 이유: ${reason}`,
     share: '새 내용을 받은 차량',
@@ -35,7 +35,7 @@ export const releases: typeof English = {
 
     figures: '새 내용을 받은 차량과 다른 차량의 이상',
     figuresLead: (most, points) =>
-      `새 내용을 받은 차량 중 이상 차량이 ${most}대를 넘고, 그 비율이 다른 차량의 비율보다 ${points}%포인트 넘게 높으면 배포가 저절로 중단됩니다.`,
+      `새 내용을 받은 차량 중 이상 차량이 ${most}대를 넘고, 그 비율이 다른 차량의 비율보다 ${points}%포인트 넘게 높으면 배포가 자동으로 중단됩니다.`,
     side: '내용',
     ring: '새 내용',
     rest: '안정된 내용',
@@ -68,7 +68,7 @@ export const releases: typeof English = {
     },
 
     halt: '단계 배포 중단',
-    haltLead: '새 리비전으로 모든 차량이 안정된 내용을 다시 받습니다. 두 번째 사람의 승인은 필요하지 않습니다.',
+    haltLead: '새 리비전으로 모든 차량이 안정된 내용을 다시 받습니다. 다른 담당자의 승인은 필요하지 않습니다.',
     haltSwitches: '기능 플래그를 켜던 배포라면 꺼서 중단합니다. 규칙은 그대로 남습니다.',
     haltWaits: '나중에 바뀌도록 정한 기능 플래그이므로, 주행 중인 차량은 바꿀 수 있는 때가 되면 받습니다.',
     promote: '단계 배포 승격',
@@ -80,8 +80,8 @@ export const releases: typeof English = {
     disabledHolds: '기능 플래그가 꺼져 있어 배포가 기다립니다. 먼저 켜세요.',
     isEverywhere: '모든 차량이 이미 새 내용을 받았습니다.',
     hasEnded: '단계 배포가 끝났습니다. 아래 이전 단계 배포의 맨 위에 있습니다.',
-    isAnother: '그 사이에 다른 변경이 이 배포를 대신했습니다.',
-    hasMoved: (share) => `그 사이에 배포가 ${share}(으)로 넓어졌습니다.`,
+    isAnother: '그사이에 다른 변경이 이 배포를 대신했습니다.',
+    hasMoved: (share) => `그사이에 배포 범위가 ${share}까지 넓어졌습니다.`,
     goOn: '지금의 배포로 계속',
 
     ended: '이전 단계 배포',

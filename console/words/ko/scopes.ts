@@ -24,7 +24,7 @@ export const scopes: typeof English = {
     loadsLead: '파티션마다의 기능 플래그 수와 바이트입니다. 차량은 자기 차종의 것을 최대 100개, 1.5 MB까지 저장합니다.',
     loadOf: '차종',
     otherModels: '그 밖의 모든 차종',
-    partition: '받는 플래그의 차종',
+    partition: '받는 기능 플래그의 차종',
     flags: '기능 플래그',
     bytes: '바이트',
     tags: '태그',
@@ -54,7 +54,7 @@ export const scopes: typeof English = {
     show: '바뀌는 차량 보기',
     save: '세그먼트 저장',
     saved: '저장했습니다.',
-    waits: '이 세그먼트의 기능 플래그 가운데 ASIL-D가 있어, 두 번째 사람이 승인할 때까지 기다립니다.',
+    waits: '이 세그먼트의 기능 플래그 가운데 ASIL-D가 있어, 다른 담당자가 승인할 때까지 기다립니다.',
     remove: '세그먼트 삭제',
     removeLead:
       '이 세그먼트를 쓰는 규칙이 없습니다. 삭제하면 되돌릴 수 없으며, 다시 필요하면 같은 키로 새로 만들어야 합니다.',
