@@ -20,13 +20,28 @@ export function useTitle(title: string): void {
   }, [title]);
 }
 
-/** A page's title and content. A new page's title gets the focus, so that a screen reader begins there. */
+/** Gives the element with the focus; null where nothing has it, and the keyboard begins at the top. */
+const focusedElement = () => (document.activeElement === document.body ? null : document.activeElement);
+
+/** A page's title and content. The title gets the focus on a new page, and when what had it is gone, such as a form. */
 export function Page({ title, about, beside, children }: PageProps) {
   const heading = useRef<HTMLHeadingElement>(null);
+  /** The last element that had the focus, since the page is there. */
+  const focused = useRef<Element | null>(null);
   useTitle(about === undefined ? title : `${about} · ${title}`);
   useEffect(() => {
-    if (document.activeElement === document.body) heading.current?.focus({ preventScroll: true });
+    const note = () => {
+      focused.current = focusedElement() ?? focused.current;
+    };
+    note();
+    document.addEventListener('focusin', note);
+    return () => document.removeEventListener('focusin', note);
   }, []);
+  useEffect(() => {
+    // So that a screen reader goes on with the page. Who has clicked beside everything has lost nothing.
+    if (focusedElement() === null && focused.current?.isConnected !== true)
+      heading.current?.focus({ preventScroll: true });
+  });
   return (
     <>
       <div class="page-head">

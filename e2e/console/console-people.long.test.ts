@@ -2,7 +2,7 @@ import { afterAll, beforeAll, expect } from '@jest/globals';
 import type { Browser } from 'playwright-core';
 import { testUnless } from '../../core/testing/unless.ts';
 import { Api } from '../harness/api.ts';
-import { Deployment } from '../harness/deployment.ts';
+import { ADMIN, Deployment } from '../harness/deployment.ts';
 import { ConsolePage, PHONE, launchBrowser, noBrowser } from './browser.ts';
 import { ASIL_D_FLAG, SAMPLE_PEOPLE, makeSampleFleet } from './sample-fleet.ts';
 
@@ -75,6 +75,39 @@ inBrowser('the change of an ASIL-D flag is requested and approved by two people 
   expect(flag.enabled).toBe(true);
   await editor.close();
   await reviewer.close();
+});
+
+inBrowser('what is sent by keyboard leaves the focus at the title of what comes in its place', async () => {
+  const operator = await ConsolePage.open(browser, deployment);
+  const { page } = operator;
+  const focusAtTitle = (title: string) => page.locator('h1:focus', { hasText: title }).waitFor();
+  await operator.goTo('/flags/drive_mode/kill');
+  await operator.signIn(ADMIN);
+  await page.getByLabel('Reason').fill('The wrong mode, INC-4713');
+  await page.getByLabel('Type the flag’s key').fill('drive_mode');
+  await page.keyboard.press('Enter');
+  await focusAtTitle('The kill switch is pulled.');
+
+  await operator.goTo('/accounts/new');
+  await page.getByLabel('E-mail').fill('sora.lee@example.com');
+  await page.getByLabel('Name').fill('Sora Lee');
+  await page.getByLabel('First password').fill('a first password of Sora');
+  await page.keyboard.press('Enter');
+  await page.getByRole('link', { name: 'Sora Lee' }).waitFor();
+  await focusAtTitle('New account');
+
+  const { createApiKey } = await admin.ok<{ createApiKey: { apiKey: { id: string } } }>(
+    'mutation { createApiKey(input: { name: "tier1_brakes", role: READ, rateLimitPerMin: 600 }) { apiKey { id } } }',
+  );
+  await operator.goTo(`/keys/${createApiKey.apiKey.id}`);
+  await operator.tabTo('Revoke', 'button');
+  await page.keyboard.press('Enter');
+  const dialog = page.getByRole('dialog');
+  await operator.tabTo('Revoke', 'button', dialog);
+  await page.keyboard.press('Enter');
+  await dialog.waitFor({ state: 'detached' });
+  await focusAtTitle('tier1_brakes');
+  await operator.close();
 });
 
 inBrowser('a session that ends keeps what was typed, and goes on after signing in again', async () => {
