@@ -41,7 +41,9 @@ export function ChangeProgress({ flagKey, environment, revision }: ProgressProps
             )}
           </p>
           {active < applied && <p>{words.waitInVehicles(applied - active, formats.number(applied - active))}</p>}
-          {applied < total && <MissingDetails flagKey={flagKey} environment={environment} revision={revision} />}
+          {applied < total && (
+            <MissingDetails flagKey={flagKey} environment={environment} revision={revision} count={total - applied} />
+          )}
         </>
       )}
     </section>
@@ -49,13 +51,13 @@ export function ChangeProgress({ flagKey, environment, revision }: ProgressProps
 }
 
 /** Names the vehicles that are missing, once somebody asks for it. */
-function MissingDetails({ flagKey, environment, revision }: ProgressProps) {
+function MissingDetails(props: ProgressProps & { readonly count: number }) {
   const { words } = useWords();
   const [open, setOpen] = useState(false);
   return (
     <details class="entry" onToggle={(event) => setOpen(event.currentTarget.open)}>
       <summary>{words.showMissing}</summary>
-      {open && <MissingVehicles flagKey={flagKey} environment={environment} revision={revision} />}
+      {open && <MissingVehicles {...props} />}
     </details>
   );
 }

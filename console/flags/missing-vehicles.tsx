@@ -1,4 +1,5 @@
 /** The vehicles that have not stored a change yet. */
+import { useEffect } from 'preact/hooks';
 import { useQuery } from '../api/use-query.ts';
 import { MissingVehiclesDocument, type Environment } from '../generated/operations.ts';
 import { FaultNotice, Loading, Time } from '../parts/parts.tsx';
@@ -15,16 +16,22 @@ interface MissingProps {
   readonly flagKey: string | null;
   readonly environment: Environment;
   readonly revision: number;
+  /** The number of them that stands above the list, which is read again with it. */
+  readonly count: number;
 }
 
 /** Shows the vehicles of an environment that have not stored a revision, and when each was last seen. */
-export function MissingVehicles({ flagKey, environment, revision }: MissingProps) {
+export function MissingVehicles({ flagKey, environment, revision, count }: MissingProps) {
   const { words, formats } = useWords();
   const { data, fault, refresh } = useQuery(
     MissingVehiclesDocument,
     { environment, revision, flag: flagKey },
     { everyMs: POLL_MS },
   );
+  useEffect(() => {
+    // A list of vehicles that have it by now would contradict the number.
+    if (data !== null && data.rolloutProgress.missing.totalCount !== count) refresh();
+  }, [count]);
   if (fault !== null) return <FaultNotice fault={fault} retry={refresh} />;
   if (data === null) return <Loading />;
   const { nodes, totalCount } = data.rolloutProgress.missing;

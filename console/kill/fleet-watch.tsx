@@ -84,7 +84,9 @@ export function FleetWatch({ flagKey, environment, revision, since, madeHere }: 
             : words.missingLead}
         {waiting > 0 && ` ${words.waitInVehicles(waiting, formats.number(waiting))}`}
       </p>
-      {missing > 0 && <MissingVehicles flagKey={flagKey} environment={environment} revision={revision} />}
+      {missing > 0 && fault === null && (
+        <MissingVehicles flagKey={flagKey} environment={environment} revision={revision} count={missing} />
+      )}
     </section>
   );
 }

@@ -124,6 +124,43 @@ inBrowser('a stop that gets no answer can be sent again, and shows that it was m
   await operator.close();
 });
 
+inBrowser('the vehicles that are missing are as many as the number above them says', async () => {
+  const operator = await ConsolePage.open(browser, deployment);
+  const { page } = operator;
+  await page.clock.install();
+  const total = 3;
+  let applied = 1;
+  await page.route('**/graphql', async (route) => {
+    const body = route.request().postData() ?? '';
+    const rolloutProgress = body.includes('query Progress(')
+      ? { applied, active: applied, total, percent: (applied / total) * 100 }
+      : {
+          missing: {
+            totalCount: total - applied,
+            nodes: Array.from({ length: total - applied }, (_, index) => ({
+              ...{ vin: sampleVin(index + 2), model: 'EV9', region: 'EU', status: 'ONLINE', lastSeenAt: null },
+            })),
+          },
+        };
+    await (/query (?:Progress|MissingVehicles)\(/.test(body)
+      ? route.fulfill({ json: { data: { rolloutProgress } } })
+      : route.continue());
+  });
+  await operator.goTo('/flags/seat_heating_rear/kill');
+  await operator.signIn(ADMIN);
+  await pullKillSwitch(operator, 'seat_heating_rear');
+  const missing = page.getByRole('table', { name: 'Vehicles without the change' }).locator('tbody tr');
+  await missing.nth(1).waitFor();
+  applied = 2;
+  // The number is read again each second, and the list by itself every five.
+  await page.clock.pauseAt(Date.now() + 1_000);
+  await page.clock.runFor(2_000);
+  await page.getByText('66.6%').waitFor();
+  await missing.nth(1).waitFor({ state: 'detached' });
+  expect(await missing.count()).toBe(1);
+  await operator.close();
+});
+
 inBrowser('a device whose clock is hours ahead counts the seconds of a stop as every other one', async () => {
   const operator = await ConsolePage.open(browser, deployment);
   await operator.page.clock.install({ time: Date.now() + 3 * 3_600_000 });
