@@ -16,14 +16,14 @@ describe('compareRules', () => {
     expect(sorted.map(({ id }) => id)).toEqual(['y', 'z', 'a', 'b', 'c']);
   });
 
-  it('tries the types of equal priority in the order of the model', () => {
+  it('orders rules of equal priority by their types, in the order of RULE_TYPES', () => {
     const sorted = RULE_TYPES.toReversed()
       .map((type, index) => rule(String(index), type))
       .sort(compareRules);
     expect(sorted.map(({ type }) => type)).toEqual(RULE_TYPES);
   });
 
-  it('is consistent both ways round', () => {
+  it('gives opposite signs for a pair in either order, and 0 for a rule and itself', () => {
     expect(compareRules(rule('a'), rule('b'))).toBe(-1);
     expect(compareRules(rule('b'), rule('a'))).toBe(1);
     expect(compareRules(rule('a', 'vehicle_target', 1), rule('a', 'vehicle_target', 2))).toBe(1);

@@ -65,7 +65,7 @@ function firstBeyond(numbers: readonly number[]): Version {
  * Reads the numbers and the prerelease of a comparator.
  *
  * @returns null for a number or a prerelease after a wildcard, a prerelease after fewer than three numbers, and numbers
- *   beyond 2^53
+ *   of 2^53 or more
  */
 function readNamed([first, second, third, fourth, prerelease]: readonly (string | undefined)[]): Named | null {
   const given = [first, second, third, fourth].filter((text) => text !== undefined);

@@ -47,7 +47,7 @@ export function fourNumbers(numbers: readonly number[]): Numbers {
   return [numbers[0]!, numbers[1]!, numbers[2]!, numbers[3]!];
 }
 
-/** Reads four numbers; a missing one is 0. Gives null where one is 2^53 or above. */
+/** Reads four numbers; a missing one is 0. Gives null where one is 2^53 or more. */
 export function readNumbers(texts: readonly (string | undefined)[]): Numbers | null {
   const numbers = texts.map((text = '0') => Number(text));
   return numbers.every(Number.isSafeInteger) ? fourNumbers(numbers) : null;
@@ -69,7 +69,7 @@ const MAX_REMEMBERED = 1_000;
  * is 2.5.0.0), leading zeros do not count (`24.03` is 24.3.0.0), and a fifth and further numbers are ignored. A suffix
  * is a prerelease with or without a hyphen (`2.5.0-rc1`, `2.5.0rc1`). Build metadata after `+` is ignored.
  *
- * @returns null for an unreadable version (words, blanks inside, more than 100 characters, numbers beyond 2^53)
+ * @returns null for an unreadable version (words, blanks inside, more than 100 characters, numbers of 2^53 or more)
  */
 export function readVersion(text: string): Version | null {
   if (text.length > MAX_VERSION_LENGTH) return null;

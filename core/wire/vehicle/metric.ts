@@ -23,7 +23,7 @@ const MAX_TAG_NAME_LENGTH = 64;
 const MAX_TAGS_BYTES = 1_024;
 const BATCH_ID_PATTERN = /^[A-Za-z0-9._:-]{1,64}$/;
 
-/** A measurement without its time. */
+/** A measurement of a flag's effect, without its time. */
 export interface Measured {
   readonly flagKey: string;
   readonly variant: string;
@@ -50,8 +50,8 @@ export function validateMetricName(name: unknown, path: string): string {
 }
 
 /**
- * Validates tags: a flat object of strings, booleans and numbers (whole ones below 2^53), with at most 16 members and
- * 1,024 bytes as JSON. Absent and empty tags become null. Throws BAD_USER_INPUT at `path` or at `path.<tag>`.
+ * Validates tags: a flat object of strings, booleans and numbers (those that `checkNumber` accepts), with at most 16 members
+ * and 1,024 bytes as JSON. Absent and empty tags become null. Throws BAD_USER_INPUT at `path` or at `path.<tag>`.
  */
 export function validateTags(tags: unknown, path: string): JsonObject | null {
   if (tags === undefined || tags === null) return null;
@@ -91,7 +91,10 @@ export function validateMeasured(
     throw badInput(`${prefix}variant`, 'A variant must have 1 to 50 letters, digits, dots, underscores and hyphens.');
   if (!Number.isFinite(value)) throw badInput(`${prefix}value`, 'A value must be a finite number.');
   if (Number.isInteger(value) && !Number.isSafeInteger(value))
-    throw badInput(`${prefix}value`, 'A whole number beyond 2^53 cannot be stored exactly; measure in a larger unit.');
+    throw badInput(
+      `${prefix}value`,
+      'A whole number must be from −(2^53 − 1) to 2^53 − 1, to be stored exactly; measure in a larger unit.',
+    );
   const isCount = metricName === EVALUATIONS_METRIC;
   if (isCount && (!Number.isSafeInteger(value) || value < 0))
     throw badInput(`${prefix}value`, `A value of ${EVALUATIONS_METRIC} must be a count: a whole number, 0 or more.`);
