@@ -97,7 +97,7 @@ export function contentTypeRefusal({ headers }: IncomingMessage): RequestRefusal
 
 /**
  * Says whether `text` is an origin exactly as a browser writes it: scheme, host, and the port unless it is the default.
- * `*` is none, and neither is `null`, which is the origin of every sandboxed page.
+ * Neither `*` counts as an origin nor `null`, which every sandboxed page has.
  */
 export function isOrigin(text: string): boolean {
   // A pattern is not an origin. No browser sends one, so it would allow no page.

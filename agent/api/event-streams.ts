@@ -34,34 +34,38 @@ export const EVENT_STREAM_LIMITS: EventStreamLimits = { maxStreams: 100, heartbe
 /** The milliseconds after which a client reconnects when its stream has ended. */
 const RETRY_MS = 1000;
 
-/** The pending writes of one stream, some hundred bytes each, beyond which its client counts as slow. */
-const MAX_WAITING = 8;
-/** The milliseconds after which a stream that is ending is cut off, because its client does not read. */
+/** The pending writes of one stream, some hundred bytes each, at which its client counts as slow. */
+const MAX_PENDING_WRITES = 8;
+/** The milliseconds after which the connection of a stream that is ending is closed, although its client does not read. */
 const END_MS = 200;
 
+/** The event stream of one client. */
 interface Stream {
   readonly response: ServerResponse;
   /** The number of writes that have not left the process yet. */
-  waiting: number;
-  /** Whether a newer state waits until the pending writes have left. */
-  behind: boolean;
-  /** Whether a write has left, or none was pending, since the last heartbeat. */
-  moved: boolean;
-  /** The time at which the stream is ended, in milliseconds of `performance.now()`. */
-  readonly until: number;
+  pendingWrites: number;
+  /** Whether an event is due once the pending writes have left. */
+  isEventDue: boolean;
+  /** Whether a write has left, or none was pending, since the last heartbeat. Otherwise the client hangs or is gone. */
+  isAlive: boolean;
+  /** The reading of `performance.now()` at which the stream is ended. */
+  readonly endAtMs: number;
 }
 
-/** Keeps event streams to programs and notifies them when flags have changed. */
+/** Holds the event streams of programs, and sends them an event when flags have changed. */
 export class EventStreams {
   readonly #agent: ChangeSource;
   readonly #limits: EventStreamLimits;
   readonly #streams = new Set<Stream>();
   readonly #unsubscribes: (() => void)[];
-  /** An id of this process in event ids, so that all clients fetch all flags again after a restart. */
-  readonly #start = randomBytes(6).toString('base64url');
-  #changes = 0;
-  #announcing = false;
-  #stale = 0;
+  /** The part of event ids that is new after a restart, so that all clients then fetch all flags again. */
+  readonly #startId = randomBytes(6).toString('base64url');
+  /** The number of events so far. The id of an event names it. */
+  #events = 0;
+  /** Whether an event for changes of the present turn of the event loop is about to be sent. */
+  #isAnnouncing = false;
+  /** The number of stale flags that clients know of. */
+  #staleFlags = 0;
   #heartbeat: NodeJS.Timeout | undefined;
 
   constructor(agent: ChangeSource, limits: EventStreamLimits) {
@@ -71,23 +75,23 @@ export class EventStreams {
   }
 
   /**
-   * Opens a stream. A client whose `Last-Event-ID` is not the newest state gets an event at once, so that it misses no
-   * change between its last request and now. At the limit of streams, one that hangs, or else the oldest, is ended to
-   * make room; its client reconnects if it is still running. The agent cannot know whether it is: the kernel's buffers
-   * hold hours of comments for a client that reads nothing.
+   * Opens a stream. A client whose `Last-Event-ID` is not the id of the newest event gets an event at once, so that it
+   * misses no change between its last request and now. At the limit of streams, one that hangs, or else the oldest, is
+   * ended to make room; its client reconnects if it is still running. The agent cannot know whether it is: the kernel's
+   * buffers hold hours of comments for a client that reads nothing.
    */
   open(request: IncomingMessage, response: ServerResponse, headers: Readonly<Record<string, string>>): void {
     if (this.#streams.size >= this.#limits.maxStreams) {
       const streams = [...this.#streams];
-      const evicted = streams.find(({ waiting }) => waiting > 0) ?? streams[0];
+      const evicted = streams.find(({ pendingWrites }) => pendingWrites > 0) ?? streams[0];
       if (evicted !== undefined) unattended(this.#end(evicted), 'Ending an event stream');
     }
     const stream: Stream = {
       response,
-      waiting: 0,
-      behind: false,
-      moved: true,
-      until: performance.now() + this.#limits.lifeMs * (1 + Math.random() / 2),
+      pendingWrites: 0,
+      isEventDue: false,
+      isAlive: true,
+      endAtMs: performance.now() + this.#limits.lifeMs * (1 + Math.random() / 2),
     };
     this.#streams.add(stream);
     response.on('close', () => this.#remove(stream));
@@ -121,24 +125,24 @@ export class EventStreams {
   }
 
   #id(): string {
-    return `${this.#start}-${this.#changes}`;
+    return `${this.#startId}-${this.#events}`;
   }
 
   /** Announces changes. Changes that the agent applies together make one event. */
   #changed(): void {
-    if (this.#announcing) return;
-    this.#announcing = true;
+    if (this.#isAnnouncing) return;
+    this.#isAnnouncing = true;
     queueMicrotask(() => {
-      this.#announcing = false;
-      this.#changes++;
+      this.#isAnnouncing = false;
+      this.#events++;
       for (const stream of this.#streams) this.#notify(stream);
     });
   }
 
   #notify(stream: Stream): void {
-    stream.behind = stream.waiting >= MAX_WAITING;
-    // Only the newest state matters. A slow client gets one event when its pending writes have left.
-    if (stream.behind) return;
+    stream.isEventDue = stream.pendingWrites >= MAX_PENDING_WRITES;
+    // All events have the client do the same. A slow one gets a single event when its pending writes have left.
+    if (stream.isEventDue) return;
     const id = this.#id();
     this.#write(
       stream,
@@ -147,33 +151,32 @@ export class EventStreams {
   }
 
   #write(stream: Stream, text: string): void {
-    stream.waiting++;
+    stream.pendingWrites++;
     stream.response.write(text, () => {
-      stream.waiting--;
-      stream.moved = true;
-      if (stream.behind && stream.waiting === 0 && this.#streams.has(stream)) this.#notify(stream);
+      stream.pendingWrites--;
+      stream.isAlive = true;
+      if (stream.isEventDue && stream.pendingWrites === 0 && this.#streams.has(stream)) this.#notify(stream);
     });
   }
 
   #beat(): void {
     this.#checkStaleness();
     for (const stream of this.#streams) {
-      if (performance.now() >= stream.until) {
+      if (performance.now() >= stream.endAtMs) {
         unattended(this.#end(stream), 'Ending an event stream');
         continue;
       }
-      // No write has left since the last heartbeat, so the client hangs or is gone.
-      if (!stream.moved) stream.response.destroy();
-      stream.moved = stream.waiting === 0;
-      if (stream.moved) this.#write(stream, ':\n\n');
+      if (!stream.isAlive) stream.response.destroy();
+      stream.isAlive = stream.pendingWrites === 0;
+      if (stream.isAlive) this.#write(stream, ':\n\n');
     }
   }
 
   /** Announces flags that have gone stale or fresh. Their values change, but the agent sees no change of a flag. */
   #checkStaleness(): void {
     const { staleFlags } = this.#agent.status();
-    if (staleFlags === this.#stale) return;
-    this.#stale = staleFlags;
+    if (staleFlags === this.#staleFlags) return;
+    this.#staleFlags = staleFlags;
     this.#changed();
   }
 

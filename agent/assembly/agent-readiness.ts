@@ -1,9 +1,9 @@
 /** Whether an agent can evaluate flags: it cannot before they are loaded or synced, nor after it was closed. */
 import { FleetFlagError } from '../../core/errors.ts';
 
-/** Begins once, ends once, and never begins after its end. */
+/** The time in which an agent can evaluate flags. It begins at most once, and not after its end. */
 export class AgentReadiness {
-  /** Resolves when it begins. Where it ends before, nothing resolves it. */
+  /** Resolves when flags can be evaluated. Stays pending where the agent is closed before. */
   readonly begun: Promise<void>;
   #resolve!: () => void;
   #isReady = false;
@@ -23,14 +23,14 @@ export class AgentReadiness {
     return this.#hasEnded;
   }
 
-  /** Lets flags be evaluated from now on. Does nothing once the agent was closed. */
+  /** Records that flags can be evaluated from now on. Does nothing once the agent was closed. */
   begin(): void {
     if (this.#hasEnded) return;
     this.#isReady = true;
     this.#resolve();
   }
 
-  /** Lets no flag be evaluated from now on. */
+  /** Records that the agent was closed: no flag can be evaluated from now on. */
   end(): void {
     this.#isReady = false;
     this.#hasEnded = true;

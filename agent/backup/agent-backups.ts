@@ -35,7 +35,7 @@ export function agentBackups(parts: BackedUpParts): VehicleBackups {
   return new VehicleBackups({
     agent: basename(options.databaseFile),
     identity,
-    isLacking: () => store.lacksQueue,
+    lacksQueue: () => store.lacksQueue,
     isSending: () => queue.batchLength > 0,
     content: () => contentOf(flags.state!, queue, lifetime),
     seal: () => {
@@ -44,7 +44,7 @@ export function agentBackups(parts: BackedUpParts): VehicleBackups {
     },
     revision: () => flags.state!.revision,
     verifyProof: (jws) => verifyProof(jws, identity().environment, keys()),
-    adopt: (content, proof, isFirst) => adopt(parts, content, proof, isFirst),
+    restore: (content, proof, isBeforeSync) => restore(parts, content, proof, isBeforeSync),
     refuse: parts.refuse,
     intervalMs: options.timings.resyncMs,
     random: options.random,
@@ -59,21 +59,21 @@ function contentOf(
 ): BackupContent {
   return {
     identity,
-    // A statement of an older agent's file names no set, and is no proof.
+    // What an older agent has stored as a proof names no set, and proves nothing.
     proof: proof?.set == null ? null : proof.jws,
     syncCount,
     lifetime: lifetime.totals(),
-    // The queue goes on while the backup is made.
+    // The rows are copied, because the queue changes while the backup is made.
     queue: { origin, rows: [...rows], inBatch, nextId },
   };
 }
 
-/** Adopts a backup; see VehicleBackupsOptions. */
-async function adopt(
+/** Restores what a backup holds; see VehicleBackupsOptions. */
+async function restore(
   { flags, keys, store, lifetime, ageingClock, refuse }: BackedUpParts,
   content: BackupContent | null,
   proof: VerifiedProof | null,
-  isFirst: boolean,
+  isBeforeSync: boolean,
 ): Promise<void> {
   store.adoptQueue(content?.queue ?? null);
   if (content === null) return;
@@ -81,9 +81,9 @@ async function adopt(
   // It cannot be earlier now than it was when the control plane signed the proof.
   if (proof !== null) ageingClock.resumeAt(proof.issuedAt);
   const state = flags.state!;
-  if (!isFirst) {
-    // The sync was applied before the backup could be asked for. The vehicle has no flags of the later revision to go
-    // back to, and with the later revision alone it would refuse all changes; so this only notifies its operators.
+  if (!isBeforeSync) {
+    // A sync was applied before the backup came. Where the backup proves a later revision, the vehicle has no flags of that
+    // revision, and would refuse all changes if it adopted the number alone. So this only notifies operators.
     if (proof !== null && proof.revision > state.revision)
       refuse(new Refusal('revision-below-backup', `revision ${proof.revision} of the backup`));
     await store.saveQueue();

@@ -1,6 +1,7 @@
 /**
- * A backup of the vehicle's file: what a sync does not bring back (docs/decisions/vehicle/vehicle-backup.md). It is deflated
- * JSON. Reading it trusts nothing in it: it comes over the network.
+ * The content of a backup: what a vehicle that has lost its database does not get back by a sync
+ * (docs/decisions/vehicle/vehicle-backup.md). Its form is deflated JSON. It comes over the network, so reading it trusts
+ * nothing in it.
  */
 import { promisify } from 'node:util';
 import { deflateRaw, inflateRaw } from 'node:zlib';
@@ -23,7 +24,7 @@ export interface QueueCopy {
   readonly origin: string;
   /** The rows that wait, the oldest first. */
   readonly rows: readonly QueuedMetric[];
-  /** The number of oldest rows that are the open batch. */
+  /** The number of rows, from the oldest on, that are the open batch. */
   readonly inBatch: number;
   readonly nextId: number;
 }

@@ -12,7 +12,7 @@ import { decodeBackup, encodeBackup, type BackupContent } from './backup-content
 
 const IDENTITY = { vin: TEST_VIN, environment: 'production' } as const;
 const AGENT = 'flags.db';
-/** Timings with which backups are looked at every few milliseconds, and measurements are sent at once. */
+/** Timings with which the agent checks every few milliseconds whether a backup is due, and sends measurements at once. */
 const QUICK = { resyncMs: 20, metricsIntervalMs: 15, metricsWriteMs: 5 };
 
 let plane: TestControlPlane;
@@ -202,7 +202,7 @@ test('a backup of another vehicle, and one of another environment, is not used; 
   agent = await start();
   await agent.ready();
   expect(agent.status()).toMatchObject({ refusals: {}, lifetime: { dropped: { measurements: 0 } } });
-  // Its own backup takes the place of the one that is none.
+  // Its own backup takes the place of that of the other environment.
   await eventually(async () => (await backup().catch(() => null)) !== null, 'it has a backup of its own');
 });
 
@@ -216,7 +216,7 @@ test('an agent with its file asks for no backup, and sends none as long as nothi
   await agent.ready();
   await eventually(() => plane.backupCount === 1, 'it has a backup');
   expect(asked).toBe(1);
-  // Many looks later there are as many syncs, and no further backup.
+  // It has checked as often whether a backup is due as it has synced.
   const { syncCount } = agent.status();
   await eventually(() => agent.status().syncCount > syncCount + 20, 'it has synced often');
   expect(plane.backupCount).toBe(1);

@@ -1,6 +1,6 @@
 /**
- * Keeps a backup of the vehicle's file at the control plane, and brings the file's content back from it after a loss.
- * Failures here do not disturb the sync. Source: docs/decisions/vehicle/vehicle-backup.md.
+ * Keeps a backup of the vehicle's database at the control plane, and restores from it, after a loss of the database, what
+ * a sync does not bring. Failures here do not disturb the sync. Source: docs/decisions/vehicle/vehicle-backup.md.
  */
 import { createHash } from 'node:crypto';
 import { spreadInterval } from '../../core/async/spread.ts';
@@ -17,7 +17,7 @@ export const BACKUP_QUERY = 'query Backup($agent: String!) { vehicleBackup(agent
 /** The operation that stores a backup. */
 export const BACKUP_MUTATION = 'mutation BackUp($input: VehicleBackupInput!) { backUpVehicleState(input: $input) }';
 
-/** The milliseconds for which the first sync of an agent without a file waits for its backup. */
+/** The milliseconds for which the first sync of an agent that has lost its database waits for the backup. */
 const RESTORE_MS = 3_000;
 /** The milliseconds after which a backup is sent again although nothing has changed; it is kept for 7 days. */
 const RENEW_MS = 86_400_000;
@@ -29,25 +29,33 @@ export interface VehicleBackupsOptions {
   /** The name of this agent among those of the vehicle. */
   readonly agent: string;
   readonly identity: () => VehicleIdentity;
-  /** Whether the agent's queue did not come from its file, so that a backup may have more. */
-  readonly isLacking: () => boolean;
-  /** Whether a restored queue would mix with a batch that is being sent. */
+  /** Says whether the metrics queue is not restored yet: it came neither from the database nor from a backup. */
+  readonly lacksQueue: () => boolean;
+  /** Says whether a batch of the queue is being sent, with which the rows of a backup must not mix. */
   readonly isSending: () => boolean;
-  /** Gives what a backup holds now. */
+  /** Gives the content of a backup that is made now. */
   readonly content: () => BackupContent;
-  /** Seals the rows of `content`; resolves to whether that is on disk. The rows are sealed before it returns. */
+  /**
+   * Seals the rows of `content`, so that later measurements do not change them (metric-queue.ts). Resolves to whether that
+   * is on disk. The rows are sealed before it returns.
+   */
   readonly seal: () => Promise<boolean>;
   /** Gives the revision whose set the vehicle holds. */
   readonly revision: () => number;
   /** Verifies the proof in a backup; rejects with a Refusal. */
   readonly verifyProof: (jws: string) => Promise<VerifiedProof>;
   /**
-   * Adopts a backup and stores it. Null: there is none, and the agent goes on as it is.
+   * Restores what a backup holds, and stores it.
    *
+   * @param content the backup; null where there is none, with which the agent goes on as it is
    * @param proof its proof; null where it has none that verifies
-   * @param isFirst whether no sync has begun, so that the revision may follow from the proof
+   * @param isBeforeSync whether no sync has begun, so that the vehicle's revision may become that of the proof
    */
-  readonly adopt: (content: BackupContent | null, proof: VerifiedProof | null, isFirst: boolean) => Promise<void>;
+  readonly restore: (
+    content: BackupContent | null,
+    proof: VerifiedProof | null,
+    isBeforeSync: boolean,
+  ) => Promise<void>;
   /** Counts and logs refused data. */
   readonly refuse: (refusal: Refusal) => void;
   /** The least milliseconds between two backups; up to a tenth is added at random. */
@@ -60,68 +68,73 @@ export interface VehicleBackupsOptions {
 /** The parts of a link that backups need. */
 export type BackupLink = Pick<GatewayLink, 'request' | 'ended'>;
 
-/** Backs the file up and restores it; lives as long as the agent. */
+/** Makes backups and restores from them; lives as long as the agent. */
 export class VehicleBackups {
   readonly #options: VehicleBackupsOptions;
-  /** The fingerprint of the backup that was stored last since the start, and when; null before the first. */
+  /** The fingerprint and the time of the last backup since the start; null before the first. */
   #stored: { readonly fingerprint: string; readonly atMs: number } | null = null;
+  /** The reading of `performance.now()` before which no backup is made or requested. */
   #dueAtMs = -Infinity;
-  #synced = false;
-  #syncing = false;
+  /** Whether a sync was applied over the present link. */
+  #isSynced = false;
+  /** Whether the sync of the present link may have begun. */
+  #mayHaveBegun = false;
+  /** The fault of the last attempt, which is logged once; null where it succeeded. */
   #fault: string | null = null;
-  #asking: Promise<void> | null = null;
+  /** The restore that waits for its answer; null for none. */
+  #restoring: Promise<void> | null = null;
 
   constructor(options: VehicleBackupsOptions) {
     this.#options = options;
   }
 
   /**
-   * Asks for the backup before the first sync where the agent lacks its file. Resolves when the sync may begin: with
-   * the answer, or after 3 s without one. Never rejects.
+   * Requests the backup before the first sync of an agent that has lost its database. Resolves when the sync may begin:
+   * with the answer, or after 3 s without one. Never rejects.
    */
   async beforeSync(link: BackupLink): Promise<void> {
-    this.#synced = false;
-    this.#syncing = false;
-    if (this.#options.isLacking()) {
+    this.#isSynced = false;
+    this.#mayHaveBegun = false;
+    if (this.#options.lacksQueue()) {
       const wait = new LinkWait(link.ended);
       await Promise.race([this.#restore(link, wait), wait.pause(RESTORE_MS)]);
     }
-    this.#syncing = true;
+    this.#mayHaveBegun = true;
   }
 
   /** Records that a sync was applied over the present link: from now on backups may be made. */
   synced(): void {
-    this.#synced = true;
+    this.#isSynced = true;
   }
 
-  /** Runs until the link ends; never rejects. */
+  /** Makes backups until the link ends, and restores from one where that is still due; never rejects. */
   async run(link: BackupLink): Promise<void> {
-    const { intervalMs, random, isLacking } = this.#options;
+    const { intervalMs, random, lacksQueue } = this.#options;
     const wait = new LinkWait(link.ended);
     while (!wait.ended) {
       await wait.pause(intervalMs * SPREAD * random());
       if (wait.ended) return;
-      if (!this.#synced || performance.now() < this.#dueAtMs) await wait.pause(intervalMs * SPREAD);
-      else if (isLacking()) await this.#restore(link, wait);
+      if (!this.#isSynced || performance.now() < this.#dueAtMs) await wait.pause(intervalMs * SPREAD);
+      else if (lacksQueue()) await this.#restore(link, wait);
       else await this.#backUp(link, wait);
     }
   }
 
-  /** Asks for the backup and adopts it. While a question waits for its answer, no other is asked. */
+  /** Requests the backup and restores from it. Calls during a request wait for the same answer. */
   #restore(link: BackupLink, wait: LinkWait): Promise<void> {
-    this.#asking ??= this.#ask(link, wait).finally(() => (this.#asking = null));
-    return this.#asking;
+    this.#restoring ??= this.#requestAndRestore(link, wait).finally(() => (this.#restoring = null));
+    return this.#restoring;
   }
 
-  async #ask(link: BackupLink, wait: LinkWait): Promise<void> {
-    const { agent, identity, isLacking, isSending, adopt, log } = this.#options;
+  async #requestAndRestore(link: BackupLink, wait: LinkWait): Promise<void> {
+    const { agent, identity, lacksQueue, isSending, restore, log } = this.#options;
     try {
       const { vehicleBackup } = membersOf(await link.request(BACKUP_QUERY, { agent }));
-      // The next look asks again.
-      if (!isLacking() || isSending()) return;
+      // While a batch is being sent, `run` requests the backup again later.
+      if (!lacksQueue() || isSending()) return;
       const content = vehicleBackup === null ? null : await this.#read(vehicleBackup, identity());
       const proof = content === null ? null : await this.#proofOf(content);
-      await adopt(content, proof, !this.#syncing);
+      await restore(content, proof, !this.#mayHaveBegun);
       this.#fault = null;
       if (content === null) return;
       const { rows } = content.queue;
@@ -140,7 +153,7 @@ export class VehicleBackups {
       return await readBackup(answer, identity);
     } catch (error) {
       const refusal = asRefusal(error, 'backup');
-      // The vehicle has changed its environment; that is no attack.
+      // The vehicle has changed its environment. That is no attack, so it is not counted as a refusal.
       if (refusal.reason === 'wrong-environment') this.#options.log('info', 'the backup is of another environment');
       else this.#options.refuse(refusal);
       return null;
@@ -204,7 +217,7 @@ async function readBackup(answer: unknown, identity: VehicleIdentity): Promise<B
   return decodeBackup(bytes, identity);
 }
 
-/** Gives a digest of what is worth a new backup. Each sync has a new proof and a new count, which are not. */
+/** Gives a digest of what is worth a new backup: not the proof and the number of syncs, which each sync changes. */
 function fingerprintOf({ lifetime, queue }: BackupContent, revision: number): string {
   const { origin, rows, inBatch } = queue;
   return createHash('sha256')

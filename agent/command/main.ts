@@ -59,7 +59,7 @@ async function run(): Promise<void> {
       ? null
       : new LocalServer({ ...settings.listen, agent, allowedOrigins: settings.allowedOrigins, log });
 
-  // The agent's own timers do not keep a process alive. This one does, until the process is readyLine to stop.
+  // The agent's own timers do not keep a process alive. This one does, until the process is to stop.
   const alive = setInterval(() => undefined, 2 ** 30);
   keepProcessSmall();
 

@@ -79,7 +79,7 @@ test('no vehicle outside the ring, and none with the flag killed or disabled, re
   agent.booleanValue('eco', false);
   expect(await reportedAfter('eco', { enabled: true, rules: [KILL] })).toEqual([]);
   agent.booleanValue('eco', false);
-  // An evaluation of a killed flag is none of its content.
+  // An evaluation of a killed flag does not evaluate its content.
   expect(await reportedAfter('eco', { rules: [] })).toEqual([]);
   agent.booleanValue('eco', false);
   await reports({ key: 'eco', revision: 4 });
@@ -126,15 +126,15 @@ test('an older control plane, which knows no evaluated contents, gets the rest o
   }
 });
 
-test('a definition that is too old serves nothing of its content, and only the first evaluation is news', () => {
+test('an evaluation of a stale definition does not count, and listeners hear of the first one that does', () => {
   const contents = new EvaluatedContents();
-  let news = 0;
-  contents.onFirstEvaluation(() => (news += 1));
+  let notified = 0;
+  contents.onFirstEvaluation(() => (notified += 1));
   contents.follow([{ key: 'eco', revision: 3, digest: 'd', readers: ['eco'] }]);
   const definition = { key: 'eco' } as FlagDefinition;
   const evaluation = { value: true, variant: 'control', ruleId: null, revision: 3 };
   contents.note({ definition, evaluation: { ...evaluation, reason: 'STALE' } });
-  expect([contents.list(), news]).toEqual([[], 0]);
+  expect([contents.list(), notified]).toEqual([[], 0]);
   for (const _ of [1, 2]) contents.note({ definition, evaluation: { ...evaluation, reason: 'DEFAULT' } });
-  expect([contents.list(), news]).toEqual([[{ key: 'eco', revision: 3 }], 1]);
+  expect([contents.list(), notified]).toEqual([[{ key: 'eco', revision: 3 }], 1]);
 });

@@ -9,7 +9,7 @@ const SPREAD_MS = 2_000;
 const BACKOFF_MS = 30_000;
 
 let waiting: KeptFault[];
-let news: () => void;
+let notify: () => void;
 let reports: string[];
 let answer: () => unknown;
 let end: () => void;
@@ -17,7 +17,7 @@ let end: () => void;
 /** Adds a fault, as a program does. */
 function fail(flagKey: string): void {
   waiting.push({ flagKey, revision: 1, kind: 'reported_by_program', message: 'dark', at: 1, count: 1, sent: false });
-  news();
+  notify();
 }
 const drop = ({ flagKey }: { flagKey: string }) => (waiting = waiting.filter((fault) => fault.flagKey !== flagKey));
 const pass = (milliseconds: number) => jest.advanceTimersByTimeAsync(milliseconds);
@@ -46,7 +46,7 @@ beforeEach(() => {
       },
       sent: (faults) => faults.forEach(drop),
       discard: drop,
-      onNewFault: (listener) => (news = listener),
+      onNewFault: (listener) => (notify = listener),
     },
     spreadMs: SPREAD_MS,
     backoff: new Backoff({ baseMs: BACKOFF_MS, capMs: BACKOFF_MS, random }),

@@ -51,7 +51,7 @@ export class FaultSender {
   /** Runs until the link ends; never rejects. */
   async run(): Promise<void> {
     const { faults } = this.#options;
-    // After a failed report, a fault waits for the time of the next attempt. An idle pause is none.
+    // After a failed report, a new fault waits for the next attempt, unless no attempt is due because nothing waited.
     faults.onNewFault(() => {
       if (this.#isIdle || this.#fault === null) this.#wait.shorten(this.#spread());
     });

@@ -37,7 +37,7 @@ export function withStart(
   return { changes: counted, faulty: counted.filter(({ starts }) => starts === FAULTY_STARTS) };
 }
 
-/** Gives the changes of the last ten minutes. A change in the future is none: the clock was set back since. */
+/** Gives the changes of the last ten minutes, without those in the future: the clock was set back after them. */
 function watchedAt(changes: readonly WatchedChange[], seconds: number): WatchedChange[] {
   return changes.filter(({ at }) => at <= seconds && seconds - at <= WATCHED_SECONDS);
 }

@@ -16,7 +16,7 @@ const note = (error: unknown) => void unhandled.push(error);
 
 beforeAll(() => {
   process.on('unhandledRejection', note);
-  // The control plane of these tests writes there that an answer found its socket gone, which is meant.
+  // These tests close sockets before their answers, which the WebSocket library of the test control plane logs.
   jest.spyOn(console, 'error').mockImplementation(() => undefined);
 });
 
@@ -39,14 +39,14 @@ afterEach(async () => {
   expect(unhandled).toEqual([]);
 });
 
-/** An agent that is in sync through the relay. */
+/** Starts an agent. Resolves when it is in sync through the relay. */
 async function connected(timings: FleetFlagAgentOptions['timings'] = {}): Promise<FleetFlagAgent> {
   const agent = await vehicle.start({ url: relay.url, timings: timings ?? {} });
   await eventually(() => agent.inTouch && agent.status().revision === plane.revision, 'it is in sync');
   return agent;
 }
 
-/** Attempts from now on; resolves when there have been `count` of them. */
+/** Resolves when the agent has made `count` more attempts to connect. */
 async function attempts(count: number): Promise<void> {
   const before = relay.connections;
   await eventually(() => relay.connections >= before + count, `it has tried ${count} times`);
@@ -75,7 +75,7 @@ describe('a vehicle is in sync again after a connection', () => {
       ),
       { numRuns: RUNS },
     );
-    // A run without them would show nothing.
+    // Enough connections were cut: without that, the test would show nothing.
     expect(relay.spent).toBeGreaterThan(RUNS / 2);
     expect(agent.status().refusals).toEqual({});
   });

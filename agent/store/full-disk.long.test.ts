@@ -1,5 +1,6 @@
 /**
- * A real process whose disk is full, or whose folder is read only: by limits and rights that the system enforces.
+ * Runs the agent as a process of its own whose disk is full, or whose folder is read only. The system itself enforces these
+ * limits and rights.
  */
 import { spawnSync } from 'node:child_process';
 import { chmod, chown, mkdir, readFile, rm, writeFile } from 'node:fs/promises';
@@ -69,8 +70,7 @@ test('where a file can grow no further, changes are evaluated, what is reported 
   await expectOnDisk(vehicle.databaseFile, 4, 'second');
 });
 
-// Needs a file system of its own, which not every system lets be mounted; the test above and vehicle-store.test.ts need
-// none.
+// The next test mounts a file system, which not every system allows. The test above and vehicle-store.test.ts run anywhere.
 const mounting = ['unshare', '--mount', ...(asRoot ? [] : ['--user', '--map-root-user'])];
 const canMount =
   spawnSync(mounting[0]!, [...mounting.slice(1), 'mount', '-t', 'tmpfs', '-o', 'size=64k', 'none', '/tmp']).status ===
