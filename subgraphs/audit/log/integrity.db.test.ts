@@ -34,7 +34,7 @@ async function tamper(...statements: string[]): Promise<void> {
   });
 }
 
-/** Moves the chain's last time on, so that each entry is a minute after the one before. */
+// The chain's last time is set forward before each entry, so that the entries are a minute apart.
 beforeEach(async () => {
   await tamper('DELETE FROM audit_logs', `UPDATE audit_chain SET position = 0, hash = repeat('0', 64), last_at = NULL`);
   const month = new Date();
@@ -278,7 +278,7 @@ describe('Query.auditIntegrity', () => {
   });
   afterAll(() => close());
 
-  test('is for SAFETY and ADMIN, and for no vehicle or partner', async () => {
+  test('is for people with SAFETY or ADMIN and keys with ADMIN, and refused to all others, vehicles included', async () => {
     for (const caller of [
       user('SAFETY'),
       user('ADMIN'),
@@ -295,6 +295,7 @@ describe('Query.auditIntegrity', () => {
       user('READ'),
       user('WRITE'),
       { kind: 'apiKey', apiKeyId: randomUUID(), role: 'READ', rateLimitPerMin: null } as const,
+      { kind: 'vehicle', vin: 'KMHK281HGNU000001', environment: 'production' } as const,
     ]) {
       expect(refusal(await ask(caller, QUERY))).toEqual({ code: 'FORBIDDEN' });
     }
