@@ -96,7 +96,7 @@ for (const form of CHANGE_FORMS)
       await fieldOf(page, form).waitFor();
       await live(page);
 
-      // The news arrive while the form is filled in.
+      // The other change arrives while the form is filled in.
       await type(page, form, form.texts[0]);
       await form.change(sample.admin, path, form.theirs[0]);
       await notice.waitFor();

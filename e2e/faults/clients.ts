@@ -46,6 +46,7 @@ const viewOf = ({ revision, defaultValue, enabled, killed }: FlagFields): FlagVi
   killed,
 });
 
+/** The credentials of a person. */
 export interface Account {
   readonly email: string;
   readonly password: string;
@@ -217,6 +218,7 @@ export const stopper =
     );
   };
 
+/** Creates the behaviour of a person who reads one of the flags at a time. */
 export const reader =
   (flags: readonly string[]) =>
   async (person: Person): Promise<void> =>

@@ -121,6 +121,7 @@ export class Instance {
   }
 }
 
+/** The settings of a run's control plane. */
 export interface ClusterOptions {
   /** Further settings of all processes. */
   readonly environment?: Readonly<Record<string, string>>;

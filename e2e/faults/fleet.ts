@@ -5,6 +5,7 @@ import type { FleetCommand, FleetMessage } from './fleet-messages.ts';
 import { ROOT } from '../harness/process.ts';
 import type { Recorder } from './recorder.ts';
 
+/** The state of the vehicles at one moment. */
 export interface Standing {
   /** A sentence for each vehicle that is not in step. */
   readonly behind: readonly string[];

@@ -24,6 +24,7 @@ interface Fault {
   readonly begin: () => Promise<Undo> | Undo;
 }
 
+/** The parts of a run at which faults are injected. */
 export interface FaultScene {
   readonly cluster: Cluster;
   readonly fleet: LeanFleet;
@@ -35,7 +36,8 @@ export interface FaultScene {
 }
 
 const DAY_MS = 86_400_000;
-const OFFSETS_MS = [-3_650 * DAY_MS, -30 * DAY_MS, -2 * DAY_MS, -3_600_000, 3_600_000, 2 * DAY_MS, 400 * DAY_MS];
+/** The offsets to which clocks are set. */
+const CLOCK_OFFSETS_MS = [-3_650 * DAY_MS, -30 * DAY_MS, -2 * DAY_MS, -3_600_000, 3_600_000, 2 * DAY_MS, 400 * DAY_MS];
 
 /** Connects to the server itself, past all relays, as soon as it answers. */
 function connected({ postgres }: Cluster): Promise<Client> {
@@ -275,7 +277,7 @@ function vehicleFaults({ fleet, agents, random }: FaultScene): Fault[] {
       weight: 14,
       begin: () => {
         const vins = fleet.vins.filter(() => random.next() < 0.2);
-        fleet.setClocks(vins, random.pick(OFFSETS_MS));
+        fleet.setClocks(vins, random.pick(CLOCK_OFFSETS_MS));
         return () => fleet.setClocks(vins, 0);
       },
     },
@@ -303,7 +305,7 @@ function vehicleFaults({ fleet, agents, random }: FaultScene): Fault[] {
         part: agent.vin,
         weight: 4,
         begin: () => {
-          const seconds = random.pick(OFFSETS_MS) / 1_000;
+          const seconds = random.pick(CLOCK_OFFSETS_MS) / 1_000;
           agent.setClock(`${seconds < 0 ? '' : '+'}${seconds}s`);
           return () => agent.setClock('+0s');
         },
@@ -315,6 +317,7 @@ function vehicleFaults({ fleet, agents, random }: FaultScene): Fault[] {
   ];
 }
 
+/** Injects and ends faults; see the top of this file. */
 export class Nemesis {
   /** The faults that were injected, by kind. */
   readonly counts = new Map<string, number>();
@@ -335,6 +338,7 @@ export class Nemesis {
     ];
   }
 
+  /** The number of faults that were injected. */
   get injected(): number {
     return [...this.counts.values()].reduce((sum, count) => sum + count, 0);
   }
@@ -348,9 +352,9 @@ export class Nemesis {
       const fault = random.weighted(this.#faults);
       if (chosen.every(({ part }) => part !== fault.part)) chosen.push(fault);
     }
-    const undone = await Promise.all(chosen.map((fault) => this.#begin(fault)));
+    const ends = await Promise.all(chosen.map((fault) => this.#begin(fault)));
     await pause(random.whole(200, random.next() < 0.15 ? 5_000 : 1_500));
-    await Promise.all(undone.map((undo) => undo()));
+    await Promise.all(ends.map((end) => end()));
     const { cluster, recorder } = this.scene;
     for (const { name, process: running } of cluster.instances)
       if (!running.running && !this.#ended.has(running)) {

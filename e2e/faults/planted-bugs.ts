@@ -9,16 +9,20 @@ import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { ROOT } from '../harness/process.ts';
 
+/** A bug that is planted into a copy of the sources. */
 export interface PlantedBug {
+  /** The path of the file from the root of the repository. */
   readonly file: string;
+  /** The text that is replaced. */
   readonly text: string;
   readonly instead: string;
-  /** Whether it shows only where announcements are lost. */
+  /** Whether the bug shows only where announcements are lost. */
   readonly losesAnnouncements?: boolean;
-  /** Laws of which a run has to show at least one broken. */
+  /** The laws of which a run must find at least one broken. */
   readonly found: readonly string[];
 }
 
+/** The planted bugs by their names on the command line. */
 export const PLANTED_BUGS: Readonly<Record<string, PlantedBug>> = {
   'no-polling': {
     file: 'subgraphs/flags/sync/feed.ts',

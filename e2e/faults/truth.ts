@@ -19,12 +19,18 @@ interface StoredContent {
   readonly rules: readonly StoredRule[];
 }
 
-/** Actions whose rows stand for a change of a flag; a row without a difference records an attempt. */
-const AUDIT = `SELECT f.key AS flag, a.action, u.email AS by FROM audit_logs a JOIN flags f ON f.id = a.flag_id
+/** Selects the rows of the audit log that record a change of a flag. A row without a difference records an attempt. */
+const FLAG_CHANGES = `SELECT f.key AS flag, a.action, u.email AS by FROM audit_logs a JOIN flags f ON f.id = a.flag_id
   LEFT JOIN users u ON u.id = a.user_id
   WHERE a.before_value IS DISTINCT FROM a.after_value ORDER BY a.chain_position`;
 
-/** Reads the whole state of the environment `production`. */
+/**
+ * Reads the whole state of the environment `production`.
+ *
+ * @param isAuditIntact the result of `auditIntegrity`
+ * @param reviewed the flags whose changes need a second person
+ * @param connected the VINs that hold a connection at this moment
+ */
 export async function readTruth(
   cluster: Cluster,
   isAuditIntact: boolean,
@@ -82,7 +88,7 @@ export async function readTruth(
         };
       }),
       living: living.map(({ key, revision }) => [key, Number(revision)] as const),
-      audit: await rows<Truth['audit'][number]>(AUDIT),
+      audit: await rows<Truth['audit'][number]>(FLAG_CHANGES),
       isAuditIntact,
       reviewed,
       requests,

@@ -3,6 +3,7 @@ import { createClient, type Client, type ExecutionResult } from 'graphql-ws';
 import { WebSocket } from 'ws';
 import { ADMIN, type Deployment } from './deployment.ts';
 
+/** The answer to an operation, with the status of HTTP. */
 export interface ApiAnswer {
   readonly status: number;
   readonly data?: Record<string, unknown> | null;
@@ -11,7 +12,9 @@ export interface ApiAnswer {
 
 const LOGIN = 'mutation ($email: String!, $password: String!) { login(email: $email, password: $password) { token } }';
 
+/** A client of the API. */
 export class Api {
+  /** @param token the session that signs requests; null for an anonymous client */
   constructor(
     readonly deployment: Pick<Deployment, 'url' | 'wsUrl'>,
     readonly token: string | null = null,
@@ -22,6 +25,7 @@ export class Api {
     return Api.signedIn(deployment, ADMIN);
   }
 
+  /** Gives an API that is signed in to an account. */
   static async signedIn(
     deployment: Api['deployment'],
     account: { readonly email: string; readonly password: string },
@@ -30,6 +34,7 @@ export class Api {
     return new Api(deployment, login.token);
   }
 
+  /** Runs an operation and gives its answer, whatever it is. */
   async ask(query: string, variables: Readonly<Record<string, unknown>> = {}): Promise<ApiAnswer> {
     const response = await fetch(`${this.deployment.url}/graphql`, {
       method: 'POST',
@@ -75,13 +80,14 @@ export class Api {
     return flagSync.revision;
   }
 
-  /** Runs an operation and gives the only error of its answer. */
+  /** Runs an operation that must be refused. Gives the extensions of the only error of its answer. */
   async refused(query: string, variables: Readonly<Record<string, unknown>> = {}): Promise<Record<string, unknown>> {
     const { errors } = await this.ask(query, variables);
     if (errors?.length !== 1) throw new Error(`Expected one error: ${JSON.stringify(errors)}`);
     return errors[0]?.extensions ?? {};
   }
 
+  /** Opens a client of websockets, signed in with `token`. */
   socket(token = this.token): Client {
     return createClient({
       url: this.deployment.wsUrl,

@@ -18,10 +18,13 @@ import { createMetricsDatabase, type MetricsDatabase } from '../../subgraphs/sha
 import { databaseUrl } from '../../subgraphs/shared/testing/test-server.ts';
 import { ProjectProcess } from './process.ts';
 
+/** The administrator that each deployment has from its first start. */
 export const ADMIN = { email: 'admin@fleetflag.local', password: 'correct horse battery staple' } as const;
 
+/** Whether deployments have the distributed form; see the top of this file. */
 export const DISTRIBUTED = Boolean(process.env['DATABASE_URL']) && Boolean(process.env['REDIS_URL']);
 
+/** Matches the line with which a process says that it is ready, with its port. */
 const READY = /FleetFlag(?: \w+)? ready at http:\/\/localhost:(\d+)/;
 
 type ChangeSettings = (settings: Readonly<Record<string, string>>) => Promise<Readonly<Record<string, string>>>;
@@ -29,13 +32,15 @@ type ChangeSettings = (settings: Readonly<Record<string, string>>) => Promise<Re
 export class Deployment {
   /** The URL of the gateway, such as `http://127.0.0.1:40123`. */
   url = '';
+  /** The processes that run, the gateways last. */
   processes: ProjectProcess[] = [];
+  /** The port of each role, which stays the same over restarts. */
   readonly ports = new Map<string, number>();
 
   /** The settings of every process. */
   environment: Readonly<Record<string, string>> = {};
 
-  /** The database of the measurements, where they are on a server. */
+  /** The database of measurements, where ClickHouse is a server. */
   #metrics: MetricsDatabase | undefined;
 
   private constructor(
@@ -48,6 +53,9 @@ export class Deployment {
   ) {}
 
   /**
+   * Starts a deployment with data of its own.
+   *
+   * @param environment settings of every process, beside those of its stores
    * @param through changes the settings of a distributed deployment, such as the servers' addresses to those of a proxy
    * @param gatewayArgs further arguments of the process that runs the gateway
    */
@@ -122,7 +130,8 @@ export class Deployment {
   /** Starts the process of a role again on its port, after it has ended. */
   async restart(name: SubgraphName | 'gateway'): Promise<void> {
     this.processes = this.processes.filter(({ running }) => running);
-    await this.#launch(name, ['service', name], name === 'gateway' ? this.#subgraphUrls() : {});
+    if (name === 'gateway') await this.#launch(name, ['service', name, ...this.gatewayArgs], this.#subgraphUrls());
+    else await this.#launch(name, ['service', name]);
     // The gateway stays the last one.
     this.processes.sort((a, b) => Number(a.args[1] === 'gateway') - Number(b.args[1] === 'gateway'));
   }
@@ -142,6 +151,7 @@ export class Deployment {
     this.ports.set(name, Number(port));
   }
 
+  /** The websocket address of the gateway. */
   get wsUrl(): string {
     return webSocketOf(this.url);
   }
@@ -219,6 +229,7 @@ export function webSocketOf(url: string): string {
   return `${url.replace(/^http/, 'ws')}/graphql`;
 }
 
+/** Runs a statement on the PostgreSQL server of DATABASE_URL. */
 async function onServer(statement: string): Promise<void> {
   const client = new Client({ connectionString: process.env['DATABASE_URL'] });
   await client.connect();

@@ -16,6 +16,7 @@ export const ROOT = fileURLToPath(new URL('../../', import.meta.url));
  */
 const TIMEOUT_MS = 60_000;
 
+/** The files that `npm run build` makes, by command. */
 const BUILT: Readonly<Record<string, string>> = {
   start: 'dist/start.js',
   service: 'dist/service.js',
@@ -43,6 +44,7 @@ function programOf(command: string, args: readonly string[]): Program {
   return { file: 'chroot', args: [IMAGE, '/bin/sh', '-c', entry, 'sh', ...role] };
 }
 
+/** A process of this project; see the top of this file. */
 export class ProjectProcess {
   readonly child: ChildProcess;
   stdout = '';

@@ -6,8 +6,10 @@ import { madeOrRemoved } from '../../core/testing/made-or-removed.ts';
 import type { AgentStatus } from '../../agent/api/agent-status.ts';
 import { eventually, ProjectProcess } from './process.ts';
 
+/** A vehicle; see the top of this file. */
 export class VehicleProcess {
   #process: ProjectProcess | undefined;
+  /** The address of the agent's local API. */
   #local = '';
 
   private constructor(
@@ -17,6 +19,7 @@ export class VehicleProcess {
     public options: readonly string[],
   ) {}
 
+  /** Starts the agent, which may not have synced yet. */
   static async start(wsUrl: string, token: string, options: readonly string[] = []): Promise<VehicleProcess> {
     const vehicle = new VehicleProcess(await mkdtemp(join(tmpdir(), 'fleetflag-vehicle-')), wsUrl, options);
     return madeOrRemoved(
@@ -39,6 +42,7 @@ export class VehicleProcess {
     return join(this.folder, 'agent.db');
   }
 
+  /** Starts the agent again on its files, connected to `url`. */
   async up(url = this.wsUrl): Promise<void> {
     this.#process = new ProjectProcess(
       [
@@ -65,6 +69,7 @@ export class VehicleProcess {
     this.#local = address ?? '';
   }
 
+  /** Reads the status from the agent's local API. */
   async status(): Promise<AgentStatus> {
     return (await (await fetch(`${this.#local}/v1/status`)).json()) as AgentStatus;
   }
@@ -129,6 +134,7 @@ export class VehicleProcess {
     return response.status;
   }
 
+  /** Gives the content of the agent's database file. */
   databaseBytes(): Promise<Buffer> {
     return readFile(this.dbPath);
   }
