@@ -7,12 +7,15 @@ import { readSources } from '../testing/sources.ts';
 const ROOMS = ['agent', 'commands', 'console', 'core', 'gateway', 'main', 'subgraphs'];
 const NOT_PRODUCT = /\.test\.ts$|\.contract\.ts$|\/(?:testing|generated)\//;
 const EXPORT = /^export (?:abstract )?(?:async )?(?:class|interface|function\*?) (\w+)/;
+/** The rooms whose exported types have a docstring as well. */
+const TYPED_ROOMS = ['gateway', 'main', 'subgraphs'];
+const TYPE_EXPORT = /^export type (\w+)/;
 
 /** Gives the names of what a file exports without a docstring above it. */
-function bare(text: string): string[] {
+function bare(text: string, exported = EXPORT): string[] {
   const lines = text.split('\n');
   return lines.flatMap((line, index) => {
-    const name = EXPORT.exec(line)?.[1];
+    const name = exported.exec(line)?.[1];
     const above = lines.slice(0, index).findLast((each) => !each.startsWith('// oxlint-disable')) ?? '';
     return name === undefined || above.endsWith('*/') ? [] : [name];
   });
@@ -39,6 +42,12 @@ describe('the docstring', () => {
     const files = Array.from(readSources(ROOMS)).filter(([file]) => !NOT_PRODUCT.test(file));
     expect(files.length).toBeGreaterThan(600);
     expect(files.flatMap(([file, text]) => bare(text).map((name) => `${file}: ${name}`))).toEqual([]);
+  });
+
+  test('stands above every exported type of the gateway, the subgraphs and main', () => {
+    const files = Array.from(readSources(TYPED_ROOMS)).filter(([file]) => !NOT_PRODUCT.test(file));
+    expect(bare('/** A. */\nexport type A = 1;\nexport type B = 2;', TYPE_EXPORT)).toEqual(['B']);
+    expect(files.flatMap(([file, text]) => bare(text, TYPE_EXPORT).map((name) => `${file}: ${name}`))).toEqual([]);
   });
 });
 

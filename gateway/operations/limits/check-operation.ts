@@ -19,6 +19,7 @@ import { literalRule } from './literal-values.ts';
 import { measureOperation, type OperationSize } from './measure-operation.ts';
 import { OPERATION_LIMITS, type OperationLimit } from './operation-limits.ts';
 
+/** The messages of the limits that a document can exceed whatever its variables are. */
 const STRUCTURE = {
   depth: (limit) => `The operation nests fields more than ${limit} levels deep.`,
   aliases: (limit) => `The operation has more than ${limit} aliases.`,
@@ -63,7 +64,7 @@ function withoutDefaults(operation: OperationDefinitionNode): OperationDefinitio
 }
 
 /**
- * Our rules beside graphql-js's own.
+ * Gives the rules of validation that are checked beside those of graphql-js.
  *
  * @param introspection whether clients may ask for the schema
  */
@@ -76,7 +77,7 @@ export const PARSE_OPTIONS = { maxTokens: OPERATION_LIMITS.tokens };
 
 const TOO_MANY_TOKENS = /^Syntax Error: Document contains more that \d+ tokens\. Parsing aborted\.$/;
 
-/** The refusal that a parser's error is when it stopped at the limit of tokens; else null. */
+/** Gives the refusal of a document at whose limit of tokens the parser stopped; null for any other error. */
 export function tokenRefusal(error: GraphQLError): FleetFlagError | null {
   return TOO_MANY_TOKENS.test(error.message)
     ? exceeded('tokens', `The document has more than ${OPERATION_LIMITS.tokens} tokens.`)
@@ -110,9 +111,12 @@ export interface CheckOptions {
   readonly introspection: boolean;
 }
 
-export type CheckedDocument =
-  /** `document` is null when the text cannot be parsed. */
-  { readonly document: DocumentNode | null; readonly errors: readonly GraphQLError[] };
+/** A document after the check. It may run when it has no errors. */
+export interface CheckedDocument {
+  /** Null when the text cannot be parsed. */
+  readonly document: DocumentNode | null;
+  readonly errors: readonly GraphQLError[];
+}
 
 /** Checks all but the cost, which depends on the variables. Never throws; without errors the document may run. */
 export function checkDocument(text: string, schema: GraphQLSchema, { introspection }: CheckOptions): CheckedDocument {

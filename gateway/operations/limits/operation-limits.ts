@@ -38,4 +38,5 @@ export const OPERATION_LIMITS = {
   cachedDocumentBytes: 32 * 1024 * 1024,
 } as const;
 
+/** The name of a limit. */
 export type OperationLimit = keyof typeof OPERATION_LIMITS;

@@ -8,6 +8,7 @@ import { checkText, isJsonObject } from '../../../core/json/json-value.ts';
 
 /** The kind of an operation. */
 export const OPERATION_KINDS = ['query', 'mutation', 'subscription'] as const;
+/** One of `OPERATION_KINDS`. */
 export type OperationKind = (typeof OPERATION_KINDS)[number];
 
 /** An operation as a manifest contains it. */

@@ -34,6 +34,7 @@ export interface Webhook extends WebhookSettings {
 
 /** The status of a delivery. */
 export const DELIVERY_STATUSES = ['pending', 'delivered', 'failed', 'cancelled'] as const;
+/** One of `DELIVERY_STATUSES`. */
 export type DeliveryStatus = (typeof DELIVERY_STATUSES)[number];
 
 /** One event for one webhook. */

@@ -15,6 +15,7 @@ import type { MetricDefinitionInput } from '../generated/resolvers.ts';
  * share between 0 and 1 is a mean.
  */
 export const METRIC_KINDS = ['mean', 'proportion', 'count'] as const;
+/** One of `METRIC_KINDS`. */
 export type MetricKind = (typeof METRIC_KINDS)[number];
 
 /** A declared metric. */

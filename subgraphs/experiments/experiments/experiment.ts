@@ -11,6 +11,7 @@ import type { Analysis, Variant } from '../statistics/analyse.ts';
 
 /** The lifecycle of an experiment; `completed` and `cancelled` are final. */
 export const EXPERIMENT_STATUSES = ['draft', 'running', 'completed', 'cancelled'] as const;
+/** One of `EXPERIMENT_STATUSES`. */
 export type ExperimentStatus = (typeof EXPERIMENT_STATUSES)[number];
 
 /** The part of an experiment that people plan. */

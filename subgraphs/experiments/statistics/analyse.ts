@@ -19,8 +19,9 @@ import {
   type MissingOf,
 } from './welch/welch-comparison.ts';
 
-/** One of the two arms. */
+/** The names of the two arms. */
 export const VARIANTS = ['control', 'treatment'] as const satisfies readonly (keyof Arms<unknown>)[];
+/** The name of an arm. */
 export type Variant = (typeof VARIANTS)[number];
 
 /** The sums of one arm: the vehicles of its buckets. */
@@ -150,7 +151,10 @@ function compareAdjusted(
   };
 }
 
-/** Gives a percentage that is known well enough to be shown beside one of the intervals. */
+/**
+ * Gives the difference of the means in percent of the control's. Gives null where no interval of it is bounded, the
+ * control's mean is 0 or an arm has no vehicles.
+ */
 function improvementOf({ control, treatment }: Arms<Moments>, bounded: boolean): number | null {
   if (!bounded || control.count === 0 || treatment.count === 0 || control.mean === 0) return null;
   return finiteOrNull((100 * (treatment.mean - control.mean)) / Math.abs(control.mean));

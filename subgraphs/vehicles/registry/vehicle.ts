@@ -6,6 +6,7 @@ import { readLabel } from '../../../core/validation/text.ts';
 
 /** The status of a vehicle. */
 export const VEHICLE_STATUSES = ['online', 'offline', 'maintenance'] as const;
+/** One of `VEHICLE_STATUSES`. */
 export type VehicleStatus = (typeof VEHICLE_STATUSES)[number];
 
 /** Derives a vehicle's status. `connected` stays true until the grace period after its last connection has passed. */

@@ -20,6 +20,7 @@ import { rowCount, rowsOf } from '../../../shared/postgres/rows.ts';
 
 /** The lifecycle of a change request; every status but `pending` is final. */
 const CHANGE_REQUEST_STATUSES = ['pending', 'approved', 'rejected', 'cancelled'] as const;
+/** One of `CHANGE_REQUEST_STATUSES`. */
 export type ChangeRequestStatus = (typeof CHANGE_REQUEST_STATUSES)[number];
 
 /** The part of a change request that is about one flag. */
