@@ -27,7 +27,7 @@ export interface Heartbeat {
   readonly evaluated: readonly string[] | null;
 }
 
-/** The largest numbers that the columns take (database.md, vehicles); for the revision, the API's Int. */
+/** The largest numbers that the columns can store (database.md, vehicles); for the revision, that of the API's Int. */
 const MAXIMA = [
   ['agentMemoryMb', 2_147_483_647],
   ['agentCpuPercent', 999.99],
@@ -55,7 +55,7 @@ function readRefusals(refusals: readonly string[]): readonly string[] {
   return [...new Set(refusals)].sort();
 }
 
-/** A vehicle has no more flags. */
+/** The most flags in one list: a vehicle has no more. */
 const MAX_FLAGS = 100;
 
 /** Reads a list of flags. Gives each once as `key:revision`, in alphabetical order. */
@@ -89,7 +89,8 @@ export function readHeartbeat(vin: string, environment: Environment, input: Agen
   const [swVersion, agentVersion] = [fact('swVersion'), fact('agentVersion')];
   for (const [field, most] of MAXIMA) {
     const value = input[field] ?? 0;
-    if (value < 0 || value > most) throw badInput(`input.${field}`, `${field} is ${value}; it is 0 to ${most}.`);
+    if (value < 0 || value > most)
+      throw badInput(`input.${field}`, `${field} is ${value}; it must be from 0 to ${most}.`);
   }
   const clockOffsetSeconds = input.clockOffsetSeconds ?? null;
   if (clockOffsetSeconds !== null && Math.abs(clockOffsetSeconds) > MAX_CLOCK_OFFSET_SECONDS) {
@@ -109,7 +110,7 @@ export function readHeartbeat(vin: string, environment: Environment, input: Agen
     appliedRevision: input.appliedRevision ?? null,
     clockOffsetSeconds,
     refusals: input.refusals == null ? null : readRefusals(input.refusals),
-    // An agent leaves them out where none waits, and an older one has none.
+    // An agent omits the list when no flag is pending, and an older agent does not have it.
     pending: readFlags('pending', input.pending ?? []),
     evaluated: input.evaluated == null ? null : readFlags('evaluated', input.evaluated),
   };
