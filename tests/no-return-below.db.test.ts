@@ -1,4 +1,7 @@
-/** A vehicle without a connection during a kill switch or a disabling, with a real agent at a whole control plane. */
+/**
+ * The bound `noReturnBelow`: a vehicle without a connection during a kill switch or a disabling, with a real agent at a
+ * whole control plane.
+ */
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';

@@ -1,4 +1,7 @@
-/** Requests answers as text from a subgraph in another process. Those of one turn of the event loop share a request. */
+/**
+ * Sends queries to a subgraph in another process, and gives the answers as JSON text. The queries of one turn of the
+ * event loop share a request.
+ */
 import DataLoader from 'dataloader';
 import {
   ANSWERS_PATH,
@@ -15,16 +18,16 @@ import type { SubgraphConnection, SubgraphName, SubgraphRequest } from '../../co
 import { gatewayIdentity } from '../credentials/gateway-identity.ts';
 import type { SubgraphInstances } from './subgraph-instances.ts';
 
-/** The subgraph, and how to reach it. */
+/** The subgraph, and the ways to reach it. */
 export interface RemoteAnswersOptions {
   readonly name: SubgraphName;
   readonly tokens: IdentityTokens;
   readonly instances: Pick<SubgraphInstances, 'post'>;
-  /** Asks a question by itself that is too long to be asked with others. */
+  /** Sends a query by itself that is too long to share a request. */
   readonly execute: SubgraphConnection['execute'];
 }
 
-/** Creates the function; it rejects where the subgraph cannot be reached. */
+/** Creates the function that sends a query. It rejects where the subgraph cannot be reached. */
 export function remoteAnswers({ name, tokens, instances, execute }: RemoteAnswersOptions) {
   const asking = new DataLoader<string, AnswerText>(
     async (questions) => {

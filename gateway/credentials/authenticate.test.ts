@@ -78,12 +78,12 @@ describe('the caller', () => {
     ['a line after the token', { authorization: `Bearer ${SESSION}\nx` }],
     ['a token longer than any of ours', { authorization: `Bearer ${SESSION}${'x'.repeat(2_048)}` }],
     ['a key that is not known', { apiKey: newApiKey() }],
-    ['what has not the form of a key', { apiKey: 'unknown' }],
+    ['a text that does not have the form of a key', { apiKey: 'unknown' }],
     ['a key and something after it', { apiKey: `${KEY} ` }],
     ['an empty key', { apiKey: '' }],
     ['a key that was cut off', { apiKey: KEY.slice(0, -1) }],
-    ['a token of nobody knows what', { authorization: 'Bearer a.b.c' }],
-  ])('is not nobody but refused with %s', async (_what, credentials) => {
+    ['a token of unknown form', { authorization: 'Bearer a.b.c' }],
+  ])('is refused, and not taken for an anonymous caller, with %s', async (_what, credentials) => {
     await expect(whoIs(credentials)).rejects.toEqual(unauthenticated);
   });
 
@@ -153,7 +153,7 @@ describe('the caller', () => {
     );
   });
 
-  test('is unknown while sessions cannot be read, which does not refuse the credentials', async () => {
+  test('is unknown while sessions or keys cannot be read, and the error does not call the credentials wrong', async () => {
     const unavailable = new FleetFlagError('SERVICE_UNAVAILABLE', 'Sessions cannot be read.');
     await expect(
       whoIs({ authorization: `Bearer ${SESSION}` }, { findSession: () => Promise.reject(unavailable) }),

@@ -137,7 +137,7 @@ describe("the end of a person's sessions", () => {
     return closed;
   };
 
-  test('closes the sockets of these, and not of the session of who has signed in again meanwhile', async () => {
+  test('closes the sockets of these sessions, and not those of a session that the person has begun since', async () => {
     const asked: string[] = [];
     const over = async (keys: readonly string[]) => {
       asked.push(...keys);
@@ -147,7 +147,7 @@ describe("the end of a person's sessions", () => {
     expect(asked).toEqual(['session:old', 'session:new']);
   });
 
-  test('closes all of the person where nobody can say which have ended', async () => {
+  test('closes all sockets of the person where sessions cannot be read', async () => {
     expect(await ending(() => Promise.reject(new Error('away')))).toEqual(['session:old', 'session:new']);
   });
 });

@@ -4,7 +4,7 @@ import { badInput } from '../../core/errors.ts';
 import type { CachedDocument } from './limits/document-cache.ts';
 import { RefusedOperation, withCode } from './refusals/refused-operation.ts';
 
-/** An operation as a client sent it, with the text that it names. */
+/** An operation as a client sent it. The text of a persisted operation has been looked up. */
 export interface SentOperation {
   readonly text: string;
   readonly operationName: string | undefined;
@@ -21,7 +21,7 @@ export interface SentVariables {
   readonly value: () => Readonly<Record<string, unknown>>;
 }
 
-/** A document that may run, and the operation of it that is meant. */
+/** A document that may run, and the one of its operations that the client has chosen. */
 export interface CheckedOperation {
   readonly document: DocumentNode;
   readonly operation: OperationDefinitionNode;

@@ -36,6 +36,7 @@ export interface RefusalOperation {
   readonly variables?: Record<string, unknown>;
 }
 
+/** The callers of the operations: a session, an API key, an API key over its rate, and a vehicle. */
 export type RefusedCaller = 'person' | 'partner' | 'exhausted' | 'car';
 
 interface Refused {
@@ -52,6 +53,7 @@ interface Refused {
 const CHANGES = 'subscription Changes($e: Environment = STAGING) { flagChanges(environment: $e) { revision } }';
 const FLAGS_OF_PAGES =
   'query ($n: Int) { flags(first: $n) { nodes { history(first: 100) { nodes { user { name } } } } } }';
+/** The error of a subgraph that is down. */
 export const PART_AWAY = new FleetFlagError(
   'SERVICE_UNAVAILABLE',
   'A part of the service is not answering; try again.',
@@ -335,6 +337,7 @@ export const OPERATION_REFUSALS: readonly Refused[] = [
   }),
 ];
 
+/** Starts a gateway whose subgraphs give what the refusals need. */
 export async function refusingGateway(
   over: Parameters<typeof ScriptedGateway.start>[0] = {},
 ): Promise<ScriptedGateway> {

@@ -19,6 +19,7 @@ import { countingLimiter } from './counting-limiter.ts';
 
 export const SECRET = 'a-secret-of-more-than-32-characters-x';
 export const VIN = 'KMHK281HGNU000001';
+/** The token of the only known session. */
 export const SESSION = 'ffs_writer';
 
 export interface HttpAnswer {
@@ -41,6 +42,7 @@ function partitionsForAll({ query, variables }: SubgraphRequest): SubgraphRespon
   return { data: { vehiclePartitions: Object.fromEntries(named) } };
 }
 
+/** A gateway under test; see the top of this file. */
 export class ScriptedGateway {
   url = '';
   /** The requests to subgraphs on behalf of callers, and those of the gateway on its own behalf. */

@@ -1,4 +1,4 @@
-/** Assembles the audit subgraph: accounts, sessions, the audit log. */
+/** Assembles the audit subgraph: accounts, sessions, API keys, persisted operations, webhooks and the audit log. */
 import type { Logger } from 'pino';
 import type { RateLimiter } from '../../core/access/rate-limiter.ts';
 import type { PrismaClient } from '../../prisma/generated/client.ts';
@@ -82,7 +82,7 @@ export async function startAudit({
     apiKeyById: sharedLoaderById((ids) => apiKeys.byId(ids)),
     webhookById: sharedLoaderById((ids) => webhooks.service.byId(ids)),
   };
-  // Without replicas all requests read at one place, and share the loaders.
+  // Without replicas all requests read from one database, and share the loaders.
   const histories = new WeakMap<LaggingReads, FlagHistories>();
   const historiesAt = (lagging: LaggingReads) => {
     const found = histories.get(lagging) ?? flagHistories(lagging);
@@ -114,7 +114,7 @@ export async function startAudit({
   return {
     subgraph,
     async close() {
-      // First, so that the check for webhooks does not hold up the end.
+      // The check of integrity is closed first: webhooks run it, and would wait for it.
       integrity.close();
       await webhooks.close();
       await ending.close();

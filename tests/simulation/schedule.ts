@@ -23,6 +23,7 @@ class BrokenLaw extends Error {
   override readonly name = 'BrokenLaw';
 }
 
+/** The counts of a schedule that has kept all laws. */
 export interface Outcome {
   readonly changes: number;
   readonly crashes: number;

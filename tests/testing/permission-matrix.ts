@@ -1,6 +1,7 @@
 /** Reads docs/reference/permissions.md as data, with which tests compare the running system. */
 import { readFileSync } from 'node:fs';
 
+/** The kinds of callers, as the columns of the page name them. */
 export const CALLERS = [
   'anonymous',
   'READ',

@@ -8,6 +8,7 @@ import { WebSocket } from 'ws';
 import { Backoff } from '../../core/async/backoff.ts';
 import { OPERATIONS } from '../../agent/link/operations.ts';
 
+/** The state of one vehicle. */
 export interface CrowdVehicle {
   readonly token: string;
   /** The revision that the vehicle has on disk. */

@@ -14,11 +14,13 @@ import { endedSessionsIn, sessionsIn } from '../../main/gateway/sessions.ts';
 import { openReads } from '../../main/stores/databases.ts';
 import { startSubgraph, type Parts } from '../../main/subgraphs.ts';
 
+/** The stores and secrets that a test gives. */
 export interface WholeParts extends Pick<Parts, 'database' | 'bus' | 'store' | 'limiter' | 'vehicleTokens'> {
   readonly signer: Signer;
   readonly metrics: MetricsStore;
 }
 
+/** A control plane in this process. */
 export interface WholeControlPlane {
   readonly gateway: Gateway;
   readonly subgraphs: ReadonlyMap<SubgraphName, Subgraph>;

@@ -186,7 +186,7 @@ describe('the audit log', () => {
     expect(await find({ userId: randomUUID() })).toEqual([]);
   });
 
-  test('filters by a part of the name or the e-mail of who acted, but not for keys that may not read those', async () => {
+  test("filters by a part of the acting person's name or e-mail, but not for keys that may not read those", async () => {
     const { old, micro, newest } = entries;
     const { name, email } = await prisma().user.findUniqueOrThrow({ where: { id: ann } });
     const find = async (filter: object) => (await pages(filter, 10)).flat();

@@ -53,7 +53,7 @@ async function countEntries(prisma: PrismaClient, flagIds: readonly string[]): P
   return new Map(rows.map(({ id, count }) => [id, Number(count)]));
 }
 
-/** Creates the loaders of all who read at the same place. */
+/** Creates the loaders that all requests share which read from the same database, the primary or a replica. */
 export function flagHistories(lagging: LaggingReads): FlagHistories {
   return {
     historyOf: sharedFieldLoader(

@@ -13,7 +13,7 @@ import { clickHouseTime } from '../metrics/metric-batch.ts';
 import type { MetricTables } from '../metrics/metric-store.ts';
 import { storeAnswer } from '../metrics/store-answer.ts';
 
-/** The vehicles that are exposed, and from when on. */
+/** The vehicles that are exposed, and the time from which on their rows count. */
 export interface ExposureEpoch {
   readonly flagKey: string;
   readonly salt: string;
@@ -32,7 +32,10 @@ export type FactsOf = (vins: readonly string[]) => Promise<ReadonlyMap<string, R
 const NO_FACTS: FactsOf = async () => new Map();
 
 /**
- * Gives the bucket of a row's vehicle under the salt of an expression: core/evaluation/bucket.ts, in the store's words.
+ * Gives the bucket of a row's vehicle under a salt, as an expression of ClickHouse: the same formula as in
+ * core/evaluation/bucket.ts.
+ *
+ * @param salt an expression of ClickHouse
  */
 export const bucketOf = (salt: string) =>
   `intDiv(toUInt64(murmurHash3_32(concat(${salt}, ':', vin))) * ${BUCKETS}, 4294967296)`;
@@ -44,12 +47,12 @@ export const BUCKET = bucketOf('{salt:String}');
  * collector gave up may still be carried out.
  */
 const OVERLAP_MS = 10 * 60_000;
-/** The most rows that are recorded at a time. A large fleet takes several turns at its first look. */
-const TURN = 200_000;
+/** The most rows that are recorded at a time. A large fleet takes several batches at its first look. */
+const BATCH_ROWS = 200_000;
 /** The most vehicles of one lookup. */
-const LOOKUP = 5_000;
+const LOOKUP_VEHICLES = 5_000;
 /** The most epochs for which `#seenTo` is remembered. */
-const REMEMBERED = 1_000;
+const REMEMBERED_EPOCHS = 1_000;
 
 const newRows = ({ ring }: ExposureEpoch) => `SELECT vin, variant, bucket, first.1 AS received, first.2 AS at
   FROM (
@@ -62,7 +65,7 @@ const newRows = ({ ring }: ExposureEpoch) => `SELECT vin, variant, bucket, first
     GROUP BY vin, variant
   )
   WHERE bucket >= {from:UInt32} AND (vin, variant) NOT IN (SELECT vin, variant FROM exposures WHERE epoch = {epoch:String})
-  LIMIT ${TURN}`;
+  LIMIT ${BATCH_ROWS}`;
 
 const COLUMNS: [string, ...string[]] = [
   'epoch',
@@ -93,7 +96,7 @@ export function epochName({ flagKey, salt, from, since }: ExposureEpoch): string
 /** Records exposures in the metrics store. */
 export class ExposureRecorder {
   /** The time up to which arrived rows are recorded, in milliseconds since 1970, by epoch. */
-  readonly #seenTo = boundedCache<string, number>(REMEMBERED);
+  readonly #seenTo = boundedCache<string, number>(REMEMBERED_EPOCHS);
   /** The recordings under way, by epoch, and the times of their looks: two reads of one look share one. */
   readonly #recording = new Map<string, Promise<number>>();
   readonly #recordingTo = new Map<string, Date>();
@@ -139,13 +142,13 @@ export class ExposureRecorder {
       now: now.getTime(),
     };
     let recorded = 0;
-    for (let turn = TURN; turn === TURN; recorded += turn) {
+    for (let batch = BATCH_ROWS; batch === BATCH_ROWS; recorded += batch) {
       const rows = await storeAnswer(async () => {
         await this.tables.make();
         return (await this.client.query({ query: newRows(epoch), query_params, format: 'JSONEachRow' })).json<NewRow>();
       });
       await this.#insert(name, rows);
-      turn = rows.length;
+      batch = rows.length;
     }
     this.#seenTo.set(name, now.getTime() - OVERLAP_MS);
     return recorded;
@@ -154,8 +157,8 @@ export class ExposureRecorder {
   async #insert(epoch: string, rows: readonly NewRow[]): Promise<void> {
     if (rows.length === 0) return;
     const facts = new Map<string, RegisteredFacts>();
-    for (let at = 0; at < rows.length; at += LOOKUP) {
-      const vins = new Set(rows.slice(at, at + LOOKUP).map(({ vin }) => vin));
+    for (let at = 0; at < rows.length; at += LOOKUP_VEHICLES) {
+      const vins = new Set(rows.slice(at, at + LOOKUP_VEHICLES).map(({ vin }) => vin));
       for (const [vin, found] of await this.factsOf([...vins])) facts.set(vin, found);
     }
     const recordedAt = clickHouseTime(new Date());

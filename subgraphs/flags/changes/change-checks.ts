@@ -5,9 +5,11 @@ import type { Flag } from '../flags/flag.ts';
 import type { FaultPlace } from '../partitions/dependencies.ts';
 import type { FlagEdit } from './change.ts';
 
+/** The place of faults in the argument `input`. */
 export const INPUT: FaultPlace = { path: 'input', hasMembers: true };
 /** The place of faults that no argument is to blame for. */
 export const NOWHERE: FaultPlace = { path: null, hasMembers: false };
+/** The place of faults in the change request that the argument `id` names. */
 export const REQUEST: FaultPlace = { path: 'id', hasMembers: false };
 
 /** Gives the refusal of an edit whose flag or rule does not exist. */
@@ -29,8 +31,11 @@ export function askingPerson({ caller }: CallerIdentity, { key, safetyLevel }: F
 }
 
 /**
- * Refuses a change based on another revision of the flag, and any change of an archived flag but that which brings it
- * back.
+ * Refuses any change of a draft, a change based on another revision of the flag, and any change of an archived flag but
+ * that which brings it back.
+ *
+ * @param unarchives whether the change brings the flag back
+ * @throws CONFLICT
  */
 export function checkCurrent(flag: Flag, expectedRevision: number | null | undefined, unarchives = false): void {
   const { key } = flag;

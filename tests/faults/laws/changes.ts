@@ -41,6 +41,7 @@ function fits({ call }: Exchange, version: Version): boolean {
 
 const name = ({ call }: Exchange) => JSON.stringify(call);
 
+/** Each acknowledged change is the version of its flag at the revision that the answer named. */
 export const acknowledgedChangesStay: Law = ({ truth }, exchanges) => {
   const at = new Map(truth.versions.map((version) => [version.revision, version]));
   const findings: Finding[] = [];

@@ -1,6 +1,7 @@
 /** Measurements, approvals, steps of schedules and presence: each counts once, and nobody approves their own. */
 import type { Finding, Law } from '../history.ts';
 
+/** Each acknowledged measurement is stored, and none more often than it was sent. */
 export const measurementsCountOnce: Law = ({ truth }, exchanges) => {
   const findings: Finding[] = [];
   /** The items of each batch, and whether one of its requests was acknowledged. */
@@ -25,6 +26,7 @@ export const measurementsCountOnce: Law = ({ truth }, exchanges) => {
   return findings;
 };
 
+/** A reviewed flag changes only as another person than the requester has approved, and no review is lost. */
 export const twoPeopleDecide: Law = ({ truth }, exchanges) => {
   const findings: Finding[] = [];
   const requests = new Map(truth.requests.map((request) => [request.id, request]));
@@ -61,6 +63,7 @@ export const twoPeopleDecide: Law = ({ truth }, exchanges) => {
   return findings;
 };
 
+/** Each step of a rollout is applied once and in order, and nothing else raises the percentage. */
 export const stepsAreAppliedOnce: Law = ({ truth }, exchanges) => {
   const findings: Finding[] = [];
   const known = new Set(truth.steps.map(({ rollout }) => rollout));
@@ -97,6 +100,7 @@ export const stepsAreAppliedOnce: Law = ({ truth }, exchanges) => {
   return findings;
 };
 
+/** The vehicles that are shown online are those that are connected. */
 export const presenceIsTrue: Law = ({ truth }) => {
   const online = new Set(truth.online);
   const connected = new Set(truth.connected);

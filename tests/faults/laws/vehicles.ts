@@ -42,6 +42,7 @@ interface Vehicle {
 
 const newVehicle = (revision: number): Vehicle => ({ revision, complete: false, held: new Map(), served: new Map() });
 
+/** A vehicle never goes back, holds the set of the revision that it reports, and ends at the newest revision. */
 export const vehiclesHoldWhatTheyReport: Law = ({ entries, truth }) => {
   const findings: Finding[] = [];
   const flags = [...new Set(truth.versions.map(({ flag }) => flag))];
@@ -99,6 +100,7 @@ export const vehiclesHoldWhatTheyReport: Law = ({ entries, truth }) => {
   return findings;
 };
 
+/** No vehicle refuses a message for a reason that only an attacker, a restored database or wrong code can cause. */
 export const nothingHonestIsRefused: Law = ({ entries }) =>
   entries.flatMap((entry) =>
     entry.kind === 'refusal' && NEVER.has(entry.reason)

@@ -86,7 +86,7 @@ describe('a request in the words of an earlier one', () => {
     expect(remaining(refused)).toBe(before - 3);
   });
 
-  test('gets what has changed meanwhile', async () => {
+  test('gets the new answer when the data have changed', async () => {
     const { headers } = await kept();
     revision = 2;
     const changed = await get({ 'if-none-match': headers.get('etag') ?? '' });
@@ -103,7 +103,7 @@ describe('a request in the words of an earlier one', () => {
     expect(answers[5]?.headers.get('retry-after')).toBe('60');
   });
 
-  test('has nothing read for it when its key is over its rate, and is answered once it is not', async () => {
+  test('causes no read while its key is over its rate, and is answered when the key is below it again', async () => {
     const reads = () => gateway.askedForItself.filter(({ query }) => query.includes('answerInputs')).length;
     limit = 4;
     for (let n = 0; n < 4; n++) await get();
@@ -123,7 +123,7 @@ describe('a request in the words of an earlier one', () => {
     await eventually(async () => (await get()).status === 401, 'the end of the key');
   });
 
-  test('is read again where another header field says something', async () => {
+  test('is handled as a new request where another header field matters', async () => {
     const first = await kept();
     expect((await get({ authorization: 'Bearer ffs_writer' })).status).toBe(401);
     expect((await get({ accept: 'text/html' })).status).toBe(406);

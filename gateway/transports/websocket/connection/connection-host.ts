@@ -6,8 +6,9 @@ import type { AuthenticatedCaller } from '../../../credentials/credentials-in-us
 import type { SubscriptionLimits } from '../../../subscriptions/subscription-limits.ts';
 import type { ClientConnection } from './client-connection.ts';
 
-/** Close codes of RFC 6455 / IANA after which graphql-ws clients connect again. */
+/** The close code of RFC 6455 for a gateway that stops. Clients of graphql-ws connect again after it. */
 export const SERVICE_RESTART = 1012;
+/** The close code of RFC 6455 for an overload or a loss. Clients of graphql-ws connect again after it. */
 export const TRY_AGAIN_LATER = 1013;
 
 /** The origin of a websocket. Unlike a request it has no id of its own: each of its operations has one. */

@@ -30,8 +30,8 @@ export type SendResult =
       readonly retryAfterMs: number | null;
     };
 
-/** Gives all addresses of a name. Rejects where it has none. */
-export type ResolveName = (name: string, late: AbortSignal) => Promise<readonly string[]>;
+/** Gives all addresses of a name. Rejects where it has none, and when the attempt is aborted. */
+export type ResolveName = (name: string, aborted: AbortSignal) => Promise<readonly string[]>;
 
 /** The policy and the limits of an attempt. */
 export interface SendOptions {
@@ -55,11 +55,11 @@ class RefusedAddress extends Error {
  * Asks the name servers. `dns.lookup` would ask the system instead, on threads that all file access shares: four names
  * whose servers do not answer would stop everything.
  */
-const resolveName: ResolveName = async (name, late) => {
+const resolveName: ResolveName = async (name, aborted) => {
   if (isLoopback(name)) return ['127.0.0.1', '::1'];
   const resolver = new Resolver();
   const cancel = () => resolver.cancel();
-  late.addEventListener('abort', cancel);
+  aborted.addEventListener('abort', cancel);
   try {
     const found = await Promise.allSettled([resolver.resolve4(name), resolver.resolve6(name)]);
     const addresses = found.flatMap((one) => (one.status === 'fulfilled' ? one.value : []));
@@ -67,7 +67,7 @@ const resolveName: ResolveName = async (name, late) => {
     const [failed] = found;
     throw failed.status === 'rejected' ? failed.reason : new Error(`${name} has no address`);
   } finally {
-    late.removeEventListener('abort', cancel);
+    aborted.removeEventListener('abort', cancel);
   }
 };
 
@@ -90,9 +90,9 @@ function retryAfterOf({ headers }: IncomingMessage): number | null {
 
 /** Makes the lookup of a connection, which gives only addresses to which it may be opened. */
 const lookupBy =
-  (policy: AddressPolicy, isHttps: boolean, resolve: ResolveName, late: AbortSignal): LookupFunction =>
+  (policy: AddressPolicy, isHttps: boolean, resolve: ResolveName, aborted: AbortSignal): LookupFunction =>
   (name, { all }, callback) => {
-    resolve(name, late).then(
+    resolve(name, aborted).then(
       (addresses) => {
         const allowed = addresses.filter((address) => policy.allows(address, isHttps));
         const [first] = allowed;

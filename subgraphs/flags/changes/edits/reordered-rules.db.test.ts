@@ -11,7 +11,7 @@ import { withOrder } from './rule-edits.ts';
 
 let flags: FlagsUnderTest;
 let flag: FlagJson;
-/** The ids of the flag's rules, as they are tried. */
+/** The ids of the flag's rules, in the order of their evaluation. */
 let ids: string[];
 
 beforeAll(async () => {
@@ -114,7 +114,7 @@ describe('a new order', () => {
     expect(refusal(await reorder(ids, { key: 'none' }))).toEqual({ code: 'NOT_FOUND', field: 'flagKey' });
   });
 
-  test('is refused to who may only stop features', async () => {
+  test('is refused to a caller who may only pull kill switches', async () => {
     expect(refusal(await reorder([...ids].reverse(), {}, user('SAFETY')))).toMatchObject({ code: 'FORBIDDEN' });
   });
 
@@ -139,7 +139,7 @@ describe('a new order', () => {
   });
 });
 
-test('every order can be had, of rules with any priorities, and no two rules of a type then share one', () => {
+test('every order is possible, whatever the priorities are, and no two rules of a type then share a priority', () => {
   const rules = fc
     .uniqueArray(
       fc.record({

@@ -79,7 +79,7 @@ describe('a set of changes', () => {
     ]);
   });
 
-  test('is checked on what it comes to: in between, a dependency may be broken', async () => {
+  test('is checked by its result: in between, a dependency may be broken', async () => {
     const base = await flags.create({ scope: ['A'] });
     const top = await flags.create({ scope: ['A'], requires: [{ flagKey: base.key }] });
     const narrowing = { updateFlag: { key: base.key, input: { scope: ['B'] } } };
@@ -157,7 +157,7 @@ describe('a set with an ASIL-D flag', () => {
     return { safe, plain, set, id: set.changeRequest?.id ?? '' };
   };
 
-  test('waits whole as one request under its id, and approving it applies all in the name of who asked', async () => {
+  test('waits as one request under its id, and the approval applies all changes in the name of the requester', async () => {
     const { safe, plain, set, id } = await waiting();
     expect(set).toMatchObject({
       ...{ applied: false, revision: null, id },
@@ -182,7 +182,7 @@ describe('a set with an ASIL-D flag', () => {
     });
   });
 
-  test('shows the change of each flag with whom it would concern, in pages', async () => {
+  test('lists the change of each flag with a preview of its effect, in pages', async () => {
     const { safe, plain, id } = await waiting();
     const page = (args: string) =>
       flags.ask<{ node: { flagCount: number; changes: readonly { readonly key: string }[] } }>(

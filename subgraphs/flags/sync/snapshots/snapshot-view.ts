@@ -66,17 +66,17 @@ export function advancedView(view: SnapshotView, partition: string | null, chang
 
 /** Says which partitions a step can concern; the whole environment, null, is always concerned. */
 export function concernedBy({ before, after }: ChangedEntries): (partition: string | null) => boolean {
-  const models = new Set<string>();
+  const partitions = new Set<string>();
   let all = false;
   for (const { definitions, tombstones } of [before, after]) {
     for (const { scope = null } of definitions) {
       if (scope === null) all = true;
-      else for (const model of scope) models.add(model);
+      else for (const model of scope) partitions.add(model);
     }
     for (const { partition = '' } of tombstones) {
       if (partition === '') all = true;
-      else models.add(partition);
+      else partitions.add(partition);
     }
   }
-  return (partition) => partition === null || all || models.has(partition);
+  return (partition) => partition === null || all || partitions.has(partition);
 }
