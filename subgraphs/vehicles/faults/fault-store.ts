@@ -2,7 +2,7 @@
 import { ENVIRONMENTS, type Environment } from '../../../core/model.ts';
 import { is } from '../../../core/json/shape.ts';
 import { FAULT_KINDS, PROGRAM_FAULT_KINDS } from '../../../core/wire/vehicle/fault.ts';
-import type { PrismaClient } from '../../../prisma/generated/client.ts';
+import { Prisma, type PrismaClient } from '../../../prisma/generated/client.ts';
 import { FAULT_LIMITS } from '../../shared/between-subgraphs/stored-faults.ts';
 import { rowsOf } from '../../shared/postgres/rows.ts';
 import type { FaultCount, FaultReport, StoredFault } from './fault.ts';
@@ -13,9 +13,10 @@ const MAX_COUNTS = 50;
 /**
  * Writes reports of different vehicles in one statement, in the order of VINs. Of a fault that is known, the first
  * report counts. Where a vehicle has more faults than are kept, the oldest of the flag with the most faults make room;
- * those that programs cause among themselves, and so do all others.
+ * those that programs cause among themselves, and so do all others. A fault by which a release under way decides makes
+ * room for none but another such fault: where these leave too little, the last ones of a report are not stored.
  *
- * @returns the VINs that are registered; the others are not stored
+ * @returns the VINs that are registered; nothing is stored of the others
  */
 export async function writeFaults(prisma: PrismaClient, reports: readonly FaultReport[]): Promise<ReadonlySet<string>> {
   const faults = reports.flatMap(({ vin, faults: ofVehicle }) => ofVehicle.map((fault) => ({ vin, ...fault })));
@@ -23,26 +24,45 @@ export async function writeFaults(prisma: PrismaClient, reports: readonly FaultR
   const rows = await rowsOf(prisma, { vin: is.string })`
     WITH known AS MATERIALIZED (
       SELECT vin FROM vehicles WHERE vin = ANY(${reports.map(({ vin }) => vin)}::text[]) ORDER BY vin FOR KEY SHARE
-    ), written AS (
-      INSERT INTO vehicle_faults (vin, environment, flag_key, revision, kind, message, occurred_at)
-      SELECT known.vin, fault.environment, fault.flag_key, fault.revision, fault.kind, fault.message, fault.occurred_at
+    ), watched AS MATERIALIZED (
+      SELECT r.environment, fl.key AS flag_key, r.started_revision FROM releases r JOIN flags fl ON fl.id = r.flag_id
+      WHERE r.ended_at IS NULL
+    ), kept AS MATERIALIZED (
+      SELECT f.vin, f.environment, f.flag_key, f.revision, f.kind, f.received_at, ${isOfPrograms('f')} AS of_programs,
+             ${isDecisive('f')} AS is_decisive
+      FROM vehicle_faults f WHERE f.vin IN (SELECT vin FROM known)
+    ), given AS (
+      SELECT fault.*, ${isOfPrograms('fault')} AS of_programs, ${isDecisive('fault')} AS is_decisive
       FROM unnest(${column('vin')}::text[], ${column('environment')}::text[], ${column('flagKey')}::text[],
         ${column('revision')}::bigint[], ${column('kind')}::text[], ${column('message')}::text[],
-        ${column('occurredAt')}::timestamptz[]) AS fault (vin, environment, flag_key, revision, kind, message, occurred_at)
-      JOIN known ON known.vin = fault.vin
-      ORDER BY known.vin
+        ${column('occurredAt')}::timestamptz[])
+        WITH ORDINALITY AS fault (vin, environment, flag_key, revision, kind, message, occurred_at, place)
+      WHERE vin IN (SELECT vin FROM known)
+        AND (vin, environment, flag_key, revision, kind) NOT IN (SELECT vin, environment, flag_key, revision, kind FROM kept)
+    ), room AS (
+      SELECT vin, of_programs, ${FAULT_LIMITS.faultsOfVehicle}::bigint - count(*) AS rows FROM kept
+      WHERE is_decisive GROUP BY vin, of_programs
+    ), written AS (
+      INSERT INTO vehicle_faults (vin, environment, flag_key, revision, kind, message, occurred_at)
+      SELECT vin, environment, flag_key, revision, kind, message, occurred_at
+      FROM (SELECT *, row_number() OVER (PARTITION BY vin, of_programs ORDER BY is_decisive DESC, place) AS place_in_row
+            FROM given) AS ordered
+      LEFT JOIN room USING (vin, of_programs)
+      WHERE is_decisive OR place_in_row <= COALESCE(room.rows, ${FAULT_LIMITS.faultsOfVehicle})
+      ORDER BY vin
       ON CONFLICT DO NOTHING
-      RETURNING vin, environment, flag_key, kind = ANY(${[...PROGRAM_FAULT_KINDS]}::text[]) AS of_programs
+      RETURNING vin, environment, flag_key, ${isOfPrograms('vehicle_faults')} AS of_programs
     ), added AS (
       SELECT vin, of_programs, count(*) AS faults FROM written GROUP BY vin, of_programs
     ), surplus AS (
       -- Of the vehicle's faults from before this statement, the oldest of the flag with the most faults make room for the
-      -- added ones: a flag that fails at each of its revisions must not hide the fault of another one's release.
+      -- added ones: a flag that fails at each of its revisions must not hide the fault of another flag.
       SELECT old.vin, old.environment, old.flag_key, old.revision, old.kind FROM added
       CROSS JOIN LATERAL (
-        SELECT f.vin, f.environment, f.flag_key, f.revision, f.kind FROM vehicle_faults f
-        WHERE f.vin = added.vin AND (f.kind = ANY(${[...PROGRAM_FAULT_KINDS]}::text[])) = added.of_programs
-        ORDER BY row_number() OVER (PARTITION BY f.environment, f.flag_key ORDER BY f.received_at DESC, f.revision DESC, f.kind)
+        SELECT f.vin, f.environment, f.flag_key, f.revision, f.kind FROM kept f
+        WHERE (f.vin, f.of_programs) = (added.vin, added.of_programs)
+        ORDER BY f.is_decisive DESC,
+          row_number() OVER (PARTITION BY f.environment, f.flag_key ORDER BY f.received_at DESC, f.revision DESC, f.kind)
             + (SELECT count(*) FROM written w
                WHERE (w.vin, w.environment, w.flag_key, w.of_programs) = (f.vin, f.environment, f.flag_key, added.of_programs)),
           f.received_at DESC, f.environment, f.flag_key, f.revision DESC, f.kind
@@ -55,6 +75,18 @@ export async function writeFaults(prisma: PrismaClient, reports: readonly FaultR
     SELECT vin FROM known`;
   return new Set(rows.map(({ vin }) => vin));
 }
+
+/** The condition that a row with the columns of `vehicle_faults` has been caused by a program. */
+const isOfPrograms = (row: string) => Prisma.sql`${Prisma.raw(row)}.kind = ANY(${[...PROGRAM_FAULT_KINDS]}::text[])`;
+
+/**
+ * The condition that a release under way decides by a row with the columns of `vehicle_faults`: its flag is in the table
+ * `watched`, and its revision is not from before the release (subgraphs/flags/releases/health/release-faults.ts).
+ */
+const isDecisive = (row: string) => Prisma.sql`EXISTS (
+  SELECT FROM watched w
+  WHERE (w.environment, w.flag_key) = (${Prisma.raw(row)}.environment, ${Prisma.raw(row)}.flag_key)
+    AND w.started_revision <= ${Prisma.raw(row)}.revision)`;
 
 /** Gives the stored faults of vehicles, by VIN, the newest first. */
 export async function faultsOfVehicles(
