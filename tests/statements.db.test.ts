@@ -39,7 +39,7 @@ const BACKGROUND = [
   /tokens_revoked_at IS NOT NULL/,
   /_min\$due_at|FROM releases WHERE ended_at IS NULL AND due_at|^UPDATE releases SET stage_started_at/,
   /^UPDATE releases SET status = 'holding', reason = \$1 WHERE ended_at/,
-  /FROM releases r (?:JOIN flags fl ON|JOIN release_verdicts|CROSS JOIN LATERAL generate_series)/,
+  /^SELECT .*FROM releases r (?:JOIN flags fl ON|JOIN release_verdicts|CROSS JOIN LATERAL generate_series)/,
   /_min\$next_step_at|FROM rollouts r (?:LEFT )?JOIN rollout_guards/,
   /gateway_leases|vehicle_connections|^WITH gone AS/,
   /^SELECT e\.id FROM experiments e JOIN experiment_evidence/,
