@@ -96,7 +96,7 @@ export interface AgentStatus {
   readonly lifetime: LifetimeTotals;
   /** The number of log lines that could not be written since the start (a full disk, or no reader). */
   readonly lostLogLines: number;
-  /** The number of evaluation events that were more than may be emitted, since the start. */
+  /** The number of evaluation events since the start that were dropped, because there were too many within a second. */
   readonly droppedEvaluationEvents: number;
   readonly store: Omit<StoreStatus, 'bytes' | 'persistedRevision'>;
   /** The file of flags that this agent was given for tests; null for none. A vehicle on the road must have none. */
@@ -113,7 +113,7 @@ export interface StatusParts {
   readonly store: ReturnType<VehicleStore['status']>;
   readonly localFlags: LocalFlagsStatus | null;
   readonly changeOver: Pick<ChangeOver, 'status' | 'knownGoodStatus'>;
-  /** The number of flags that give their safe defaults for their age. */
+  /** The number of flags that give their safe defaults because of their age. */
   readonly staleFlags: number;
   /** The number of flags that can be evaluated, those of a file included. */
   readonly flagCount: number;

@@ -60,7 +60,7 @@ export interface NewContent {
   readonly readers: readonly string[];
 }
 
-/** A flag that can be evaluated. */
+/** A flag of the vehicle or of the file of flags, compiled. */
 interface PresentFlag {
   /** The flag as the vehicle holds it; null for a flag or an override of the file, which never goes stale. */
   readonly held: HeldFlag | null;
@@ -70,18 +70,20 @@ interface PresentFlag {
   readonly pendingRevision?: number | undefined;
 }
 
-/** A flag with its evaluations for the vehicle itself, made when a definition or the vehicle's facts arrive. */
-interface Evaluated extends PresentFlag {
-  readonly own: OwnEvaluation;
+/** A flag with what is prepared for its evaluations whenever definitions, the vehicle's facts or the drive change. */
+interface PreparedFlag extends PresentFlag {
+  readonly own: OwnEvaluations;
   /** Whether its value holds during a drive, by its own activation or by that of a flag that names it. */
   readonly isLatched: boolean;
   /** The keys of the flags on which this one depends, directly or through others. */
   readonly dependencies: readonly string[];
 }
 
-/** The evaluation for the vehicle's own VIN and facts: within the TTL of all flags that it takes, and past its own. */
-interface OwnEvaluation {
+/** The evaluations of a flag for a program that adds nothing to the vehicle's facts. */
+interface OwnEvaluations {
+  /** The evaluation where the flag, and all flags on which it depends, are within their TTL. */
   readonly fresh: EvaluatedFlag;
+  /** The evaluation where the flag itself is past its TTL. */
   readonly stale: EvaluatedFlag;
 }
 
@@ -93,13 +95,17 @@ export class FlagEvaluator {
   readonly nonce = randomUUID();
   /** The values by which latched flags are evaluated; null while the vehicle is parked. */
   #drive: DriveValues | null = null;
+  /** The keys of the flags that were stale at the start of the drive. */
   #staleInDrive: ReadonlySet<string> = new Set();
   #state: VehicleState | null = null;
+  /** The flags and overrides of the file of flags; null where there is none. */
   #local: LocalFlags | null = null;
   #localVin: string | null = null;
-  #flags = new Map<string, Evaluated>();
+  /** The flags that can be evaluated, by key. */
+  #flags = new Map<string, PreparedFlag>();
+  /** The same flags, compiled together so that one can depend on another. */
   #set = new CompiledSet([]);
-  /** The set of the last state whose variants were stored. */
+  /** The last state of which `storedVariant` was called, and its compiled flags. */
   #stored: { readonly state: VehicleState; readonly set: CompiledSet } | null = null;
 
   constructor(facts: VehicleFacts, ageingClock: AgeingClock) {
@@ -165,7 +171,7 @@ export class FlagEvaluator {
         return flag.own.fresh;
     }
     const own = this.#contextOf(this.#vin, context, flag.isLatched);
-    return this.#evaluated(flag, this.#set.evaluate(key, own, this.#options(flag.isLatched, seconds)));
+    return this.#withDefinition(flag, this.#set.evaluate(key, own, this.#options(flag.isLatched, seconds)));
   }
 
   #options(isLatched: boolean, seconds: number): SetOptions {
@@ -181,15 +187,15 @@ export class FlagEvaluator {
     return flag !== undefined && this.#isStale(flag, seconds);
   }
 
-  /** Says whether a flag gives its safe default for its age. It stays as it was during a drive. */
-  #isStale({ held, isLatched }: Evaluated, seconds: number): boolean {
+  /** Says whether a flag gives its safe default because of its age. A drive delays that for a latched flag. */
+  #isStale({ held, isLatched }: PreparedFlag, seconds: number): boolean {
     if (held === null) return false;
     if (this.#drive === null || !isLatched) return isStale(held, seconds);
     const { key, cachedAt, ttlSeconds } = held;
     return isStaleInDrive({ seconds, cachedAt, ttlSeconds, wasStale: this.#staleInDrive.has(key) });
   }
 
-  /** Gives the keys of the flags that give their safe defaults for their age. */
+  /** Gives the keys of the flags that give their safe defaults because of their age. */
   staleKeys(): string[] {
     const seconds = this.#ageingClock.seconds();
     return [...this.#flags].flatMap(([key, flag]) => (this.#isStale(flag, seconds) ? [key] : []));
@@ -246,7 +252,10 @@ export class FlagEvaluator {
     return this.#state?.flags.get(key)?.served?.definition;
   }
 
-  /** Compiles a held flag, unless it is the one of before. Null where none of its definitions can be served. */
+  /**
+   * Compiles a held flag, or takes the compiled form of before where the served definition is the same. Gives null where
+   * none of the flag's definitions can be served.
+   */
   #presentOf(held: HeldFlag): PresentFlag | null {
     if (held.served === null) return null;
     const { definition, id } = held.served;
@@ -259,7 +268,12 @@ export class FlagEvaluator {
     return [...state.flags.values()].flatMap((held) => this.#presentOf(held)?.compiled ?? []);
   }
 
-  /** Makes ready what is evaluated: the held flags, those of the file in their places, and what they serve. */
+  /**
+   * Prepares the flags that can be evaluated: the active ones of the state, and those of the file in their places.
+   *
+   * @param isSameContext whether the vehicle and its facts, the drive and the file are the same as at the last call, so
+   *   that flags which have not changed keep their evaluations
+   */
   #prepare(isSameContext: boolean): void {
     const present = new Map<string, PresentFlag>();
     const state = this.#state;
@@ -275,7 +289,7 @@ export class FlagEvaluator {
     const held = [...present.values()].flatMap((flag) => (flag.held === null ? [] : flag.definition));
     const activations = activationsOf(held);
     const pending = new Map((state === null ? [] : pendingFlags(state)).map(({ key, revision }) => [key, revision]));
-    const flags = new Map<string, Evaluated>();
+    const flags = new Map<string, PreparedFlag>();
     for (const [key, evaluable] of present) {
       const isLatched = evaluable.held !== null && activations.has(key);
       const pendingRevision = pending.get(key);
@@ -292,18 +306,18 @@ export class FlagEvaluator {
     this.#flags = flags;
   }
 
-  #evaluateOwn(flag: PresentFlag & Pick<Evaluated, 'isLatched'>): OwnEvaluation {
+  #evaluateOwn(flag: PresentFlag & Pick<PreparedFlag, 'isLatched'>): OwnEvaluations {
     const { key, settled } = flag.compiled;
     const context = this.#contextOf(this.#vin, null, flag.isLatched);
     const { stale } = contentFor(flag.compiled, context);
     const options = { nonce: this.#nonceOf(flag.isLatched) };
     return {
-      fresh: Object.freeze(this.#evaluated(flag, this.#set.evaluate(key, context, options))),
-      stale: Object.freeze(this.#evaluated(flag, settled ?? stale)),
+      fresh: Object.freeze(this.#withDefinition(flag, this.#set.evaluate(key, context, options))),
+      stale: Object.freeze(this.#withDefinition(flag, settled ?? stale)),
     };
   }
 
-  #evaluated(flag: PresentFlag, evaluation: Evaluation | undefined): EvaluatedFlag {
+  #withDefinition(flag: PresentFlag, evaluation: Evaluation | undefined): EvaluatedFlag {
     const { held, definition, compiled, pendingRevision } = flag;
     const served = { definition, evaluation: evaluation ?? compiled.unmatched };
     if (held === null) return { ...served, local: true };

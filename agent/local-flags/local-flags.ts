@@ -53,7 +53,7 @@ const fits = ({ type, valueSchema }: FlagDefinition, value: JsonValue) =>
   fitsFlagType(type, value) && servableValues(valueSchema)(value);
 
 /**
- * Gives a flag as the file has it. Its override wins over everything, its dependencies among it. Undefined where the
+ * Gives a flag as the file has it. Its override wins over everything, also over its dependencies. Undefined where the
  * file has neither the flag nor an override that fits its type and value contract.
  *
  * @param held the control plane's definition of the flag, where there is one

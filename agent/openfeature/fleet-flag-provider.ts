@@ -62,10 +62,14 @@ export class FleetFlagProvider implements Provider {
   readonly #agent: ProvidingAgent;
   readonly #initializeTimeoutMs: number;
   readonly #staleAfterMs: number;
-  #endings: (() => void)[] = [];
+  /** The functions that remove this provider's listeners from the agent. */
+  #unsubscribes: (() => void)[] = [];
+  /** Whether the SDK uses this provider: from `initialize` until `onClose`, or until the agent is closed. */
   #open = false;
+  /** Whether STALE was announced, and READY not since. */
   #stale = false;
   #staleTimer: NodeJS.Timeout | undefined;
+  /** The keys of the flags that have changed since the last event. */
   #changed = new Set<string>();
 
   /** @param agent an agent that the program has started or will start */
@@ -111,8 +115,8 @@ export class FleetFlagProvider implements Provider {
   #forget(): void {
     this.#open = false;
     clearTimeout(this.#staleTimer);
-    for (const end of this.#endings) end();
-    this.#endings = [];
+    for (const unsubscribe of this.#unsubscribes) unsubscribe();
+    this.#unsubscribes = [];
   }
 
   async resolveBooleanEvaluation(
@@ -201,7 +205,7 @@ export class FleetFlagProvider implements Provider {
   }
 
   #follow(): void {
-    this.#endings = [
+    this.#unsubscribes = [
       this.#agent.onChange(({ key }) => this.#announce(key)),
       this.#agent.onContact((inTouch) => this.#contact(inTouch)),
       this.#agent.onClose(() => this.#agentClosed()),

@@ -16,7 +16,7 @@ import { boundPartition } from '../trust/binding.ts';
 import { Refusal, asRefusal } from '../trust/refusals.ts';
 import type { SyncSessionOptions } from './sync-session-options.ts';
 
-/** The ends of subscriptions within a minute after which the link itself is taken for broken. */
+/** The most times within `ENDS_WITHIN_MS` that the gateway may end the subscription. After more, the link is closed. */
 const MAX_ENDS = 5;
 const ENDS_WITHIN_MS = 60_000;
 
@@ -35,23 +35,24 @@ export interface ChangeSubscriptionOptions extends Pick<
 /** Subscribes to the changes of the vehicle's partition for as long as the link lasts. */
 export class ChangeSubscription {
   readonly #options: ChangeSubscriptionOptions;
-  #former = false;
+  #isFormer = false;
   /** The milliseconds of the monotonic clock at which the gateway has ended the subscription, in the last minute. */
   #ends: number[] = [];
-  readonly #again = new Alarm(() => this.#openAgain());
+  /** The time at which the subscription is opened again. */
+  readonly #reopening = new Alarm(() => this.#openAgain());
 
   constructor(options: ChangeSubscriptionOptions) {
     this.#options = options;
   }
 
-  /** Whether the control plane of this link knows no partitions. */
+  /** Whether the control plane of this link is older than partitions. */
   get isFormer(): boolean {
-    return this.#former;
+    return this.#isFormer;
   }
 
   /** The operations that the control plane of this link knows. */
   get operations(): FlagOperations {
-    return this.#former ? FORMER_OPERATIONS : OPERATIONS;
+    return this.#isFormer ? FORMER_OPERATIONS : OPERATIONS;
   }
 
   open(): void {
@@ -76,7 +77,7 @@ export class ChangeSubscription {
 
   /** Stops opening the subscription again. */
   close(): void {
-    this.#again.cancel();
+    this.#reopening.cancel();
   }
 
   /**
@@ -85,15 +86,15 @@ export class ChangeSubscription {
    */
   switchesToFormer(error: unknown): boolean {
     const isUnknown = error instanceof RequestRefused && error.isUnknownOperation;
-    return isUnknown && !this.#former && this.#useFormer();
+    return isUnknown && !this.#isFormer && this.#useFormer();
   }
 
   /** Handles the end of the subscription by the gateway. Gives whether the link goes on. */
   #ended(refusal: RequestRefused | null): boolean {
     const { log, freshness, backoff, state, syncWithin } = this.#options;
-    if (refusal?.isUnknownOperation === true && !this.#former) {
+    if (refusal?.isUnknownOperation === true && !this.#isFormer) {
       if (this.#useFormer()) this.#openAgain();
-      else this.#again.set(backoff.next());
+      else this.#reopening.set(backoff.next());
       return true;
     }
     if (refusal !== null) return false;
@@ -105,12 +106,12 @@ export class ChangeSubscription {
     if (state().assignment !== null) freshness.assignment.hint();
     const { waitMs } = freshness.assignment;
     // Without a nonce, the proof of an ordinary sync shows whether the partition is still the same.
-    syncWithin(this.#former || waitMs === Infinity ? 0 : waitMs);
+    syncWithin(this.#isFormer || waitMs === Infinity ? 0 : waitMs);
     return true;
   }
 
   #openAgain(): void {
-    this.#again.cancel();
+    this.#reopening.cancel();
     this.open();
     this.#options.syncWithin(0);
   }
@@ -129,7 +130,7 @@ export class ChangeSubscription {
         'warn',
         `the control plane does not know partitions, perhaps because an earlier version of it was restored; keeping the flags of partition ${JSON.stringify(partition)} without a new proof, and asking again`,
       );
-    this.#former = partition === null;
-    return this.#former;
+    this.#isFormer = partition === null;
+    return this.#isFormer;
   }
 }

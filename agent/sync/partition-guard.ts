@@ -7,7 +7,7 @@ import type { SyncSessionOptions } from './sync-session-options.ts';
 
 /** The options of a guard: those of its session, and what it calls. */
 export interface PartitionGuardOptions extends Pick<SyncSessionOptions, 'state' | 'freshness' | 'refuse'> {
-  /** Whether the control plane of this link knows no partitions. */
+  /** Whether the control plane of this link is older than partitions. */
   readonly isFormer: () => boolean;
   /** Schedules a sync within `milliseconds`. */
   readonly syncWithin: (milliseconds: number) => void;

@@ -144,10 +144,10 @@ test('such a full sync starts at most once a minute for the same set', () => {
     runningMs: () => now,
   });
   history.waitFor('one', true);
-  expect(history.mayAskAgain('one')).toBe(false);
-  expect([history.mayAskAgain('two'), history.mayAskAgain('two')]).toEqual([true, false]);
+  expect(history.mayRetryAtOnce('one')).toBe(false);
+  expect([history.mayRetryAtOnce('two'), history.mayRetryAtOnce('two')]).toEqual([true, false]);
   now += MINUTE_MS;
-  expect([history.mayAskAgain('one'), history.mayAskAgain('one'), history.mayAskAgain('two')]).toEqual([
+  expect([history.mayRetryAtOnce('one'), history.mayRetryAtOnce('one'), history.mayRetryAtOnce('two')]).toEqual([
     true,
     false,
     true,

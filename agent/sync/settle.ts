@@ -28,26 +28,26 @@ const NOTHING: FlagSet = new Map();
  * Applies `changes` and compares the result with `proof`.
  *
  * @param changes the verified changes, in the order of their revisions
- * @param everything whether `changes` may be the whole set, so that flags without one are removed
+ * @param mayBeWhole whether `changes` may be the whole set, so that flags without one are removed
  * @param assignment the partition whose set `proof` names; the present one unless `proof` assigns another
  */
 export function settle(
   state: VehicleState,
   changes: readonly VerifiedFlag[],
   proof: VerifiedProof,
-  everything: boolean,
+  mayBeWhole: boolean,
   freshness: Freshness,
   assignment: Assignment | null = state.assignment,
 ): Settled {
   const stopped = withStops(state, changes);
   if (proof.revision < state.revision) return { state: stopped, outcome: 'below', judgement: null };
   const newest = lastContact(state);
-  const set = setOf(state, changes, proof, everything && (!state.complete || proof.issuedAt >= newest));
+  const set = setOf(state, changes, proof, mayBeWhole && (!state.complete || proof.issuedAt >= newest));
   if (set === null)
     return { state: stopped, outcome: proof.revision === state.revision ? 'differs' : 'ahead', judgement: null };
   const judgement = freshness.judge(proof, newest);
   if (judgement === 'fresh') freshness.accept(proof);
-  // An older proof of the same set is no news.
+  // An older proof of the same set changes nothing but the assignment.
   if (judgement !== 'fresh' && state.complete && state.proof?.set === proof.set && proof.revision === state.revision)
     return { state: withAssignment(stopped, assignment), outcome: 'held', judgement };
   return { state: adopt(stopped, set, proof, judgement === 'fresh', assignment), outcome: 'held', judgement };
@@ -62,9 +62,9 @@ function setOf(
   state: VehicleState,
   changes: readonly VerifiedFlag[],
   proof: VerifiedProof,
-  everything: boolean,
+  mayBeWhole: boolean,
 ): FlagSet | null {
-  if (everything) {
+  if (mayBeWhole) {
     const whole = withChanges(NOTHING, changes, proof.revision);
     if (isSetOf(proof, whole)) return whole;
   }

@@ -1,10 +1,10 @@
 /**
- * The history of syncs across connections. It keeps a vehicle from starting a full sync, or from reporting the same
+ * The history of full syncs across connections. It keeps a vehicle from starting a full sync, or from reporting the same
  * fault, again with each new connection.
  */
 import type { Backoff } from '../../core/async/backoff.ts';
 
-/** The sets that are remembered: more than appear while a vehicle cannot complete one of them. */
+/** The most sets that are remembered: more than appear while a vehicle cannot complete one of them. */
 const MAX_SETS = 100;
 /** The milliseconds after which a failure to complete a set no longer counts. */
 const FORGOTTEN_AFTER_MS = 3_600_000;
@@ -24,21 +24,28 @@ export interface SyncHistoryOptions {
 /** Decides when a full sync may start and when a fault is reported. */
 export class SyncHistory {
   readonly #options: SyncHistoryOptions;
-  /** The sets for which a full sync was started, each with its time. */
-  readonly #asked = new Map<string, number>();
-  #askedAtMs = -Infinity;
-  #inVainAtMs = -Infinity;
+  // All times here are milliseconds of the monotonic clock.
+  /** The digests of the sets for which a full sync was requested, each with the time. */
+  readonly #requested = new Map<string, number>();
+  #requestedAtMs = -Infinity;
+  /** The end of the last full sync that did not complete a set. */
+  #failedAtMs = -Infinity;
+  /** The time before which no further full sync may start. */
   #notBeforeMs = -Infinity;
+  /** The time since which the control plane is behind the vehicle; null where it is not. */
   #belowSinceMs: number | null = null;
-  #belowReported = false;
+  #isBelowReported = false;
 
   constructor(options: SyncHistoryOptions) {
     this.#options = options;
   }
 
-  /** Allows an earlier full sync over a new connection, which may be an honest one. */
+  /**
+   * Records a new connection. The network on its way may be honest where the former one was not, so that a full sync may
+   * start earlier.
+   */
   newLink(): void {
-    this.#notBeforeMs = Math.min(this.#notBeforeMs, this.#inVainAtMs + this.#options.newLinkMs);
+    this.#notBeforeMs = Math.min(this.#notBeforeMs, this.#failedAtMs + this.#options.newLinkMs);
   }
 
   /** The milliseconds until a full sync may start. */
@@ -47,32 +54,31 @@ export class SyncHistory {
   }
 
   /**
-   * Gives the milliseconds until a full sync is due because `set` is not held: none the first time, and then growing
-   * waits.
+   * Gives the milliseconds until a full sync is due because `set` is not held: 0 the first time, and then growing waits.
    *
-   * @param inVain whether a full sync has just ended without giving `set`
+   * @param hasFailed whether a full sync has just ended without giving `set`
    */
-  waitFor(set: string, inVain: boolean): number {
+  waitFor(set: string, hasFailed: boolean): number {
     const { runningMs, backoff } = this.#options;
-    const first = !this.#asked.has(set);
-    if (this.#asked.size >= MAX_SETS) this.#asked.clear();
-    this.#askedAtMs = runningMs();
-    this.#asked.set(set, this.#askedAtMs);
-    if (inVain) this.#inVainAtMs = this.#askedAtMs;
-    if (first && !inVain) return 0;
-    // A running wait goes on.
-    if (inVain || this.waitMs === 0) this.#notBeforeMs = this.#askedAtMs + backoff.nextWhole();
+    const isFirst = !this.#requested.has(set);
+    if (this.#requested.size >= MAX_SETS) this.#requested.clear();
+    this.#requestedAtMs = runningMs();
+    this.#requested.set(set, this.#requestedAtMs);
+    if (hasFailed) this.#failedAtMs = this.#requestedAtMs;
+    if (isFirst && !hasFailed) return 0;
+    // A wait that has begun is not made longer.
+    if (hasFailed || this.waitMs === 0) this.#notBeforeMs = this.#requestedAtMs + backoff.nextWhole();
     return this.waitMs;
   }
 
   /**
-   * Says whether a vehicle that holds nothing may start a full sync at once because `set` is proven: once for each set
-   * in the time after which a new connection may.
+   * Says whether a vehicle that holds no flags may start a full sync at once because `set` is proven, and counts it. It may
+   * once for each set within `newLinkMs`.
    */
-  mayAskAgain(set: string): boolean {
+  mayRetryAtOnce(set: string): boolean {
     const now = this.#options.runningMs();
-    if (now - (this.#asked.get(set) ?? -Infinity) < this.#options.newLinkMs) return false;
-    this.#asked.set(set, now);
+    if (now - (this.#requested.get(set) ?? -Infinity) < this.#options.newLinkMs) return false;
+    this.#requested.set(set, now);
     return true;
   }
 
@@ -83,22 +89,22 @@ export class SyncHistory {
   held(): void {
     const { runningMs, backoff } = this.#options;
     this.#belowSinceMs = null;
-    this.#belowReported = false;
-    if (runningMs() - this.#askedAtMs < FORGOTTEN_AFTER_MS) return;
-    this.#asked.clear();
+    this.#isBelowReported = false;
+    if (runningMs() - this.#requestedAtMs < FORGOTTEN_AFTER_MS) return;
+    this.#requested.clear();
     backoff.reset();
   }
 
   /**
-   * Records that the control plane is behind the vehicle. Gives the milliseconds until that has to be reported: 0 when
-   * it has to be, once, and then null.
+   * Records that the control plane is behind the vehicle. Gives the milliseconds after which that has to be reported, if it
+   * lasts: 0 to report it now, and null where it was reported.
    */
   below(): number | null {
     const now = this.#options.runningMs();
     this.#belowSinceMs ??= now;
-    if (this.#belowReported) return null;
+    if (this.#isBelowReported) return null;
     const wait = Math.max(0, this.#belowSinceMs + this.#options.belowMs - now);
-    this.#belowReported = wait === 0;
+    this.#isBelowReported = wait === 0;
     return wait;
   }
 }

@@ -28,7 +28,7 @@ import { settle, type SetOutcome, type Settled } from './settle.ts';
 import { StagedChanges, hasGap } from './staged-changes.ts';
 import type { SyncSessionOptions } from './sync-session-options.ts';
 
-/** The most waiting or staged changes. Beyond it they are dropped, because one sync replaces them all. */
+/** The most received or staged changes. Beyond it they are dropped, because one sync replaces them all. */
 const MAX_CHANGES = 1000;
 
 /** The longest time, in milliseconds, over which an event may spread syncs: the number in an event is not signed. */
@@ -41,22 +41,29 @@ export class SyncSession {
   readonly #age: AgeWatch;
   readonly #subscription: ChangeSubscription;
   readonly #guard: PartitionGuard;
+  /** The verified changes whose set is not complete yet. */
   readonly #staged = new StagedChanges();
-  #waiting: ChangeEvent[] = [];
+  /** The events that were received and not processed yet. */
+  #events: ChangeEvent[] = [];
+  /** The proof of a heartbeat that was received and not compared yet. */
   #proof: { readonly jws: string; readonly askedAtMs: number } | null = null;
+  /** The time of the next sync. */
   readonly #sync = new Alarm(() => this.#wake());
-  readonly #everything = new Alarm(() => this.#wake());
+  /** The time of the next full sync, which requests all flags. */
+  readonly #fullSync = new Alarm(() => this.#wake());
   /**
    * Whether a sync did not complete a set. Missing changes then wait for the next sync, instead of causing one with
    * every change.
    */
   #retrying = false;
+  /** The reading of `performance.now()` at which the next sync of a retry is due. */
   #retryAtMs = -Infinity;
-  /** The set whose absence was reported last. */
+  /** The digest of the set whose absence was reported last. */
   #reported: string | null = null;
-  /** The time of the monotonic clock until which a sync waits that an event has asked to spread. */
+  /** The reading of `performance.now()` at which the sync is due that an event has asked to spread over the fleet. */
   #spreadUntilMs = -Infinity;
-  #ended = false;
+  #hasEnded = false;
+  /** Ends the wait of `run` for something to do. */
   #wake: () => void = () => undefined;
 
   constructor(options: SyncSessionOptions) {
@@ -80,7 +87,7 @@ export class SyncSession {
   async run(): Promise<void> {
     const { link, history } = this.#options;
     const over = link.ended.then(() => {
-      this.#ended = true;
+      this.#hasEnded = true;
       this.#wake();
     });
     unattended(over, 'Ending a session');
@@ -88,18 +95,18 @@ export class SyncSession {
     if (this.#options.state().assignment === null) this.#options.freshness.assignment.unassigned();
     this.#subscription.open();
     this.#age.start();
-    await this.#ask(false);
-    while (!this.#ended) {
+    await this.#request(false);
+    while (!this.#hasEnded) {
       const woken = new Promise<void>((resolve) => (this.#wake = resolve));
-      if (this.#everything.due) await this.#ask(true);
-      else if (this.#sync.due) await this.#ask(false);
-      else if (this.#waiting.length > 0) await this.#applyWaiting();
+      if (this.#fullSync.due) await this.#request(true);
+      else if (this.#sync.due) await this.#request(false);
+      else if (this.#events.length > 0) await this.#applyEvents();
       else if (this.#proof !== null) await this.#compare(this.#proof.jws, this.#proof.askedAtMs);
       else await woken;
     }
     this.#age.stop();
     this.#sync.cancel();
-    this.#everything.cancel();
+    this.#fullSync.cancel();
     this.#subscription.close();
   }
 
@@ -115,27 +122,27 @@ export class SyncSession {
   }
 
   #changed(event: ChangeEvent): void {
-    this.#waiting.push(event);
-    if (this.#waiting.length > MAX_CHANGES) this.#dropChanges();
+    this.#events.push(event);
+    if (this.#events.length > MAX_CHANGES) this.#dropChanges();
     this.#wake();
   }
 
   #dropChanges(): void {
-    this.#waiting = [];
+    this.#events = [];
     this.#staged.clear();
     this.#sync.bringForward(0);
   }
 
-  /** Requests the changes, or everything. */
-  async #ask(everything: boolean): Promise<void> {
+  /** Requests the changes since the held revision, or all flags, and applies the answer. */
+  async #request(isFullSyncDue: boolean): Promise<void> {
     const { link, log, history, freshness, backoff, refuse, resyncDelayMs, ageingClock } = this.#options;
     this.#sync.set(resyncDelayMs());
     const { identity, assignment, complete, revision } = this.#options.state();
     const pace = freshness.assignment;
-    const whole = everything || !complete;
-    if (whole && !everything && history.waitMs > 0) return this.#everything.bringForward(history.waitMs);
-    if (whole) this.#everything.cancel();
-    const since = whole ? 0 : revision;
+    const isFull = isFullSyncDue || !complete;
+    if (isFull && !isFullSyncDue && history.waitMs > 0) return this.#fullSync.bringForward(history.waitMs);
+    if (isFull) this.#fullSync.cancel();
+    const since = isFull ? 0 : revision;
     if (assignment === null && !this.#subscription.isFormer) pace.want();
     const { operations } = this;
     const nonce = freshness.ask(!this.#subscription.isFormer);
@@ -149,32 +156,33 @@ export class SyncSession {
         ...(nonce !== null && { nonce }),
       };
       const data = await link.request(nonce === null ? operations.sync : operations.nonceSync, variables);
-      await this.#take(readSyncAnswer(data, identity.environment), since, askedAtMs);
+      await this.#applyAnswer(readSyncAnswer(data, identity.environment), since, askedAtMs);
       if (nonce !== null) freshness.answeredInVain();
     } catch (error) {
       if (error instanceof Refusal) refuse(error);
-      else if (operations !== this.operations || this.#subscription.switchesToFormer(error)) return this.#askAgain();
-      else if (!this.#ended) log('warn', `sync failed: ${describeError(error)}`);
+      else if (operations !== this.operations || this.#subscription.switchesToFormer(error))
+        return this.#requestAgain();
+      else if (!this.#hasEnded) log('warn', `sync failed: ${describeError(error)}`);
       // After a lost connection, the same nonce may be sent over the next one for as long as its answer would count.
       if (nonce !== null && error instanceof RequestRefused) freshness.refused(error.retryAfter);
       else if (nonce !== null && error instanceof Refusal) freshness.answeredInVain();
-      if (everything) this.#everything.set(backoff.next());
+      if (isFullSyncDue) this.#fullSync.set(backoff.next());
       else this.#retryLater();
     } finally {
       if (!this.#subscription.isFormer) this.#sync.bringForward(pace.waitMs);
     }
   }
 
-  /** Asks again with the operations that the control plane knows. */
-  #askAgain(): void {
+  /** Requests the changes again at once, with the operations that the control plane knows. */
+  #requestAgain(): void {
     this.#options.freshness.withdraw();
     this.#sync.bringForward(0);
   }
 
-  /** Processes the answer to a sync since revision `since`; 0 requested everything. */
-  async #take(answer: SyncAnswer, since: number, askedAtMs: number): Promise<void> {
+  /** Applies the answer to a sync since revision `since`; with 0, all flags were requested. */
+  async #applyAnswer(answer: SyncAnswer, since: number, askedAtMs: number): Promise<void> {
     const { history, backoff, freshness, log, synced } = this.#options;
-    const whole = since === 0;
+    const isFull = since === 0;
     const before = this.#options.state();
     const proof = await this.#verifier.proof(answer.proof);
     const binding = proof === null ? null : this.#guard.bind(proof);
@@ -185,14 +193,14 @@ export class SyncSession {
     const flags = this.#guard.mine(verified, partition, binding !== 'foreign');
     if (proof === null || binding === null || binding === 'foreign') {
       await this.#commit(before, withStops(before, flags));
-      // The next nonce is scheduled, and until then every answer would be of that partition.
+      // The next nonce is scheduled. Until then, every answer would be about that partition, too.
       if (binding === 'foreign') return;
-      if (whole) this.#everything.bringForward(history.waitFor('', true));
+      if (isFull) this.#fullSync.bringForward(history.waitFor('', true));
       return this.#retryLater();
     }
     const moves = assignment?.partition !== before.assignment?.partition;
-    const changes = whole ? flags : this.#guard.mine(this.#staged.with(flags), partition, false);
-    const settled = settle(before, changes, proof, whole || answer.full, freshness, assignment);
+    const changes = isFull ? flags : this.#guard.mine(this.#staged.with(flags), partition, false);
+    const settled = settle(before, changes, proof, isFull || answer.full, freshness, assignment);
     const { state, outcome } = settled;
     const held = outcome === 'held';
     await this.#commit(
@@ -203,21 +211,21 @@ export class SyncSession {
     if (held && binding === 'assigns') freshness.assignment.proven(moves);
     this.#settled(proof, settled, askedAtMs);
     // The held flags cannot be compared with the set of another partition, which is requested as a whole.
-    if (moves && !whole && (outcome === 'ahead' || outcome === 'differs')) return this.#everything.bringForward(0);
+    if (moves && !isFull && (outcome === 'ahead' || outcome === 'differs')) return this.#fullSync.bringForward(0);
     if (outcome === 'ahead' || outcome === 'differs')
-      return this.#incomplete(proof, moves ? 'ahead' : outcome, 'sync', whole);
+      return this.#incomplete(proof, moves ? 'ahead' : outcome, 'sync', isFull);
     if (!held) return;
     this.#retrying = false;
     log('info', `synced to revision ${state.revision}`, { since, changed: flags.length, flags: state.flags.size });
     // An answer that is older than the stream cannot close its gap, and another sync at once would give the same.
-    if (hasGap(this.#waiting, state.revision)) return this.#retryLater();
+    if (hasGap(this.#events, state.revision)) return this.#retryLater();
     backoff.reset();
   }
 
-  async #applyWaiting(): Promise<void> {
+  async #applyEvents(): Promise<void> {
     const { log, aheadMs, backoff, freshness } = this.#options;
-    const events = this.#waiting.sort((a, b) => a.revision - b.revision);
-    this.#waiting = [];
+    const events = this.#events.sort((a, b) => a.revision - b.revision);
+    this.#events = [];
     const before = this.#options.state();
     const spreads = events.flatMap(({ spreadSeconds }) => (spreadSeconds === null ? [] : [spreadSeconds * 1_000]));
     const spreadMs = spreads.length === 0 ? null : Math.min(Math.max(...spreads), MAX_SPREAD_MS);
@@ -284,16 +292,20 @@ export class SyncSession {
     await this.#commit(before, settled.state);
     this.#settled(proof, settled, askedAtMs);
     const { outcome } = settled;
-    const nothing = before.flags.size === 0 && !before.complete;
+    const holdsNothing = before.flags.size === 0 && !before.complete;
     // The network may have removed flags from earlier answers and be honest now; a vehicle without flags loses nothing
     // by another full sync.
-    if (nothing && (outcome === 'ahead' || outcome === 'differs') && this.#options.history.mayAskAgain(proof.set ?? ''))
-      return this.#everything.bringForward(0);
+    if (
+      holdsNothing &&
+      (outcome === 'ahead' || outcome === 'differs') &&
+      this.#options.history.mayRetryAtOnce(proof.set ?? '')
+    )
+      return this.#fullSync.bringForward(0);
     if (outcome === 'differs') return this.#incomplete(proof, 'differs', 'proof', false);
     if (outcome === 'ahead' && performance.now() >= this.#spreadUntilMs) this.#sync.bringForward(this.#options.aheadMs);
   }
 
-  /** Handles the rest of a comparison: whether the control plane is behind, and whether the clocks agree. */
+  /** Handles what a comparison says about the control plane's revision, about time, and about the key of the assignment. */
   #settled(proof: VerifiedProof, { outcome, judgement }: Settled, askedAtMs: number | null): void {
     const { history, refuse } = this.#options;
     if (outcome === 'below') {
@@ -303,11 +315,11 @@ export class SyncSession {
     }
     if (outcome !== 'held') return;
     history.held();
-    this.#everything.cancel();
+    this.#fullSync.cancel();
     this.#reported = null;
     if (judgement !== null) this.#age.judged(proof, judgement, askedAtMs);
     const { assignment } = this.#options.state();
-    // The former key will be removed, and an assignment under it would not outlive the next start.
+    // The key of the assignment will be removed. The assignment must be proven under the new one before the next start.
     if (assignment !== null && keyIdOf(assignment.jws) !== keyIdOf(proof.jws)) {
       this.#options.freshness.assignment.hint();
       this.#sync.bringForward(this.#options.freshness.assignment.waitMs);
@@ -317,18 +329,19 @@ export class SyncSession {
   /**
    * Reports that the set of `proof` is not held, and schedules a full sync.
    *
-   * @param whole whether a full sync has just ended
+   * @param source the message that has brought the proof
+   * @param isAfterFullSync whether a full sync has just ended
    */
   async #incomplete(
     proof: VerifiedProof,
     outcome: SetOutcome,
-    what: 'sync' | 'change' | 'proof',
-    whole: boolean,
+    source: 'sync' | 'change' | 'proof',
+    isAfterFullSync: boolean,
   ): Promise<void> {
     const { history, refuse, backoff, commit } = this.#options;
     const set = proof.set ?? '';
-    if (what === 'sync' || this.#reported !== set)
-      refuse(new Refusal('incomplete', `${what} at revision ${proof.revision}`));
+    if (source === 'sync' || this.#reported !== set)
+      refuse(new Refusal('incomplete', `${source} at revision ${proof.revision}`));
     this.#reported = set;
     this.#retrying = true;
     const state = this.#options.state();
@@ -336,7 +349,7 @@ export class SyncSession {
     if (outcome === 'differs' && state.complete && proof.issuedAt >= lastContact(state))
       await commit({ ...state, complete: false });
     // The wait is random, because a whole fleet may find this out at the same change.
-    this.#everything.bringForward(history.waitFor(set, whole) || backoff.next());
+    this.#fullSync.bringForward(history.waitFor(set, isAfterFullSync) || backoff.next());
   }
 
   /** Commits `next` as the vehicle's state where it differs from `before`. */

@@ -22,12 +22,17 @@ export interface KeptTime {
 
 /** Gives the time by which flags age. */
 export class AgeingClock {
+  /** The last reading of this clock, in Unix seconds. */
   #latest = -Infinity;
+  /** The seconds to add to the vehicle's clock, which is known to be wrong; 0 where it counts as right. */
   #offset = 0;
+  /** Whether the offset comes from a contact, and not from a vehicle's clock that went back. */
   #measured = false;
-  #runningAt: number;
-  /** The difference of the clocks, in seconds, at the last contact; null before the first since the start. */
+  /** The milliseconds of the monotonic clock at the last reading. */
+  #runningAtMs: number;
+  /** The control plane's clock minus the vehicle's, in seconds, at the last contact; null before the first. */
   #difference: number | null = null;
+  /** The time within one synchronous run of the program. */
   readonly #ofRun = new SharedReading(() => this.seconds());
 
   /**
@@ -38,7 +43,7 @@ export class AgeingClock {
     private readonly now: () => number,
     private readonly running: () => number = () => performance.now(),
   ) {
-    this.#runningAt = running();
+    this.#runningAtMs = running();
   }
 
   /** Gives the time in Unix seconds, rounded down. */
@@ -73,7 +78,7 @@ export class AgeingClock {
 
   /** Goes on from a stored time. */
   resume({ latest, offset, measured }: KeptTime): void {
-    this.#runningAt = this.running();
+    this.#runningAtMs = this.running();
     [this.#latest, this.#offset, this.#measured] = [latest, offset, measured];
     this.#read();
     this.#ofRun.forget();
@@ -104,7 +109,7 @@ export class AgeingClock {
   #setTo(seconds: number, difference: number): void {
     this.#difference = difference;
     const offset = seconds - this.now() / 1000;
-    this.#runningAt = this.running();
+    this.#runningAtMs = this.running();
     this.#latest = seconds;
     this.#offset = Math.abs(offset) <= DAY_SECONDS ? 0 : offset;
     this.#measured = true;
@@ -113,8 +118,8 @@ export class AgeingClock {
 
   #read(): number {
     const running = this.running();
-    const passed = (running - this.#runningAt) / 1000;
-    this.#runningAt = running;
+    const passed = (running - this.#runningAtMs) / 1000;
+    this.#runningAtMs = running;
     const least = this.#latest + passed;
     const clock = this.now() / 1000;
     if (this.#wasSetRight(clock, least)) this.#setOffset(0);

@@ -78,7 +78,12 @@ function formFault(flag: Members, key: string, environment: Environment): string
   return fits ? null : 'its default value does not fit its type';
 }
 
-/** Gives the definition that a flag serves which has `signed` now and had `former` before. */
+/**
+ * Gives the definition that a flag serves; null where none can be served.
+ *
+ * @param signed the definition that the flag has now
+ * @param former the definition that the flag served before one that cannot be served; null for none
+ */
 export function serve(signed: VerifiedDefinition, former: FormerDefinition | null): ServedDefinition | null {
   const { revision, jws, definition, fault, settled } = signed;
   if (definition !== null && fault === null) return { definition, revision, id: jws };
