@@ -8,6 +8,7 @@ import { Client } from 'pg';
 import { FleetFlagError } from '../../../core/errors.ts';
 import { boundAddress } from '../../../core/wire/network/http-server.ts';
 import { createTestDatabase, type TestDatabase } from '../testing/test-database.ts';
+import { proxyDatabase } from '../testing/watched-database.ts';
 import { openDatabase } from './database.ts';
 import { startEmbeddedPostgres } from './embedded/embedded-postgres.ts';
 import { is } from '../../../core/json/shape.ts';
@@ -219,6 +220,33 @@ test('a prepared read gives the same past Prisma as through it, and is one state
     ).then(() => readPrepared(prisma, {}, 'slower', 'SELECT pg_sleep(5)', []).catch(asServiceError));
     expect(refused).toMatchObject({ code: 'SERVICE_UNAVAILABLE' });
   } finally {
+    await database.close();
+  }
+});
+
+test('a statement on a connection that has died in silence is SERVICE_UNAVAILABLE in time, alone and in a transaction', async () => {
+  const { url, proxy } = await proxyDatabase(testDatabase.url);
+  const database = await openDatabase({ url, maxConnections: 2, silenceMs: 500 });
+  const { prisma } = database;
+  const select = (db: Reader) => db.$queryRaw`SELECT 1 AS n`;
+  try {
+    const isLost = codeOf(
+      prisma.$transaction(async (tx) => {
+        await select(tx);
+        // Meanwhile the connection of the transaction waits for its next statement, which is no silence of the server.
+        for (const _ of [1, 2]) await prisma.$queryRaw`SELECT 1 AS n FROM pg_sleep(0.3)`;
+        await select(tx);
+        proxy.freeze();
+        expect(await codeOf(select(prisma))).toBe('SERVICE_UNAVAILABLE');
+        await select(tx);
+      }),
+    );
+    expect(await isLost).toBe('SERVICE_UNAVAILABLE');
+    proxy.restore();
+    expect(await select(prisma)).toEqual([{ n: 1 }]);
+    expect(await prisma.$transaction(select)).toEqual([{ n: 1 }]);
+  } finally {
+    await proxy.close();
     await database.close();
   }
 });

@@ -4,6 +4,7 @@ import type { StoreMetrics } from '../monitoring/store-metrics.ts';
 import { servePrepared, statementName } from './prepared-statements.ts';
 import { readPosition, readReplicaState } from './log-positions.ts';
 import type { Replica } from './replica-reads.ts';
+import { closeSilentConnections } from './silent-connections.ts';
 import { SerialPrismaPg, type ObserveStatement } from './serial-transactions.ts';
 import { asServiceError } from './service-error.ts';
 import { rowCount } from './rows.ts';
@@ -16,6 +17,8 @@ export interface DatabaseOptions {
   readonly replicaUrls?: readonly string[] | undefined;
   /** The most connections to each server; 10 by default. */
   readonly maxConnections?: number | undefined;
+  /** The milliseconds of silence during a statement after which its connection is closed; by default those of its pool. */
+  readonly silenceMs?: number | undefined;
   /** Called when an idle connection breaks; the pool replaces it by itself. */
   readonly onConnectionError?: ((error: Error) => void) | undefined;
   /** Counts statements and connections. */
@@ -54,6 +57,10 @@ const CONNECTION_TIMEOUT_MS = 5_000;
 const REPLICA_CONNECTION_TIMEOUT_MS = 1_000;
 /** The most milliseconds that a statement may take, including its wait for locks. */
 const STATEMENT_TIMEOUT_MS = 30_000;
+/** The most milliseconds of silence during a statement: the server would have ended the statement by then. */
+const SILENCE_MS = STATEMENT_TIMEOUT_MS + 5_000;
+/** The same for the lanes whose small reads wait for no lock. Until then, no vehicle receives a change. */
+const LANE_SILENCE_MS = 8_000;
 /**
  * The most milliseconds that a transaction may be idle. Prisma's own limit of a transaction (15 s) ends those of a
  * living process; this one ends those of a hanging process.
@@ -125,6 +132,11 @@ function openReplica(url: string, options: DatabaseOptions): Replica {
   };
 }
 
+/** Gives the milliseconds after which a server that is silent during a statement counts as gone. */
+function silenceOf(pool: LaneName | 'replica' | undefined): number {
+  return pool === 'delivery' || pool === 'position' ? LANE_SILENCE_MS : SILENCE_MS;
+}
+
 function createClient(url: string, options: DatabaseOptions, pool?: LaneName | 'replica'): PrismaClient {
   const onConnectionError = options.onConnectionError ?? (() => {});
   const lane = pool === 'replica' ? undefined : pool;
@@ -144,6 +156,7 @@ function createClient(url: string, options: DatabaseOptions, pool?: LaneName | '
     },
     { onPoolError: onConnectionError, onConnectionError, statementNameGenerator: statementName },
     observe,
+    (opened) => closeSilentConnections(opened, options.silenceMs ?? silenceOf(pool)),
   );
   options.metrics?.watchPool(pool ?? MAIN_POOL, max, () => adapter.pool);
   const client = new PrismaClient({

@@ -10,11 +10,15 @@ export class SerialPrismaPg extends PrismaPg {
   /** The pool of its connections; null before it has connected. */
   pool: Pool | null = null;
 
-  /** @param observe sends each statement, and may measure it */
+  /**
+   * @param observe sends each statement, and may measure it
+   * @param opened is called with the pool before its first connection
+   */
   constructor(
     options: ConstructorParameters<typeof PrismaPg>[0],
     settings: ConstructorParameters<typeof PrismaPg>[1],
     private readonly observe: ObserveStatement,
+    private readonly opened: (pool: Pool) => void,
   ) {
     super(options, settings);
   }
@@ -23,6 +27,7 @@ export class SerialPrismaPg extends PrismaPg {
   override async connect(): ReturnType<PrismaPg['connect']> {
     const adapter = await super.connect();
     this.pool = adapter.underlyingDriver();
+    this.opened(this.pool);
     const begin = adapter.startTransaction.bind(adapter);
     adapter.startTransaction = async (...args) =>
       this.#observed(serial(await this.observe('BEGIN', () => begin(...args))));
