@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { describe, expect, it } from '@jest/globals';
-import { errorCode, errorMessage, isMissingFile } from './caught-error.ts';
+import { errorCode, errorMessage, isLackOfRoom, isMissingFile } from './caught-error.ts';
 
 function caught(work: () => unknown): unknown {
   try {
@@ -22,6 +22,16 @@ describe('caught errors', () => {
   it('say that a file is missing, and only that', () => {
     expect(isMissingFile(caught(() => readFileSync('/no/such/file')))).toBe(true);
     expect(isMissingFile(caught(() => readFileSync('/')))).toBe(false);
+  });
+
+  it.each([
+    ['ENOSPC', true],
+    ['EDQUOT', true],
+    ['EFBIG', true],
+    ['EACCES', false],
+    [undefined, false],
+  ])('of code %s say whether there is no room: %s', (code, lacksRoom) => {
+    expect(isLackOfRoom(Object.assign(new Error('x'), { code }))).toBe(lacksRoom);
   });
 
   it('have a message, whatever was thrown', () => {

@@ -12,6 +12,11 @@ export function isMissingFile(error: unknown): boolean {
   return errorCode(error) === 'ENOENT';
 }
 
+/** Says whether an error of a file system means that there is no room for what was written. */
+export function isLackOfRoom(error: unknown): boolean {
+  return ['ENOSPC', 'EDQUOT', 'EFBIG'].includes(errorCode(error) ?? '');
+}
+
 /** Gives the message of an error. Any other thrown value is converted to text. */
 export function errorMessage(error: unknown): string {
   return error instanceof Error ? error.message : String(error);

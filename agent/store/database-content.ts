@@ -21,6 +21,8 @@ export interface DatabaseContent {
   /** The counts of the vehicle's life. */
   readonly lifetime: LifetimeTotals;
   readonly queue: MetricQueue;
+  /** Whether the rows of `queue` are left out. */
+  readonly omitsMeasurements: boolean;
   /** The number of the last journal entry that `queue` contains. */
   readonly entry: number;
   /** The time of the ageing clock. */

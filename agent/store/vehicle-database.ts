@@ -3,7 +3,7 @@
  * again.
  */
 import type { Database, SqlJsStatic } from 'sql.js';
-import { writeQueue } from '../telemetry/metrics/metric-rows.ts';
+import { writeEmptyQueue, writeQueue } from '../telemetry/metrics/metric-rows.ts';
 import type { DatabaseContent } from './database-content.ts';
 import { writeActivation } from './rows/activation-row.ts';
 import { writeFacts } from './rows/facts-row.ts';
@@ -44,7 +44,7 @@ export function toBytes(database: Database, content: DatabaseContent): Uint8Arra
   writeKnownGood(database, content.knownGood, content.state, content.now);
   writeFacts(database, content.registeredFacts, content.now);
   writeLifetime(database, content.lifetime, content.now);
-  writeQueue(database, content.queue, content.entry, content.now);
+  (content.omitsMeasurements ? writeEmptyQueue : writeQueue)(database, content.queue, content.entry, content.now);
   database.run('PRAGMA incremental_vacuum');
   const bytes = database.export();
   applySettings(database);

@@ -3,6 +3,7 @@
  * journal holds the changes of the metrics queue since the last write.
  */
 import initSqlJs, { type Database, type SqlJsStatic } from 'sql.js';
+import { isLackOfRoom } from '../../core/caught-error.ts';
 import { unattended } from '../../core/last-handler/unattended.ts';
 import { describeError } from '../log.ts';
 import { emptyState, heldRevision, type VehicleIdentity, type VehicleState } from '../state.ts';
@@ -28,6 +29,12 @@ const ENTRY_GAP = 1_000_000;
 interface Saved {
   readonly state: VehicleState;
   readonly keys: PinnedKeys;
+}
+
+/** The parts that are on disk after a write. */
+interface Written {
+  readonly state: boolean;
+  readonly queue: boolean;
 }
 
 /** Loads and saves the vehicle's state. */
@@ -198,25 +205,25 @@ export class VehicleStore {
     )
       return Promise.resolve(true);
     this.#unsaved = this.#last;
-    return this.#enqueue();
+    return this.#saveState();
   }
 
   /** Saves `state` like `save`, and writes it where it is on disk already, so that both generations come to have it. */
   saveWhole(state: VehicleState, keys: PinnedKeys): Promise<boolean> {
     this.#unsaved = this.#last = { state, keys };
-    return this.#enqueue();
+    return this.#saveState();
   }
 
   /** Saves the registered facts, like `save`. Before there is a state, which names the vehicle, nothing is saved. */
   saveFacts(): Promise<boolean> {
     if (this.#last === null) return Promise.resolve(false);
     this.#unsaved ??= this.#last;
-    return this.#enqueue();
+    return this.#saveState();
   }
 
   /** Saves the metrics queue, like `save`. Before there is a state, which names the vehicle, nothing is saved. */
-  saveQueue(): Promise<boolean> {
-    return this.#last === null ? Promise.resolve(false) : this.#enqueue();
+  async saveQueue(): Promise<boolean> {
+    return this.#last !== null && (await this.#enqueue()).queue;
   }
 
   /** Whether the queue did not come from a file, nor from a backup. */
@@ -240,16 +247,23 @@ export class VehicleStore {
     this.#entry = ENTRY_GAP * (1 + Math.floor(random() * ENTRY_GAP));
   }
 
-  #enqueue(): Promise<boolean> {
+  async #saveState(): Promise<boolean> {
+    return (await this.#enqueue()).state;
+  }
+
+  #enqueue(): Promise<Written> {
     const done = this.#queue.then(() => this.#write());
     this.#queue = done;
     return done;
   }
 
-  async #write(): Promise<boolean> {
+  async #write(): Promise<Written> {
     // This is checked now, because a write that ran when the save was requested did not have all of the queue.
     const queueChanged = this.#queueBehind || this.#options.queue.changed;
-    if (this.#last === null || (this.#unsaved === null && !queueChanged)) return this.#writeFault === null;
+    if (this.#last === null || (this.#unsaved === null && !queueChanged)) {
+      const isWritten = this.#writeFault === null;
+      return { state: isWritten, queue: isWritten };
+    }
     clearTimeout(this.#retry);
     try {
       if (this.#unsaved === null && !this.#queueBehind && this.#journal.usable) await this.#append();
@@ -257,17 +271,32 @@ export class VehicleStore {
       if (this.#writeFault !== null)
         this.#options.log('info', 'can write the database again', { revision: this.#persistedRevision });
       this.#writeFault = null;
-      return true;
+      return { state: true, queue: true };
     } catch (error) {
       const fault = describeError(error);
       if (fault !== this.#writeFault)
         this.#options.log('error', `cannot write the database; going on from memory and trying again: ${fault}`);
       this.#writeFault = fault;
+      const state = this.#unsaved === null || (isLackOfRoom(error) && (await this.#replaceAlone(this.#unsaved)));
       if (!this.#closed)
         this.#retry = setTimeout(
           () => unattended(this.#enqueue(), 'Writing the database again'),
           this.#options.retryMs,
         ).unref();
+      return { state, queue: false };
+    }
+  }
+
+  /**
+   * Writes a state without the measurements, which may take the room that the flags need: a kill switch has to outlive a
+   * power cut. The measurements stay in memory. Resolves to whether the state is on disk.
+   */
+  async #replaceAlone(saved: Saved): Promise<boolean> {
+    try {
+      await this.#replace(saved, true);
+      this.#options.log('warn', 'wrote the flags without the measurements, for which there is no room');
+      return true;
+    } catch {
       return false;
     }
   }
@@ -281,9 +310,9 @@ export class VehicleStore {
     this.#queueBehind = false;
   }
 
-  async #replace(saved: Saved): Promise<void> {
+  async #replace(saved: Saved, omitsMeasurements = false): Promise<void> {
     const lifetime = JSON.stringify(this.#options.lifetime.totals());
-    const bytes = this.#toBytes(saved);
+    const bytes = this.#toBytes(saved, omitsMeasurements);
     this.#onDisk = null;
     await this.#file.replace(bytes, this.#presentIsGood);
     // Where the old journal cannot be renamed, the next save writes the database instead of appending.
@@ -300,12 +329,12 @@ export class VehicleStore {
     this.#onDisk = saved;
     this.#bytes = bytes.byteLength;
     this.#persistedRevision = heldRevision(saved.state);
-    this.#queueBehind = false;
+    this.#queueBehind = omitsMeasurements;
     if (this.#unsaved === saved) this.#unsaved = null;
     this.#options.afterWrite();
   }
 
-  #toBytes({ state, keys }: Saved): Uint8Array {
+  #toBytes({ state, keys }: Saved, omitsMeasurements: boolean): Uint8Array {
     const { variantOf, agentVersion, facts, queue, ageingClock, lifetime, drive, knownGood } = this.#options;
     const now = Math.floor(this.#options.now() / 1000);
     this.#database ??= createDatabase(this.#sql!);
@@ -322,6 +351,7 @@ export class VehicleStore {
         registeredFacts: facts.registered?.jws ?? null,
         lifetime: lifetime.totals(),
         queue,
+        omitsMeasurements,
         entry: ++this.#entry,
         time: ageingClock.keep(),
         now,

@@ -98,17 +98,10 @@ export function writeQueue(database: Database, queue: MetricQueue, entry: number
     database.run(DELETE_OLD, [now - SENT_SECONDS, SENT_ROWS]);
     const rows = queue.rows.map(toRow);
     for (const row of rows) insert.run([...row, 0]);
-    const state: StateBeforeDigest = {
-      origin: queue.origin,
-      inBatch: queue.batchLength,
-      nextId: queue.nextId,
-      entry,
-      sealedId: queue.sealedId,
-      variants: runsOfVariants(queue.rows),
-      milliseconds: queue.rows.map(({ at }) => at - Math.floor(at / 1000) * 1000),
-    };
-    const text = JSON.stringify({ ...state, digest: digestOf(state, rows) } satisfies QueueState);
-    putStateValue(database, STATE_KEY, text, now);
+    const { origin, nextId, sealedId, batchLength: inBatch } = queue;
+    const variants = runsOfVariants(queue.rows);
+    const milliseconds = queue.rows.map(({ at }) => at - Math.floor(at / 1000) * 1000);
+    putQueueState(database, { origin, inBatch, nextId, entry, sealedId, variants, milliseconds }, rows, now);
     database.run('COMMIT');
   } catch (error) {
     database.run('ROLLBACK');
@@ -116,6 +109,24 @@ export function writeQueue(database: Database, queue: MetricQueue, entry: number
   } finally {
     insert.free();
   }
+}
+
+/**
+ * Writes that the queue has no rows, and removes the sent ones. A vehicle that starts from this file has lost its
+ * measurements, and gives none of their ids to others.
+ *
+ * @param now Unix seconds
+ */
+export function writeEmptyQueue(database: Database, queue: MetricQueue, entry: number, now: number): void {
+  const { origin, nextId, sealedId } = queue;
+  database.run('DELETE FROM metrics_queue');
+  const state = { origin, inBatch: 0, nextId, entry, sealedId, variants: [], milliseconds: [] };
+  putQueueState(database, state, [], now);
+}
+
+function putQueueState(database: Database, state: StateBeforeDigest, rows: SqlValue[][], now: number): void {
+  const text = JSON.stringify({ ...state, digest: digestOf(state, rows) } satisfies QueueState);
+  putStateValue(database, STATE_KEY, text, now);
 }
 
 function readTags(tags: unknown): JsonObject | null {
