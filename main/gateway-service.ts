@@ -10,7 +10,11 @@ import { sayReady } from './process/log.ts';
 import { internalSecret } from './secrets/secrets.ts';
 import { openWorkers } from './workers/primary.ts';
 
-/** Starts the gateway role. @param workers how many gateways share the port; one runs in this process */
+/**
+ * Starts the gateway role.
+ *
+ * @param workers how many gateways share the port; one runs in this process
+ */
 export function startGatewayService(
   configuration: Configuration,
   logger: Logger,

@@ -83,7 +83,11 @@ let client: Client;
 let database: Database;
 let before: Content;
 
-/** Reads every table but the migrations' own. @param columns of each table; by default all that there are now */
+/**
+ * Reads every table but the migrations' own.
+ *
+ * @param columns of each table; by default all that there are now
+ */
 async function content(columnsOf?: Content): Promise<Content> {
   const { rows: tables } = await client.query<{ name: string; columns: string[] }>(`
     SELECT c.relname AS name, array_agg(a.attname::text ORDER BY a.attnum) AS columns

@@ -75,7 +75,11 @@ export interface PipelineParts {
   readonly accounts: AccountConcurrency;
   readonly rightOfWay: RightOfWay;
   readonly answers: RevisionAnswers;
-  /** Called when a query that revisions govern has been answered. @param code OK, or the code of the refusal */
+  /**
+   * Called when a query that revisions govern has been answered.
+   *
+   * @param code OK, or the code of the refusal
+   */
   readonly answered: (code: string, seconds: number) => void;
 }
 

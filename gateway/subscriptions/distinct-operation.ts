@@ -25,7 +25,11 @@ export interface DistinctOperationOptions {
   execute(event: SubgraphResponse): Promise<Buffer>;
   /** Called when too many events wait. */
   overflow(): void;
-  /** Called when a change has been written to all members. @param changedAtMs milliseconds since 1970 of the change */
+  /**
+   * Called when a change has been written to all members.
+   *
+   * @param changedAtMs milliseconds since 1970 of the change
+   */
   delivered?(changedAtMs: number): void;
   /** Whether a client that has missed events notices it by the next one, and requests what it missed. */
   readonly isSkippable: boolean;

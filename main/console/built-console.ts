@@ -7,7 +7,11 @@ import type { ConsoleFile } from '../../gateway/pages/console/site.ts';
 
 const FOLDER = new URL('../../dist/console/', import.meta.url);
 
-/** Reads the files. @throws what the file system reports, where `npm run build` has not run */
+/**
+ * Reads the files.
+ *
+ * @throws what the file system reports, where `npm run build` has not run
+ */
 export async function bundleConsole(): Promise<readonly ConsoleFile[]> {
   const names = await readdir(FOLDER);
   return Promise.all(names.map(async (name) => ({ name, content: await readFile(new URL(name, FOLDER)) })));

@@ -11,7 +11,11 @@ const ROOT = fileURLToPath(new URL('../../', import.meta.url));
 /** The start of the addresses of the files that the page loads. */
 const ASSETS = '/console/assets/';
 
-/** Gives the only name that fits. @throws Error for none or several, which would be a page that loads the wrong file */
+/**
+ * Gives the only name that fits.
+ *
+ * @throws Error for none or several, which would be a page that loads the wrong file
+ */
 function onlyName(names: readonly string[], form: RegExp): string {
   const fitting = names.filter((name) => form.test(name));
   if (fitting.length !== 1) throw new Error(`The console's bundle has ${fitting.length} files like ${String(form)}.`);

@@ -96,7 +96,11 @@ export function offerPlaces<Holder extends object>(pools: PlacePools<Holder>, ho
   };
 }
 
-/** Gives the pools of the primary process to a worker. @param gateways the number of workers */
+/**
+ * Gives the pools of the primary process to a worker.
+ *
+ * @param gateways the number of workers
+ */
 export function limitsOverChannel(channel: Pick<ProcessChannel, 'call'>, gateways: number): SharedLimits {
   return {
     gateways,

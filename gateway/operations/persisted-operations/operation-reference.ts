@@ -31,7 +31,9 @@ const SHA256 = /^[0-9a-f]{64}$/i;
 const PREFIX = 'sha256:';
 
 /**
- * Reads the name of the operation. @returns null where the request names none
+ * Reads the name of the operation.
+ *
+ * @returns null where the request names none
  * @throws BAD_USER_INPUT for a name that no operation can have
  */
 export function referenceIn({ id, documentId, extensions }: NamingRequest): OperationReference | null {

@@ -17,7 +17,11 @@ export class SentTexts {
     sizeCalculation: ({ body, sha256 }) => Buffer.byteLength(body) + sha256.length,
   });
 
-  /** Remembers a text, unless it is too large. @param text whose hash has been checked */
+  /**
+   * Remembers a text, unless it is too large.
+   *
+   * @param text whose hash has been checked
+   */
   remember(text: OperationText): void {
     this.#texts.set(text.sha256, text);
   }

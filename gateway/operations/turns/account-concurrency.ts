@@ -30,7 +30,11 @@ const LIMITS: Readonly<Record<TurnKind, SemaphoreLimits>> = {
   'kill switch': { running: runningKillSwitches, waiting: waitingKillSwitches, waitMs },
 };
 
-/** Gives the kind of an operation. @param cost as measure-operation.ts computes it */
+/**
+ * Gives the kind of an operation.
+ *
+ * @param cost as measure-operation.ts computes it
+ */
 export function kindOf(isKillSwitch: boolean, cost: number): TurnKind {
   if (isKillSwitch) return 'kill switch';
   return cost > ACCOUNT_LIMITS.expensiveCost ? 'expensive' : 'ordinary';

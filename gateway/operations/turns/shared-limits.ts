@@ -35,8 +35,9 @@ export interface Division {
 }
 
 /**
- * Divides a limit. @param most the most places that a gateway has of its own; it has none if the limit is below the
- * number of gateways
+ * Divides a limit.
+ *
+ * @param most the most places that a gateway has of its own; it has none if the limit is below the number of gateways
  */
 export function divide(limit: number, { gateways }: Pick<SharedLimits, 'gateways'>, most: number): Division {
   if (gateways === 1) return { own: limit, lent: 0 };

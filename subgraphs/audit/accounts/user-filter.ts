@@ -22,7 +22,11 @@ function readSearch(given: string, field: string): string {
   return search;
 }
 
-/** Reads a part of a name or an e-mail. @throws BAD_USER_INPUT at `field`, for a blank part as well */
+/**
+ * Reads a part of a name or an e-mail.
+ *
+ * @throws BAD_USER_INPUT at `field`, for a blank part as well
+ */
 export function readPersonPart(given: string, field: string): string {
   const part = readSearch(given, field);
   if (part === '') throw badInput(field, 'Give a part of a name or an e-mail.');

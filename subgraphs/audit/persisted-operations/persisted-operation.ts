@@ -76,7 +76,9 @@ interface TextPlaces {
 }
 
 /**
- * Reads an operation from its id and text; the text gives type and name. @param at the places of both in the manifest
+ * Reads an operation from its id and text; the text gives type and name.
+ *
+ * @param at the places of both in the manifest
  */
 function readText(
   id: string,

@@ -117,7 +117,11 @@ export class WebhookService {
     return changed;
   }
 
-  /** Deletes a webhook. Its pending deliveries are not sent. @throws NOT_FOUND */
+  /**
+   * Deletes a webhook. Its pending deliveries are not sent.
+   *
+   * @throws NOT_FOUND
+   */
   async delete(identity: CallerIdentity, id: string): Promise<true> {
     await this.prisma.$transaction(async (tx) => {
       const before = await this.#locked(tx, id);
@@ -161,7 +165,11 @@ export class WebhookService {
     return { webhook, secret: this.secrets.secretOf(seed) };
   }
 
-  /** Sends a test, once, to a disabled webhook as well. @throws NOT_FOUND */
+  /**
+   * Sends a test, once, to a disabled webhook as well.
+   *
+   * @throws NOT_FOUND
+   */
   async test(identity: CallerIdentity, id: string): Promise<WebhookDelivery> {
     const delivery = await this.prisma.$transaction(async (tx) => {
       const { id: webhookId, name } = await this.#locked(tx, id);

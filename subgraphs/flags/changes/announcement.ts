@@ -8,7 +8,11 @@ export const FLAGS_CHANGED = 'flags-changed';
 
 const KILL = ' kill';
 
-/** Writes the announcement of a change. @param isKill whether a kill switch was pulled */
+/**
+ * Writes the announcement of a change.
+ *
+ * @param isKill whether a kill switch was pulled
+ */
 export function announcementOf(environment: Environment, isKill: boolean): string {
   return isKill ? `${environment}${KILL}` : environment;
 }

@@ -19,8 +19,9 @@ export const notFound = (what: FlagEdit['flag']) =>
     : new FleetFlagError('NOT_FOUND', 'This rule does not exist.', { field: what.field ?? 'id' });
 
 /**
- * Gives the person who requests a change that two people must agree on. @throws FORBIDDEN when the caller is not a
- * person, such as an API key
+ * Gives the person who requests a change that two people must agree on.
+ *
+ * @throws FORBIDDEN when the caller is not a person, such as an API key
  */
 export function askingPerson({ caller }: CallerIdentity, { key, safetyLevel }: Flag): string {
   if (caller.kind === 'user' && caller.userId !== null) return caller.userId;

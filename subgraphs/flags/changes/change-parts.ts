@@ -20,8 +20,9 @@ export interface Part extends Omit<ChangeRecord, 'force'> {
 }
 
 /**
- * Splits an edit into its parts, in order. Gives none when nothing changes. @throws BAD_USER_INPUT for a kill switch
- * that is pulled without a reason
+ * Splits an edit into its parts, in order. Gives none when nothing changes.
+ *
+ * @throws BAD_USER_INPUT for a kill switch that is pulled without a reason
  */
 export function partsOf(
   before: Flag,

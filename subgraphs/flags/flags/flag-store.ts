@@ -111,7 +111,9 @@ export interface FlagToInsert {
 
 /**
  * Inserts flags with their rules, by a number of statements that does not grow with each flag. Call it once in a
- * transaction. @throws CONFLICT for a key that is taken, or that differs only by case from a taken one
+ * transaction.
+ *
+ * @throws CONFLICT for a key that is taken, or that differs only by case from a taken one
  */
 export async function insertFlags(tx: Transaction, created: readonly FlagToInsert[]): Promise<void> {
   if (created.length === 0) return;

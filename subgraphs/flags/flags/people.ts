@@ -42,8 +42,9 @@ export async function holdActiveRoles(tx: Transaction, ids: readonly string[]): 
 }
 
 /**
- * Gives the id of the calling user, for changes that two people must agree on. @throws FORBIDDEN when the caller is not
- * a user
+ * Gives the id of the calling user, for changes that two people must agree on.
+ *
+ * @throws FORBIDDEN when the caller is not a user
  */
 export function personOf({ caller }: CallerIdentity): string {
   if (caller.kind === 'user' && caller.userId !== null) return caller.userId;
@@ -52,7 +53,9 @@ export function personOf({ caller }: CallerIdentity): string {
 
 /**
  * Gives the id of the calling user, who must still have the permission for `action`, and locks the account as
- * `holdActiveRoles` does. @throws FORBIDDEN
+ * `holdActiveRoles` does.
+ *
+ * @throws FORBIDDEN
  */
 export async function holdPersonWho(tx: Transaction, identity: CallerIdentity, action: string): Promise<string> {
   const id = personOf(identity);

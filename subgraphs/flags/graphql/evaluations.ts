@@ -25,7 +25,11 @@ export function readContext({ attributes = null, ...context }: ContextInput): Ev
   return { ...context, attributes, model: enteredName(context.model), region: enteredName(context.region) };
 }
 
-/** Finds a flag that vehicles have. @throws NOT_FOUND for a draft and an archived flag, too */
+/**
+ * Finds a flag that vehicles have.
+ *
+ * @throws NOT_FOUND for a draft and an archived flag, too
+ */
 async function livingFlag({ byKey }: FlagsServices, key: string): Promise<Flag> {
   const flag = await byKey.load(key);
   if (flag === null || flag.archivedAt !== null || flag.draft)
@@ -53,7 +57,11 @@ export async function evaluationsOf(services: FlagsServices, environment: Enviro
   );
 }
 
-/** Evaluates one flag for the vehicle that a context names. @throws NOT_FOUND as `livingFlag` */
+/**
+ * Evaluates one flag for the vehicle that a context names.
+ *
+ * @throws NOT_FOUND as `livingFlag`
+ */
 export async function evaluationOf(services: FlagsServices, key: string, given: ContextInput) {
   const facts = await withRegisteredFacts(services.registered, readContext(given));
   const flag = await livingFlag(services, key);

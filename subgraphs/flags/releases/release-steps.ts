@@ -61,7 +61,11 @@ export const stageAfter = ({ stages }: FlagRelease, percentage: number) =>
 export const checkPromotion = (percentage: number, present: number): void =>
   checkRaised(percentage, present, 'percentage', 'A promotion must raise the percentage');
 
-/** Refuses to move the release of a flag that is killed or disabled: it holds. @throws CONFLICT */
+/**
+ * Refuses to move the release of a flag that is killed or disabled: it holds.
+ *
+ * @throws CONFLICT
+ */
 export function checkGoesOn({ key, enabled, rules, revision: currentRevision }: Flag): void {
   if (enabled && !isKilled(rules)) return;
   const why = enabled ? 'killed' : 'disabled';
@@ -141,7 +145,11 @@ export async function haltWithin(
   });
 }
 
-/** Gives the flag as an approved promotion makes it. @throws CONFLICT where its release is no longer under way */
+/**
+ * Gives the flag as an approved promotion makes it.
+ *
+ * @throws CONFLICT where its release is no longer under way
+ */
 export async function promoted(tx: Transaction, flag: Flag, after: unknown): Promise<Flag> {
   const of = await releasedFlag(tx, flag);
   const { release, percentage } = membersOf(after);

@@ -97,7 +97,11 @@ export function figuresContent({ outOfRange, neverReported, ...numbers }: GuardF
   return { ...numbers, outOfRange: { ...outOfRange }, neverReported: { ...neverReported } };
 }
 
-/** Gives the columns of a new guard. @param startsAt null while the rollout waits for approval */
+/**
+ * Gives the columns of a new guard.
+ *
+ * @param startsAt null while the rollout waits for approval
+ */
 export function guardColumns(
   guard: RolloutGuard,
   initialPercentage: number,

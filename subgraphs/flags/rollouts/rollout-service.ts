@@ -150,8 +150,9 @@ export class RolloutService {
   }
 
   /**
-   * Pauses a running rollout. Pausing a paused one changes nothing. @throws CONFLICT for one that does not run;
-   * NOT_FOUND; BAD_USER_INPUT
+   * Pauses a running rollout. Pausing a paused one changes nothing.
+   *
+   * @throws CONFLICT for one that does not run; NOT_FOUND; BAD_USER_INPUT
    */
   async pause(identity: CallerIdentity, id: string, reason?: string | null): Promise<Rollout> {
     const why = readOptionalReason(reason, 'reason');
@@ -203,8 +204,9 @@ export class RolloutService {
   }
 
   /**
-   * Cancels a rollout, and the request for which it may wait. Cancelling a cancelled one changes nothing. @throws
-   * CONFLICT for one that is completed
+   * Cancels a rollout, and the request for which it may wait. Cancelling a cancelled one changes nothing.
+   *
+   * @throws CONFLICT for one that is completed
    */
   async cancel(identity: CallerIdentity, id: string, reason?: string | null): Promise<Rollout> {
     const why = readOptionalReason(reason, 'reason');

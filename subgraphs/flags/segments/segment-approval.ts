@@ -12,7 +12,11 @@ import { isLiving, lockWithFlags, segmentSet } from './segment-change.ts';
 /** Says whether a change request concerns a segment instead of its flag's content. */
 export const isAboutSegment = ({ action }: Pick<ChangeRequest, 'action'>): boolean => action === 'SAVE_SEGMENT';
 
-/** Reads the segment that a request proposes. @throws Error where the request holds none */
+/**
+ * Reads the segment that a request proposes.
+ *
+ * @throws Error where the request holds none
+ */
 export function proposedSegment({ id, after }: Pick<ChangeRequest, 'id' | 'after'>): SegmentContent {
   const { key, name, conditions } = membersOf(after);
   if (typeof key !== 'string' || typeof name !== 'string' || !isJsonObject(conditions))

@@ -118,7 +118,11 @@ function tagsOfSafetyFlag(segment: string, flag: string, field: string): FleetFl
   );
 }
 
-/** Checks a segment before it is written. @throws LIMIT_EXCEEDED, CONFLICT at `conditions.tags` */
+/**
+ * Checks a segment before it is written.
+ *
+ * @throws LIMIT_EXCEEDED, CONFLICT at `conditions.tags`
+ */
 async function checkTags(tx: Transaction, { key, conditions }: SegmentContent, flags: readonly Flag[]): Promise<void> {
   const tags = tagsOf(conditions);
   if (tags.length === 0) return;

@@ -92,7 +92,11 @@ export class SegmentService {
     private readonly changes: FlagChanges,
   ) {}
 
-  /** Lists segments by key: a page, or at most 1,000 without a size. @throws as `readKeyPage` */
+  /**
+   * Lists segments by key: a page, or at most 1,000 without a size.
+   *
+   * @throws as `readKeyPage`
+   */
   list({ first, after }: Pick<PageArguments, 'first' | 'after'>): Promise<StoredSegment[]> {
     const page = readKeyPage({ first, after });
     return listSegments(this.prisma, page.after, first == null ? null : page.limit);
@@ -146,7 +150,11 @@ export class SegmentService {
     return this.changes.applySet(identity, find, limitsOf(flags));
   }
 
-  /** Deletes a segment and gives it. @throws NOT_FOUND; CONFLICT that names the flags where some name it */
+  /**
+   * Deletes a segment and gives it.
+   *
+   * @throws NOT_FOUND; CONFLICT that names the flags where some name it
+   */
   async remove(identity: CallerIdentity, key: string): Promise<StoredSegment> {
     if (!FLAG_KEY_PATTERN.test(key)) throw unknown(key);
     const removed = await this.turns.$transaction(async (tx) => {
@@ -166,7 +174,11 @@ export class SegmentService {
     return removed;
   }
 
-  /** Gives what a change of a segment would make of it and of its flags. Changes nothing. @throws as `readSegment` */
+  /**
+   * Gives what a change of a segment would make of it and of its flags. Changes nothing.
+   *
+   * @throws as `readSegment`
+   */
   async preview(key: string, conditions: unknown): Promise<SegmentPreview> {
     const of = readSegmentKey(key, 'key');
     const after = readConditions(conditions);

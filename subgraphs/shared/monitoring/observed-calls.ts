@@ -25,7 +25,11 @@ function errorClassOf(error: unknown): string {
   return 'connection';
 }
 
-/** Sends a statement to PostgreSQL. @param sql with marks in the place of values */
+/**
+ * Sends a statement to PostgreSQL.
+ *
+ * @param sql with marks in the place of values
+ */
 export function observeStatement<T>(
   pool: string,
   sql: string,

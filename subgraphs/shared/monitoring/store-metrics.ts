@@ -80,7 +80,11 @@ export class StoreMetrics {
     ]);
   }
 
-  /** Counts a statement. @param errorClass the first two characters of its SQLSTATE; null where it succeeded */
+  /**
+   * Counts a statement.
+   *
+   * @param errorClass the first two characters of its SQLSTATE; null where it succeeded
+   */
   statement(pool: string, kind: StatementKind, seconds: number, errorClass: string | null): void {
     this.#statements.observe({ pool, kind }, seconds);
     if (errorClass !== null) this.#statementErrors.inc({ pool, class: errorClass });

@@ -98,7 +98,11 @@ export class SubgraphMetrics {
     this.#events.inc({ subgraph });
   }
 
-  /** Counts changes that were read for delivery. @param changedAtMs milliseconds since 1970 of the newest of them */
+  /**
+   * Counts changes that were read for delivery.
+   *
+   * @param changedAtMs milliseconds since 1970 of the newest of them
+   */
   changesRead(changedAtMs: number): void {
     this.#changeReads.observe(Math.max(0, Date.now() - changedAtMs) / 1_000);
   }

@@ -43,7 +43,11 @@ export class SerialPrismaPg extends PrismaPg {
   }
 }
 
-/** Sends a statement by `send`. @param sql with marks in the place of values */
+/**
+ * Sends a statement by `send`.
+ *
+ * @param sql with marks in the place of values
+ */
 export type ObserveStatement = <T>(sql: string, send: () => Promise<T>) => Promise<T>;
 
 type Transaction = Awaited<ReturnType<Awaited<ReturnType<PrismaPg['connect']>>['startTransaction']>>;

@@ -85,7 +85,11 @@ export interface ContentChange {
   readonly after: EvaluatedContent | null;
 }
 
-/** Reads the contents before and after a change, as the flags subgraph gives them. @throws as `readContent` */
+/**
+ * Reads the contents before and after a change, as the flags subgraph gives them.
+ *
+ * @throws as `readContent`
+ */
 export function readContents(contents: unknown): ContentChange {
   if (!isObject(contents)) throw new Error('The flags subgraph gave no contents of a change');
   return { before: readContent(contents['before']), after: readContent(contents['after']) };

@@ -90,7 +90,11 @@ export class Admission {
     return Math.max(1, Math.ceil((this.#bookedUntil - now) / 1_000));
   }
 
-  /** Ends a handshake. @param served whether the client was accepted; otherwise it has gone */
+  /**
+   * Ends a handshake.
+   *
+   * @param served whether the client was accepted; otherwise it has gone
+   */
   finish(admittedAt: number, served: boolean): void {
     if (served) this.#finished += 1;
     if (this.#tick - admittedAt >= OUR_TICKS) return;

@@ -233,7 +233,11 @@ export class ClientConnection extends ClientOutput implements SocketOwner, Wheel
     }
   }
 
-  /** Delays the queries that come from now on. @param until never rejects */
+  /**
+   * Delays the queries that come from now on.
+   *
+   * @param until never rejects
+   */
   delayQueries(until: Promise<void>): void {
     const pending = (this.#pending ??= new Set());
     pending.add(until);

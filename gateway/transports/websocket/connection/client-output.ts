@@ -100,7 +100,9 @@ export abstract class ClientOutput {
   }
 
   /**
-   * Records that a result was not written because the client is overfull. @param caughtUp called once it has read all
+   * Records that a result was not written because the client is overfull.
+   *
+   * @param caughtUp called once it has read all
    */
   fallBehind(caughtUp: () => void): void {
     const { pongDeadlineMs } = this.host.limits;

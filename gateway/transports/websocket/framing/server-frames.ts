@@ -32,7 +32,11 @@ export function pongFrame(content: Buffer): Buffer {
   return bytes;
 }
 
-/** Builds a close frame. @param reason is cut after 123 bytes, but never within a character */
+/**
+ * Builds a close frame.
+ *
+ * @param reason is cut after 123 bytes, but never within a character
+ */
 export function closeFrame(code: number, reason: string): Buffer {
   if (code === NO_STATUS) return Buffer.from([CLOSE_FRAME, 0]);
   const text = Buffer.alloc(MAX_REASON_BYTES);

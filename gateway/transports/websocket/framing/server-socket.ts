@@ -60,7 +60,11 @@ export class ServerSocket implements FrameListener {
     this.#handle = tcpHandleOf(connection);
   }
 
-  /** Begins to read. @param head what came behind the upgrade request */
+  /**
+   * Begins to read.
+   *
+   * @param head what came behind the upgrade request
+   */
   attach(owner: SocketOwner, head: Buffer): void {
     this.#owner = owner;
     const connection: Connection = this.connection;

@@ -24,7 +24,9 @@ function edit<Value>(
 }
 
 /**
- * Gives the edit of the one member that a proposed change has: that of its mutation. @throws BAD_USER_INPUT at `change`
+ * Gives the edit of the one member that a proposed change has: that of its mutation.
+ *
+ * @throws BAD_USER_INPUT at `change`
  */
 function editOf(flag: Flag, change: ProposedChangeInput, restoring: Restoring): Edit | Promise<Edit> {
   const [only, another] = [

@@ -48,7 +48,11 @@ const KEPT_UNLESS_GIVEN = [
   ...(['activation', 'killActivation'] as const),
 ];
 
-/** Gives the edit of a flag's own fields. @throws BAD_USER_INPUT below `path`, now or of a value when it edits */
+/**
+ * Gives the edit of a flag's own fields.
+ *
+ * @throws BAD_USER_INPUT below `path`, now or of a value when it edits
+ */
 export function fieldsEdit(input: UpdateFlagInput, path = 'input'): Edit {
   for (const field of KEPT_UNLESS_GIVEN) {
     if (input[field] === null)

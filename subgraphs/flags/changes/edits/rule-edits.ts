@@ -18,21 +18,33 @@ const KILL_SWITCH_PRIORITY = 1_000_000;
 /** The largest priority, a 32-bit integer. */
 const HIGHEST_PRIORITY = 2 ** 31 - 1;
 
-/** Builds a rule from its input. @throws BAD_USER_INPUT below `path` */
+/**
+ * Builds a rule from its input.
+ *
+ * @throws BAD_USER_INPUT below `path`
+ */
 export function newRule(id: string, input: RuleInput, flagType: FlagType, path = 'input'): Rule {
   const parts = validateRuleInput(input, flagType, path);
   const at = new Date();
   return { ...parts, variant: parts.variant ?? null, id, createdAt: at, updatedAt: at };
 }
 
-/** Gives a rule of the flag. @throws NOT_FOUND at `field` */
+/**
+ * Gives a rule of the flag.
+ *
+ * @throws NOT_FOUND at `field`
+ */
 export function ruleOf(flag: Flag, id: string, field = 'id'): Rule {
   const rule = flag.rules.find((candidate) => candidate.id === id);
   if (rule === undefined) throw new FleetFlagError('NOT_FOUND', 'This rule does not exist.', { field });
   return rule;
 }
 
-/** Builds `rule` as an update makes it. @throws BAD_USER_INPUT, LIMIT_EXCEEDED below `path` */
+/**
+ * Builds `rule` as an update makes it.
+ *
+ * @throws BAD_USER_INPUT, LIMIT_EXCEEDED below `path`
+ */
 export function changedRule(rule: Rule, input: UpdateRuleInput, flagType: FlagType, path = 'input'): Rule {
   for (const field of ['priority', 'enabled', 'conditions'] as const) {
     if (input[field] === null)
@@ -47,15 +59,20 @@ export function changedRule(rule: Rule, input: UpdateRuleInput, flagType: FlagTy
   return { ...rule, ...parts, variant: parts.variant ?? null, updatedAt: new Date() };
 }
 
-/** Gives the flag without one of its rules. @throws NOT_FOUND at `field` */
+/**
+ * Gives the flag without one of its rules.
+ *
+ * @throws NOT_FOUND at `field`
+ */
 export function withoutRule(flag: Flag, id: string, field?: string): Flag {
   const rule = ruleOf(flag, id, field);
   return { ...flag, rules: flag.rules.filter((other) => other !== rule) };
 }
 
 /**
- * Gives the flag with `rule` added, or in place of the rule with its id. @throws CONFLICT at the priority of the input
- * at `path`; BAD_USER_INPUT below its value, as `checkRuleValue`
+ * Gives the flag with `rule` added, or in place of the rule with its id.
+ *
+ * @throws CONFLICT at the priority of the input at `path`; BAD_USER_INPUT below its value, as `checkRuleValue`
  */
 export function withRule(flag: Flag, rule: Rule, path = 'input'): Flag {
   checkRuleValue(flag, rule, path);
@@ -77,7 +94,11 @@ export function withRule(flag: Flag, rule: Rule, path = 'input'): Flag {
   return { ...flag, rules: [...rules].sort((a, b) => b.priority - a.priority) };
 }
 
-/** Finds the rules that an order names. @throws as `withOrder` */
+/**
+ * Finds the rules that an order names.
+ *
+ * @throws as `withOrder`
+ */
 function rulesInOrder({ key, rules }: Flag, ids: readonly string[], path: string): Rule[] {
   const named = ids.map((id, index): Rule => {
     const [field, known] = [`${path}.${index}`, id.toLowerCase()];
