@@ -118,8 +118,8 @@ async function untilStored(): Promise<void> {
 }
 
 /**
- * Waits until what was done before this call is in the vehicle's files, the database or its journal: what is written
- * holds everything up to then.
+ * Waits until everything before this call is on the vehicle's disk. For this it evaluates a marker flag: the agent
+ * writes in order, so when the marker is in the database or its journal, so is all before it.
  */
 async function untilOnDisk(): Promise<void> {
   await vehicle!.evaluate('marker');
@@ -161,7 +161,7 @@ test('an agent that is killed while it sends loses at most what it had not writt
     least = (await stored()).rows;
     await vehicle!.process.stop('SIGKILL');
   }).catch((error: unknown) => {
-    // The program's request that was under way.
+    // The kill fails the program's request that was under way; any other failure is one of the test.
     if (vehicle!.process.running) throw error;
   });
   await vehicle!.up();

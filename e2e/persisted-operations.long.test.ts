@@ -92,7 +92,7 @@ describe('a partner', () => {
     expect(await codeOf(await get(key, 'unknown'))).toEqual([404, 'PERSISTED_QUERY_NOT_FOUND']);
   });
 
-  test('may call at once what was just not there', async () => {
+  test('may call an operation that was not found as soon as it is registered', async () => {
     const body = 'query Version { flags { totalCount } }';
     expect(await codeOf(await post(key, { id: sha256(body) }))).toEqual([404, 'PERSISTED_QUERY_NOT_FOUND']);
     await admin.ok('mutation ($manifest: JSON!) { registerPersistedOperations(manifest: $manifest) { id } }', {
@@ -118,7 +118,7 @@ describe('a partner', () => {
     expect(changed.headers.get('etag')).not.toBe(etag);
   });
 
-  test('sends a text beside its own hash, as stock clients do on websockets, where it is registered', async () => {
+  test('may send a registered text beside its own hash, as stock clients do on websockets', async () => {
     const client = partnerSocket(key);
     const beside = (query: string) => ({
       query,
@@ -135,7 +135,7 @@ describe('a partner', () => {
     }
   });
 
-  test('subscribes by id, and is refused a text for that operation only', async () => {
+  test('subscribes by id, and a text alone is refused on the same socket', async () => {
     const client = partnerSocket(key);
     try {
       const named = { query: '', id: 'acme/changes@1' } as unknown as { query: string };

@@ -21,7 +21,7 @@ afterAll(async () => {
   await database?.remove();
 }, 60_000);
 
-/** The status of the answer; null where nothing listens. */
+/** Gives the status of `/health/ready`; null where nothing listens. */
 async function ready(): Promise<number | null> {
   try {
     return (await fetch(`${deployment.url}/health/ready`)).status;
@@ -38,7 +38,7 @@ test('a process is not ready before its stores and its schema answer, and can do
     seen.push(await ready());
     return seen.at(-1) === 200;
   }, 'it is ready');
-  // The first moment at which a balancer would send somebody.
+  // From this moment on, a load balancer would send requests.
   expect(await (await Api.admin(deployment)).ok('{ flags { totalCount } }')).toEqual({ flags: { totalCount: 0 } });
   await up;
   expect(seen[0]).toBeNull();
@@ -58,7 +58,7 @@ test('a process is not ready while PostgreSQL is down, lives on, and is ready ag
 });
 
 testUnless(DISTRIBUTED ? null : 'DATABASE_URL and REDIS_URL name no servers, so no role is a process of its own')(
-  'a role whose database is silent ends in time when it is asked to',
+  'a role whose database is silent ends within its timeout on SIGTERM',
   async () => {
     const vehicles = deployment.processes.find(({ args }) => args[1] === 'vehicles');
     if (vehicles === undefined) throw new Error('There is no process of the vehicles subgraph.');

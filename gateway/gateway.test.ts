@@ -146,13 +146,13 @@ describe('who is calling', () => {
   });
 
   test.each([
-    ['nobody', {}],
+    ['an anonymous caller', {}],
     ['a session that is over', { authorization: 'Bearer ffs_over' }],
     ['a forged vehicle token', { authorization: 'Bearer eyJhbGciOiJub25lIn0.e30.' }],
     ['another scheme', { authorization: 'Basic YWRtaW46YWRtaW4=' }],
     ['an unknown key', { 'x-api-key': 'unknown' }],
     ['a good session beside an unknown key', { authorization: 'Bearer ffs_writer', 'x-api-key': 'unknown' }],
-  ])('has to be somebody: %s is UNAUTHENTICATED', async (_what, headers) => {
+  ])('has to be authenticated: %s is UNAUTHENTICATED', async (_what, headers) => {
     expect(refused(await gateway.post({ query: FLAG }, headers))).toEqual({ status: 401, code: 'UNAUTHENTICATED' });
     expect(gateway.asked).toEqual([]);
   });

@@ -134,7 +134,11 @@ interface Answer {
 
 let every: EveryCaller;
 
-/** @param operation an object, or the body as text */
+/**
+ * Sends an operation as a caller who may run it.
+ *
+ * @param operation an object, or the body as text
+ */
 async function run(operation: object | string, field = ''): Promise<Answer> {
   const { headers } = await every.as(OF_VEHICLES.has(field) ? 'another vehicle' : 'ADMIN');
   const response = await fetch(every.url, {

@@ -182,7 +182,7 @@ describe('docs/reference/permissions.md', () => {
 });
 
 describe('at the gateway', () => {
-  test.each(REQUESTS.map((it) => [it.name, it] as const))('%s is for those of its row', async (name, it) => {
+  test.each(REQUESTS.map((it) => [it.name, it] as const))('%s is for the callers of its row', async (name, it) => {
     const { query, variables } = sampleOf(it);
     const cells = await Promise.all(
       CALLERS.map(async (caller) => [caller, cellOf(await over(query, variables, caller), `${name} by ${caller}`)]),
@@ -209,7 +209,7 @@ describe('at the gateway', () => {
   });
 
   test.each(STREAMS.map((it) => [it.name, it] as const))(
-    '%s is for those of its row, and nobody opens a websocket',
+    '%s is for the callers of its row, and an anonymous caller opens no websocket',
     async (name, it) => {
       const callers = CALLERS.filter((caller) => caller !== 'anonymous');
       const clients = await Promise.all(
@@ -224,9 +224,9 @@ describe('at the gateway', () => {
       for (const { client } of clients) client.socket.terminate();
       expect(cells).toEqual(callers.map((caller) => [caller, expected(MATRIX.operations.get(name), caller)]));
 
-      const nobody = await new WireClient(every.url.replace('http', 'ws')).opened();
-      nobody.send({ type: 'connection_init' });
-      expect((await nobody.close()).code).toBe(4403);
+      const anonymous = await new WireClient(every.url.replace('http', 'ws')).opened();
+      anonymous.send({ type: 'connection_init' });
+      expect((await anonymous.close()).code).toBe(4403);
     },
   );
 
@@ -255,7 +255,7 @@ describe('at the gateway', () => {
     ]);
   });
 
-  test.each(MATRIX.gatewayOnly)('%s is for nobody', async (name) => {
+  test.each(MATRIX.gatewayOnly)('%s is for no caller', async (name) => {
     const [, wanted = ''] = name.split('.');
     const owner = [...every.subgraphs.values()].find(({ schema }) =>
       rootFields(schema).some((field) => field.name === name),

@@ -13,7 +13,11 @@ export const noBrowser = existsSync(EXECUTABLE) ? null : `there is no ${EXECUTAB
 
 const AXE = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
 
-/** @param more further arguments of the browser */
+/**
+ * Starts a browser without a window.
+ *
+ * @param more further arguments of the browser
+ */
 export function launchBrowser(more: readonly string[] = []): Promise<Browser> {
   return chromium.launch({
     executablePath: EXECUTABLE,

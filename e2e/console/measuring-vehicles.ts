@@ -1,17 +1,18 @@
-/** Vehicles that report measurements under their tokens, without agents: what charts and experiments are made of. */
+/** Vehicles that report measurements under their tokens, without agents, for charts and experiments. */
 import { randomUUID } from 'node:crypto';
 import { BUCKETS, bucketing } from '../../core/evaluation/bucket.ts';
 import { Api } from '../harness/api.ts';
 
 const REPORT = 'mutation ($input: MetricBatchInput!) { reportMetrics(input: $input) { accepted dropped } }';
 
+/** A measurement to report. */
 export interface Measurement {
   readonly flagKey: string;
   readonly metricName: string;
   readonly value: number;
-  /** Absent: the arm of the vehicle's bucket at 50 %. */
+  /** The arm; by default that of the vehicle's bucket at 50 %. */
   readonly variant?: string;
-  /** Milliseconds since 1970; absent: now. */
+  /** The time in milliseconds since 1970; now by default. */
   readonly at?: number;
 }
 
@@ -32,6 +33,7 @@ export class MeasuringVehicle {
     return bucketing(flagKey)(this.vin) < BUCKETS / 2 ? 'treatment' : 'control';
   }
 
+  /** Reports measurements in one batch. */
   async measure(measurements: readonly Measurement[]): Promise<void> {
     await this.api.ok(REPORT, {
       input: {

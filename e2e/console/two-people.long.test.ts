@@ -238,7 +238,7 @@ inBrowser('deleting a segment asks first, and nothing happens when the question 
   await dialog.waitFor({ state: 'detached' });
   expect(await segmentOf('two.removed')).not.toBeNull();
   await ask.click();
-  // A key that is pressed before the question is open is nobody's.
+  // A key that is pressed before the dialog is open would have no effect.
   await dialog.getByText('It cannot be brought back').waitFor();
   await page.keyboard.press('Escape');
   await dialog.waitFor({ state: 'detached' });

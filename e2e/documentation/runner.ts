@@ -109,7 +109,11 @@ export class PageRun {
     private readonly ports: { readonly agent: number; readonly tests: number },
   ) {}
 
-  /** @param agentPackage the packed agent, where the page's programs import it */
+  /**
+   * Prepares the run of a page.
+   *
+   * @param agentPackage the packed agent, where the page's programs import it
+   */
   static async open(deployment: Deployment, stage: PageStage, agentPackage: string | null): Promise<PageRun> {
     const ports = { agent: await freePort(), tests: await freePort() };
     const folder = await mkdtemp(join(tmpdir(), 'fleetflag-page-'));

@@ -79,7 +79,11 @@ export class RealAgent {
     this.#revision = -1;
   }
 
-  /** @param clock an offset from the true time, such as `+172800s` */
+  /**
+   * Sets the clock that the agent sees.
+   *
+   * @param clock an offset from the true time, such as `+172800s`
+   */
   setClock(clock: string): void {
     void writeFile(join(this.folder, 'clock'), clock);
   }

@@ -26,7 +26,11 @@ export class LeanFleet {
     });
   }
 
-  /** @param root the folder of the sources that the vehicles run */
+  /**
+   * Starts the vehicles. They may not have synced yet.
+   *
+   * @param root the folder of the sources that the vehicles run
+   */
   static async start(
     begin: Extract<FleetCommand, { begin: object }>['begin'],
     recorder: Recorder,

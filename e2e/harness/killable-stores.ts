@@ -32,7 +32,11 @@ export class KillablePostgres {
     private readonly isMounted: boolean,
   ) {}
 
-  /** @param diskMb the megabytes of a disk of its own, where one can be mounted; by default it has none */
+  /**
+   * Starts a server with an empty database.
+   *
+   * @param diskMb the megabytes of a disk of its own, where one can be mounted; by default it has none
+   */
   static async start(diskMb?: number): Promise<KillablePostgres> {
     const dataDir = await mkdtemp(join(tmpdir(), 'fleetflag-e2e-pg-'));
     const isMounted = diskMb !== undefined && mountDisk(dataDir, diskMb);

@@ -27,7 +27,11 @@ export class MessageRelay {
     this.#server.on('connection', (vehicle) => this.#connect(vehicle));
   }
 
-  /** @param gateway the address of the gateway's websocket */
+  /**
+   * Opens a relay that passes everything on at first.
+   *
+   * @param gateway the address of the gateway's websocket
+   */
   static async open(gateway: string): Promise<MessageRelay> {
     const relay = new MessageRelay(gateway);
     await new Promise((resolve) => relay.#server.once('listening', resolve));

@@ -1,6 +1,7 @@
 /** The worker processes of a gateway, as Linux shows them. */
 import { readFile, readdir, readlink } from 'node:fs/promises';
 
+/** The state of an established connection in `/proc/net/tcp`. */
 const ESTABLISHED = '01';
 
 /** Gives the process ids of the workers of the primary process `pid`, in order. */

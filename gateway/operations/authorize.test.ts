@@ -1,8 +1,7 @@
 import { describe, expect, test } from '@jest/globals';
 import { Kind, parse, validate, type OperationDefinitionNode } from 'graphql';
 import { PERMISSIONS } from '../../core/access/permissions.ts';
-import type { ROLES } from '../../core/access/caller.ts';
-import { type Caller } from '../../core/access/caller.ts';
+import type { Caller, ROLES } from '../../core/access/caller.ts';
 import { API_SCHEMA } from '../testing/api-schema.ts';
 import { authorizeOperation } from './authorize.ts';
 
@@ -11,7 +10,7 @@ const ANONYMOUS: Caller = { kind: 'anonymous' };
 const VEHICLE: Caller = { kind: 'vehicle', vin: VIN, environment: 'staging' };
 const user = (role: (typeof ROLES)[number]): Caller => ({ kind: 'user', userId: 'u1', role, sessionKey: null });
 
-/** The refusal of an operation, or null. */
+/** Gives the refusal of an operation; null where it is permitted. */
 function refusal(
   caller: Caller,
   query: string,
@@ -55,9 +54,9 @@ describe('an operation', () => {
   const LOGIN = 'mutation { login(email: "a@b", password: "c") { token } }';
 
   test.each<[string, Caller, string, string | null]>([
-    ['nobody reads', ANONYMOUS, FLAG, 'UNAUTHENTICATED'],
-    ['nobody signs in', ANONYMOUS, LOGIN, null],
-    ['nobody asks what the API is', ANONYMOUS, '{ __typename __schema { queryType { name } } }', null],
+    ['an anonymous caller reads', ANONYMOUS, FLAG, 'UNAUTHENTICATED'],
+    ['an anonymous caller signs in', ANONYMOUS, LOGIN, null],
+    ['an anonymous caller reads the schema', ANONYMOUS, '{ __typename __schema { queryType { name } } }', null],
     ['READ reads', user('READ'), FLAG, null],
     ['READ writes', user('READ'), ENABLE, 'FORBIDDEN'],
     ['READ pulls a kill switch', user('READ'), KILL, 'FORBIDDEN'],
@@ -70,7 +69,7 @@ describe('an operation', () => {
     ['a READ key writes', { kind: 'apiKey', apiKeyId: 'k', role: 'READ', rateLimitPerMin: 60 }, ENABLE, 'FORBIDDEN'],
     ['a vehicle reads flags', VEHICLE, FLAG, 'FORBIDDEN'],
     ['a vehicle pulls a kill switch', VEHICLE, KILL, 'FORBIDDEN'],
-  ])('when %s', (_what, caller, query, expected) => {
+  ])('is permitted or refused by the table when %s', (_what, caller, query, expected) => {
     expect(code(caller, query)).toBe(expected);
   });
 
@@ -95,7 +94,7 @@ describe('an operation', () => {
     expect(refusal(user('ADMIN'), query)).toBeNull();
   });
 
-  test('that names a fragment that names itself is still answered', () => {
+  test('that names a fragment that names itself is still checked', () => {
     const document = parse('{ ...A } fragment A on Query { ...A users { totalCount } }');
     const operation = document.definitions[0] as OperationDefinitionNode;
     expect(() =>
@@ -138,7 +137,7 @@ describe('a vehicle', () => {
       'FORBIDDEN',
     ],
     ['its own, in a subscription', 'subscription { flagChanges(environment: STAGING) { revision } }', {}, null],
-  ])('that names as environment %s', (_what, query, variables, expected) => {
+  ])('may sync its own environment only; the operation names %s', (_what, query, variables, expected) => {
     expect(code(VEHICLE, query, variables)).toBe(expected);
   });
 
@@ -183,11 +182,14 @@ describe('a variable that does not fit', () => {
       'yes',
       [null, 'yes', undefined],
     ],
-  ])('is a fault of its own, and not one of whose environment is asked for: %s', (query, name, values) => {
-    for (const value of values) {
-      expect(code(VEHICLE, query, { e: 'STAGING', [name]: value })).toBe('BAD_USER_INPUT');
-      expect(code(VEHICLE, query, { e: 'PRODUCTION', [name]: value })).toBe('FORBIDDEN');
-      expect(code(VEHICLE, query, { e: 'MARS', [name]: value })).toBe('FORBIDDEN');
-    }
-  });
+  ])(
+    'is a fault of its own, and does not hide that a vehicle names a foreign environment: %s',
+    (query, name, values) => {
+      for (const value of values) {
+        expect(code(VEHICLE, query, { e: 'STAGING', [name]: value })).toBe('BAD_USER_INPUT');
+        expect(code(VEHICLE, query, { e: 'PRODUCTION', [name]: value })).toBe('FORBIDDEN');
+        expect(code(VEHICLE, query, { e: 'MARS', [name]: value })).toBe('FORBIDDEN');
+      }
+    },
+  );
 });

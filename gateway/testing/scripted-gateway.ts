@@ -168,7 +168,11 @@ export class ScriptedGateway {
     };
   }
 
-  /** @param body an operation, or the bytes of the body as they are */
+  /**
+   * Sends a POST to `/graphql`.
+   *
+   * @param body an operation, or the bytes of the body as they are
+   */
   post(body: unknown, headers: Record<string, string> = {}): Promise<HttpAnswer> {
     return this.send('/graphql', {
       method: 'POST',

@@ -200,7 +200,7 @@ describe('credentials', () => {
     expect((await error({ authorization: `Bearer ${SESSION}` }))?.extensions).toEqual({ code: 'UNAUTHENTICATED' });
   });
 
-  test('that nobody has shown are for signing in over HTTP only: a socket needs some', async () => {
+  test('may be absent over HTTP, where an anonymous caller signs in; a socket needs some', async () => {
     expect(await error({})).toBeUndefined();
     expect((await overHttp(gateway, {}, { query: ECO_FLAG_QUERY }))?.[0]?.extensions).toEqual({
       code: 'UNAUTHENTICATED',

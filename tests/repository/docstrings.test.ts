@@ -59,3 +59,15 @@ test('a comment has at most 120 characters in a line, as code has by the formatt
   expect(sources.length).toBeGreaterThan(900);
   expect(sources.flatMap(([file, text]) => longLines(text).map((line) => `${file}:${line}`))).toEqual([]);
 });
+
+/** Matches a tag in the middle of a line of a docstring, where editors take it for text. */
+const INLINE_TAG = /^ *(?:\/\*\*|\*) .*\S @(?:param|returns|throws)\b/;
+
+test('a tag of a docstring begins a line', () => {
+  expect(['/** Runs. @throws Error */', ' * of it. @returns 1'].every((line) => INLINE_TAG.test(line))).toBe(true);
+  expect(['/** @param a first */', ' * @throws Error', '// Runs. @throws'].some((line) => INLINE_TAG.test(line))).toBe(
+    false,
+  );
+  const lines = [...readSources(WRAPPED)].flatMap(([file, text]) => text.split('\n').map((line) => ({ file, line })));
+  expect(lines.filter(({ line }) => INLINE_TAG.test(line))).toEqual([]);
+});

@@ -59,7 +59,12 @@ const change = (revision: number) => ({
   },
 });
 
-/** @param open connects to `subgraph` */
+/**
+ * Declares the tests of the contract.
+ *
+ * @param what the way in which the subgraph is reached, for the title
+ * @param open connects to `subgraph`
+ */
 export function describeSubgraphConnection(what: string, open: (subgraph: Subgraph) => Promise<OpenConnection>): void {
   describe(`a subgraph reached ${what}`, () => {
     let changes: ScriptedChanges;

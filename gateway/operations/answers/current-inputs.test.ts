@@ -24,7 +24,7 @@ beforeEach(() => {
 
 const began = (count: number) => eventually(() => asked.length >= count, `read ${count}`);
 
-test('a read is shared by all who come before it begins, and later ones by who come while two are under way', async () => {
+test('a read is shared by all requests that come before it begins, and a third by those that come while two are under way', async () => {
   const first = [inputs.now(['V1', 'V2'], ['eco'])];
   await began(1);
   expect(asked[0]).toMatchObject({ vins: ['V1', 'V2'], keys: ['eco'] });

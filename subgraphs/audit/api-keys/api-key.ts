@@ -16,8 +16,9 @@ export interface ApiKey extends ApiKeyCredential {
   readonly createdAt: Date;
 }
 
-const MAX_NAME = 100;
-const USUAL_RATE_LIMIT = 10_000;
+const MAX_NAME_LENGTH = 100;
+/** The operations that a key may run in a minute, unless its input says otherwise, and the most that it may say. */
+const DEFAULT_RATE_LIMIT = 10_000;
 const MAX_RATE_LIMIT = 1_000_000;
 
 /**
@@ -30,8 +31,8 @@ export function readApiKeyInput(
   now: Date,
 ): Pick<ApiKey, 'name' | 'role' | 'rateLimitPerMin' | 'expiresAt'> {
   const { role, expiresAt = null } = input;
-  const rateLimitPerMin = input.rateLimitPerMin ?? USUAL_RATE_LIMIT;
-  const name = readActorName(input.name, 'input.name', { what: 'A name', max: MAX_NAME });
+  const rateLimitPerMin = input.rateLimitPerMin ?? DEFAULT_RATE_LIMIT;
+  const name = readActorName(input.name, 'input.name', { what: 'A name', max: MAX_NAME_LENGTH });
   if (role === 'SAFETY')
     throw badInput(
       'input.role',

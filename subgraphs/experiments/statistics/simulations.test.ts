@@ -141,7 +141,7 @@ describe('looking twenty times', () => {
 });
 
 describe('an effect of the planned size is found as often as promised', () => {
-  test.each([0.8, 0.9])('of a continuous metric, with power %d', (power) => {
+  test.each([0.8, 0.9])('in a continuous metric, with power %d', (power) => {
     const draw = draws(21);
     const vehicles = requiredSampleSize({ baseline: 42, standardDeviation: 6, minimumDetectableEffect: 2, power });
     const found = count(
@@ -152,7 +152,7 @@ describe('an effect of the planned size is found as often as promised', () => {
     expectWithin(found, power);
   });
 
-  test('of a continuous metric on few vehicles, where the estimated variance matters', () => {
+  test('in a continuous metric on few vehicles, where the estimated variance matters', () => {
     const draw = draws(22);
     const vehicles = requiredSampleSize({ baseline: 0, standardDeviation: 1, minimumDetectableEffect: 1.2 });
     expect(vehicles).toBeLessThan(15);
@@ -169,7 +169,7 @@ describe('an effect of the planned size is found as often as promised', () => {
   test.each([
     [0.08, 24],
     [-0.08, 25],
-  ])('of a binary metric that changes by %d', (minimumDetectableEffect, seed) => {
+  ])('in a binary metric that changes by %d', (minimumDetectableEffect, seed) => {
     const draw = draws(seed);
     const baseline = 0.2;
     const vehicles = requiredSampleSize({ baseline, minimumDetectableEffect });

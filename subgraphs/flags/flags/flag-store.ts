@@ -13,8 +13,8 @@ import { keepVersions } from './versions/flag-versions.ts';
 /** The lowest value of the column, a 32-bit integer. */
 const LOWEST_PRIORITY = -(2 ** 31);
 
-/** The characters that are kept of a dropped draft's key; with `~` and its id they fit the column. */
-const MAX_KEPT_KEY = 63;
+/** The characters that are kept of a dropped draft's key; with `~` and the flag's id they fit the column. */
+const MAX_KEPT_KEY_LENGTH = 63;
 
 /** Values are stored as `{"value": …}` (database.md, flags). */
 const wrap = (value: JsonValue): JsonObject => ({ value });
@@ -44,8 +44,8 @@ export async function lockFlag(tx: Transaction, by: FlagReference): Promise<Flag
 }
 
 /**
- * Advances an environment's revision and gives the new one; of several, the first, which the others follow. The row
- * stays locked until the transaction ends, which makes revisions gapless and gives them commit order.
+ * Advances an environment's revision by `count`, and gives the first of the new revisions. The row stays locked until
+ * the transaction ends, which makes revisions gapless and gives them commit order.
  */
 export async function nextRevision(tx: Transaction, environment: Environment, count = 1): Promise<number> {
   const [row] = await rowsOf(tx, { revision: is.bigint })`
@@ -150,10 +150,13 @@ export interface FlagToSave {
   readonly after: Flag;
 }
 
-/** Gives free priorities to the rules whose priority changes, because no two rules of a type may ever share one. */
-function makeRoom({ before, after }: FlagToSave): JsonObject[] {
-  const places = new Map(before.rules.map((rule) => [rule.id, rule.priority]));
-  const moved = after.rules.filter(({ id, priority }) => places.has(id) && places.get(id) !== priority);
+/**
+ * Gives the rules whose priority changes free priorities until their own are written, because no two rules of a type
+ * may ever share one.
+ */
+function interimPriorities({ before, after }: FlagToSave): JsonObject[] {
+  const former = new Map(before.rules.map((rule) => [rule.id, rule.priority]));
+  const moved = after.rules.filter(({ id, priority }) => former.has(id) && former.get(id) !== priority);
   const taken = new Set([...before.rules, ...after.rules].map(({ priority }) => priority));
   let free = LOWEST_PRIORITY;
   return moved.map(({ id }) => {
@@ -180,7 +183,7 @@ async function saveRules(tx: Transaction, changes: readonly FlagToSave[]): Promi
   }
   if (removed.length > 0) await tx.$executeRaw`DELETE FROM rules WHERE id = ANY(${removed}::uuid[])`;
   await writeRows(
-    changes.flatMap(makeRoom),
+    changes.flatMap(interimPriorities),
     (json) => tx.$executeRaw`
       UPDATE rules SET priority = given.priority
       FROM jsonb_populate_recordset(NULL::rules, ${json}::jsonb) AS given WHERE rules.id = given.id`,
@@ -217,7 +220,7 @@ export async function saveFlags(tx: Transaction, changes: readonly FlagToSave[])
 }
 
 /**
- * Writes the revisions and signatures of flags, with the lowest revision of returns in them. They stay as they are
+ * Writes the revisions and signatures of flags, with the `noReturnBelow` that is signed in them. They stay as they are
  * otherwise, their time of change too.
  */
 export async function saveSignatures(
@@ -255,6 +258,6 @@ export async function saveReleases(
  * no flag can have.
  */
 export async function dropDraft(tx: Transaction, flag: Flag): Promise<void> {
-  const key = `${flag.key.slice(0, MAX_KEPT_KEY)}~${flag.id}`;
+  const key = `${flag.key.slice(0, MAX_KEPT_KEY_LENGTH)}~${flag.id}`;
   await tx.flag.update({ where: { id: flag.id }, data: { key, draft: false, enabled: false, archivedAt: new Date() } });
 }

@@ -222,7 +222,11 @@ export class SegmentService {
 
 const evaluatedWith = (flag: Flag, segments: Segments) => evaluatedContent(inSegments(vehicleForm(flag), segments));
 
-/** @throws CONFLICT where a segment is not as the caller of its change has seen it */
+/**
+ * Refuses a change to a segment that has changed since the caller read it.
+ *
+ * @throws CONFLICT
+ */
 function checkExpected(key: string, present: StoredSegment | null, { isNew, expectedUpdatedAt }: SaveOptions): void {
   if (isNew === true && present !== null)
     throw new FleetFlagError('CONFLICT', `The segment ${key} already exists.`, { field: 'key' });

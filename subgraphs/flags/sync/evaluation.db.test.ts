@@ -66,7 +66,7 @@ test('a model gets what its own flags give together, and a flag that it does not
     for (const flag of await all(context)) expect(await one(flag.flagKey, context)).toEqual(flag);
 });
 
-test('for nobody in particular, all flags are evaluated', async () => {
+test('for a context without a model, all flags are evaluated', async () => {
   expect(await all({ region: 'EU' })).toEqual([outOfScope('base'), outOfScope('eco'), on('sport')]);
 });
 

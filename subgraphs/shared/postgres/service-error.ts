@@ -16,6 +16,7 @@ const PRISMA_CODES = new Set(['P1001', 'P1002', 'P1008', 'P1017', 'P2024', 'P202
  */
 const SQL_STATES = /^(08\w{3}|53\w{3}|57P0[1-5]|57014|25006|25P03)$/;
 
+/** Node's codes for a connection that failed. */
 const SOCKET_CODES = new Set([
   'ECONNREFUSED',
   'ECONNRESET',
@@ -44,8 +45,8 @@ const ADAPTER_KINDS = new Set([
  * Converts an error that means that PostgreSQL cannot be reached into SERVICE_UNAVAILABLE, and gives any other error as
  * it is.
  *
- * For the one place where a subgraph turns a resolver's error into an answer; stores and services let Prisma's errors
- * pass.
+ * Only the place where a subgraph turns a resolver's error into an answer calls it; stores and services let Prisma's
+ * errors pass.
  */
 export function asServiceError(error: unknown): unknown {
   if (error instanceof FleetFlagError || !isUnavailable(error, 0)) return error;

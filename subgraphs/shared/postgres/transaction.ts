@@ -8,7 +8,11 @@ export type Reader = PrismaClient | Transaction;
 
 /** Starts transactions: a database client, or a lane that queues them. */
 export interface Transactor {
-  /** @param options milliseconds until it must have begun (`maxWait`) and until it is rolled back (`timeout`) */
+  /**
+   * Runs `work` in a transaction.
+   *
+   * @param options milliseconds until it must have begun (`maxWait`) and until it is rolled back (`timeout`)
+   */
   $transaction<T>(
     work: (tx: Transaction) => Promise<T>,
     options: { readonly maxWait: number; readonly timeout: number },

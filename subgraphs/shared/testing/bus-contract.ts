@@ -4,7 +4,11 @@ import { afterEach, beforeEach, expect, test } from '@jest/globals';
 import type { Bus } from '../feeds/bus.ts';
 import { eventually } from '../../../core/testing/eventually.ts';
 
-/** @param open opens a bus for two parts of the system: two processes' connections to a server, or one object twice */
+/**
+ * Declares the tests of the contract.
+ *
+ * @param open opens a bus for two parts of the system: two processes' connections to a server, or one object twice
+ */
 export function busContract(open: () => Promise<readonly [Bus, Bus]>): void {
   let here: Bus;
   let there: Bus;

@@ -5,7 +5,11 @@ import type { MetricsStore } from '../stores/metrics-store.ts';
 /** Text with every character that a parameter or a row has to escape. */
 const AWKWARD = `it's a "größe" \\ \\n \t \n \r\n [x] \`y\``;
 
-/** @param open opens an empty store, which the contract closes */
+/**
+ * Declares the tests of the contract.
+ *
+ * @param open opens an empty store, which the contract closes
+ */
 export function metricsStoreContract(open: () => Promise<MetricsStore>): void {
   let store: MetricsStore;
 
@@ -51,7 +55,7 @@ export function metricsStoreContract(open: () => Promise<MetricsStore>): void {
     ]);
   });
 
-  test('takes an insert of many rows as one', async () => {
+  test('stores all rows of a large insert', async () => {
     await make();
     await insert(Array.from({ length: 5_000 }, (_, index) => sample(`vin ${index}`, index)));
     expect(await ask('SELECT count() AS n, max(value) AS last FROM samples')).toEqual([{ n: 5_000, last: 4_999 }]);
@@ -90,7 +94,12 @@ export function metricsStoreContract(open: () => Promise<MetricsStore>): void {
 
   test.each<[string, string, string, () => Promise<unknown>]>([
     ['a missing table', '60', 'UNKNOWN_TABLE', () => ask('SELECT * FROM missing')],
-    ['a statement that is none', '62', 'SYNTAX_ERROR', () => store.client.command({ query: 'SELECT FROM WHERE' })],
+    [
+      'a statement with a syntax error',
+      '62',
+      'SYNTAX_ERROR',
+      () => store.client.command({ query: 'SELECT FROM WHERE' }),
+    ],
     ['a missing column', '47', 'UNKNOWN_IDENTIFIER', () => ask('SELECT missing')],
     [
       'a missing setting',
@@ -123,7 +132,7 @@ export function metricsStoreContract(open: () => Promise<MetricsStore>): void {
     expect(await ask('SELECT count() AS n FROM samples')).toEqual([{ n: 0 }]);
   });
 
-  test('answers requests that come at once, each with its own', async () => {
+  test('answers concurrent requests, each with its own answer', async () => {
     await make();
     const numbers = Array.from({ length: 6 }, (_, index) => index);
     await Promise.all(numbers.map((value) => insert([sample('A', value)])));
@@ -134,10 +143,10 @@ export function metricsStoreContract(open: () => Promise<MetricsStore>): void {
   });
 
   test('gives up on a request that is aborted, and answers the next one', async () => {
-    const late = new AbortController();
-    const slow = store.client.query({ query: 'SELECT sleep(1)', format: 'JSONEachRow', abort_signal: late.signal });
+    const abort = new AbortController();
+    const slow = store.client.query({ query: 'SELECT sleep(1)', format: 'JSONEachRow', abort_signal: abort.signal });
     const over = expect(slow).rejects.toThrow();
-    late.abort();
+    abort.abort();
     await over;
     expect(await ask('SELECT 1 AS one')).toEqual([{ one: 1 }]);
   });

@@ -4,7 +4,11 @@ import { afterEach, beforeEach, expect, test } from '@jest/globals';
 import type { RateLimiter } from '../../../core/access/rate-limiter.ts';
 import { eventually } from '../../../core/testing/eventually.ts';
 
-/** @param open opens a limiter for two parts of the system, and gives a function that closes both */
+/**
+ * Declares the tests of the contract.
+ *
+ * @param open opens a limiter for two parts of the system, and gives a function that closes both
+ */
 export function rateLimiterContract(
   open: () => Promise<{ here: RateLimiter; there: RateLimiter; close(): Promise<void> }>,
 ): void {

@@ -29,7 +29,11 @@ export class Standby {
     readonly url: string,
   ) {}
 
-  /** @param url of a database of the primary, whose role may replicate */
+  /**
+   * Starts a replica of the primary.
+   *
+   * @param url of a database of the primary, whose role may replicate
+   */
   static async start(url: string): Promise<Standby> {
     const programs = debianPrograms();
     if (programs === null) throw new Error('PostgreSQL 15 of Debian is not installed');

@@ -53,7 +53,7 @@ describe("graphql-http's audits", () => {
     ).toEqual([]);
   });
 
-  test('pass for nobody, but for GETs that a page of another site could send', async () => {
+  test('pass for an anonymous caller, but for GETs that a page of another site could send', async () => {
     const results = await Promise.all(audits({}).map((audit) => audit.fn()));
     const failed = results.flatMap((result) => (result.status === 'ok' ? [] : [`${result.status}: ${result.name}`]));
     expect(failed.filter((name) => !/^notice: MAY .*GET/.test(name))).toEqual([]);
@@ -67,7 +67,7 @@ describe('a refusal', () => {
       401,
       (headers) => gateway.ask(FLAG, {}, { ...headers, authorization: 'Bearer ffs_over' }),
     ],
-    ['nobody', 401, (headers) => gateway.post({ query: FLAG }, headers)],
+    ['an anonymous caller', 401, (headers) => gateway.post({ query: FLAG }, headers)],
     [
       'an operation by a key that is not known',
       401,
@@ -265,13 +265,16 @@ describe('a method', () => {
   /** CONNECT asks for a tunnel, and names no path. */
   const methods = METHODS.filter((method) => method !== 'CONNECT');
 
-  test.each(Object.entries(ROUTES))('that %s does not take is 405 and says which it takes', async (path, taken) => {
-    for (const method of methods) {
-      const { statusCode, headers } = await send(method, `${path}?x=%25`);
-      if (taken.includes(method)) expect([method, statusCode === 405 || statusCode === 404]).toEqual([method, false]);
-      else expect([method, statusCode, headers.allow?.split(', ').sort()]).toEqual([method, 405, taken]);
-    }
-  });
+  test.each(Object.entries(ROUTES))(
+    'that %s does not accept is refused with 405 and the accepted ones',
+    async (path, taken) => {
+      for (const method of methods) {
+        const { statusCode, headers } = await send(method, `${path}?x=%25`);
+        if (taken.includes(method)) expect([method, statusCode === 405 || statusCode === 404]).toEqual([method, false]);
+        else expect([method, statusCode, headers.allow?.split(', ').sort()]).toEqual([method, 405, taken]);
+      }
+    },
+  );
 
   test('is 404 where there is nothing, whatever it is', async () => {
     for (const method of methods) expect([method, (await send(method, '/nothing')).statusCode]).toEqual([method, 404]);

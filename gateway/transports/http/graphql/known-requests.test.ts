@@ -170,7 +170,11 @@ describe('a request that is known', () => {
     cookie: ['a=b'],
   };
 
-  /** @param extra makes the gateway read the request as if it were the first */
+  /**
+   * Sends a request without any header fields but these. Gives its answer without what differs each time.
+   *
+   * @param extra header fields that make the gateway read the request as if it were the first
+   */
   const raw = (path: string, headers: OutgoingHttpHeaders, extra: OutgoingHttpHeaders = {}) =>
     new Promise<object>((resolve, reject) => {
       request(

@@ -76,7 +76,7 @@ describe('a caller', () => {
     expect(gateway.server.counters().upstreams).toBe(0);
   });
 
-  test('who is not authenticated is closed with 4403, and with 1013 when nobody could tell', async () => {
+  test('who is not authenticated is closed with 4403, and with 1013 when the credentials cannot be looked up', async () => {
     await start();
     for (const [authorization, code] of [
       ['bad', 4403],

@@ -5,7 +5,11 @@ import { operationOf } from '../../../operations/checked-operation.ts';
 import { RefusedOperation } from '../../../operations/refusals/refused-operation.ts';
 import type { OperationSteps } from '../operations/start-operation.ts';
 
-/** @param schema gives the one in force */
+/**
+ * Creates the steps.
+ *
+ * @param schema gives the schema in force
+ */
 export function openSteps(schema: () => GraphQLSchema): OperationSteps {
   const documents = new DocumentCache({ maxDocuments: 1_000, maxBytes: 8 * 1024 * 1024, introspection: true });
   return {

@@ -72,7 +72,7 @@ async function recorded(key: string): Promise<unknown[]> {
   return answer.json();
 }
 
-test('exposures, what vehicles were, and evidence are kept though nobody reads', async () => {
+test('exposures, the facts of vehicles at that time and evidence are kept though no person reads the results', async () => {
   const { id, flag, vins } = await measured();
   expect(await recorded(flag.key)).toEqual([]);
   expect(await job().refresh()).toBe(1);

