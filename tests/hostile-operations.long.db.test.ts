@@ -11,7 +11,7 @@ import { HostileOperations, type HostileOperation } from './testing/hostile-oper
 import type { CallerName } from './testing/permission-matrix.ts';
 
 const API = readApiSchema();
-const OPERATIONS = rounds(120, 10_000);
+const OPERATIONS = rounds(120, 5_000);
 const SEED = 20_261_128;
 /** The mutations that may write to the audit log although they are refused: a failed sign-in, the end of a session. */
 const RECORDS_REFUSALS = new Set(['Mutation.login', 'Mutation.logout', 'Mutation.changePassword']);

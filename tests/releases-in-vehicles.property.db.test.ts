@@ -197,7 +197,7 @@ test(
         await archiveFlag(releases, key);
       }),
       // A run leaves vehicles behind as they are: it is not run again with fewer steps, but is named whole.
-      { numRuns: rounds(3, 300), endOnFailure: true },
+      { numRuns: rounds(3, 120), endOnFailure: true },
     );
     // A law about vehicles that are always in step would hold, too.
     expect(Math.min(counts.apart.cut, counts.apart.driving)).toBeGreaterThan(rounds(-1, 0));

@@ -72,7 +72,7 @@ function next(flag: HeldFlag | null, definition: FlagDefinition, jws: string, is
 test('whatever definitions arrive in whatever order, each value is within the contract of its own definition', () => {
   let served = 0;
   // Drawing a definition takes longer than reading it: each sequence consists of definitions of one list.
-  const drawn = fc.sample(definitions, { numRuns: rounds(300, 20_000), seed: 20_261_129 });
+  const drawn = fc.sample(definitions, { numRuns: rounds(300, 10_000), seed: 20_261_129 });
   const choice = fc.integer({ min: 0, max: drawn.length - 1 });
   fc.assert(
     fc.property(fc.array(choice, { minLength: 10, maxLength: 10 }), (choices) => {
@@ -100,7 +100,7 @@ test('whatever definitions arrive in whatever order, each value is within the co
           throw new Error(`Not stopped: ${JSON.stringify(flag)}`);
       }
     }),
-    { numRuns: rounds(200, 100_000) },
+    { numRuns: rounds(200, 50_000) },
   );
-  expect(served).toBeGreaterThan(rounds(200, 100_000));
+  expect(served).toBeGreaterThan(rounds(200, 50_000));
 }, 900_000);

@@ -10,7 +10,7 @@ import { runSchedule } from './schedule.ts';
 import { preparedSigner } from './simulated-control-plane.ts';
 import { signAtOnce } from './virtual-time.ts';
 
-const SCHEDULES = rounds(40, 5_000);
+const SCHEDULES = rounds(40, 2_500);
 const FIRST_SEED = 1;
 
 let signer: Signer;

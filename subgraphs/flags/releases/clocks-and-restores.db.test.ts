@@ -123,7 +123,7 @@ describe('a clock that is set', () => {
         await report(revision);
         expect(await job.runDue()).toBe(1);
       }),
-      { numRuns: rounds(8, 150) },
+      { numRuns: rounds(8, 75) },
     );
   });
 });

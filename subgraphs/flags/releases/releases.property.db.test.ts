@@ -72,9 +72,9 @@ test.each([true, false])(
         }
         await archiveFlag(releases, key);
       }),
-      { numRuns: rounds(10, 300) },
+      { numRuns: rounds(10, 150) },
     );
-    expect(checked).toBeGreaterThan(rounds(10, 300));
+    expect(checked).toBeGreaterThan(rounds(10, 150));
   },
   rounds(120_000, 1_800_000),
 );

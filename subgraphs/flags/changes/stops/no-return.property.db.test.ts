@@ -159,9 +159,9 @@ test.each([true, false])(
             { key },
           );
       }),
-      { numRuns: rounds(6, 200) },
+      { numRuns: rounds(6, 100) },
     );
-    expect(Math.min(stops, refused)).toBeGreaterThan(rounds(6, 200));
+    expect(Math.min(stops, refused)).toBeGreaterThan(rounds(6, 100));
   },
   rounds(120_000, 1_800_000),
 );
