@@ -60,13 +60,6 @@ const RULES_WITH_TYPES = {
 
 const TESTS = ['**/*.test.ts', '**/testing/**', 'tests/**', 'e2e/**', 'benchmarks/**'];
 
-/** Tests, and what they share, of the rooms whose comments are plain already. */
-const OWN_TESTS = [
-  '{gateway,main,subgraphs}/**/*.test.ts',
-  '{gateway,main,subgraphs}/**/testing/**',
-  '{e2e,tests}/**/*.{ts,js,cjs}',
-];
-
 /** Settings are read once. */
 const CONFIGURATIONS = ['main/configuration.ts', 'agent/command/configuration.ts'];
 const ENVIRONMENT = {
@@ -118,7 +111,7 @@ export default defineConfig({
       },
     },
     {
-      files: OWN_TESTS,
+      files: TESTS,
       // It checks the list with sentences that break it.
       excludeFiles: ['tests/repository/page-words.test.ts'],
       rules: { 'fleetflag/duration-names': 'error', 'fleetflag/plain-words': 'error' },

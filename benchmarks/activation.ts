@@ -39,13 +39,13 @@ const ALL = '/ofrep/v1/evaluate/flags';
 
 /** The milliseconds of each trial from the report on. */
 interface Trials {
-  /** Until the report is answered: it is on disk, and the flags have changed over. */
+  /** The time until the report is answered: it is on disk, and the flags have changed over. */
   readonly answered: number[];
-  /** Until an evaluation that was asked for again and again gives the new value. */
+  /** The time until an evaluation, which is repeated, gives the new value. */
   readonly evaluated: number[];
-  /** Until the event stream says that flags have changed. */
+  /** The time until the event stream announces a change. */
   readonly announced: number[];
-  /** Until both have happened. */
+  /** The time until both an evaluation and the event stream show the change. */
   readonly active: number[];
   /** An evaluation while nothing happens. */
   readonly plain: number[];

@@ -19,7 +19,7 @@ const CHANGES_PER_HOUR = 20;
 /** Seconds between two heartbeats of a vehicle. */
 const HEARTBEAT_SECONDS = 60;
 
-/** How far the figures of several sizes are apart: the largest by the smallest. */
+/** Gives the ratio of the largest to the smallest of some figures, by which those of several sizes are compared. */
 const spread = (values: readonly number[]) => Math.max(...values) / Math.min(...values);
 
 function carriedTo(vehicles: number, { stormCpuMs, deliveryMicroseconds, kilobytes, messageBytes }: StormFigures) {

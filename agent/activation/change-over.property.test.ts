@@ -27,7 +27,7 @@ const TTL_SECONDS = 7 * DAY_SECONDS;
 const IDENTITY = { vin: 'KMHK281HGNU000001', environment: 'production' } as const;
 const OFF = '[false,"control"]';
 
-/** What each flag always says about itself. `named` takes the activation of `drive`, which requires it. */
+/** The part of each flag that never changes. `named` takes the activation of `drive`, which requires it. */
 const FLAGS: Readonly<Record<string, Partial<FlagDefinition>>> = {
   free: {},
   parked: { activation: 'PARKED' },
@@ -86,7 +86,7 @@ const step: fc.Arbitrary<Step> = fc.oneof(
   }),
 );
 
-/** What a write has left on disk. */
+/** The content of the vehicle's file after one write. */
 interface Generation {
   readonly state: VehicleState;
   readonly drive: KeptDrive;
@@ -233,7 +233,7 @@ class Vehicle {
   }
 }
 
-/** What the law says about a vehicle. It follows what happens, and not how the agent works. */
+/** A model of what a vehicle must serve. It is computed from what happens to the vehicle, without the agent's code. */
 class Law {
   #report: (VehicleStateReport & { readonly atMs: number; readonly runningAtMs: number }) | null = null;
   #drive = driveAtStart(null);

@@ -37,7 +37,7 @@ function start(over: Partial<VehicleOptions> = {}): KillableProcess {
   return run.begin();
 }
 
-/** Changes flags until `signal`, each to a value that tells its revision. */
+/** Changes flags until `signal`, each to a value that is its revision. */
 async function changeFlags(signal: AbortSignal): Promise<void> {
   for (let n = 0; !signal.aborted; n++) {
     if (n % 5 === 4) await plane.remove('held');

@@ -37,7 +37,7 @@ const killActivationOfKey = (key: string): KillActivation => FLAGS[key]?.killAct
 
 interface Edit {
   readonly key: string;
-  /** What the flag serves: its content. */
+  /** The value that the flag serves, by which its content is known. */
   readonly value: number;
   readonly state: 'enabled' | 'killed' | 'disabled';
   /** Whether this edit rules out every return to a revision before it. */
@@ -67,7 +67,7 @@ const step: fc.Arbitrary<Step> = fc.oneof(
   fc.record({ kind: fc.constant('pass' as const), seconds: fc.constantFrom(60, DAY_SECONDS, 6 * DAY_SECONDS) }),
 );
 
-/** What a write has left on disk. */
+/** The content of the vehicle's file after one write. */
 interface Disk {
   readonly state: VehicleState;
   readonly drive: KeptDrive;
@@ -75,7 +75,7 @@ interface Disk {
   readonly time: KeptTime;
 }
 
-/** What a flag serves. */
+/** The content that a flag serves. */
 interface Served {
   readonly value: unknown;
   readonly revision: number;
@@ -199,8 +199,8 @@ interface Good {
   readonly contact: number;
 }
 
-/** How one flag fares, by what it serves. */
-class Follower {
+/** Follows the standing of one flag, by the content that it serves. */
+class StandingModel {
   #served: Served;
   #isWhole: boolean;
   #servedSeconds = 0;
@@ -291,7 +291,9 @@ async function run(keys: PinnedKeys, steps: readonly Step[]): Promise<void> {
   const vehicle = new Vehicle(keys);
   vehicle.start();
   await vehicle.sync([]);
-  const followers = new Map([...vehicle.served()].map(([key, served]) => [key, new Follower(vehicle, key, served)]));
+  const followers = new Map(
+    [...vehicle.served()].map(([key, served]) => [key, new StandingModel(vehicle, key, served)]),
+  );
   const all = [...followers.values()];
   let [isParked, isReported, isDriven] = [false, false, false];
   for (const step of steps) {

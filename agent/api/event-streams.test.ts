@@ -192,7 +192,7 @@ describe('an event stream', () => {
     // Another process has other event ids.
     const { base: other } = await serve({ agent: changingAgent().agent });
     const moved = await read(other, { 'last-event-id': first.ids()[0]! });
-    await eventually(() => moved.ids().length === 1, 'it is told');
+    await eventually(() => moved.ids().length === 1, 'the client gets an event');
   });
 
   test('announces flags that have gone stale, though they have not changed', async () => {

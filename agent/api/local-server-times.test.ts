@@ -29,7 +29,7 @@ test("a hundred sockets that send nothing, or never end their headers, block oth
     sockets.forEach(
       (socket, index) => index % 2 === 0 && socket.write('GET /v1/status HTTP/1.1\r\nHost: 127.0.0.1\r\nX-Slow: '),
     );
-    // Node looks every 30 s unless it is told otherwise.
+    // By default, Node.js checks for late requests every 30 s.
     await Promise.race([
       closed,
       once(AbortSignal.timeout(10_000), 'abort').then(() => Promise.reject(new Error('The sockets are still there'))),

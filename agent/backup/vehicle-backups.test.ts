@@ -12,12 +12,12 @@ import { decodeBackup, encodeBackup, type BackupContent } from './backup-content
 
 const IDENTITY = { vin: TEST_VIN, environment: 'production' } as const;
 const AGENT = 'flags.db';
-/** Timings with which the agent checks every few milliseconds whether a backup is due, and sends measurements at once. */
+/** Timings with which the agent sends measurements at once, and checks every few milliseconds for a backup that is due. */
 const QUICK = { resyncMs: 20, metricsIntervalMs: 15, metricsWriteMs: 5 };
 
 let plane: TestControlPlane;
 let vehicle: TestVehicle;
-/** What the metrics store has: one value for each batch and position, as docs/decisions/experiments/counting-once.md has it. */
+/** The content of the metrics store: one value for each batch and position, as counting-once.md (docs/) describes. */
 let stored: Map<string, number>;
 let logged: string[];
 let storeIsDown: boolean;

@@ -99,7 +99,7 @@ describe('with wss', () => {
   ];
 
   test.each(refused)(
-    'a certificate %s is refused, the log says why, no token is sent, and it is tried again',
+    'a certificate %s is refused, the log says why, no token is sent, and the agent connects again',
     async (_what, why, trusted, certificate) => {
       front.present(certificate);
       // What switches verification off in other programs does not here.
@@ -188,7 +188,7 @@ describe('through a proxy', () => {
     await inSync(agent);
   });
 
-  test('a proxy that is down, that does not answer, or that cannot reach the gateway is tried again', async () => {
+  test('an agent connects again after a proxy was down, did not answer, or could not reach the gateway', async () => {
     await proxy.close();
     const agent = await start({ url: plane.url, proxy: `http://${proxy.host}`, timings: { openMs: 300 } });
     await logged(/cannot connect through the proxy .* \(.*ECONNREFUSED/);

@@ -44,7 +44,7 @@ afterEach(async () => {
   await rm(folder, { recursive: true, force: true });
 });
 
-/** How an agent follows its file in these tests. */
+/** The timings with which an agent follows its file in these tests. */
 const FOLLOWING = { flagsFileMs: 10 };
 
 async function start(options: Partial<FleetFlagAgentOptions> = {}): Promise<FleetFlagAgent> {
@@ -145,7 +145,7 @@ describe('a file of flags alone', () => {
       const agent = await start();
       if (text === null) await rm(file);
       else await writeFile(file, text);
-      await eventually(() => agent.status().localFlags!.fault?.includes(fault) === true, 'the fault is told');
+      await eventually(() => agent.status().localFlags!.fault?.includes(fault) === true, 'the status shows the fault');
       expect(log).toContainEqual(
         expect.stringMatching(/^error cannot use the file of flags; keeping the flags that were read before: /),
       );

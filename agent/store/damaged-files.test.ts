@@ -84,7 +84,7 @@ const damage = fc.record({
   noise: fc.uint8Array({ minLength: 1, maxLength: 64 }),
 });
 
-/** What is left of `bytes`; null: nothing. */
+/** Damages the bytes of a file. Gives what is left of them; null where the file is gone. */
 function damaged(bytes: Buffer, kind: 'cut' | 'bit' | 'bytes' | 'gone', at: number, noise: Uint8Array): Buffer | null {
   const offset = Math.floor(at * bytes.length);
   if (kind === 'gone') return null;

@@ -68,7 +68,7 @@ test('its revision is not reported before a proof has named its set, and its fir
   await former();
   const agent = await start({ timings: { heartbeatSpreadMs: 1 } });
   await eventually(() => agent.status().proof?.set != null, 'a proof is there');
-  await eventually(() => plane.heartbeats.at(-1)?.appliedRevision === 2, 'its revision is told');
+  await eventually(() => plane.heartbeats.at(-1)?.appliedRevision === 2, 'its revision is reported');
   expect(plane.syncs).toEqual([2]);
   await agent.close();
   const database = new (await initSqlJs()).Database(await readFile(vehicle.databaseFile));

@@ -65,7 +65,7 @@ function noteSets(): void {
 const claimsOf = (jws: string) => membersOf(parseJson(Buffer.from(jws.split('.')[1]!, 'base64url').toString()));
 const revisionIn = (jws: string) => Number(claimsOf(jws).revision);
 
-/** Changes flags until `signal`, each to a value that tells its revision. */
+/** Changes flags until `signal`, each to a value that is its revision. */
 async function changeFlags(random: () => number, signal: AbortSignal): Promise<void> {
   while (!signal.aborted) {
     const key = KEYS[Math.floor(random() * KEYS.length)]!;
@@ -93,7 +93,7 @@ interface OnDisk {
   readonly ahead: ReadonlyMap<string, number>;
 }
 
-/** What is on disk, as anybody could read it, each flag as it was signed. Null where there is no file yet. */
+/** Reads the file without the agent's code, each flag as it was signed. Resolves to null where there is no file yet. */
 async function readWithSqlite(path: string): Promise<OnDisk | null> {
   const bytes = (await readFile(path).catch(() => null)) ?? (await readFile(`${path}.previous`).catch(() => null));
   if (bytes === null) return null;
@@ -156,7 +156,7 @@ const partitions = new Set<string>();
 const numbersOf = ({ items }: ReportedBatch) =>
   items.flatMap(({ tags }) => (tags === null ? [] : [JSON.stringify(tags)]));
 
-/** How often each measurement was stored: a batch that comes again is not stored again. */
+/** Gives how often each measurement was stored. A batch that is sent again is not stored again. */
 function storedMeasurements(): Map<string, number> {
   const counts = new Map<string, number>();
   const batches = new Map(plane.batches.map((batch) => [batch.batchId, batch]));

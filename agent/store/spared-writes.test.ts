@@ -1,4 +1,4 @@
-/** What makes the vehicle write its whole database, and what does not: flash bears a limited number of writes. */
+/** The writes of the whole database that the vehicle makes, and those that it spares, because flash wears out. */
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 import { TestControlPlane } from '../testing/control-plane.ts';
 import { TestVehicle } from '../testing/test-vehicle.ts';

@@ -336,7 +336,7 @@ describe('a write that fails', () => {
     expect(after.booleanValue('a', true)).toBe(after.status().revision < 4);
   });
 
-  test('does not keep a change from being evaluated, is not reported as persisted, and is tried again', async () => {
+  test('does not keep a change from being evaluated, is not reported as persisted, and is retried by the store', async () => {
     await fill();
     await plane.listen();
     let broken = true;

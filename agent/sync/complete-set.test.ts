@@ -255,7 +255,7 @@ describe('a kill switch', () => {
     const proof = await plane.proof();
     plane.onChange = (change) => [{ ...change, revision: 1, previousRevision: 0, signed: before!, proof }, change];
     await plane.put('b', { rules: [KILL] });
-    // What comes before it has been looked at by then.
+    // Events are handled in their order, so that the earlier ones have been handled by then.
     await eventually(() => !agent.booleanValue('b', true), 'the last one acts');
     expect(agent.booleanDetails('a', true)).toMatchObject({ value: false, reason: 'DISABLED' });
     plane.onSync = (answer) => answer;

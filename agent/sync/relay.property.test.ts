@@ -218,7 +218,7 @@ test('whatever it does, a vehicle reports no revision whose set it does not hold
         const plane = await TestControlPlane.silent();
         let now = Date.UTC(2026, 5, 15);
         plane.now = () => now;
-        /** What each revision consisted of, and until when, in Unix seconds, the control plane stood there. */
+        // The set of each revision, and the Unix seconds until which the control plane stood at it.
         const sets = new Map<string, ReadonlyMap<string, string>>();
         const left = new Map<number, number>();
         const note = (before: number) => {

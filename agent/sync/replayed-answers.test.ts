@@ -1,4 +1,4 @@
-/** A session whose time the test tells: answers that are played again for long, and a way that is honest again. */
+/** A session on a clock of the test: a network that replays answers for long, and is honest afterwards. */
 import { afterEach, beforeEach, expect, test } from '@jest/globals';
 import { emptyState, type VehicleState } from '../state.ts';
 import { TestControlPlane } from '../testing/control-plane.ts';
@@ -22,7 +22,7 @@ let session: SyncSession;
 let over: Promise<void>;
 let cut: () => void;
 let refusals: string[];
-/** What the session has said of being in touch, each time. */
+/** The arguments of the session's calls of `touched`, in their order. */
 let touched: boolean[];
 let onSync: (answer: SyncMessage) => SyncMessage;
 

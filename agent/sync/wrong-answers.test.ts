@@ -147,11 +147,11 @@ const faults: [string, (upgrade: Upgrade) => void][] = [
 ];
 
 test.each(faults)(
-  'a gateway that %s is tried for ever, and the vehicle is in sync with the next correct one',
+  'an agent connects again to a gateway that %s, and is in sync with the next correct one',
   (_what, fault) => meets(fault),
 );
 
-test('whatever code a gateway closes with, before it has acknowledged and after, it is tried again', async () => {
+test('an agent connects again whatever code the gateway closes with, before it has acknowledged and after', async () => {
   // Codes after which graphql-ws reconnects, codes after which it gives up, and some that are not defined.
   const codes = [
     1000, 1001, 1002, 1003, 1007, 1008, 1009, 1011, 1012, 1013, 3000, 4400, 4401, 4403, 4406, 4408, 4409, 4429, 4499,

@@ -19,7 +19,7 @@ const NEVER_MS = 1_000_000;
 
 let plane: TestControlPlane;
 let vehicle: TestVehicle;
-/** How wrong the vehicle's clock is, in milliseconds. */
+/** The error of the vehicle's clock, in milliseconds. */
 let error: number;
 
 beforeEach(async () => {

@@ -12,7 +12,7 @@ import { bundleCommand } from '../packing/bundle.ts';
 import type { TestVehicle } from './test-vehicle.ts';
 import { eventually } from '../../core/testing/eventually.ts';
 
-/** Why the clock of a process cannot be set here; null where it can. */
+/** The reason why the clock of a process cannot be set here; null where it can. */
 export const NO_FAKETIME =
   spawnSync('faketime', ['--version']).status === 0 ? null : "Debian's package faketime is not installed";
 

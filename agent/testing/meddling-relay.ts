@@ -15,12 +15,12 @@ export class MeddlingRelay {
   /** Lets nothing new pass. */
   deaf = false;
   meddled = 0;
-  /** How often it has put in what belongs to another partition, or to another vehicle. */
+  /** The number of times that it has put in something of another partition or another vehicle. */
   mixed = 0;
   readonly #seenFlags: SignedFlag[] = [];
   readonly #seenProofs: string[] = [];
   readonly #seenAnswers: SyncMessage[] = [];
-  /** What it has seen on the connections of others. */
+  // The messages that it has seen on the connections of vehicles of other partitions.
   readonly #foreignChanges: ChangeMessage[] = [];
   readonly #foreignAnswers: SyncMessage[] = [];
   readonly #foreignProofs: string[] = [];

@@ -19,7 +19,7 @@ export interface PublishedChange {
   readonly left: ReadonlyMap<string, SignedFlag>;
 }
 
-/** What a change is for the vehicles of a partition, and the revision of the change before it that concerned them. */
+/** A change as the vehicles of a partition get it, and the revision of the change before it that concerned them. */
 export interface ConcerningChange {
   readonly signed: SignedFlag;
   readonly previousRevision: number;

@@ -44,7 +44,7 @@ export interface ChangeMessage {
   spreadSeconds?: number;
 }
 
-/** What a proof is signed for. */
+/** The claims of a proof that the test control plane signs. */
 export interface ProofOptions {
   /** Unix seconds. */
   readonly issuedAt?: number;

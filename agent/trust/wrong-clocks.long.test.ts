@@ -59,7 +59,7 @@ describeUnless(NO_FAKETIME)('a vehicle whose clock is wrong', () => {
     const first = command.start(vehicle, wrongBy(error), online());
     await fresh(first);
     expect(await first.evaluate('a')).toMatchObject(FRESH);
-    // The answer that assigns its partition also tells the time.
+    // The answer that assigns the partition proves the time as well.
     expect(plane.nonces).toHaveLength(1);
     const { clockOffsetSeconds, refusals } = await first.status();
     expect(Math.abs(clockOffsetSeconds! + error)).toBeLessThan(10);

@@ -52,7 +52,7 @@ export interface LoadResult {
 
 export type LoadMessage = { readonly begun: true } | { readonly result: LoadResult };
 
-/** How many bits vary: 65,536 different requests are more than are computed in all rounds. */
+/** The number of bits that vary: 65,536 different requests are more than are computed in all rounds. */
 export const BITS = 16;
 
 /** Stands in a request for the part that varies. */

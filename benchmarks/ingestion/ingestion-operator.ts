@@ -11,8 +11,8 @@ export interface Waits {
   readonly count: number;
 }
 
-/** Milliseconds between two changes. */
-const BETWEEN = 50;
+/** The milliseconds between two changes. */
+const BETWEEN_MS = 50;
 const FLAG = 'stopped_feature';
 
 /** The operator's client of the API. */
@@ -55,7 +55,7 @@ export class Operator {
         { key: FLAG },
       );
       if (this.#pulls++ >= 10) waits.push(performance.now() - from);
-      await pause(BETWEEN);
+      await pause(BETWEEN_MS);
     } while (!over());
     waits.sort((a, b) => a - b);
     return { median: waits[Math.floor(waits.length / 2)] ?? NaN, most: waits.at(-1) ?? NaN, count: waits.length };

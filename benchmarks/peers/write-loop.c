@@ -45,7 +45,7 @@ static double median(double *values, int count) {
   return values[count / 2];
 }
 
-/* Opens the sockets, and tells the parent by one byte whenever a round has arrived in whole. */
+/* Opens the sockets, and writes one byte to the parent's pipe whenever a round has arrived in whole. */
 static void read_all(struct sockaddr_in address, int sockets, long bytes, int told) {
   int poll = epoll_create1(0);
   char buffer[65536];

@@ -1,6 +1,6 @@
 /**
- * The cells of the statistics benchmark: each simulates many rollouts or experiments, looks at them 20 times a step by
- * the tests of production, and counts how many raise an alarm.
+ * The cells of the statistics benchmark: each simulates many rollouts or experiments, analyses them 20 times a step by
+ * the tests of production, and counts how many raise an alarm. A look is one of these interim analyses.
  */
 import { testsOf } from '../../subgraphs/experiments/guards/guard-tests.ts';
 import type { RolloutGuard } from '../../core/rollouts/rollout-guard.ts';
@@ -16,7 +16,7 @@ import { frozenRange, meanOf, uniformOf, type Uniform, type World } from './stat
 /** The decision that a cell simulates. */
 export type Kind = 'experiment' | 'guard HIGHER' | 'guard LOWER' | 'bound HIGHER' | 'bound LOWER';
 
-/** How the vehicles come. */
+/** The course of a simulated rollout or experiment: which vehicles measure in which step. */
 export interface Course {
   /** The percentages of the steps; an experiment has one. */
   readonly steps: readonly number[];
@@ -35,7 +35,7 @@ export interface Cell {
   readonly world: World;
   readonly kind: Kind;
   readonly course: Course;
-  /** How much worse than control the treatment may be, in percent; of bounds how far the true mean is from it. */
+  /** The limit on how much worse than control the treatment may be, in percent; for a bound, its distance from the mean. */
   readonly limitPercent: number;
   /** The true ratio of the treatment's mean to control's; of a bound the true mean to the bound. */
   readonly ratio: number;
@@ -119,7 +119,7 @@ function mixtureOf(cell: Cell, { range, bound }: Run, share: number): Mixture {
   return testsOf(guardOf(cell, bound), calibration, share)[0]?.mixtures[0] ?? [];
 }
 
-/** Simulates one experiment as its results look at it; gives whether any look decides. */
+/** Simulates one experiment, analysed as its results are; gives whether any look decides. */
 function decided({ world, course, ratio }: Cell, uniform: Uniform): boolean {
   const range = world.rate === null ? frozenRange(world.pool, uniform) : UNIT;
   const draw = drawer(world, range, ratio, uniform);

@@ -1,6 +1,6 @@
 /**
  * Rows of the statistics benchmark whose promise is another one than 5 %: the sample ratio, several metrics, a metric
- * that nobody declared, and what ordinary tests come to when they are looked at again and again.
+ * that nobody declared, and the false alarms of ordinary tests that are repeated at each look.
  */
 import { BUCKETS } from '../../core/evaluation/bucket.ts';
 import {
@@ -90,14 +90,14 @@ function welchOf({ vehicles, events }: Events): number {
   return isMissingNumber(found) ? 1 : found.pValue;
 }
 
-/** Which tests are looked at: the sequential one, Welch's at each look, and Welch's at the end. */
+/** The tests that a row simulates: the sequential one, Welch's at each look, and Welch's at the end. */
 interface Looked {
   readonly sequential?: boolean;
   readonly welchEachTime?: boolean;
   readonly welchAtEnd?: boolean;
 }
 
-/** Simulates an experiment on events at 50:50; gives whether a test that is looked at shows a difference. */
+/** Simulates an experiment on events at 50:50; gives whether one of the tests shows a difference. */
 const shown =
   ({ sequential, welchEachTime, welchAtEnd }: Looked, ratio: number) =>
   (uniform: Uniform) => {

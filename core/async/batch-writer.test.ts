@@ -14,7 +14,7 @@ beforeEach(() => void jest.useFakeTimers());
 afterEach(() => void jest.useRealTimers());
 
 const pass = (milliseconds: number) => jest.advanceTimersByTimeAsync(milliseconds);
-/** How an answer went: what it resolved to, or why it was refused and when to come again. */
+/** Gives the outcome of an answer: its result, or the reason of the refusal and when to retry. */
 const outcomeOf = (answer: Promise<unknown>) =>
   answer.catch(({ name, reason, retryAfterMs }: Record<string, unknown>) => ({ name, reason, retryAfterMs }));
 const refused = (reason: string, retryAfterMs = 1_000) => ({ name: 'NotWritten', reason, retryAfterMs });

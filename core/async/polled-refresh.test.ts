@@ -6,7 +6,7 @@ afterEach(() => void jest.useRealTimers());
 
 const pass = (milliseconds: number) => jest.advanceTimersByTimeAsync(milliseconds);
 
-/** A refresh every second that succeeds or fails as told, and what was reported of it. */
+/** Gives a refresh every second that succeeds or fails as a test sets it, and the calls of its callbacks. */
 function scriptedRefresh() {
   const seen = { refreshes: 0, isAway: false, reports: [] as unknown[] };
   const polled = new PolledRefresh({

@@ -115,7 +115,7 @@ const tokens = fc
       { arbitrary: fc.constantFrom('{', 'null', '[]', '1'), weight: 1 },
     ),
     secret: mostly('right', 'wrong'),
-    /** Which character is replaced, if any. */
+    // The place of the character that is replaced; null for none.
     damage: fc.oneof({ arbitrary: fc.constant(null), weight: 9 }, { arbitrary: fc.nat(100), weight: 1 }),
   })
   .map(({ header, claims, secret, damage }) => {

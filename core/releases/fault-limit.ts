@@ -7,7 +7,7 @@ import type { ReleasePolicy } from './release-policy.ts';
 /** The vehicles of one side, and how many of them have reported a fault. */
 export interface FaultShare {
   readonly vehicles: number;
-  /** At most `vehicles`. */
+  /** The number of vehicles with a fault: at most `vehicles`. */
   readonly faulty: number;
 }
 

@@ -235,14 +235,14 @@ describe('a policy is looser where some vehicle is protected less, and only ther
   /** Fleets in which a stage has as many vehicles as reports are asked for, or too few, or plenty. */
   const DENSITIES = [0, ...[1, 2, 5, 10, 20, 100].flatMap((share) => [3 / share, 10 / share]), 1_000];
 
-  /** What a guard sees in a stage: the mean that each side has, how surely it is known, by whom, and how long ago. */
+  // The figures of a guard in a stage: the mean of each side, its certainty, the number of vehicles, and its age.
   const SIGHTS = [4, 6, 8, 11].flatMap((worseBy) =>
     [0.96, 0.995].flatMap((confidence) =>
       [20, 60].flatMap((vehicles) => [0.5, 1.5, 3].map((hours) => ({ worseBy, confidence, vehicles, hours }))),
     ),
   );
 
-  /** The effect of guards on a release that they see so, of one metric and direction: 2 halts it, 1 lets no stage begin. */
+  /** The effect of guards of one metric and direction on a release with these figures: 2 halts it, 1 holds its stage. */
   function effectOf(guards: readonly ReleaseGuard[], kind: string, sight: (typeof SIGHTS)[number]): number {
     const own = guards.filter((one) => kindOf(one) === kind);
     return Math.max(

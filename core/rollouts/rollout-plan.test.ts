@@ -67,7 +67,7 @@ describe('planRollout', () => {
     expect(fault(drafts)).toEqual(expected);
   });
 
-  it('takes 50 steps, and the last moment of the year', () => {
+  it('accepts 50 steps, and the last moment of the year', () => {
     expect(plan(Array.from({ length: 50 }, (_, index) => ({ percentage: 6 + index, after: 'PT1S' })))).toHaveLength(50);
     expect(fault([{ percentage: 20, at: NOW + ROLLOUT_HORIZON_MS }])).toBeNull();
   });

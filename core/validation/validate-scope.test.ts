@@ -43,7 +43,7 @@ describe('validateScope', () => {
     expect(() => validateScope(scope, 'scope')).toThrow(refused(field));
   });
 
-  it('takes 500 models and no more', () => {
+  it('accepts 500 models and no more', () => {
     const models = Array.from({ length: MAX_SCOPE + 1 }, (_, index) => `Model ${index}`);
     expect(validateScope(models.slice(1), 'scope')).toHaveLength(MAX_SCOPE);
     expect(() => validateScope(models, 'scope')).toThrow(tooMany('scope', MAX_SCOPE));

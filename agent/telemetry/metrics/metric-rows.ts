@@ -38,7 +38,7 @@ export interface StoredQueue {
 }
 
 interface QueueState extends Omit<StoredQueue, 'rows' | 'sealedId'> {
-  /** As in `StoredQueue`. Absent in older files, and outside the digest, so that older agents can read the file. */
+  /** The id of `StoredQueue`. Absent in older files, and outside the digest, so that older agents can read the file. */
   readonly sealedId?: number;
   readonly digest: string;
   /**

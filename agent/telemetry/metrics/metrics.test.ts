@@ -12,7 +12,7 @@ import { eventually } from '../../../core/testing/eventually.ts';
 import { ON } from '../../testing/rules.ts';
 
 const NEVER_MS = 600_000;
-/** As `until` waits for conditions, the agent only has to come round soon. */
+/** Timings that are short enough for tests, which wait for conditions. */
 const SOON = { metricsIntervalMs: 30, metricsWriteMs: 10 };
 
 let plane: TestControlPlane;

@@ -16,7 +16,7 @@ import { readConfiguration } from '../../../main/configuration.ts';
 import { auditExportCommand } from './audit-export.ts';
 
 const VERIFIER = fileURLToPath(new URL('verify-audit-export.mjs', import.meta.url));
-/** Enough for several pages. */
+/** The number of audit entries: enough for several pages of the export. */
 const ENTRIES = 450;
 
 let database: TestDatabase;

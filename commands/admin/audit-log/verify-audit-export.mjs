@@ -6,7 +6,7 @@
  * FILE `-` is the standard input. HASH is one that was noted before (`headHash` of auditIntegrity): the chain must pass
  * through it. Exit codes: 0 intact, 1 not (the first broken line is named), 2 wrong usage or no such file.
  *
- * It shares no code with FleetFlag on purpose: whoever doubts the one can read the other.
+ * It shares no code with FleetFlag on purpose: an auditor can read all of it, and need not trust FleetFlag's code.
  */
 import { createHash } from 'node:crypto';
 import { createReadStream } from 'node:fs';

@@ -81,7 +81,7 @@ async function target(): Promise<string> {
   return url;
 }
 
-/** What a database has: for each table its rows as text, in any order. */
+/** Reads a whole database: the rows of each table as text, in any order. */
 async function contents(url: string): Promise<Record<string, string[]>> {
   const client = new Client({ connectionString: url });
   await client.connect();

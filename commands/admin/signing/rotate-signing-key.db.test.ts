@@ -1,4 +1,4 @@
-/** What `rotate-signing-key` says and refuses, before databases in which different keys have signed. */
+/** The output and the refusals of `rotate-signing-key`, with databases in which different keys have signed. */
 import { mkdtemp, readdir, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';

@@ -9,11 +9,11 @@ import { CompiledSet } from './compiled-set.ts';
 import { compileFlag } from '../evaluate.ts';
 
 const FLAGS = 5;
-/** What a flag serves by its own rules: nothing, or one of two variants. */
+/** The variants that a flag may serve by its own rules; `control` where no rule matches. */
 const OWN = ['control', 'a', 'b'] as const;
 const KEYS = ['f0', 'f1', 'f2', 'f3', 'f4'] as const;
 
-/** What a flag may ask of another one. */
+/** The dependencies that a flag may have on another one. */
 type Relation = 'none' | 'requires' | 'requires-a' | 'excludes';
 
 /** The rules of a flag that serves the variant which the context's attribute of its key names. */
@@ -171,7 +171,7 @@ function randomWorld(seed: number): { readonly flags: readonly WorldFlag[]; read
   return { flags, context: OWNS[draw(OWNS.length)]!.context };
 }
 
-/** What a flag serves, by the words of scopes.md read one after the other: as slow and as plain as can be. */
+/** Gives what a flag serves by the words of scopes.md, taken one after the other: as slow and as plain as can be. */
 function naive(
   key: string,
   flags: readonly WorldFlag[],
@@ -218,7 +218,7 @@ describe('random worlds', () => {
           reasons.set(served.reason, (reasons.get(served.reason) ?? 0) + 1);
           const { variant, reason, failedPrerequisite } = served;
           const named = [...(definition.requires ?? []).map(({ flag }) => flag), ...(definition.excludes ?? [])];
-          // `expect` costs more than the world that it looks at.
+          // Calling `expect` for each world would take longer than evaluating it.
           const agrees =
             variant === expected.variant &&
             reason === expected.reason &&

@@ -12,7 +12,7 @@ const refused = (args: Parameters<typeof readPage>[0]) => {
 };
 
 describe('reading the arguments of a page', () => {
-  test('takes 20 items from the start by default', () => {
+  test('gives 20 items from the start by default', () => {
     for (const args of [{}, { first: null, after: null }])
       expect(readPage(args)).toEqual({ limit: 20, cursor: null, backwards: false });
   });

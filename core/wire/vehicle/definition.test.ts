@@ -109,7 +109,7 @@ describe('the signed form of a flag', () => {
     );
   });
 
-  it('has the bound of returns beside the content, where agents from before it find a flag as it was', () => {
+  it('has the bound of returns beside the content, so that older agents find the flag as before', () => {
     for (const killActivation of ['IMMEDIATE', 'PARKED'] as const) {
       const form = signedForm({ ...flag, killActivation, noReturnBelow: 7 });
       const { noReturnBelow, ...former } = form;
