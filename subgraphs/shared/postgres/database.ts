@@ -1,10 +1,10 @@
 import { PrismaClient } from '../../../prisma/generated/client.ts';
 import { observeStatement } from '../monitoring/observed-calls.ts';
 import type { StoreMetrics } from '../monitoring/store-metrics.ts';
+import { closeWhenSilent } from '../stores/silent-socket.ts';
 import { servePrepared, statementName } from './prepared-statements.ts';
 import { readPosition, readReplicaState } from './log-positions.ts';
 import type { Replica } from './replica-reads.ts';
-import { closeSilentConnections } from './silent-connections.ts';
 import { SerialPrismaPg, type ObserveStatement } from './serial-transactions.ts';
 import { asServiceError } from './service-error.ts';
 import { rowCount } from './rows.ts';
@@ -58,7 +58,7 @@ const REPLICA_CONNECTION_TIMEOUT_MS = 1_000;
 /** The most milliseconds that a statement may take, including its wait for locks. */
 const STATEMENT_TIMEOUT_MS = 30_000;
 /** The most milliseconds of silence during a statement: the server would have ended the statement by then. */
-const SILENCE_MS = STATEMENT_TIMEOUT_MS + 5_000;
+const SILENCE_MS = STATEMENT_TIMEOUT_MS + 10_000;
 /** The same for the lanes whose small reads wait for no lock. Until then, no vehicle receives a change. */
 const LANE_SILENCE_MS = 8_000;
 /**
@@ -156,7 +156,14 @@ function createClient(url: string, options: DatabaseOptions, pool?: LaneName | '
     },
     { onPoolError: onConnectionError, onConnectionError, statementNameGenerator: statementName },
     observe,
-    (opened) => closeSilentConnections(opened, options.silenceMs ?? silenceOf(pool)),
+    (opened) =>
+      opened.on('connect', (connected) =>
+        closeWhenSilent(
+          connected.connection.stream,
+          options.silenceMs ?? silenceOf(pool),
+          () => Reflect.get(connected, 'readyForQuery') === false,
+        ),
+      ),
   );
   options.metrics?.watchPool(pool ?? MAIN_POOL, max, () => adapter.pool);
   const client = new PrismaClient({

@@ -106,6 +106,19 @@ withServer('on a Redis server', () => {
       );
     });
 
+    test('and whose connections have died in silence, has new ones in time, whatever is sent on them', async () => {
+      proxy.lose();
+      await eventually(() =>
+        Promise.race([
+          store.ping().then(
+            () => true,
+            () => false,
+          ),
+          new Promise((resolve) => setTimeout(resolve, 100, false)),
+        ]),
+      );
+    });
+
     test('each process counts uses for itself meanwhile', async () => {
       proxy.sever();
       await eventually(() =>

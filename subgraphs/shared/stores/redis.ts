@@ -12,6 +12,12 @@ import { observeCommand } from '../monitoring/observed-calls.ts';
 import type { StoreMetrics } from '../monitoring/store-metrics.ts';
 import type { KeyValueStore } from './key-value-store.ts';
 import { createRedisRateLimiter } from './rate-limiter.ts';
+import { closeWhenSilent } from './silent-socket.ts';
+
+/** The milliseconds in which a server has to answer a command. */
+const COMMAND_TIMEOUT_MS = 3_000;
+/** The milliseconds of silence after which a server that has to answer counts as gone. */
+const SILENCE_MS = 2 * COMMAND_TIMEOUT_MS;
 
 /** The prefix of keys and channels, because other programs may use the same server. */
 const PREFIX = 'fleetflag:';
@@ -53,7 +59,7 @@ export async function openRedis(
   const settings = {
     connectTimeout: 3_000,
     // A server may accept a command and never answer.
-    commandTimeout: 3_000,
+    commandTimeout: COMMAND_TIMEOUT_MS,
     // A client waits for all of it when the server is gone, so it must not delay the exit of the process.
     disconnectTimeout: 250,
     // A command in flight when the connection breaks fails at once. A retry could wait for ever behind a load balancer
@@ -82,6 +88,10 @@ export async function openRedis(
   ] as const) {
     connection.on('error', (error: Error) =>
       logger.warn({ err: error, role }, 'A connection to Redis failed; reconnecting'),
+    );
+    // The timeout of a command leaves its connection open, on which each further command would time out as well.
+    connection.on('connect', () =>
+      closeWhenSilent(connection.stream, SILENCE_MS, () => connection.commandQueue.length > 0),
     );
   }
   const send = commands.sendCommand.bind(commands);

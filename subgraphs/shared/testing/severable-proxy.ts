@@ -18,6 +18,8 @@ export interface SeverableProxy {
   sever(): void;
   /** Drops the data and keeps the connections: half-open ones. */
   freeze(): void;
+  /** Drops the data of the present connections for ever, as when the server's host fails and another one takes its name. */
+  lose(): void;
   /** Keeps the data back until `restore`, in one direction or both, as a network does that loses every packet. */
   hold(...directions: readonly ProxyDirection[]): void;
   /** Passes data on `byMs` milliseconds after it came, in its order. */
@@ -41,6 +43,7 @@ interface Parcel {
  */
 export async function openProxy(target: ProxyTarget | (() => readonly ProxyTarget[])): Promise<SeverableProxy> {
   const sockets = new Set<Socket>();
+  const lost = new WeakSet<Socket>();
   /** Passes on what is due, for each direction of each connection. */
   const lanes = new Set<() => void>();
   let state: 'open' | 'severed' | 'frozen' = 'open';
@@ -63,6 +66,9 @@ export async function openProxy(target: ProxyTarget | (() => readonly ProxyTarge
     },
     freeze() {
       state = 'frozen';
+    },
+    lose() {
+      sockets.forEach((socket) => lost.add(socket));
     },
     hold(...directions) {
       held = directions.length === 0 ? ['to-server', 'to-client'] : directions;
@@ -109,7 +115,7 @@ export async function openProxy(target: ProxyTarget | (() => readonly ProxyTarge
         to.destroy();
       })
       .on('data', (bytes) => {
-        if (state === 'frozen') return;
+        if (state === 'frozen' || lost.has(from)) return;
         waiting.push({ bytes, dueAtMs: performance.now() + delayMs });
         pass();
       });
