@@ -8,6 +8,7 @@ import { errorCode } from '../core/caught-error.ts';
 /** The severity of a line. */
 export type LogLevel = 'info' | 'warn' | 'error';
 export const LOG_FORMATS = ['plain', 'json'] as const;
+/** The format of the log's lines. */
 export type LogFormat = (typeof LOG_FORMATS)[number];
 /** The fields of a line, for machines. */
 export type LogFields = Readonly<Record<string, string | number | boolean | null>>;

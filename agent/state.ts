@@ -125,8 +125,11 @@ export interface GoodReturn {
   readonly at: number;
 }
 
-/** The causes of a return: a program has reported a fatal fault, or the agent has started three times after a change. */
+/**
+ * The causes of a return: a program has reported a fatal fault, or the agent has started three times after a change.
+ */
 export const RETURN_CAUSES = ['fatal', 'restarts'] as const;
+/** The cause of a return. */
 export type ReturnCause = (typeof RETURN_CAUSES)[number];
 
 /** The flags that serve their last known good in place of what the vehicle holds, by key. */

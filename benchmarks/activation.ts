@@ -1,8 +1,8 @@
 /**
  * Measures how soon the changes that wait for the end of a drive are active once the vehicle is parked. The bundled
  * command runs as a process of its own, with 100 changed flags pending. Beside it: the plain evaluation that shows the
- * values, the write of as many bytes to the disk that the change-over contains, and a program that polls a file of flags
- * each second.
+ * values, the write of as many bytes to the disk that the change-over contains, and a program that polls a file of
+ * flags each second.
  */
 import { once } from 'node:events';
 import { watchFile, unwatchFile } from 'node:fs';

@@ -1,6 +1,6 @@
 /**
- * Measures flags that are evaluated together, in nanoseconds of CPU for each: beside the same flags evaluated one by one,
- * with dependencies for sets of growing size, and while a release is under way.
+ * Measures flags that are evaluated together, in nanoseconds of CPU for each: beside the same flags evaluated one by
+ * one, with dependencies for sets of growing size, and while a release is under way.
  */
 import { CompiledSet } from '../core/evaluation/flag-sets/compiled-set.ts';
 import { compileFlag, evaluateFlag } from '../core/evaluation/evaluate.ts';

@@ -81,7 +81,9 @@ function pauseAtTerminal(): Promise<void> {
   });
 }
 
-/** Opens the console in the browser of this machine. A machine without one is no fault: its address is said once more. */
+/**
+ * Opens the console in the browser of this machine. A machine without one is no fault: its address is said once more.
+ */
 function openConsole(url: string): void {
   const command = process.platform === 'darwin' ? 'open' : 'xdg-open';
   const failed = () => terminal.say(`No browser could be opened here. Open ${url}/console yourself.`);

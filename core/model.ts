@@ -6,13 +6,16 @@
  */
 
 export const ENVIRONMENTS = ['development', 'staging', 'production'] as const;
+/** The environment of a flag or a vehicle. Each has revisions and signed sets of its own. */
 export type Environment = (typeof ENVIRONMENTS)[number];
 
 /** ISO 26262 levels, lowest first: the order is the order of severity. */
 export const SAFETY_LEVELS = ['Non-Critical', 'Safety-Relevant', 'ASIL-B', 'ASIL-D'] as const;
+/** The ISO 26262 level of a flag. */
 export type SafetyLevel = (typeof SAFETY_LEVELS)[number];
 
 export const FLAG_TYPES = ['boolean', 'string', 'number', 'json'] as const;
+/** The type of a flag's values. */
 export type FlagType = (typeof FLAG_TYPES)[number];
 
 /** The types of rules, in the order in which rules of equal priority are tried. */
@@ -23,17 +26,22 @@ export const RULE_TYPES = [
   'user_attribute',
   'percentage_rollout',
 ] as const;
+/** The type of a rule, which decides what its conditions say. */
 export type RuleType = (typeof RULE_TYPES)[number];
 
 /** The moments at which a vehicle may change over to another definition of a flag, from the least strict on. */
 export const ACTIVATIONS = ['IMMEDIATE', 'PARKED', 'NEXT_DRIVE'] as const;
+/** The moment at which a vehicle may change over to another definition of a flag. */
 export type Activation = (typeof ACTIVATIONS)[number];
 
 /** The moments at which a pulled kill switch, or a disabling, takes effect in a vehicle. */
 export const KILL_ACTIVATIONS = ['IMMEDIATE', 'PARKED'] as const;
+/** The moment at which a pulled kill switch, or a disabling, takes effect in a vehicle. */
 export type KillActivation = (typeof KILL_ACTIVATIONS)[number];
 
+/** A JSON value. */
 export type JsonValue = null | boolean | number | string | JsonValue[] | { [key: string]: JsonValue };
+/** A JSON object. */
 export type JsonObject = { [key: string]: JsonValue };
 
 /** A VIN: 17 characters, digits and capital letters without I, O and Q (ISO 3779). */

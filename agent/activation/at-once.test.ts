@@ -1,6 +1,6 @@
 /**
- * The law that a change which waits is active as soon as its condition is met: the change-over waits for the write of the
- * report and for no timer. How long that takes is measured by `npm run bench -- activation`.
+ * The law that a change which waits is active as soon as its condition is met: the change-over waits for the write of
+ * the report and for no timer. How long that takes is measured by `npm run bench -- activation`.
  */
 import { EventEmitter, once } from 'node:events';
 import { get } from 'node:http';

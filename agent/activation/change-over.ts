@@ -187,7 +187,9 @@ export class ChangeOver {
     });
   }
 
-  /** Changes over to a reported drive. One standstill too many counts as an unknown state until there is room for it. */
+  /**
+   * Changes over to a reported drive. One standstill too many counts as an unknown state until there is room for it.
+   */
   async #follow(drive: Drive): Promise<void> {
     const { ageingClock, log } = this.#options;
     const waitMs = drive.isParked && !this.#drive.isParked ? this.#standstills.waitMs(ageingClock.runningMs) : 0;
@@ -203,8 +205,8 @@ export class ChangeOver {
   }
 
   /**
-   * Takes a fault of a flag under the definition of `revision`. Where that is active it has not proven itself, and a fatal
-   * fault takes the flag back to its last known good, by the flag's `killActivation`. Never throws.
+   * Takes a fault of a flag under the definition of `revision`. Where that is active it has not proven itself, and a
+   * fatal fault takes the flag back to its last known good, by the flag's `killActivation`. Never throws.
    *
    * @param cause the cause for which the flag goes back; null where the fault is not fatal
    */
@@ -339,8 +341,8 @@ export class ChangeOver {
   }
 
   /**
-   * Has a report that no longer counts expire, and one count that came too soon after others. A clock that was set forward,
-   * or a sleep of the computer, counts.
+   * Has a report that no longer counts expire, and one count that came too soon after others. A clock that was set
+   * forward, or a sleep of the computer, counts.
    */
   async #expire(): Promise<void> {
     const { now, ageingClock } = this.#options;

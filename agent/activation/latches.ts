@@ -1,6 +1,6 @@
 /**
- * The flags that keep their active definition during a drive, though the vehicle holds a newer one. Source: releases.md,
- * "Activation".
+ * The flags that keep their active definition during a drive, though the vehicle holds a newer one. Source:
+ * releases.md, "Activation".
  */
 import { waitingFlags, type ActivatedDefinition } from '../../core/activation/change-over.ts';
 import { NO_LATCHES, type HeldFlag, type Latches, type VehicleState } from '../state.ts';

@@ -1,6 +1,6 @@
 /**
- * Last known goods with a control plane of before `noReturnBelow`, faults and releases: it signs definitions without any of
- * them, and the vehicle goes by what it has seen itself.
+ * Last known goods with a control plane of before `noReturnBelow`, faults and releases: it signs definitions without
+ * any of them, and the vehicle goes by what it has seen itself.
  */
 import { afterEach, beforeEach, expect, test } from '@jest/globals';
 import { eventually } from '../../core/testing/eventually.ts';

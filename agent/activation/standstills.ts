@@ -1,6 +1,6 @@
 /**
- * Bounds how often a vehicle changes over. Each standstill, with the drive after it, writes the whole file three times, and
- * a program or a sensor may report one many times a second: flash would wear out.
+ * Bounds how often a vehicle changes over. Each standstill, with the drive after it, writes the whole file three times,
+ * and a program or a sensor may report one many times a second: flash would wear out.
  */
 
 /** The most standstills that begin within ten minutes. */
@@ -12,7 +12,11 @@ export class Standstills {
   /** The readings of the running time at which the last ones began, oldest first. */
   #begun: readonly number[] = [];
 
-  /** Counts one that begins. @param runningMs milliseconds by a monotonic clock */
+  /**
+   * Counts one that begins.
+   *
+   * @param runningMs milliseconds by a monotonic clock
+   */
   begins(runningMs: number): void {
     this.#begun = [...this.#begun, runningMs].slice(-MAX_STANDSTILLS);
   }

@@ -1,7 +1,7 @@
 /**
- * The faults of flags that wait for the next turn of `ChangeOver`, at most one for each flag. One turn handles all of them
- * and writes the vehicle's file once or twice. With a turn for each fault, a program that reports faults of a hundred
- * flags would delay a kill switch by a hundred writes.
+ * The faults of flags that wait for the next turn of `ChangeOver`, at most one for each flag. One turn handles all of
+ * them and writes the vehicle's file once or twice. With a turn for each fault, a program that reports faults of a
+ * hundred flags would delay a kill switch by a hundred writes.
  */
 import type { ReturnCause } from '../state.ts';
 

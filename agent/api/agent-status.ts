@@ -84,7 +84,9 @@ export interface AgentStatus {
    * The measurements and evaluation counts that wait to be sent, and those dropped for lack of room since the start.
    */
   readonly metrics: { readonly queued: number; readonly dropped: DroppedMetrics };
-  /** The faults of this vehicle under its flags: those that the agent has seen, and those that programs have reported. */
+  /**
+   * The faults of this vehicle under its flags: those that the agent has seen, and those that programs have reported.
+   */
   readonly faults: FaultStatus;
   /** The resident memory of the process, in bytes. */
   readonly memoryBytes: number;

@@ -36,7 +36,9 @@ const RETRY_MS = 1000;
 
 /** The pending writes of one stream, some hundred bytes each, at which its client counts as slow. */
 const MAX_PENDING_WRITES = 8;
-/** The milliseconds after which the connection of a stream that is ending is closed, although its client does not read. */
+/**
+ * The milliseconds after which the connection of a stream that is ending is closed, although its client does not read.
+ */
 const END_MS = 200;
 
 /** The event stream of one client. */

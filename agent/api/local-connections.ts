@@ -30,9 +30,9 @@ interface Connection {
 }
 
 /**
- * Passes the data of a connection to the HTTP parser of Node.js in small parts, and none after the connection is closed.
- * At once, the parser would make an object of each of the thousand requests that one read may hold, although the first
- * ones already have the connection closed: the memory and the time of all other clients.
+ * Passes the data of a connection to the HTTP parser of Node.js in small parts, and none after the connection is
+ * closed. At once, the parser would make an object of each of the thousand requests that one read may hold, although
+ * the first ones already have the connection closed: the memory and the time of all other clients.
  */
 function readInParts(socket: Socket): void {
   const [parse] = socket.listeners('data');
@@ -64,8 +64,8 @@ export class LocalConnections {
   }
 
   /**
-   * Adds a connection. Beyond the limit, one is closed: of those for which the agent has no answer to make, the one whose
-   * last request is longest ago. Where the others all wait for the agent, that is the new one.
+   * Adds a connection. Beyond the limit, one is closed: of those for which the agent has no answer to make, the one
+   * whose last request is longest ago. Where the others all wait for the agent, that is the new one.
    */
   add(socket: Socket): void {
     readInParts(socket);
@@ -81,8 +81,8 @@ export class LocalConnections {
   }
 
   /**
-   * Counts a request whose answer will be `response`. Gives false where the request must not be answered: its connection is
-   * closed, also by this call where it has too many requests without an answer.
+   * Counts a request whose answer will be `response`. Gives false where the request must not be answered: its
+   * connection is closed, also by this call where it has too many requests without an answer.
    */
   accept({ socket }: IncomingMessage, response: ServerResponse): boolean {
     const connection = this.#connections.get(socket);
@@ -97,8 +97,8 @@ export class LocalConnections {
   }
 
   /**
-   * Reserves the bytes of an answer until its client has read them. Gives false where there is no room for a large answer
-   * now; it has to wait for `reserve`.
+   * Reserves the bytes of an answer until its client has read them. Gives false where there is no room for a large
+   * answer now; it has to wait for `reserve`.
    */
   tryReserve(response: ServerResponse, bytes: number): boolean {
     if (bytes > SMALL_ANSWER_BYTES && (this.#waiting > 0 || this.#unreadBytes >= MAX_UNREAD_BYTES)) return false;
@@ -107,8 +107,9 @@ export class LocalConnections {
   }
 
   /**
-   * Reserves the bytes of a large answer as `tryReserve` does, but waits until there is room. While an answer waits, clients
-   * that have not read theirs within `READ_ANSWER_MS` are disconnected. Answers get room in the order of their calls.
+   * Reserves the bytes of a large answer as `tryReserve` does, but waits until there is room. While an answer waits,
+   * clients that have not read theirs within `READ_ANSWER_MS` are disconnected. Answers get room in the order of their
+   * calls.
    */
   async reserve(response: ServerResponse, bytes: number): Promise<void> {
     this.#waiting += 1;

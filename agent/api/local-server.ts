@@ -196,7 +196,8 @@ export class LocalServer {
         ...{ method: 'POST', changes: true },
         answer: async (request) => {
           const answer = reportFault(agent, await readBody(request));
-          // The failing program may be the agent's own process and end with it: an accepted fault must be on disk by then.
+          // The failing program may be the agent's own process and end with it: an accepted fault must be on disk by
+          // then.
           await agent.faultsWritten();
           return answer;
         },

@@ -19,8 +19,8 @@ export interface AgentTimings extends LinkTimings {
   /** The highest bound of that wait. */
   readonly backoffCapMs: number;
   /**
-   * The time after a sync, a request of the registered facts or a backup until the next, where nothing calls for an earlier
-   * one; up to a tenth is added at random.
+   * The time after a sync, a request of the registered facts or a backup until the next, where nothing calls for an
+   * earlier one; up to a tenth is added at random.
    */
   readonly resyncMs: number;
   /** The wait after a proof of a later revision before the agent requests its changes, which may be on their way. */
@@ -28,8 +28,8 @@ export interface AgentTimings extends LinkTimings {
   /** The time for which the control plane must be behind the vehicle's revision before that is logged. */
   readonly belowMs: number;
   /**
-   * The wait after a first request that a repetition is unlikely to help soon, such as a full sync that has left the flags
-   * incomplete, or a sync for stale flags. Each further one doubles it; up to a quarter is added at random.
+   * The wait after a first request that a repetition is unlikely to help soon, such as a full sync that has left the
+   * flags incomplete, or a sync for stale flags. Each further one doubles it; up to a quarter is added at random.
    */
   readonly rareBackoffMs: number;
   /** The longest such wait, without that quarter. */
@@ -41,7 +41,8 @@ export interface AgentTimings extends LinkTimings {
   /** The wait of a measurement for its write. It leaves time for the write, which should end within a second in all. */
   readonly metricsWriteMs: number;
   /**
-   * The time between two reports of measurements, the counts of evaluations among them; up to a tenth is added at random.
+   * The time between two reports of measurements, the counts of evaluations among them; up to a tenth is added at
+   * random.
    */
   readonly metricsIntervalMs: number;
   /** The time between two heartbeats; up to a tenth is added at random. */

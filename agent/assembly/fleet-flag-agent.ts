@@ -251,8 +251,8 @@ export class FleetFlagAgent extends TypedValues {
    *
    * @param message the fault in words; its first 300 characters count, in one line
    * @param severity `fatal` takes the flag back to its last known good in this vehicle, by its `killActivation`
-   * @throws FleetFlagError BAD_USER_INPUT for a message that is blank or no text and for another severity, NOT_FOUND where
-   *   there is no such flag, SERVICE_UNAVAILABLE while the agent is not ready and after it was closed
+   * @throws FleetFlagError BAD_USER_INPUT for a message that is blank or no text and for another severity, NOT_FOUND
+   *   where there is no such flag, SERVICE_UNAVAILABLE while the agent is not ready and after it was closed
    */
   reportFault(flagKey: string, message: string, severity: FaultSeverity = 'error'): void {
     this.#reports.fault(flagKey, message, severity);
@@ -275,8 +275,8 @@ export class FleetFlagAgent extends TypedValues {
   }
 
   /**
-   * Reports as a fault that an evaluation has ended in an error. The values and details of this class do so by themselves;
-   * a provider that checks types itself calls it. Never throws.
+   * Reports as a fault that an evaluation has ended in an error. The values and details of this class do so by
+   * themselves; a provider that checks types itself calls it. Never throws.
    *
    * @param evaluated the evaluation; undefined where there is no such flag, which is no fault of a flag
    * @param message the fault in words; undefined for none

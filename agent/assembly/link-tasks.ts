@@ -168,7 +168,11 @@ function heartbeatSender(
   });
 }
 
-/** Makes the session that keeps the flags in sync. @param persisted called when a state is on disk */
+/**
+ * Makes the session that keeps the flags in sync.
+ *
+ * @param persisted called when a state is on disk
+ */
 function syncSession(link: GatewayLink, parts: LinkTaskParts, persisted: () => void): SyncSession {
   const { options, flags, keys } = parts;
   const { log, now, random, timings } = options;

@@ -70,9 +70,9 @@ export class OwnVehicle {
   }
 
   /**
-   * Reads the credential for the next connection. Before the first connection, it also loads the state of a vehicle that
-   * the token has named only now, and fetches keys where there are none. Rejects where the token cannot be read or is for
-   * another vehicle, or where the keys cannot be fetched.
+   * Reads the credential for the next connection. Before the first connection, it also loads the state of a vehicle
+   * that the token has named only now, and fetches keys where there are none. Rejects where the token cannot be read or
+   * is for another vehicle, or where the keys cannot be fetched.
    */
   readonly credential = async (): Promise<VehicleCredential> => {
     const { options, flags, route } = this.#parts;

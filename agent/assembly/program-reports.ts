@@ -1,4 +1,6 @@
-/** The evaluations of programs in the vehicle, and what they report: measurements, faults, and the state of the vehicle. */
+/**
+ * The evaluations of programs in the vehicle, and what they report: measurements, faults, and the state of the vehicle.
+ */
 import { readVehicleStateReport } from '../../core/activation/drive.ts';
 import { FleetFlagError, badInput } from '../../core/errors.ts';
 import { isOneOf, membersOf } from '../../core/json/json-value.ts';
@@ -77,7 +79,11 @@ export class ProgramReports {
   }
 }
 
-/** Reads the severity of a program's fault; null is an error. @throws FleetFlagError BAD_USER_INPUT for any other */
+/**
+ * Reads the severity of a program's fault; null is an error.
+ *
+ * @throws FleetFlagError BAD_USER_INPUT for any other
+ */
 export function readFaultSeverity(severity: unknown): FaultSeverity {
   if (severity === null) return 'error';
   if (isOneOf(FAULT_SEVERITIES, severity)) return severity;

@@ -82,8 +82,8 @@ async function restore(
   if (proof !== null) ageingClock.resumeAt(proof.issuedAt);
   const state = flags.state!;
   if (!isBeforeSync) {
-    // A sync was applied before the backup came. Where the backup proves a later revision, the vehicle has no flags of that
-    // revision, and would refuse all changes if it adopted the number alone. So this only notifies operators.
+    // A sync was applied before the backup came. Where the backup proves a later revision, the vehicle has no flags of
+    // that revision, and would refuse all changes if it adopted the number alone. So this only notifies operators.
     if (proof !== null && proof.revision > state.revision)
       refuse(new Refusal('revision-below-backup', `revision ${proof.revision} of the backup`));
     await store.saveQueue();

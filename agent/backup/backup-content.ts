@@ -1,7 +1,7 @@
 /**
  * The content of a backup: what a vehicle that has lost its database does not get back by a sync
- * (docs/decisions/vehicle/vehicle-backup.md). Its form is deflated JSON. It comes over the network, so reading it trusts
- * nothing in it.
+ * (docs/decisions/vehicle/vehicle-backup.md). Its form is deflated JSON. It comes over the network, so reading it
+ * trusts nothing in it.
  */
 import { promisify } from 'node:util';
 import { deflateRaw, inflateRaw } from 'node:zlib';

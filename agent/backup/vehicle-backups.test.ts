@@ -12,7 +12,9 @@ import { decodeBackup, encodeBackup, type BackupContent } from './backup-content
 
 const IDENTITY = { vin: TEST_VIN, environment: 'production' } as const;
 const AGENT = 'flags.db';
-/** Timings with which the agent sends measurements at once, and checks every few milliseconds for a backup that is due. */
+/**
+ * Timings with which the agent sends measurements at once, and checks every few milliseconds for a backup that is due.
+ */
 const QUICK = { resyncMs: 20, metricsIntervalMs: 15, metricsWriteMs: 5 };
 
 let plane: TestControlPlane;

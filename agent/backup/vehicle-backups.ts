@@ -1,6 +1,6 @@
 /**
- * Keeps a backup of the vehicle's database at the control plane, and restores from it, after a loss of the database, what
- * a sync does not bring. Failures here do not disturb the sync. Source: docs/decisions/vehicle/vehicle-backup.md.
+ * Keeps a backup of the vehicle's database at the control plane, and restores from it, after a loss of the database,
+ * what a sync does not bring. Failures here do not disturb the sync. Source: docs/decisions/vehicle/vehicle-backup.md.
  */
 import { createHash } from 'node:crypto';
 import { spreadInterval } from '../../core/async/spread.ts';
@@ -36,8 +36,8 @@ export interface VehicleBackupsOptions {
   /** Gives the content of a backup that is made now. */
   readonly content: () => BackupContent;
   /**
-   * Seals the rows of `content`, so that later measurements do not change them (metric-queue.ts). Resolves to whether that
-   * is on disk. The rows are sealed before it returns.
+   * Seals the rows of `content`, so that later measurements do not change them (metric-queue.ts). Resolves to whether
+   * that is on disk. The rows are sealed before it returns.
    */
   readonly seal: () => Promise<boolean>;
   /** Gives the revision whose set the vehicle holds. */

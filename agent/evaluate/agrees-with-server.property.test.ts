@@ -1,4 +1,6 @@
-/** The law that server and agent agree (scopes.md, "Laws"): from the signed form on, whatever scopes and dependencies. */
+/**
+ * The law that server and agent agree (scopes.md, "Laws"): from the signed form on, whatever scopes and dependencies.
+ */
 import { expect, test } from '@jest/globals';
 import fc from 'fast-check';
 import { compileFlag } from '../../core/evaluation/evaluate.ts';

@@ -26,7 +26,9 @@ const releasing = (next: Partial<Release['next']>, percentage = 100): Pick<FlagD
   release: { id: 'ring', percentage, next: { defaultValue: false, rules: [], ...next } },
 });
 
-/** Changes a flag, and waits until a heartbeat has reported the revision. Gives the contents that it names as evaluated. */
+/**
+ * Changes a flag, and waits until a heartbeat has reported the revision. Gives the contents that it names as evaluated.
+ */
 async function reportedAfter(key: string, change: Partial<FlagDefinition>) {
   const { revision } = await plane.put(key, change);
   await eventually(() => plane.heartbeats.at(-1)?.appliedRevision === revision, `revision ${revision} is reported`);

@@ -30,7 +30,10 @@ export class EvaluatedContents {
     this.#readWith = readWith;
   }
 
-  /** Notes that a program has evaluated a flag. Called with each evaluation, so it is quick where no release is under way. */
+  /**
+   * Notes that a program has evaluated a flag. Called with each evaluation, so it is quick where no release is under
+   * way.
+   */
   note({ definition, evaluation }: EvaluatedFlag): void {
     const keys = this.#readWith.get(definition.key);
     // A definition that is too old serves its default, and nothing of its content.

@@ -253,8 +253,8 @@ export class FlagEvaluator {
   }
 
   /**
-   * Compiles a held flag, or takes the compiled form of before where the served definition is the same. Gives null where
-   * none of the flag's definitions can be served.
+   * Compiles a held flag, or takes the compiled form of before where the served definition is the same. Gives null
+   * where none of the flag's definitions can be served.
    */
   #presentOf(held: HeldFlag): PresentFlag | null {
     if (held.served === null) return null;

@@ -28,13 +28,18 @@ export interface PresentFlagsOptions {
   readonly saveFacts: () => Promise<unknown>;
 }
 
-/** The value and variant that a flag serves, as text that is equal for equal ones, and the revision of its definition. */
+/**
+ * The value and variant that a flag serves, as text that is equal for equal ones, and the revision of its definition.
+ */
 interface Served {
   readonly valueAndVariant: string;
   readonly revision: number;
 }
 
-/** Gives the evaluator its flags, facts and drive whenever these change, and notifies listeners of the flags that change. */
+/**
+ * Gives the evaluator its flags, facts and drive whenever these change, and notifies listeners of the flags that
+ * change.
+ */
 export class PresentFlags {
   /** The new contents of releases that programs have evaluated. */
   readonly evaluatedContents = new EvaluatedContents();
@@ -109,7 +114,8 @@ export class PresentFlags {
   }
 
   /**
-   * Stores the registered facts, evaluates by them from then on, and notifies listeners of the flags that change by that.
+   * Stores the registered facts, evaluates by them from then on, and notifies listeners of the flags that change by
+   * that.
    */
   async learn(registered: VerifiedFacts): Promise<void> {
     const { evaluator, facts, log, now, saveFacts } = this.#options;
@@ -178,8 +184,8 @@ export class PresentFlags {
   }
 
   /**
-   * Notifies listeners of the flags that serve another value or variant than before though their own definitions are the
-   * same: because of a fact, or of a flag on which they depend.
+   * Notifies listeners of the flags that serve another value or variant than before though their own definitions are
+   * the same: because of a fact, or of a flag on which they depend.
    *
    * @param before what the flags served before
    * @param isAnnounced says whether listeners know of a flag's change already

@@ -2,7 +2,9 @@ import type { JsonValue } from '../../core/model.ts';
 import type { EvaluationDetails, ValueType } from '../api/evaluation-details.ts';
 import type { ProgramContext } from './flag-evaluator.ts';
 
-/** The methods by which a program in the vehicle gets the value of a flag, or its details, of the type that it expects. */
+/**
+ * The methods by which a program in the vehicle gets the value of a flag, or its details, of the type that it expects.
+ */
 export abstract class TypedValues {
   /** Gives the value of a boolean flag, or `defaultValue` where there is no such flag. Never throws. */
   booleanValue(key: string, defaultValue: boolean, context?: ProgramContext): boolean {

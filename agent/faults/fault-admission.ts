@@ -1,6 +1,6 @@
 /**
- * Bounds how many new faults a vehicle takes within ten minutes, and how many of them programs may cause. Each new fault is
- * written to flash, which a flood of them would wear out.
+ * Bounds how many new faults a vehicle takes within ten minutes, and how many of them programs may cause. Each new
+ * fault is written to flash, which a flood of them would wear out.
  */
 import { isCausedByPrograms, type FlagFault } from '../../core/wire/vehicle/fault.ts';
 import { MAX_KEPT_FAULTS, MAX_PROGRAM_FAULTS } from './fault-log.ts';

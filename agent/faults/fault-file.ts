@@ -1,6 +1,6 @@
 /**
- * Stores a vehicle's faults in a small file beside its database, so that a fault costs a page of flash and not the whole
- * database. The file has two generations. Only this vehicle uses it, and nothing in it is signed, so a damaged
+ * Stores a vehicle's faults in a small file beside its database, so that a fault costs a page of flash and not the
+ * whole database. The file has two generations. Only this vehicle uses it, and nothing in it is signed, so a damaged
  * generation is skipped.
  */
 import { is } from '../../core/json/shape.ts';

@@ -9,7 +9,9 @@ import type { FaultFile, FaultFileContent } from './fault-file.ts';
 /** The options of a writer. */
 export interface FaultWriterOptions {
   readonly file: Pick<FaultFile, 'write'>;
-  /** Gives the content to write; null while there is nowhere to write it, or no vehicle is known to which it belongs. */
+  /**
+   * Gives the content to write; null while there is nowhere to write it, or no vehicle is known to which it belongs.
+   */
   readonly content: () => FaultFileContent | null;
   /** The milliseconds until a failed write is retried. */
   readonly retryMs: number;
@@ -33,7 +35,11 @@ export class FaultWriter {
     this.#options = options;
   }
 
-  /** Writes what is not on disk yet, and does not wait for that. @param hasChanged whether the content has changed */
+  /**
+   * Writes what is not on disk yet, and does not wait for that.
+   *
+   * @param hasChanged whether the content has changed
+   */
   saveSoon(hasChanged = true): void {
     unattended(this.save(hasChanged), 'Writing the faults');
   }

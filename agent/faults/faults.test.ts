@@ -231,7 +231,8 @@ describe('the agent itself', () => {
     await agent.close();
     const lines: string[] = [];
     const content = await readFile(`${vehicle.databaseFile}.faults`, 'utf8');
-    // A fault that cannot be reported must not take the connection with it: no date has this time, and no message so much.
+    // A fault that cannot be reported must not take the connection with it: no date has this time, and no message so
+    // much.
     const long = content.replace(MESSAGE, 'x'.repeat(1_000_000)).replace('"sent":true', '"sent":false');
     const endless = content
       .replace(/"at":\d+/, `"at":${Number.MAX_SAFE_INTEGER}`)

@@ -27,8 +27,8 @@ export interface VehicleFaultsOptions {
   /** The milliseconds until a failed write is retried. */
   readonly retryMs: number;
   /**
-   * Called with each fault under a definition that may be active, and with the cause for which the flag has to go back to
-   * its last known good; null for a fault that is no such cause.
+   * Called with each fault under a definition that may be active, and with the cause for which the flag has to go back
+   * to its last known good; null for a fault that is no such cause.
    */
   readonly happened: (flagKey: string, revision: number, cause: ReturnCause | null) => void;
 }
@@ -88,7 +88,8 @@ export class VehicleFaults {
     const { vin, environment } = state.identity;
     const own = stored?.vin === vin && stored.environment === environment ? stored : null;
     const before = this.#state;
-    // The log and the admission must know of releases before the first fault, those of the file and of this start included.
+    // The log and the admission must know of releases before the first fault, those of the file and of this start
+    // included.
     this.#state = state;
     if (own !== null) this.#log.restore(own.faults);
     const seconds = this.#options.ageingClock.seconds();
@@ -145,7 +146,9 @@ export class VehicleFaults {
     this.#options.happened(flagKey, revision, severity === 'fatal' ? 'fatal' : null);
   }
 
-  /** Adds the fault of a flag that has gone back to its last known good, with the message of the one that has caused it. */
+  /**
+   * Adds the fault of a flag that has gone back to its last known good, with the message of the one that has caused it.
+   */
   returned(flagKey: string, revision: number, goodRevision: number, cause: ReturnCause): void {
     const kind = CAUSE_KINDS[cause];
     const why = this.#log.faults.find(
@@ -155,7 +158,9 @@ export class VehicleFaults {
     this.add({ flagKey, revision, kind: 'returned', message });
   }
 
-  /** Adds the fault of an evaluation that has ended in an error. Never throws; it is called while flags are evaluated. */
+  /**
+   * Adds the fault of an evaluation that has ended in an error. Never throws; it is called while flags are evaluated.
+   */
   evaluationFailed({ definition, evaluation, local }: EvaluatedFlag, message: string): void {
     if (local === true) return;
     const [flagKey, { revision }] = [definition.key, evaluation];
@@ -204,8 +209,8 @@ export class VehicleFaults {
   }
 
   /**
-   * Drops a fault that the control plane will never accept. One that does not know returns gets them in the messages of the
-   * faults that have caused them.
+   * Drops a fault that the control plane will never accept. One that does not know returns gets them in the messages of
+   * the faults that have caused them.
    */
   discard(fault: FlagFault): void {
     const said = fault.kind === 'returned' ? HAS_GONE_BACK.exec(fault.message)?.[0] : undefined;

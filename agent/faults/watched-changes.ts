@@ -1,6 +1,6 @@
 /**
- * The recent changes of a vehicle's flags, each with the starts of the agent since then (restart-watch.ts). They are stored
- * with the faults, so that a start can be counted.
+ * The recent changes of a vehicle's flags, each with the starts of the agent since then (restart-watch.ts). They are
+ * stored with the faults, so that a start can be counted.
  */
 import { activeFlags } from '../activation/active-flags.ts';
 import type { VehicleState } from '../state.ts';
@@ -24,8 +24,8 @@ export class WatchedChanges {
   }
 
   /**
-   * Goes on from the file, and adds the changes that took effect before the agent could store them: it may have ended by the
-   * very fault that such a change has caused.
+   * Goes on from the file, and adds the changes that took effect before the agent could store them: it may have ended
+   * by the very fault that such a change has caused.
    *
    * @param stored the content of the file; null where it has none of this vehicle
    * @param state the state that was loaded

@@ -74,7 +74,9 @@ const MAY_PASS_SOON: ReadonlySet<string> = new Set(
   Object.entries(ERROR_CATALOGUE).flatMap(([code, { retryable }]) => (retryable ? [code] : [])),
 );
 
-/** The beginning of graphql-js' messages about what a schema lacks. The gateway gives them the code of all wrong input. */
+/**
+ * The beginning of graphql-js' messages about what a schema lacks. The gateway gives them the code of all wrong input.
+ */
 const LACKING = /^(Unknown argument|Cannot query field) "/;
 
 /** The gateway's refusal of a query, with the extensions of its first error. */
@@ -103,7 +105,9 @@ export class RequestRefused extends Error {
     return (this.code === 'BAD_USER_INPUT' || this.code === 'LIMIT_EXCEEDED') && INPUT_FIELD.test(this.field ?? '');
   }
 
-  /** Whether the operation names something that the control plane does not have, because it is older than this version. */
+  /**
+   * Whether the operation names something that the control plane does not have, because it is older than this version.
+   */
   get isUnknownOperation(): boolean {
     return LACKING.test(this.message);
   }

@@ -15,7 +15,11 @@ type VehicleWebSocket = new (address: string | URL, protocols?: string | string[
 /** Watches the socket that graphql-ws makes. */
 export interface SocketWatcher {
   created(socket: WebSocket): void;
-  /** Called when the gateway has refused the handshake. @param retryAfter the answer's header field */
+  /**
+   * Called when the gateway has refused the handshake.
+   *
+   * @param retryAfter the answer's header field
+   */
   refused(status: number, retryAfter: string | undefined): void;
 }
 

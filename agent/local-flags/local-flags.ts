@@ -74,7 +74,10 @@ export interface UnfitOverride {
   readonly type: FlagType;
 }
 
-/** Gives the overrides that do not fit their flag's type or value contract. `held` gives the control plane's definition of a flag. */
+/**
+ * Gives the overrides that do not fit their flag's type or value contract. `held` gives the control plane's definition
+ * of a flag.
+ */
 export function unfitOverrides(local: LocalFlags, held: (key: string) => FlagDefinition | undefined): UnfitOverride[] {
   return [...local.overrides].flatMap(([key, value]) => {
     const definition = local.flags.get(key)?.definition ?? held(key);

@@ -1,6 +1,6 @@
 /**
- * Compares the ways in which a program may evaluate a flag through OpenFeature: our provider in the agent's process, and
- * over HTTP the stock OFREP providers for servers and for pages. All must give the same details.
+ * Compares the ways in which a program may evaluate a flag through OpenFeature: our provider in the agent's process,
+ * and over HTTP the stock OFREP providers for servers and for pages. All must give the same details.
  */
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { OFREPProvider } from '@openfeature/ofrep-provider';

@@ -1,6 +1,6 @@
 /**
- * The store that an agent of the first release of the schema (docs/reference/schema-changes.md, 0.1.0) left: written by that
- * agent, with three flags, and with three counts of evaluations and a measurement that wait.
+ * The store that an agent of the first release of the schema (docs/reference/schema-changes.md, 0.1.0) left: written by
+ * that agent, with three flags, and with three counts of evaluations and a measurement that wait.
  */
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';

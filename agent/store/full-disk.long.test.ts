@@ -1,6 +1,6 @@
 /**
- * Runs the agent as a process of its own whose disk is full, or whose folder is read only. The system itself enforces these
- * limits and rights.
+ * Runs the agent as a process of its own whose disk is full, or whose folder is read only. The system itself enforces
+ * these limits and rights.
  */
 import { spawnSync } from 'node:child_process';
 import { chmod, chown, mkdir, readFile, rm, writeFile } from 'node:fs/promises';
@@ -71,7 +71,8 @@ test('where a file can grow no further, changes are evaluated, what is reported 
   await expectOnDisk(vehicle.databaseFile, 14, 'second');
 });
 
-// The next test mounts a file system, which not every system allows. The test above and vehicle-store.test.ts run anywhere.
+// The next test mounts a file system, which not every system allows. The test above and vehicle-store.test.ts run
+// anywhere.
 const mounting = ['unshare', '--mount', ...(asRoot ? [] : ['--user', '--map-root-user'])];
 const canMount =
   spawnSync(mounting[0]!, [...mounting.slice(1), 'mount', '-t', 'tmpfs', '-o', 'size=64k', 'none', '/tmp']).status ===

@@ -288,8 +288,8 @@ export class VehicleStore {
   }
 
   /**
-   * Writes a state without the measurements, which may take the room that the flags need: a kill switch has to outlive a
-   * power cut. The measurements stay in memory. Resolves to whether the state is on disk.
+   * Writes a state without the measurements, which may take the room that the flags need: a kill switch has to outlive
+   * a power cut. The measurements stay in memory. Resolves to whether the state is on disk.
    */
   async #replaceAlone(saved: Saved): Promise<boolean> {
     try {

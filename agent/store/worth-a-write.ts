@@ -9,8 +9,8 @@ import { lastContact } from '../sync/apply.ts';
 const MAX_AGE_LOST_SECONDS = 3600;
 
 /**
- * Says whether `next` may stay in memory. It may where flags, latches, partition, revision and completeness are the same as on
- * disk, and only the time of the last contact differs, by less than an hour.
+ * Says whether `next` may stay in memory. It may where flags, latches, partition, revision and completeness are the
+ * same as on disk, and only the time of the last contact differs, by less than an hour.
  */
 export function canWait(onDisk: VehicleState, next: VehicleState): boolean {
   if (next.revision !== onDisk.revision || next.complete !== onDisk.complete || onDisk.lastSyncAt === 0) return false;

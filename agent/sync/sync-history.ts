@@ -1,6 +1,6 @@
 /**
- * The history of full syncs across connections. It keeps a vehicle from starting a full sync, or from reporting the same
- * fault, again with each new connection.
+ * The history of full syncs across connections. It keeps a vehicle from starting a full sync, or from reporting the
+ * same fault, again with each new connection.
  */
 import type { Backoff } from '../../core/async/backoff.ts';
 
@@ -41,8 +41,8 @@ export class SyncHistory {
   }
 
   /**
-   * Records a new connection. The network on its way may be honest where the former one was not, so that a full sync may
-   * start earlier.
+   * Records a new connection. The network on its way may be honest where the former one was not, so that a full sync
+   * may start earlier.
    */
   newLink(): void {
     this.#notBeforeMs = Math.min(this.#notBeforeMs, this.#failedAtMs + this.#options.newLinkMs);
@@ -54,7 +54,8 @@ export class SyncHistory {
   }
 
   /**
-   * Gives the milliseconds until a full sync is due because `set` is not held: 0 the first time, and then growing waits.
+   * Gives the milliseconds until a full sync is due because `set` is not held: 0 the first time, and then growing
+   * waits.
    *
    * @param hasFailed whether a full sync has just ended without giving `set`
    */
@@ -72,8 +73,8 @@ export class SyncHistory {
   }
 
   /**
-   * Says whether a vehicle that holds no flags may start a full sync at once because `set` is proven, and counts it. It may
-   * once for each set within `newLinkMs`.
+   * Says whether a vehicle that holds no flags may start a full sync at once because `set` is proven, and counts it. It
+   * may once for each set within `newLinkMs`.
    */
   mayRetryAtOnce(set: string): boolean {
     const now = this.#options.runningMs();
@@ -96,8 +97,8 @@ export class SyncHistory {
   }
 
   /**
-   * Records that the control plane is behind the vehicle. Gives the milliseconds after which that has to be reported, if it
-   * lasts: 0 to report it now, and null where it was reported.
+   * Records that the control plane is behind the vehicle. Gives the milliseconds after which that has to be reported,
+   * if it lasts: 0 to report it now, and null where it was reported.
    */
   below(): number | null {
     const now = this.#options.runningMs();

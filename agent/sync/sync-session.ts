@@ -305,7 +305,9 @@ export class SyncSession {
     if (outcome === 'ahead' && performance.now() >= this.#spreadUntilMs) this.#sync.bringForward(this.#options.aheadMs);
   }
 
-  /** Handles what a comparison says about the control plane's revision, about time, and about the key of the assignment. */
+  /**
+   * Handles what a comparison says about the control plane's revision, about time, and about the key of the assignment.
+   */
   #settled(proof: VerifiedProof, { outcome, judgement }: Settled, askedAtMs: number | null): void {
     const { history, refuse } = this.#options;
     if (outcome === 'below') {

@@ -1,6 +1,6 @@
 /**
- * The nonces that an agent sends over the wire where the clocks cannot tell the age of a proof. The control plane is one
- * older than partitions, so that no other answer has given the vehicle the time.
+ * The nonces that an agent sends over the wire where the clocks cannot tell the age of a proof. The control plane is
+ * one older than partitions, so that no other answer has given the vehicle the time.
  */
 import { afterEach, beforeEach, expect, test } from '@jest/globals';
 import { GraphQLError } from 'graphql';

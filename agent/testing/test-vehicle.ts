@@ -46,8 +46,8 @@ export class TestVehicle {
 
   /**
    * @param parent the folder in which the vehicle's folder is created
-   * @param database the name of the database's file, by which the control plane keeps its backups. All test vehicles have one
-   *   VIN, so those of one control plane need different names, or they get each other's backups.
+   * @param database the name of the database's file, by which the control plane keeps its backups. All test vehicles
+   *   have one VIN, so those of one control plane need different names, or they get each other's backups.
    */
   static async create(plane: TestControlPlane, parent = tmpdir(), database = 'flags.db'): Promise<TestVehicle> {
     const vehicle = new TestVehicle(await mkdtemp(join(parent, 'fleetflag-agent-')), plane, database);

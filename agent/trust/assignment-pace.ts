@@ -1,7 +1,7 @@
 /**
- * Schedules the nonces by which a vehicle requests proof of its partition. Each of them costs the control plane a read of
- * its database and a signature, so a relay that ends subscriptions or sends proofs of other partitions must gain few of
- * them. It lives as long as the agent. Source: docs/decisions/vehicle/bound-to-its-partition.md.
+ * Schedules the nonces by which a vehicle requests proof of its partition. Each of them costs the control plane a read
+ * of its database and a signature, so a relay that ends subscriptions or sends proofs of other partitions must gain few
+ * of them. It lives as long as the agent. Source: docs/decisions/vehicle/bound-to-its-partition.md.
  */
 import type { Backoff } from '../../core/async/backoff.ts';
 
@@ -25,7 +25,9 @@ export interface AssignmentPaceOptions {
   readonly random: () => number;
   /** Gives the waits between nonces that have not changed the partition. */
   readonly backoff: Backoff;
-  /** The milliseconds over which the vehicles of a model spread their nonces, when all get another partition at once. */
+  /**
+   * The milliseconds over which the vehicles of a model spread their nonces, when all get another partition at once.
+   */
   readonly spreadMs: number;
 }
 

@@ -1,6 +1,6 @@
 /**
- * Decides whether a proof makes the flags fresh, and when the vehicle has to send a nonce because the clocks cannot show
- * its age. It lives as long as the agent, so that reconnecting does not make a vehicle send nonces more often.
+ * Decides whether a proof makes the flags fresh, and when the vehicle has to send a nonce because the clocks cannot
+ * show its age. It lives as long as the agent, so that reconnecting does not make a vehicle send nonces more often.
  */
 import { randomBytes } from 'node:crypto';
 import type { Backoff } from '../../core/async/backoff.ts';

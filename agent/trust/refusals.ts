@@ -28,6 +28,7 @@ const REFUSAL_REASONS = {
     "its time is more than a day from this vehicle's clock: one of the two clocks is wrong, or it is a replay",
   'stored-flag': 'it is missing in the stored database, or no longer verifies',
 } as const;
+/** The reason of a refusal, by which refusals are counted. */
 export type RefusalReason = keyof typeof REFUSAL_REASONS;
 
 /** The refusal of data that was not applied, with its reason. */

@@ -1,7 +1,7 @@
 /**
  * Decides which signed definitions this version of the agent can serve. A newer control plane may sign definitions that
- * it cannot read, and a definition may have a value outside its own contract. The flag then keeps its former definition,
- * except that every definition can disable or kill it.
+ * it cannot read, and a definition may have a value outside its own contract. The flag then keeps its former
+ * definition, except that every definition can disable or kill it.
  */
 import { isKnownActivation, isKnownKillActivation } from '../../core/activation/activation.ts';
 import { contractFault } from '../../core/evaluation/values/contract-fault.ts';

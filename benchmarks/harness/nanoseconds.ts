@@ -3,7 +3,10 @@ import { median } from './numbers.ts';
 
 const SAMPLES = 7;
 
-/** Gives the nanoseconds of CPU that one call takes, the median of several samples, and the share of calls that were true. */
+/**
+ * Gives the nanoseconds of CPU that one call takes, the median of several samples, and the share of calls that were
+ * true.
+ */
 export function nanosecondsOf(calls: number, call: (index: number) => boolean): { ns: number; share: number } {
   const samples: number[] = [];
   let on = 0;

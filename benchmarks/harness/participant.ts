@@ -4,7 +4,9 @@ import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
 import { withTimeout } from '../../core/async/timeout.ts';
 
-/** The longest that a benchmark waits for a message: several times as long as the slowest step takes on a busy machine. */
+/**
+ * The longest that a benchmark waits for a message: several times as long as the slowest step takes on a busy machine.
+ */
 const MESSAGE_TIMEOUT_MS = 300_000;
 
 /** A child process of a benchmark. */

@@ -35,7 +35,9 @@ export interface Cell {
   readonly world: World;
   readonly kind: Kind;
   readonly course: Course;
-  /** The limit on how much worse than control the treatment may be, in percent; for a bound, its distance from the mean. */
+  /**
+   * The limit on how much worse than control the treatment may be, in percent; for a bound, its distance from the mean.
+   */
   readonly limitPercent: number;
   /** The true ratio of the treatment's mean to control's; of a bound the true mean to the bound. */
   readonly ratio: number;

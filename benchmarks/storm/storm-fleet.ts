@@ -22,7 +22,11 @@ export class StormFleet {
     private readonly vehicles: number,
   ) {}
 
-  /** Starts the processes. @param tokensFile a JSON list with a token for each vehicle */
+  /**
+   * Starts the processes.
+   *
+   * @param tokensFile a JSON list with a token for each vehicle
+   */
   static async start({ port }: URL, tokensFile: string, vehicles: number): Promise<StormFleet> {
     const count = Math.ceil(vehicles / VEHICLES_OF_PROCESS);
     const parts = Array.from({ length: count }, (_, index): Part => {

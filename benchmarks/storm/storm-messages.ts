@@ -1,8 +1,9 @@
 /** The messages between the storm benchmark and its vehicles' process. */
 
 /**
- * `connect`: the number of further vehicles that connect at once; `until`: the answer comes when all connected vehicles have received
- * this revision; `backUpWithinMs`: each connected vehicle stores a backup at a random moment within these milliseconds.
+ * `connect`: the number of further vehicles that connect at once; `until`: the answer comes when all connected vehicles
+ * have received this revision; `backUpWithinMs`: each connected vehicle stores a backup at a random moment within these
+ * milliseconds.
  */
 export type VehicleCommand =
   | { readonly connect: number }

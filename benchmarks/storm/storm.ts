@@ -76,7 +76,9 @@ export interface StormOptions {
   readonly vehicles?: number;
   /** Gateway processes. Each holds as many vehicles as it may open files: 20,000 by Linux's default. */
   readonly workers?: number;
-  /** The number of models of the vehicles, each with flags of its own and so a partition; 0 for one partition of all. */
+  /**
+   * The number of models of the vehicles, each with flags of its own and so a partition; 0 for one partition of all.
+   */
   readonly models?: number;
   /** Whether each vehicle stores a backup within the time over which agents spread theirs. */
   readonly backups?: boolean;
@@ -170,7 +172,10 @@ async function measure(
     });
     return { revision: updateFlag.flag.revision, tookMs: performance.now() - from };
   };
-  /** Changes the flag once after another. Gives the CPU of one change, and the median milliseconds until the last vehicle. */
+  /**
+   * Changes the flag once after another. Gives the CPU of one change, and the median milliseconds until the last
+   * vehicle.
+   */
   const changes = async () => {
     const last: number[] = [];
     let messageBytes = 0;

@@ -119,8 +119,8 @@ export async function showGuard(
   terminal.say(
     `${FLEET.length} vehicles report whether they had to stop harshly: more often with the feature, as simulated.`,
   );
-  // The flag and its rollout are read one after the other, so an answer of that very moment may have the one without the
-  // other.
+  // The flag and its rollout are read one after the other, so an answer of that very moment may have the one without
+  // the other.
   const { rollout } = await until(
     api,
     ({ status, currentPercentage, guardStatus }, { killed }) =>

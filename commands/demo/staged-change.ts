@@ -1,4 +1,6 @@
-/** The step of the show in which a change reaches the fleet in stages, does harm in the first one, and is taken back. */
+/**
+ * The step of the show in which a change reaches the fleet in stages, does harm in the first one, and is taken back.
+ */
 import { setTimeout as delay } from 'node:timers/promises';
 import type { ApiClient } from './api-client.ts';
 import type { VehicleAgent } from './fleet/vehicle-agent.ts';
@@ -44,7 +46,10 @@ async function until<T>(read: () => Promise<T | null>, what: string): Promise<T>
 const valuesIn = (agents: readonly VehicleAgent[]) =>
   Promise.all(agents.map(async (agent) => (await agent.evaluate(KEY)).value));
 
-/** Sets a policy, changes a flag under it, reports a fault of the first vehicle, and shows that the change is taken back. */
+/**
+ * Sets a policy, changes a flag under it, reports a fault of the first vehicle, and shows that the change is taken
+ * back.
+ */
 export async function showStages(api: ApiClient, agents: readonly VehicleAgent[], terminal: Terminal): Promise<void> {
   const { bold, dim, red } = terminal.colors;
   const first = agents.find(({ vehicle }) => vehicle.model === FIRST);

@@ -57,6 +57,7 @@ export interface VehicleCaller {
 export interface GatewayCaller {
   readonly kind: 'gateway';
 }
+/** The caller of an operation. */
 export type Caller = AnonymousCaller | UserCaller | ApiKeyCaller | VehicleCaller | GatewayCaller;
 
 /** Gives the id of the acting user; null where a key, a vehicle or the control plane itself acts. */

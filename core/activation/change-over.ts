@@ -28,8 +28,9 @@ function serveTheSame(one: FlagDefinition, other: FlagDefinition): boolean {
 
 /**
  * Gives the keys of the flags that wait for the end of the drive: they keep their active definition, or stay away where
- * they have none. A kill switch, a disabling and a return to a last known good wait by the `killActivation` of the definition that brings them, and all
- * other changes by the `activation` of both definitions and of those that name the flag, whichever is strictest.
+ * they have none. A kill switch, a disabling and a return to a last known good wait by the `killActivation` of the
+ * definition that brings them, and all other changes by the `activation` of both definitions and of those that name the
+ * flag, whichever is strictest.
  *
  * @param active the definitions by which the vehicle evaluates
  * @param next those by which it would evaluate if it were parked

@@ -52,7 +52,8 @@ export function readVehicleStateReport(report: unknown): VehicleStateReport {
 }
 
 /**
- * Gives the drive that an agent is in when it starts: the reported one of before, or a new one. A new one means that the vehicle has been parked in between.
+ * Gives the drive that an agent is in when it starts: the reported one of before, or a new one. A new one means that
+ * the vehicle has been parked in between.
  *
  * @param kept the drive, or standstill, in which the agent was before; null where it is not known
  */
@@ -82,8 +83,8 @@ export interface AgeInDrive {
 }
 
 /**
- * Says whether a flag that holds its value during a drive counts as stale: as at the start of the drive, but for at most
- * a day beyond its TTL.
+ * Says whether a flag that holds its value during a drive counts as stale: as at the start of the drive, but for at
+ * most a day beyond its TTL.
  */
 export function isStaleInDrive({ seconds, cachedAt, ttlSeconds, wasStale }: AgeInDrive): boolean {
   return wasStale || seconds - cachedAt > ttlSeconds + STALE_WAITS_SECONDS;

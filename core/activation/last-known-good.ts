@@ -73,7 +73,10 @@ export interface GoodContent<Kept> {
 export interface ContentStanding<Kept> {
   /** The digest of the active content. */
   readonly content: string;
-  /** The seconds without reported drives for which it has served without a fault; below 0 where time before a fault is still to be counted. */
+  /**
+   * The seconds without reported drives for which it has served without a fault; below 0 where time before a fault is
+   * still to be counted.
+   */
   readonly servedSeconds: number;
   /** Whether it has served without a fault since the beginning of the drive. */
   readonly isWhole: boolean;
@@ -98,8 +101,8 @@ export function standingUnder<Kept>(
 }
 
 /**
- * Gives the standing after the content has served for some more seconds. Where nobody reports drives, a day makes it the
- * last known good.
+ * Gives the standing after the content has served for some more seconds. Where nobody reports drives, a day makes it
+ * the last known good.
  */
 export function afterServing<Kept>(
   standing: ContentStanding<Kept>,
@@ -117,7 +120,9 @@ export function atDriveStart<Kept>(standing: ContentStanding<Kept>): ContentStan
   return { ...standing, isWhole: true };
 }
 
-/** Gives the standing at the end of a drive. Content that has served all of it without a fault is the last known good. */
+/**
+ * Gives the standing at the end of a drive. Content that has served all of it without a fault is the last known good.
+ */
 export function atDriveEnd<Kept>(standing: ContentStanding<Kept>, kept: Kept): ContentStanding<Kept> {
   return { ...(standing.isWhole ? withGood(standing, kept) : standing), isWhole: false };
 }
@@ -183,8 +188,8 @@ function lowestReturn(definition: FlagDefinition | null): number {
 }
 
 /**
- * Gives the definition that a flag has after its return: the last known good with the dependencies of the content that is
- * left, its `killActivation`, and the stricter activation of both.
+ * Gives the definition that a flag has after its return: the last known good with the dependencies of the content that
+ * is left, its `killActivation`, and the stricter activation of both.
  *
  * @param isNext whether the content that is left is the new one of a release
  */

@@ -6,9 +6,9 @@ export class TimeoutError extends Error {
 }
 
 /**
- * Gives the result of `work`, or rejects with a TimeoutError when there is none after `timeoutMs`. The signal of `work` is then
- * aborted. Work that ignores its signal goes on, and holds what it has acquired until it ends. For a single `fetch`,
- * `AbortSignal.timeout` is enough.
+ * Gives the result of `work`, or rejects with a TimeoutError when there is none after `timeoutMs`. The signal of `work`
+ * is then aborted. Work that ignores its signal goes on, and holds what it has acquired until it ends. For a single
+ * `fetch`, `AbortSignal.timeout` is enough.
  *
  * @param timeoutMs milliseconds
  * @param message the message of the TimeoutError

@@ -1,6 +1,7 @@
 /**
- * The keywords of value contracts, as JSON Schema 2020-12 defines them (json-schema.org/draft/2020-12/json-schema-validation
- * and -core). Each reads its operand once and gives the check of values.
+ * The keywords of value contracts, as JSON Schema 2020-12 defines them
+ * (json-schema.org/draft/2020-12/json-schema-validation and -core). Each reads its operand once and gives the check of
+ * values.
  */
 import { badInput } from '../errors.ts';
 import { canonicalJson } from '../json/canonical-json.ts';

@@ -1,8 +1,8 @@
 /**
  * Value contracts: a JSON Schema (2020-12) on a flag, which each value that it could serve fits. A schema is read once
- * and then checks values. The server reads it when it is written, and the vehicle when a definition arrives; both refuse
- * what they do not know. Nothing here makes code of text, which vehicles and pages forbid. Source: releases.md, "Value
- * contracts"; the choice of the keywords: docs/decisions/flags/value-contracts.md.
+ * and then checks values. The server reads it when it is written, and the vehicle when a definition arrives; both
+ * refuse what they do not know. Nothing here makes code of text, which vehicles and pages forbid. Source: releases.md,
+ * "Value contracts"; the choice of the keywords: docs/decisions/flags/value-contracts.md.
  */
 import { FleetFlagError, badInput } from '../errors.ts';
 import { canonicalJson } from '../json/canonical-json.ts';
@@ -86,7 +86,9 @@ function checkSize(schema: Members, path: string): void {
     });
 }
 
-/** Says whether a value is JSON that is no deeper than stored values are, with finite numbers: what the checks rely on. */
+/**
+ * Says whether a value is JSON that is no deeper than stored values are, with finite numbers: what the checks rely on.
+ */
 function isCheckable(value: unknown, depth: number): value is JsonValue {
   if (value === null || typeof value === 'boolean' || typeof value === 'string') return true;
   if (typeof value === 'number') return Number.isFinite(value);

@@ -218,8 +218,8 @@ export function compileFlag(definition: FlagDefinition): CompiledFlag {
 }
 
 /**
- * Gives a flag that serves one evaluation to everybody, whatever it depends on: a value that somebody has set by hand on
- * this machine.
+ * Gives a flag that serves one evaluation to everybody, whatever it depends on: a value that somebody has set by hand
+ * on this machine.
  */
 export function fixedFlag(key: string, given: Evaluation): CompiledFlag {
   const settled = Object.freeze(given);
@@ -242,7 +242,9 @@ export function fixedFlag(key: string, given: Evaluation): CompiledFlag {
 
 const NOBODY: EvaluationContext = {};
 
-/** Gives the content of a flag that counts for a context: the new one in the ring of its release, else the stable one. */
+/**
+ * Gives the content of a flag that counts for a context: the new one in the ring of its release, else the stable one.
+ */
 export function contentFor(flag: CompiledFlag, context: EvaluationContext): CompiledContent {
   const { release } = flag;
   return release !== null && release.isIn(isJsonObject(context) ? context : NOBODY) ? release.next : flag;

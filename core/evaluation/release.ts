@@ -1,6 +1,6 @@
 /**
- * Releases: a change reaches the fleet in stages. While one is under way, a definition carries the stable content in its
- * usual place and the new one beside it, and the vehicle's ring decides which of them counts. Source: releases.md,
+ * Releases: a change reaches the fleet in stages. While one is under way, a definition carries the stable content in
+ * its usual place and the new one beside it, and the vehicle's ring decides which of them counts. Source: releases.md,
  * "Stages".
  */
 import type { EvaluationContext, JsonObject, JsonValue, Release } from '../model.ts';

@@ -50,8 +50,8 @@ export function checkText(text: string, path: string): void {
 }
 
 /**
- * Throws BAD_USER_INPUT at `path` for a number that is not finite, and for a whole number greater than 2^53 − 1 or less than
- * −(2^53 − 1), which may have been rounded already.
+ * Throws BAD_USER_INPUT at `path` for a number that is not finite, and for a whole number greater than 2^53 − 1 or less
+ * than −(2^53 − 1), which may have been rounded already.
  */
 export function checkNumber(value: number, path: string): void {
   if (!Number.isFinite(value)) throw badInput(path, 'A number must be finite.');
@@ -63,8 +63,8 @@ export function checkNumber(value: number, path: string): void {
 }
 
 /**
- * Checks that `value` is JSON that can be stored: numbers that `checkNumber` accepts, well-formed text, no member called
- * `__proto__`, at most 32 levels.
+ * Checks that `value` is JSON that can be stored: numbers that `checkNumber` accepts, well-formed text, no member
+ * called `__proto__`, at most 32 levels.
  *
  * @throws BAD_USER_INPUT at the dotted path of the first fault
  */

@@ -1,6 +1,6 @@
 /**
- * The metrics of one process for a Prometheus server (docs/operations/monitoring.md). A label's values are few and known
- * beforehand: never a VIN, a person, a key or a path that a client chose.
+ * The metrics of one process for a Prometheus server (docs/operations/monitoring.md). A label's values are few and
+ * known beforehand: never a VIN, a person, a key or a path that a client chose.
  */
 import { AggregatorRegistry, Counter, Gauge, Histogram, Registry, collectDefaultMetrics } from 'prom-client';
 
@@ -11,8 +11,8 @@ const BUCKETS_SECONDS = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10
 export const STORE_BUCKETS_SECONDS = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1, 5, 30];
 
 /**
- * Gauges of prom-client that have names of counters. They are left out; others that stay (`nodejs_active_handles{type}`)
- * sum up to them.
+ * Gauges of prom-client that have names of counters. They are left out; others that stay
+ * (`nodejs_active_handles{type}`) sum up to them.
  */
 const MISNAMED = ['nodejs_active_handles_total', 'nodejs_active_requests_total', 'nodejs_active_resources_total'];
 
@@ -37,7 +37,11 @@ export class Metrics {
     return new Counter({ name: `fleetflag_${name}`, help, labelNames, registers: [this.#registry] });
   }
 
-  /** Adds a histogram of durations. @param buckets the upper bounds, in seconds */
+  /**
+   * Adds a histogram of durations.
+   *
+   * @param buckets the upper bounds, in seconds
+   */
   histogram<Label extends string>(
     name: string,
     help: string,

@@ -49,12 +49,18 @@ export function isTracing(): boolean {
   return present !== null;
 }
 
-/** Runs `work` in a span, which ends when the promise settles. @param span is only called where spans are recorded */
+/**
+ * Runs `work` in a span, which ends when the promise settles.
+ *
+ * @param span is only called where spans are recorded
+ */
 export function traced<T>(span: () => SpanStart, work: (note: NoteAttributes) => Promise<T>): Promise<T> {
   return present === null ? work(noteNothing) : present.run(span(), work);
 }
 
-/** Gives the `traceparent` of the span that is under way, for a request to another process; null where there is none. */
+/**
+ * Gives the `traceparent` of the span that is under way, for a request to another process; null where there is none.
+ */
 export function traceparent(): string | null {
   return present?.traceparent() ?? null;
 }

@@ -9,9 +9,9 @@
  *     graph.checkDependents(key, 'input'); // each flag that is changed; with null where it is archived
  *     graph.dependents(key); // what a kill of the flag takes along
  *
- * For a set of changes, one graph is made of the flags after all of them. A flag with two contents (a stable one and the
- * next one of a release) is given twice, once with each. Flags that have no dependencies and that nobody names may be
- * left out. Before that, `validateDependencies` has read the form of what was written.
+ * For a set of changes, one graph is made of the flags after all of them. A flag with two contents (a stable one and
+ * the next one of a release) is given twice, once with each. Flags that have no dependencies and that nobody names may
+ * be left out. Before that, `validateDependencies` has read the form of what was written.
  */
 import { FleetFlagError, badInput } from '../errors.ts';
 import { SAFETY_LEVELS, type FlagDefinition } from '../model.ts';
@@ -75,14 +75,15 @@ export class DependencyGraph {
   }
 
   /**
-   * Checks what a flag depends on: that the flags exist, that it does not depend on itself through others, that no chain
-   * is too long, and that each required flag is in every vehicle that has this one and is no less safe.
+   * Checks what a flag depends on: that the flags exist, that it does not depend on itself through others, that no
+   * chain is too long, and that each required flag is in every vehicle that has this one and is no less safe.
    *
    * @param key a flag of the graph; one that is not in it has nothing to check
    * @param path the dotted path of the input, such as `input`
    * @param before the flag before the change; a flag that it named already may be missing meanwhile
-   * @throws BAD_USER_INPUT at the entry that is at fault, such as `input.requires.1.flagKey` or `input.excludes.0`. Where
-   *   the flag required the same before, the fault is in its scope or safety level: `input.scope`, `input.safetyLevel`
+   * @throws BAD_USER_INPUT at the entry that is at fault, such as `input.requires.1.flagKey` or `input.excludes.0`.
+   *   Where the flag required the same before, the fault is in its scope or safety level: `input.scope`,
+   *   `input.safetyLevel`
    */
   check(key: string, path: string, before: GraphFlag | null = null): void {
     const known = contentOf(before ?? { key, safetyLevel: 'Non-Critical' });

@@ -26,9 +26,9 @@ export type FaultLimits = Pick<ReleasePolicy, 'maximumFaultyVehicles' | 'maximum
 const PARTS_OF_PERCENT = 1_000;
 
 /**
- * Says whether a release is past its limits: more faulty vehicles than `maximumFaultyVehicles` have the new content, and
- * their share is more than `maximumFaultyPercent` percentage points above the share among the rest. Where there is no
- * rest, its share is 0. The arithmetic is exact for limits with at most three decimals.
+ * Says whether a release is past its limits: more faulty vehicles than `maximumFaultyVehicles` have the new content,
+ * and their share is more than `maximumFaultyPercent` percentage points above the share among the rest. Where there is
+ * no rest, its share is 0. The arithmetic is exact for limits with at most three decimals.
  */
 export function isPastFaultLimit(
   { ring, rest }: FaultFigures,

@@ -1,5 +1,6 @@
 /**
- * Validates release policies as clients write them. Source: releases.md, "Stages"; docs/decisions/flags/release-policies.md.
+ * Validates release policies as clients write them. Source: releases.md, "Stages";
+ * docs/decisions/flags/release-policies.md.
  */
 import { FleetFlagError, badInput } from '../errors.ts';
 import { readList } from '../evaluation/rules/condition-fields.ts';

@@ -1,6 +1,6 @@
 /**
- * The ways in which a release policy is looser than the one before it. "Loosening a policy that covers ASIL-D is an ASIL-D
- * change." (releases.md, "Stages"); docs/decisions/flags/release-policies.md defines it.
+ * The ways in which a release policy is looser than the one before it. "Loosening a policy that covers ASIL-D is an
+ * ASIL-D change." (releases.md, "Stages"); docs/decisions/flags/release-policies.md defines it.
  */
 import { canonicalJson } from '../json/canonical-json.ts';
 import { thresholdOf } from '../evaluation/rules/percentage-rollout.ts';
@@ -23,6 +23,7 @@ export const LOOSENINGS = [
   /** A guard is missing, or finds less, or does less about what it finds. */
   'weaker-guards',
 ] as const;
+/** A way in which a policy is looser than another one. */
 export type Loosening = (typeof LOOSENINGS)[number];
 
 type Stages = readonly ReleaseStage[];

@@ -14,6 +14,7 @@ import {
 
 /** The effects of a crossed limit: it halts the release, or holds it at its stage. */
 export const GUARD_ACTIONS = ['halt', 'hold'] as const;
+/** The effect of a crossed limit. */
 export type GuardAction = (typeof GUARD_ACTIONS)[number];
 
 /** A release's guard as a client writes it. */
@@ -111,12 +112,12 @@ function isAsStrict(after: ReleaseGuard, before: ReleaseGuard): boolean {
 }
 
 /**
- * Reads guards that a person adds to a release, beside those that it has. None of those is replaced, so that adding makes
- * it only stricter.
+ * Reads guards that a person adds to a release, beside those that it has. None of those is replaced, so that adding
+ * makes it only stricter.
  *
  * @param present the guards of the release, of its policy and added ones
- * @throws as `readReleaseGuards`; LIMIT_EXCEEDED for more than five added guards in all; BAD_USER_INPUT for none, and for
- *   one that finds nothing which a present guard does not find as early
+ * @throws as `readReleaseGuards`; LIMIT_EXCEEDED for more than five added guards in all; BAD_USER_INPUT for none, and
+ *   for one that finds nothing which a present guard does not find as early
  */
 export function readAddedGuards(
   drafts: readonly ReleaseGuardDraft[],

@@ -242,7 +242,9 @@ describe('a policy is looser where some vehicle is protected less, and only ther
     ),
   );
 
-  /** The effect of guards of one metric and direction on a release with these figures: 2 halts it, 1 holds its stage. */
+  /**
+   * The effect of guards of one metric and direction on a release with these figures: 2 halts it, 1 holds its stage.
+   */
   function effectOf(guards: readonly ReleaseGuard[], kind: string, sight: (typeof SIGHTS)[number]): number {
     const own = guards.filter((one) => kindOf(one) === kind);
     return Math.max(

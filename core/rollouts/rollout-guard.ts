@@ -10,6 +10,7 @@ import { parseDuration } from '../validation/duration.ts';
 
 /** The direction in which the metric gets worse. */
 export const GUARD_DIRECTIONS = ['higher', 'lower'] as const;
+/** The direction in which a metric gets worse. */
 export type GuardDirection = (typeof GUARD_DIRECTIONS)[number];
 
 /**
@@ -17,6 +18,7 @@ export type GuardDirection = (typeof GUARD_DIRECTIONS)[number];
  * `crossed` when it is not, and `silent` when the metric has stopped arriving.
  */
 export const GUARD_VERDICTS = ['waiting', 'holding', 'crossed', 'silent'] as const;
+/** The result of a guard. */
 export type GuardVerdict = (typeof GUARD_VERDICTS)[number];
 
 /** A guard of a metric as a client writes it: exactly one of `maxWorsePercent` and `bound`. */

@@ -1,7 +1,7 @@
 /**
- * Gives the number of rounds of a test that generates its cases: `few` in `npm test`, which has five minutes, `all` where
- * the environment variable `TEST_ROUNDS` is `all`, as the gate sets it (.ci/run), and a multiple of `all` where it is a
- * number, for a longer run.
+ * Gives the number of rounds of a test that generates its cases: `few` in `npm test`, which has five minutes, `all`
+ * where the environment variable `TEST_ROUNDS` is `all`, as the gate sets it (.ci/run), and a multiple of `all` where
+ * it is a number, for a longer run.
  *
  * @throws RangeError where `TEST_ROUNDS` is neither
  */
@@ -14,7 +14,8 @@ export function rounds(few: number, all: number): number {
 }
 
 /**
- * Gives all cases of a sweep in the gate, and in `npm test` each `nth` of them: always the same ones, from the first on.
+ * Gives all cases of a sweep in the gate, and in `npm test` each `nth` of them: always the same ones, from the first
+ * on.
  *
  * @param nth a number of cases of which one is run; 1 or more
  */

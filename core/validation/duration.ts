@@ -28,7 +28,11 @@ export function readDuration(text: unknown, path: string): number {
   return milliseconds;
 }
 
-/** Reads a duration as `readDuration` does, and refuses one of zero. @throws BAD_USER_INPUT at `path` */
+/**
+ * Reads a duration as `readDuration` does, and refuses one of zero.
+ *
+ * @throws BAD_USER_INPUT at `path`
+ */
 export function parseDuration(text: string, path: string): number {
   const milliseconds = millisecondsOf(text) ?? 0;
   if (milliseconds === 0)

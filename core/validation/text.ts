@@ -103,7 +103,11 @@ export function readLine(value: unknown, path: string, limits: TextLimits): stri
   return readProse(value, path, limits, CONTROL);
 }
 
-/** Checks that `text` has no invisible character at all. @throws BAD_USER_INPUT at `path` */
+/**
+ * Checks that `text` has no invisible character at all.
+ *
+ * @throws BAD_USER_INPUT at `path`
+ */
 export function checkVisible(text: string, path: string, what: string): void {
   if (!ASCII.test(text)) refuseUnseen(unseenIn(text), path, what);
 }

@@ -51,8 +51,8 @@ function readVariants(list: unknown, path: string): readonly string[] | null {
  *   undefined for none
  * @param excludes a list of flags' keys; null or undefined for none
  * @param path the dotted path of the object that has both lists, such as `input`
- * @throws BAD_USER_INPUT at the dotted path of the first fault, such as `input.requires.1.flagKey`: no list, more than 20
- *   entries, no key, the flag itself, a flag that is named twice or in both lists, a malformed variant
+ * @throws BAD_USER_INPUT at the dotted path of the first fault, such as `input.requires.1.flagKey`: no list, more than
+ *   20 entries, no key, the flag itself, a flag that is named twice or in both lists, a malformed variant
  */
 export function validateDependencies(
   { requires, excludes }: { readonly requires?: unknown; readonly excludes?: unknown },

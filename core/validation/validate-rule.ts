@@ -64,9 +64,9 @@ const NORMALISERS: Readonly<Partial<Record<RuleType, (conditions: JsonObject, pa
 };
 
 /**
- * Checks that `conditions` may be stored for a rule of `type`: readable as that type, and at most 256 KB as JSON. Beside
- * the conditions of its type, a rule that is no kill switch may name a `segment`; whether there is one of that key is
- * not known here.
+ * Checks that `conditions` may be stored for a rule of `type`: readable as that type, and at most 256 KB as JSON.
+ * Beside the conditions of its type, a rule that is no kill switch may name a `segment`; whether there is one of that
+ * key is not known here.
  *
  * @returns the conditions as written, without the blanks around models, regions and reasons
  * @throws BAD_USER_INPUT at the dotted path of the first fault, LIMIT_EXCEEDED (10,000 VINs, 262,144 bytes)

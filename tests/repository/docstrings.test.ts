@@ -8,7 +8,7 @@ const ROOMS = ['agent', 'commands', 'console', 'core', 'gateway', 'main', 'subgr
 const NOT_PRODUCT = /\.test\.ts$|\.contract\.ts$|\/(?:testing|generated)\//;
 const EXPORT = /^export (?:abstract )?(?:async )?(?:class|interface|function\*?) (\w+)/;
 /** The rooms whose exported types have a docstring as well. */
-const TYPED_ROOMS = ['gateway', 'main', 'subgraphs'];
+const TYPED_ROOMS = ['agent', 'commands', 'core', 'gateway', 'main', 'subgraphs'];
 const TYPE_EXPORT = /^export type (\w+)/;
 
 /** Gives the names of what a file exports without a docstring above it. */
@@ -23,7 +23,9 @@ function bare(text: string, exported = EXPORT): string[] {
 
 const MAX_LENGTH = 120;
 /** The rooms whose comments are wrapped. */
-const WRAPPED = ['e2e', 'gateway', 'main', 'prisma', 'subgraphs', 'tests'];
+const WRAPPED = [
+  ...['agent', 'benchmarks', 'commands', 'core', 'e2e', 'examples', 'gateway', 'main', 'prisma', 'subgraphs', 'tests'],
+];
 const COMMENT = /^ *(?:\/\*|\*|\/\/ (?!oxlint-disable))/;
 
 /** Gives the numbers of the lines of comments that are too long. */
@@ -44,7 +46,7 @@ describe('the docstring', () => {
     expect(files.flatMap(([file, text]) => bare(text).map((name) => `${file}: ${name}`))).toEqual([]);
   });
 
-  test('stands above every exported type of the gateway, the subgraphs and main', () => {
+  test('stands above every exported type of all rooms but the console', () => {
     const files = Array.from(readSources(TYPED_ROOMS)).filter(([file]) => !NOT_PRODUCT.test(file));
     expect(bare('/** A. */\nexport type A = 1;\nexport type B = 2;', TYPE_EXPORT)).toEqual(['B']);
     expect(files.flatMap(([file, text]) => bare(text, TYPE_EXPORT).map((name) => `${file}: ${name}`))).toEqual([]);

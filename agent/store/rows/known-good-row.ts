@@ -32,8 +32,8 @@ const NOTHING: StoredKnownGood = { knownGood: { standings: new Map(), isDriven: 
 const digestOf = (content: string) => createHash('sha256').update(content).digest('base64url');
 
 /**
- * Gives the standings as they are stored, and the keys of those last known goods for which there is no room: the largest
- * ones.
+ * Gives the standings as they are stored, and the keys of those last known goods for which there is no room: the
+ * largest ones.
  *
  * @param limit the most bytes
  */
@@ -98,7 +98,8 @@ export function writeKnownGood(database: Database, knownGood: KnownGoodCopy, sta
 /**
  * Reads the row. What does not verify is left out and passed to `refuse`.
  *
- * @param held the flags that the vehicle holds, and the Unix seconds of the stored proof: no last known good can be younger
+ * @param held the flags that the vehicle holds, and the Unix seconds of the stored proof: no last known good can be
+ *   younger
  */
 export async function readKnownGood(
   database: Database,

@@ -1,7 +1,7 @@
 /**
- * Sends heartbeats over one link: they report this agent, its persisted revision and the new contents that programs have
- * evaluated, every minute and soon after one of these has changed, so that people see how far a change has spread, and a
- * release goes on. Failures here do not disturb the sync; a refused heartbeat is sent again later.
+ * Sends heartbeats over one link: they report this agent, its persisted revision and the new contents that programs
+ * have evaluated, every minute and soon after one of these has changed, so that people see how far a change has spread,
+ * and a release goes on. Failures here do not disturb the sync; a refused heartbeat is sent again later.
  */
 import { isDeepStrictEqual } from 'node:util';
 import { spreadInterval } from '../../../core/async/spread.ts';
@@ -63,8 +63,8 @@ export interface HeartbeatOptions {
 const MAX_FLAGS = 100;
 
 /**
- * The members that older control planes do not know, those that came together under one name, and the refusal of a heartbeat
- * that has them. A control plane that refuses one would refuse every heartbeat with it.
+ * The members that older control planes do not know, those that came together under one name, and the refusal of a
+ * heartbeat that has them. A control plane that refuses one would refuse every heartbeat with it.
  */
 const NEWER_MEMBERS = [
   ['pending', /"pending"|input\.pending/],

@@ -47,8 +47,11 @@ const isManifest = is.shape({
   files: is.listOf(isFile),
 });
 
+/** A file of a backup. */
 export type BackupFile = GuardedBy<typeof isFile>;
+/** A table in a backup. */
 export type BackupTable = GuardedBy<typeof isTable>;
+/** The manifest of a backup. */
 export type Manifest = GuardedBy<typeof isManifest>;
 
 /** Computes a file's size and SHA-256 by reading it once. */
@@ -164,7 +167,11 @@ export async function faultsOf(
   return faults;
 }
 
-/** Gives the line about a key that stands in no backup. @param verb what the line is about, such as `Put back` */
+/**
+ * Gives the line about a key that stands in no backup.
+ *
+ * @param verb what the line is about, such as `Put back`
+ */
 export const keyLine = (verb: string, { name, why, identity }: Manifest['keys'][number]) =>
   `${verb}: ${name}${identity === null ? '' : ` (${identity})`}. ${why}`;
 

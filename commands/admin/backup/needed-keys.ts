@@ -1,4 +1,7 @@
-/** The keys that a new machine needs besides a backup. A backup holds none: with them, its reader could sign changes for vehicles. */
+/**
+ * The keys that a new machine needs besides a backup. A backup holds none: with them, its reader could sign changes for
+ * vehicles.
+ */
 import { createHash } from 'node:crypto';
 import { join } from 'node:path';
 import { presentSecret } from '../../../main/secrets/secrets.ts';

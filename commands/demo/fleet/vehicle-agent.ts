@@ -131,7 +131,9 @@ export class VehicleAgent {
     return { value, reason: String(reason) };
   }
 
-  /** Reports a fault under a flag, as a program in the vehicle does. Throws an Error where the agent does not take it. */
+  /**
+   * Reports a fault under a flag, as a program in the vehicle does. Throws an Error where the agent does not take it.
+   */
   async reportFault(key: string, message: string): Promise<void> {
     const response = await fetch(`${this.#url}/v1/fault`, {
       method: 'POST',

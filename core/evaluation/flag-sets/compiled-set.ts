@@ -2,8 +2,8 @@
  * Evaluates the flags of a vehicle, or of an environment, together, because flags may depend on each other. Source:
  * scopes.md, "Dependencies".
  *
- * Which flag depends on which changes only with a definition. So the order in which flags are visited is found once, when the
- * definitions arrive, and an evaluation visits each flag that it needs once.
+ * Which flag depends on which changes only with a definition. So the order in which flags are visited is found once,
+ * when the definitions arrive, and an evaluation visits each flag that it needs once.
  */
 import type { Evaluation, EvaluationContext } from '../../model.ts';
 import { dependencyOrder } from './dependency-order.ts';

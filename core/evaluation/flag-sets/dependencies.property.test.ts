@@ -1,6 +1,6 @@
 /**
- * The law of dependencies (scopes.md, "Laws"): no state is ever served in which an exclusion or a requirement is broken.
- * Small worlds exhaustively, large ones at random.
+ * The law of dependencies (scopes.md, "Laws"): no state is ever served in which an exclusion or a requirement is
+ * broken. Small worlds exhaustively, large ones at random.
  */
 import { describe, expect, it } from '@jest/globals';
 import type { Evaluation, EvaluationContext, FlagDefinition, RuleDefinition } from '../../model.ts';
@@ -61,7 +61,9 @@ const isBroken = (relation: Relation, variant: string): boolean => {
   return relation === 'excludes' && variant !== 'control';
 };
 
-/** Counts the worlds of one graph in which a flag does not serve exactly what it may. `relations[i][j]`: i asks of j. */
+/**
+ * Counts the worlds of one graph in which a flag does not serve exactly what it may. `relations[i][j]`: i asks of j.
+ */
 function faultsOf(relations: readonly (readonly Relation[])[]): number {
   const set = new CompiledSet(relations.map((of, index) => compileFlag(flagOf(index, of))));
   let faults = 0;

@@ -1,6 +1,6 @@
 /**
- * Evaluates the flags of an environment for vehicles of all models: each vehicle has only the flags of its partition, so
- * a required flag that is out of its scope is missing. Source: scopes.md, "Scopes and partitions".
+ * Evaluates the flags of an environment for vehicles of all models: each vehicle has only the flags of its partition,
+ * so a required flag that is out of its scope is missing. Source: scopes.md, "Scopes and partitions".
  */
 import type { Evaluation, EvaluationContext } from '../../model.ts';
 import { OTHER_MODELS, isInPartition, partitionOf, type Scope } from '../../partitions/partition.ts';
@@ -48,8 +48,8 @@ export class ScopedFlags {
   }
 
   /**
-   * Gives the flags of a vehicle, in the order in which all were given. Where its model is not known, these are the flags
-   * without a scope.
+   * Gives the flags of a vehicle, in the order in which all were given. Where its model is not known, these are the
+   * flags without a scope.
    */
   ofModel(model: string | null | undefined): CompiledSet {
     const partition = typeof model === 'string' ? partitionOf(model, this.#named) : OTHER_MODELS;

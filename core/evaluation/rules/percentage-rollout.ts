@@ -21,7 +21,11 @@ export interface PercentageRollout {
   readonly target: VehicleTarget;
 }
 
-/** Reads a percentage. @throws BAD_USER_INPUT at `path` for anything but a number from 0 to 100 */
+/**
+ * Reads a percentage.
+ *
+ * @throws BAD_USER_INPUT at `path` for anything but a number from 0 to 100
+ */
 export function readPercentage(value: unknown, path: string): number {
   if (typeof value !== 'number' || !(value >= 0 && value <= 100))
     throw badInput(path, 'Expected a number from 0 to 100.');

@@ -38,9 +38,9 @@ function signedAudience(audience: JsonValue, ruleId: string): JsonObject {
 }
 
 /**
- * Gives a rule's conditions as vehicles get them. The VINs of a whitelist and of an audience become digests, in an order
- * that says nothing about the order of the VINs. A list that cannot be read becomes an empty one: neither matches any
- * vehicle, and no VIN leaves the server. All other conditions stay as they are.
+ * Gives a rule's conditions as vehicles get them. The VINs of a whitelist and of an audience become digests, in an
+ * order that says nothing about the order of the VINs. A list that cannot be read becomes an empty one: neither matches
+ * any vehicle, and no VIN leaves the server. All other conditions stay as they are.
  */
 export function signedConditions(rule: Pick<RuleDefinition, 'id' | 'type' | 'conditions'>): JsonValue {
   const { audience, own } = splitAudience(rule.conditions);

@@ -1,6 +1,6 @@
 /**
- * Checks whether the values that a flag could serve are within its value contract. Source: releases.md, "Value contracts";
- * docs/decisions/flags/value-contracts.md.
+ * Checks whether the values that a flag could serve are within its value contract. Source: releases.md, "Value
+ * contracts"; docs/decisions/flags/value-contracts.md.
  */
 import { FleetFlagError } from '../../errors.ts';
 import { readValueContract, type ValueContract, type ValueFault } from '../../contracts/value-contract.ts';
@@ -11,8 +11,8 @@ import { presentDefault } from './flag-value.ts';
 /** The first thing that keeps a flag from being within its contract. */
 export interface ContractFault {
   /**
-   * The part that is at fault: the schema itself, which cannot be read; the default value; the value of a rule; or a part
-   * of the new content of a release.
+   * The part that is at fault: the schema itself, which cannot be read; the default value; the value of a rule; or a
+   * part of the new content of a release.
    */
   readonly kind: 'schema' | 'default' | 'rule' | 'next';
   /** The place of the rule in the flag's list; -1 where it is no rule. */
@@ -69,8 +69,8 @@ function faultInRule(contract: ValueContract, rule: unknown, flag: ServingConten
 }
 
 /**
- * Gives the fault of what a rule of the flag would serve, by the flag's contract, with its path below the rule; null where
- * there is none, or the contract cannot be read.
+ * Gives the fault of what a rule of the flag would serve, by the flag's contract, with its path below the rule; null
+ * where there is none, or the contract cannot be read.
  */
 export function ruleFault(flag: ServingContent, rule: Pick<RuleDefinition, 'type' | 'value'>): ValueFault | null {
   const contract = storedContract(flag.valueSchema);
@@ -83,9 +83,9 @@ export function nextContent(flag: JsonObject, next: JsonObject): JsonObject {
 }
 
 /**
- * Gives the first fault of a flag's contract: of the schema, of the default value, of the rules' values, in this order, and
- * then of the new content of its release. The value of a disabled rule counts, so that enabling the rule never breaks the
- * contract. A kill switch serves the default value, whatever value it has. Never throws.
+ * Gives the first fault of a flag's contract: of the schema, of the default value, of the rules' values, in this order,
+ * and then of the new content of its release. The value of a disabled rule counts, so that enabling the rule never
+ * breaks the contract. A kill switch serves the default value, whatever value it has. Never throws.
  *
  * @returns null where the flag has no contract, or all values fit it
  */

@@ -5,8 +5,8 @@
  */
 
 /**
- * The most characters of a version, more than any real one has. The limit bounds what a context can make a process parse
- * and remember.
+ * The most characters of a version, more than any real one has. The limit bounds what a context can make a process
+ * parse and remember.
  */
 export const MAX_VERSION_LENGTH = 100;
 

@@ -72,7 +72,11 @@ export function readPage(args: PageArguments, isName: (text: string) => boolean 
   return { limit, cursor: name, backwards };
 }
 
-/** Gives the size of a page. @throws BAD_USER_INPUT at `name` for one outside 1 to 100 */
+/**
+ * Gives the size of a page.
+ *
+ * @throws BAD_USER_INPUT at `name` for one outside 1 to 100
+ */
 function pageSize(size: number | null | undefined, name: string): number {
   const limit = size ?? DEFAULT_PAGE;
   if (limit < 1 || limit > MAX_PAGE) throw badInput(name, `${name} is ${limit}; it must be from 1 to ${MAX_PAGE}.`);

@@ -1,6 +1,6 @@
 /**
- * Reads an environment's flags and release policy from one YAML text. Pure. Reading reports every fault of the text at once. Such texts
- * are written by subgraphs/flags/import-export/environment-file.ts.
+ * Reads an environment's flags and release policy from one YAML text. Pure. Reading reports every fault of the text at
+ * once. Such texts are written by subgraphs/flags/import-export/environment-file.ts.
  */
 import { Document, isCollection, isPair, isMap, parseDocument, visit, type Scalar } from 'yaml';
 import { FleetFlagError, type ErrorCode } from '../../errors.ts';
@@ -172,7 +172,10 @@ export function parseEnvironmentFile(text: string): {
   return faults.length > 0 ? { flags: [], releasePolicy: null, faults } : { flags, releasePolicy, faults };
 }
 
-/** Reads the flags of an environment's file, which is already parsed, like `parseEnvironmentFile`. Vehicles know no policy. */
+/**
+ * Reads the flags of an environment's file, which is already parsed, like `parseEnvironmentFile`. Vehicles know no
+ * policy.
+ */
 export function readEnvironmentContent(json: Members): {
   readonly flags: readonly FlagEntry[];
   readonly faults: readonly FileFault[];

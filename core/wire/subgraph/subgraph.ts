@@ -8,6 +8,7 @@ import { isObject } from '../../json/json-value.ts';
 import { is } from '../../json/shape.ts';
 
 export const SUBGRAPH_NAMES = ['flags', 'vehicles', 'experiments', 'audit'] as const;
+/** The name of a subgraph. */
 export type SubgraphName = (typeof SUBGRAPH_NAMES)[number];
 
 /** Gives the results of `of` for all subgraphs, by their names. */
@@ -31,9 +32,9 @@ export interface SubgraphResponse {
   readonly data?: Record<string, unknown> | null;
   readonly errors?: readonly SubgraphErrorJson[];
   /**
-   * `remembered` where a part of the answer is as last known, because the database could not be read for it; `urgent` of
-   * an event that must not wait for others to go with it, such as a pulled kill switch; `changedAtMs` of an event: the
-   * milliseconds since 1970 of its change, by the clock of the process that made it.
+   * `remembered` where a part of the answer is as last known, because the database could not be read for it; `urgent`
+   * of an event that must not wait for others to go with it, such as a pulled kill switch; `changedAtMs` of an event:
+   * the milliseconds since 1970 of its change, by the clock of the process that made it.
    */
   readonly extensions?: {
     readonly remembered?: boolean;

@@ -40,6 +40,7 @@ export type SignedPayload =
 
 /** The versions of the signed form of a flag. */
 export const DEFINITION_VERSIONS = [1, 2] as const;
+/** The version of a flag's signed form. */
 export type DefinitionVersion = (typeof DEFINITION_VERSIONS)[number];
 
 /** The members of a flag that older agents cannot honour. */
@@ -47,24 +48,25 @@ type Conditional = 'requires' | 'excludes' | 'activation' | 'killActivation';
 
 /**
  * A flag as it is signed. An agent that knows no dependencies or no activation must not serve a flag that has some, so
- * its usual place says that such a flag is disabled, and `content` has what it is. A release that brings a flag its first
- * dependency or activation leaves the stable content in its usual place until it is completed.
+ * its usual place says that such a flag is disabled, and `content` has what it is. A release that brings a flag its
+ * first dependency or activation leaves the stable content in its usual place until it is completed.
  */
 export type SignedFlagForm = Omit<FlagDefinition, Conditional> & {
   readonly content?: Pick<FlagDefinition, 'enabled' | 'rules' | Conditional>;
 };
 
 /**
- * Says whether vehicles may change over to the stable content of a flag, and stop the flag, at any time. The new content of
- * a release does not count: an agent that knows no activation knows no release either, and goes on with the stable one.
+ * Says whether vehicles may change over to the stable content of a flag, and stop the flag, at any time. The new
+ * content of a release does not count: an agent that knows no activation knows no release either, and goes on with the
+ * stable one.
  */
 function isImmediate({ activation, killActivation }: FlagDefinition): boolean {
   return ownActivation({ activation }) === 'IMMEDIATE' && killActivationOf({ killActivation }) === 'IMMEDIATE';
 }
 
 /**
- * Gives the version of a flag's signed form. It is 2 where the flag's stable content has an activation: an agent that reads `content` for
- * its dependencies, and knows no activation, then holds the definition and does not serve it.
+ * Gives the version of a flag's signed form. It is 2 where the flag's stable content has an activation: an agent that
+ * reads `content` for its dependencies, and knows no activation, then holds the definition and does not serve it.
  */
 export function definitionVersion(flag: FlagDefinition): DefinitionVersion {
   return isImmediate(flag) ? 1 : 2;

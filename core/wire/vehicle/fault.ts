@@ -20,11 +20,12 @@ export const FAULT_KINDS = [
   'reported_by_program',
   'returned',
 ] as const;
+/** The kind of a fault. */
 export type FaultKind = (typeof FAULT_KINDS)[number];
 
 /**
- * The kinds that programs can cause as often as they like: by reports, and by evaluations that ask for the wrong type. The
- * agent sees all others by itself. Neither makes room for itself by the other, wherever faults are kept.
+ * The kinds that programs can cause as often as they like: by reports, and by evaluations that ask for the wrong type.
+ * The agent sees all others by itself. Neither makes room for itself by the other, wherever faults are kept.
  */
 export const PROGRAM_FAULT_KINDS: readonly FaultKind[] = ['reported_by_program', 'evaluation_error'];
 
@@ -33,6 +34,7 @@ export const isCausedByPrograms = (kind: FaultKind): boolean => PROGRAM_FAULT_KI
 
 /** The severities that a program may give. A fatal fault takes the flag back to its last known good in that vehicle. */
 export const FAULT_SEVERITIES = ['error', 'fatal'] as const;
+/** The severity of a program's fault. */
 export type FaultSeverity = (typeof FAULT_SEVERITIES)[number];
 
 /** A fault of a vehicle under one definition of a flag. A vehicle reports each flag, revision and kind once. */

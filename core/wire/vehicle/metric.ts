@@ -50,8 +50,9 @@ export function validateMetricName(name: unknown, path: string): string {
 }
 
 /**
- * Validates tags: a flat object of strings, booleans and numbers (those that `checkNumber` accepts), with at most 16 members
- * and 1,024 bytes as JSON. Absent and empty tags become null. Throws BAD_USER_INPUT at `path` or at `path.<tag>`.
+ * Validates tags: a flat object of strings, booleans and numbers (those that `checkNumber` accepts), with at most 16
+ * members and 1,024 bytes as JSON. Absent and empty tags become null. Throws BAD_USER_INPUT at `path` or at
+ * `path.<tag>`.
  */
 export function validateTags(tags: unknown, path: string): JsonObject | null {
   if (tags === undefined || tags === null) return null;

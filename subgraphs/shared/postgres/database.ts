@@ -17,7 +17,9 @@ export interface DatabaseOptions {
   readonly replicaUrls?: readonly string[] | undefined;
   /** The most connections to each server; 10 by default. */
   readonly maxConnections?: number | undefined;
-  /** The milliseconds of silence during a statement after which its connection is closed; by default those of its pool. */
+  /**
+   * The milliseconds of silence during a statement after which its connection is closed; by default those of its pool.
+   */
   readonly silenceMs?: number | undefined;
   /** Called when an idle connection breaks; the pool replaces it by itself. */
   readonly onConnectionError?: ((error: Error) => void) | undefined;

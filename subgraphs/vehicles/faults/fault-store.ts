@@ -80,8 +80,9 @@ export async function writeFaults(prisma: PrismaClient, reports: readonly FaultR
 const isOfPrograms = (row: string) => Prisma.sql`${Prisma.raw(row)}.kind = ANY(${[...PROGRAM_FAULT_KINDS]}::text[])`;
 
 /**
- * The condition that a release under way decides by a row with the columns of `vehicle_faults`: its flag is in the table
- * `watched`, and its revision is not from before the release (subgraphs/flags/releases/health/release-faults.ts).
+ * The condition that a release under way decides by a row with the columns of `vehicle_faults`: its flag is in the
+ * table `watched`, and its revision is not from before the release
+ * (subgraphs/flags/releases/health/release-faults.ts).
  */
 const isDecisive = (row: string) => Prisma.sql`EXISTS (
   SELECT FROM watched w
