@@ -86,7 +86,7 @@ inBrowser('a release is followed through its stages, promoted, and halted with t
     .getByText('Release runs · 10%')
     .waitFor();
   await operator.expectAccessible();
-  // Each person on call sees it first, and the way to it.
+  // The first page shows a person on call that a release runs, with a link to it.
   await page.getByRole('link', { name: /^\d+ releases? runs?$/ }).click();
   await page.getByText(/^\d+ flags?$/).waitFor();
   expect(await page.getByLabel('State').inputValue()).toBe('release');
@@ -119,7 +119,7 @@ inBrowser('a release is followed through its stages, promoted, and halted with t
     .waitFor();
   await operator.expectAccessible();
 
-  // A form says what it shows.
+  // A form says which of the two contents it shows.
   await page.getByRole('link', { name: 'Change', exact: true }).first().click();
   await page.getByText('what you see is its new content').waitFor();
   await operator.expectAccessible();
@@ -137,7 +137,7 @@ inBrowser('a release is followed through its stages, promoted, and halted with t
   await promote();
   await dialog.locator('.field-wrong').getByText('A promotion must raise the percentage').waitFor();
   await operator.expectAccessible();
-  // Somebody else is faster.
+  // Another person promotes the release first.
   await sample.admin.ok(
     'mutation ($key: String!) { promoteRelease(flagKey: $key, percentage: 40, reason: "Me") { applied } }',
     {

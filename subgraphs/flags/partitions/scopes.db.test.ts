@@ -116,7 +116,7 @@ describe('a scoped flag that leaves its environment', () => {
     expect(await tombstonesOf(key)).toEqual([]);
   });
 
-  test('by a move, and comes back with another scope: what it left as a flag for all stays left elsewhere', async () => {
+  test('by a move and returns with a scope keeps its tombstones in the partitions that are not in the scope', async () => {
     const { key } = await flags.create();
     const before = await flags.revision();
     await flags.move(key, 'PRODUCTION');

@@ -88,7 +88,7 @@ export function toGuardStatus({
   computedAt,
 }: Omit<Prisma.RolloutVerdictGetPayload<object>, 'rolloutId'>): GuardStatus {
   const full: unknown = { ...LATER_FIGURES, ...storedObject('the figures of a verdict', figures) };
-  if (!isFigures(full)) throw new Error('The stored figures of a verdict are none');
+  if (!isFigures(full)) throw new Error('The stored figures of a verdict cannot be read');
   return { verdict: readVerdict(verdict), figures: full, watch, computedAt };
 }
 

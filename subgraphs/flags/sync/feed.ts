@@ -79,7 +79,7 @@ export class FlagFeed {
     failed: (err) =>
       this.logger.warn({ err }, 'Cannot read changes of flags; vehicles get them when the next attempt succeeds'),
   });
-  readonly #looks = new PacedLooks(() => unattended(this.refresh(), 'Looking for changes'), PACE_MS);
+  readonly #looks = new PacedLooks(() => unattended(this.refresh(), 'Reading changes of flags'), PACE_MS);
   #unsubscribe: (() => Promise<void>) | undefined;
 
   /**

@@ -44,7 +44,7 @@ export class ExperimentLookJob {
 
   /** Starts polling. */
   start(): void {
-    unattended(this.#poller.start(), 'Looking at running experiments');
+    unattended(this.#poller.start(), 'Analysing running experiments');
   }
 
   /** Stops polling. Waits for a poll in progress. */
@@ -65,7 +65,7 @@ export class ExperimentLookJob {
       const done = await this.#look(id).catch((err: unknown) => {
         this.logger.warn(
           { err, experiment: id },
-          'Cannot look at a running experiment; its exposures are recorded when a later look succeeds',
+          'Cannot analyse a running experiment; its exposures are recorded when a later attempt succeeds',
         );
         return false;
       });

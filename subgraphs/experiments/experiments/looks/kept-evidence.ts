@@ -8,7 +8,7 @@ import { jsonColumn } from '../../../shared/postgres/column-values.ts';
 import type { Reader, Transaction } from '../../../shared/postgres/transaction.ts';
 import { isSameCalibration, type Calibration } from '../../settled/calibration.ts';
 
-/** The row of a metric, and how its state is read. */
+/** The row of a metric, with the ways to read and write its state. */
 export interface KeptRow<State> {
   read(db: Reader): Promise<State>;
   /** Locks the row until the transaction ends. */
@@ -34,9 +34,9 @@ export const columnsOf = (state: object): KeptColumns => ({
  * Adds to a metric's state what a look has found. The lock lasts for a moment and not as long as the look, which asks
  * the metrics store: those who wait for it hold a connection each, and a look needs one itself.
  *
- * @param range the one with which the look was taken; null where it had none
+ * @param range the range with which the look was taken; null where it had none
  * @param joined gives the state of earlier looks with this one
- * @param kept whether the state is written; an analysis after the end only shows it
+ * @param isWritten whether the state is written; an analysis after the end only shows it
  * @returns the state of all looks together; null where another look has fixed another range, so that this one has to be
  * taken again
  */
@@ -45,13 +45,13 @@ export async function joinLook<State extends object>(
   row: KeptRow<State>,
   range: Calibration | null,
   joined: (stored: State) => State,
-  kept: boolean,
+  isWritten: boolean,
 ): Promise<State | null> {
   const join = (stored: State) => {
     const fixed = row.rangeOf(stored);
     return fixed === null || isSameCalibration(fixed, range) ? joined(stored) : null;
   };
-  if (!kept) return join(await row.read(prisma));
+  if (!isWritten) return join(await row.read(prisma));
   return prisma.$transaction(async (tx) => {
     await row.lock(tx);
     const after = join(await row.read(tx));

@@ -73,7 +73,8 @@ export async function findPolicy(db: Reader, environment: Environment): Promise<
   const { updatedById, updatedAt, proposalId: id, proposed, proposedById, proposedAt, ...content } = row;
   const policy = { environment, ...content };
   if (id === null || proposedAt === null) return { policy, updatedById, updatedAt, proposal: null };
-  if (!isContent(proposed)) throw new Error(`The proposed release policy ${id} of ${environment} is none`);
+  if (!isContent(proposed))
+    throw new Error(`The proposed release policy ${id} of ${environment} is stored in a form that cannot be read`);
   return {
     policy,
     updatedById,
