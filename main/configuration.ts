@@ -4,9 +4,8 @@
  */
 import { EMAIL_FORM, isEmailAddress } from '../subgraphs/audit/accounts/email-address.ts';
 import { resolve } from 'node:path';
-import { NotRegularFile, readRegularFileSync } from '../core/files/regular-file.ts';
-import { emptySecretFault, openSecretFault } from '../core/credentials/secret-file.ts';
 import { bySubgraph, type SubgraphName } from '../core/wire/subgraph/subgraph.ts';
+import { readPreviousSigningKeys, readSigningKey } from './settings/key-settings.ts';
 import { unknownSettingFaults } from './settings/known-settings.ts';
 import {
   isAddressRange,
@@ -16,6 +15,7 @@ import {
   readHeaderField,
   readOrigin,
 } from './settings/setting-forms.ts';
+import { SettingsReader, type NumberForm } from './settings/settings-reader.ts';
 
 /** Reports wrong settings. Commands print the message and end with exit code 2. */
 export class ConfigurationError extends Error {
@@ -120,6 +120,160 @@ export interface ReadOptions {
   readonly role?: 'control-plane' | 'gateway' | SubgraphName;
 }
 
+const POSTGRES = ['postgresql:', 'postgres:'];
+const HTTP = ['http:', 'https:'];
+
+const seconds = (from: number, to: number): NumberForm => ({
+  from,
+  to,
+  pattern: /^\d+$/,
+  words: 'a number of seconds',
+});
+
+function readPort(settings: SettingsReader, fallback: number): number {
+  const text = settings.text('PORT');
+  // Number() also accepts blanks, exponents and hexadecimal, which nobody means as a port.
+  settings.require(
+    text === null || (/^\d+$/.test(text) && Number(text) <= 65_535),
+    `PORT is ${JSON.stringify(text)}; it must be a number from 0 to 65535.`,
+  );
+  return text === null ? fallback : Number(text);
+}
+
+function readAdministrator(settings: SettingsReader): Pick<Configuration, 'adminEmail' | 'adminPassword'> {
+  const adminEmail = settings.text('FLEETFLAG_ADMIN_EMAIL') ?? 'admin@fleetflag.local';
+  settings.require(isEmailAddress(adminEmail), `FLEETFLAG_ADMIN_EMAIL is not an e-mail address. ${EMAIL_FORM}`);
+  const adminPassword = settings.text('FLEETFLAG_ADMIN_PASSWORD');
+  settings.require(
+    adminPassword === null || adminPassword.length >= 12,
+    'FLEETFLAG_ADMIN_PASSWORD must have at least 12 characters.',
+  );
+  return { adminEmail, adminPassword };
+}
+
+function readTracing(settings: SettingsReader): TracingSettings | null {
+  const ratio = settings.number('FLEETFLAG_TRACE_RATIO', '1', {
+    ...{ from: 0, to: 1, pattern: /^\d+(\.\d+)?$/, words: 'a number' },
+  });
+  const endpoint = settings.url('OTEL_EXPORTER_OTLP_ENDPOINT', HTTP);
+  const headers = settings.list('OTEL_EXPORTER_OTLP_HEADERS').map(readHeaderField);
+  // A header may hold a token, so the message never repeats it.
+  settings.require(
+    !headers.includes(null),
+    'OTEL_EXPORTER_OTLP_HEADERS must be a list of name=value, separated by commas, percent-encoded.',
+  );
+  if (endpoint === null) return null;
+  const fields = Object.fromEntries(headers.flatMap((header) => (header === null ? [] : [header])));
+  return Object.freeze({ endpoint, headers: Object.freeze(fields), ratio });
+}
+
+function readSecrets(settings: SettingsReader): Pick<Configuration, 'internalSecret' | 'metricsToken'> {
+  const internalSecret = settings.text('FLEETFLAG_INTERNAL_SECRET');
+  settings.require(
+    internalSecret === null || internalSecret.length >= 32,
+    'FLEETFLAG_INTERNAL_SECRET must have at least 32 characters.',
+  );
+  const metricsToken = settings.text('FLEETFLAG_METRICS_TOKEN');
+  settings.require(
+    metricsToken === null || /^\S{16,}$/.test(metricsToken),
+    'FLEETFLAG_METRICS_TOKEN must have at least 16 characters and no spaces.',
+  );
+  return { internalSecret, metricsToken };
+}
+
+function readDatabase(settings: SettingsReader): Pick<Configuration, 'databaseUrl' | 'databaseReplicaUrls'> {
+  const databaseUrl = settings.url('DATABASE_URL', POSTGRES);
+  const databaseReplicaUrls = settings.list('DATABASE_REPLICA_URLS');
+  settings.require(
+    databaseReplicaUrls.every((value) => isUrlOf(value, POSTGRES)),
+    'DATABASE_REPLICA_URLS must be a list of URLs that begin with postgresql:// or postgres://, separated by commas.',
+  );
+  settings.require(
+    databaseReplicaUrls.length === 0 || databaseUrl !== null,
+    'DATABASE_REPLICA_URLS is set without DATABASE_URL; the embedded server has no replicas.',
+  );
+  return { databaseUrl, databaseReplicaUrls: Object.freeze(databaseReplicaUrls) };
+}
+
+function readRedis(settings: SettingsReader): RedisTarget | null {
+  const url = settings.url('REDIS_URL', ['redis:', 'rediss:']);
+  const sentinels = settings.list('REDIS_SENTINELS').map(readAddress);
+  const name = settings.text('REDIS_SENTINEL_NAME');
+  const password = settings.text('REDIS_PASSWORD');
+  const hasSentinels = sentinels.length > 0;
+  settings.require(!sentinels.includes(null), 'REDIS_SENTINELS must be a list of host:port, separated by commas.');
+  settings.require(!hasSentinels || name !== null, 'REDIS_SENTINEL_NAME is not set; REDIS_SENTINELS requires it.');
+  settings.require(!hasSentinels || url === null, 'REDIS_URL and REDIS_SENTINELS are both set; set only one of them.');
+  settings.require(
+    hasSentinels || password === null,
+    'REDIS_PASSWORD is set without REDIS_SENTINELS; put the password of a single server into REDIS_URL (redis://:password@host).',
+  );
+  if (!hasSentinels) return url;
+  const addresses = sentinels.flatMap((address) => address ?? []);
+  return { sentinels: addresses, name: name ?? '', ...(password !== null && { password }) };
+}
+
+function readSubgraphUrls(settings: SettingsReader): Configuration['subgraphUrls'] {
+  const urls = bySubgraph((name) => {
+    const setting = `FLEETFLAG_${name.toUpperCase()}_URL`;
+    const given = settings.list(setting);
+    settings.require(
+      given.every((value) => isUrlOf(value, HTTP)),
+      `${setting} must be a URL that begins with http:// or https://, or several, separated by commas.`,
+    );
+    return Object.freeze(given.length === 0 ? [`http://127.0.0.1:${DEFAULT_PORTS[name]}`] : given);
+  });
+  return Object.freeze(urls);
+}
+
+function readSupergraphFile(settings: SettingsReader): string | null {
+  const text = settings.text('FLEETFLAG_SUPERGRAPH');
+  const file = text === null ? null : resolve(text);
+  settings.require(file === null || isReadable(file), 'FLEETFLAG_SUPERGRAPH names no file that can be read.');
+  return file;
+}
+
+function readNetwork(
+  settings: SettingsReader,
+): Pick<Configuration, 'trustedProxies' | 'webhookAllowPrivate' | 'allowedOrigins'> {
+  const trustedProxies = settings.list('FLEETFLAG_TRUSTED_PROXIES');
+  settings.require(
+    trustedProxies.every(isAddressRange),
+    'FLEETFLAG_TRUSTED_PROXIES must be a list of addresses and CIDR ranges, separated by commas; a range of all addresses would trust everybody and is refused.',
+  );
+  const webhookAllowPrivate = settings.list('FLEETFLAG_WEBHOOK_ALLOW_PRIVATE');
+  settings.require(
+    webhookAllowPrivate.every(isAddressRange),
+    'FLEETFLAG_WEBHOOK_ALLOW_PRIVATE must be a list of addresses and CIDR ranges, separated by commas, such as 10.20.0.0/16; a range of all addresses is refused.',
+  );
+  const origins = settings.list('FLEETFLAG_ALLOWED_ORIGINS').map(readOrigin);
+  settings.require(
+    !origins.includes(null),
+    'FLEETFLAG_ALLOWED_ORIGINS must be a list of origins, separated by commas: each http:// or https:// with a host, perhaps a port, and nothing after it. "*" is refused.',
+  );
+  return {
+    trustedProxies: Object.freeze(trustedProxies),
+    webhookAllowPrivate: Object.freeze(webhookAllowPrivate),
+    allowedOrigins: Object.freeze(origins.flatMap((origin) => origin ?? [])),
+  };
+}
+
+/** Refuses a service that runs alone without what it shares with the others. */
+function requireShared(
+  settings: SettingsReader,
+  role: string,
+  { internalSecret, redis, databaseUrl }: Pick<Configuration, 'internalSecret' | 'redis' | 'databaseUrl'>,
+): void {
+  if (role === 'control-plane') return;
+  const required = {
+    FLEETFLAG_INTERNAL_SECRET: internalSecret,
+    REDIS_URL: redis,
+    ...(role !== 'gateway' && { DATABASE_URL: databaseUrl }),
+  };
+  for (const [name, value] of Object.entries(required))
+    settings.require(value !== null, `${name} is not set; a service that runs alone (${role}) requires it.`);
+}
+
 /**
  * Reads and checks all settings.
  *
@@ -127,236 +281,45 @@ export interface ReadOptions {
  */
 export function readConfiguration(
   environment: Readonly<Record<string, string | undefined>> = process.env,
-  options: ReadOptions = {},
+  { role = 'control-plane' }: ReadOptions = {},
 ): Configuration {
-  const role = options.role ?? 'control-plane';
-  const faults: string[] = [];
-  const warnings: string[] = [];
-  /** An empty variable counts as absent: compose files and CI pass unset variables that way. */
-  const text = (name: string) => {
-    const value = environment[name];
-    return value === undefined || value === '' ? null : value;
-  };
-  const oneOf = <T extends string>(name: string, allowed: readonly T[], fallback: T): T => {
-    const value = text(name) ?? fallback;
-    const found = allowed.find((candidate) => candidate === value);
-    if (found === undefined)
-      faults.push(`${name} is ${JSON.stringify(value)}; it must be one of ${allowed.join(', ')}.`);
-    return found ?? fallback;
-  };
-  const url = (name: string, protocols: readonly string[]): string | null => {
-    const value = text(name);
-    if (value === null) return null;
-    // The value may contain a password, so the message never repeats it.
-    if (!isUrlOf(value, protocols)) {
-      faults.push(
-        `${name} must be a URL that begins with ${protocols.map((protocol) => `${protocol}//`).join(' or ')}.`,
-      );
-    }
-    return value;
-  };
-  const list = (name: string) => (text(name) ?? '').split(',').flatMap((item) => item.trim() || []);
-  const switched = (name: string, fallback: boolean) => oneOf(name, ['on', 'off'], fallback ? 'on' : 'off') === 'on';
-
-  const portText = text('PORT') ?? `${DEFAULT_PORTS[role === 'control-plane' ? 'gateway' : role]}`;
-  const port = Number(portText);
-  // Number() also accepts blanks, exponents and hexadecimal, which nobody means as a port.
-  if (!/^\d+$/.test(portText) || port > 65_535)
-    faults.push(`PORT is ${JSON.stringify(environment['PORT'])}; it must be a number from 0 to 65535.`);
-
-  const adminEmail = text('FLEETFLAG_ADMIN_EMAIL') ?? 'admin@fleetflag.local';
-  if (!isEmailAddress(adminEmail)) faults.push(`FLEETFLAG_ADMIN_EMAIL is not an e-mail address. ${EMAIL_FORM}`);
-  const adminPassword = text('FLEETFLAG_ADMIN_PASSWORD');
-  if (adminPassword !== null && adminPassword.length < 12)
-    faults.push('FLEETFLAG_ADMIN_PASSWORD must have at least 12 characters.');
-
-  const number = (name: string, fallback: string, from: number, to: number, form: RegExp, unit: string): number => {
-    const value = text(name) ?? fallback;
-    if (!form.test(value) || Number(value) < from || Number(value) > to)
-      faults.push(`${name} is ${JSON.stringify(value)}; it must be ${unit} from ${from} to ${to}.`);
-    return Number(value);
-  };
-  const shutdownDelaySeconds = number(
+  const settings = new SettingsReader(environment);
+  const isProduction = environment['NODE_ENV'] === 'production';
+  // Faults are reported in the order of these reads.
+  const port = readPort(settings, DEFAULT_PORTS[role === 'control-plane' ? 'gateway' : role]);
+  const administrator = readAdministrator(settings);
+  const shutdownDelaySeconds = settings.number(
     'FLEETFLAG_SHUTDOWN_DELAY_SECONDS',
-    environment['NODE_ENV'] === 'production' ? '5' : '0',
-    0,
-    MAX_SHUTDOWN_DELAY_SECONDS,
-    /^\d+$/,
-    'a number of seconds',
+    isProduction ? '5' : '0',
+    seconds(0, MAX_SHUTDOWN_DELAY_SECONDS),
   );
-  const presenceGraceSeconds = number(
-    'FLEETFLAG_PRESENCE_GRACE_SECONDS',
-    '30',
-    1,
-    3_600,
-    /^\d+$/,
-    'a number of seconds',
-  );
-  const traceRatio = number('FLEETFLAG_TRACE_RATIO', '1', 0, 1, /^\d+(\.\d+)?$/, 'a number');
-  const traceEndpoint = url('OTEL_EXPORTER_OTLP_ENDPOINT', ['http:', 'https:']);
-  const traceHeaders = list('OTEL_EXPORTER_OTLP_HEADERS').map(readHeaderField);
-  // A header may hold a token, so the message never repeats it.
-  if (traceHeaders.includes(null))
-    faults.push('OTEL_EXPORTER_OTLP_HEADERS must be a list of name=value, separated by commas, percent-encoded.');
-
-  const internalSecret = text('FLEETFLAG_INTERNAL_SECRET');
-  if (internalSecret !== null && internalSecret.length < 32)
-    faults.push('FLEETFLAG_INTERNAL_SECRET must have at least 32 characters.');
-
-  const metricsToken = text('FLEETFLAG_METRICS_TOKEN');
-  if (metricsToken !== null && !/^\S{16,}$/.test(metricsToken))
-    faults.push('FLEETFLAG_METRICS_TOKEN must have at least 16 characters and no spaces.');
-
-  const isKeyText = (value: string) => /^\s*(\{|-----BEGIN)/.test(value);
-  let signingKey = text('FLEETFLAG_SIGNING_KEY');
-  /**
-   * Reads a key file; gives null and records a fault when that fails. A value that names no file may be a mistyped key,
-   * so the message does not repeat it.
-   */
-  const keyFile = (name: string, path: string, expected: string): string | null => {
-    let text;
-    try {
-      const { bytes, mode } = readRegularFileSync(path);
-      text = bytes.toString();
-      // A warning, not a refusal: container platforms mount secrets with such modes, in a protected place.
-      const open = /PRIVATE KEY|"d"/.test(text) ? openSecretFault(path, mode) : null;
-      if (open !== null) warnings.push(`${name}: ${open}`);
-    } catch (error) {
-      if (error instanceof NotRegularFile) {
-        faults.push(`${name} names no key file: ${error.message}.`);
-        return null;
-      }
-      faults.push(`${name} is neither ${expected} that can be read.`);
-      return null;
-    }
-    const empty = emptySecretFault(path, text);
-    if (empty !== null) faults.push(`${name}: ${empty}.`);
-    return text;
-  };
-  if (signingKey !== null && !isKeyText(signingKey)) {
-    signingKey = keyFile('FLEETFLAG_SIGNING_KEY', signingKey, 'a JWK, nor a PEM, nor the path of a file');
-  }
-  const previousKeys = text('FLEETFLAG_PREVIOUS_SIGNING_KEYS') ?? '';
-  const previousSigningKeys = (
-    isKeyText(previousKeys) ? [previousKeys] : list('FLEETFLAG_PREVIOUS_SIGNING_KEYS')
-  ).flatMap((value) =>
-    isKeyText(value)
-      ? [value]
-      : (keyFile('FLEETFLAG_PREVIOUS_SIGNING_KEYS', value, 'a JWK, nor a JWK set, nor PEMs, nor paths of files') ?? []),
-  );
-
-  const databaseUrl = url('DATABASE_URL', ['postgresql:', 'postgres:']);
-  const databaseReplicaUrls = list('DATABASE_REPLICA_URLS');
-  if (!databaseReplicaUrls.every((value) => isUrlOf(value, ['postgresql:', 'postgres:'])))
-    faults.push(
-      'DATABASE_REPLICA_URLS must be a list of URLs that begin with postgresql:// or postgres://, separated by commas.',
-    );
-  if (databaseReplicaUrls.length > 0 && databaseUrl === null)
-    faults.push('DATABASE_REPLICA_URLS is set without DATABASE_URL; the embedded server has no replicas.');
-  const redisUrl = url('REDIS_URL', ['redis:', 'rediss:']);
-  const sentinels = list('REDIS_SENTINELS').map(readAddress);
-  const sentinelName = text('REDIS_SENTINEL_NAME');
-  const redisPassword = text('REDIS_PASSWORD');
-  if (sentinels.includes(null)) faults.push('REDIS_SENTINELS must be a list of host:port, separated by commas.');
-  if (sentinels.length > 0 && sentinelName === null)
-    faults.push('REDIS_SENTINEL_NAME is not set; REDIS_SENTINELS requires it.');
-  if (sentinels.length > 0 && redisUrl !== null)
-    faults.push('REDIS_URL and REDIS_SENTINELS are both set; set only one of them.');
-  if (sentinels.length === 0 && redisPassword !== null)
-    faults.push(
-      'REDIS_PASSWORD is set without REDIS_SENTINELS; put the password of a single server into REDIS_URL (redis://:password@host).',
-    );
-  const redis =
-    sentinels.length > 0
-      ? {
-          sentinels: sentinels.flatMap((address) => address ?? []),
-          name: sentinelName ?? '',
-          ...(redisPassword !== null && { password: redisPassword }),
-        }
-      : redisUrl;
-  const clickhouseUrl = url('CLICKHOUSE_URL', ['http:', 'https:']);
-  if (role !== 'control-plane') {
-    const required = {
-      FLEETFLAG_INTERNAL_SECRET: internalSecret,
-      REDIS_URL: redis,
-      ...(role !== 'gateway' && { DATABASE_URL: databaseUrl }),
-    };
-    for (const [name, value] of Object.entries(required)) {
-      if (value === null) faults.push(`${name} is not set; a service that runs alone (${role}) requires it.`);
-    }
-  }
-
-  const subgraphUrls = bySubgraph((name) => {
-    const setting = `FLEETFLAG_${name.toUpperCase()}_URL`;
-    const urls = list(setting);
-    if (!urls.every((value) => isUrlOf(value, ['http:', 'https:'])))
-      faults.push(`${setting} must be a URL that begins with http:// or https://, or several, separated by commas.`);
-    return Object.freeze(urls.length === 0 ? [`http://127.0.0.1:${DEFAULT_PORTS[name]}`] : urls);
-  });
-
-  const supergraphText = text('FLEETFLAG_SUPERGRAPH');
-  const supergraphFile = supergraphText === null ? null : resolve(supergraphText);
-  if (supergraphFile !== null && !isReadable(supergraphFile))
-    faults.push('FLEETFLAG_SUPERGRAPH names no file that can be read.');
-
-  const trustedProxies = list('FLEETFLAG_TRUSTED_PROXIES');
-  if (!trustedProxies.every(isAddressRange))
-    faults.push(
-      'FLEETFLAG_TRUSTED_PROXIES must be a list of addresses and CIDR ranges, separated by commas; a range of all addresses would trust everybody and is refused.',
-    );
-
-  const webhookAllowPrivate = list('FLEETFLAG_WEBHOOK_ALLOW_PRIVATE');
-  if (!webhookAllowPrivate.every(isAddressRange))
-    faults.push(
-      'FLEETFLAG_WEBHOOK_ALLOW_PRIVATE must be a list of addresses and CIDR ranges, separated by commas, such as 10.20.0.0/16; a range of all addresses is refused.',
-    );
-
-  const origins = list('FLEETFLAG_ALLOWED_ORIGINS').map(readOrigin);
-  if (origins.includes(null))
-    faults.push(
-      'FLEETFLAG_ALLOWED_ORIGINS must be a list of origins, separated by commas: each http:// or https:// with a host, perhaps a port, and nothing after it. "*" is refused.',
-    );
-  faults.push(...unknownSettingFaults(environment));
-
-  const playground = switched('FLEETFLAG_PLAYGROUND', environment['NODE_ENV'] !== 'production');
+  const presenceGraceSeconds = settings.number('FLEETFLAG_PRESENCE_GRACE_SECONDS', '30', seconds(1, 3_600));
+  const tracing = readTracing(settings);
+  const secrets = readSecrets(settings);
+  const signingKey = readSigningKey(settings);
+  const previousSigningKeys = Object.freeze(readPreviousSigningKeys(settings));
+  const database = readDatabase(settings);
+  const redis = readRedis(settings);
+  const clickhouseUrl = settings.url('CLICKHOUSE_URL', HTTP);
+  requireShared(settings, role, { ...secrets, ...database, redis });
+  const subgraphUrls = readSubgraphUrls(settings);
+  const supergraphFile = readSupergraphFile(settings);
+  const network = readNetwork(settings);
+  settings.faults.push(...unknownSettingFaults(environment));
+  const playground = settings.isOn('FLEETFLAG_PLAYGROUND', !isProduction);
   const configuration: Configuration = {
-    port,
-    host: text('HOST') ?? '127.0.0.1',
-    dataDir: resolve(text('FLEETFLAG_DATA_DIR') ?? '.fleetflag'),
-    adminEmail,
-    adminPassword,
-    databaseUrl,
-    databaseReplicaUrls: Object.freeze(databaseReplicaUrls),
-    redis,
-    clickhouseUrl,
-    signingKey,
-    previousSigningKeys: Object.freeze(previousSigningKeys),
-    internalSecret,
-    playground,
-    console: switched('FLEETFLAG_CONSOLE', true),
-    introspection: switched('FLEETFLAG_INTROSPECTION', playground),
-    trustedProxies: Object.freeze(trustedProxies),
-    allowedOrigins: Object.freeze(origins.flatMap((origin) => origin ?? [])),
-    metricsToken,
-    webhookAllowPrivate: Object.freeze(webhookAllowPrivate),
+    ...{ port, ...administrator, ...secrets, ...database, ...network },
+    ...{ redis, clickhouseUrl, signingKey, previousSigningKeys, playground, tracing, subgraphUrls, supergraphFile },
+    host: settings.text('HOST') ?? '127.0.0.1',
+    dataDir: resolve(settings.text('FLEETFLAG_DATA_DIR') ?? '.fleetflag'),
+    console: settings.isOn('FLEETFLAG_CONSOLE', true),
+    introspection: settings.isOn('FLEETFLAG_INTROSPECTION', playground),
     presenceGraceSeconds,
     shutdownDelayMs: shutdownDelaySeconds * 1_000,
-    tracing:
-      traceEndpoint === null
-        ? null
-        : Object.freeze({
-            endpoint: traceEndpoint,
-            headers: Object.freeze(
-              Object.fromEntries(traceHeaders.flatMap((header) => (header === null ? [] : [header]))),
-            ),
-            ratio: traceRatio,
-          }),
-    walArchive: text('FLEETFLAG_WAL_ARCHIVE') ?? null,
-    logLevel: oneOf('LOG_LEVEL', LOG_LEVELS, 'info'),
-    warnings: Object.freeze(warnings),
-    supergraphFile,
-    subgraphUrls: Object.freeze(subgraphUrls),
+    walArchive: settings.text('FLEETFLAG_WAL_ARCHIVE'),
+    logLevel: settings.oneOf('LOG_LEVEL', LOG_LEVELS, 'info'),
+    warnings: Object.freeze(settings.warnings),
   };
-  if (faults.length > 0) throw new ConfigurationError(faults);
+  if (settings.faults.length > 0) throw new ConfigurationError(settings.faults);
   return Object.freeze(configuration);
 }
