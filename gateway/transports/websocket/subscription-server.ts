@@ -15,7 +15,7 @@ import type { AuthenticatedCaller, OpenSockets } from '../../credentials/credent
 import type { VehicleSockets } from '../../partitions/moved-vehicles.ts';
 import type { RightOfWay } from '../../operations/turns/right-of-way.ts';
 import type { SharedLimits } from '../../operations/turns/shared-limits.ts';
-import { Admission } from './admission/admission.ts';
+import { HandshakeAdmission } from './admission/admission.ts';
 import { ClientConnection } from './connection/client-connection.ts';
 import {
   SERVICE_RESTART,
@@ -78,7 +78,7 @@ export interface SubscriptionServerOptions {
   /** The limits that are shared with the other gateways on the port, if there are any. */
   readonly sharedLimits?: SharedLimits;
   /** Limits the handshakes while many come at once. */
-  readonly admission?: Pick<Admission, 'admit' | 'finish' | 'tick'>;
+  readonly admission?: Pick<HandshakeAdmission, 'admit' | 'finish' | 'tick'>;
   /** Called when a change has been written to all clients of a distinct subscription. */
   readonly delivered?: (changedAtMs: number) => void;
   /** Notified of each authenticated socket: when its caller is known, and when it has closed. */
@@ -150,7 +150,7 @@ export function createSubscriptionServer(options: SubscriptionServerOptions): Su
     ...{ framesSent: 0, bytesSent: 0, writes: 0, operations: 0, skips: 0 },
     ...{ slowClosed: 0, rateClosed: 0, deadClosed: 0, refused: 0, putOff: 0 },
   };
-  const admission = options.admission ?? new Admission();
+  const admission = options.admission ?? new HandshakeAdmission();
   const openFiles = new OpenFiles(options.logger);
   const connections: DeadlineWheel<ClientConnection> = new DeadlineWheel(
     tickOf(limits),

@@ -1,13 +1,13 @@
 import { beforeEach, describe, expect, test } from '@jest/globals';
-import { Admission } from './admission.ts';
+import { HandshakeAdmission } from './admission.ts';
 
 let now: number;
 let used: { idle: number; active: number };
-let admission: Admission;
+let admission: HandshakeAdmission;
 beforeEach(() => {
   now = 0;
   used = { idle: 0, active: 0 };
-  admission = new Admission({ clock: () => now, utilization: () => ({ ...used }) });
+  admission = new HandshakeAdmission({ clock: () => now, utilization: () => ({ ...used }) });
 });
 
 /** Lets time pass in which the process is busy, or is not, and finishes `perTick` handshakes at each tick. */

@@ -44,7 +44,7 @@ export interface AdmittedHandshake {
 }
 
 /** Decides which handshakes are admitted. */
-export class Admission {
+export class HandshakeAdmission {
   readonly #clock: () => number;
   readonly #utilization: () => Utilization;
   /** Handshakes that are under way, by the tick in which they were admitted, newest last. */
