@@ -18,7 +18,9 @@ export interface SeverableProxy {
   sever(): void;
   /** Drops the data and keeps the connections: half-open ones. */
   freeze(): void;
-  /** Drops the data of the present connections for ever, as when the server's host fails and another one takes its name. */
+  /**
+   * Drops the data of the present connections for ever, as when the server's host fails and another one takes its name.
+   */
   lose(): void;
   /** Keeps the data back until `restore`, in one direction or both, as a network does that loses every packet. */
   hold(...directions: readonly ProxyDirection[]): void;
