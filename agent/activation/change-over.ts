@@ -11,9 +11,10 @@ import {
   type Drive,
   type VehicleStateReport,
 } from '../../core/activation/drive.ts';
+import { withTimeout } from '../../core/async/timeout.ts';
 import { unattended } from '../../core/last-handler/unattended.ts';
 import type { PresentFlags } from '../evaluate/present-flags.ts';
-import type { Log } from '../log.ts';
+import { describeError, type Log } from '../log.ts';
 import { NO_LATCHES, type GoodReturn, type HeldFlag, type Latches, type ReturnCause } from '../state.ts';
 import type { VehicleState } from '../state.ts';
 import { storedLatches } from '../store/rows/activation-row.ts';
@@ -33,6 +34,9 @@ import { KnownGood, type KnownGoodCopy, type KnownGoodStatus } from './known-goo
  * where nobody has reported anything since. The program that did is gone.
  */
 const FORGOTTEN_AFTER_MS = 86_400_000;
+
+/** The milliseconds for which a change waits for its write. Then it is active from memory, as after a failed write. */
+const DISK_MS = 2_000;
 
 /** The parts with which a vehicle changes over. */
 export interface ChangeOverOptions {
@@ -87,6 +91,8 @@ export class ChangeOver {
   /** The timer of a standstill that begins later, because too many have begun; undefined for none. */
   #lateStandstill: NodeJS.Timeout | undefined;
   #isClosed = false;
+  /** Whether a write has taken longer than `DISK_MS`, and none has ended since. */
+  #diskHangs = false;
   readonly #faults = new WaitingFaults();
 
   constructor(options: ChangeOverOptions) {
@@ -150,7 +156,7 @@ export class ChangeOver {
   /**
    * Takes `next` as the state that the vehicle holds. Changes that may not be active yet wait.
    *
-   * @param saved called when the state is on disk, before it is evaluated
+   * @param saved called when the state is on disk: before it is evaluated, unless the disk takes long
    */
   commit(next: VehicleState, keys: PinnedKeys, saved: () => void): Promise<void> {
     return this.#inTurn(async () => {
@@ -165,8 +171,8 @@ export class ChangeOver {
       // Nothing was there before the first sync, so that its flags serve from the beginning of the drive.
       if (isFirst && !this.#drive.isParked) this.#good.driveBegan(latched);
       this.#log(flags.state?.latches ?? NO_LATCHES, latched);
-      await store.save(latched, keys);
-      saved();
+      const saving = store.save(latched, keys).then(saved);
+      await this.#written(() => saving);
       flags.replace(latched);
       activated(latched);
     });
@@ -219,7 +225,7 @@ export class ChangeOver {
   }
 
   async #takeFaults(): Promise<void> {
-    const { flags, store, keys } = this.#options;
+    const { flags, keys } = this.#options;
     let writes = 0;
     for (const { flagKey, revision, cause, changesStanding } of this.#faults.take()) {
       const active = this.#faultyFlag(flagKey, revision);
@@ -230,7 +236,7 @@ export class ChangeOver {
     }
     const trusted = keys();
     for (; writes > 0 && flags.state !== null && trusted !== null; writes--)
-      await store.saveWhole(flags.state, trusted);
+      await this.#saveWhole(flags.state, trusted);
   }
 
   /** Gives a flag that is active by the definition of `revision`, and not on its way back to its last known good. */
@@ -304,7 +310,7 @@ export class ChangeOver {
   }
 
   async #become(drive: Drive): Promise<void> {
-    const { store, flags, activated, keys, now, log } = this.#options;
+    const { flags, activated, keys, now, log } = this.#options;
     const before = this.#drive;
     if (before.isParked === drive.isParked && before.isReported === drive.isReported) return;
     this.#drive = drive;
@@ -329,15 +335,32 @@ export class ChangeOver {
       flags.replace(state, values);
       if (trusted === null) return;
       // A damaged file makes the next start go back by one generation, which must know of the drive, too.
-      await store.saveWhole(state, trusted);
-      await store.saveWhole(state, trusted);
+      await this.#saveWhole(state, trusted);
+      await this.#saveWhole(state, trusted);
       return;
     }
     const changed = { ...state, latches: NO_LATCHES };
     this.#good.follow(changed);
-    if (trusted !== null) await store.saveWhole(changed, trusted);
+    if (trusted !== null) await this.#saveWhole(changed, trusted);
     flags.replace(changed, null);
     activated(changed);
+  }
+
+  async #saveWhole(state: VehicleState, keys: PinnedKeys): Promise<void> {
+    await this.#written(() => this.#options.store.saveWhole(state, keys));
+  }
+
+  /** Waits for a write, but not for long: a disk that does not answer must not keep a kill switch from taking effect. */
+  async #written(write: () => Promise<unknown>): Promise<void> {
+    try {
+      await withTimeout(DISK_MS, `the disk has not answered for ${DISK_MS / 1_000} s`, async () => {
+        await write();
+        this.#diskHangs = false;
+      });
+    } catch (error) {
+      if (!this.#diskHangs) this.#options.log('error', `${describeError(error)}; going on from memory`);
+      this.#diskHangs = true;
+    }
   }
 
   /**
