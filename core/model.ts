@@ -5,8 +5,9 @@
  * GraphQL's spelling (`ASIL_D`, `PRODUCTION`) is mapped at the edge.
  */
 
+/** The environments, each of which has flags, revisions and vehicles of its own. */
 export const ENVIRONMENTS = ['development', 'staging', 'production'] as const;
-/** The environment of a flag or a vehicle. Each has revisions and signed sets of its own. */
+/** The environment of a flag or a vehicle. */
 export type Environment = (typeof ENVIRONMENTS)[number];
 
 /** ISO 26262 levels, lowest first: the order is the order of severity. */
@@ -14,6 +15,7 @@ export const SAFETY_LEVELS = ['Non-Critical', 'Safety-Relevant', 'ASIL-B', 'ASIL
 /** The ISO 26262 level of a flag. */
 export type SafetyLevel = (typeof SAFETY_LEVELS)[number];
 
+/** The types of flags. */
 export const FLAG_TYPES = ['boolean', 'string', 'number', 'json'] as const;
 /** The type of a flag's values. */
 export type FlagType = (typeof FLAG_TYPES)[number];
@@ -140,7 +142,7 @@ export interface FlagDefinition {
   readonly excludes?: readonly string[];
   /** The release that is under way; null or absent for none. */
   readonly release?: Release | null;
-  /** The value contract: a JSON Schema that each value fits which the flag could serve; null or absent: any value. */
+  /** The value contract: a JSON Schema for each value that the flag could serve; null or absent: any value. */
   readonly valueSchema?: JsonObject | null;
   /** The moment at which a vehicle may change over to this definition; null or absent: at once. Not evaluated. */
   readonly activation?: Activation | null;

@@ -77,15 +77,20 @@ interface Received {
   readonly runningAtMs: number;
 }
 
-/** Changes the vehicle over. */
+/** Changes the vehicle over to new definitions, at once or at the end of the drive. */
 export class ChangeOver {
   readonly #options: ChangeOverOptions;
   readonly #good: KnownGood;
   #drive: Drive = driveAtStart(null);
+  /** The last report; null before the first, and after it has expired. */
   #received: Received | null = null;
+  /** The time since which the vehicle is parked or in its drive, in milliseconds since 1970 by its clock. */
   #sinceMs: number;
+  /** Settles when the task that was added last is done. The next one waits for that. */
   #turn: Promise<void> = Promise.resolve();
+  /** The timer until the last report expires. */
   #expiry: NodeJS.Timeout | undefined;
+  /** The timer until a reported drive from before the start no longer counts as reported. */
   #forgetting: NodeJS.Timeout | undefined;
   readonly #standstills = new Standstills();
   /** The timer of a standstill that begins later, because too many have begun; undefined for none. */

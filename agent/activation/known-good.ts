@@ -275,9 +275,9 @@ export class KnownGood {
       const standing = this.#standings.get(key);
       if (standing !== undefined) this.#standings.set(key, { ...standing, good: null });
     }
-    const news = dropped.filter((key) => !this.#dropped.includes(key));
-    this.#dropped = [...this.#dropped.filter((key) => this.#standings.get(key)?.good === null), ...news];
-    if (news.length > 0)
-      this.#options.log('warn', `there is no room on disk for the last known goods of ${news.join(', ')}`);
+    const added = dropped.filter((key) => !this.#dropped.includes(key));
+    this.#dropped = [...this.#dropped.filter((key) => this.#standings.get(key)?.good === null), ...added];
+    if (added.length > 0)
+      this.#options.log('warn', `there is no room on disk for the last known goods of ${added.join(', ')}`);
   }
 }

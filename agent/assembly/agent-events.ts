@@ -55,10 +55,10 @@ export class AgentEvents {
     this.#emitter.removeAllListeners();
   }
 
-  #guarded<News extends unknown[]>(event: string, listener: (...news: News) => void): (...news: News) => void {
-    return (...news) => {
+  #guarded<Args extends unknown[]>(event: string, listener: (...args: Args) => void): (...args: Args) => void {
+    return (...args) => {
       try {
-        listener(...news);
+        listener(...args);
       } catch (error) {
         // A faulty listener must not stop the agent from applying the next change.
         this.log('error', `a ${event} listener failed: ${describeError(error)}`);

@@ -140,19 +140,24 @@ export class GatewayLink {
   #raw: Socket | null = null;
   /** The number of bytes that had been read when the last message was complete. */
   #bytesOfMessages = 0;
+  /** Aborts the opening of the connection. */
   readonly #opening = new AbortController();
   readonly #openTimer: NodeJS.Timeout;
   #pongTimer: NodeJS.Timeout | undefined;
+  /** The number of requests so far, which makes their ids. */
   #requests = 0;
   /**
    * The functions that reject the pending queries. They are in a set, because `ended.then` would keep every answer in
    * memory until the end.
    */
   readonly #waiting = new Set<(error: Error) => void>();
+  /** Resolves `ended`. */
   #end!: (ending: LinkEnding) => void;
   /** The reason why the agent itself dropped the link; null where it did not. */
-  #cut: string | null = null;
+  #dropReason: string | null = null;
+  /** The seconds after which the gateway that has refused the handshake will have room. */
   #retryAfter: number | undefined;
+  /** Whether the link has ended. */
   #isOver = false;
 
   constructor(url: string, token: string, timings: LinkTimings, route: Route) {
@@ -188,7 +193,7 @@ export class GatewayLink {
         },
         refused: (status, retryAfter) => {
           this.#retryAfter = admissionWait(status, retryAfter);
-          this.#cut ??= `Unexpected server response: ${status}`;
+          this.#dropReason ??= `Unexpected server response: ${status}`;
         },
       }),
       on: {
@@ -202,8 +207,8 @@ export class GatewayLink {
           if (received) clearTimeout(this.#pongTimer);
         },
         error: (error) => {
-          this.#cut ??= messageOf(error);
-          this.terminate(this.#cut);
+          this.#dropReason ??= messageOf(error);
+          this.terminate(this.#dropReason);
         },
         closed: (event) => {
           const { code, reason } = membersOf(event);
@@ -313,7 +318,7 @@ export class GatewayLink {
 
   /** Drops the connection at once, for a peer that no longer answers. */
   terminate(reason: string): void {
-    this.#cut ??= reason;
+    this.#dropReason ??= reason;
     this.#opening.abort();
     if (this.#socket === null) this.#closed({ code: 1006 });
     else this.#socket.terminate();
@@ -331,7 +336,7 @@ export class GatewayLink {
     // Without disposing, the library would open a new socket after a regular close (1000).
     this.#dispose();
     for (const abandon of this.#waiting) abandon(new Error(`the connection ended (${code})`));
-    this.#end({ code, reason: reason || (this.#cut ?? ''), retryAfter: this.#retryAfter });
+    this.#end({ code, reason: reason || (this.#dropReason ?? ''), retryAfter: this.#retryAfter });
   }
 }
 

@@ -4,15 +4,17 @@ import { timerDelay } from '../../core/async/timer-delay.ts';
 export class LinkWait {
   #ended = false;
   #timer: NodeJS.Timeout | undefined;
-  #dueAt = 0;
-  #over: () => void = () => undefined;
+  /** The reading of `performance.now()` at which the present pause ends. */
+  #dueAtMs = 0;
+  /** Ends the present pause. */
+  #endPause: () => void = () => undefined;
 
   /** @param ended resolves when the link has ended */
   constructor(ended: Promise<unknown>) {
     const over = () => {
       this.#ended = true;
       clearTimeout(this.#timer);
-      this.#over();
+      this.#endPause();
     };
     ended.then(over, over);
   }
@@ -26,19 +28,19 @@ export class LinkWait {
   pause(milliseconds: number): Promise<void> {
     if (this.#ended) return Promise.resolve();
     return new Promise((resolve) => {
-      this.#over = resolve;
+      this.#endPause = resolve;
       this.#after(milliseconds);
     });
   }
 
   /** Ends the present pause in `milliseconds` where it would last longer. */
   shorten(milliseconds: number): void {
-    if (!this.#ended && performance.now() + milliseconds < this.#dueAt) this.#after(milliseconds);
+    if (!this.#ended && performance.now() + milliseconds < this.#dueAtMs) this.#after(milliseconds);
   }
 
   #after(milliseconds: number): void {
     clearTimeout(this.#timer);
-    this.#dueAt = performance.now() + milliseconds;
-    this.#timer = setTimeout(() => this.#over(), timerDelay(milliseconds)).unref();
+    this.#dueAtMs = performance.now() + milliseconds;
+    this.#timer = setTimeout(() => this.#endPause(), timerDelay(milliseconds)).unref();
   }
 }

@@ -192,8 +192,9 @@ export class VehicleStore {
   }
 
   /**
-   * Saves `state`. Resolves to whether it is on disk; never rejects. The store retries a failed write until it
-   * succeeds or a newer state replaces it. A state without news may wait for the next write (worth-a-write.ts).
+   * Saves `state`. Resolves to whether it is on disk; never rejects. The store retries a failed write until it succeeds
+   * or a newer state replaces it. A state that adds nothing but a later contact may wait for the next write
+   * (worth-a-write.ts).
    */
   save(state: VehicleState, keys: PinnedKeys): Promise<boolean> {
     this.#last = { state, keys };

@@ -19,8 +19,8 @@ export interface SchemaChange {
 const UNSEEN = /_DESCRIPTION_|^DIRECTIVE_USAGE_ARGUMENT_/;
 
 /**
- * A default that differs changes what an operation means which leaves the argument out, although it stays valid. One
- * for an argument that was required changes nothing for those who send it.
+ * Says whether a change gives another meaning to operations that stay valid: another default does, to those that leave
+ * the argument out. A first default for an argument that was required does not, because every operation sends it.
  */
 function changesMeaning({ type, meta }: Change): boolean {
   if (type !== 'FIELD_ARGUMENT_DEFAULT_CHANGED' && type !== 'INPUT_FIELD_DEFAULT_VALUE_CHANGED') return false;

@@ -76,26 +76,33 @@ export interface WriterLoad {
   readonly failures: number;
 }
 
-interface Caller<Result> {
+/** The functions that settle the promise of one call of `add`. */
+interface PendingCall<Result> {
   readonly resolve: (result: Result) => void;
   readonly reject: (error: NotWritten) => void;
 }
 
+/** An item of the queue, with all items that were merged into it. */
 interface Entry<Item, Result> {
   item: Item;
+  /** The size of the item, which counts towards `batchSize`. */
   size: number;
   readonly queuedAtMs: number;
   /** The sizes of all items that were merged into this one, for each bound. */
   readonly taken: number[];
-  readonly callers: Caller<Result>[];
+  /** The calls that added these items. */
+  readonly callers: PendingCall<Result>[];
 }
 
 /** Writes items in batches; see the top of this file. */
 export class BatchWriter<Item, Result = void> {
   /** The waiting items in the order of arrival, by key where items are merged. */
   readonly #queue = new Map<unknown, Entry<Item, Result>>();
+  /** The writes that are under way. */
   readonly #writes = new Set<Promise<void>>();
+  /** The sizes of all held items, for each bound. */
   readonly #taken: number[];
+  /** The sizes of the waiting items, in the unit of `batchSize`. */
   #queuedSize = 0;
   #timer: NodeJS.Timeout | undefined;
   #failures = 0;
@@ -140,7 +147,7 @@ export class BatchWriter<Item, Result = void> {
     while (this.#writes.size > 0) await Promise.race(this.#writes);
   }
 
-  #enqueue(item: Item, taken: number[], caller: Caller<Result>): void {
+  #enqueue(item: Item, taken: number[], caller: PendingCall<Result>): void {
     const { merging, sizeOf } = this.options;
     const key = merging?.keyOf(item);
     const waiting = key === undefined ? undefined : this.#queue.get(key);

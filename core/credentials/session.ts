@@ -15,11 +15,11 @@ const PREFIX = 'ffs_';
 export interface SessionRecord {
   readonly userId: string;
   readonly role: Role;
-  /** ISO 8601. */
+  /** The end of the session, in ISO 8601. */
   readonly expiresAt: string;
 }
 
-/** Reads a stored record; null for JSON that is none. Throws a SyntaxError where `text` is not JSON. */
+/** Reads a stored record; null for other JSON. Throws a SyntaxError where `text` is not JSON. */
 export function readSessionRecord(text: string): SessionRecord | null {
   const { userId, role, expiresAt } = membersOf(parseJson(text));
   const whole = typeof userId === 'string' && isOneOf(ROLES, role) && typeof expiresAt === 'string';

@@ -181,7 +181,9 @@ function settledOf(flag: JsonObject, revision: number, next: JsonObject | null):
   return defaultOf(flag, revision)('DISABLED', killed ? killingRuleId(rules) : null);
 }
 
-/** Gives the content of a disabled flag, for the vehicles that a release has not reached which switches it on. */
+/**
+ * Gives the content of a disabled flag: of a flag that a release switches on, in the vehicles that it has not reached.
+ */
 function disabledContent(flag: JsonObject, revision: number): CompiledContent {
   const unmatched = defaultOf(flag, revision)('DISABLED');
   return { stale: unmatched, prerequisites: [], alone: null, rules: [], unmatched };

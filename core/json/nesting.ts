@@ -7,7 +7,7 @@ const CLOSING = new Set([0x5d, 0x7d]);
 
 /** Says whether JSON text has more than `levels` lists and objects within each other. */
 export function isNestedDeeper(text: string, levels: number): boolean {
-  // Each level takes two characters of text that is JSON: most texts are too short to be looked through.
+  // Each level takes two characters of text that is JSON: most texts are too short to be searched.
   if (text.length <= 2 * levels) return false;
   let depth = 0;
   for (let at = 0; at < text.length; at++) {

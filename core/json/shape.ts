@@ -32,7 +32,7 @@ export const is = {
   bigint: (value: unknown): value is bigint => typeof value === 'bigint',
   boolean: (value: unknown): value is boolean => typeof value === 'boolean',
   date: (value: unknown): value is Date => value instanceof Date,
-  /** JSON that a parser has made. What an object or a list contains is not looked through again. */
+  /** JSON that a parser has made. The content of an object or a list is not checked again. */
   json: (value: unknown): value is JsonValue =>
     value === null ||
     typeof value === 'string' ||

@@ -95,7 +95,7 @@ export class Metrics {
     });
   }
 
-  /** Calls `read` before each reading, for figures that several metrics take from one look. */
+  /** Calls `read` before each reading, for figures that several metrics share. */
   beforeReading(read: () => void): void {
     this.#beforeReading.push(read);
   }

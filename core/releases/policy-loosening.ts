@@ -20,7 +20,7 @@ export const LOOSENINGS = [
   'other-canary',
   /** A release is halted only at more faulty vehicles, or at a higher share of them. */
   'higher-fault-limit',
-  /** A guard is missing, or finds less, or does less about what it finds. */
+  /** A guard is missing, detects less than before, or has less effect when its limit is crossed. */
   'weaker-guards',
 ] as const;
 /** A way in which a policy is looser than another one. */
@@ -29,8 +29,11 @@ export type Loosening = (typeof LOOSENINGS)[number];
 type Stages = readonly ReleaseStage[];
 
 /**
- * Gives the stages that a vehicle waits for and in which at least a share has the change. A vehicle whose bucket is
- * `bucket` waits for all stages whose threshold is not above it; 100,000 stands for the end of the release.
+ * Gives the stages that precede the change in a vehicle, and in which at least a share of the vehicles has the change.
+ *
+ * @param share the share as a threshold of buckets: 0 to 100,000
+ * @param bucket the vehicle's bucket, before which come the stages whose thresholds are not above it; 100,000 for the
+ *   end of the release
  */
 const passed = (stages: Stages, share: number, bucket: number) =>
   stages.filter(({ percentage }) => thresholdOf(percentage) >= share && thresholdOf(percentage) <= bucket);
@@ -39,9 +42,9 @@ const watchMs = (stages: Stages) => stages.reduce((sum, { soakMs }) => sum + soa
 const reports = (stages: Stages) => Math.max(0, ...stages.map(({ minimumVehicles }) => minimumVehicles));
 
 /**
- * Gives the measures in which `after` asks for less than `before` for some vehicle. Both measures are step
- * functions of share and bucket. Their steps are at the thresholds, and `before` has none between its own, so that
- * comparing there compares everywhere.
+ * Gives the measures (the time of the watch, the number of reports) in which `after` asks for less than `before` for
+ * some vehicle. Both are step functions of share and bucket, which change at the thresholds only, so that comparing
+ * them at the thresholds compares them everywhere.
  */
 function loosenedStages(before: Stages, after: Stages): Loosening[] {
   const shares = before.map(({ percentage }) => thresholdOf(percentage));

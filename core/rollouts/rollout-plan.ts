@@ -100,8 +100,9 @@ export function followingTimes(steps: readonly Pick<PlannedStep, 'delay' | 'dueA
 }
 
 /**
- * Gives the times at which the steps of a rollout are due that is resumed at `now`, in Unix milliseconds. Where the
- * next step came due during the pause, it is due now and all later steps move by as much. Otherwise nothing moves.
+ * Gives the times, in Unix milliseconds, at which the remaining steps of a paused rollout are due when it is resumed at
+ * `now`. Where the next step came due during the pause, it is due now and all later steps move by as much. Otherwise
+ * nothing moves.
  */
 export function resumedTimes(due: readonly number[], now: number): number[] {
   const late = Math.max(0, now - (due[0] ?? now));

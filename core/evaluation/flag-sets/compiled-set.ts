@@ -18,30 +18,33 @@ export interface SetOptions {
   readonly nonce?: string;
 }
 
-/** A content of a flag among the flags that are evaluated with it. */
-interface Part {
+/** A content of a flag, linked to the flags on which it depends. */
+interface LinkedContent {
   readonly content: CompiledContent;
-  /** For each prerequisite the place of its flag's evaluation, made before; -1 where the vehicle has no such flag. */
+  /**
+   * For each prerequisite the place of its flag: in a `Node` among the nodes, in a `Step` among the evaluations that
+   * the steps before have made; -1 where the vehicle has no such flag.
+   */
   readonly needs: readonly number[];
   /** The evaluation of a content that depends on its own flag through others; null for other contents. */
   readonly cyclic: Evaluation | null;
 }
 
 /** The contents of a flag: the stable one and, while a release is under way, the new one. */
-interface Parts {
+interface LinkedContents {
   readonly flag: CompiledFlag;
-  readonly stable: Part;
-  readonly next: Part | null;
+  readonly stable: LinkedContent;
+  readonly next: LinkedContent | null;
 }
 
-/** A flag's place among the flags that are evaluated with it. */
-interface Step extends Parts {
-  /** The place of its evaluation in the list of all. */
+/** The evaluation of one flag, as a step of evaluating several in the order of their dependencies. */
+interface Step extends LinkedContents {
+  /** The place of the evaluation in the list of all. */
   readonly place: number;
 }
 
-/** A flag of the set. The needs of its parts are nodes. */
-interface Node extends Parts {
+/** A flag of the set. */
+interface Node extends LinkedContents {
   /** The place in the order of all flags. */
   readonly rank: number;
   /** The steps to evaluate the flag alone, of which it is the last; made at its first evaluation. */
@@ -50,7 +53,8 @@ interface Node extends Parts {
 
 const NO_OPTIONS: SetOptions = {};
 
-const partsOf = ({ stable, next }: Parts): readonly Part[] => (next === null ? [stable] : [stable, next]);
+const linkedContentsOf = ({ stable, next }: LinkedContents): readonly LinkedContent[] =>
+  next === null ? [stable] : [stable, next];
 
 /** Evaluates a flag whose prerequisites have been evaluated. */
 function serve(
@@ -102,13 +106,13 @@ export class CompiledSet {
     );
     const ranks = new Map(order.map((node, rank) => [node, rank]));
     this.#nodes = this.flags.map((flag, index) => {
-      const part = (content: CompiledContent): Part => {
+      const link = (content: CompiledContent): LinkedContent => {
         const needs = needsOf(content);
         const within = needs.findIndex((need) => need !== -1 && group[need] === group[index]);
         return { content, needs, cyclic: content.prerequisites[within]?.failed ?? null };
       };
-      const next = flag.release === null ? null : part(flag.release.next);
-      return { flag, stable: part(flag), next, rank: ranks.get(index)!, steps: null };
+      const next = flag.release === null ? null : link(flag.release.next);
+      return { flag, stable: link(flag), next, rank: ranks.get(index)!, steps: null };
     });
     this.#steps = order.map((node) => {
       const { flag, stable, next } = this.#nodes[node]!;
@@ -159,7 +163,8 @@ export class CompiledSet {
     const needed = new Set([index]);
     // A set gives the members that are added while it is walked, too.
     for (const node of needed)
-      for (const { needs } of partsOf(this.#nodes[node]!)) for (const need of needs) if (need !== -1) needed.add(need);
+      for (const { needs } of linkedContentsOf(this.#nodes[node]!))
+        for (const need of needs) if (need !== -1) needed.add(need);
     needed.delete(index);
     // The node itself comes last, even where one of its cycle would come after it: none of them reads the others.
     return [...[...needed].sort((a, b) => this.#nodes[a]!.rank - this.#nodes[b]!.rank), index];
@@ -167,7 +172,10 @@ export class CompiledSet {
 
   #stepsOf(nodes: readonly number[]): Step[] {
     const places = new Map(nodes.map((node, place) => [node, place]));
-    const placed = (part: Part): Part => ({ ...part, needs: part.needs.map((need) => places.get(need) ?? -1) });
+    const placed = (linked: LinkedContent): LinkedContent => ({
+      ...linked,
+      needs: linked.needs.map((need) => places.get(need) ?? -1),
+    });
     return nodes.map((node, place) => {
       const { flag, stable, next } = this.#nodes[node]!;
       return { flag, place, stable: placed(stable), next: next && placed(next) };
