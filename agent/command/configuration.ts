@@ -37,9 +37,9 @@ export interface AgentConfiguration {
   /** The address of the proxy; null for none. It may contain a password, so it is a secret. */
   readonly proxy: string | null;
   readonly vehicle: VehicleFacts;
-  /** The milliseconds between two syncs of an idle connection. */
+  /** The milliseconds after a sync until the next, where nothing calls for an earlier one. */
   readonly resyncMs: number;
-  /** The milliseconds for which evaluations are counted together, and between two reports of measurements. */
+  /** The milliseconds between two reports of measurements, the counts of evaluations among them. */
   readonly metricsIntervalMs: number;
   readonly logFormat: LogFormat;
   /** The most evaluations in a second that are logged as events; 0 for none. */
@@ -122,17 +122,12 @@ export async function readAgentConfiguration(
   const faults: string[] = [];
   const warnings: string[] = [];
   const given = readArguments(args, faults);
-  const value = (option: Option): string | undefined =>
-    given.values.get(option) ?? (environment[variableName(option)] || undefined);
+  const value: ValueOf = (option) => given.values.get(option) ?? (environment[variableName(option)] || undefined);
   const isOn = (name: Switch): boolean => {
     const variable = environment[variableName(name)];
     return given.switches.get(name) ?? (variable ? readSwitch(variableName(name), variable, faults) : false);
   };
-  for (const name of [...OPTIONS, ...LISTS].map(variableName)) {
-    // An empty variable counts as absent, because compose files pass unset variables as empty.
-    if (environment[name] && environment[name].trim() === '')
-      faults.push(`${name} must not be blank; give it a value, or unset it`);
-  }
+  refuseBlank(environment, faults);
   const flagsFile = value('flags') ?? null;
   const alone = flagsFile !== null && value('url') === undefined;
   const required = (option: Option): string | undefined => {
@@ -149,11 +144,7 @@ export async function readAgentConfiguration(
     if (value(option) !== undefined)
       faults.push(`--${option} has no effect with --flags alone; add --url, or remove it`);
   }
-  for (const option of FILES) {
-    const path = value(option);
-    const fault = path === undefined ? null : await fileKindFault(path);
-    if (fault !== null) faults.push(`--${option}: ${fault}`);
-  }
+  await checkFiles(value, faults);
 
   const allowRemote = isOn('allow-remote');
   const allowOverrides = isOn('allow-overrides');
@@ -161,11 +152,7 @@ export async function readAgentConfiguration(
     faults.push(
       'with --url, --flags replaces values of the control plane, kill switches included; add --allow-overrides to allow this',
     );
-  const vin = value('vin') ?? null;
-  if (vin !== null && !VIN_PATTERN.test(vin))
-    faults.push(`--vin must have 17 digits and capital letters except I, O and Q, not "${vin}"`);
-  if (vin !== null && !alone)
-    faults.push('--vin works only with --flags and without --url, where the token names the vehicle');
+  const vin = readVin(value('vin'), alone, faults);
   const listen = readListen(value('listen'), allowRemote, faults);
   const allowedOrigins = given.lists.get('allow-origin') ?? splitList(environment[variableName('allow-origin')]);
   for (const origin of allowedOrigins)
@@ -175,27 +162,11 @@ export async function readAgentConfiguration(
       );
   const keys = await readKeys(value('keys'), faults, warnings);
   const ca = await readAuthorities(value('ca'), faults);
-  const proxy =
-    value('proxy') ?? (url !== undefined && isWebsocketUrl(url) ? environmentProxy(url, environment) : null);
-  const fault = proxy === null ? null : proxyFault(proxy);
-  if (fault !== null)
-    faults.push(`${value('proxy') === undefined ? 'the proxy of the environment' : '--proxy'} ${fault}`);
-
-  const minutes = Number(value('resync-minutes') ?? '10');
-  if (!(minutes > 0 && minutes <= 1440)) faults.push('--resync-minutes must be a number above 0, at most 1440');
-  const seconds = Number(value('metrics-seconds') ?? '60');
-  if (!(seconds >= 0.1 && seconds <= 86_400)) faults.push('--metrics-seconds must be a number from 0.1 to 86400');
-  const events = value('evaluation-events') ?? '0';
-  if (!/^\d{1,4}$/.test(events)) faults.push('--evaluation-events must be a whole number from 0 to 9999');
+  const proxy = readProxy(value('proxy'), url, environment, faults);
+  const numbers = readNumbers(value, faults);
   const logFormat = value('log-format') ?? 'plain';
   if (!isOneOf(LOG_FORMATS, logFormat)) faults.push(`--log-format must be plain or json, not "${logFormat}"`);
-
-  const prefix = variableName('');
-  const known = NAMES.map(variableName);
-  for (const name of Object.keys(environment).filter((name) => name.startsWith(prefix) && !known.includes(name))) {
-    const nearest = nearestName(name.slice(prefix.length), NAMES);
-    faults.push(`unknown setting ${name}${suggestion(nearest === null ? null : variableName(nearest))}`);
-  }
+  refuseUnknown(environment, faults);
 
   if (faults.length > 0) throw new AgentConfigurationError(faults);
   return Object.freeze({
@@ -211,12 +182,76 @@ export async function readAgentConfiguration(
     ca,
     proxy,
     vehicle: { model: value('model'), swVersion: value('sw-version'), region: value('region') },
-    resyncMs: minutes * 60_000,
-    metricsIntervalMs: seconds * 1_000,
+    ...numbers,
     logFormat: isOneOf(LOG_FORMATS, logFormat) ? logFormat : 'plain',
-    evaluationEventsPerSecond: Number(events),
     warnings,
   });
+}
+
+/** Gives the value of an option, from the command line or the environment; undefined where neither has it. */
+type ValueOf = (option: Option) => string | undefined;
+
+function refuseBlank(environment: NodeJS.ProcessEnv, faults: string[]): void {
+  for (const name of [...OPTIONS, ...LISTS].map(variableName)) {
+    // An empty variable counts as absent, because compose files pass unset variables as empty.
+    if (environment[name] && environment[name].trim() === '')
+      faults.push(`${name} must not be blank; give it a value, or unset it`);
+  }
+}
+
+function refuseUnknown(environment: NodeJS.ProcessEnv, faults: string[]): void {
+  const prefix = variableName('');
+  const known = NAMES.map(variableName);
+  for (const name of Object.keys(environment).filter((name) => name.startsWith(prefix) && !known.includes(name))) {
+    const nearest = nearestName(name.slice(prefix.length), NAMES);
+    faults.push(`unknown setting ${name}${suggestion(nearest === null ? null : variableName(nearest))}`);
+  }
+}
+
+async function checkFiles(value: ValueOf, faults: string[]): Promise<void> {
+  for (const option of FILES) {
+    const path = value(option);
+    const fault = path === undefined ? null : await fileKindFault(path);
+    if (fault !== null) faults.push(`--${option}: ${fault}`);
+  }
+}
+
+function readVin(vin: string | undefined, alone: boolean, faults: string[]): string | null {
+  if (vin === undefined) return null;
+  if (!VIN_PATTERN.test(vin))
+    faults.push(`--vin must have 17 digits and capital letters except I, O and Q, not "${vin}"`);
+  if (!alone) faults.push('--vin works only with --flags and without --url, where the token names the vehicle');
+  return vin;
+}
+
+/** Reads the proxy: that of the option `given`, or else the one that the environment names for `url`. */
+function readProxy(
+  given: string | undefined,
+  url: string | undefined,
+  environment: NodeJS.ProcessEnv,
+  faults: string[],
+): string | null {
+  const proxy = given ?? (url !== undefined && isWebsocketUrl(url) ? environmentProxy(url, environment) : null);
+  const fault = proxy === null ? null : proxyFault(proxy);
+  if (fault !== null) faults.push(`${given === undefined ? 'the proxy of the environment' : '--proxy'} ${fault}`);
+  return proxy;
+}
+
+function readNumbers(
+  value: ValueOf,
+  faults: string[],
+): Pick<AgentConfiguration, 'resyncMs' | 'metricsIntervalMs' | 'evaluationEventsPerSecond'> {
+  const minutes = Number(value('resync-minutes') ?? '10');
+  if (!(minutes > 0 && minutes <= 1440)) faults.push('--resync-minutes must be a number above 0, at most 1440');
+  const seconds = Number(value('metrics-seconds') ?? '60');
+  if (!(seconds >= 0.1 && seconds <= 86_400)) faults.push('--metrics-seconds must be a number from 0.1 to 86400');
+  const events = value('evaluation-events') ?? '0';
+  if (!/^\d{1,4}$/.test(events)) faults.push('--evaluation-events must be a whole number from 0 to 9999');
+  return {
+    resyncMs: minutes * 60_000,
+    metricsIntervalMs: seconds * 1_000,
+    evaluationEventsPerSecond: Number(events),
+  };
 }
 
 function readArguments(
@@ -249,9 +284,7 @@ function readArguments(
   return { values, lists, switches };
 }
 
-/**
- * Reads whether a switch is on. Any other word is a fault: a switch must never count as the opposite of its meaning.
- */
+/** Reads whether a switch is on. A word that is neither is a fault, so that a misspelt one does not switch anything. */
 function readSwitch(name: string, text: string, faults: string[]): boolean {
   if (!['true', '1', 'false', '0'].includes(text)) faults.push(`${name} must be true or false (1 or 0), not "${text}"`);
   return text === 'true' || text === '1';
