@@ -355,7 +355,9 @@ export class ChangeOver {
     await this.#written(() => this.#options.store.saveWhole(state, keys));
   }
 
-  /** Waits for a write, but not for long: a disk that does not answer must not keep a kill switch from taking effect. */
+  /**
+   * Waits for a write, but not for long: a disk that does not answer must not keep a kill switch from taking effect.
+   */
   async #written(write: () => Promise<unknown>): Promise<void> {
     try {
       await withTimeout(DISK_MS, `the disk has not answered for ${DISK_MS / 1_000} s`, async () => {

@@ -2,7 +2,7 @@
 import { badInput } from '../../core/errors.ts';
 import type { FaultSeverity } from '../../core/wire/vehicle/fault.ts';
 import { readFaultSeverity } from '../assembly/program-reports.ts';
-import type { OfrepAnswer } from './ofrep.ts';
+import type { LocalAnswer } from './ofrep.ts';
 import { answerReport } from './report-answer.ts';
 
 /** The part of the agent that the endpoint needs. */
@@ -14,7 +14,7 @@ export interface FaultReporter {
 }
 
 /** Answers a request with the body `{"flagKey", "message", "severity"?}`, as `answerReport` does. */
-export function reportFault(reporter: FaultReporter, body: string): OfrepAnswer {
+export function reportFault(reporter: FaultReporter, body: string): LocalAnswer {
   return answerReport(body, ({ flagKey, message, severity = null }) => {
     if (typeof flagKey !== 'string') throw badInput('flagKey', 'A flag key must be a string.');
     if (typeof message !== 'string') throw badInput('message', 'A message must be a string.');

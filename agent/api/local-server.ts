@@ -13,7 +13,7 @@ import {
   type EventStreamLimits,
 } from './event-streams.ts';
 import { LocalConnections, READ_ANSWER_MS } from './local-connections.ts';
-import { evaluateAll, evaluateOne, type FlagSource, type OfrepAnswer } from './ofrep.ts';
+import { evaluateAll, evaluateOne, type FlagSource, type LocalAnswer } from './ofrep.ts';
 import { reportFault, type FaultReporter } from './fault.ts';
 import { track, type Tracker } from './track.ts';
 import { putVehicleState, type VehicleStateTaker } from './vehicle-state.ts';
@@ -63,7 +63,7 @@ interface Route {
   /** Whether a request changes more than the count of evaluations. Its content type must then be JSON. */
   readonly changes?: true;
   /** Gives the answer; null where it has taken over the response. */
-  readonly answer: (request: IncomingMessage, response: ServerResponse) => OfrepAnswer | null | Promise<OfrepAnswer>;
+  readonly answer: (request: IncomingMessage, response: ServerResponse) => LocalAnswer | null | Promise<LocalAnswer>;
 }
 
 /** The connections for requests, running or idle. Event streams do not count. */
@@ -114,7 +114,7 @@ export class LocalServer {
 
   async #answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
     if (!this.#connections.accept(request, response)) return;
-    let answer: OfrepAnswer | null;
+    let answer: LocalAnswer | null;
     try {
       answer = await this.#route(request, response);
     } catch (error) {
@@ -145,7 +145,7 @@ export class LocalServer {
   }
 
   /** Logs why a request could not be answered, once for repeated requests, and gives the answer. */
-  #failed({ method, url }: IncomingMessage, error: unknown): OfrepAnswer {
+  #failed({ method, url }: IncomingMessage, error: unknown): LocalAnswer {
     const path = pathOf(url);
     const place = path.startsWith(`${EVALUATE_PATH}/`) ? `${EVALUATE_PATH}/{key}` : path;
     const line = `cannot answer ${method} ${place}: ${describeError(error)}`;
@@ -161,7 +161,7 @@ export class LocalServer {
     return { 'cache-control': 'no-store', 'x-content-type-options': 'nosniff', ...this.#guard.headers(request) };
   }
 
-  async #route(request: IncomingMessage, response: ServerResponse): Promise<OfrepAnswer | null> {
+  async #route(request: IncomingMessage, response: ServerResponse): Promise<LocalAnswer | null> {
     const refusal = this.#guard.refusal(request);
     if (refusal !== null) return refused(refusal);
     const route = this.#find(pathOf(request.url));
@@ -281,15 +281,15 @@ function decodeKey(segment: string): string {
   }
 }
 
-function failure(status: number, errorCode: string, errorDetails: string): OfrepAnswer {
+function failure(status: number, errorCode: string, errorDetails: string): LocalAnswer {
   return { status, body: { errorCode, errorDetails } };
 }
 
-function refused({ status, errorCode, errorDetails }: RequestRefusal): OfrepAnswer {
+function refused({ status, errorCode, errorDetails }: RequestRefusal): LocalAnswer {
   return failure(status, errorCode, errorDetails);
 }
 
-function tooLarge(): OfrepAnswer {
+function tooLarge(): LocalAnswer {
   return {
     ...failure(413, 'PARSE_ERROR', `The body must have at most ${MAX_BODY_BYTES} bytes.`),
     headers: { connection: 'close' },
@@ -297,7 +297,7 @@ function tooLarge(): OfrepAnswer {
 }
 
 /** Gives an object as its JSON form, without undefined members. */
-function jsonObject(value: object): OfrepAnswer['body'] {
+function jsonObject(value: object): LocalAnswer['body'] {
   const json = parseJson(JSON.stringify(value));
   return isJsonObject(json) ? json : null;
 }

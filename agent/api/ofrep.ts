@@ -11,7 +11,7 @@ import { flagMetadata, NOT_READY_MESSAGE } from './evaluation-details.ts';
 import { readFlatContext } from './flat-context.ts';
 
 /** An answer of the local API: its HTTP status, headers and JSON body. */
-export interface OfrepAnswer {
+export interface LocalAnswer {
   readonly status: number;
   readonly headers?: Readonly<Record<string, string>>;
   readonly body: JsonObject | null;
@@ -26,7 +26,7 @@ export interface FlagSource {
 }
 
 /** Answers `POST /ofrep/v1/evaluate/flags/{key}`. `body` is the body of the request as text. */
-export function evaluateOne(source: FlagSource, key: string, body: string): OfrepAnswer {
+export function evaluateOne(source: FlagSource, key: string, body: string): LocalAnswer {
   const request = readRequest(body);
   if (request === null) return { status: 400, body: { key, ...NOT_JSON } };
   if (!source.isReady) return { ...NOT_READY, body: { key, ...NOT_READY.body } };
@@ -51,7 +51,7 @@ export function evaluateAll(
   body: string,
   ifNoneMatch: string | undefined,
   eventsUrl: string,
-): OfrepAnswer {
+): LocalAnswer {
   const request = readRequest(body);
   if (request === null) return { status: 400, body: NOT_JSON };
   if (!source.isReady) return NOT_READY;

@@ -2,10 +2,10 @@
 import { FleetFlagError } from '../../core/errors.ts';
 import { isJsonObject, parseJson } from '../../core/json/json-value.ts';
 import type { JsonObject, JsonValue } from '../../core/model.ts';
-import { NOT_READY, type OfrepAnswer } from './ofrep.ts';
+import { NOT_READY, type LocalAnswer } from './ofrep.ts';
 
 /** Reads the members of a body. Gives the refusal where it is no JSON object. */
-function readMembers(body: string): { readonly members: JsonObject } | { readonly refusal: OfrepAnswer } {
+function readMembers(body: string): { readonly members: JsonObject } | { readonly refusal: LocalAnswer } {
   let request: JsonValue;
   try {
     request = parseJson(body);
@@ -17,7 +17,7 @@ function readMembers(body: string): { readonly members: JsonObject } | { readonl
 }
 
 /** Gives the answer to a FleetFlagError. Throws any other error. */
-function refusalFor(error: unknown): OfrepAnswer {
+function refusalFor(error: unknown): LocalAnswer {
   if (!(error instanceof FleetFlagError)) throw error;
   if (error.code === 'SERVICE_UNAVAILABLE') return NOT_READY;
   return refused(error.code === 'NOT_FOUND' ? 404 : 400, error.code, error.message, error.details.field);
@@ -29,7 +29,7 @@ function refusalFor(error: unknown): OfrepAnswer {
  *
  * @param accept takes the members; throws a FleetFlagError where one is wrong
  */
-export function answerReport(body: string, accept: (members: JsonObject) => void): OfrepAnswer {
+export function answerReport(body: string, accept: (members: JsonObject) => void): LocalAnswer {
   const read = readMembers(body);
   if ('refusal' in read) return read.refusal;
   try {
@@ -45,7 +45,7 @@ export function answerReport(body: string, accept: (members: JsonObject) => void
  *
  * @param apply resolves when the members have taken effect; rejects with a FleetFlagError where one is wrong
  */
-export async function answerApplied(body: string, apply: (members: JsonObject) => Promise<void>): Promise<OfrepAnswer> {
+export async function answerApplied(body: string, apply: (members: JsonObject) => Promise<void>): Promise<LocalAnswer> {
   const read = readMembers(body);
   if ('refusal' in read) return read.refusal;
   try {
@@ -56,6 +56,6 @@ export async function answerApplied(body: string, apply: (members: JsonObject) =
   return { status: 204, body: null };
 }
 
-function refused(status: number, errorCode: string, errorDetails: string, field?: string): OfrepAnswer {
+function refused(status: number, errorCode: string, errorDetails: string, field?: string): LocalAnswer {
   return { status, body: { errorCode, errorDetails, ...(field !== undefined && { field }) } };
 }

@@ -1,6 +1,6 @@
 /** Answers `POST /v1/track`, by which a program in any language reports a measurement. */
 import { badInput } from '../../core/errors.ts';
-import type { OfrepAnswer } from './ofrep.ts';
+import type { LocalAnswer } from './ofrep.ts';
 import { answerReport } from './report-answer.ts';
 
 /** The part of the agent that the endpoint needs. */
@@ -10,7 +10,7 @@ export interface Tracker {
 }
 
 /** Answers a request with the body `{"metric", "value", "flagKey", "tags"?}`, as `answerReport` does. */
-export function track(tracker: Tracker, body: string): OfrepAnswer {
+export function track(tracker: Tracker, body: string): LocalAnswer {
   return answerReport(body, ({ metric, value, flagKey, tags = null }) => {
     if (typeof value !== 'number') throw badInput('value', 'A value must be a finite number.');
     if (typeof flagKey !== 'string') throw badInput('flagKey', 'A flag key must be a string.');

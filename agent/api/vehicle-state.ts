@@ -1,5 +1,5 @@
 /** Answers `PUT /v1/vehicle-state`, by which a program in any language reports the state of the vehicle. */
-import type { OfrepAnswer } from './ofrep.ts';
+import type { LocalAnswer } from './ofrep.ts';
 import { answerApplied } from './report-answer.ts';
 
 /** The part of the agent that the endpoint needs. */
@@ -12,6 +12,6 @@ export interface VehicleStateTaker {
  * Answers a request with the body `{"ignition": "on" | "off", "moving": boolean, "validForSeconds"?: number}`, as
  * `answerApplied` does: the report is then on disk, and the flags have changed over.
  */
-export function putVehicleState(taker: VehicleStateTaker, body: string): Promise<OfrepAnswer> {
+export function putVehicleState(taker: VehicleStateTaker, body: string): Promise<LocalAnswer> {
   return answerApplied(body, (members) => taker.setVehicleState(members));
 }

@@ -4,6 +4,7 @@
 import { createHash, generateKeyPairSync, randomBytes, sign, type KeyObject } from 'node:crypto';
 import { isIPv4 } from 'node:net';
 
+/** A certificate and its private key. */
 export interface Certificate {
   /** PEM. */
   readonly certificate: string;
@@ -11,11 +12,13 @@ export interface Certificate {
   readonly key: string;
 }
 
+/** An authority, which issues certificates. */
 export interface Authority extends Certificate {
   /** A certificate for a server with these names: host names or IPv4 addresses. */
   issue(names: readonly string[], validity?: Validity): Certificate;
 }
 
+/** The time in which a certificate is valid. */
 export interface Validity {
   readonly from: Date;
   readonly to: Date;

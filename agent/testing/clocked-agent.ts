@@ -16,6 +16,7 @@ import { eventually } from '../../core/testing/eventually.ts';
 export const NO_FAKETIME =
   spawnSync('faketime', ['--version']).status === 0 ? null : "Debian's package faketime is not installed";
 
+/** The bundled command, and its processes whose clocks tests set. */
 export class ClockedCommand {
   readonly #folder = mkdtempSync(join(tmpdir(), 'fleetflag-clocked-'));
   readonly #agents = new Set<ClockedAgent>();
@@ -38,6 +39,7 @@ export class ClockedCommand {
   }
 }
 
+/** A process of the command, whose clock a test sets. */
 export class ClockedAgent {
   readonly #child: ChildProcess;
   readonly #clockFile: string;

@@ -4,6 +4,7 @@ import { connect } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { boundAddress } from '../../core/wire/network/http-server.ts';
 
+/** Runs the proxy. */
 export class ConnectProxy {
   readonly #server: Server = createServer((_request, response) => response.writeHead(405).end());
   readonly #sockets = new Set<Duplex>();

@@ -37,6 +37,7 @@ export const TEST_VIN = 'KMHL14JA5PA000001';
 /** The model of vehicles that a test has not registered as another one. */
 export const TEST_MODEL = 'Ioniq 6';
 
+/** Holds the state of the control plane, signs it, and serves it over websockets. */
 export class TestControlPlane {
   readonly environment: Environment = 'production';
   revision = 0;

@@ -8,12 +8,14 @@ import { boundAddress } from '../../core/wire/network/http-server.ts';
 /** The treatment of bytes: `pass`, or `swallow` without an error, as on a half-open connection. */
 export type Passage = 'pass' | 'swallow';
 
+/** A speed: a number of bytes at a time. */
 export interface Trickle {
   readonly bytes: number;
   /** The milliseconds between two portions. */
   readonly everyMs: number;
 }
 
+/** Relays connections, and cuts or delays them as a test sets it. */
 export class FaultyRelay {
   readonly #server: Server;
   readonly #clients = new Set<Socket>();

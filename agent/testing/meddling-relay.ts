@@ -10,6 +10,7 @@ import type { ChangeMessage, SyncMessage } from './wire-messages.ts';
 /** Draws of the relay. */
 type Draw = (max: number) => number;
 
+/** Changes what it passes on, at random. */
 export class MeddlingRelay {
   honest = false;
   /** Lets nothing new pass. */

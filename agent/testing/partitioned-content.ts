@@ -4,6 +4,7 @@ import { OTHER_MODELS, isInPartition, partitionOf, partitionsOf } from '../../co
 import { jwsDigest, setDigest } from '../../core/wire/vehicle/proof.ts';
 import type { SignedFlag } from '../link/operations.ts';
 
+/** A flag of the environment, as it is signed. */
 export interface PresentFlag {
   readonly definition: FlagDefinition;
   readonly signed: SignedFlag;
@@ -25,6 +26,7 @@ export interface ConcerningChange {
   readonly previousRevision: number;
 }
 
+/** Holds the flags and tombstones of all partitions. */
 export class PartitionedContent {
   readonly #flags = new Map<string, PresentFlag>();
   /** The tombstones by key, and below it by partition; `''` for all. */

@@ -1,6 +1,7 @@
 /** Makes keys and signatures like the control plane. */
 import { CompactSign, calculateJwkThumbprint, exportJWK, generateKeyPair, type CryptoKey, type JWK } from 'jose';
 
+/** A key that signs, with its public part. */
 export interface SigningKey {
   readonly kid: string;
   readonly privateKey: CryptoKey;

@@ -35,6 +35,7 @@ export function vehicleToken(vin = TEST_VIN, environment = 'production', salt = 
     .sign(new TextEncoder().encode('only the control plane checks this secret'));
 }
 
+/** Holds the files of a vehicle, and starts its agents. */
 export class TestVehicle {
   readonly #agents = new Set<FleetFlagAgent>();
 

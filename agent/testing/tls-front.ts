@@ -4,6 +4,7 @@ import { createServer, type Server, type TLSSocket } from 'node:tls';
 import type { Certificate } from './certificates.ts';
 import { boundAddress } from '../../core/wire/network/http-server.ts';
 
+/** Accepts TLS connections, and relays their bytes to the server. */
 export class TlsFront {
   readonly #server: Server;
   readonly #sockets = new Set<TLSSocket>();

@@ -25,6 +25,7 @@ function writeWhole(text: string): void {
   }
 }
 
+/** The options of one agent of the process. */
 export interface VehicleOptions {
   readonly url: string;
   readonly tokenFile: string;

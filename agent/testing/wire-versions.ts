@@ -4,6 +4,7 @@
  */
 import { readdirSync, readFileSync } from 'node:fs';
 
+/** The wire form of one version of the agent. */
 export interface WireVersion {
   readonly version: string;
   /** The operations that the agent sends, by their purpose. */

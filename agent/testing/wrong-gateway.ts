@@ -4,6 +4,7 @@ import type { Duplex } from 'node:stream';
 import { WebSocketServer, type WebSocket } from 'ws';
 import { boundAddress } from '../../core/wire/network/http-server.ts';
 
+/** A websocket handshake, which a test answers. */
 export interface Upgrade {
   /** The socket to which the answer is written. */
   readonly socket: Duplex;
@@ -11,12 +12,14 @@ export interface Upgrade {
   readonly accept: (subprotocol?: string | false) => WebSocket;
 }
 
+/** A message of graphql-transport-ws from an agent. */
 export interface AgentMessage {
   readonly type: string;
   readonly id?: string;
   readonly payload?: { readonly query?: string };
 }
 
+/** Listens for handshakes, and passes them to the test. */
 export class WrongGateway {
   readonly #http: Server = createServer((_request, response) => response.writeHead(404).end());
   readonly #sockets = new Set<Duplex>();

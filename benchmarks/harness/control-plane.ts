@@ -69,6 +69,7 @@ async function processOf({ url }: EmbeddedPostgres): Promise<number> {
   return Number(lock.split('\n', 1)[0]);
 }
 
+/** The options of a benchmark's control plane. */
 export interface ControlPlaneOptions {
   readonly form?: Form;
   /** Gateway processes. */
@@ -76,6 +77,7 @@ export interface ControlPlaneOptions {
   readonly environment?: Readonly<Record<string, string>>;
 }
 
+/** Starts and stops the processes of a control plane, and is its administrator. */
 export class BenchmarkControlPlane {
   /** The gateway's URL, such as `http://127.0.0.1:40123`. */
   url = '';

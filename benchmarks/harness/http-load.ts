@@ -21,6 +21,7 @@ export interface LoadRequest {
   readonly after: string;
 }
 
+/** The load that a client process puts on a server. */
 export interface LoadOrder {
   readonly port: number;
   /** Each request comes from the connections in turn; one connection keeps to one of them. */
@@ -34,6 +35,7 @@ export interface LoadOrder {
   readonly status: number;
 }
 
+/** The measurements of a load. */
 export interface LoadResult {
   /** The number of answers with the expected status within the measured time. */
   readonly answers: number;

@@ -1,6 +1,7 @@
 /** A peer in a process of its own, which prints `LISTENING <port>`. */
 import { Child } from '../../commands/demo/child-process.ts';
 
+/** Starts and stops a peer. */
 export class Peer {
   private constructor(
     private readonly child: Child,

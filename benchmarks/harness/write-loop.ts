@@ -9,6 +9,7 @@ import { promisify } from 'node:util';
 const run = promisify(execFile);
 const SOURCE = fileURLToPath(new URL('../peers/write-loop.c', import.meta.url));
 
+/** The measurements of the loop. */
 export interface WriteLoopFigures {
   /** Microseconds of CPU for one write. */
   readonly deliveryMicroseconds: number;

@@ -14,6 +14,7 @@ interface Part {
   readonly vehicles: number;
 }
 
+/** Starts the vehicles' processes, and passes them the benchmark's commands. */
 export class StormFleet {
   #connected = 0;
 

@@ -45,6 +45,7 @@ const NO_BACKUPS = { backupCpuMs: 0, backupsNotStored: 0, lastMillisecondsMeanwh
 /** The vehicles that are registered by one request. */
 const REGISTERED_AT_ONCE = 1_000;
 
+/** The measurements of one fleet. */
 export interface StormFigures {
   readonly vehicles: number;
   readonly stormSeconds: number;
@@ -72,6 +73,7 @@ export interface StormFigures {
   readonly lastMillisecondsMeanwhile: number;
 }
 
+/** The fleet and the control plane to measure. */
 export interface StormOptions {
   readonly vehicles?: number;
   /** Gateway processes. Each holds as many vehicles as it may open files: 20,000 by Linux's default. */
