@@ -5,7 +5,7 @@
 import { FleetFlagError, badInput } from '../../../core/errors.ts';
 import type { PrismaClient } from '../../../prisma/generated/client.ts';
 import { auditHash, type HashedContent } from '../../shared/audit/audit-log.ts';
-import { chainBounds, chainRows, rowsAt, type ChainPlace, type ChainRow } from './chain-store.ts';
+import { chainBounds, chainRows, rowsAt, type ChainBounds, type ChainPlace, type ChainRow } from './chain-store.ts';
 
 /** The outcome of a check. */
 export interface AuditIntegrity {
@@ -64,96 +64,128 @@ async function unlinked(db: Db, last: { place: ChainPlace; id: string | null }, 
   };
 }
 
+/** Finds a row at or below the start of the chain, where it would lie outside of it. */
+async function findStray(db: Db, { start, before }: ChainBounds): Promise<Broken | null> {
+  if (before !== null || start.position === 0) return null;
+  const [stray] = await chainRows(db, { position: -1, id: null }, start.position, 1);
+  if (stray === undefined) return null;
+  return {
+    id: stray.id,
+    fault: `The row at position ${stray.position} belongs to a detached partition: it was inserted afterwards.`,
+  };
+}
+
+/** Rows in the order of the chain, each of which follows the one before it. */
+class FollowedRows {
+  /** The number of rows of the period, without those on both sides of it. */
+  checked = 0;
+  /** The hash of the last row of the period. */
+  headHash: string | null = null;
+  /** The last row; before the first one, the place that it has to follow. */
+  last: { readonly place: ChainPlace; readonly id: string | null };
+  readonly #db: Db;
+  readonly #after: number | null;
+  /** Whether the next row is the first one that is read, and lies before the period: it then follows any row. */
+  #isAnchor: boolean;
+
+  constructor(db: Db, { start, before, after }: ChainBounds) {
+    this.#db = db;
+    this.#after = after;
+    this.#isAnchor = before !== null;
+    this.last = { place: start, id: null };
+  }
+
+  /** Adds the next row. Gives the fault where it does not fit. */
+  async add(row: ChainRow): Promise<Broken | null> {
+    const isBeside = this.#isAnchor || row.position === this.#after;
+    if (this.#isAnchor) this.last = { place: { position: row.position - 1, hash: row.previousHash }, id: null };
+    this.#isAnchor = false;
+    const { place } = this.last;
+    if (row.position > place.position + 1)
+      return {
+        id: row.id,
+        fault: `Before this row, at position ${row.position}, rows are missing from position ${place.position + 1} on.`,
+      };
+    if (!hasItsHash(row))
+      return { id: row.id, fault: `The row at position ${row.position} does not have the hash of its content.` };
+    if (row.position !== place.position + 1 || row.previousHash !== place.hash)
+      return unlinked(this.#db, this.last, row);
+    if (!isBeside) {
+      this.checked += 1;
+      this.headHash = row.hash;
+    }
+    this.last = { place: row, id: row.id };
+    return null;
+  }
+}
+
+/** Finds the fault of the end: rows that are missing up to `until`, or beyond the chain's head. */
+async function findFaultAtEnd(
+  db: Db,
+  { after, highest }: ChainBounds,
+  head: ChainPlace,
+  { last: { place, id } }: FollowedRows,
+  until: number,
+): Promise<Broken | null> {
+  if (place.position < until)
+    return { id, fault: `After position ${place.position} rows are missing: the chain goes on to ${until}.` };
+  if (after !== null) return null;
+  if (place.hash !== head.hash)
+    return { id, fault: `The last row, at position ${place.position}, is not the one at which the chain ends.` };
+  if (highest <= head.position) return null;
+  const [beyond] = await chainRows(db, { position: head.position, id: null }, highest, 1);
+  return {
+    id: beyond?.id ?? null,
+    fault: `The row at position ${highest} is beyond the end of the chain: it was inserted afterwards.`,
+  };
+}
+
+/** Finds the first fault of the rows of a period, which it reads one page at a time. */
+async function findFault(
+  db: Db,
+  bounds: ChainBounds,
+  rows: FollowedRows,
+  signal: AbortSignal | undefined,
+): Promise<Broken | null> {
+  const { start, head, before, after } = bounds;
+  if (head === null)
+    return { id: null, fault: 'The place at which the chain ends is missing: its row in audit_chain was removed.' };
+  const stray = await findStray(db, bounds);
+  if (stray !== null) return stray;
+  // The rows on both sides of the period are read, too: hashes cover the times that decide which rows belong to the
+  // period. When a time was changed, those two positions cross, and the fault lies between them.
+  const first = before === null ? null : Math.min(before, after ?? before);
+  const until = Math.max(after ?? head.position, before ?? 0);
+  let place: { readonly position: number; readonly id: string | null } = {
+    position: first === null ? start.position : first - 1,
+    id: null,
+  };
+  for (;;) {
+    const page = await chainRows(db, place, until, PAGE);
+    if (page.length === 0) return findFaultAtEnd(db, bounds, head, rows, until);
+    signal?.throwIfAborted();
+    for (const row of page) {
+      const broken = await rows.add(row);
+      if (broken !== null) return broken;
+      place = row;
+    }
+  }
+}
+
 async function check(
   db: Db,
   { from, to }: Period,
   signal?: AbortSignal,
 ): Promise<{ integrity: AuditIntegrity; start: number }> {
-  const { start, head, highest, before, after } = await chainBounds(db, from, to);
-  if (head === null)
-    return {
-      integrity: {
-        ...{ intact: false, checked: 0, firstBrokenId: null, headHash: null },
-        fault: 'The place at which the chain ends is missing: its row in audit_chain was removed.',
-      },
-      start: start.position,
-    };
-  // The rows on both sides of the period are read, too: hashes cover the times that decide which rows belong to the
-  // period. When a time was changed, those two positions cross, and the fault lies between them.
-  const first = before === null ? null : Math.min(before, after ?? before);
-  const until = Math.max(after ?? head.position, before ?? 0);
-  let last: { place: ChainPlace; id: string | null } = { place: start, id: null };
-  let anchor = first !== null;
-  let place: { position: number; id: string | null } = {
-    position: first === null ? start.position : first - 1,
-    id: null,
-  };
-  let checked = 0;
-  let headHash: string | null = null;
-  const broken = ({ id, fault }: Broken) => ({
-    integrity: { intact: false, checked, firstBrokenId: id, fault, headHash: null },
-    start: start.position,
-  });
-
-  // Rows at or below the start of the chain would lie outside of it.
-  const [stray] =
-    before === null && start.position > 0 ? await chainRows(db, { position: -1, id: null }, start.position, 1) : [];
-  if (stray !== undefined)
-    return broken({
-      id: stray.id,
-      fault: `The row at position ${stray.position} belongs to a detached partition: it was inserted afterwards.`,
-    });
-  for (
-    let page = await chainRows(db, place, until, PAGE);
-    page.length > 0;
-    page = await chainRows(db, place, until, PAGE)
-  ) {
-    signal?.throwIfAborted();
-    for (const row of page) {
-      if (anchor) last = { place: { position: row.position - 1, hash: row.previousHash }, id: null };
-      if (row.position > last.place.position + 1) {
-        return broken({
-          id: row.id,
-          fault: `Before this row, at position ${row.position}, rows are missing from position ${last.place.position + 1} on.`,
-        });
-      }
-      if (!hasItsHash(row))
-        return broken({
-          id: row.id,
-          fault: `The row at position ${row.position} does not have the hash of its content.`,
-        });
-      if (row.position !== last.place.position + 1 || row.previousHash !== last.place.hash)
-        return broken(await unlinked(db, last, row));
-      const beside = anchor || row.position === after;
-      anchor = false;
-      if (!beside) {
-        checked += 1;
-        headHash = row.hash;
-      }
-      last = { place: row, id: row.id };
-      place = row;
-    }
-  }
-  if (last.place.position < until) {
-    return broken({
-      id: last.id,
-      fault: `After position ${last.place.position} rows are missing: the chain goes on to ${until}.`,
-    });
-  }
-  if (after === null && last.place.hash !== head.hash) {
-    return broken({
-      id: last.id,
-      fault: `The last row, at position ${last.place.position}, is not the one at which the chain ends.`,
-    });
-  }
-  if (after === null && highest > head.position) {
-    const [beyond] = await chainRows(db, { position: head.position, id: null }, highest, 1);
-    return broken({
-      id: beyond?.id ?? null,
-      fault: `The row at position ${highest} is beyond the end of the chain: it was inserted afterwards.`,
-    });
-  }
-  return { integrity: { intact: true, checked, firstBrokenId: null, fault: null, headHash }, start: start.position };
+  const bounds = await chainBounds(db, from, to);
+  const rows = new FollowedRows(db, bounds);
+  const broken = await findFault(db, bounds, rows, signal);
+  const { checked, headHash } = rows;
+  const integrity =
+    broken === null
+      ? { intact: true, checked, firstBrokenId: null, fault: null, headHash }
+      : { intact: false, checked, firstBrokenId: broken.id, fault: broken.fault, headHash: null };
+  return { integrity, start: bounds.start.position };
 }
 
 /**
