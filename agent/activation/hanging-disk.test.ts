@@ -34,7 +34,7 @@ afterEach(async () => {
   await plane.stop();
 });
 
-test('a kill switch is active within seconds, is reported as stored once it is, and none is lost', async () => {
+test('a kill switch is active within seconds and is reported as stored once it is, and the next change as well', async () => {
   const logged: string[] = [];
   await plane.put('eco', { rules: [ON] });
   const agent = await vehicle.start({ files, log: (_level, message) => logged.push(message) });
@@ -49,4 +49,17 @@ test('a kill switch is active within seconds, is reported as stored once it is, 
   expect(logged.filter((message) => message.startsWith('the disk has not answered'))).toHaveLength(1);
   answer?.();
   await eventually(() => agent.status().revision === 3, 'both are stored');
+});
+
+test('an agent that starts evaluates what it has', async () => {
+  await plane.put('eco', {});
+  const first = await vehicle.start();
+  await eventually(() => first.status().revision === 1, 'it is stored');
+  // The next start is counted for a recent change.
+  await plane.put('eco', { rules: [ON] });
+  await eventually(() => first.status().revision === 2, 'the change is stored');
+  await first.close();
+  hang();
+  const agent = await vehicle.start({ files });
+  expect([agent.isReady, agent.booleanValue('eco', false)]).toEqual([true, true]);
 });

@@ -2,6 +2,7 @@
  * The faults of a vehicle under its flags: what the agent itself sees, and what programs report to it. Each is kept on
  * disk until the control plane has it. Source: releases.md, "The health gate".
  */
+import { withTimeout } from '../../core/async/timeout.ts';
 import { faultMessage, type FaultKind, type FaultSeverity, type FlagFault } from '../../core/wire/vehicle/fault.ts';
 import { activeFlags } from '../activation/active-flags.ts';
 import type { EvaluatedFlag } from '../evaluate/flag-evaluator.ts';
@@ -48,6 +49,9 @@ const CAUSE_KINDS = { fatal: 'reported_by_program', restarts: 'restarts' } as co
   ReturnCause,
   FaultKind
 >;
+/** The milliseconds for which a start waits for its write. */
+const DISK_MS = 2_000;
+
 /** The beginning of the message of a fault of the kind `returned`. */
 const HAS_GONE_BACK = /^This vehicle has gone back to revision \d+\./;
 /** The most faults that the status shows. */
@@ -78,7 +82,8 @@ export class VehicleFaults {
 
   /**
    * Goes on from the file, for a vehicle whose state was loaded from disk, and counts this start. Resolves when that is
-   * on disk, so that a program which fails at once is counted as well. Never rejects.
+   * on disk, so that a program which fails at once is counted as well, or after two seconds where the disk does not
+   * answer. Never rejects.
    *
    * @param waiting the keys of the flags whose changes waited for the end of the drive before this start
    */
@@ -97,7 +102,10 @@ export class VehicleFaults {
     this.#countStart(seconds);
     const hasChanged = hasOtherRevision || this.#watched.changes.length > 0;
     this.#noteUnserved(before, state);
-    await this.#writer.save(hasChanged);
+    // A disk that does not answer must not keep the vehicle from evaluating what it has.
+    await withTimeout(DISK_MS, 'The faults are not on disk yet.', () => this.#writer.save(hasChanged)).catch(
+      () => undefined,
+    );
   }
 
   #countStart(seconds: number): void {
