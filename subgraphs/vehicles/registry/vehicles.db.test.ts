@@ -375,6 +375,19 @@ describe("revoking a vehicle's tokens", () => {
     expect(await auditRows()).toBe(rows);
   });
 
+  test('is found behind the newest one before, although the clock of the database has gone back since', async () => {
+    const [earlier, later] = [newVin(), newVin()];
+    await ask(WRITE, REGISTER_VEHICLES, { input: [earlier, later].map((vin) => registration(vin)) });
+    await ask(WRITE, REVOKE, { vin: earlier });
+    await fleet.prisma
+      .$executeRaw`UPDATE vehicles SET tokens_revoked_at = now() + interval '1 hour' WHERE vin = ${earlier}`;
+    const [newest] = (await generations('1970-01-01T00:00:00.000Z', '')).slice(-1);
+    await ask(WRITE, REVOKE, { vin: later });
+    const overlap = new Date(new Date(newest!.raisedAt).getTime() - 30_000).toISOString();
+    expect((await generations(overlap, '')).map(({ vin }) => vin)).toEqual(expect.arrayContaining([earlier, later]));
+    await fleet.prisma.$executeRaw`UPDATE vehicles SET tokens_revoked_at = now() WHERE tokens_revoked_at > now()`;
+  });
+
   test('is given to gateways only, page by page', async () => {
     const vins = [newVin(), newVin(), newVin()];
     await ask(WRITE, REGISTER_VEHICLES, { input: vins.map((vin) => registration(vin)) });
