@@ -13,7 +13,8 @@ import {
 import { textAt } from '../json.ts';
 import { flagPath } from '../navigation/paths.ts';
 import { Link } from '../navigation/router.tsx';
-import { Badge, FaultNotice, Field, Time } from '../parts/parts.tsx';
+import { LongTextField } from '../parts/long-text-field.tsx';
+import { Badge, FaultNotice, Time } from '../parts/parts.tsx';
 import { may, sessionState } from '../session/session.ts';
 import { useStore } from '../store.ts';
 import { useWords } from '../words/language.ts';
@@ -61,21 +62,19 @@ function DecisionForm({ request, decide, isDecided, noteTouch, dismiss }: Reques
       {isOwn && <p>{words.ownRequest}</p>}
       {!isOwn && !mayReview && <p>{words.mayNotReview}</p>}
       {!isOwn && mayReview && (
-        <Field label={words.comment} hint={words.commentHint} wrong={needsComment ? words.commentMissing : null}>
-          {(control) => (
-            <textarea
-              {...control}
-              ref={area}
-              rows={2}
-              value={comment}
-              onInput={(event) => {
-                setComment(event.currentTarget.value);
-                setNeedsComment(false);
-                noteTouch(event.currentTarget.value.trim() !== '');
-              }}
-            />
-          )}
-        </Field>
+        <LongTextField
+          label={words.comment}
+          hint={words.commentHint}
+          wrong={needsComment ? words.commentMissing : null}
+          area={area}
+          rows={2}
+          value={comment}
+          onType={(text) => {
+            setComment(text);
+            setNeedsComment(false);
+            noteTouch(text.trim() !== '');
+          }}
+        />
       )}
       {isGone && (
         <div class="notice" role="alert">

@@ -16,8 +16,10 @@ import { experimentPath } from '../navigation/paths.ts';
 import { Link, goTo, usePlace } from '../navigation/router.tsx';
 import { useFlagSuggestions } from '../flags/flag-suggestions.ts';
 import { keptForms } from '../parts/kept-forms.ts';
-import { FaultNotice, Field, Loading, Page } from '../parts/parts.tsx';
+import { LongTextField } from '../parts/long-text-field.tsx';
+import { FaultNotice, Loading, Page } from '../parts/parts.tsx';
 import { Suggestions } from '../parts/suggestions.tsx';
+import { TextField } from '../parts/text-field.tsx';
 import { useMetricChoice } from '../rollouts/guard-fields.tsx';
 import { may, sessionState } from '../session/session.ts';
 import { useStore } from '../store.ts';
@@ -31,7 +33,6 @@ import {
   type ExperimentDraft,
 } from './draft.ts';
 import { GuardrailRows, SecondaryRows } from './metric-rows.tsx';
-import { PlainTextField } from './plain-text-field.tsx';
 import { SampleSize } from './sample-size.tsx';
 
 interface FormProps {
@@ -62,12 +63,6 @@ function ExperimentForm({ edited, isFlagFixed, sending, fault, send, back, isFix
     return fault?.field === `input.${path}` ? fault.message : null;
   };
   const set = (change: Partial<ExperimentDraft>) => edited.choose({ ...draft, ...change });
-  const wrong = {
-    description: wrongAt('description'),
-    startDate: wrongAt('startDate'),
-    endDate: wrongAt('endDate'),
-    sampleSize: wrongAt('sampleSize'),
-  };
   const zone = words.rollouts.zone(formats.offset(new Date()));
   const submit = (event: TargetedSubmitEvent) => {
     event.preventDefault();
@@ -85,78 +80,71 @@ function ExperimentForm({ edited, isFlagFixed, sending, fault, send, back, isFix
       {isFixed && <p class="notice">{texts.noDraft}</p>}
       {!isFlagFixed && (
         <>
-          <PlainTextField
+          <TextField
+            isCode
             label={texts.flagKey}
             value={draft.flagKey}
             list={flagList}
-            problem={wrongAt('flagKey')}
-            change={(flagKey) => set({ flagKey })}
+            wrong={wrongAt('flagKey')}
+            onType={(flagKey) => set({ flagKey })}
           />
           <Suggestions id={flagList} known={flags} />
         </>
       )}
-      <PlainTextField
+      <TextField
+        isCode
         label={texts.name}
         value={draft.name}
-        problem={wrongAt('name')}
-        change={(name) => set({ name })}
+        wrong={wrongAt('name')}
+        onType={(name) => set({ name })}
       />
-      <Field label={texts.description} wrong={wrong.description}>
-        {(control) => (
-          <textarea
-            {...control}
-            rows={2}
-            value={draft.description}
-            onInput={(event) => set({ description: event.currentTarget.value })}
-          />
-        )}
-      </Field>
+      <LongTextField
+        label={texts.description}
+        wrong={wrongAt('description')}
+        rows={2}
+        value={draft.description}
+        onType={(description) => set({ description })}
+      />
       <div class="field-row">
-        <PlainTextField
+        <TextField
+          isCode
           label={texts.primaryMetric}
           value={draft.primaryMetric}
           list={list}
-          problem={wrongAt('primaryMetric')}
-          change={(primaryMetric) => set({ primaryMetric })}
+          wrong={wrongAt('primaryMetric')}
+          onType={(primaryMetric) => set({ primaryMetric })}
         />
-        <PlainTextField
+        <TextField
+          isCode
           label={texts.confidence}
           value={draft.confidence}
-          problem={wrongAt('confidenceLevel')}
-          change={(confidence) => set({ confidence })}
+          wrong={wrongAt('confidenceLevel')}
+          onType={(confidence) => set({ confidence })}
         />
-        <Field label={texts.startDate} hint={zone} wrong={wrong.startDate}>
-          {(control) => (
-            <input
-              {...control}
-              type="datetime-local"
-              value={draft.startDate}
-              onInput={(event) => set({ startDate: event.currentTarget.value })}
-            />
-          )}
-        </Field>
-        <Field label={texts.endDate} hint={texts.endHint} wrong={wrong.endDate}>
-          {(control) => (
-            <input
-              {...control}
-              type="datetime-local"
-              value={draft.endDate}
-              onInput={(event) => set({ endDate: event.currentTarget.value })}
-            />
-          )}
-        </Field>
-        <Field label={texts.sampleSize} hint={texts.sampleHint} wrong={wrong.sampleSize}>
-          {(control) => (
-            <input
-              {...control}
-              type="text"
-              inputMode="numeric"
-              autocomplete="off"
-              value={draft.sampleSize}
-              onInput={(event) => set({ sampleSize: event.currentTarget.value })}
-            />
-          )}
-        </Field>
+        <TextField
+          label={texts.startDate}
+          hint={zone}
+          wrong={wrongAt('startDate')}
+          type="datetime-local"
+          value={draft.startDate}
+          onType={(startDate) => set({ startDate })}
+        />
+        <TextField
+          label={texts.endDate}
+          hint={texts.endHint}
+          wrong={wrongAt('endDate')}
+          type="datetime-local"
+          value={draft.endDate}
+          onType={(endDate) => set({ endDate })}
+        />
+        <TextField
+          label={texts.sampleSize}
+          hint={texts.sampleHint}
+          wrong={wrongAt('sampleSize')}
+          inputMode="numeric"
+          value={draft.sampleSize}
+          onType={(sampleSize) => set({ sampleSize })}
+        />
       </div>
       <SampleSize confidence={draft.confidence} use={(vehicles) => set({ sampleSize: String(vehicles) })} />
       <SecondaryRows

@@ -1,9 +1,10 @@
 /** The rows of a form for metrics beside the primary one: secondary metrics and guardrails. */
+import type { ComponentChildren } from 'preact';
 import type { GuardDirection } from '../generated/operations.ts';
 import { Select } from '../parts/select.tsx';
+import { TextField } from '../parts/text-field.tsx';
 import { useWords } from '../words/language.ts';
 import type { GuardrailDraft, SecondaryDraft } from './draft.ts';
-import { PlainTextField } from './plain-text-field.tsx';
 
 const DIRECTIONS: readonly GuardDirection[] = ['HIGHER', 'LOWER'];
 /** The metrics of each role that the control plane accepts. */
@@ -20,96 +21,103 @@ interface RowsProps<Row> {
   readonly wrongAt: (path: string) => string | null;
 }
 
-/** The rows of the secondary metrics. */
-export function SecondaryRows({ rows, change, list, wrongAt }: RowsProps<SecondaryDraft>) {
+interface MetricRowsProps<Row> extends RowsProps<Row> {
+  readonly legend: string;
+  /** Gives the name of the metric at a position, which counts from 1. */
+  readonly nameAt: (position: string) => string;
+  readonly add: string;
+  /** Gives the row that the button adds. */
+  readonly fresh: (id: number) => Row;
+  /** Gives the fields beside the metric. */
+  readonly fields: (row: Row, set: (row: Row) => void, index: number) => ComponentChildren;
+}
+
+function MetricRows<Row extends { readonly id: number; readonly metric: string }>(props: MetricRowsProps<Row>) {
+  const { rows, change, list, wrongAt, legend, nameAt, add, fresh, fields } = props;
   const { words, formats } = useWords();
-  const texts = words.experiments;
-  const set = (row: SecondaryDraft) => change(rows.map((one) => (one.id === row.id ? row : one)));
+  const set = (row: Row) => change(rows.map((one) => (one.id === row.id ? row : one)));
   return (
     <fieldset class="fieldset">
-      <legend>{texts.secondary}</legend>
+      <legend>{legend}</legend>
       {rows.map((row, index) => {
-        const name = texts.metricOf(formats.number(index + 1));
+        const name = nameAt(formats.number(index + 1));
         return (
           <div key={row.id} class="field-row">
-            <PlainTextField
+            <TextField
               label={name}
-              value={row.metric}
+              isCode
               list={list}
-              problem={wrongAt(`${index}.metric`)}
-              change={(metric) => set({ ...row, metric })}
+              wrong={wrongAt(`${index}.metric`)}
+              value={row.metric}
+              onType={(metric) => set({ ...row, metric })}
             />
-            <Select
-              label={texts.better}
-              value={row.better}
-              options={DIRECTIONS.map((one) => [one, texts.betterIs[one]])}
-              onChoose={(better) => set({ ...row, better: better ?? 'HIGHER' })}
-            />
+            {fields(row, set, index)}
             <button type="button" class="button" onClick={() => change(rows.filter(({ id }) => id !== row.id))}>
-              {texts.remove(name)}
+              {words.experiments.remove(name)}
             </button>
           </div>
         );
       })}
       {rows.length < MAX_ROWS && (
-        <button
-          type="button"
-          class="button"
-          onClick={() => change([...rows, { id: nextId(rows), metric: '', better: 'HIGHER' }])}
-        >
-          {texts.addSecondary}
+        <button type="button" class="button" onClick={() => change([...rows, fresh(nextId(rows))])}>
+          {add}
         </button>
       )}
     </fieldset>
   );
 }
 
-/** The rows of the guardrails. */
-export function GuardrailRows({ rows, change, list, wrongAt }: RowsProps<GuardrailDraft>) {
-  const { words, formats } = useWords();
+/** The rows of the secondary metrics. */
+export function SecondaryRows(props: RowsProps<SecondaryDraft>) {
+  const { words } = useWords();
   const texts = words.experiments;
-  const set = (row: GuardrailDraft) => change(rows.map((one) => (one.id === row.id ? row : one)));
   return (
-    <fieldset class="fieldset">
-      <legend>{texts.guardrails}</legend>
-      {rows.map((row, index) => {
-        const name = texts.guardrailOf(formats.number(index + 1));
-        return (
-          <div key={row.id} class="field-row">
-            <PlainTextField
-              label={name}
-              value={row.metric}
-              list={list}
-              problem={wrongAt(`${index}.metric`)}
-              change={(metric) => set({ ...row, metric })}
-            />
-            <Select
-              label={texts.worse}
-              value={row.worse}
-              options={DIRECTIONS.map((one) => [one, words.rollouts.worseIs[one]])}
-              onChoose={(worse) => set({ ...row, worse: worse ?? 'HIGHER' })}
-            />
-            <PlainTextField
-              label={texts.maxWorse}
-              value={row.maxWorsePercent}
-              problem={wrongAt(`${index}.maxWorsePercent`)}
-              change={(maxWorsePercent) => set({ ...row, maxWorsePercent })}
-            />
-            <button type="button" class="button" onClick={() => change(rows.filter(({ id }) => id !== row.id))}>
-              {texts.remove(name)}
-            </button>
-          </div>
-        );
-      })}
-      {rows.length < MAX_ROWS && (
-        <button
-          type="button"
-          class="button"
-          onClick={() => change([...rows, { id: nextId(rows), metric: '', worse: 'HIGHER', maxWorsePercent: '0' }])}
-        >
-          {texts.addGuardrail}
-        </button>
+    <MetricRows<SecondaryDraft>
+      {...props}
+      legend={texts.secondary}
+      nameAt={texts.metricOf}
+      add={texts.addSecondary}
+      fresh={(id) => ({ id, metric: '', better: 'HIGHER' })}
+      fields={(row, set) => (
+        <Select
+          label={texts.better}
+          value={row.better}
+          options={DIRECTIONS.map((one) => [one, texts.betterIs[one]])}
+          onChoose={(better) => set({ ...row, better: better ?? 'HIGHER' })}
+        />
       )}
-    </fieldset>
+    />
+  );
+}
+
+/** The rows of the guardrails. */
+export function GuardrailRows(props: RowsProps<GuardrailDraft>) {
+  const { words } = useWords();
+  const texts = words.experiments;
+  return (
+    <MetricRows<GuardrailDraft>
+      {...props}
+      legend={texts.guardrails}
+      nameAt={texts.guardrailOf}
+      add={texts.addGuardrail}
+      fresh={(id) => ({ id, metric: '', worse: 'HIGHER', maxWorsePercent: '0' })}
+      fields={(row, set, index) => (
+        <>
+          <Select
+            label={texts.worse}
+            value={row.worse}
+            options={DIRECTIONS.map((one) => [one, words.rollouts.worseIs[one]])}
+            onChoose={(worse) => set({ ...row, worse: worse ?? 'HIGHER' })}
+          />
+          <TextField
+            label={texts.maxWorse}
+            isCode
+            wrong={props.wrongAt(`${index}.maxWorsePercent`)}
+            value={row.maxWorsePercent}
+            onType={(maxWorsePercent) => set({ ...row, maxWorsePercent })}
+          />
+        </>
+      )}
+    />
   );
 }

@@ -4,9 +4,9 @@ import { ask } from '../api/client.ts';
 import type { Fault } from '../api/fault.ts';
 import { SampleSizeDocument } from '../generated/operations.ts';
 import { FaultNotice } from '../parts/parts.tsx';
+import { TextField } from '../parts/text-field.tsx';
 import { typedNumber } from '../rollouts/plan.ts';
 import { useWords } from '../words/language.ts';
-import { PlainTextField } from './plain-text-field.tsx';
 
 interface SampleSizeProps {
   /** The text that was typed, in percent. */
@@ -54,29 +54,33 @@ export function SampleSize({ confidence, use }: SampleSizeProps) {
       <summary>{texts.compute}</summary>
       <div class="fieldset">
         <div class="field-row">
-          <PlainTextField
+          <TextField
+            isCode
             label={texts.baseline}
             value={baseline}
-            problem={problem(rights.baseline, texts.wrong.number)}
-            change={setBaseline}
+            wrong={problem(rights.baseline, texts.wrong.number)}
+            onType={setBaseline}
           />
-          <PlainTextField
+          <TextField
+            isCode
             label={texts.detect}
             value={effect}
-            problem={problem(rights.effect, texts.wrong.number)}
-            change={setEffect}
+            wrong={problem(rights.effect, texts.wrong.number)}
+            onType={setEffect}
           />
-          <PlainTextField
+          <TextField
+            isCode
             label={texts.deviation}
             value={deviation}
-            problem={problem(rights.deviation, texts.wrong.number)}
-            change={setDeviation}
+            wrong={problem(rights.deviation, texts.wrong.number)}
+            onType={setDeviation}
           />
-          <PlainTextField
+          <TextField
+            isCode
             label={texts.power}
             value={power}
-            problem={problem(rights.power, texts.wrong.percent)}
-            change={setPower}
+            wrong={problem(rights.power, texts.wrong.percent)}
+            onType={setPower}
           />
         </div>
         <p class="quiet">{texts.deviationHint}</p>

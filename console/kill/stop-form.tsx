@@ -2,11 +2,10 @@
 import { useState } from 'preact/hooks';
 import type { Fault } from '../api/fault.ts';
 import type { TargetedSubmitEvent } from '../navigation/events.ts';
-import { FaultNotice, Field } from '../parts/parts.tsx';
+import { FaultNotice } from '../parts/parts.tsx';
+import { ReasonField } from '../parts/reason-field.tsx';
+import { TextField } from '../parts/text-field.tsx';
 import { useWords } from '../words/language.ts';
-
-/** The characters that the control plane accepts for a reason. */
-const MAX_REASON = 1_000;
 
 interface StopFormProps {
   readonly flagKey: string;
@@ -37,19 +36,15 @@ export function StopForm({ flagKey, reasonHint, button, danger = false, sending,
   };
   return (
     <form class="form" onSubmit={submit} noValidate>
-      <Field label={words.reason} hint={reasonHint} wrong={tried && noReason ? words.reasonMissing : null}>
-        {(control) => (
-          <textarea
-            {...control}
-            rows={3}
-            required
-            maxLength={MAX_REASON}
-            value={reason}
-            onInput={(event) => setReason(event.currentTarget.value)}
-          />
-        )}
-      </Field>
-      <Field
+      <ReasonField
+        label={words.reason}
+        hint={reasonHint}
+        wrong={tried && noReason ? words.reasonMissing : null}
+        required
+        value={reason}
+        onType={setReason}
+      />
+      <TextField
         label={words.typeKey}
         hint={
           <>
@@ -57,20 +52,11 @@ export function StopForm({ flagKey, reasonHint, button, danger = false, sending,
           </>
         }
         wrong={tried && otherKey ? words.keyDiffers : null}
-      >
-        {(control) => (
-          <input
-            {...control}
-            type="text"
-            required
-            autocomplete="off"
-            autocapitalize="off"
-            spellcheck={false}
-            value={typed}
-            onInput={(event) => setTyped(event.currentTarget.value)}
-          />
-        )}
-      </Field>
+        isCode
+        required
+        value={typed}
+        onType={setTyped}
+      />
       {fault !== null && <FaultNotice fault={fault} />}
       <button type="submit" class={danger ? 'button button-danger' : 'button button-main'} disabled={sending}>
         {button}

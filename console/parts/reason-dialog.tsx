@@ -5,10 +5,8 @@ import type { Fault } from '../api/fault.ts';
 import type { TargetedSubmitEvent } from '../navigation/events.ts';
 import { useWords } from '../words/language.ts';
 import { Dialog } from './dialog.tsx';
-import { FaultNotice, Field } from './parts.tsx';
-
-/** The characters that the control plane accepts for a reason. */
-const MAX_REASON = 1_000;
+import { FaultNotice } from './parts.tsx';
+import { ReasonField } from './reason-field.tsx';
 
 interface ReasonDialogProps {
   readonly title: string;
@@ -46,22 +44,14 @@ export function ReasonDialog(props: ReasonDialogProps) {
       <form class="form" onSubmit={submit} noValidate>
         {children}
         {reason !== 'none' && (
-          <Field
+          <ReasonField
             label={words.reason}
             hint={words.rollouts.whyHint}
             wrong={tried && isMissing ? words.rollouts.whyMissing : null}
-          >
-            {(control) => (
-              <textarea
-                {...control}
-                rows={3}
-                maxLength={MAX_REASON}
-                required={reason === 'required'}
-                value={text}
-                onInput={(event) => setText(event.currentTarget.value)}
-              />
-            )}
-          </Field>
+            required={reason === 'required'}
+            value={text}
+            onType={setText}
+          />
         )}
         {fault !== null && <FaultNotice fault={fault} />}
         <div class="buttons">

@@ -2,9 +2,9 @@
 import { useId } from 'preact/hooks';
 import { useQuery } from '../api/use-query.ts';
 import { MetricsToChooseDocument } from '../generated/operations.ts';
-import { Field } from '../parts/parts.tsx';
 import { Select } from '../parts/select.tsx';
 import { Suggestions } from '../parts/suggestions.tsx';
+import { TextField } from '../parts/text-field.tsx';
 import { useWords } from '../words/language.ts';
 import type { GuardDraft } from './plan.ts';
 
@@ -41,20 +41,15 @@ export function GuardFields({ flagKey, guard, change, wrongAt }: GuardFieldsProp
     path: string,
     { hint, list: proposals }: { hint?: string; list?: string } = {},
   ) => (
-    <Field label={label} wrong={wrongAt(path)} {...(hint !== undefined && { hint })}>
-      {(control) => (
-        <input
-          {...control}
-          type="text"
-          autocomplete="off"
-          autocapitalize="off"
-          spellcheck={false}
-          {...(proposals !== undefined && { list: proposals })}
-          value={guard[member]}
-          onInput={(event) => change({ ...guard, [member]: event.currentTarget.value })}
-        />
-      )}
-    </Field>
+    <TextField
+      label={label}
+      wrong={wrongAt(path)}
+      {...(hint !== undefined && { hint })}
+      isCode
+      {...(proposals !== undefined && { list: proposals })}
+      value={guard[member]}
+      onType={(text) => change({ ...guard, [member]: text })}
+    />
   );
   const hint = isLoaded && name !== '' && !declared.has(name) ? texts.undeclared : texts.metricHint;
   return (

@@ -1,6 +1,6 @@
 /** The fields of one step of a rollout. */
-import { Field } from '../parts/parts.tsx';
 import { Select } from '../parts/select.tsx';
+import { TextField } from '../parts/text-field.tsx';
 import { useWords } from '../words/language.ts';
 import { WAIT_UNITS, type StepDraft } from './plan.ts';
 
@@ -19,24 +19,18 @@ interface StepFieldsProps {
 export function StepFields({ step, index, change, remove, wrongAt }: StepFieldsProps) {
   const { words, formats } = useWords();
   const texts = words.rollouts;
-  const wrong = { percentage: wrongAt('percentage'), after: wrongAt('after'), at: wrongAt('at') };
   const position = formats.number(index + 1);
   return (
     <fieldset class="fieldset">
       <legend>{texts.stepOf(position)}</legend>
       <div class="field-row">
-        <Field label={texts.percentage} wrong={wrong.percentage}>
-          {(control) => (
-            <input
-              {...control}
-              type="text"
-              inputMode="decimal"
-              autocomplete="off"
-              value={step.percentage}
-              onInput={(event) => change({ ...step, percentage: event.currentTarget.value })}
-            />
-          )}
-        </Field>
+        <TextField
+          label={texts.percentage}
+          wrong={wrongAt('percentage')}
+          inputMode="decimal"
+          value={step.percentage}
+          onType={(percentage) => change({ ...step, percentage })}
+        />
         <Select
           label={texts.when}
           value={step.when}
@@ -48,18 +42,13 @@ export function StepFields({ step, index, change, remove, wrongAt }: StepFieldsP
         />
         {step.when === 'after' ? (
           <>
-            <Field label={texts.wait} wrong={wrong.after}>
-              {(control) => (
-                <input
-                  {...control}
-                  type="text"
-                  inputMode="numeric"
-                  autocomplete="off"
-                  value={step.wait}
-                  onInput={(event) => change({ ...step, wait: event.currentTarget.value })}
-                />
-              )}
-            </Field>
+            <TextField
+              label={texts.wait}
+              wrong={wrongAt('after')}
+              inputMode="numeric"
+              value={step.wait}
+              onType={(wait) => change({ ...step, wait })}
+            />
             <Select
               label={texts.unit}
               value={step.unit}
@@ -68,16 +57,14 @@ export function StepFields({ step, index, change, remove, wrongAt }: StepFieldsP
             />
           </>
         ) : (
-          <Field label={texts.date} wrong={wrong.at} hint={texts.zone(formats.offset(new Date()))}>
-            {(control) => (
-              <input
-                {...control}
-                type="datetime-local"
-                value={step.date}
-                onInput={(event) => change({ ...step, date: event.currentTarget.value })}
-              />
-            )}
-          </Field>
+          <TextField
+            label={texts.date}
+            wrong={wrongAt('at')}
+            hint={texts.zone(formats.offset(new Date()))}
+            type="datetime-local"
+            value={step.date}
+            onType={(date) => change({ ...step, date })}
+          />
         )}
       </div>
       {remove !== undefined && (

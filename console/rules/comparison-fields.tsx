@@ -1,8 +1,7 @@
 /** The comparisons of a rule by attributes: name, comparison and values, each value with its kind. */
-import { faultAt, type FieldFaults } from '../api/fault-fields.ts';
-import type { Fault } from '../api/fault.ts';
 import { Field } from '../parts/parts.tsx';
 import { Select } from '../parts/select.tsx';
+import { TextField } from '../parts/text-field.tsx';
 import { useWords } from '../words/language.ts';
 import {
   NEW_COMPARISON,
@@ -82,19 +81,14 @@ function ComparisonFields({ comparison, path, wrongAt, onComparison }: Compariso
   const shown = taken === 'none' ? [] : taken === 'one' ? values.slice(0, 1) : values;
   return (
     <>
-      <Field label={words.forms.attribute} hint={words.forms.attributeHint} wrong={wrongAt(`${path}.attribute`)}>
-        {(control) => (
-          <input
-            {...control}
-            type="text"
-            autocomplete="off"
-            autocapitalize="off"
-            spellcheck={false}
-            value={attribute}
-            onInput={(event) => onComparison({ ...comparison, attribute: event.currentTarget.value })}
-          />
-        )}
-      </Field>
+      <TextField
+        label={words.forms.attribute}
+        hint={words.forms.attributeHint}
+        wrong={wrongAt(`${path}.attribute`)}
+        isCode
+        value={attribute}
+        onType={(attribute) => onComparison({ ...comparison, attribute })}
+      />
       <Select
         label={words.forms.operator}
         value={operator}
@@ -144,19 +138,14 @@ function ComparisonFields({ comparison, path, wrongAt, onComparison }: Compariso
 
 interface ComparisonsProps {
   readonly conditions: ConditionsDraft;
-  readonly faults: FieldFaults;
-  readonly fault: Fault | null;
+  readonly wrongAt: (path: string) => string | null;
   readonly onConditions: (conditions: ConditionsDraft) => void;
 }
 
-/** Shows the comparisons of a draft, and a button that adds one. Faults are those of the form and of the API. */
-export function ComparisonsFields({ conditions, faults, fault, onConditions }: ComparisonsProps) {
+/** Shows the comparisons of a draft, and a button that adds one. */
+export function ComparisonsFields({ conditions, wrongAt, onConditions }: ComparisonsProps) {
   const { words, formats } = useWords();
   const { comparisons } = conditions;
-  const wrongAt = (path: string) => {
-    const own = faults[path];
-    return own === undefined ? faultAt(fault, path) : words.forms.wrong[own];
-  };
   const choose = (next: readonly ComparisonDraft[]) => onConditions({ ...conditions, comparisons: next });
   return (
     <>

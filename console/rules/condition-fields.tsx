@@ -1,37 +1,28 @@
 /** The fields of a rule's conditions, by its type. */
-import { faultAt, indexAt, type FieldFaults } from '../api/fault-fields.ts';
+import { indexAt } from '../api/fault-fields.ts';
 import type { Fault } from '../api/fault.ts';
 import { useQuery } from '../api/use-query.ts';
 import { AllSegmentsDocument, FleetNamesDocument } from '../generated/operations.ts';
 import { CheckField } from '../parts/check-field.tsx';
 import { ListField } from '../parts/list-field.tsx';
-import { Field } from '../parts/parts.tsx';
+import { LongTextField } from '../parts/long-text-field.tsx';
+import { ReasonField } from '../parts/reason-field.tsx';
 import { TextField } from '../parts/text-field.tsx';
 import { useWords } from '../words/language.ts';
 import { ComparisonsFields } from './comparison-fields.tsx';
 import { vinsIn, type ConditionsDraft, type RuleDraft } from './rule-draft.ts';
 
-/** The characters that the control plane accepts for a reason. */
-const MAX_REASON = 1_000;
-
 interface ConditionProps {
   readonly draft: RuleDraft;
-  readonly faults: FieldFaults;
+  /** The fault that names the item of a list. */
   readonly fault: Fault | null;
+  /** Gives what is wrong at the path of a field. */
+  readonly wrongAt: (path: string) => string | null;
   readonly onConditions: (conditions: ConditionsDraft) => void;
 }
 
-function useWrong({ faults, fault }: Pick<ConditionProps, 'faults' | 'fault'>) {
+function TargetFields({ draft: { conditions }, wrongAt, onConditions }: ConditionProps) {
   const { words } = useWords();
-  return (path: string) => {
-    const own = faults[path];
-    return own === undefined ? faultAt(fault, path) : words.forms.wrong[own];
-  };
-}
-
-function TargetFields({ draft: { conditions }, faults, fault, onConditions }: ConditionProps) {
-  const { words } = useWords();
-  const wrongAt = useWrong({ faults, fault });
   const { data } = useQuery(FleetNamesDocument, {});
   const names = (counts: readonly { readonly key: string }[] | undefined) => (counts ?? []).map(({ key }) => key);
   return (
@@ -44,18 +35,14 @@ function TargetFields({ draft: { conditions }, faults, fault, onConditions }: Co
         known={names(data?.fleet.byModel)}
         onItems={(models) => onConditions({ ...conditions, models })}
       />
-      <Field label={words.forms.version} hint={words.forms.versionHint} wrong={wrongAt('conditions.sw_version')}>
-        {(control) => (
-          <input
-            {...control}
-            type="text"
-            autocomplete="off"
-            spellcheck={false}
-            value={conditions.version}
-            onInput={(event) => onConditions({ ...conditions, version: event.currentTarget.value })}
-          />
-        )}
-      </Field>
+      <TextField
+        label={words.forms.version}
+        hint={words.forms.versionHint}
+        wrong={wrongAt('conditions.sw_version')}
+        isCode
+        value={conditions.version}
+        onType={(version) => onConditions({ ...conditions, version })}
+      />
       <ListField
         label={words.forms.regions}
         hint={words.forms.anyOne}
@@ -69,41 +56,28 @@ function TargetFields({ draft: { conditions }, faults, fault, onConditions }: Co
 }
 
 function ShareFields(props: ConditionProps) {
-  const { draft, onConditions } = props;
+  const { draft, wrongAt, onConditions } = props;
   const { conditions } = draft;
   const { words } = useWords();
-  const wrongAt = useWrong(props);
   return (
     <>
-      <Field
+      <TextField
         label={words.forms.percentage}
         hint={words.forms.percentageHint}
         wrong={wrongAt('conditions.rollout_percentage')}
-      >
-        {(control) => (
-          <input
-            {...control}
-            type="text"
-            inputMode="decimal"
-            autocomplete="off"
-            value={conditions.percentage}
-            onInput={(event) => onConditions({ ...conditions, percentage: event.currentTarget.value })}
-          />
-        )}
-      </Field>
+        inputMode="decimal"
+        value={conditions.percentage}
+        onType={(percentage) => onConditions({ ...conditions, percentage })}
+      />
       <TargetFields {...props} />
-      <Field label={words.forms.salt} hint={words.forms.saltHint} wrong={wrongAt('conditions.salt')}>
-        {(control) => (
-          <input
-            {...control}
-            type="text"
-            autocomplete="off"
-            spellcheck={false}
-            value={conditions.salt}
-            onInput={(event) => onConditions({ ...conditions, salt: event.currentTarget.value })}
-          />
-        )}
-      </Field>
+      <TextField
+        label={words.forms.salt}
+        hint={words.forms.saltHint}
+        wrong={wrongAt('conditions.salt')}
+        isCode
+        value={conditions.salt}
+        onType={(salt) => onConditions({ ...conditions, salt })}
+      />
       <CheckField
         label={words.forms.sticky}
         checked={conditions.sticky}
@@ -113,39 +87,27 @@ function ShareFields(props: ConditionProps) {
   );
 }
 
-function WhitelistField(props: ConditionProps) {
-  const { draft, fault, onConditions } = props;
-  const { conditions } = draft;
+function WhitelistField({ draft: { conditions }, fault, wrongAt, onConditions }: ConditionProps) {
   const { words, formats } = useWords();
-  const wrong = useWrong(props)('conditions.vins');
+  const wrong = wrongAt('conditions.vins');
   const vins = vinsIn(conditions.vins);
   const faulty = vins[indexAt(fault, 'conditions.vins') ?? -1];
   return (
-    <Field
+    <LongTextField
       label={words.forms.vins}
       hint={words.forms.vinsHint(formats.number(vins.length))}
       wrong={wrong !== null && faulty !== undefined ? `${words.forms.faultyVin(faulty)} ${wrong}` : wrong}
-    >
-      {(control) => (
-        <textarea
-          {...control}
-          class="code"
-          rows={6}
-          autocapitalize="characters"
-          spellcheck={false}
-          value={conditions.vins}
-          onInput={(event) => onConditions({ ...conditions, vins: event.currentTarget.value })}
-        />
-      )}
-    </Field>
+      isCode
+      autocapitalize="characters"
+      rows={6}
+      value={conditions.vins}
+      onType={(vins) => onConditions({ ...conditions, vins })}
+    />
   );
 }
 
-function SwitchFields(props: ConditionProps) {
-  const { draft, onConditions } = props;
-  const { conditions } = draft;
+function SwitchFields({ draft: { conditions }, wrongAt, onConditions }: ConditionProps) {
   const { words } = useWords();
-  const wrongAt = useWrong(props);
   return (
     <>
       <CheckField
@@ -153,27 +115,22 @@ function SwitchFields(props: ConditionProps) {
         checked={conditions.holds}
         onCheck={(holds) => onConditions({ ...conditions, holds })}
       />
-      <Field label={words.forms.killReason} hint={words.killReasonHint} wrong={wrongAt('conditions.reason')}>
-        {(control) => (
-          <textarea
-            {...control}
-            rows={3}
-            maxLength={MAX_REASON}
-            value={conditions.why}
-            onInput={(event) => onConditions({ ...conditions, why: event.currentTarget.value })}
-          />
-        )}
-      </Field>
+      <ReasonField
+        label={words.forms.killReason}
+        hint={words.killReasonHint}
+        wrong={wrongAt('conditions.reason')}
+        value={conditions.why}
+        onType={(why) => onConditions({ ...conditions, why })}
+      />
     </>
   );
 }
 
 /** The fields of a rule's conditions, and the segment that narrows them. */
 export function ConditionFields(props: ConditionProps) {
-  const { draft, onConditions } = props;
+  const { draft, wrongAt, onConditions } = props;
   const { words } = useWords();
   const { data } = useQuery(AllSegmentsDocument, {});
-  const wrongAt = useWrong(props);
   return (
     <>
       <OwnFields {...props} />
@@ -193,7 +150,7 @@ export function ConditionFields(props: ConditionProps) {
 }
 
 function OwnFields(props: ConditionProps) {
-  const { draft, faults, fault, onConditions } = props;
+  const { draft, wrongAt, onConditions } = props;
   switch (draft.type) {
     case 'PERCENTAGE_ROLLOUT':
       return <ShareFields {...props} />;
@@ -202,9 +159,7 @@ function OwnFields(props: ConditionProps) {
     case 'VEHICLE_WHITELIST':
       return <WhitelistField {...props} />;
     case 'USER_ATTRIBUTE':
-      return (
-        <ComparisonsFields conditions={draft.conditions} faults={faults} fault={fault} onConditions={onConditions} />
-      );
+      return <ComparisonsFields conditions={draft.conditions} wrongAt={wrongAt} onConditions={onConditions} />;
     case 'KILL_SWITCH':
       return <SwitchFields {...props} />;
   }

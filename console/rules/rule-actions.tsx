@@ -15,8 +15,8 @@ import {
 } from '../generated/operations.ts';
 import { membersOf } from '../json.ts';
 import { flagPath } from '../navigation/paths.ts';
-import { Field } from '../parts/parts.tsx';
 import { Offer } from '../parts/offer.tsx';
+import { ReasonField } from '../parts/reason-field.tsx';
 import { mayNot, sessionState } from '../session/session.ts';
 import { useStore } from '../store.ts';
 import { useWords } from '../words/language.ts';
@@ -24,8 +24,6 @@ import { movedOrder, triedOrder } from './rule-order.ts';
 
 type Rule = Flag['rules'][number];
 type Act = 'up' | 'down' | 'switch' | 'delete';
-
-const MAX_REASON = 1_000;
 
 /** Whether the rule holds its flag. */
 const holds = ({ type, enabled, conditions }: Rule) =>
@@ -99,17 +97,12 @@ function RuleActDialog({
       }}
     >
       {releases && (
-        <Field label={words.forms.releaseReason} hint={words.forms.releaseReasonHint}>
-          {(control) => (
-            <textarea
-              {...control}
-              rows={3}
-              maxLength={MAX_REASON}
-              value={reason}
-              onInput={(event) => setReason(event.currentTarget.value)}
-            />
-          )}
-        </Field>
+        <ReasonField
+          label={words.forms.releaseReason}
+          hint={words.forms.releaseReasonHint}
+          value={reason}
+          onType={setReason}
+        />
       )}
       <ChangeAudience flag={flag} change={change} />
     </ConfirmChange>

@@ -1,6 +1,6 @@
 /** The form of a rule, new or changed: checked and previewed by the control plane before it is saved. */
 import { useEffect, useLayoutEffect, useRef, useState } from 'preact/hooks';
-import { faultAt, type FieldFaults } from '../api/fault-fields.ts';
+import type { FieldFaults } from '../api/fault-fields.ts';
 import { useChange } from '../api/use-query.ts';
 import { AudienceChangeTable } from '../changes/audience-change.tsx';
 import { useChangeAudience } from '../changes/change-audience.tsx';
@@ -21,8 +21,11 @@ import { flagPath } from '../navigation/paths.ts';
 import { Link } from '../navigation/router.tsx';
 import { CheckField } from '../parts/check-field.tsx';
 import { keptForms, useKeptForm } from '../parts/kept-forms.ts';
-import { FaultNotice, Field, Loading } from '../parts/parts.tsx';
+import { FaultNotice, Loading } from '../parts/parts.tsx';
+import { ReasonField } from '../parts/reason-field.tsx';
 import { Select } from '../parts/select.tsx';
+import { TextField } from '../parts/text-field.tsx';
+import { useWrongAt } from '../parts/wrong-at.ts';
 import { useWords } from '../words/language.ts';
 import { ConditionFields } from './condition-fields.tsx';
 import {
@@ -40,8 +43,6 @@ import {
 import { ValueField } from './value-field.tsx';
 
 const TYPES = ['PERCENTAGE_ROLLOUT', 'VEHICLE_TARGET', 'VEHICLE_WHITELIST', 'USER_ATTRIBUTE', 'KILL_SWITCH'] as const;
-const MAX_REASON = 1_000;
-
 /** A rule's form that was left: what was typed, and the flag as the form began with it. */
 const left = keptForms<{ readonly draft: RuleDraft; readonly base: Flag }>();
 
@@ -95,19 +96,14 @@ function ServedFields({
           onText={(text) => onDraft({ ...draft, value: { own: true, text } })}
         />
       )}
-      <Field label={words.forms.variant} hint={words.forms.variantHint} wrong={wrongAt('variant')}>
-        {(control) => (
-          <input
-            {...control}
-            type="text"
-            autocomplete="off"
-            autocapitalize="off"
-            spellcheck={false}
-            value={draft.variant}
-            onInput={(event) => onDraft({ ...draft, variant: event.currentTarget.value })}
-          />
-        )}
-      </Field>
+      <TextField
+        label={words.forms.variant}
+        hint={words.forms.variantHint}
+        wrong={wrongAt('variant')}
+        isCode
+        value={draft.variant}
+        onType={(variant) => onDraft({ ...draft, variant })}
+      />
     </>
   );
 }
@@ -148,6 +144,7 @@ function RuleForm({ flag: now, ruleId }: RuleFormProps) {
   const previewFault = isAnswered ? preview.fault : null;
   const change = isAnswered && previewFault === null ? preview.audience : undefined;
   const refusal = previewFault ?? fault;
+  const wrongAt = useWrongAt(faults, refusal);
   const isRefused = refusal !== null && refusal.field !== null;
   useEffect(() => {
     // The field that the control plane names; while nothing is named, what the preview shows.
@@ -166,10 +163,6 @@ function RuleForm({ flag: now, ruleId }: RuleFormProps) {
     setAsked(null);
     creating.forget();
     updating.forget();
-  };
-  const wrongAt = (path: string) => {
-    const own = faults[path];
-    return own === undefined ? faultAt(refusal, path) : words.forms.wrong[own];
   };
   const check = (event: TargetedSubmitEvent) => {
     event.preventDefault();
@@ -226,27 +219,19 @@ function RuleForm({ flag: now, ruleId }: RuleFormProps) {
         )}
         <ConditionFields
           draft={draft}
-          faults={faults}
           fault={refusal}
+          wrongAt={wrongAt}
           onConditions={(conditions) => choose({ ...draft, conditions })}
         />
         {draft.type !== 'KILL_SWITCH' && <ServedFields draft={draft} flag={now} wrongAt={wrongAt} onDraft={choose} />}
-        <Field
+        <TextField
           label={words.forms.priority}
           hint={words.forms.priorityHint(priorities.join(', '))}
           wrong={wrongAt('priority')}
-        >
-          {(control) => (
-            <input
-              {...control}
-              type="text"
-              inputMode="numeric"
-              autocomplete="off"
-              value={draft.priority}
-              onInput={(event) => choose({ ...draft, priority: event.currentTarget.value })}
-            />
-          )}
-        </Field>
+          inputMode="numeric"
+          value={draft.priority}
+          onType={(priority) => choose({ ...draft, priority })}
+        />
         <CheckField
           label={words.forms.isOn}
           checked={draft.enabled}
@@ -274,21 +259,13 @@ function RuleForm({ flag: now, ruleId }: RuleFormProps) {
           {releases && <p class="notice">{words.forms.releases}</p>}
           {waits && <p class="notice">{words.needsSecondPerson}</p>}
           {releases && (
-            <Field
+            <ReasonField
               label={words.forms.releaseReason}
               hint={words.forms.releaseReasonHint}
               wrong={fault?.field === 'reason' ? fault.message : null}
-            >
-              {(control) => (
-                <textarea
-                  {...control}
-                  rows={3}
-                  maxLength={MAX_REASON}
-                  value={reason}
-                  onInput={(event) => setReason(event.currentTarget.value)}
-                />
-              )}
-            </Field>
+              value={reason}
+              onType={setReason}
+            />
           )}
           {fault !== null && <FaultNotice fault={fault} />}
           {(force || fault?.field === 'force') && (

@@ -4,7 +4,7 @@ import type { Fault } from '../api/fault.ts';
 import { useQuery } from '../api/use-query.ts';
 import { FleetNamesDocument } from '../generated/operations.ts';
 import { ListField } from '../parts/list-field.tsx';
-import { Field } from '../parts/parts.tsx';
+import { LongTextField } from '../parts/long-text-field.tsx';
 import { TextField } from '../parts/text-field.tsx';
 import { vinsIn } from '../rules/rule-draft.ts';
 import { useWords } from '../words/language.ts';
@@ -26,18 +26,15 @@ export function SegmentFields({ draft, fault, onDraft }: SegmentFieldsProps) {
     path: string,
     { label, hint }: { readonly label: string; readonly hint: string },
   ) => (
-    <Field label={label} hint={hint} wrong={faultAt(fault, path)}>
-      {(control) => (
-        <textarea
-          {...control}
-          class="code"
-          rows={4}
-          spellcheck={false}
-          value={draft[member]}
-          onInput={(event) => onDraft({ ...draft, [member]: event.currentTarget.value })}
-        />
-      )}
-    </Field>
+    <LongTextField
+      label={label}
+      hint={hint}
+      wrong={faultAt(fault, path)}
+      isCode
+      rows={4}
+      value={draft[member]}
+      onType={(text) => onDraft({ ...draft, [member]: text })}
+    />
   );
   return (
     <>

@@ -4,7 +4,8 @@ import type { TargetedSubmitEvent } from '../navigation/events.ts';
 import { SignInDocument } from '../generated/operations.ts';
 import { useChange } from '../api/use-query.ts';
 import { Dialog } from '../parts/dialog.tsx';
-import { FaultNotice, Field, useTitle } from '../parts/parts.tsx';
+import { FaultNotice, useTitle } from '../parts/parts.tsx';
+import { TextField } from '../parts/text-field.tsx';
 import { LanguageChoice } from '../words/language-choice.tsx';
 import { useWords } from '../words/language.ts';
 import { beginSession, forgetSession, type Session } from './session.ts';
@@ -22,32 +23,24 @@ function SignInForm({ email: known }: { readonly email: string | null }) {
   };
   return (
     <form class="form" onSubmit={submit}>
-      <Field label={words.email}>
-        {(control) => (
-          <input
-            {...control}
-            type="email"
-            autocomplete="username"
-            required
-            autoFocus={known === null}
-            value={email}
-            onInput={(event) => setEmail(event.currentTarget.value)}
-          />
-        )}
-      </Field>
-      <Field label={words.password}>
-        {(control) => (
-          <input
-            {...control}
-            type="password"
-            autocomplete="current-password"
-            required
-            autoFocus={known !== null}
-            value={password}
-            onInput={(event) => setPassword(event.currentTarget.value)}
-          />
-        )}
-      </Field>
+      <TextField
+        label={words.email}
+        type="email"
+        autocomplete="username"
+        required
+        autoFocus={known === null}
+        value={email}
+        onType={setEmail}
+      />
+      <TextField
+        label={words.password}
+        type="password"
+        autocomplete="current-password"
+        required
+        autoFocus={known !== null}
+        value={password}
+        onType={setPassword}
+      />
       {fault !== null &&
         (fault.code === 'UNAUTHENTICATED' ? (
           <div class="notice notice-fault" role="alert">

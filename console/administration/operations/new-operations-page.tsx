@@ -15,7 +15,8 @@ import { operationPath } from '../../navigation/paths.ts';
 import { Link } from '../../navigation/router.tsx';
 import { CheckList } from '../../parts/check-list.tsx';
 import { keptForms } from '../../parts/kept-forms.ts';
-import { FaultNotice, Field, Page } from '../../parts/parts.tsx';
+import { LongTextField } from '../../parts/long-text-field.tsx';
+import { FaultNotice, Page } from '../../parts/parts.tsx';
 import { TextField } from '../../parts/text-field.tsx';
 import { useAdministrationWords } from '../../words/use-administration-words.ts';
 import { readPasted } from './pasted-operations.ts';
@@ -80,20 +81,16 @@ export function NewOperationsPage() {
     <Page title={own.newOperations}>
       <EditedNotices form={edited} />
       <form class="form" onSubmit={submit} noValidate>
-        <Field label={own.manifest} hint={own.manifestHint} wrong={wrong}>
-          {(control) => (
-            <textarea
-              {...control}
-              class="code"
-              rows={12}
-              required
-              autocapitalize="off"
-              spellcheck={false}
-              value={pasted}
-              onInput={(event) => choose({ pasted: event.currentTarget.value })}
-            />
-          )}
-        </Field>
+        <LongTextField
+          label={own.manifest}
+          hint={own.manifestHint}
+          wrong={wrong}
+          isCode
+          rows={12}
+          required
+          value={pasted}
+          onType={(pasted) => choose({ pasted })}
+        />
         <TextField
           label={own.operationId}
           hint={own.operationIdHint}

@@ -4,7 +4,7 @@ import { SAFETY_LEVELS } from '../../flags/flag-filter.ts';
 import { FleetNamesDocument } from '../../generated/operations.ts';
 import { CheckList } from '../../parts/check-list.tsx';
 import { ListField } from '../../parts/list-field.tsx';
-import { Field } from '../../parts/parts.tsx';
+import { LongTextField } from '../../parts/long-text-field.tsx';
 import { Select } from '../../parts/select.tsx';
 import { TextField } from '../../parts/text-field.tsx';
 import { useAdministrationWords } from '../../words/use-administration-words.ts';
@@ -107,18 +107,15 @@ export function PolicyFields({ draft, wrongAt, onDraft }: PolicyFieldsProps) {
         known={names(data?.fleet.byRegion)}
         onItems={(regions) => onDraft({ ...draft, regions })}
       />
-      <Field label={own.canaryVins} wrong={wrongAt('canary.vins')}>
-        {(control) => (
-          <textarea
-            {...control}
-            class="code"
-            rows={3}
-            spellcheck={false}
-            value={draft.vins}
-            onInput={(event) => onDraft({ ...draft, vins: event.currentTarget.value })}
-          />
-        )}
-      </Field>
+      <LongTextField
+        label={own.canaryVins}
+        wrong={wrongAt('canary.vins')}
+        isCode
+        autocapitalize="characters"
+        rows={3}
+        value={draft.vins}
+        onType={(vins) => onDraft({ ...draft, vins })}
+      />
       <CheckList
         label={words.fields.safetyLevels}
         hint={own.levelsHint}

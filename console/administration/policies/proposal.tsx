@@ -7,7 +7,8 @@ import {
   RejectReleasePolicyDocument,
   type PolicyFragment,
 } from '../../generated/operations.ts';
-import { FaultNotice, Field, Time } from '../../parts/parts.tsx';
+import { LongTextField } from '../../parts/long-text-field.tsx';
+import { FaultNotice, Time } from '../../parts/parts.tsx';
 import { may, sessionState } from '../../session/session.ts';
 import { useStore } from '../../store.ts';
 import { useAdministrationWords } from '../../words/use-administration-words.ts';
@@ -52,19 +53,17 @@ export function Proposal({ policy, proposal, done }: ProposalProps) {
       {!mayReview && <p>{words.mayNotReview}</p>}
       {mayReview && (
         <>
-          <Field label={words.comment} hint={words.commentHint} wrong={needsComment ? words.commentMissing : null}>
-            {(control) => (
-              <textarea
-                {...control}
-                rows={2}
-                value={comment}
-                onInput={(event) => {
-                  setComment(event.currentTarget.value);
-                  setNeedsComment(false);
-                }}
-              />
-            )}
-          </Field>
+          <LongTextField
+            label={words.comment}
+            hint={words.commentHint}
+            wrong={needsComment ? words.commentMissing : null}
+            rows={2}
+            value={comment}
+            onType={(text) => {
+              setComment(text);
+              setNeedsComment(false);
+            }}
+          />
           {fault !== null && <FaultNotice fault={fault} />}
           <div class="buttons">
             {!isOwn && (

@@ -4,8 +4,9 @@ import { ENVIRONMENTS } from '../../api/environments.ts';
 import { useQuery } from '../../api/use-query.ts';
 import { FleetNamesDocument, type FlagType } from '../../generated/operations.ts';
 import { ListField } from '../../parts/list-field.tsx';
-import { Field } from '../../parts/parts.tsx';
+import { LongTextField } from '../../parts/long-text-field.tsx';
 import { Select } from '../../parts/select.tsx';
+import { TextField } from '../../parts/text-field.tsx';
 import { ValueField } from '../../rules/value-field.tsx';
 import { useFlagSuggestions } from '../flag-suggestions.ts';
 import { useWords } from '../../words/language.ts';
@@ -29,29 +30,22 @@ export function FlagFields({ draft, type, wrongAt, onDraft }: FlagFieldsProps) {
   const suggested = { known: flags.map(({ key }) => key), labels: new Map(flags.map(({ key, name }) => [key, name])) };
   return (
     <>
-      <Field label={words.forms.name} wrong={wrongAt('name')}>
-        {(control) => (
-          <input
-            {...control}
-            type="text"
-            required
-            maxLength={200}
-            autocomplete="off"
-            value={draft.name}
-            onInput={(event) => onDraft({ ...draft, name: event.currentTarget.value })}
-          />
-        )}
-      </Field>
-      <Field label={words.forms.description} hint={words.forms.descriptionHint} wrong={wrongAt('description')}>
-        {(control) => (
-          <textarea
-            {...control}
-            rows={4}
-            value={draft.description}
-            onInput={(event) => onDraft({ ...draft, description: event.currentTarget.value })}
-          />
-        )}
-      </Field>
+      <TextField
+        label={words.forms.name}
+        wrong={wrongAt('name')}
+        required
+        maxLength={200}
+        value={draft.name}
+        onType={(name) => onDraft({ ...draft, name })}
+      />
+      <LongTextField
+        label={words.forms.description}
+        hint={words.forms.descriptionHint}
+        wrong={wrongAt('description')}
+        rows={4}
+        value={draft.description}
+        onType={(description) => onDraft({ ...draft, description })}
+      />
       <ValueField
         label={words.forms.defaultValue}
         hint={words.forms.defaultHint}
@@ -60,18 +54,15 @@ export function FlagFields({ draft, type, wrongAt, onDraft }: FlagFieldsProps) {
         wrong={wrongAt('defaultValue')}
         onText={(value) => onDraft({ ...draft, value })}
       />
-      <Field label={words.fields.valueSchema} hint={words.forms.contractHint} wrong={wrongAt('valueSchema')}>
-        {(control) => (
-          <textarea
-            {...control}
-            class="code"
-            rows={5}
-            spellcheck={false}
-            value={draft.contract}
-            onInput={(event) => onDraft({ ...draft, contract: event.currentTarget.value })}
-          />
-        )}
-      </Field>
+      <LongTextField
+        label={words.fields.valueSchema}
+        hint={words.forms.contractHint}
+        wrong={wrongAt('valueSchema')}
+        isCode
+        rows={5}
+        value={draft.contract}
+        onType={(contract) => onDraft({ ...draft, contract })}
+      />
       <Select
         label={words.safetyLevel}
         value={draft.safetyLevel}

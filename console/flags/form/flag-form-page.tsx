@@ -19,8 +19,9 @@ import { flagPath } from '../../navigation/paths.ts';
 import { Link } from '../../navigation/router.tsx';
 import { CheckField } from '../../parts/check-field.tsx';
 import { keptForms } from '../../parts/kept-forms.ts';
-import { FaultNotice, Field, Page } from '../../parts/parts.tsx';
+import { FaultNotice, Page } from '../../parts/parts.tsx';
 import { Select } from '../../parts/select.tsx';
+import { TextField } from '../../parts/text-field.tsx';
 import { mayNot, sessionState } from '../../session/session.ts';
 import { useStore } from '../../store.ts';
 import { useWords } from '../../words/language.ts';
@@ -201,21 +202,16 @@ function CreateForm() {
   return (
     <form ref={form} class="form panel" onSubmit={submit} noValidate>
       {edited.isRestored && <p class="notice">{words.forms.restored}</p>}
-      <Field label={words.forms.key} hint={words.forms.keyHint} wrong={wrongAt('key')}>
-        {(control) => (
-          <input
-            {...control}
-            type="text"
-            required
-            maxLength={100}
-            autocomplete="off"
-            autocapitalize="off"
-            spellcheck={false}
-            value={key}
-            onInput={(event) => choose({ key: event.currentTarget.value })}
-          />
-        )}
-      </Field>
+      <TextField
+        label={words.forms.key}
+        hint={words.forms.keyHint}
+        wrong={wrongAt('key')}
+        isCode
+        required
+        maxLength={100}
+        value={key}
+        onType={(key) => choose({ key })}
+      />
       <Select
         label={words.type}
         value={type}
