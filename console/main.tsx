@@ -48,8 +48,8 @@ const NewExperimentPage = lazy(() =>
 const EditExperimentPage = lazy(() =>
   import('./experiments/experiment-form.tsx').then((room) => room.EditExperimentPage),
 );
-const NewFlagPage = lazy(() => import('./flags/form/flag-form-page.tsx').then((room) => room.NewFlagPage));
-const EditFlagPage = lazy(() => import('./flags/form/flag-form-page.tsx').then((room) => room.EditFlagPage));
+const NewFlagPage = lazy(() => import('./flags/form/new-flag-page.tsx').then((room) => room.NewFlagPage));
+const EditFlagPage = lazy(() => import('./flags/form/edit-flag-page.tsx').then((room) => room.EditFlagPage));
 const VersionsPage = lazy(() => import('./flags/versions-page.tsx').then((room) => room.VersionsPage));
 const SegmentsPage = lazy(() => import('./segments/segments-page.tsx').then((room) => room.SegmentsPage));
 const SegmentPage = lazy(() => import('./segments/segment-page.tsx').then((room) => room.SegmentPage));

@@ -40,7 +40,7 @@ import {
   type RuleDraft,
   type StoredRule,
 } from './rule-draft.ts';
-import { ValueField } from './value-field.tsx';
+import { ServedFields } from './served-fields.tsx';
 
 const TYPES = ['PERCENTAGE_ROLLOUT', 'VEHICLE_TARGET', 'VEHICLE_WHITELIST', 'USER_ATTRIBUTE', 'KILL_SWITCH'] as const;
 /** A rule's form that was left: what was typed, and the flag as the form began with it. */
@@ -60,53 +60,6 @@ function proposedChange(stored: StoredRule | undefined, asked: RuleInput | null)
 }
 
 const ruleIn = (flag: Flag, id: string | null): StoredRule | undefined => flag.rules.find((rule) => rule.id === id);
-
-/** The value and the name under which it is measured. */
-function ServedFields({
-  draft,
-  flag,
-  wrongAt,
-  onDraft,
-}: {
-  readonly draft: RuleDraft;
-  readonly flag: Flag;
-  readonly wrongAt: (path: string) => string | null;
-  readonly onDraft: (draft: RuleDraft) => void;
-}) {
-  const { words } = useWords();
-  const { value } = draft;
-  const withoutOwn = flag.type === 'BOOLEAN' ? words.forms.ownValues.true : words.forms.ownValues.default;
-  return (
-    <>
-      <Select
-        label={words.forms.ownValue}
-        value={value.own ? 'own' : 'default'}
-        options={[
-          ['default', withoutOwn],
-          ['own', words.forms.ownValues.own],
-        ]}
-        onChoose={(next) => onDraft({ ...draft, value: { ...value, own: next === 'own' } })}
-      />
-      {value.own && (
-        <ValueField
-          label={words.forms.value}
-          type={flag.type}
-          text={value.text}
-          wrong={wrongAt('value')}
-          onText={(text) => onDraft({ ...draft, value: { own: true, text } })}
-        />
-      )}
-      <TextField
-        label={words.forms.variant}
-        hint={words.forms.variantHint}
-        wrong={wrongAt('variant')}
-        isCode
-        value={draft.variant}
-        onType={(variant) => onDraft({ ...draft, variant })}
-      />
-    </>
-  );
-}
 
 function RuleForm({ flag: now, ruleId }: RuleFormProps) {
   const { words, formats } = useWords();

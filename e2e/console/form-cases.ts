@@ -98,7 +98,7 @@ interface Webhook {
 export const CHANGE_FORMS: readonly ChangeFormCase[] = [
   {
     name: 'a flag',
-    file: 'console/flags/form/flag-form-page.tsx',
+    file: 'console/flags/form/edit-flag-page.tsx',
     begin: async (admin) => {
       await makeFlag(admin, 'people.flag');
       return '/flags/people.flag/edit';
@@ -329,7 +329,7 @@ const at = (path: string) => async () => path;
 /** The forms by which a thing is made. */
 export const NEW_FORMS: readonly NewFormCase[] = [
   {
-    ...{ name: 'a new flag', file: 'console/flags/form/flag-form-page.tsx', begin: at('/new-flag') },
+    ...{ name: 'a new flag', file: 'console/flags/form/new-flag-page.tsx', begin: at('/new-flag') },
     ...{ label: 'Description', text: 'Written for an hour' },
   },
   {
