@@ -2,10 +2,10 @@
 import type { ComponentChildren } from 'preact';
 import { useState } from 'preact/hooks';
 import type { Fault } from '../api/fault.ts';
-import { CheckField } from '../parts/check-field.tsx';
 import { Dialog } from '../parts/dialog.tsx';
 import { FaultNotice } from '../parts/parts.tsx';
 import { useWords } from '../words/language.ts';
+import { DisturbanceField } from './disturbance-field.tsx';
 
 interface ConfirmProps {
   readonly title: string;
@@ -19,16 +19,15 @@ interface ConfirmProps {
   readonly sending: boolean;
   readonly fault: Fault | null;
   readonly onClose: () => void;
-  /** @param force whether a running experiment may be disturbed */
-  readonly send: (force: boolean) => void;
+  /** @param mayDisturb whether a running experiment may be disturbed */
+  readonly send: (mayDisturb: boolean) => void;
 }
 
 /** Shows the dialog. Where a running experiment would be disturbed, it asks whether that is meant. */
 export function ConfirmChange(props: ConfirmProps) {
   const { title, lead, children, waits, disabled = false, conflict = null, sending, fault, onClose, send } = props;
   const { words } = useWords();
-  const [force, setForce] = useState(false);
-  const mayForce = force || fault?.field === 'force';
+  const [mayDisturb, setMayDisturb] = useState(false);
   return (
     <Dialog title={title} onClose={onClose}>
       {conflict}
@@ -36,15 +35,13 @@ export function ConfirmChange(props: ConfirmProps) {
       {waits && <p class="notice">{words.needsSecondPerson}</p>}
       {children}
       {fault !== null && <FaultNotice fault={fault} />}
-      {mayForce && (
-        <CheckField label={words.forms.disturbs} hint={words.forms.disturbsHint} checked={force} onCheck={setForce} />
-      )}
+      <DisturbanceField fault={fault} mayDisturb={mayDisturb} onCheck={setMayDisturb} />
       <div class="buttons">
         <button
           type="button"
           class="button button-main"
           disabled={sending || disabled || conflict !== null}
-          onClick={() => send(force)}
+          onClick={() => send(mayDisturb)}
         >
           {waits ? words.forms.request : title}
         </button>

@@ -8,7 +8,7 @@ import { appliedAgain, begun, isNews, isTouched, type Edited, type FormKind } fr
 
 interface EditedFormOptions<Thing, Draft> extends FormKind<Thing, Draft> {
   /** The forms of this kind that were left. No secret is a member of a draft: a component keeps it for itself. */
-  readonly left: KeptForms<Edited<Thing, Draft>>;
+  readonly leftForms: KeptForms<Edited<Thing, Draft>>;
   /** Names the thing among those of its kind. */
   readonly about: string;
   /** The thing as it is now; null: there is none, or no longer. It is the same object until it is read again. */
@@ -53,8 +53,8 @@ export type FormFields<Draft> = Omit<EditedForm<unknown, Draft>, 'settle'>;
 export function useEditedForm<Thing, Draft extends object>(
   options: EditedFormOptions<Thing, Draft>,
 ): EditedForm<Thing, Draft> {
-  const { left, about, now, fresh, change, refresh, isDone = false, isOwn = false } = options;
-  const kept = useKeptForm(left, about);
+  const { leftForms, about, now, fresh, change, refresh, isDone = false, isOwn = false } = options;
+  const kept = useKeptForm(leftForms, about);
   const [edited, setEdited] = useState(() => kept.left ?? begun(now, options, fresh));
   // A thing that was read before the form was saved is older than the saved one.
   const [outdated, setOutdated] = useState<Thing | null>(null);
@@ -102,7 +102,9 @@ export function useEditedForm<Thing, Draft extends object>(
 
 /** The same for a form by which a thing is made, and that nobody else can change. */
 export const useNewForm = <Draft extends object>(
-  options: Pick<EditedFormOptions<null, Draft>, 'left' | 'fresh' | 'change' | 'isDone'> & { readonly about?: string },
+  options: Pick<EditedFormOptions<null, Draft>, 'leftForms' | 'fresh' | 'change' | 'isDone'> & {
+    readonly about?: string;
+  },
 ): EditedForm<null, Draft> =>
   useEditedForm<null, Draft>({
     ...{ about: '', now: null, draftOf: options.fresh, contentOf: () => ({}) },

@@ -174,7 +174,7 @@ function ExperimentForm({ edited, isFlagFixed, sending, fault, send, back, isFix
 }
 
 /** The forms of new experiments that were left. */
-const leftNew = keptForms<Edited<null, ExperimentDraft>>();
+const leftNewForms = keptForms<Edited<null, ExperimentDraft>>();
 
 /** A new draft; the flag may stand in the address. */
 export function NewExperimentPage() {
@@ -187,7 +187,7 @@ export function NewExperimentPage() {
     goTo(experimentPath(createExperiment.id));
   });
   const edited = useNewForm({
-    ...{ left: leftNew, about: flagKey, change },
+    ...{ leftForms: leftNewForms, about: flagKey, change },
     fresh: () => newExperimentDraft(flagKey, new Date()),
   });
   return (
@@ -213,7 +213,7 @@ export function NewExperimentPage() {
 }
 
 /** The forms of experiments that were left. */
-const left = keptForms<Edited<ExperimentPlanFragment, ExperimentDraft>>();
+const leftForms = keptForms<Edited<ExperimentPlanFragment, ExperimentDraft>>();
 
 interface PlanFormProps {
   readonly experiment: ExperimentPlanFragment;
@@ -228,7 +228,7 @@ function ChangedPlan({ experiment, refresh }: PlanFormProps) {
     goTo(experimentPath(id));
   });
   const edited = useEditedForm<ExperimentPlanFragment, ExperimentDraft>({
-    ...{ left, about: id, now: experiment, draftOf: experimentDraftOf, change, refresh },
+    ...{ leftForms, about: id, now: experiment, draftOf: experimentDraftOf, change, refresh },
     contentOf: (plan) => experimentContentOf(plan, spoken),
     fresh: () => experimentDraftOf(experiment),
   });

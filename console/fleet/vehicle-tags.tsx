@@ -24,7 +24,7 @@ interface TagsDraft {
 }
 
 /** The forms of tags that were left. */
-const left = keptForms<Edited<readonly string[], TagsDraft>>();
+const leftForms = keptForms<Edited<readonly string[], TagsDraft>>();
 
 /** The tags of a vehicle, in a form for people who may change them. */
 export function VehicleTags({ vin, tags, refresh }: TagsProps) {
@@ -39,7 +39,7 @@ export function VehicleTags({ vin, tags, refresh }: TagsProps) {
   });
   const { sending, fault } = change;
   const edited = useEditedForm<readonly string[], TagsDraft>({
-    ...{ left, about: vin, now: tags, change, refresh },
+    ...{ leftForms, about: vin, now: tags, change, refresh },
     draftOf: (all) => ({ tags: all }),
     contentOf: (all) => ({ [words.scopes.tags]: all }),
     fresh: () => ({ tags }),

@@ -85,7 +85,7 @@ interface PlanDraft {
 }
 
 /** A plan that was left before it was confirmed. */
-const left = keptForms<PlanDraft>();
+const leftForms = keptForms<PlanDraft>();
 
 /** The part of a rule that a plan is made for. */
 const planned = ({ id, type, priority, enabled, conditions, value, variant }: Rule) => ({
@@ -106,7 +106,7 @@ function PlanForm({ flag, rule, isHindered, refresh }: PlanFormProps) {
   const texts = words.rollouts;
   const percentage = membersOf(rule.conditions)['rollout_percentage'];
   const present = typeof percentage === 'number' ? percentage : 0;
-  const kept = useKeptForm(left, `${flag.key} ${rule.id}`);
+  const kept = useKeptForm(leftForms, `${flag.key} ${rule.id}`);
   const [begun] = useState<PlanDraft>(() => ({ steps: [newStep(1)], guard: NEW_GUARD, isGuarded: false }));
   const [steps, setSteps] = useState((kept.left ?? begun).steps);
   const [guard, setGuard] = useState((kept.left ?? begun).guard);

@@ -44,7 +44,7 @@ import { ServedFields } from './served-fields.tsx';
 
 const TYPES = ['PERCENTAGE_ROLLOUT', 'VEHICLE_TARGET', 'VEHICLE_WHITELIST', 'USER_ATTRIBUTE', 'KILL_SWITCH'] as const;
 /** A rule's form that was left: what was typed, and the flag as the form began with it. */
-const left = keptForms<{ readonly draft: RuleDraft; readonly base: Flag }>();
+const leftForms = keptForms<{ readonly draft: RuleDraft; readonly base: Flag }>();
 
 interface RuleFormProps {
   readonly flag: Flag;
@@ -64,7 +64,7 @@ const ruleIn = (flag: Flag, id: string | null): StoredRule | undefined => flag.r
 function RuleForm({ flag: now, ruleId }: RuleFormProps) {
   const { words, formats } = useWords();
   const form = useRef<HTMLFormElement>(null);
-  const kept = useKeptForm(left, `${now.key} ${ruleId ?? 'new'}`);
+  const kept = useKeptForm(leftForms, `${now.key} ${ruleId ?? 'new'}`);
   const began = kept.left?.base ?? now;
   const draftIn = (flag: Flag) => {
     const rule = ruleIn(flag, ruleId);

@@ -85,7 +85,7 @@ const merged = (base: TypedSegment, mine: TypedSegment, now: TypedSegment): Type
 });
 
 /** The forms of segments that were left. */
-const left = keptForms<Edited<Segment, TypedSegment>>();
+const leftForms = keptForms<Edited<Segment, TypedSegment>>();
 
 interface FormProps {
   /** Null: a new segment. */
@@ -122,7 +122,7 @@ export function SegmentForm({ segmentKey, segment: now, refresh }: FormProps) {
     if ((now?.updatedAt ?? null) !== replaced) setReplaced(undefined);
   }, [now, replaced]);
   const form = useEditedForm<Segment, TypedSegment>({
-    ...{ left, about: segmentKey ?? '', now, draftOf, contentOf, merged, change, refresh },
+    ...{ leftForms, about: segmentKey ?? '', now, draftOf, contentOf, merged, change, refresh },
     fresh: () => ({ key: '', content: segmentDraftOf() }),
     isDone: outcome !== null,
     isOwn,

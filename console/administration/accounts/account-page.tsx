@@ -74,7 +74,7 @@ interface AccountProps {
 }
 
 /** The forms of accounts that were left. */
-const left = keptForms<Edited<AccountFragment, AccountDraft>>();
+const leftForms = keptForms<Edited<AccountFragment, AccountDraft>>();
 
 function AccountForm({ account, done, refresh }: AccountProps & { readonly refresh: () => void }) {
   const { words, own } = useAdministrationWords();
@@ -84,7 +84,7 @@ function AccountForm({ account, done, refresh }: AccountProps & { readonly refre
   });
   const { sending, fault } = change;
   const edited = useEditedForm<AccountFragment, AccountDraft>({
-    ...{ left, about: account.id, now: account, draftOf: accountDraftOf, change, refresh },
+    ...{ leftForms, about: account.id, now: account, draftOf: accountDraftOf, change, refresh },
     contentOf: ({ name, role, department }) => ({ name, role, department }),
     fresh: () => accountDraftOf(account),
   });

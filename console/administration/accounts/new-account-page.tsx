@@ -20,7 +20,7 @@ import { ROLES } from './accounts-page.tsx';
 export const MIN_PASSWORD = 12;
 
 /** The forms of new accounts that were left. The first password is in none of them. */
-const left = keptForms<Edited<null, NewAccountDraft>>();
+const leftForms = keptForms<Edited<null, NewAccountDraft>>();
 const fresh = (): NewAccountDraft => ({ email: '', name: '', role: 'READ', department: '' });
 
 /** The page of the form. The password is typed again where the form was left. */
@@ -34,7 +34,7 @@ export function NewAccountPage() {
     setPassword('');
   });
   const { sending, fault } = change;
-  const edited = useNewForm({ left, fresh, change, isDone: made !== null });
+  const edited = useNewForm({ leftForms, fresh, change, isDone: made !== null });
   const { email, name, role, department } = edited.draft;
   const choose = (next: Partial<NewAccountDraft>) => edited.choose({ ...edited.draft, ...next });
   const [wrongEmail, wrongName, wrongDepartment, wrongPassword] = faultsAt(

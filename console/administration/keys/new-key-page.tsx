@@ -53,7 +53,7 @@ interface NewKeyDraft {
 }
 
 /** The forms of new keys that were left. */
-const left = keptForms<Edited<null, NewKeyDraft>>();
+const leftForms = keptForms<Edited<null, NewKeyDraft>>();
 const fresh = (): NewKeyDraft => ({
   ...{ name: '', role: 'READ', limit: String(DEFAULT_LIMIT_PER_MIN), expiresAt: '', operations: [] },
 });
@@ -65,7 +65,7 @@ export function NewKeyPage() {
   const [made, setMade] = useState<CreateKeyMutation['createApiKey'] | null>(null);
   const [create, change] = useChange(CreateKeyDocument, ({ createApiKey }) => setMade(createApiKey));
   const { sending, fault } = change;
-  const edited = useNewForm({ left, fresh, change, isDone: made !== null });
+  const edited = useNewForm({ leftForms, fresh, change, isDone: made !== null });
   const { name, role, limit, expiresAt, operations } = edited.draft;
   const choose = (next: Partial<NewKeyDraft>) => edited.choose({ ...edited.draft, ...next });
   const [wrongName, wrongRateLimitPerMin, wrongExpiresAt] = faultsAt(

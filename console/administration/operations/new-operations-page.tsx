@@ -31,7 +31,7 @@ interface OperationsDraft {
 }
 
 /** The forms of operations that were left. */
-const left = keptForms<Edited<null, OperationsDraft>>();
+const leftForms = keptForms<Edited<null, OperationsDraft>>();
 const fresh = (): OperationsDraft => ({ pasted: '', id: '', keys: [] });
 
 /** The page of the form, and then of what it has registered. */
@@ -44,7 +44,7 @@ export function NewOperationsPage() {
     setRegistered(registerPersistedOperations),
   );
   const { sending, fault } = change;
-  const edited = useNewForm({ left, fresh, change, isDone: registered !== null });
+  const edited = useNewForm({ leftForms, fresh, change, isDone: registered !== null });
   const { pasted, id, keys } = edited.draft;
   const choose = (next: Partial<OperationsDraft>) => edited.choose({ ...edited.draft, ...next });
   const read = readPasted(pasted, id);

@@ -26,7 +26,7 @@ interface FormProps {
 }
 
 /** The forms of policies that were left. */
-const left = keptForms<Edited<PolicyFragment, TypedPolicy>>();
+const leftForms = keptForms<Edited<PolicyFragment, TypedPolicy>>();
 
 function PolicyForm({ policy: now, refresh }: FormProps) {
   const { words, own } = useAdministrationWords();
@@ -39,7 +39,7 @@ function PolicyForm({ policy: now, refresh }: FormProps) {
   const { sending, fault } = change;
   const { form, wrongAt, setFaults } = useWrong(fault);
   const edited = useEditedForm<PolicyFragment, TypedPolicy>({
-    ...{ left, about: now.environment, now, draftOf: policyDraftOf, contentOf: partsOf, change, refresh },
+    ...{ leftForms, about: now.environment, now, draftOf: policyDraftOf, contentOf: partsOf, change, refresh },
     fresh: () => policyDraftOf(now),
     isDone: outcome !== null,
   });

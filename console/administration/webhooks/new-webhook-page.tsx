@@ -14,14 +14,14 @@ import { webhookDraftOf, type WebhookDraft } from './webhook-draft.ts';
 import { WebhookForm } from './webhook-form.tsx';
 
 /** The forms of new webhooks that were left. */
-const left = keptForms<Edited<null, WebhookDraft>>();
+const leftForms = keptForms<Edited<null, WebhookDraft>>();
 
 /** The page of the form, and then of the secret. */
 export function NewWebhookPage() {
   const { words, own } = useAdministrationWords();
   const [made, setMade] = useState<CreateWebhookMutation['createWebhook'] | null>(null);
   const [create, change] = useChange(CreateWebhookDocument, ({ createWebhook }) => setMade(createWebhook));
-  const edited = useNewForm({ left, fresh: () => webhookDraftOf(null), change, isDone: made !== null });
+  const edited = useNewForm({ leftForms, fresh: () => webhookDraftOf(null), change, isDone: made !== null });
   if (made === null)
     return (
       <Page title={own.newWebhook}>

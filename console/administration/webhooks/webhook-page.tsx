@@ -120,7 +120,7 @@ function DeleteButton({ webhook: { id, name } }: Pick<PartProps, 'webhook'>) {
 }
 
 /** The forms of webhooks that were left. */
-const left = keptForms<Edited<WebhookFragment, WebhookDraft>>();
+const leftForms = keptForms<Edited<WebhookFragment, WebhookDraft>>();
 
 function ChangeForm({ webhook, done, refresh }: PartProps & { readonly refresh: () => void }) {
   const { words, own } = useAdministrationWords();
@@ -129,7 +129,7 @@ function ChangeForm({ webhook, done, refresh }: PartProps & { readonly refresh: 
     done();
   });
   const edited = useEditedForm<WebhookFragment, WebhookDraft>({
-    ...{ left, about: webhook.id, now: webhook, draftOf: webhookDraftOf, change, refresh },
+    ...{ leftForms, about: webhook.id, now: webhook, draftOf: webhookDraftOf, change, refresh },
     contentOf: (one) => webhookContentOf(one, words, own),
     fresh: () => webhookDraftOf(null),
   });

@@ -1,7 +1,7 @@
 /** A flag as it is typed into its form, and what a change of the form sends. */
 import type { FieldFaults } from '../../api/fault-fields.ts';
 import type { Flag } from '../../changes/flag-content.ts';
-import type { Activation, Environment, FlagType, SafetyLevel } from '../../generated/operations.ts';
+import type { Activation, CreateFlagInput, Environment, FlagType, SafetyLevel } from '../../generated/operations.ts';
 import { isSameJson } from '../../json.ts';
 import { readValue, typedText } from '../../rules/value-draft.ts';
 import { SAFETY_LEVELS } from '../flag-filter.ts';
@@ -91,6 +91,29 @@ export function changedFlagMembers(was: FlagDraft, is: FlagDraft, type: FlagType
     ...(!isSameJson(is.excludes, was.excludes) && { excludes: is.excludes }),
   };
 }
+
+const VALUE_MEMBERS = ['defaultValue', 'environment', 'scope', 'requires', 'excludes'];
+
+/** Whether vehicles may get other values by a change of these members, or lose the flag. */
+export const concernsValues = (changed: ReturnType<typeof changedFlagMembers>): boolean =>
+  VALUE_MEMBERS.some((name) => name in changed);
+
+/** Gives what the form of a new flag sends. Members that are empty have the control plane's defaults. */
+export const newFlagInput = (key: string, type: FlagType, draft: FlagDraft): CreateFlagInput => ({
+  key: key.trim(),
+  name: draft.name.trim(),
+  ...(draft.description.trim() !== '' && { description: draft.description.trim() }),
+  type,
+  defaultValue: draftedValue(draft.value, type),
+  ...(draft.contract.trim() !== '' && { valueSchema: draftedContract(draft.contract) }),
+  activation: draft.activation,
+  killActivation: draft.killActivation,
+  safetyLevel: draft.safetyLevel,
+  environment: draft.environment,
+  ...(draft.scope.length > 0 && { scope: draft.scope }),
+  ...(draft.requires.length > 0 && { requires: draft.requires.map(readRequirement) }),
+  ...(draft.excludes.length > 0 && { excludes: draft.excludes }),
+});
 
 /** The moments at which vehicles may change over, the least strict first; and those of a kill switch. */
 export const ACTIVATIONS: readonly Activation[] = ['IMMEDIATE', 'PARKED', 'NEXT_DRIVE'];

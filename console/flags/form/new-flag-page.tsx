@@ -15,10 +15,9 @@ import { mayNot, sessionState } from '../../session/session.ts';
 import { useStore } from '../../store.ts';
 import { useWords } from '../../words/language.ts';
 import { publishChange } from './edited-flag.tsx';
-import { draftedContract, draftedValue, flagFaultsOf, NEW_FLAG, type FlagDraft } from './flag-draft.ts';
+import { flagFaultsOf, NEW_FLAG, newFlagInput, type FlagDraft } from './flag-draft.ts';
 import { FlagFields } from './flag-fields.tsx';
 import { FLAG_TYPES } from '../flag-filter.ts';
-import { readRequirement } from '../requirement-text.ts';
 import { useWrong } from './use-wrong.ts';
 
 interface NewForm {
@@ -30,7 +29,7 @@ interface NewForm {
 const NEW_FORM: NewForm = { key: '', type: 'BOOLEAN', draft: NEW_FLAG };
 
 /** The form of a new flag that was left. */
-const leftNew = keptForms<Edited<null, NewForm>>();
+const leftForms = keptForms<Edited<null, NewForm>>();
 
 function CreateForm() {
   const { words } = useWords();
@@ -41,7 +40,7 @@ function CreateForm() {
   });
   const { sending, fault } = change;
   const { form, wrongAt, setFaults } = useWrong(fault);
-  const edited = useNewForm({ left: leftNew, fresh: () => NEW_FORM, change, isDone: created !== null });
+  const edited = useNewForm({ leftForms, fresh: () => NEW_FORM, change, isDone: created !== null });
   const { key, type, draft } = edited.draft;
   if (created !== null)
     return (
@@ -56,24 +55,7 @@ function CreateForm() {
     const found = { ...(key.trim() === '' && { key: 'key' as const }), ...flagFaultsOf(draft, type) };
     setFaults(found);
     if (Object.keys(found).length > 0) return;
-    const { name, description, value, safetyLevel, environment } = draft;
-    create({
-      input: {
-        key: key.trim(),
-        name: name.trim(),
-        ...(description.trim() !== '' && { description: description.trim() }),
-        type,
-        defaultValue: draftedValue(value, type),
-        ...(draft.contract.trim() !== '' && { valueSchema: draftedContract(draft.contract) }),
-        activation: draft.activation,
-        killActivation: draft.killActivation,
-        safetyLevel,
-        environment,
-        ...(draft.scope.length > 0 && { scope: draft.scope }),
-        ...(draft.requires.length > 0 && { requires: draft.requires.map(readRequirement) }),
-        ...(draft.excludes.length > 0 && { excludes: draft.excludes }),
-      },
-    });
+    create({ input: newFlagInput(key, type, draft) });
   };
   const choose = (next: Partial<NewForm>) => {
     edited.choose({ ...edited.draft, ...next });
