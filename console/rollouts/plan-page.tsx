@@ -56,7 +56,7 @@ function Plan({ flag, steps, guard }: { flag: Flag; steps: readonly StepDraft[];
             {texts.confirmStep(
               formats.percent(inputs[index]?.percentage ?? 0),
               step.when === 'after'
-                ? texts.whenAfter(formats.duration(waitSeconds(step)))
+                ? texts[index === 0 ? 'whenAfterStart' : 'whenAfter'](formats.duration(waitSeconds(step)))
                 : texts.whenAt(formats.time(new Date(step.date).toISOString())),
             )}
           </li>

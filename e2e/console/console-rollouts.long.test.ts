@@ -128,7 +128,7 @@ inBrowser('an editor plans a rollout with a guard in a form, and pauses, resumes
   await editor.expectAccessible();
   await page.getByRole('button', { name: 'Schedule a rollout' }).click();
   const dialog = page.getByRole('dialog');
-  await dialog.getByText('25% 2 hours after the step before').waitFor();
+  await dialog.getByText('25% 2 hours after the start').waitFor();
   await dialog.getByText('60% at 1 Jun 2027, 09:00:00 GMT+9').waitFor();
   await editor.expectAccessible();
   await dialog.getByRole('button', { name: 'Schedule it now' }).click();
@@ -218,7 +218,7 @@ inBrowser('a rollout of an ASIL-D flag waits for a second person, in Korean and 
   await editor.expectAccessible();
   await page.getByRole('button', { name: '단계적 배포 예약' }).click();
   const dialog = page.getByRole('dialog');
-  await dialog.getByText('이전 단계 1시간 후 5%').waitFor();
+  await dialog.getByText('시작 1시간 후 5%').waitFor();
   await dialog.getByRole('button', { name: '지금 예약' }).click();
   await page.getByText('다른 담당자가 승인할 때까지 아무 일도 일어나지 않습니다.').waitFor();
   await editor.expectAccessible();

@@ -118,6 +118,7 @@ export const rollouts = {
     confirm: 'Schedule it now',
     confirmLead: (flag: string) => `This begins the rollout of ${flag} at once:`,
     confirmStep: (share: string, when: string) => `${share} ${when}`,
+    whenAfterStart: (time: string) => `${time} after the start`,
     whenAfter: (time: string) => `${time} after the step before`,
     whenAt: (time: string) => `at ${time}`,
     confirmGuard: (metric: string, limit: string) => `Guarded by ${metric}: ${limit}.`,

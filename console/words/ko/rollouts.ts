@@ -117,6 +117,7 @@ export const rollouts: typeof english = {
     confirm: '지금 예약',
     confirmLead: (flag) => `${flag} 단계적 배포가 즉시 시작됩니다:`,
     confirmStep: (share, when) => `${when} ${share}`,
+    whenAfterStart: (time) => `시작 ${time} 후`,
     whenAfter: (time) => `이전 단계 ${time} 후`,
     whenAt: (time) => `${time}에`,
     confirmGuard: (metric, limit) => `가드 지표 ${metric}: ${limit}.`,
