@@ -1,6 +1,7 @@
 /** A dialog that says what a change does before it is made. */
 import type { ComponentChildren } from 'preact';
 import type { Fault } from '../api/fault.ts';
+import type { TargetedSubmitEvent } from '../navigation/events.ts';
 import { useWords } from '../words/language.ts';
 import { Dialog } from './dialog.tsx';
 import { FaultNotice } from './parts.tsx';
@@ -22,23 +23,25 @@ interface ConfirmDialogProps {
 export function ConfirmDialog(props: ConfirmDialogProps) {
   const { title, action, danger = false, sending, fault, confirm, close, children } = props;
   const { words } = useWords();
+  // A form, so that the browser accepts no field among the children that is empty or out of its range.
+  const submit = (event: TargetedSubmitEvent) => {
+    event.preventDefault();
+    confirm();
+  };
   return (
     <Dialog title={title} onClose={close}>
-      {children}
-      {fault !== null && <FaultNotice fault={fault} />}
-      <div class="buttons">
-        <button
-          type="button"
-          class={danger ? 'button button-danger' : 'button button-main'}
-          disabled={sending}
-          onClick={confirm}
-        >
-          {action}
-        </button>
-        <button type="button" class="button" onClick={close}>
-          {words.cancel}
-        </button>
-      </div>
+      <form class="form" onSubmit={submit}>
+        {children}
+        {fault !== null && <FaultNotice fault={fault} />}
+        <div class="buttons">
+          <button type="submit" class={danger ? 'button button-danger' : 'button button-main'} disabled={sending}>
+            {action}
+          </button>
+          <button type="button" class="button" onClick={close}>
+            {words.cancel}
+          </button>
+        </div>
+      </form>
     </Dialog>
   );
 }

@@ -445,6 +445,10 @@ inBrowser('a webhook is made, tested, sent again, changed, given a new secret, a
   for (const { body, headers } of sent) new Webhook(secret).verify(body, headers);
 
   await page.getByRole('button', { name: 'New secret' }).click();
+  // Nothing is not 0, which would end the former secret at once.
+  await page.getByLabel('Hours of overlap').fill('');
+  await page.getByRole('dialog').getByRole('button', { name: 'New secret' }).click();
+  await page.locator('input:focus:invalid').and(page.getByLabel('Hours of overlap')).waitFor();
   await page.getByLabel('Hours of overlap').fill('0');
   await operator.expectAccessible();
   await page.getByRole('dialog').getByRole('button', { name: 'New secret' }).click();

@@ -20,6 +20,7 @@ const NOT_KEPT: Readonly<Record<string, string>> = {
   'console/kill/stop-form.tsx': 'A kill switch is pulled at once or not at all.',
   'console/administration/operations/operations-page.tsx': 'What is searched for stands in the address.',
   'console/parts/reason-dialog.tsx': 'It is a dialog, which asks for a reason and closes with its page.',
+  'console/parts/confirm-dialog.tsx': 'It is a dialog, which asks before an act and closes with its page.',
   'console/session/sign-in.tsx': 'It has a password.',
 };
 /** The forms that a suite of their own fills in, since they are not about what is stored. */
