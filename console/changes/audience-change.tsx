@@ -3,6 +3,7 @@ import type { AudienceFragment } from '../generated/operations.ts';
 import { jsonText } from '../json.ts';
 import { Counts } from '../flags/audience-table.tsx';
 import { useWords } from '../words/language.ts';
+import { TableHead } from '../parts/table-head.tsx';
 
 type Variant = AudienceFragment['variants'][number];
 type Audience = Pick<AudienceFragment, 'variants'> | null | undefined;
@@ -43,13 +44,7 @@ export function AudienceChangeTable({ change }: { readonly change: AudienceChang
       <p>{words.vehiclesConcerned(change.changedVehicles, formats.number(change.changedVehicles))}</p>
       {values.length > 0 && (
         <table class="table table-difference" aria-label={words.audienceOfChange}>
-          <thead>
-            <tr>
-              <th scope="col">{words.vehiclesWith}</th>
-              <th scope="col">{words.before}</th>
-              <th scope="col">{words.after}</th>
-            </tr>
-          </thead>
+          <TableHead columns={[words.vehiclesWith, words.before, words.after]} />
           <tbody>
             {values.map((value) => (
               <tr key={value}>

@@ -1,6 +1,7 @@
 /** A difference as a table: the part, what it was, what it becomes. */
 import { useWords } from '../words/language.ts';
 import { differencesOf } from './differences.ts';
+import { TableHead } from '../parts/table-head.tsx';
 
 interface DifferenceProps {
   readonly before: unknown;
@@ -17,13 +18,7 @@ export function DifferenceTable({ before, after, label }: DifferenceProps) {
   if (differences.length === 0) return <p class="quiet">{words.noDifference}</p>;
   return (
     <table class="table table-difference" aria-label={label}>
-      <thead>
-        <tr>
-          <th scope="col">{words.part}</th>
-          <th scope="col">{words.before}</th>
-          <th scope="col">{words.after}</th>
-        </tr>
-      </thead>
+      <TableHead columns={[words.part, words.before, words.after]} />
       <tbody>
         {differences.map((difference) => (
           <tr key={difference.part}>

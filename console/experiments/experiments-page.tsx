@@ -6,6 +6,7 @@ import { Link, goTo, usePlace } from '../navigation/router.tsx';
 import { Pager, usePaging } from '../parts/pager.tsx';
 import { Badge, FaultNotice, Loading, Page, Time, type BadgeTone } from '../parts/parts.tsx';
 import { Select } from '../parts/select.tsx';
+import { TableHead } from '../parts/table-head.tsx';
 import { may, sessionState } from '../session/session.ts';
 import { useStore } from '../store.ts';
 import { useWords } from '../words/language.ts';
@@ -112,17 +113,7 @@ export function ExperimentsPage() {
             {texts.count(found.totalCount, formats.number(found.totalCount))}
           </p>
           <table class="table table-flags" aria-label={texts.title}>
-            <thead>
-              <tr>
-                <th scope="col">{texts.name}</th>
-                <th scope="col">{words.status}</th>
-                <th scope="col">{texts.metric}</th>
-                <th scope="col" class="number">
-                  {texts.effect}
-                </th>
-                <th scope="col">{texts.begun}</th>
-              </tr>
-            </thead>
+            <TableHead columns={[texts.name, words.status, texts.metric, { number: texts.effect }, texts.begun]} />
             <tbody>
               {found.nodes.map((experiment) => (
                 <Row key={experiment.id} experiment={experiment} />

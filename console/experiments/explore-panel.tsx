@@ -6,6 +6,7 @@ import { Chart } from '../parts/charts/chart.tsx';
 import { EffectOverTimeDocument, SegmentsDocument, type SegmentDimension } from '../generated/operations.ts';
 import { FaultNotice, Loading } from '../parts/parts.tsx';
 import { Select } from '../parts/select.tsx';
+import { TableHead } from '../parts/table-head.tsx';
 import { useWords } from '../words/language.ts';
 import { csvOf } from './csv.ts';
 import { readVehicles, save } from './vehicle-rows.ts';
@@ -79,23 +80,15 @@ export function SegmentsPanel({ id, isRunning }: OfExperiment) {
       {data !== null && segments.length === 0 && <p class="quiet">{texts.noSegments}</p>}
       {segments.length > 0 && (
         <table class="table" aria-label={texts.segments}>
-          <thead>
-            <tr>
-              <th scope="col">{texts.segment}</th>
-              <th scope="col" class="number">
-                {texts.effect}
-              </th>
-              <th scope="col" class="number">
-                {texts.confidenceInterval}
-              </th>
-              <th scope="col" class="number">
-                {texts.detectable}
-              </th>
-              <th scope="col" class="number">
-                {texts.vehicles}
-              </th>
-            </tr>
-          </thead>
+          <TableHead
+            columns={[
+              texts.segment,
+              { number: texts.effect },
+              { number: texts.confidenceInterval },
+              { number: texts.detectable },
+              { number: texts.vehicles },
+            ]}
+          />
           <tbody>
             {segments.map(({ value, improvementPercent, confidenceInterval, detectablePercent, vehicles }) => (
               <tr key={value ?? ''}>

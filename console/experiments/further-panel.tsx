@@ -1,5 +1,6 @@
 /** The metrics beside the primary one: the findings of the secondary ones, and the verdicts of the guardrails. */
 import { Badge, type BadgeTone } from '../parts/parts.tsx';
+import { TableHead } from '../parts/table-head.tsx';
 import { useWords } from '../words/language.ts';
 import { intervalText, pText, percentText, signed, type ShownResults } from './verdict.ts';
 
@@ -17,27 +18,17 @@ function SecondaryTable({ results: { secondaryMetrics } }: { readonly results: S
   const texts = words.experiments;
   return (
     <table class="table" aria-label={texts.secondary}>
-      <thead>
-        <tr>
-          <th scope="col">{texts.metric}</th>
-          <th scope="col">{texts.finding}</th>
-          <th scope="col" class="number">
-            {texts.effect}
-          </th>
-          <th scope="col" class="number">
-            {texts.confidenceInterval}
-          </th>
-          <th scope="col" class="number">
-            {texts.pValue}
-          </th>
-          <th scope="col" class="number">
-            {texts.detectable}
-          </th>
-          <th scope="col" class="number">
-            {texts.vehicles}
-          </th>
-        </tr>
-      </thead>
+      <TableHead
+        columns={[
+          texts.metric,
+          texts.finding,
+          { number: texts.effect },
+          { number: texts.confidenceInterval },
+          { number: texts.pValue },
+          { number: texts.detectable },
+          { number: texts.vehicles },
+        ]}
+      />
       <tbody>
         {secondaryMetrics.map(({ metric, finding, effect, adjustedPValue }) => (
           <tr key={metric}>
@@ -78,22 +69,16 @@ function GuardrailTable({ results: { guardrails } }: { readonly results: ShownRe
   const texts = words.experiments;
   return (
     <table class="table" aria-label={texts.guardrails}>
-      <thead>
-        <tr>
-          <th scope="col">{texts.metric}</th>
-          <th scope="col">{texts.verdict}</th>
-          <th scope="col">{texts.limit}</th>
-          <th scope="col" class="number">
-            {texts.worseBy}
-          </th>
-          <th scope="col" class="number">
-            {texts.detectable}
-          </th>
-          <th scope="col" class="number">
-            {texts.vehicles}
-          </th>
-        </tr>
-      </thead>
+      <TableHead
+        columns={[
+          texts.metric,
+          texts.verdict,
+          texts.limit,
+          { number: texts.worseBy },
+          { number: texts.detectable },
+          { number: texts.vehicles },
+        ]}
+      />
       <tbody>
         {guardrails.map((one) => (
           <tr key={one.metric}>

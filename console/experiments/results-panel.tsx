@@ -2,6 +2,7 @@
 import type { ExperimentPlanFragment, GuardDirection } from '../generated/operations.ts';
 import { textAt } from '../json.ts';
 import { Time } from '../parts/parts.tsx';
+import { TableHead } from '../parts/table-head.tsx';
 import { useWords } from '../words/language.ts';
 import { intervalText, pText, percentText, signed, verdictSentences, type ShownResults } from './verdict.ts';
 
@@ -18,29 +19,17 @@ function Arms({ results }: { readonly results: ShownResults }) {
   const count = (value: number | null) => (value === null ? '–' : formats.number(value));
   return (
     <table class="table" aria-label={texts.arms}>
-      <thead>
-        <tr>
-          <th scope="col">{texts.arm}</th>
-          <th scope="col" class="number">
-            {texts.mean}
-          </th>
-          <th scope="col" class="number">
-            {texts.deviationOf}
-          </th>
-          <th scope="col" class="number">
-            {texts.counted}
-          </th>
-          <th scope="col" class="number">
-            {texts.exposed}
-          </th>
-          <th scope="col" class="number">
-            {texts.outOfRange}
-          </th>
-          <th scope="col" class="number">
-            {texts.neverReported}
-          </th>
-        </tr>
-      </thead>
+      <TableHead
+        columns={[
+          texts.arm,
+          { number: texts.mean },
+          { number: texts.deviationOf },
+          { number: texts.counted },
+          { number: texts.exposed },
+          { number: texts.outOfRange },
+          { number: texts.neverReported },
+        ]}
+      />
       <tbody>
         {results.variants.map((arm) => (
           <tr key={arm.variant}>

@@ -3,6 +3,7 @@ import { useQuery } from '../api/use-query.ts';
 import { AudienceOfFlagDocument, type AudienceFragment } from '../generated/operations.ts';
 import { jsonText } from '../json.ts';
 import { FaultNotice, Loading } from '../parts/parts.tsx';
+import { TableHead } from '../parts/table-head.tsx';
 import { useWords } from '../words/language.ts';
 
 /** The models and regions that are named; the others are counted together. */
@@ -31,16 +32,7 @@ export function AudienceTable({ audience, label }: { readonly audience: Audience
   const { words, formats } = useWords();
   return (
     <table class="table" aria-label={label}>
-      <thead>
-        <tr>
-          <th scope="col">{words.fields.value}</th>
-          <th scope="col" class="number">
-            {words.vehicles}
-          </th>
-          <th scope="col">{words.models}</th>
-          <th scope="col">{words.regions}</th>
-        </tr>
-      </thead>
+      <TableHead columns={[words.fields.value, { number: words.vehicles }, words.models, words.regions]} />
       <tbody>
         {audience.variants.map(({ variant, value, vehicles, byModel, byRegion }) => (
           <tr key={`${variant} ${jsonText(value)}`}>

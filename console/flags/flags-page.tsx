@@ -8,6 +8,7 @@ import { Pager, usePaging } from '../parts/pager.tsx';
 import { FaultNotice, Loading, Page, Time } from '../parts/parts.tsx';
 import { SearchField } from '../parts/search-field.tsx';
 import { Select } from '../parts/select.tsx';
+import { TableHead } from '../parts/table-head.tsx';
 import { mayNot, sessionState } from '../session/session.ts';
 import { useStore } from '../store.ts';
 import { useWords } from '../words/language.ts';
@@ -147,15 +148,7 @@ export function FlagsPage() {
       {data !== null && data.flags.nodes.length > 0 && (
         <>
           <table class="table table-flags" aria-busy={loading}>
-            <thead>
-              <tr>
-                <th scope="col">{words.flag}</th>
-                <th scope="col">{words.state}</th>
-                <th scope="col">{words.safetyLevel}</th>
-                <th scope="col">{words.environment}</th>
-                <th scope="col">{words.changed}</th>
-              </tr>
-            </thead>
+            <TableHead columns={[words.flag, words.state, words.safetyLevel, words.environment, words.changed]} />
             <tbody>
               {data.flags.nodes.map((flag) => (
                 <Row key={flag.key} flag={flag} />

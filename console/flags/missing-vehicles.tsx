@@ -3,6 +3,7 @@ import { useEffect } from 'preact/hooks';
 import { useQuery } from '../api/use-query.ts';
 import { MissingVehiclesDocument, type Environment } from '../generated/operations.ts';
 import { FaultNotice, Loading, Time } from '../parts/parts.tsx';
+import { TableHead } from '../parts/table-head.tsx';
 import { VehicleBadge } from '../fleet/vehicle-badge.tsx';
 import { vehiclePath } from '../navigation/paths.ts';
 import { Link } from '../navigation/router.tsx';
@@ -39,13 +40,7 @@ export function MissingVehicles({ flagKey, environment, revision, count }: Missi
   return (
     <>
       <table class="table" aria-label={words.whoIsMissing}>
-        <thead>
-          <tr>
-            <th scope="col">{words.vehicle}</th>
-            <th scope="col">{words.state}</th>
-            <th scope="col">{words.lastSeen}</th>
-          </tr>
-        </thead>
+        <TableHead columns={[words.vehicle, words.state, words.lastSeen]} />
         <tbody>
           {nodes.map(({ vin, model, region, status, lastSeenAt }) => (
             <tr key={vin}>

@@ -7,6 +7,7 @@ import { Pager, usePaging } from '../parts/pager.tsx';
 import { FaultNotice, Loading, Page, ProgressBar, Results, Time } from '../parts/parts.tsx';
 import { SearchField } from '../parts/search-field.tsx';
 import { Select } from '../parts/select.tsx';
+import { TableHead } from '../parts/table-head.tsx';
 import { useWords } from '../words/language.ts';
 import { VehicleBadge } from './vehicle-badge.tsx';
 
@@ -149,15 +150,7 @@ function Vehicles({ fleet }: { readonly fleet: Fleet }) {
             none={data.vehicles.nodes.length === 0 ? words.noVehicleFound : null}
           >
             <table class="table table-flags" aria-busy={loading}>
-              <thead>
-                <tr>
-                  <th scope="col">{words.vehicle}</th>
-                  <th scope="col">{words.state}</th>
-                  <th scope="col">{words.version}</th>
-                  <th scope="col">{words.environment}</th>
-                  <th scope="col">{words.lastSeen}</th>
-                </tr>
-              </thead>
+              <TableHead columns={[words.vehicle, words.state, words.version, words.environment, words.lastSeen]} />
               <tbody>
                 {data.vehicles.nodes.map(({ vin, model, region, swVersion, status, environment, lastSeenAt }) => (
                   <tr key={vin}>

@@ -3,6 +3,7 @@ import type { OneVehicleQuery } from '../generated/operations.ts';
 import { flagPath } from '../navigation/paths.ts';
 import { Link } from '../navigation/router.tsx';
 import { Time } from '../parts/parts.tsx';
+import { TableHead } from '../parts/table-head.tsx';
 import { useReleaseWords } from '../words/use-release-words.ts';
 
 type Faults = NonNullable<OneVehicleQuery['vehicle']>['faults'];
@@ -17,14 +18,7 @@ export function VehicleFaults({ faults }: { readonly faults: Faults }) {
         <p class="quiet">{words.noVehicleFaults}</p>
       ) : (
         <table class="table" aria-labelledby="faults-title">
-          <thead>
-            <tr>
-              <th scope="col">{words.flag}</th>
-              <th scope="col">{texts.fault}</th>
-              <th scope="col">{words.fields.revision}</th>
-              <th scope="col">{texts.newestFault}</th>
-            </tr>
-          </thead>
+          <TableHead columns={[words.flag, texts.fault, words.fields.revision, texts.newestFault]} />
           <tbody>
             {faults.map(({ environment, flagKey, kind, revision, message, occurredAt }) => (
               <tr key={`${environment} ${flagKey} ${revision} ${kind}`}>

@@ -2,6 +2,7 @@
 import { useQuery } from '../api/use-query.ts';
 import { ReleaseFiguresDocument, type ReleaseFiguresQuery } from '../generated/operations.ts';
 import { FaultNotice, Loading } from '../parts/parts.tsx';
+import { TableHead } from '../parts/table-head.tsx';
 import { useReleaseWords } from '../words/use-release-words.ts';
 
 /** The milliseconds between two polls. Each may count the whole fleet. */
@@ -47,20 +48,14 @@ export function FaultFigures({ flagKey }: { readonly flagKey: string }) {
         {texts.figuresLead(formats.number(maximumFaultyVehicles), formats.number(maximumFaultyPercent))}
       </p>
       <table class="table" aria-label={texts.figures}>
-        <thead>
-          <tr>
-            <th scope="col">{texts.side}</th>
-            <th scope="col" class="number">
-              {texts.counted}
-            </th>
-            <th scope="col" class="number">
-              {texts.faultyCounted}
-            </th>
-            <th scope="col" class="number">
-              {texts.faultyShare}
-            </th>
-          </tr>
-        </thead>
+        <TableHead
+          columns={[
+            texts.side,
+            { number: texts.counted },
+            { number: texts.faultyCounted },
+            { number: texts.faultyShare },
+          ]}
+        />
         <tbody>
           <ShareRow name={texts.ring} share={ring} />
           <ShareRow name={texts.rest} share={rest} />

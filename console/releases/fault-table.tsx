@@ -1,6 +1,7 @@
 /** The faults that vehicles have reported under a flag, by kind and revision. */
 import type { ReleaseUnderWayQuery } from '../generated/operations.ts';
 import { Time } from '../parts/parts.tsx';
+import { TableHead } from '../parts/table-head.tsx';
 import { useReleaseWords } from '../words/use-release-words.ts';
 
 type Faults = NonNullable<ReleaseUnderWayQuery['flag']>['faults'];
@@ -11,16 +12,7 @@ export function FaultTable({ faults }: { readonly faults: Faults }) {
   if (faults.length === 0) return <p class="quiet">{texts.noFaults}</p>;
   return (
     <table class="table" aria-label={texts.faults}>
-      <thead>
-        <tr>
-          <th scope="col">{texts.fault}</th>
-          <th scope="col" class="number">
-            {texts.faultyVehicles}
-          </th>
-          <th scope="col">{words.fields.revision}</th>
-          <th scope="col">{texts.newestFault}</th>
-        </tr>
-      </thead>
+      <TableHead columns={[texts.fault, { number: texts.faultyVehicles }, words.fields.revision, texts.newestFault]} />
       <tbody>
         {faults.map(({ kind, revision, vehicles, message, receivedAt }) => (
           <tr key={`${revision} ${kind}`}>

@@ -3,6 +3,7 @@ import { useQuery } from '../api/use-query.ts';
 import { ReleaseUnderWayDocument, type ReleasePartsFragment } from '../generated/operations.ts';
 import { Fact, Facts } from '../parts/facts.tsx';
 import { FaultNotice, Loading, ProgressBar, Time } from '../parts/parts.tsx';
+import { TableHead } from '../parts/table-head.tsx';
 import { durationSeconds } from '../administration/policies/duration-seconds.ts';
 import { useReleaseWords } from '../words/use-release-words.ts';
 import { ContentDifference } from './content-difference.tsx';
@@ -22,15 +23,7 @@ function Stages({ stages, percentage }: Pick<ReleasePartsFragment, 'stages' | 'p
   const places = stagePlaces(stages, percentage);
   return (
     <table class="table" aria-label={texts.stages}>
-      <thead>
-        <tr>
-          <th scope="col">{texts.stage}</th>
-          <th scope="col">{texts.share}</th>
-          <th scope="col">{texts.soak}</th>
-          <th scope="col">{texts.reports}</th>
-          <th scope="col">{texts.place}</th>
-        </tr>
-      </thead>
+      <TableHead columns={[texts.stage, texts.share, texts.soak, texts.reports, texts.place]} />
       <tbody>
         {stages.map(({ percentage: share, soak, minimumVehicles }, index) => (
           <tr key={share}>

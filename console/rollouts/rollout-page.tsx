@@ -5,6 +5,7 @@ import { RolloutOfRuleDocument, type RolloutOfRuleQuery, type RolloutPartsFragme
 import { flagPath, rolloutPath } from '../navigation/paths.ts';
 import { Link } from '../navigation/router.tsx';
 import { FaultNotice, Loading, Page, Time } from '../parts/parts.tsx';
+import { TableHead } from '../parts/table-head.tsx';
 import { ruleSentences, servedValue } from '../rules/rule-words.ts';
 import { may, sessionState } from '../session/session.ts';
 import { useStore } from '../store.ts';
@@ -137,16 +138,7 @@ function Steps({ rollout }: { readonly rollout: Rollout }) {
   const final = isFinal(rollout);
   return (
     <table class="table" aria-label={texts.steps}>
-      <thead>
-        <tr>
-          <th scope="col">{texts.step}</th>
-          <th scope="col" class="number">
-            {texts.applied}
-          </th>
-          <th scope="col">{texts.due}</th>
-          <th scope="col">{texts.appliedAt}</th>
-        </tr>
-      </thead>
+      <TableHead columns={[texts.step, { number: texts.applied }, texts.due, texts.appliedAt]} />
       <tbody>
         {rollout.steps.map(({ percentage, at, appliedAt }, index) => (
           <tr key={percentage}>

@@ -6,6 +6,7 @@ import { rolloutPath } from '../navigation/paths.ts';
 import { Link } from '../navigation/router.tsx';
 import { Pager, usePaging } from '../parts/pager.tsx';
 import { FaultNotice, Loading, Page, Time } from '../parts/parts.tsx';
+import { TableHead } from '../parts/table-head.tsx';
 import { useWords } from '../words/language.ts';
 import { VerdictBadge } from './guard-panel.tsx';
 import { isFinal } from './rollout-lines.ts';
@@ -79,18 +80,16 @@ export function RolloutsPage() {
             {texts.count(flags.totalCount, formats.number(flags.totalCount))}
           </p>
           <table class="table table-flags" aria-label={texts.title}>
-            <thead>
-              <tr>
-                <th scope="col">{words.flag}</th>
-                <th scope="col">{texts.state}</th>
-                <th scope="col" class="number">
-                  {texts.share}
-                </th>
-                <th scope="col">{texts.verdict}</th>
-                <th scope="col">{words.safetyLevel}</th>
-                <th scope="col">{texts.nextStep}</th>
-              </tr>
-            </thead>
+            <TableHead
+              columns={[
+                words.flag,
+                texts.state,
+                { number: texts.share },
+                texts.verdict,
+                words.safetyLevel,
+                texts.nextStep,
+              ]}
+            />
             <tbody>
               {flags.nodes.flatMap((flag) =>
                 activeOf(flag).map((rule) => <RolloutRow key={rule.id} flag={flag} rule={rule} />),

@@ -6,6 +6,7 @@ import { segmentPath } from '../navigation/paths.ts';
 import { Link } from '../navigation/router.tsx';
 import { Offer } from '../parts/offer.tsx';
 import { FaultNotice, Loading, Page } from '../parts/parts.tsx';
+import { TableHead } from '../parts/table-head.tsx';
 import { mayNot, sessionState } from '../session/session.ts';
 import { useStore } from '../store.ts';
 import { useWords } from '../words/language.ts';
@@ -35,15 +36,7 @@ export function SegmentsPage() {
       {data !== null && segments.length === 0 && <p class="empty">{words.segment.none}</p>}
       {segments.length > 0 && (
         <table class="table" aria-label={words.segments}>
-          <thead>
-            <tr>
-              <th scope="col">{words.segment.title}</th>
-              <th scope="col">{words.segment.key}</th>
-              <th scope="col" class="number">
-                {words.segment.usedBy}
-              </th>
-            </tr>
-          </thead>
+          <TableHead columns={[words.segment.title, words.segment.key, { number: words.segment.usedBy }]} />
           <tbody>
             {segments.map(({ key, name, flagCount }) => (
               <tr key={key}>

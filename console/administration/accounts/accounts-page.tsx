@@ -8,6 +8,7 @@ import { Pager, usePaging } from '../../parts/pager.tsx';
 import { Badge, FaultNotice, Loading, Page, Results, Time } from '../../parts/parts.tsx';
 import { SearchField } from '../../parts/search-field.tsx';
 import { Select } from '../../parts/select.tsx';
+import { TableHead } from '../../parts/table-head.tsx';
 import { useAdministrationWords } from '../../words/use-administration-words.ts';
 
 const PAGE_SIZE = 25;
@@ -73,15 +74,7 @@ export function AccountsPage() {
             none={data.users.nodes.length === 0 ? own.noAccountFound : null}
           >
             <table class="table table-flags" aria-busy={loading}>
-              <thead>
-                <tr>
-                  <th scope="col">{own.person}</th>
-                  <th scope="col">{own.role}</th>
-                  <th scope="col">{words.fields.department}</th>
-                  <th scope="col">{words.state}</th>
-                  <th scope="col">{own.lastSignIn}</th>
-                </tr>
-              </thead>
+              <TableHead columns={[own.person, own.role, words.fields.department, words.state, own.lastSignIn]} />
               <tbody>
                 {data.users.nodes.map(({ id, name, email, role, department, isActive, lastLoginAt }) => (
                   <tr key={id}>

@@ -3,6 +3,7 @@ import type { ComponentChildren } from 'preact';
 import { useQuery } from '../../api/use-query.ts';
 import { DatabaseHealthDocument, type DatabaseHealthQuery } from '../../generated/operations.ts';
 import { FaultNotice, Loading } from '../../parts/parts.tsx';
+import { TableHead } from '../../parts/table-head.tsx';
 import { useAdministrationWords } from '../../words/use-administration-words.ts';
 
 /** The milliseconds between two polls of PostgreSQL's catalogue, which costs more than the rest of the page. */
@@ -32,15 +33,7 @@ function Finding({ title, none, columns, rows }: FindingProps) {
       {none !== null && <p class="quiet">{none}</p>}
       {none === null && (
         <table class="table" aria-label={title}>
-          <thead>
-            <tr>
-              {columns.map(([name, kind]) => (
-                <th key={name} scope="col" class={kind}>
-                  {name}
-                </th>
-              ))}
-            </tr>
-          </thead>
+          <TableHead columns={columns.map(([name, kind]) => (kind === undefined ? name : { number: name }))} />
           <tbody>
             {rows.map(({ key, heading, cells }) => (
               <tr key={key}>

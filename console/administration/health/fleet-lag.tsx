@@ -2,6 +2,7 @@
 import { useQuery } from '../../api/use-query.ts';
 import { FleetLagDocument } from '../../generated/operations.ts';
 import { FaultNotice, Loading, ProgressBar } from '../../parts/parts.tsx';
+import { TableHead } from '../../parts/table-head.tsx';
 import { useAdministrationWords } from '../../words/use-administration-words.ts';
 import { POLL_MS } from './every.ts';
 
@@ -21,18 +22,9 @@ export function FleetLag() {
       {data === null && fault === null && <Loading />}
       {data !== null && (
         <table class="table" aria-labelledby="lag-title">
-          <thead>
-            <tr>
-              <th scope="col">{words.environment}</th>
-              <th scope="col" class="number">
-                {own.presentRevision}
-              </th>
-              <th scope="col">{own.upToDate}</th>
-              <th scope="col" class="number">
-                {own.behind}
-              </th>
-            </tr>
-          </thead>
+          <TableHead
+            columns={[words.environment, { number: own.presentRevision }, own.upToDate, { number: own.behind }]}
+          />
           <tbody>
             {[data.production, data.staging, data.development].map(
               ({ environment, revision, applied, active, total, percent }) => (

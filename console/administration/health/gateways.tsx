@@ -2,6 +2,7 @@
 import { useQuery } from '../../api/use-query.ts';
 import { GatewaysDocument } from '../../generated/operations.ts';
 import { Badge, FaultNotice, Loading } from '../../parts/parts.tsx';
+import { TableHead } from '../../parts/table-head.tsx';
 import { useAdministrationWords } from '../../words/use-administration-words.ts';
 import { POLL_MS } from './every.ts';
 
@@ -21,15 +22,7 @@ export function Gateways() {
       {data !== null && data.gateways.length === 0 && <p class="notice notice-fault">{own.noGateways}</p>}
       {data !== null && data.gateways.length > 0 && (
         <table class="table" aria-labelledby="gateways-title">
-          <thead>
-            <tr>
-              <th scope="col">{own.gateway}</th>
-              <th scope="col" class="number">
-                {own.connectedVehicles}
-              </th>
-              <th scope="col">{own.lastReport}</th>
-            </tr>
-          </thead>
+          <TableHead columns={[own.gateway, { number: own.connectedVehicles }, own.lastReport]} />
           <tbody>
             {data.gateways.map(({ id, vehicles, secondsSinceReport }) => (
               <tr key={id}>

@@ -2,6 +2,7 @@
 import { useQuery } from '../../api/use-query.ts';
 import { PartitionLoadsDocument, type Environment, type LoadFragment } from '../../generated/operations.ts';
 import { FaultNotice, Loading } from '../../parts/parts.tsx';
+import { TableHead } from '../../parts/table-head.tsx';
 import { useWords } from '../../words/language.ts';
 import { POLL_MS } from './every.ts';
 
@@ -16,17 +17,7 @@ function LoadTable({ environment, loads }: LoadTableProps) {
     <>
       <h3 id={`load-${environment}`}>{words.environments[environment]}</h3>
       <table class="table" aria-labelledby={`load-${environment}`}>
-        <thead>
-          <tr>
-            <th scope="col">{words.scopes.loadOf}</th>
-            <th scope="col" class="number">
-              {words.scopes.flags}
-            </th>
-            <th scope="col" class="number">
-              {words.scopes.bytes}
-            </th>
-          </tr>
-        </thead>
+        <TableHead columns={[words.scopes.loadOf, { number: words.scopes.flags }, { number: words.scopes.bytes }]} />
         <tbody>
           {loads.map(({ model, flags, bytes }) => (
             <tr key={model ?? ''}>

@@ -2,6 +2,7 @@
 import { useQuery } from '../../api/use-query.ts';
 import { HeartbeatQueueDocument, MeasurementQueueDocument, type QueueFragment } from '../../generated/operations.ts';
 import { FaultNotice, Loading, ProgressBar } from '../../parts/parts.tsx';
+import { TableHead } from '../../parts/table-head.tsx';
 import { useAdministrationWords } from '../../words/use-administration-words.ts';
 import { POLL_MS } from './every.ts';
 
@@ -50,17 +51,7 @@ export function Queues() {
       {!isAnswered && faults.length === 0 && <Loading />}
       {isAnswered && (
         <table class="table" aria-labelledby="queues-title">
-          <thead>
-            <tr>
-              <th scope="col">{own.queue}</th>
-              <th scope="col">{own.held}</th>
-              <th scope="col">{own.oldestWaits}</th>
-              <th scope="col" class="number">
-                {own.failedWrites}
-              </th>
-              <th scope="col">{own.process}</th>
-            </tr>
-          </thead>
+          <TableHead columns={[own.queue, own.held, own.oldestWaits, { number: own.failedWrites }, own.process]} />
           <tbody>
             {queues.map(([name, queue]) => queue !== undefined && <QueueRow key={name} name={name} queue={queue} />)}
           </tbody>

@@ -7,6 +7,7 @@ import { keyPath, withQuery } from '../../navigation/paths.ts';
 import { Link, goTo, usePlace } from '../../navigation/router.tsx';
 import { FaultNotice, Loading, Page, Results, Time } from '../../parts/parts.tsx';
 import { Select } from '../../parts/select.tsx';
+import { TableHead } from '../../parts/table-head.tsx';
 import { useAdministrationWords } from '../../words/use-administration-words.ts';
 import { KeyBadge } from './key-badge.tsx';
 import { keyState } from './key-state.ts';
@@ -49,16 +50,7 @@ export function KeysPage() {
             none={keys.length === 0 ? own.noKeys : null}
           >
             <table class="table table-flags">
-              <thead>
-                <tr>
-                  <th scope="col">{own.key}</th>
-                  <th scope="col">{own.role}</th>
-                  <th scope="col">{own.rateLimit}</th>
-                  <th scope="col">{words.state}</th>
-                  <th scope="col">{own.lastUsed}</th>
-                  <th scope="col">{own.expires}</th>
-                </tr>
-              </thead>
+              <TableHead columns={[own.key, own.role, own.rateLimit, words.state, own.lastUsed, own.expires]} />
               <tbody>
                 {keys.map((key) => (
                   <tr key={key.id}>

@@ -1,5 +1,6 @@
 /** A release policy in words: its stages as a table, who goes first, the levels and the limits. */
 import { Fact, Facts } from '../../parts/facts.tsx';
+import { TableHead } from '../../parts/table-head.tsx';
 import { useAdministrationWords } from '../../words/use-administration-words.ts';
 import { limitText } from '../../rollouts/guard-panel.tsx';
 import { durationSeconds } from './duration-seconds.ts';
@@ -57,14 +58,7 @@ export function PolicyView({ policy, label }: PolicyViewProps) {
   return (
     <>
       <table class="table" aria-label={label}>
-        <thead>
-          <tr>
-            <th scope="col">{own.policyStage}</th>
-            <th scope="col">{own.stageShare}</th>
-            <th scope="col">{own.stageSoak}</th>
-            <th scope="col">{own.stageReports}</th>
-          </tr>
-        </thead>
+        <TableHead columns={[own.policyStage, own.stageShare, own.stageSoak, own.stageReports]} />
         <tbody>
           {policy.stages.map(({ percentage, soak, minimumVehicles }, index) => (
             <tr key={percentage}>

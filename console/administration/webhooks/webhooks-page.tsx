@@ -5,6 +5,7 @@ import { WebhooksDocument } from '../../generated/operations.ts';
 import { webhookPath } from '../../navigation/paths.ts';
 import { Link, usePlace } from '../../navigation/router.tsx';
 import { FaultNotice, Loading, Page } from '../../parts/parts.tsx';
+import { TableHead } from '../../parts/table-head.tsx';
 import { useAdministrationWords } from '../../words/use-administration-words.ts';
 import { WebhookBadge } from './webhook-badge.tsx';
 
@@ -39,13 +40,7 @@ export function WebhooksPage() {
             {own.webhooksFound(webhooks.length, formats.number(webhooks.length))}
           </p>
           <table class="table table-flags">
-            <thead>
-              <tr>
-                <th scope="col">{own.webhook}</th>
-                <th scope="col">{words.state}</th>
-                <th scope="col">{own.webhookKinds}</th>
-              </tr>
-            </thead>
+            <TableHead columns={[own.webhook, words.state, own.webhookKinds]} />
             <tbody>
               {webhooks.map((webhook) => (
                 <tr key={webhook.id}>

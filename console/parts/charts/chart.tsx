@@ -1,6 +1,7 @@
 /** Lines over time, with the same numbers as a table: for screen readers, for the keyboard, and to be read exactly. */
 import { useEffect, useId, useRef, useState } from 'preact/hooks';
 import { Time } from '../parts.tsx';
+import { TableHead } from '../table-head.tsx';
 import { useStore } from '../../store.ts';
 import { theme } from '../../frame/theme.ts';
 import { useWords } from '../../words/language.ts';
@@ -154,16 +155,7 @@ function Numbers({ title, times, lines, valueText }: NumbersProps) {
       <summary>{words.charts.numbers}</summary>
       {open && (
         <table class="table" aria-label={title}>
-          <thead>
-            <tr>
-              <th scope="col">{words.charts.time}</th>
-              {lines.map(({ name }) => (
-                <th key={name} scope="col" class="number">
-                  {name}
-                </th>
-              ))}
-            </tr>
-          </thead>
+          <TableHead columns={[words.charts.time, ...lines.map(({ name }) => ({ number: name }))]} />
           <tbody>
             {times.map((time, index) => (
               <tr key={time}>
