@@ -1,23 +1,14 @@
 /** The fleet: how many vehicles are online, by model, region and version, and a search for one of them. */
 import { useQuery } from '../api/use-query.ts';
-import { FleetDocument, VehiclesDocument, type FleetQuery, type VehicleStatus } from '../generated/operations.ts';
-import { vehiclePath, withQuery } from '../navigation/paths.ts';
-import { Link, goTo, usePlace } from '../navigation/router.tsx';
-import { Pager, usePaging } from '../parts/pager.tsx';
-import { FaultNotice, Loading, Page, ProgressBar, Results, Time } from '../parts/parts.tsx';
-import { SearchField } from '../parts/search-field.tsx';
-import { Select } from '../parts/select.tsx';
-import { TableHead } from '../parts/table-head.tsx';
+import { FleetDocument, type FleetQuery } from '../generated/operations.ts';
+import { FaultNotice, Loading, Page, ProgressBar } from '../parts/parts.tsx';
 import { useWords } from '../words/language.ts';
-import { VehicleBadge } from './vehicle-badge.tsx';
+import { VehicleList } from './vehicle-list.tsx';
 
-const PAGE_SIZE = 25;
 /** The milliseconds between two polls. */
 const POLL_MS = 10_000;
 /** The values of a column that are shown; the others are counted together. */
 const SHOWN = 6;
-
-const STATUSES: readonly VehicleStatus[] = ['ONLINE', 'OFFLINE', 'MAINTENANCE'];
 
 type Fleet = FleetQuery['fleet'];
 
@@ -73,123 +64,6 @@ function Summary({ fleet }: { readonly fleet: Fleet }) {
   );
 }
 
-function Vehicles({ fleet }: { readonly fleet: Fleet }) {
-  const { words, formats } = useWords();
-  const { query } = usePlace();
-  const given = new URLSearchParams(query);
-  const chosen = {
-    search: given.get('search') ?? '',
-    status: STATUSES.find((status) => status === given.get('status')) ?? null,
-    model: given.get('model'),
-    region: given.get('region'),
-    version: given.get('version'),
-  };
-  const choose = (next: Partial<typeof chosen>) => goTo(withQuery('/fleet', { ...chosen, ...next }), { replace: true });
-  const paging = usePaging(PAGE_SIZE, withQuery('/fleet', chosen));
-  const { data, fault, loading, refresh } = useQuery(
-    VehiclesDocument,
-    {
-      filter: {
-        ...(chosen.search !== '' && { search: chosen.search }),
-        ...(chosen.status !== null && { status: chosen.status }),
-        ...(chosen.model !== null && { model: chosen.model }),
-        ...(chosen.region !== null && { region: chosen.region }),
-        ...(chosen.version !== null && { swVersion: chosen.version }),
-      },
-      ...paging.page,
-    },
-    { everyMs: POLL_MS },
-  );
-  const options = (counts: Fleet['byModel']) => counts.map(({ key }) => [key, key] as const);
-  return (
-    <>
-      <form class="filters" role="search" onSubmit={(event) => event.preventDefault()}>
-        <SearchField
-          label={words.searchVehicles}
-          placeholder={words.searchVehiclesHint}
-          value={chosen.search}
-          search={(search) => choose({ search })}
-        />
-        <div class="filter-row">
-          <Select
-            label={words.state}
-            value={chosen.status}
-            none={words.any}
-            options={STATUSES.map((status) => [status, words.vehicleStatus[status]])}
-            onChoose={(status) => choose({ status })}
-          />
-          <Select
-            label={words.model}
-            value={chosen.model}
-            none={words.any}
-            options={options(fleet.byModel)}
-            onChoose={(model) => choose({ model })}
-          />
-          <Select
-            label={words.region}
-            value={chosen.region}
-            none={words.any}
-            options={options(fleet.byRegion)}
-            onChoose={(region) => choose({ region })}
-          />
-          <Select
-            label={words.version}
-            value={chosen.version}
-            none={words.any}
-            options={options(fleet.bySwVersion)}
-            onChoose={(version) => choose({ version })}
-          />
-        </div>
-      </form>
-      {fault !== null && <FaultNotice fault={fault} retry={refresh} />}
-      {data === null && loading && <Loading />}
-      {data !== null && (
-        <>
-          <Results
-            count={words.vehiclesFound(data.vehicles.totalCount, formats.number(data.vehicles.totalCount))}
-            none={data.vehicles.nodes.length === 0 ? words.noVehicleFound : null}
-          >
-            <table class="table table-flags" aria-busy={loading}>
-              <TableHead columns={[words.vehicle, words.state, words.version, words.environment, words.lastSeen]} />
-              <tbody>
-                {data.vehicles.nodes.map(({ vin, model, region, swVersion, status, environment, lastSeenAt }) => (
-                  <tr key={vin}>
-                    <th scope="row">
-                      <Link to={vehiclePath(vin)} class="flag-link">
-                        <code>{vin}</code>
-                        <span class="quiet">
-                          {model} · {region}
-                        </span>
-                      </Link>
-                    </th>
-                    <td data-label={words.state}>
-                      <VehicleBadge status={status} />
-                    </td>
-                    <td data-label={words.version}>{swVersion}</td>
-                    <td data-label={words.environment}>
-                      {environment === null ? words.noneYet : words.environments[environment]}
-                    </td>
-                    <td data-label={words.lastSeen} class="quiet">
-                      {lastSeenAt === null ? words.never : <Time at={lastSeenAt} />}
-                    </td>
-                  </tr>
-                ))}
-              </tbody>
-            </table>
-          </Results>
-          <Pager
-            paging={paging}
-            pageInfo={data.vehicles.pageInfo}
-            label={words.pagesOfVehicles}
-            total={data.vehicles.totalCount}
-            count={data.vehicles.nodes.length}
-          />
-        </>
-      )}
-    </>
-  );
-}
-
 /** The page of the fleet. */
 export function FleetPage() {
   const { words } = useWords();
@@ -201,7 +75,7 @@ export function FleetPage() {
       {data !== null && (
         <>
           <Summary fleet={data.fleet} />
-          <Vehicles fleet={data.fleet} />
+          <VehicleList fleet={data.fleet} />
         </>
       )}
     </Page>

@@ -15,7 +15,7 @@ const NOT_KEPT: Readonly<Record<string, string>> = {
   'console/audit/audit-filters.tsx': 'What is searched for stands in the address.',
   'console/flags/flags-page.tsx': 'What is searched for stands in the address.',
   'console/flags/why-value.tsx': 'It is a question, and changes nothing.',
-  'console/fleet/fleet-page.tsx': 'What is searched for stands in the address.',
+  'console/fleet/vehicle-list.tsx': 'What is searched for stands in the address.',
   'console/fleet/vehicle-tokens.tsx': 'It is a dialog with a choice and a number, and gives a secret.',
   'console/kill/stop-form.tsx': 'A kill switch is pulled at once or not at all.',
   'console/administration/operations/operations-page.tsx': 'What is searched for stands in the address.',
