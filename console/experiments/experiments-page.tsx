@@ -3,6 +3,7 @@ import { useQuery } from '../api/use-query.ts';
 import { ExperimentsDocument, type ExperimentRowFragment, type ExperimentStatus } from '../generated/operations.ts';
 import { experimentPath, flagPath, withQuery } from '../navigation/paths.ts';
 import { Link, goTo, usePlace } from '../navigation/router.tsx';
+import { NumberCell } from '../parts/number-cell.tsx';
 import { Pager, usePaging } from '../parts/pager.tsx';
 import { Badge, FaultNotice, Loading, Page, Time, type BadgeTone } from '../parts/parts.tsx';
 import { Select } from '../parts/select.tsx';
@@ -10,7 +11,7 @@ import { TableHead } from '../parts/table-head.tsx';
 import { may, sessionState } from '../session/session.ts';
 import { useStore } from '../store.ts';
 import { useWords } from '../words/language.ts';
-import { signed } from './verdict.ts';
+import { effectText } from './verdict.ts';
 
 const PAGE_SIZE = 25;
 /** The milliseconds between two polls, because no event says that an experiment has begun or ended. */
@@ -47,9 +48,7 @@ function Row({ experiment }: { readonly experiment: ExperimentRowFragment }) {
       <td data-label={texts.metric}>
         <code>{primaryMetric}</code>
       </td>
-      <td data-label={texts.effect} class="number">
-        {improvementPercent === null ? '–' : signed(improvementPercent, spoken)}
-      </td>
+      <NumberCell label={texts.effect}>{effectText(improvementPercent, spoken)}</NumberCell>
       <td data-label={texts.begun} class="quiet">
         <Time at={startDate} />
       </td>

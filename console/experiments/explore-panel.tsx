@@ -4,13 +4,14 @@ import type { Fault } from '../api/fault.ts';
 import { useQuery } from '../api/use-query.ts';
 import { Chart } from '../parts/charts/chart.tsx';
 import { EffectOverTimeDocument, SegmentsDocument, type SegmentDimension } from '../generated/operations.ts';
+import { NumberCell } from '../parts/number-cell.tsx';
 import { FaultNotice, Loading } from '../parts/parts.tsx';
 import { Select } from '../parts/select.tsx';
 import { TableHead } from '../parts/table-head.tsx';
 import { useWords } from '../words/language.ts';
 import { csvOf } from './csv.ts';
 import { readVehicles, save } from './vehicle-rows.ts';
-import { intervalText, percentText, signed } from './verdict.ts';
+import { armsText, intervalText, percentText, effectText } from './verdict.ts';
 
 const DIMENSIONS: readonly SegmentDimension[] = ['MODEL', 'REGION', 'SW_VERSION'];
 /** The milliseconds between two polls of a running experiment, which FleetFlag analyses once a minute. */
@@ -58,7 +59,7 @@ export function EffectPanel({ id, isRunning }: OfExperiment) {
 /** Shows the effect in each model, region or other segment. It is read again while the experiment runs. */
 export function SegmentsPanel({ id, isRunning }: OfExperiment) {
   const spoken = useWords();
-  const { words, formats } = spoken;
+  const { words } = spoken;
   const texts = words.experiments;
   const [by, setBy] = useState<SegmentDimension>('MODEL');
   const { data, fault, refresh } = useQuery(SegmentsDocument, { id, by }, { everyMs: isRunning ? POLL_MS : undefined });
@@ -93,18 +94,10 @@ export function SegmentsPanel({ id, isRunning }: OfExperiment) {
             {segments.map(({ value, improvementPercent, confidenceInterval, detectablePercent, vehicles }) => (
               <tr key={value ?? ''}>
                 <th scope="row">{value ?? texts.unregistered}</th>
-                <td class="number" data-label={texts.effect}>
-                  {improvementPercent === null ? '–' : signed(improvementPercent, spoken)}
-                </td>
-                <td class="number" data-label={texts.confidenceInterval}>
-                  {intervalText(confidenceInterval, spoken)}
-                </td>
-                <td class="number" data-label={texts.detectable}>
-                  {percentText(detectablePercent, spoken)}
-                </td>
-                <td class="number" data-label={texts.vehicles}>
-                  {texts.vehiclesOf(formats.number(vehicles.control), formats.number(vehicles.treatment))}
-                </td>
+                <NumberCell label={texts.effect}>{effectText(improvementPercent, spoken)}</NumberCell>
+                <NumberCell label={texts.confidenceInterval}>{intervalText(confidenceInterval, spoken)}</NumberCell>
+                <NumberCell label={texts.detectable}>{percentText(detectablePercent, spoken)}</NumberCell>
+                <NumberCell label={texts.vehicles}>{armsText(vehicles, spoken)}</NumberCell>
               </tr>
             ))}
           </tbody>

@@ -1,8 +1,9 @@
 /** The metrics beside the primary one: the findings of the secondary ones, and the verdicts of the guardrails. */
+import { NumberCell } from '../parts/number-cell.tsx';
 import { Badge, type BadgeTone } from '../parts/parts.tsx';
 import { TableHead } from '../parts/table-head.tsx';
 import { useWords } from '../words/language.ts';
-import { intervalText, pText, percentText, signed, type ShownResults } from './verdict.ts';
+import { armsText, effectText, intervalText, pText, percentText, type ShownResults } from './verdict.ts';
 
 const FINDING_TONES = { BETTER: 'accent', WORSE: 'danger', NONE: 'plain' } as const satisfies Record<string, BadgeTone>;
 const VERDICT_TONES = {
@@ -12,9 +13,11 @@ const VERDICT_TONES = {
   SILENT: 'strong',
 } as const satisfies Record<string, BadgeTone>;
 
+const NO_VEHICLES = { control: 0, treatment: 0 };
+
 function SecondaryTable({ results: { secondaryMetrics } }: { readonly results: ShownResults }) {
   const spoken = useWords();
-  const { words, formats } = spoken;
+  const { words } = spoken;
   const texts = words.experiments;
   return (
     <table class="table" aria-label={texts.secondary}>
@@ -38,24 +41,11 @@ function SecondaryTable({ results: { secondaryMetrics } }: { readonly results: S
             <td data-label={texts.finding}>
               <Badge tone={FINDING_TONES[finding]}>{texts.findings[finding]}</Badge>
             </td>
-            <td class="number" data-label={texts.effect}>
-              {effect === null || effect.improvementPercent === null ? '–' : signed(effect.improvementPercent, spoken)}
-            </td>
-            <td class="number" data-label={texts.confidenceInterval}>
-              {intervalText(effect?.confidenceInterval, spoken)}
-            </td>
-            <td class="number" data-label={texts.pValue}>
-              {pText(adjustedPValue, spoken)}
-            </td>
-            <td class="number" data-label={texts.detectable}>
-              {percentText(effect?.detectablePercent, spoken)}
-            </td>
-            <td class="number" data-label={texts.vehicles}>
-              {texts.vehiclesOf(
-                formats.number(effect?.vehicles.control ?? 0),
-                formats.number(effect?.vehicles.treatment ?? 0),
-              )}
-            </td>
+            <NumberCell label={texts.effect}>{effectText(effect?.improvementPercent, spoken)}</NumberCell>
+            <NumberCell label={texts.confidenceInterval}>{intervalText(effect?.confidenceInterval, spoken)}</NumberCell>
+            <NumberCell label={texts.pValue}>{pText(adjustedPValue, spoken)}</NumberCell>
+            <NumberCell label={texts.detectable}>{percentText(effect?.detectablePercent, spoken)}</NumberCell>
+            <NumberCell label={texts.vehicles}>{armsText(effect?.vehicles ?? NO_VEHICLES, spoken)}</NumberCell>
           </tr>
         ))}
       </tbody>
@@ -91,15 +81,9 @@ function GuardrailTable({ results: { guardrails } }: { readonly results: ShownRe
             <td data-label={texts.limit}>
               {words.rollouts.limitPercentText(one.worse, formats.percent(one.maxWorsePercent))}
             </td>
-            <td class="number" data-label={texts.worseBy}>
-              {percentText(one.worsePercent, spoken)}
-            </td>
-            <td class="number" data-label={texts.detectable}>
-              {percentText(one.detectablePercent, spoken)}
-            </td>
-            <td class="number" data-label={texts.vehicles}>
-              {texts.vehiclesOf(formats.number(one.vehicles.control), formats.number(one.vehicles.treatment))}
-            </td>
+            <NumberCell label={texts.worseBy}>{percentText(one.worsePercent, spoken)}</NumberCell>
+            <NumberCell label={texts.detectable}>{percentText(one.detectablePercent, spoken)}</NumberCell>
+            <NumberCell label={texts.vehicles}>{armsText(one.vehicles, spoken)}</NumberCell>
           </tr>
         ))}
       </tbody>

@@ -1,10 +1,11 @@
 /** An experiment's result: the verdict in words, the arms with their numbers, and what was found of other metrics. */
 import type { ExperimentPlanFragment, GuardDirection } from '../generated/operations.ts';
 import { textAt } from '../json.ts';
+import { NumberCell } from '../parts/number-cell.tsx';
 import { Time } from '../parts/parts.tsx';
 import { TableHead } from '../parts/table-head.tsx';
 import { useWords } from '../words/language.ts';
-import { intervalText, pText, percentText, signed, verdictSentences, type ShownResults } from './verdict.ts';
+import { intervalText, pText, percentText, effectText, verdictSentences, type ShownResults } from './verdict.ts';
 
 interface ResultsProps {
   readonly experiment: ExperimentPlanFragment;
@@ -36,24 +37,14 @@ function Arms({ results }: { readonly results: ShownResults }) {
             <th scope="row">
               {textAt(texts.armNames, arm.variant) ?? arm.variant} <code>{arm.variant}</code>
             </th>
-            <td class="number" data-label={texts.mean}>
-              {arm.vehicles === 0 ? '–' : formats.rounded(arm.mean)}
-            </td>
-            <td class="number" data-label={texts.deviationOf}>
+            <NumberCell label={texts.mean}>{arm.vehicles === 0 ? '–' : formats.rounded(arm.mean)}</NumberCell>
+            <NumberCell label={texts.deviationOf}>
               {arm.vehicles < 2 ? '–' : formats.rounded(arm.standardDeviation)}
-            </td>
-            <td class="number" data-label={texts.counted}>
-              {formats.number(arm.vehicles)}
-            </td>
-            <td class="number" data-label={texts.exposed}>
-              {count(arm.exposed)}
-            </td>
-            <td class="number" data-label={texts.outOfRange}>
-              {count(arm.outOfRange)}
-            </td>
-            <td class="number" data-label={texts.neverReported}>
-              {count(arm.neverReported)}
-            </td>
+            </NumberCell>
+            <NumberCell label={texts.counted}>{formats.number(arm.vehicles)}</NumberCell>
+            <NumberCell label={texts.exposed}>{count(arm.exposed)}</NumberCell>
+            <NumberCell label={texts.outOfRange}>{count(arm.outOfRange)}</NumberCell>
+            <NumberCell label={texts.neverReported}>{count(arm.neverReported)}</NumberCell>
           </tr>
         ))}
       </tbody>
@@ -71,7 +62,7 @@ function Numbers({ results }: { readonly results: ShownResults }) {
     <dl class="facts">
       <div>
         <dt>{texts.effect}</dt>
-        <dd>{improvementPercent === null ? '–' : signed(improvementPercent, spoken)}</dd>
+        <dd>{effectText(improvementPercent, spoken)}</dd>
       </div>
       <div>
         <dt>{texts.confidenceInterval}</dt>

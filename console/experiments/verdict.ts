@@ -9,6 +9,16 @@ export type ShownResults = NonNullable<NonNullable<ResultsOfExperimentQuery['exp
 /** Gives a percentage with its sign, such as `+4.2%`. */
 export const signed = (value: number, { formats }: Spoken) => `${value > 0 ? '+' : ''}${formats.roundedPercent(value)}`;
 
+/** Gives an effect in percent with its sign; a dash without one. */
+export const effectText = (value: number | null | undefined, spoken: Spoken) =>
+  value === null || value === undefined ? '–' : signed(value, spoken);
+
+/** Gives the numbers of vehicles in both arms. */
+export const armsText = (
+  { control, treatment }: { readonly control: number; readonly treatment: number },
+  { words, formats }: Spoken,
+) => words.experiments.vehiclesOf(formats.number(control), formats.number(treatment));
+
 /** Gives an interval of percentages; a dash where it is unbounded. */
 export function intervalText(interval: readonly number[] | null | undefined, spoken: Spoken): string {
   const [low, high] = interval ?? [];

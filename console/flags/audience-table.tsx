@@ -2,6 +2,7 @@
 import { useQuery } from '../api/use-query.ts';
 import { AudienceOfFlagDocument, type AudienceFragment } from '../generated/operations.ts';
 import { jsonText } from '../json.ts';
+import { NumberCell } from '../parts/number-cell.tsx';
 import { FaultNotice, Loading } from '../parts/parts.tsx';
 import { TableHead } from '../parts/table-head.tsx';
 import { useWords } from '../words/language.ts';
@@ -39,9 +40,7 @@ export function AudienceTable({ audience, label }: { readonly audience: Audience
             <th scope="row">
               <code>{jsonText(value)}</code> <span class="quiet">{variant}</span>
             </th>
-            <td data-label={words.vehicles} class="number">
-              {formats.number(vehicles)}
-            </td>
+            <NumberCell label={words.vehicles}>{formats.number(vehicles)}</NumberCell>
             <td data-label={words.models}>
               <Counts counts={byModel} />
             </td>

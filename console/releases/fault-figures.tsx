@@ -1,6 +1,7 @@
 /** The faulty vehicles with the new content of a release, compared with the others, and the limits of the health gate. */
 import { useQuery } from '../api/use-query.ts';
 import { ReleaseFiguresDocument, type ReleaseFiguresQuery } from '../generated/operations.ts';
+import { NumberCell } from '../parts/number-cell.tsx';
 import { FaultNotice, Loading } from '../parts/parts.tsx';
 import { TableHead } from '../parts/table-head.tsx';
 import { useReleaseWords } from '../words/use-release-words.ts';
@@ -16,15 +17,11 @@ function ShareRow({ name, share: { vehicles, faulty } }: { readonly name: string
   return (
     <tr>
       <th scope="row">{name}</th>
-      <td class="number" data-label={texts.counted}>
-        {formats.number(vehicles)}
-      </td>
-      <td class="number" data-label={texts.faultyCounted}>
-        {formats.number(faulty)}
-      </td>
-      <td class="number" data-label={texts.faultyShare}>
+      <NumberCell label={texts.counted}>{formats.number(vehicles)}</NumberCell>
+      <NumberCell label={texts.faultyCounted}>{formats.number(faulty)}</NumberCell>
+      <NumberCell label={texts.faultyShare}>
         {vehicles === 0 ? texts.noShare : formats.percent((faulty / vehicles) * 100)}
-      </td>
+      </NumberCell>
     </tr>
   );
 }

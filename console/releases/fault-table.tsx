@@ -1,5 +1,6 @@
 /** The faults that vehicles have reported under a flag, by kind and revision. */
 import type { ReleaseUnderWayQuery } from '../generated/operations.ts';
+import { NumberCell } from '../parts/number-cell.tsx';
 import { Time } from '../parts/parts.tsx';
 import { TableHead } from '../parts/table-head.tsx';
 import { useReleaseWords } from '../words/use-release-words.ts';
@@ -17,9 +18,7 @@ export function FaultTable({ faults }: { readonly faults: Faults }) {
         {faults.map(({ kind, revision, vehicles, message, receivedAt }) => (
           <tr key={`${revision} ${kind}`}>
             <th scope="row">{texts.faultKinds[kind]}</th>
-            <td class="number" data-label={texts.faultyVehicles}>
-              {formats.number(vehicles)}
-            </td>
+            <NumberCell label={texts.faultyVehicles}>{formats.number(vehicles)}</NumberCell>
             <td data-label={words.fields.revision}>{formats.number(revision)}</td>
             <td data-label={texts.newestFault}>
               {words.quoted(message)}{' '}

@@ -4,6 +4,7 @@ import { useQuery } from '../api/use-query.ts';
 import { RolloutOfRuleDocument, type RolloutOfRuleQuery, type RolloutPartsFragment } from '../generated/operations.ts';
 import { flagPath, rolloutPath } from '../navigation/paths.ts';
 import { Link } from '../navigation/router.tsx';
+import { NumberCell } from '../parts/number-cell.tsx';
 import { FaultNotice, Loading, Page, Time } from '../parts/parts.tsx';
 import { TableHead } from '../parts/table-head.tsx';
 import { ruleSentences, servedValue } from '../rules/rule-words.ts';
@@ -143,9 +144,7 @@ function Steps({ rollout }: { readonly rollout: Rollout }) {
         {rollout.steps.map(({ percentage, at, appliedAt }, index) => (
           <tr key={percentage}>
             <th scope="row">{formats.number(index + 1)}</th>
-            <td class="number" data-label={texts.applied}>
-              {formats.percent(percentage)}
-            </td>
+            <NumberCell label={texts.applied}>{formats.percent(percentage)}</NumberCell>
             <td data-label={texts.due}>
               <Time at={at} />
             </td>

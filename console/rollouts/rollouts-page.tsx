@@ -4,6 +4,7 @@ import { LevelBadge } from '../flags/flag-badges.tsx';
 import { RolloutsDocument, type RolloutsQuery } from '../generated/operations.ts';
 import { rolloutPath } from '../navigation/paths.ts';
 import { Link } from '../navigation/router.tsx';
+import { NumberCell } from '../parts/number-cell.tsx';
 import { Pager, usePaging } from '../parts/pager.tsx';
 import { FaultNotice, Loading, Page, Time } from '../parts/parts.tsx';
 import { TableHead } from '../parts/table-head.tsx';
@@ -38,9 +39,7 @@ function RolloutRow({ flag, rule: { id, rollout } }: { flag: Flag; rule: ReturnT
       <td data-label={texts.state}>
         <StatusBadge status={rollout.status} />
       </td>
-      <td data-label={texts.share} class="number">
-        {formats.percent(rollout.currentPercentage)}
-      </td>
+      <NumberCell label={texts.share}>{formats.percent(rollout.currentPercentage)}</NumberCell>
       <td data-label={texts.verdict}>
         {guardStatus !== null && guardStatus !== undefined ? (
           <VerdictBadge verdict={guardStatus.verdict} />

@@ -4,6 +4,7 @@ import { useQuery } from '../api/use-query.ts';
 import { AllSegmentsDocument } from '../generated/operations.ts';
 import { segmentPath } from '../navigation/paths.ts';
 import { Link } from '../navigation/router.tsx';
+import { NumberCell } from '../parts/number-cell.tsx';
 import { Offer } from '../parts/offer.tsx';
 import { FaultNotice, Loading, Page } from '../parts/parts.tsx';
 import { TableHead } from '../parts/table-head.tsx';
@@ -46,9 +47,7 @@ export function SegmentsPage() {
                 <td data-label={words.segment.key}>
                   <code class="breaking">{key}</code>
                 </td>
-                <td class="number" data-label={words.segment.usedBy}>
-                  {formats.number(flagCount)}
-                </td>
+                <NumberCell label={words.segment.usedBy}>{formats.number(flagCount)}</NumberCell>
               </tr>
             ))}
           </tbody>

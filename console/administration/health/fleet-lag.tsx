@@ -1,6 +1,7 @@
 /** The lag of the fleet: the vehicles of each environment that have stored its present revision. */
 import { useQuery } from '../../api/use-query.ts';
 import { FleetLagDocument } from '../../generated/operations.ts';
+import { NumberCell } from '../../parts/number-cell.tsx';
 import { FaultNotice, Loading, ProgressBar } from '../../parts/parts.tsx';
 import { TableHead } from '../../parts/table-head.tsx';
 import { useAdministrationWords } from '../../words/use-administration-words.ts';
@@ -30,9 +31,7 @@ export function FleetLag() {
               ({ environment, revision, applied, active, total, percent }) => (
                 <tr key={environment}>
                   <th scope="row">{words.environments[environment]}</th>
-                  <td class="number" data-label={own.presentRevision}>
-                    {formats.number(revision)}
-                  </td>
+                  <NumberCell label={own.presentRevision}>{formats.number(revision)}</NumberCell>
                   <td data-label={own.upToDate}>
                     {total === 0 ? (
                       <span class="quiet">{words.noVehicles}</span>
@@ -48,9 +47,7 @@ export function FleetLag() {
                       </>
                     )}
                   </td>
-                  <td class="number" data-label={own.behind}>
-                    {formats.number(total - applied)}
-                  </td>
+                  <NumberCell label={own.behind}>{formats.number(total - applied)}</NumberCell>
                 </tr>
               ),
             )}

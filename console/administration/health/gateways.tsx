@@ -1,6 +1,7 @@
 /** The gateways that report, and the vehicles that are connected to each. */
 import { useQuery } from '../../api/use-query.ts';
 import { GatewaysDocument } from '../../generated/operations.ts';
+import { NumberCell } from '../../parts/number-cell.tsx';
 import { Badge, FaultNotice, Loading } from '../../parts/parts.tsx';
 import { TableHead } from '../../parts/table-head.tsx';
 import { useAdministrationWords } from '../../words/use-administration-words.ts';
@@ -29,9 +30,7 @@ export function Gateways() {
                 <th scope="row">
                   <code class="breaking">{id}</code>
                 </th>
-                <td class="number" data-label={own.connectedVehicles}>
-                  {formats.number(vehicles)}
-                </td>
+                <NumberCell label={own.connectedVehicles}>{formats.number(vehicles)}</NumberCell>
                 <td data-label={own.lastReport}>
                   {own.secondsAgo(formats.seconds(secondsSinceReport * 1_000))}{' '}
                   {secondsSinceReport > LATE_SECONDS && <Badge tone="danger">{own.late}</Badge>}

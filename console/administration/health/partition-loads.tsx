@@ -1,6 +1,7 @@
 /** The flags and bytes that the vehicles of each partition store. */
 import { useQuery } from '../../api/use-query.ts';
 import { PartitionLoadsDocument, type Environment, type LoadFragment } from '../../generated/operations.ts';
+import { NumberCell } from '../../parts/number-cell.tsx';
 import { FaultNotice, Loading } from '../../parts/parts.tsx';
 import { TableHead } from '../../parts/table-head.tsx';
 import { useWords } from '../../words/language.ts';
@@ -22,12 +23,8 @@ function LoadTable({ environment, loads }: LoadTableProps) {
           {loads.map(({ model, flags, bytes }) => (
             <tr key={model ?? ''}>
               <th scope="row">{model ?? words.scopes.otherModels}</th>
-              <td class="number" data-label={words.scopes.flags}>
-                {formats.number(flags)}
-              </td>
-              <td class="number" data-label={words.scopes.bytes}>
-                {formats.number(bytes)}
-              </td>
+              <NumberCell label={words.scopes.flags}>{formats.number(flags)}</NumberCell>
+              <NumberCell label={words.scopes.bytes}>{formats.number(bytes)}</NumberCell>
             </tr>
           ))}
         </tbody>

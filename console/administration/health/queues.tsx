@@ -1,6 +1,7 @@
 /** The queues of what vehicles send, on its way to the stores. */
 import { useQuery } from '../../api/use-query.ts';
 import { HeartbeatQueueDocument, MeasurementQueueDocument, type QueueFragment } from '../../generated/operations.ts';
+import { NumberCell } from '../../parts/number-cell.tsx';
 import { FaultNotice, Loading, ProgressBar } from '../../parts/parts.tsx';
 import { TableHead } from '../../parts/table-head.tsx';
 import { useAdministrationWords } from '../../words/use-administration-words.ts';
@@ -19,9 +20,9 @@ function QueueRow({ name, queue }: { readonly name: string; readonly queue: Queu
       <td data-label={own.oldestWaits}>
         {oldestWaitMs === null ? <span class="quiet">{own.nothingWaits}</span> : formats.milliseconds(oldestWaitMs)}
       </td>
-      <td class="number" data-label={own.failedWrites}>
+      <NumberCell label={own.failedWrites}>
         {failures === 0 ? formats.number(0) : <strong>{formats.number(failures)}</strong>}
-      </td>
+      </NumberCell>
       <td data-label={own.process}>
         <code class="breaking">{instance}</code>
       </td>
