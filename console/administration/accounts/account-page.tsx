@@ -20,9 +20,9 @@ import { ConfirmDialog } from '../../parts/confirm-dialog.tsx';
 import { Fact, Facts } from '../../parts/facts.tsx';
 import { keptForms } from '../../parts/kept-forms.ts';
 import { Badge, FaultNotice, Loading, Page, Time } from '../../parts/parts.tsx';
-import { Select } from '../../parts/select.tsx';
 import { TextField } from '../../parts/text-field.tsx';
 import { useAdministrationWords } from '../../words/use-administration-words.ts';
+import { RoleField } from '../role-field.tsx';
 import { accountDraftOf, changedAccountMembers, type AccountDraft } from './account-draft.ts';
 import { ROLES } from './accounts-page.tsx';
 
@@ -113,13 +113,7 @@ function AccountForm({ account, done, refresh }: AccountProps & { readonly refre
           maxLength={100}
           wrong={wrongName}
         />
-        <Select
-          label={own.role}
-          value={role}
-          options={ROLES.map((one) => [one, words.roles[one]])}
-          onChoose={(next) => next !== null && choose({ role: next })}
-        />
-        <p class="quiet">{own.roleEffects[role]}</p>
+        <RoleField roles={ROLES} role={role} onChoose={(next) => choose({ role: next })} />
         {role !== seen.role && <p class="notice">{own.anotherRoleEnds}</p>}
         <TextField
           label={words.fields.department}

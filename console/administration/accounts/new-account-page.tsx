@@ -10,9 +10,9 @@ import { accountPath } from '../../navigation/paths.ts';
 import { Link } from '../../navigation/router.tsx';
 import { keptForms } from '../../parts/kept-forms.ts';
 import { FaultNotice, Page } from '../../parts/parts.tsx';
-import { Select } from '../../parts/select.tsx';
 import { TextField } from '../../parts/text-field.tsx';
 import { useAdministrationWords } from '../../words/use-administration-words.ts';
+import { RoleField } from '../role-field.tsx';
 import type { NewAccountDraft } from './account-draft.ts';
 import { ROLES } from './accounts-page.tsx';
 
@@ -100,13 +100,7 @@ export function NewAccountPage() {
           maxLength={100}
           wrong={wrongName}
         />
-        <Select
-          label={own.role}
-          value={role}
-          options={ROLES.map((one) => [one, words.roles[one]])}
-          onChoose={(next) => next !== null && choose({ role: next })}
-        />
-        <p class="quiet">{own.roleEffects[role]}</p>
+        <RoleField roles={ROLES} role={role} onChoose={(next) => choose({ role: next })} />
         <TextField
           label={words.fields.department}
           hint={own.departmentHint}

@@ -17,9 +17,9 @@ import { CheckList } from '../../parts/check-list.tsx';
 import { keptForms } from '../../parts/kept-forms.ts';
 import { FaultNotice, Page } from '../../parts/parts.tsx';
 import { Secret } from '../../parts/secret.tsx';
-import { Select } from '../../parts/select.tsx';
 import { TextField } from '../../parts/text-field.tsx';
 import { useAdministrationWords } from '../../words/use-administration-words.ts';
+import { RoleField } from '../role-field.tsx';
 
 const ROLES: readonly Role[] = ['READ', 'WRITE', 'ADMIN'];
 const DEFAULT_LIMIT_PER_MIN = 10_000;
@@ -100,15 +100,9 @@ export function NewKeyPage() {
           maxLength={100}
           wrong={wrongName}
         />
-        <Select
-          label={own.role}
-          value={role}
-          options={ROLES.map((one) => [one, words.roles[one]])}
-          onChoose={(next) => next !== null && choose({ role: next })}
-        />
-        <p class="quiet">
-          {own.roleEffects[role]} {own.keyRoleHint}
-        </p>
+        <RoleField roles={ROLES} role={role} onChoose={(next) => choose({ role: next })}>
+          {own.keyRoleHint}
+        </RoleField>
         <TextField
           label={own.rateLimit}
           hint={own.rateLimitHint}
