@@ -95,6 +95,10 @@ inBrowser(
       .getByRole('row', { name: /^Stages/ })
       .waitFor();
     await reviewer.expectAccessible();
+    // A rejection needs a comment, and its field gets the focus.
+    await reviewer.page.getByRole('button', { name: 'Reject' }).click();
+    await reviewer.page.locator('textarea:focus').and(reviewer.page.getByLabel('Comment')).waitFor();
+    await reviewer.page.getByText('Say why it is rejected.').waitFor();
     await reviewer.page.getByRole('button', { name: 'Approve' }).click();
     await reviewer.page.getByText('A looser policy waits for a second person').waitFor({ state: 'detached' });
     // The page of the person who proposed it follows.

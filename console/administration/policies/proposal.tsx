@@ -1,5 +1,5 @@
 /** A looser release policy that waits: what it changes, in which ways it is looser, and its approval. */
-import { useState } from 'preact/hooks';
+import { useRef, useState } from 'preact/hooks';
 import { useChange } from '../../api/use-query.ts';
 import { DifferenceTable } from '../../changes/difference-table.tsx';
 import {
@@ -28,6 +28,7 @@ export function Proposal({ policy, proposal, done }: ProposalProps) {
   const { partsOf } = usePolicyWords();
   const [comment, setComment] = useState('');
   const [needsComment, setNeedsComment] = useState(false);
+  const area = useRef<HTMLTextAreaElement>(null);
   const [approve, approving] = useChange(ApproveReleasePolicyDocument, done);
   const [reject, rejecting] = useChange(RejectReleasePolicyDocument, done);
   const fault = approving.fault ?? rejecting.fault;
@@ -57,6 +58,7 @@ export function Proposal({ policy, proposal, done }: ProposalProps) {
             label={words.comment}
             hint={words.commentHint}
             wrong={needsComment ? words.commentMissing : null}
+            area={area}
             rows={2}
             value={comment}
             onType={(text) => {
@@ -81,8 +83,10 @@ export function Proposal({ policy, proposal, done }: ProposalProps) {
               class="button"
               disabled={sending}
               onClick={() => {
-                if (comment.trim() === '') setNeedsComment(true);
-                else reject({ ...which, comment: comment.trim() });
+                if (comment.trim() === '') {
+                  setNeedsComment(true);
+                  area.current?.focus();
+                } else reject({ ...which, comment: comment.trim() });
               }}
             >
               {isOwn ? own.withdrawPolicy : words.reject}
