@@ -8,8 +8,8 @@ import { FlagPage } from './flags/flag-page.tsx';
 import { FlagsPage } from './flags/flags-page.tsx';
 import { FleetPage } from './fleet/fleet-page.tsx';
 import { Frame } from './frame/frame.tsx';
-import { ChooseFlagPage, KillPage } from './kill/kill-page.tsx';
-import { ReleasePage } from './kill/release-page.tsx';
+import { ChooseFlagPage, KillPage } from './flags/kill/kill-page.tsx';
+import { ReleasePage } from './flags/kill/release-page.tsx';
 import { lazy } from './navigation/lazy.tsx';
 import { pageAt, type Pages } from './navigation/pages.ts';
 import { goTo, startRouter, usePlace } from './navigation/router.tsx';
@@ -54,7 +54,7 @@ const VersionsPage = lazy(() => import('./flags/versions-page.tsx').then((room) 
 const SegmentsPage = lazy(() => import('./segments/segments-page.tsx').then((room) => room.SegmentsPage));
 const SegmentPage = lazy(() => import('./segments/segment-page.tsx').then((room) => room.SegmentPage));
 const NewSegmentPage = lazy(() => import('./segments/segment-page.tsx').then((room) => room.NewSegmentPage));
-const RulePage = lazy(() => import('./rules/rule-page.tsx').then((room) => room.RulePage));
+const RulePage = lazy(() => import('./flags/rules/rule-page.tsx').then((room) => room.RulePage));
 
 /** The pages by their paths. Preact's `key` begins a new page for each flag, so that no typed text goes over to it. */
 const PAGES: Pages = [

@@ -3,7 +3,7 @@
  * and change requests hold, whose form depends on the action.
  */
 import { isMembers, isSameJson, itemsOf, jsonText, membersOf, stringsOf, textAt } from '../json.ts';
-import { ruleSentences, segmentSentences } from '../rules/rule-words.ts';
+import { ruleSentences, segmentSentences } from '../flags/rules/rule-words.ts';
 import type { Spoken } from '../words/spoken.ts';
 
 /** One part that differs. Null: there is none on that side. */

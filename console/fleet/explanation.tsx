@@ -3,7 +3,7 @@ import { useQuery } from '../api/use-query.ts';
 import { WhyThisValueDocument, type WhyThisValueQuery } from '../generated/operations.ts';
 import { jsonText } from '../json.ts';
 import { Badge, FaultNotice, Loading } from '../parts/parts.tsx';
-import { ruleSentences } from '../rules/rule-words.ts';
+import { ruleSentences } from '../flags/rules/rule-words.ts';
 import { useWords } from '../words/language.ts';
 
 type Explained = WhyThisValueQuery['explainEvaluation']['rules'][number];

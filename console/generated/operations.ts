@@ -1454,6 +1454,36 @@ export type VersionsQueryVariables = Exact<{
 
 export type VersionsQuery = { readonly flagVersions: { readonly pageInfo: { readonly hasNextPage: boolean, readonly hasPreviousPage: boolean, readonly startCursor: string | null, readonly endCursor: string | null }, readonly nodes: ReadonlyArray<{ readonly environment: Environment, readonly revision: number, readonly content: unknown, readonly createdAt: string, readonly createdBy: { readonly name: string } | null }> } };
 
+export type FlagsToKillQueryVariables = Exact<{
+  filter?: FlagFilter | null | undefined;
+}>;
+
+
+export type FlagsToKillQuery = { readonly flags: { readonly totalCount: number, readonly nodes: ReadonlyArray<{ readonly key: string, readonly name: string, readonly killed: boolean, readonly safetyLevel: SafetyLevel, readonly environment: Environment }> } };
+
+export type FlagToStopQueryVariables = Exact<{
+  key: string;
+}>;
+
+
+export type FlagToStopQuery = { readonly flag: { readonly key: string, readonly name: string, readonly type: FlagType, readonly defaultValue: unknown, readonly enabled: boolean, readonly killed: boolean, readonly draft: boolean, readonly archivedAt: string | null, readonly safetyLevel: SafetyLevel, readonly environment: Environment, readonly revision: number, readonly killActivation: Activation, readonly release: { readonly id: string } | null, readonly dependents: ReadonlyArray<{ readonly key: string, readonly name: string }>, readonly freed: ReadonlyArray<{ readonly key: string, readonly name: string }>, readonly rules: ReadonlyArray<{ readonly id: string, readonly type: RuleType, readonly priority: number, readonly enabled: boolean, readonly conditions: unknown, readonly value: unknown, readonly variant: string }> } | null };
+
+export type PullKillSwitchMutationVariables = Exact<{
+  flagKey: string;
+  reason: string;
+}>;
+
+
+export type PullKillSwitchMutation = { readonly killSwitch: { readonly flag: { readonly key: string, readonly revision: number, readonly environment: Environment } } };
+
+export type ReleaseKillSwitchMutationVariables = Exact<{
+  flagKey: string;
+  reason: string;
+}>;
+
+
+export type ReleaseKillSwitchMutation = { readonly releaseKillSwitch: { readonly applied: boolean, readonly flag: { readonly key: string, readonly revision: number, readonly environment: Environment } } };
+
 export type MetricNamesQueryVariables = Exact<{
   key: string;
 }>;
@@ -1471,6 +1501,54 @@ export type MetricPointsQueryVariables = Exact<{
 
 
 export type MetricPointsQuery = { readonly flag: { readonly key: string, readonly metrics: ReadonlyArray<{ readonly at: string, readonly variant: string, readonly count: number, readonly sum: number, readonly mean: number, readonly vehicles: number }> } | null };
+
+export type FleetNamesQueryVariables = Exact<{ [key: string]: never; }>;
+
+
+export type FleetNamesQuery = { readonly fleet: { readonly byModel: ReadonlyArray<{ readonly key: string }>, readonly byRegion: ReadonlyArray<{ readonly key: string }> } };
+
+export type ChangedFragment = { readonly applied: boolean, readonly changeRequest: { readonly id: string } | null, readonly flag: { readonly key: string, readonly revision: number } };
+
+export type CreateRuleMutationVariables = Exact<{
+  flagKey: string;
+  input: RuleInput;
+  expectedRevision?: number | null | undefined;
+  force?: boolean | null | undefined;
+}>;
+
+
+export type CreateRuleMutation = { readonly createRule: { readonly applied: boolean, readonly changeRequest: { readonly id: string } | null, readonly flag: { readonly key: string, readonly revision: number } } };
+
+export type UpdateRuleMutationVariables = Exact<{
+  id: string | number;
+  input: UpdateRuleInput;
+  expectedRevision?: number | null | undefined;
+  force?: boolean | null | undefined;
+  reason?: string | null | undefined;
+}>;
+
+
+export type UpdateRuleMutation = { readonly updateRule: { readonly applied: boolean, readonly changeRequest: { readonly id: string } | null, readonly flag: { readonly key: string, readonly revision: number } } };
+
+export type ReorderRulesMutationVariables = Exact<{
+  flagKey: string;
+  ruleIds: ReadonlyArray<string | number> | string | number;
+  expectedRevision?: number | null | undefined;
+  force?: boolean | null | undefined;
+}>;
+
+
+export type ReorderRulesMutation = { readonly reorderRules: { readonly applied: boolean, readonly changeRequest: { readonly id: string } | null, readonly flag: { readonly key: string, readonly revision: number } } };
+
+export type DeleteRuleMutationVariables = Exact<{
+  id: string | number;
+  expectedRevision?: number | null | undefined;
+  force?: boolean | null | undefined;
+  reason?: string | null | undefined;
+}>;
+
+
+export type DeleteRuleMutation = { readonly deleteRule: { readonly applied: boolean, readonly changeRequest: { readonly id: string } | null, readonly flag: { readonly key: string, readonly revision: number } } };
 
 export type FleetQueryVariables = Exact<{ [key: string]: never; }>;
 
@@ -1533,36 +1611,6 @@ export type SetVehicleTagsMutationVariables = Exact<{
 
 
 export type SetVehicleTagsMutation = { readonly setVehicleTags: ReadonlyArray<{ readonly vin: string, readonly tags: ReadonlyArray<string> }> };
-
-export type FlagsToKillQueryVariables = Exact<{
-  filter?: FlagFilter | null | undefined;
-}>;
-
-
-export type FlagsToKillQuery = { readonly flags: { readonly totalCount: number, readonly nodes: ReadonlyArray<{ readonly key: string, readonly name: string, readonly killed: boolean, readonly safetyLevel: SafetyLevel, readonly environment: Environment }> } };
-
-export type FlagToStopQueryVariables = Exact<{
-  key: string;
-}>;
-
-
-export type FlagToStopQuery = { readonly flag: { readonly key: string, readonly name: string, readonly type: FlagType, readonly defaultValue: unknown, readonly enabled: boolean, readonly killed: boolean, readonly draft: boolean, readonly archivedAt: string | null, readonly safetyLevel: SafetyLevel, readonly environment: Environment, readonly revision: number, readonly killActivation: Activation, readonly release: { readonly id: string } | null, readonly dependents: ReadonlyArray<{ readonly key: string, readonly name: string }>, readonly freed: ReadonlyArray<{ readonly key: string, readonly name: string }>, readonly rules: ReadonlyArray<{ readonly id: string, readonly type: RuleType, readonly priority: number, readonly enabled: boolean, readonly conditions: unknown, readonly value: unknown, readonly variant: string }> } | null };
-
-export type PullKillSwitchMutationVariables = Exact<{
-  flagKey: string;
-  reason: string;
-}>;
-
-
-export type PullKillSwitchMutation = { readonly killSwitch: { readonly flag: { readonly key: string, readonly revision: number, readonly environment: Environment } } };
-
-export type ReleaseKillSwitchMutationVariables = Exact<{
-  flagKey: string;
-  reason: string;
-}>;
-
-
-export type ReleaseKillSwitchMutation = { readonly releaseKillSwitch: { readonly applied: boolean, readonly flag: { readonly key: string, readonly revision: number, readonly environment: Environment } } };
 
 export type ReleasePartsFragment = { readonly id: string, readonly status: ReleaseStatus, readonly percentage: number, readonly reason: string | null, readonly content: unknown, readonly stableContent: unknown, readonly startedAt: string, readonly stageStartedAt: string, readonly endedAt: string | null, readonly stages: ReadonlyArray<{ readonly percentage: number, readonly soak: string, readonly minimumVehicles: number }>, readonly guards: ReadonlyArray<{ readonly reason: string | null, readonly guard: { readonly metric: string, readonly worse: GuardDirection, readonly maxWorsePercent: number | null, readonly bound: number | null, readonly confidenceLevel: number, readonly minimumVehicles: number, readonly silence: string, readonly action: ReleaseGuardAction }, readonly status: { readonly verdict: GuardVerdict, readonly treatmentMean: number | null, readonly treatmentVehicles: number, readonly controlMean: number | null, readonly controlVehicles: number } | null }>, readonly startedBy: { readonly name: string } | null };
 
@@ -1681,54 +1729,6 @@ export type CancelRolloutMutationVariables = Exact<{
 
 
 export type CancelRolloutMutation = { readonly cancelRollout: { readonly id: string, readonly status: RolloutStatus } };
-
-export type FleetNamesQueryVariables = Exact<{ [key: string]: never; }>;
-
-
-export type FleetNamesQuery = { readonly fleet: { readonly byModel: ReadonlyArray<{ readonly key: string }>, readonly byRegion: ReadonlyArray<{ readonly key: string }> } };
-
-export type ChangedFragment = { readonly applied: boolean, readonly changeRequest: { readonly id: string } | null, readonly flag: { readonly key: string, readonly revision: number } };
-
-export type CreateRuleMutationVariables = Exact<{
-  flagKey: string;
-  input: RuleInput;
-  expectedRevision?: number | null | undefined;
-  force?: boolean | null | undefined;
-}>;
-
-
-export type CreateRuleMutation = { readonly createRule: { readonly applied: boolean, readonly changeRequest: { readonly id: string } | null, readonly flag: { readonly key: string, readonly revision: number } } };
-
-export type UpdateRuleMutationVariables = Exact<{
-  id: string | number;
-  input: UpdateRuleInput;
-  expectedRevision?: number | null | undefined;
-  force?: boolean | null | undefined;
-  reason?: string | null | undefined;
-}>;
-
-
-export type UpdateRuleMutation = { readonly updateRule: { readonly applied: boolean, readonly changeRequest: { readonly id: string } | null, readonly flag: { readonly key: string, readonly revision: number } } };
-
-export type ReorderRulesMutationVariables = Exact<{
-  flagKey: string;
-  ruleIds: ReadonlyArray<string | number> | string | number;
-  expectedRevision?: number | null | undefined;
-  force?: boolean | null | undefined;
-}>;
-
-
-export type ReorderRulesMutation = { readonly reorderRules: { readonly applied: boolean, readonly changeRequest: { readonly id: string } | null, readonly flag: { readonly key: string, readonly revision: number } } };
-
-export type DeleteRuleMutationVariables = Exact<{
-  id: string | number;
-  expectedRevision?: number | null | undefined;
-  force?: boolean | null | undefined;
-  reason?: string | null | undefined;
-}>;
-
-
-export type DeleteRuleMutation = { readonly deleteRule: { readonly applied: boolean, readonly changeRequest: { readonly id: string } | null, readonly flag: { readonly key: string, readonly revision: number } } };
 
 export type AllSegmentsQueryVariables = Exact<{ [key: string]: never; }>;
 
@@ -2130,6 +2130,18 @@ export const FlagRowFragmentDoc = new TypedDocumentString(`
   }
 }
     `, {"fragmentName":"FlagRow"}) as unknown as TypedDocumentString<FlagRowFragment, unknown>;
+export const ChangedFragmentDoc = new TypedDocumentString(`
+    fragment Changed on FlagChangePayload {
+  applied
+  changeRequest {
+    id
+  }
+  flag {
+    key
+    revision
+  }
+}
+    `, {"fragmentName":"Changed"}) as unknown as TypedDocumentString<ChangedFragment, unknown>;
 export const ReleasePartsFragmentDoc = new TypedDocumentString(`
     fragment ReleaseParts on Release {
   id
@@ -2230,18 +2242,6 @@ export const RolloutPartsFragmentDoc = new TypedDocumentString(`
   }
 }
     `, {"fragmentName":"RolloutParts"}) as unknown as TypedDocumentString<RolloutPartsFragment, unknown>;
-export const ChangedFragmentDoc = new TypedDocumentString(`
-    fragment Changed on FlagChangePayload {
-  applied
-  changeRequest {
-    id
-  }
-  flag {
-    key
-    revision
-  }
-}
-    `, {"fragmentName":"Changed"}) as unknown as TypedDocumentString<ChangedFragment, unknown>;
 export const AccountsDocument = new TypedDocumentString(`
     query Accounts($filter: UserFilter, $first: Int, $after: String, $last: Int, $before: String) {
   users(
@@ -3954,6 +3954,81 @@ export const VersionsDocument = new TypedDocumentString(`
   }
 }
     `) as unknown as TypedDocumentString<VersionsQuery, VersionsQueryVariables>;
+export const FlagsToKillDocument = new TypedDocumentString(`
+    query FlagsToKill($filter: FlagFilter) {
+  flags(filter: $filter, orderBy: {field: UPDATED_AT, direction: DESC}, first: 10) {
+    totalCount
+    nodes {
+      key
+      name
+      killed
+      safetyLevel
+      environment
+    }
+  }
+}
+    `) as unknown as TypedDocumentString<FlagsToKillQuery, FlagsToKillQueryVariables>;
+export const FlagToStopDocument = new TypedDocumentString(`
+    query FlagToStop($key: String!) {
+  flag(key: $key) {
+    key
+    name
+    type
+    defaultValue
+    enabled
+    killed
+    draft
+    archivedAt
+    safetyLevel
+    environment
+    revision
+    killActivation
+    release {
+      id
+    }
+    dependents {
+      key
+      name
+    }
+    freed {
+      key
+      name
+    }
+    rules {
+      id
+      type
+      priority
+      enabled
+      conditions
+      value
+      variant
+    }
+  }
+}
+    `) as unknown as TypedDocumentString<FlagToStopQuery, FlagToStopQueryVariables>;
+export const PullKillSwitchDocument = new TypedDocumentString(`
+    mutation PullKillSwitch($flagKey: String!, $reason: String!) {
+  killSwitch(flagKey: $flagKey, reason: $reason) {
+    flag {
+      key
+      revision
+      environment
+    }
+  }
+}
+    `) as unknown as TypedDocumentString<PullKillSwitchMutation, PullKillSwitchMutationVariables>;
+export const ReleaseKillSwitchDocument = new TypedDocumentString(`
+    mutation ReleaseKillSwitch($flagKey: String!, $reason: String!) {
+  releaseKillSwitch(flagKey: $flagKey, reason: $reason) {
+    applied
+    flag {
+      key
+      revision
+      environment
+    }
+  }
+}
+    `) as unknown as TypedDocumentString<ReleaseKillSwitchMutation, ReleaseKillSwitchMutationVariables>;
 export const MetricNamesDocument = new TypedDocumentString(`
     query MetricNames($key: String!) {
   flag(key: $key) {
@@ -3980,6 +4055,103 @@ export const MetricPointsDocument = new TypedDocumentString(`
   }
 }
     `) as unknown as TypedDocumentString<MetricPointsQuery, MetricPointsQueryVariables>;
+export const FleetNamesDocument = new TypedDocumentString(`
+    query FleetNames {
+  fleet {
+    byModel {
+      key
+    }
+    byRegion {
+      key
+    }
+  }
+}
+    `) as unknown as TypedDocumentString<FleetNamesQuery, FleetNamesQueryVariables>;
+export const CreateRuleDocument = new TypedDocumentString(`
+    mutation CreateRule($flagKey: String!, $input: RuleInput!, $expectedRevision: Int, $force: Boolean) {
+  createRule(
+    flagKey: $flagKey
+    input: $input
+    expectedRevision: $expectedRevision
+    force: $force
+  ) {
+    ...Changed
+  }
+}
+    fragment Changed on FlagChangePayload {
+  applied
+  changeRequest {
+    id
+  }
+  flag {
+    key
+    revision
+  }
+}`) as unknown as TypedDocumentString<CreateRuleMutation, CreateRuleMutationVariables>;
+export const UpdateRuleDocument = new TypedDocumentString(`
+    mutation UpdateRule($id: ID!, $input: UpdateRuleInput!, $expectedRevision: Int, $force: Boolean, $reason: String) {
+  updateRule(
+    id: $id
+    input: $input
+    expectedRevision: $expectedRevision
+    force: $force
+    reason: $reason
+  ) {
+    ...Changed
+  }
+}
+    fragment Changed on FlagChangePayload {
+  applied
+  changeRequest {
+    id
+  }
+  flag {
+    key
+    revision
+  }
+}`) as unknown as TypedDocumentString<UpdateRuleMutation, UpdateRuleMutationVariables>;
+export const ReorderRulesDocument = new TypedDocumentString(`
+    mutation ReorderRules($flagKey: String!, $ruleIds: [ID!]!, $expectedRevision: Int, $force: Boolean) {
+  reorderRules(
+    flagKey: $flagKey
+    ruleIds: $ruleIds
+    expectedRevision: $expectedRevision
+    force: $force
+  ) {
+    ...Changed
+  }
+}
+    fragment Changed on FlagChangePayload {
+  applied
+  changeRequest {
+    id
+  }
+  flag {
+    key
+    revision
+  }
+}`) as unknown as TypedDocumentString<ReorderRulesMutation, ReorderRulesMutationVariables>;
+export const DeleteRuleDocument = new TypedDocumentString(`
+    mutation DeleteRule($id: ID!, $expectedRevision: Int, $force: Boolean, $reason: String) {
+  deleteRule(
+    id: $id
+    expectedRevision: $expectedRevision
+    force: $force
+    reason: $reason
+  ) {
+    ...Changed
+  }
+}
+    fragment Changed on FlagChangePayload {
+  applied
+  changeRequest {
+    id
+  }
+  flag {
+    key
+    revision
+  }
+}`) as unknown as TypedDocumentString<DeleteRuleMutation, DeleteRuleMutationVariables>;
 export const FleetDocument = new TypedDocumentString(`
     query Fleet {
   fleet {
@@ -4138,81 +4310,6 @@ export const SetVehicleTagsDocument = new TypedDocumentString(`
   }
 }
     `) as unknown as TypedDocumentString<SetVehicleTagsMutation, SetVehicleTagsMutationVariables>;
-export const FlagsToKillDocument = new TypedDocumentString(`
-    query FlagsToKill($filter: FlagFilter) {
-  flags(filter: $filter, orderBy: {field: UPDATED_AT, direction: DESC}, first: 10) {
-    totalCount
-    nodes {
-      key
-      name
-      killed
-      safetyLevel
-      environment
-    }
-  }
-}
-    `) as unknown as TypedDocumentString<FlagsToKillQuery, FlagsToKillQueryVariables>;
-export const FlagToStopDocument = new TypedDocumentString(`
-    query FlagToStop($key: String!) {
-  flag(key: $key) {
-    key
-    name
-    type
-    defaultValue
-    enabled
-    killed
-    draft
-    archivedAt
-    safetyLevel
-    environment
-    revision
-    killActivation
-    release {
-      id
-    }
-    dependents {
-      key
-      name
-    }
-    freed {
-      key
-      name
-    }
-    rules {
-      id
-      type
-      priority
-      enabled
-      conditions
-      value
-      variant
-    }
-  }
-}
-    `) as unknown as TypedDocumentString<FlagToStopQuery, FlagToStopQueryVariables>;
-export const PullKillSwitchDocument = new TypedDocumentString(`
-    mutation PullKillSwitch($flagKey: String!, $reason: String!) {
-  killSwitch(flagKey: $flagKey, reason: $reason) {
-    flag {
-      key
-      revision
-      environment
-    }
-  }
-}
-    `) as unknown as TypedDocumentString<PullKillSwitchMutation, PullKillSwitchMutationVariables>;
-export const ReleaseKillSwitchDocument = new TypedDocumentString(`
-    mutation ReleaseKillSwitch($flagKey: String!, $reason: String!) {
-  releaseKillSwitch(flagKey: $flagKey, reason: $reason) {
-    applied
-    flag {
-      key
-      revision
-      environment
-    }
-  }
-}
-    `) as unknown as TypedDocumentString<ReleaseKillSwitchMutation, ReleaseKillSwitchMutationVariables>;
 export const ReleaseUnderWayDocument = new TypedDocumentString(`
     query ReleaseUnderWay($key: String!) {
   flag(key: $key) {
@@ -4601,103 +4698,6 @@ export const CancelRolloutDocument = new TypedDocumentString(`
   }
 }
     `) as unknown as TypedDocumentString<CancelRolloutMutation, CancelRolloutMutationVariables>;
-export const FleetNamesDocument = new TypedDocumentString(`
-    query FleetNames {
-  fleet {
-    byModel {
-      key
-    }
-    byRegion {
-      key
-    }
-  }
-}
-    `) as unknown as TypedDocumentString<FleetNamesQuery, FleetNamesQueryVariables>;
-export const CreateRuleDocument = new TypedDocumentString(`
-    mutation CreateRule($flagKey: String!, $input: RuleInput!, $expectedRevision: Int, $force: Boolean) {
-  createRule(
-    flagKey: $flagKey
-    input: $input
-    expectedRevision: $expectedRevision
-    force: $force
-  ) {
-    ...Changed
-  }
-}
-    fragment Changed on FlagChangePayload {
-  applied
-  changeRequest {
-    id
-  }
-  flag {
-    key
-    revision
-  }
-}`) as unknown as TypedDocumentString<CreateRuleMutation, CreateRuleMutationVariables>;
-export const UpdateRuleDocument = new TypedDocumentString(`
-    mutation UpdateRule($id: ID!, $input: UpdateRuleInput!, $expectedRevision: Int, $force: Boolean, $reason: String) {
-  updateRule(
-    id: $id
-    input: $input
-    expectedRevision: $expectedRevision
-    force: $force
-    reason: $reason
-  ) {
-    ...Changed
-  }
-}
-    fragment Changed on FlagChangePayload {
-  applied
-  changeRequest {
-    id
-  }
-  flag {
-    key
-    revision
-  }
-}`) as unknown as TypedDocumentString<UpdateRuleMutation, UpdateRuleMutationVariables>;
-export const ReorderRulesDocument = new TypedDocumentString(`
-    mutation ReorderRules($flagKey: String!, $ruleIds: [ID!]!, $expectedRevision: Int, $force: Boolean) {
-  reorderRules(
-    flagKey: $flagKey
-    ruleIds: $ruleIds
-    expectedRevision: $expectedRevision
-    force: $force
-  ) {
-    ...Changed
-  }
-}
-    fragment Changed on FlagChangePayload {
-  applied
-  changeRequest {
-    id
-  }
-  flag {
-    key
-    revision
-  }
-}`) as unknown as TypedDocumentString<ReorderRulesMutation, ReorderRulesMutationVariables>;
-export const DeleteRuleDocument = new TypedDocumentString(`
-    mutation DeleteRule($id: ID!, $expectedRevision: Int, $force: Boolean, $reason: String) {
-  deleteRule(
-    id: $id
-    expectedRevision: $expectedRevision
-    force: $force
-    reason: $reason
-  ) {
-    ...Changed
-  }
-}
-    fragment Changed on FlagChangePayload {
-  applied
-  changeRequest {
-    id
-  }
-  flag {
-    key
-    revision
-  }
-}`) as unknown as TypedDocumentString<DeleteRuleMutation, DeleteRuleMutationVariables>;
 export const AllSegmentsDocument = new TypedDocumentString(`
     query AllSegments {
   segments {

@@ -12,7 +12,7 @@ import { Dialog } from '../parts/dialog.tsx';
 import { ConflictNotice } from '../changes/conflict-notice.tsx';
 import { keptForms, useKeptForm } from '../parts/kept-forms.ts';
 import { FaultNotice, Loading, Page } from '../parts/parts.tsx';
-import { ruleSentences } from '../rules/rule-words.ts';
+import { ruleSentences } from '../flags/rules/rule-words.ts';
 import { may, sessionState } from '../session/session.ts';
 import { useStore } from '../store.ts';
 import { useWords } from '../words/language.ts';

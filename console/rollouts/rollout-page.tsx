@@ -7,7 +7,7 @@ import { Link } from '../navigation/router.tsx';
 import { NumberCell } from '../parts/number-cell.tsx';
 import { FaultNotice, Loading, Page, Time } from '../parts/parts.tsx';
 import { TableHead } from '../parts/table-head.tsx';
-import { ruleSentences, servedValue } from '../rules/rule-words.ts';
+import { ruleSentences, servedValue } from '../flags/rules/rule-words.ts';
 import { may, sessionState } from '../session/session.ts';
 import { useStore } from '../store.ts';
 import { useWords } from '../words/language.ts';

@@ -1,7 +1,7 @@
 /** A segment as it stands in its form, its conditions as the API takes them, and the forms of two people made one. */
 import { itemsOf, membersOf, stringsOf } from '../json.ts';
 import { mergedDraft } from '../changes/merged-draft.ts';
-import { mergedVins, vinsIn } from '../rules/rule-draft.ts';
+import { mergedVins, vinsIn } from '../flags/rules/rule-draft.ts';
 
 /** A segment as people type it. */
 export interface SegmentDraft {

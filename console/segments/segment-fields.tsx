@@ -6,7 +6,7 @@ import { FleetNamesDocument } from '../generated/operations.ts';
 import { ListField } from '../parts/list-field.tsx';
 import { LongTextField } from '../parts/long-text-field.tsx';
 import { TextField } from '../parts/text-field.tsx';
-import { vinsIn } from '../rules/rule-draft.ts';
+import { vinsIn } from '../flags/rules/rule-draft.ts';
 import { useWords } from '../words/language.ts';
 import type { SegmentDraft } from './segment-draft.ts';
 

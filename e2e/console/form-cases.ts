@@ -123,7 +123,7 @@ export const CHANGE_FORMS: readonly ChangeFormCase[] = [
   },
   {
     name: 'a rule',
-    file: 'console/rules/rule-page.tsx',
+    file: 'console/flags/rules/rule-page.tsx',
     begin: async (admin) => {
       await makeFlag(admin, 'people.rule');
       await admin.ok(

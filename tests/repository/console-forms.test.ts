@@ -17,7 +17,7 @@ const NOT_KEPT: Readonly<Record<string, string>> = {
   'console/flags/why-value.tsx': 'It is a question, and changes nothing.',
   'console/fleet/vehicle-list.tsx': 'What is searched for stands in the address.',
   'console/fleet/vehicle-tokens.tsx': 'It is a dialog with a choice and a number, and gives a secret.',
-  'console/kill/stop-form.tsx': 'A kill switch is pulled at once or not at all.',
+  'console/flags/kill/stop-form.tsx': 'A kill switch is pulled at once or not at all.',
   'console/administration/operations/operations-page.tsx': 'What is searched for stands in the address.',
   'console/parts/reason-dialog.tsx': 'It is a dialog, which asks for a reason and closes with its page.',
   'console/parts/confirm-dialog.tsx': 'It is a dialog, which asks before an act and closes with its page.',

@@ -3,7 +3,7 @@ import type { FieldFault, FieldFaults } from '../../api/fault-fields.ts';
 import type { Environment, PolicyFragment, ReleasePolicyInput, SafetyLevel } from '../../generated/operations.ts';
 import { SAFETY_LEVELS } from '../../flags/flag-filter.ts';
 import { typedNumber } from '../../rollouts/plan.ts';
-import { vinsIn } from '../../rules/rule-draft.ts';
+import { vinsIn } from '../../flags/rules/rule-draft.ts';
 import { durationSeconds, SOAK_UNITS, type SoakUnit } from './duration-seconds.ts';
 import { policyGuardDraft, policyGuardFaults, policyGuardInput, type TypedPolicyGuard } from './policy-guard.ts';
 

@@ -3,7 +3,7 @@ import type { FieldFaults } from '../../api/fault-fields.ts';
 import type { Flag } from '../../changes/flag-content.ts';
 import type { Activation, CreateFlagInput, Environment, FlagType, SafetyLevel } from '../../generated/operations.ts';
 import { isSameJson } from '../../json.ts';
-import { readValue, typedText } from '../../rules/value-draft.ts';
+import { readValue, typedText } from '../rules/value-draft.ts';
 import { SAFETY_LEVELS } from '../flag-filter.ts';
 import { readRequirement, requirementText } from '../requirement-text.ts';
 

@@ -7,7 +7,7 @@ import { ListField } from '../../parts/list-field.tsx';
 import { LongTextField } from '../../parts/long-text-field.tsx';
 import { Select } from '../../parts/select.tsx';
 import { TextField } from '../../parts/text-field.tsx';
-import { ValueField } from '../../rules/value-field.tsx';
+import { ValueField } from '../rules/value-field.tsx';
 import { useFlagSuggestions } from '../flag-suggestions.ts';
 import { useWords } from '../../words/language.ts';
 import { ACTIVATIONS, KILL_ACTIVATIONS, type FlagDraft } from './flag-draft.ts';

@@ -1,25 +1,25 @@
 /** The acts on a rule where it stands in the list: change, move, switch, delete; each shows first what it does. */
 import { useState } from 'preact/hooks';
-import { useChange } from '../api/use-query.ts';
-import { ChangeAudience } from '../changes/change-audience.tsx';
-import { ConfirmChange } from '../changes/confirm-change.tsx';
-import { ConflictNotice } from '../changes/conflict-notice.tsx';
-import { contentOf, fixedState, type Flag } from '../changes/flag-content.ts';
-import { publishChange, useBase } from '../flags/form/edited-flag.tsx';
+import { useChange } from '../../api/use-query.ts';
+import { ChangeAudience } from '../../changes/change-audience.tsx';
+import { ConfirmChange } from '../../changes/confirm-change.tsx';
+import { ConflictNotice } from '../../changes/conflict-notice.tsx';
+import { contentOf, fixedState, type Flag } from '../../changes/flag-content.ts';
+import { publishChange, useBase } from '../form/edited-flag.tsx';
 import {
   DeleteRuleDocument,
   ReorderRulesDocument,
   UpdateRuleDocument,
   type ChangedFragment,
   type ProposedChangeInput,
-} from '../generated/operations.ts';
-import { membersOf } from '../json.ts';
-import { flagPath } from '../navigation/paths.ts';
-import { Offer } from '../parts/offer.tsx';
-import { ReasonField } from '../parts/reason-field.tsx';
-import { mayNot, sessionState } from '../session/session.ts';
-import { useStore } from '../store.ts';
-import { useWords } from '../words/language.ts';
+} from '../../generated/operations.ts';
+import { membersOf } from '../../json.ts';
+import { flagPath } from '../../navigation/paths.ts';
+import { Offer } from '../../parts/offer.tsx';
+import { ReasonField } from '../../parts/reason-field.tsx';
+import { mayNot, sessionState } from '../../session/session.ts';
+import { useStore } from '../../store.ts';
+import { useWords } from '../../words/language.ts';
 import { movedOrder, triedOrder } from './rule-order.ts';
 
 type Rule = Flag['rules'][number];

@@ -1,7 +1,7 @@
 /** The field of a flag's value: a choice, a text, a number or JSON, by the flag's type. */
-import type { FlagType } from '../generated/operations.ts';
-import { Field } from '../parts/parts.tsx';
-import { useWords } from '../words/language.ts';
+import type { FlagType } from '../../generated/operations.ts';
+import { Field } from '../../parts/parts.tsx';
+import { useWords } from '../../words/language.ts';
 
 const BOOLEANS = ['true', 'false'] as const;
 

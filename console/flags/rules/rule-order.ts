@@ -1,5 +1,5 @@
 /** The order in which rules are tried (docs/reference/evaluation.md), and the order once one of them has moved. */
-import type { RuleType } from '../generated/operations.ts';
+import type { RuleType } from '../../generated/operations.ts';
 
 /** The members of a rule that decide its place. */
 export interface Ordered {

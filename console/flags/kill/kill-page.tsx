@@ -3,17 +3,17 @@
  * fleet.
  */
 import { useState } from 'preact/hooks';
-import { useChange, useQuery } from '../api/use-query.ts';
-import { presentTime } from '../api/clock.ts';
-import { publish } from '../api/live.ts';
-import { FlagsToKillDocument, FlagToStopDocument, PullKillSwitchDocument } from '../generated/operations.ts';
-import { flagPath, withQuery } from '../navigation/paths.ts';
-import { Link, goTo, usePlace } from '../navigation/router.tsx';
-import { Badge, FaultNotice, Loading, Page } from '../parts/parts.tsx';
-import { SearchField } from '../parts/search-field.tsx';
-import { may, sessionState } from '../session/session.ts';
-import { useStore } from '../store.ts';
-import { useWords } from '../words/language.ts';
+import { useChange, useQuery } from '../../api/use-query.ts';
+import { presentTime } from '../../api/clock.ts';
+import { publish } from '../../api/live.ts';
+import { FlagsToKillDocument, FlagToStopDocument, PullKillSwitchDocument } from '../../generated/operations.ts';
+import { flagPath, withQuery } from '../../navigation/paths.ts';
+import { Link, goTo, usePlace } from '../../navigation/router.tsx';
+import { Badge, FaultNotice, Loading, Page } from '../../parts/parts.tsx';
+import { SearchField } from '../../parts/search-field.tsx';
+import { may, sessionState } from '../../session/session.ts';
+import { useStore } from '../../store.ts';
+import { useWords } from '../../words/language.ts';
 import { FleetWatch } from './fleet-watch.tsx';
 import { KillAudience } from './kill-audience.tsx';
 import { killedText } from './killed-text.ts';

@@ -2,10 +2,10 @@
  * A rule as it stands in its form: every member as people type it, for rules of all types. It is made of a rule and
  * becomes the API's input again, and what somebody else has changed meanwhile can be taken over.
  */
-import { mergedDraft, mergedList } from '../changes/merged-draft.ts';
-import type { FieldFault, FieldFaults } from '../api/fault-fields.ts';
-import type { FlagType, RuleInput, RuleType } from '../generated/operations.ts';
-import { isMembers, isSameJson, itemsOf, membersOf, stringsOf } from '../json.ts';
+import { mergedDraft, mergedList } from '../../changes/merged-draft.ts';
+import type { FieldFault, FieldFaults } from '../../api/fault-fields.ts';
+import type { FlagType, RuleInput, RuleType } from '../../generated/operations.ts';
+import { isMembers, isSameJson, itemsOf, membersOf, stringsOf } from '../../json.ts';
 import { readNumber, readValue, valueDraftOf, type ValueDraft } from './value-draft.ts';
 
 /** The comparisons of attributes. `present` and `missing` are the API's `exists`. */

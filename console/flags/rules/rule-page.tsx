@@ -1,29 +1,29 @@
 /** The form of a rule, new or changed: checked and previewed by the control plane before it is saved. */
 import { useEffect, useLayoutEffect, useRef, useState } from 'preact/hooks';
-import type { FieldFaults } from '../api/fault-fields.ts';
-import { useChange } from '../api/use-query.ts';
-import { useChangeAudience } from '../changes/change-audience.tsx';
-import { ChangeOutcome, type Outcome } from '../changes/change-outcome.tsx';
-import { ConflictNotice } from '../changes/conflict-notice.tsx';
-import { contentOf, type Flag } from '../changes/flag-content.ts';
-import { FlagChangePage, outcomeOf, publishChange, useBase } from '../flags/form/edited-flag.tsx';
+import type { FieldFaults } from '../../api/fault-fields.ts';
+import { useChange } from '../../api/use-query.ts';
+import { useChangeAudience } from '../../changes/change-audience.tsx';
+import { ChangeOutcome, type Outcome } from '../../changes/change-outcome.tsx';
+import { ConflictNotice } from '../../changes/conflict-notice.tsx';
+import { contentOf, type Flag } from '../../changes/flag-content.ts';
+import { FlagChangePage, outcomeOf, publishChange, useBase } from '../form/edited-flag.tsx';
 import {
   CreateRuleDocument,
   UpdateRuleDocument,
   type ChangedFragment,
   type ProposedChangeInput,
   type RuleInput,
-} from '../generated/operations.ts';
-import { isSameJson } from '../json.ts';
-import type { TargetedSubmitEvent } from '../navigation/events.ts';
-import { flagPath } from '../navigation/paths.ts';
-import { Link } from '../navigation/router.tsx';
-import { CheckField } from '../parts/check-field.tsx';
-import { keptForms, useKeptForm } from '../parts/kept-forms.ts';
-import { Select } from '../parts/select.tsx';
-import { TextField } from '../parts/text-field.tsx';
-import { useWrongAt } from '../parts/wrong-at.ts';
-import { useWords } from '../words/language.ts';
+} from '../../generated/operations.ts';
+import { isSameJson } from '../../json.ts';
+import type { TargetedSubmitEvent } from '../../navigation/events.ts';
+import { flagPath } from '../../navigation/paths.ts';
+import { Link } from '../../navigation/router.tsx';
+import { CheckField } from '../../parts/check-field.tsx';
+import { keptForms, useKeptForm } from '../../parts/kept-forms.ts';
+import { Select } from '../../parts/select.tsx';
+import { TextField } from '../../parts/text-field.tsx';
+import { useWrongAt } from '../../parts/wrong-at.ts';
+import { useWords } from '../../words/language.ts';
 import { ConditionFields } from './condition-fields.tsx';
 import {
   changedMembers,

@@ -1,6 +1,6 @@
 /** The value that every vehicle has of a killed flag, in words. */
-import { jsonText } from '../json.ts';
-import type { Spoken } from '../words/spoken.ts';
+import { jsonText } from '../../json.ts';
+import type { Spoken } from '../../words/spoken.ts';
 
 interface KilledFlag {
   readonly defaultValue?: unknown;

@@ -1,6 +1,6 @@
 import { describe, expect, test } from '@jest/globals';
-import { en } from '../words/en.ts';
-import { formatsOf } from '../words/formats.ts';
+import { en } from '../../words/en.ts';
+import { formatsOf } from '../../words/formats.ts';
 import { ruleSentences, servedValue } from './rule-words.ts';
 
 const english = { words: en, formats: formatsOf('en-GB', 'UTC') };

@@ -1,8 +1,8 @@
 /** The comparisons of a rule by attributes: name, comparison and values, each value with its kind. */
-import { Field } from '../parts/parts.tsx';
-import { Select } from '../parts/select.tsx';
-import { TextField } from '../parts/text-field.tsx';
-import { useWords } from '../words/language.ts';
+import { Field } from '../../parts/parts.tsx';
+import { Select } from '../../parts/select.tsx';
+import { TextField } from '../../parts/text-field.tsx';
+import { useWords } from '../../words/language.ts';
 import {
   NEW_COMPARISON,
   OPERATORS,

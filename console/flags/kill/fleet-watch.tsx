@@ -1,11 +1,11 @@
 /** A change on its way to the fleet, second by second, until the last vehicle has it. */
 import { useEffect, useState } from 'preact/hooks';
-import { presentTime } from '../api/clock.ts';
-import { useQuery } from '../api/use-query.ts';
-import { MissingVehicles } from '../flags/missing-vehicles.tsx';
-import { ProgressDocument, type Environment } from '../generated/operations.ts';
-import { FaultNotice, ProgressBar } from '../parts/parts.tsx';
-import { useWords } from '../words/language.ts';
+import { presentTime } from '../../api/clock.ts';
+import { useQuery } from '../../api/use-query.ts';
+import { MissingVehicles } from '../missing-vehicles.tsx';
+import { ProgressDocument, type Environment } from '../../generated/operations.ts';
+import { FaultNotice, ProgressBar } from '../../parts/parts.tsx';
+import { useWords } from '../../words/language.ts';
 
 /** The milliseconds between two polls: at first each second, later as often as the page of the flag. */
 const [SOON_MS, LATER_MS] = [1_000, 3_000];

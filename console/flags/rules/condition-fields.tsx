@@ -1,14 +1,14 @@
 /** The fields of a rule's conditions, by its type. */
-import { indexAt } from '../api/fault-fields.ts';
-import type { Fault } from '../api/fault.ts';
-import { useQuery } from '../api/use-query.ts';
-import { AllSegmentsDocument, FleetNamesDocument } from '../generated/operations.ts';
-import { CheckField } from '../parts/check-field.tsx';
-import { ListField } from '../parts/list-field.tsx';
-import { LongTextField } from '../parts/long-text-field.tsx';
-import { ReasonField } from '../parts/reason-field.tsx';
-import { TextField } from '../parts/text-field.tsx';
-import { useWords } from '../words/language.ts';
+import { indexAt } from '../../api/fault-fields.ts';
+import type { Fault } from '../../api/fault.ts';
+import { useQuery } from '../../api/use-query.ts';
+import { AllSegmentsDocument, FleetNamesDocument } from '../../generated/operations.ts';
+import { CheckField } from '../../parts/check-field.tsx';
+import { ListField } from '../../parts/list-field.tsx';
+import { LongTextField } from '../../parts/long-text-field.tsx';
+import { ReasonField } from '../../parts/reason-field.tsx';
+import { TextField } from '../../parts/text-field.tsx';
+import { useWords } from '../../words/language.ts';
 import { ComparisonsFields } from './comparison-fields.tsx';
 import { vinsIn, type ConditionsDraft, type RuleDraft } from './rule-draft.ts';
 

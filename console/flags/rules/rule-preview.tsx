@@ -1,14 +1,14 @@
 /** The preview of a rule: who would get what, what else the change does, and the button that makes it. */
 import { useEffect, useRef, useState } from 'preact/hooks';
-import type { Fault } from '../api/fault.ts';
-import { AudienceChangeTable } from '../changes/audience-change.tsx';
-import type { useChangeAudience } from '../changes/change-audience.tsx';
-import { DisturbanceField } from '../changes/disturbance-field.tsx';
-import type { Flag } from '../changes/flag-content.ts';
-import type { RuleInput } from '../generated/operations.ts';
-import { FaultNotice, Loading } from '../parts/parts.tsx';
-import { ReasonField } from '../parts/reason-field.tsx';
-import { useWords } from '../words/language.ts';
+import type { Fault } from '../../api/fault.ts';
+import { AudienceChangeTable } from '../../changes/audience-change.tsx';
+import type { useChangeAudience } from '../../changes/change-audience.tsx';
+import { DisturbanceField } from '../../changes/disturbance-field.tsx';
+import type { Flag } from '../../changes/flag-content.ts';
+import type { RuleInput } from '../../generated/operations.ts';
+import { FaultNotice, Loading } from '../../parts/parts.tsx';
+import { ReasonField } from '../../parts/reason-field.tsx';
+import { useWords } from '../../words/language.ts';
 
 /** The consequences of a rule that is saved. */
 interface RuleEffects {

@@ -1,6 +1,6 @@
 /** Rules as sentences: for whom a rule is, whatever its conditions look like (docs/reference/evaluation.md). */
-import { isMembers, itemsOf, jsonText, membersOf, stringsOf, textAt, type JsonMembers } from '../json.ts';
-import type { Spoken } from '../words/spoken.ts';
+import { isMembers, itemsOf, jsonText, membersOf, stringsOf, textAt, type JsonMembers } from '../../json.ts';
+import type { Spoken } from '../../words/spoken.ts';
 
 /** The VINs of a list that are written out; of the others, how many there are. */
 const SHOWN_VINS = 5;

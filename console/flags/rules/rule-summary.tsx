@@ -1,7 +1,7 @@
 /** The values that a flag's rules give once no kill switch holds it, in few lines. */
-import type { FlagToStopQuery } from '../generated/operations.ts';
-import { jsonText } from '../json.ts';
-import { useWords } from '../words/language.ts';
+import type { FlagToStopQuery } from '../../generated/operations.ts';
+import { jsonText } from '../../json.ts';
+import { useWords } from '../../words/language.ts';
 import { ruleSentences, servedValue } from './rule-words.ts';
 
 type Flag = NonNullable<FlagToStopQuery['flag']>;

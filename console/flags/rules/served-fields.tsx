@@ -1,8 +1,8 @@
 /** The fields of what a rule serves. */
-import type { Flag } from '../changes/flag-content.ts';
-import { Select } from '../parts/select.tsx';
-import { TextField } from '../parts/text-field.tsx';
-import { useWords } from '../words/language.ts';
+import type { Flag } from '../../changes/flag-content.ts';
+import { Select } from '../../parts/select.tsx';
+import { TextField } from '../../parts/text-field.tsx';
+import { useWords } from '../../words/language.ts';
 import type { RuleDraft } from './rule-draft.ts';
 import { ValueField } from './value-field.tsx';
 

@@ -1,14 +1,14 @@
 /** A flag's rules in the order in which they are tried, in words, and what is left when none matches. */
-import { fixedState, type Flag } from '../changes/flag-content.ts';
-import { jsonText } from '../json.ts';
-import { flagPath, rolloutPath } from '../navigation/paths.ts';
-import { Link } from '../navigation/router.tsx';
-import { Offer } from '../parts/offer.tsx';
-import { Badge, Time } from '../parts/parts.tsx';
-import { pauseReason } from '../rollouts/pause-reason.ts';
-import { mayNot, sessionState } from '../session/session.ts';
-import { useStore } from '../store.ts';
-import { useWords } from '../words/language.ts';
+import { fixedState, type Flag } from '../../changes/flag-content.ts';
+import { jsonText } from '../../json.ts';
+import { flagPath, rolloutPath } from '../../navigation/paths.ts';
+import { Link } from '../../navigation/router.tsx';
+import { Offer } from '../../parts/offer.tsx';
+import { Badge, Time } from '../../parts/parts.tsx';
+import { pauseReason } from '../../rollouts/pause-reason.ts';
+import { mayNot, sessionState } from '../../session/session.ts';
+import { useStore } from '../../store.ts';
+import { useWords } from '../../words/language.ts';
 import { RuleActions } from './rule-actions.tsx';
 import { ruleSentences, servedValue } from './rule-words.ts';
 

@@ -1,11 +1,11 @@
 /** The form of a kill switch: a reason, and the flag's key, typed so that nobody stops the wrong feature. */
 import { useState } from 'preact/hooks';
-import type { Fault } from '../api/fault.ts';
-import type { TargetedSubmitEvent } from '../navigation/events.ts';
-import { FaultNotice } from '../parts/parts.tsx';
-import { ReasonField } from '../parts/reason-field.tsx';
-import { TextField } from '../parts/text-field.tsx';
-import { useWords } from '../words/language.ts';
+import type { Fault } from '../../api/fault.ts';
+import type { TargetedSubmitEvent } from '../../navigation/events.ts';
+import { FaultNotice } from '../../parts/parts.tsx';
+import { ReasonField } from '../../parts/reason-field.tsx';
+import { TextField } from '../../parts/text-field.tsx';
+import { useWords } from '../../words/language.ts';
 
 interface StopFormProps {
   readonly flagKey: string;

@@ -1,16 +1,16 @@
 /** Releasing a kill switch: the rules decide again, after a reason and the flag's key typed. */
 import { useState } from 'preact/hooks';
-import { presentTime } from '../api/clock.ts';
-import { useChange, useQuery } from '../api/use-query.ts';
-import { publish } from '../api/live.ts';
-import { FlagToStopDocument, ReleaseKillSwitchDocument } from '../generated/operations.ts';
-import { flagPath } from '../navigation/paths.ts';
-import { Link } from '../navigation/router.tsx';
-import { FaultNotice, Loading, Page } from '../parts/parts.tsx';
+import { presentTime } from '../../api/clock.ts';
+import { useChange, useQuery } from '../../api/use-query.ts';
+import { publish } from '../../api/live.ts';
+import { FlagToStopDocument, ReleaseKillSwitchDocument } from '../../generated/operations.ts';
+import { flagPath } from '../../navigation/paths.ts';
+import { Link } from '../../navigation/router.tsx';
+import { FaultNotice, Loading, Page } from '../../parts/parts.tsx';
 import { RuleSummary } from '../rules/rule-summary.tsx';
-import { may, sessionState } from '../session/session.ts';
-import { useStore } from '../store.ts';
-import { useWords } from '../words/language.ts';
+import { may, sessionState } from '../../session/session.ts';
+import { useStore } from '../../store.ts';
+import { useWords } from '../../words/language.ts';
 import { FleetWatch } from './fleet-watch.tsx';
 import { FlagLine } from './kill-page.tsx';
 import { StopForm } from './stop-form.tsx';

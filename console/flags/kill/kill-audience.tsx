@@ -1,10 +1,10 @@
 /** The vehicles that a kill switch affects, before it is pulled: those of the environment, by what they get now. */
-import { useQuery } from '../api/use-query.ts';
-import { FlagAudience } from '../flags/audience-table.tsx';
-import { ProgressDocument, type FlagToStopQuery } from '../generated/operations.ts';
-import { jsonText } from '../json.ts';
-import { FaultNotice, Loading } from '../parts/parts.tsx';
-import { useWords } from '../words/language.ts';
+import { useQuery } from '../../api/use-query.ts';
+import { FlagAudience } from '../audience-table.tsx';
+import { ProgressDocument, type FlagToStopQuery } from '../../generated/operations.ts';
+import { jsonText } from '../../json.ts';
+import { FaultNotice, Loading } from '../../parts/parts.tsx';
+import { useWords } from '../../words/language.ts';
 
 type Flag = NonNullable<FlagToStopQuery['flag']>;
 

@@ -1,5 +1,5 @@
 import { expect, test } from '@jest/globals';
-import { en } from '../words/en.ts';
+import { en } from '../../words/en.ts';
 import { killedText } from './killed-text.ts';
 
 test('a killed flag gives its default value, and during a release not the one that the page shows', () => {

@@ -1,5 +1,5 @@
 /** A value as it is typed into a form, by the type of its flag. */
-import type { FlagType } from '../generated/operations.ts';
+import type { FlagType } from '../../generated/operations.ts';
 
 /** `own`: the rule has a value; otherwise it gives what its flag gives without one. */
 export interface ValueDraft {
