@@ -3,19 +3,13 @@ import { createServer } from 'node:http';
 import { afterAll, beforeAll, expect } from '@jest/globals';
 import type { Browser, Page } from 'playwright-core';
 import { Webhook } from 'standardwebhooks';
-import { testUnless } from '../../core/testing/unless.ts';
 import { Api } from '../harness/api.ts';
 import { ADMIN, Deployment } from '../harness/deployment.ts';
 import { Fleet } from '../harness/fleet.ts';
 import { eventually } from '../harness/process.ts';
-import { ConsolePage, PHONE, launchBrowser, noBrowser } from './browser.ts';
+import { ConsolePage, KOREAN, PHONE, inBrowser, launchBrowser, noBrowser } from './browser.ts';
 import { ASIL_D_FLAG, SAMPLE_PEOPLE, makeSampleFleet, sampleVin } from './sample-fleet.ts';
 
-const testInBrowser = testUnless(noBrowser);
-/** Declares a test that needs a browser. Its timeout of 5 minutes is longer than any test takes on a busy machine. */
-const inBrowser = (name: string, run: () => Promise<void>) => testInBrowser(name, run, 300_000);
-
-const KOREAN = { email: '이메일', password: '비밀번호', signIn: '로그인' };
 const VIN = sampleVin(1);
 const FLEET_TOTAL = 'query FleetTotal {\n  fleet { total }\n}\n';
 const FLAG_KEYS = 'query FlagKeys { flags { nodes { key } } }';

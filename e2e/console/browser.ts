@@ -3,6 +3,7 @@ import { existsSync, readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { expect } from '@jest/globals';
 import { chromium, type Browser, type BrowserContextOptions, type Locator, type Page } from 'playwright-core';
+import { testUnless } from '../../core/testing/unless.ts';
 import type { Deployment } from '../harness/deployment.ts';
 
 /** Debian's package; without a browser the tests that need one are left to `.ci/run`. */
@@ -10,6 +11,14 @@ const EXECUTABLE = process.env['CHROMIUM_PATH'] ?? '/usr/bin/chromium';
 
 /** The reason for which there is no browser; null where there is one. */
 export const noBrowser = existsSync(EXECUTABLE) ? null : `there is no ${EXECUTABLE} (Debian: chromium)`;
+
+const testInBrowser = testUnless(noBrowser);
+
+/** Declares a test that needs a browser. Its timeout of 5 minutes is longer than any test takes on a busy machine. */
+export const inBrowser = (name: string, run: () => Promise<void>): void => testInBrowser(name, run, 300_000);
+
+/** The words by which somebody signs in to the pages in Korean. */
+export const KOREAN = { email: '이메일', password: '비밀번호', signIn: '로그인' } as const;
 
 const AXE = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
 

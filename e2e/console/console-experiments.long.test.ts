@@ -1,18 +1,12 @@
 import { readFile } from 'node:fs/promises';
 import { afterAll, beforeAll, expect } from '@jest/globals';
 import type { Browser } from 'playwright-core';
-import { testUnless } from '../../core/testing/unless.ts';
 import { Api } from '../harness/api.ts';
 import { Deployment } from '../harness/deployment.ts';
-import { ConsolePage, PHONE, launchBrowser, noBrowser } from './browser.ts';
+import { ConsolePage, KOREAN, PHONE, inBrowser, launchBrowser, noBrowser } from './browser.ts';
 import { MeasuringVehicle } from './measuring-vehicles.ts';
 import { SAMPLE_PEOPLE, makeSampleFleet, sampleVin } from './sample-fleet.ts';
 
-const testInBrowser = testUnless(noBrowser);
-/** Declares a test that needs a browser. Its timeout of 5 minutes is longer than any test takes on a busy machine. */
-const inBrowser = (name: string, run: () => Promise<void>) => testInBrowser(name, run, 300_000);
-
-const KOREAN = { email: '이메일', password: '비밀번호', signIn: '로그인' };
 const KEY = 'eco_route';
 const METRIC = 'range_km';
 const HOUR = 3_600_000;

@@ -1,15 +1,11 @@
 import { afterAll, beforeAll, expect } from '@jest/globals';
 import type { Browser, Page, WebSocketRoute } from 'playwright-core';
-import { testUnless } from '../../core/testing/unless.ts';
 import type { Api } from '../harness/api.ts';
 import { ADMIN, type Deployment } from '../harness/deployment.ts';
-import { ConsolePage, PHONE, noBrowser } from './browser.ts';
+import { ConsolePage, PHONE, inBrowser, noBrowser } from './browser.ts';
 import { SampleConsole } from './sample-console.ts';
 import { ASIL_D_FLAG, SAMPLE_PEOPLE, sampleVin } from './sample-fleet.ts';
 
-const testInBrowser = testUnless(noBrowser);
-/** Declares a test that needs a browser. Its timeout of 5 minutes is longer than any test takes on a busy machine. */
-const inBrowser = (name: string, run: () => Promise<void>) => testInBrowser(name, run, 300_000);
 const BEFORE_AND_AFTER = 'Vehicles before and after the change';
 /** Counts, in the browser, the dialogs that are opened from now on. */
 const WATCH_DIALOGS = `globalThis.seenDialogs = 0;

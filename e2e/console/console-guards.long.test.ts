@@ -2,18 +2,13 @@
  * The guards of release policies and releases in a real browser: set, changed and removed, and what they have found.
  */
 import { afterAll, beforeAll, expect } from '@jest/globals';
-import { testUnless } from '../../core/testing/unless.ts';
 import { ADMIN } from '../harness/deployment.ts';
 import { valuesOf, vehiclesOnBothSides } from '../harness/drawn-vehicles.ts';
 import { eventually } from '../harness/process.ts';
-import { PHONE, noBrowser } from './browser.ts';
+import { PHONE, inBrowser, noBrowser } from './browser.ts';
 import { MeasuringVehicle } from './measuring-vehicles.ts';
 import { SampleConsole } from './sample-console.ts';
 import { SAMPLE_PEOPLE } from './sample-fleet.ts';
-
-const testInBrowser = testUnless(noBrowser);
-/** Declares a test that needs a browser. Its timeout of 5 minutes is longer than any test takes on a busy machine. */
-const inBrowser = (name: string, run: () => Promise<void>) => testInBrowser(name, run, 300_000);
 
 const METRIC = 'charge_minutes';
 /** Whether charging failed, and whether it stopped: 0 or 1. A metric counts under whichever flag it is measured. */

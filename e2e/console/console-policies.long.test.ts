@@ -3,15 +3,10 @@
  * why.
  */
 import { afterAll, beforeAll, expect } from '@jest/globals';
-import { testUnless } from '../../core/testing/unless.ts';
 import { ADMIN } from '../harness/deployment.ts';
-import { PHONE, noBrowser } from './browser.ts';
+import { PHONE, inBrowser, noBrowser } from './browser.ts';
 import { SampleConsole } from './sample-console.ts';
 import { SAMPLE_PEOPLE } from './sample-fleet.ts';
-
-const testInBrowser = testUnless(noBrowser);
-/** Declares a test that needs a browser. Its timeout of 5 minutes is longer than any test takes on a busy machine. */
-const inBrowser = (name: string, run: () => Promise<void>) => testInBrowser(name, run, 300_000);
 
 let sample: SampleConsole;
 

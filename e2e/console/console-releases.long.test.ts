@@ -3,16 +3,11 @@
  * person.
  */
 import { afterAll, beforeAll, expect } from '@jest/globals';
-import { testUnless } from '../../core/testing/unless.ts';
 import { Api } from '../harness/api.ts';
 import { eventually } from '../harness/process.ts';
-import { PHONE, noBrowser } from './browser.ts';
+import { PHONE, inBrowser, noBrowser } from './browser.ts';
 import { SampleConsole } from './sample-console.ts';
 import { ASIL_D_FLAG, SAMPLE_PEOPLE, sampleVin } from './sample-fleet.ts';
-
-const testInBrowser = testUnless(noBrowser);
-/** Declares a test that needs a browser. Its timeout of 5 minutes is longer than any test takes on a busy machine. */
-const inBrowser = (name: string, run: () => Promise<void>) => testInBrowser(name, run, 300_000);
 
 const KEY = 'release.limit';
 /** The vehicles of the production environment; they get each change first. */

@@ -1,16 +1,12 @@
 import { afterAll, beforeAll, expect } from '@jest/globals';
 import type { Browser } from 'playwright-core';
-import { testUnless } from '../../core/testing/unless.ts';
 import { Api } from '../harness/api.ts';
 import { ADMIN, Deployment } from '../harness/deployment.ts';
 import { Fleet } from '../harness/fleet.ts';
 import { eventually } from '../harness/process.ts';
-import { ConsolePage, launchBrowser, noBrowser } from './browser.ts';
+import { ConsolePage, inBrowser, launchBrowser, noBrowser } from './browser.ts';
 import { SAMPLE_PEOPLE, makeSampleFleet, sampleVin } from './sample-fleet.ts';
 
-const testInBrowser = testUnless(noBrowser);
-/** Declares a test that needs a browser. Its timeout of 3 minutes is longer than any test takes on a busy machine. */
-const inBrowser = (name: string, run: () => Promise<void>) => testInBrowser(name, run, 180_000);
 const VIN = sampleVin(1);
 
 let deployment: Deployment;

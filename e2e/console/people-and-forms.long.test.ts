@@ -5,14 +5,10 @@
 import { afterAll, beforeAll, expect } from '@jest/globals';
 import type { Page } from 'playwright-core';
 import { eventually } from '../../core/testing/eventually.ts';
-import { testUnless } from '../../core/testing/unless.ts';
-import { noBrowser, type ConsolePage } from './browser.ts';
+import { inBrowser, noBrowser, type ConsolePage } from './browser.ts';
 import { CHANGE_FORMS, NEW_FORMS, fieldOf, type ChangeFormCase, type NewFormCase } from './form-cases.ts';
 import { SampleConsole } from './sample-console.ts';
 
-const testInBrowser = testUnless(noBrowser);
-/** Declares a test that needs a browser. Its timeout of 3 minutes is longer than any test takes on a busy machine. */
-const inBrowser = (name: string, run: () => Promise<void>) => testInBrowser(name, run, 180_000);
 const PERSON = { email: 'second.admin@example.com', name: 'Second', password: 'a second administrator' };
 const SECRET = 'a secret that is typed';
 /** Ends the session of the page, as its expiry does, in the browser. */

@@ -2,10 +2,9 @@
 import type { Browser } from 'playwright-core';
 import { Api } from '../harness/api.ts';
 import { Deployment } from '../harness/deployment.ts';
-import { ConsolePage, launchBrowser } from './browser.ts';
+import { ConsolePage, KOREAN, launchBrowser } from './browser.ts';
 import { SAMPLE_PEOPLE, makeSampleFleet } from './sample-fleet.ts';
 
-const KOREAN = { email: '이메일', password: '비밀번호', signIn: '로그인' };
 const WHOLE_FLAG = `query ($key: String!) {
   flag(key: $key) { name description enabled killed defaultValue environment archivedAt safetyLevel revision
     rules { id type priority enabled conditions value variant } }

@@ -4,15 +4,11 @@
 import { afterAll, beforeAll, expect } from '@jest/globals';
 import type { Page } from 'playwright-core';
 import { eventually } from '../../core/testing/eventually.ts';
-import { testUnless } from '../../core/testing/unless.ts';
 import { ADMIN } from '../harness/deployment.ts';
-import { PHONE, noBrowser } from './browser.ts';
+import { PHONE, inBrowser, noBrowser } from './browser.ts';
 import { SampleConsole } from './sample-console.ts';
 import { ASIL_D_FLAG, SAMPLE_PEOPLE } from './sample-fleet.ts';
 
-const testInBrowser = testUnless(noBrowser);
-/** Declares a test that needs a browser. Its timeout of 3 minutes is longer than any test takes on a busy machine. */
-const inBrowser = (name: string, run: () => Promise<void>) => testInBrowser(name, run, 180_000);
 const UPDATE_RULE = 'mutation ($id: ID!, $input: UpdateRuleInput!) { updateRule(id: $id, input: $input) { applied } }';
 
 let sample: SampleConsole;

@@ -3,18 +3,12 @@
  */
 import { afterAll, beforeAll, expect } from '@jest/globals';
 import type { Browser } from 'playwright-core';
-import { testUnless } from '../../core/testing/unless.ts';
 import { Api } from '../harness/api.ts';
 import { ADMIN, Deployment } from '../harness/deployment.ts';
 import { Fleet } from '../harness/fleet.ts';
-import { ConsolePage, PHONE, launchBrowser, noBrowser } from './browser.ts';
+import { ConsolePage, KOREAN, PHONE, inBrowser, launchBrowser, noBrowser } from './browser.ts';
 import { ASIL_D_FLAG, SAMPLE_PEOPLE, makeSampleFleet, sampleVin } from './sample-fleet.ts';
 
-const testInBrowser = testUnless(noBrowser);
-/** Declares a test that needs a browser. Its timeout of 3 minutes is longer than any test takes on a busy machine. */
-const inBrowser = (name: string, run: () => Promise<void>) => testInBrowser(name, run, 180_000);
-
-const KOREAN = { email: '이메일', password: '비밀번호', signIn: '로그인' };
 const VIN = sampleVin(1);
 /** Words that are written from right to left. */
 const HEBREW = '\u05e9\u05dc\u05d5\u05dd';
