@@ -6,58 +6,18 @@ import { useState } from 'preact/hooks';
 import { useChange, useQuery } from '../../api/use-query.ts';
 import { presentTime } from '../../api/clock.ts';
 import { publish } from '../../api/live.ts';
-import { FlagsToKillDocument, FlagToStopDocument, PullKillSwitchDocument } from '../../generated/operations.ts';
+import { FlagToStopDocument, PullKillSwitchDocument } from '../../generated/operations.ts';
 import { flagPath, withQuery } from '../../navigation/paths.ts';
 import { Link, goTo, usePlace } from '../../navigation/router.tsx';
-import { Badge, FaultNotice, Loading, Page } from '../../parts/parts.tsx';
-import { SearchField } from '../../parts/search-field.tsx';
+import { FaultNotice, Loading, Page } from '../../parts/parts.tsx';
 import { may, sessionState } from '../../session/session.ts';
 import { useStore } from '../../store.ts';
 import { useWords } from '../../words/language.ts';
+import { ConcernedFlags, FlagLine } from './flag-lines.tsx';
 import { FleetWatch } from './fleet-watch.tsx';
 import { KillAudience } from './kill-audience.tsx';
 import { killedText } from './killed-text.ts';
 import { StopForm } from './stop-form.tsx';
-
-/** The first step: which flag. */
-export function ChooseFlagPage() {
-  const { words } = useWords();
-  const [search, setSearch] = useState('');
-  const { data, fault, refresh } = useQuery(
-    FlagsToKillDocument,
-    { filter: { killed: false, ...(search !== '' && { search }) } },
-    { concerns: ({ about }) => about === 'flag' },
-  );
-  return (
-    <Page title={words.kill}>
-      <p class="lead">{words.killChooseLead}</p>
-      <SearchField
-        label={words.searchFlags}
-        placeholder={words.searchFlagsHint}
-        autoFocus
-        value={search}
-        search={setSearch}
-      />
-      {fault !== null && <FaultNotice fault={fault} retry={refresh} />}
-      {data === null && fault === null && <Loading />}
-      {data !== null && data.flags.nodes.length === 0 && <p class="empty">{words.noFlagsFound}</p>}
-      {data !== null && (
-        <ul class="choices">
-          {data.flags.nodes.map(({ key, name, environment }) => (
-            <li key={key}>
-              <Link to={flagPath(key, '/kill')} class="choice">
-                <span class="flag-name">{name}</span>
-                <code class="flag-key">{key}</code>
-                <Badge>{words.environments[environment]}</Badge>
-              </Link>
-            </li>
-          ))}
-        </ul>
-      )}
-      {data !== null && data.flags.totalCount > data.flags.nodes.length && <p class="quiet">{words.killMoreFlags}</p>}
-    </Page>
-  );
-}
 
 /** Shows the page for one flag: the form, or the way of the kill that the address names. */
 export function KillPage({ flagKey }: { readonly flagKey: string }) {
@@ -160,37 +120,5 @@ export function KillPage({ flagKey }: { readonly flagKey: string }) {
         />
       )}
     </Page>
-  );
-}
-
-/** The flags that a kill takes along, or may switch on. */
-function ConcernedFlags({
-  flags,
-  lead,
-}: {
-  readonly flags: readonly { readonly key: string; readonly name: string }[];
-  readonly lead: (count: number) => string;
-}) {
-  if (flags.length === 0) return null;
-  return (
-    <div class="notice">
-      <p>{lead(flags.length)}</p>
-      <ul>
-        {flags.map(({ key, name }) => (
-          <li key={key}>
-            <Link to={flagPath(key)}>{name}</Link> <code>{key}</code>
-          </li>
-        ))}
-      </ul>
-    </div>
-  );
-}
-
-/** Shows the name of a flag as a link to its page, and its key. */
-export function FlagLine({ name, flagKey }: { readonly name: string; readonly flagKey: string }) {
-  return (
-    <p class="flag-sub">
-      <Link to={flagPath(flagKey)}>{name}</Link> <code>{flagKey}</code>
-    </p>
   );
 }

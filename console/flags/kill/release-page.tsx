@@ -12,7 +12,7 @@ import { may, sessionState } from '../../session/session.ts';
 import { useStore } from '../../store.ts';
 import { useWords } from '../../words/language.ts';
 import { FleetWatch } from './fleet-watch.tsx';
-import { FlagLine } from './kill-page.tsx';
+import { FlagLine } from './flag-lines.tsx';
 import { StopForm } from './stop-form.tsx';
 
 /** The outcome of the release: it waits for a second person, or is on its way. */
