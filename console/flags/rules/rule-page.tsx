@@ -111,7 +111,7 @@ function useRuleForm({ flag: now, ruleId }: RuleFormProps) {
     ...{ form, draft, choose, wrongAt, refusal, wasThere, outcome, stored, base, hasChanged },
     isRestored: kept.left !== undefined,
     discard: kept.discard,
-    check(event: TargetedSubmitEvent) {
+    check: (event: TargetedSubmitEvent) => {
       event.preventDefault();
       const { input, faults: found } = ruleInputOf(draft, now.type);
       setFaults(found ?? {});
@@ -119,7 +119,7 @@ function useRuleForm({ flag: now, ruleId }: RuleFormProps) {
       if (input === null) requestAnimationFrame(focusFaulty);
       else if (asked !== null) preview.refresh();
     },
-    applyAgain() {
+    applyAgain: () => {
       const [was, is] = [ruleIn(base, ruleId), ruleIn(now, ruleId)];
       if (was !== undefined && is !== undefined)
         choose(mergedRule(ruleDraftOf(was, base.type), draft, ruleDraftOf(is, now.type)));
@@ -131,7 +131,7 @@ function useRuleForm({ flag: now, ruleId }: RuleFormProps) {
       audience: isAnswered && previewFault === null ? preview.audience : undefined,
       effects: { holds, releases, waits: now.safetyLevel === 'ASIL_D' && !holds },
       isBlocked: creating.sending || updating.sending || hasChanged,
-      save(reason: string, mayDisturb: boolean) {
+      save: (reason: string, mayDisturb: boolean) => {
         if (asked === null) return;
         const common = { expectedRevision: revision, force: mayDisturb };
         if (stored === undefined) return create({ flagKey: now.key, input: asked, ...common });
