@@ -63,3 +63,18 @@ test('an agent that starts evaluates what it has', async () => {
   const agent = await vehicle.start({ files });
   expect([agent.isReady, agent.booleanValue('eco', false)]).toEqual([true, true]);
 });
+
+test('a vehicle that has lost its connection meanwhile connects again, and gets a kill switch', async () => {
+  await plane.put('eco', { rules: [ON] });
+  const agent = await vehicle.start({ files, timings: { heartbeatSpreadMs: 5, resyncMs: 20 } });
+  await agent.ready();
+  await eventually(() => agent.status().revision === 1, 'it is stored');
+  hang();
+  plane.registered = { model: 'Ioniq 6', swVersion: '2.5.0', region: 'EU' };
+  await eventually(() => agent.status().vehicle.model === 'Ioniq 6', 'the registered facts wait for their write');
+  const { length } = plane.tokens;
+  plane.disconnect(1012);
+  await eventually(() => plane.tokens.length > length && agent.status().connected, 'it is connected again');
+  await plane.put('eco', { rules: [KILL, ON] });
+  await eventually(() => !agent.booleanValue('eco', false), 'the kill switch is active');
+});

@@ -2,6 +2,7 @@
  * The tasks of an agent while a link to the control plane lasts: it syncs, sends measurements, heartbeats and faults,
  * requests the registered facts, and keeps a backup.
  */
+import { setTimeout as delay } from 'node:timers/promises';
 import { Backoff } from '../../core/async/backoff.ts';
 import { spreadInterval } from '../../core/async/spread.ts';
 import { pendingFlags } from '../activation/active-flags.ts';
@@ -87,7 +88,10 @@ export function syncMemory(options: CompleteAgentOptions, ageingClock: AgeingClo
   };
 }
 
-/** Runs all tasks until the link ends. */
+/** The milliseconds for which the end of a link waits for its tasks, one of which may wait for a disk. */
+const ENDING_MS = 2_000;
+
+/** Runs all tasks until the link ends. A task that does not end with the link does not hold up the next one. */
 export async function runLinkTasks(link: GatewayLink, parts: LinkTaskParts): Promise<void> {
   const { options, flags, keys, queue, recorder, store, backups } = parts;
   const { log, random, timings } = options;
@@ -129,7 +133,9 @@ export async function runLinkTasks(link: GatewayLink, parts: LinkTaskParts): Pro
     log,
   });
   await backups.beforeSync(link);
-  await Promise.all([session.run(), sender.run(), heartbeat.run(), facts.run(), faults.run(), backups.run(link)]);
+  const tasks = [session.run(), sender.run(), heartbeat.run(), facts.run(), faults.run(), backups.run(link)];
+  const late = link.ended.then(() => delay(ENDING_MS, undefined, { ref: false }));
+  await Promise.race([Promise.all(tasks), late]);
 }
 
 function heartbeatSender(
