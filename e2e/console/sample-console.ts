@@ -1,5 +1,6 @@
 /** A control plane with the sample fleet and a browser at its console, for tests of what people change there. */
 import type { Browser } from 'playwright-core';
+import { madeOrRemoved } from '../../core/testing/made-or-removed.ts';
 import { Api } from '../harness/api.ts';
 import { Deployment } from '../harness/deployment.ts';
 import { ConsolePage, KOREAN, launchBrowser } from './browser.ts';
@@ -41,13 +42,20 @@ export class SampleConsole {
     readonly admin: Api,
   ) {}
 
+  /** Starts a deployment, makes the sample fleet in it and starts a browser. */
   static async start(): Promise<SampleConsole> {
     const deployment = await Deployment.start({ NODE_ENV: 'production' });
-    const admin = await Api.admin(deployment);
-    await makeSampleFleet(admin, () => Api.signedIn(deployment, SAMPLE_PEOPLE.safety), 60);
-    return new SampleConsole(deployment, await launchBrowser(), admin);
+    return madeOrRemoved(
+      async () => {
+        const admin = await Api.admin(deployment);
+        await makeSampleFleet(admin, () => Api.signedIn(deployment, SAMPLE_PEOPLE.safety), 60);
+        return new SampleConsole(deployment, await launchBrowser(), admin);
+      },
+      () => deployment.remove(),
+    );
   }
 
+  /** Reads a flag with its rules, as the control plane has stored it. */
   async flagOf(key: string): Promise<StoredFlag> {
     return (await this.admin.ok<{ flag: StoredFlag }>(WHOLE_FLAG, { key })).flag;
   }
@@ -68,6 +76,7 @@ export class SampleConsole {
     for (const rule of rules) await this.admin.ok(CREATE_RULE, { key, input: rule });
   }
 
+  /** Opens a page of the console in a new window of the browser, and signs a person in. */
   async openAs(
     path: string,
     person: { readonly email: string; readonly password: string },
@@ -80,7 +89,10 @@ export class SampleConsole {
   }
 
   async close(): Promise<void> {
-    await this.browser.close();
-    await this.deployment.remove();
+    try {
+      await this.browser.close();
+    } finally {
+      await this.deployment.remove();
+    }
   }
 }

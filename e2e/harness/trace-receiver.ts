@@ -30,6 +30,7 @@ export interface ReceivedSpan extends ExportedSpan {
   readonly service: string;
 }
 
+/** A receiver of traces; see the top of this file. */
 export class TraceReceiver {
   readonly spans: ReceivedSpan[] = [];
   /** The header fields of the last export. */
@@ -55,6 +56,7 @@ export class TraceReceiver {
     return receiver;
   }
 
+  /** The URL for OTEL_EXPORTER_OTLP_ENDPOINT. */
   get url(): string {
     return `http://127.0.0.1:${boundAddress(this.server).port}`;
   }
