@@ -40,7 +40,7 @@ interface Answer {
   readonly proof: string;
 }
 
-/** Milliseconds between two comparisons with the proof of now, as a heartbeat brings it. */
+/** Milliseconds between two comparisons with the current proof, as a heartbeat brings it. */
 const HEARTBEAT_MS = 150;
 
 export class PartitionVehicle {

@@ -40,17 +40,17 @@ async function instance(store?: KeyValueStore): Promise<WatchedInstance> {
   return started;
 }
 
-const VEHICLE = (environment: string) =>
+const vehicleIn = (environment: string) =>
   ({ kind: 'vehicle', vin: 'KMHK281HGNU000001', environment: environment.toLowerCase() }) as never;
 const answer = (on: Pick<WatchedInstance, 'ask'>, since = 0, environment = 'STAGING') =>
-  on.ask<{ flagSync: Sync }>(VEHICLE(environment), SYNC, { environment, since });
+  on.ask<{ flagSync: Sync }>(vehicleIn(environment), SYNC, { environment, since });
 async function sync(on: Pick<WatchedInstance, 'ask'>, since = 0, environment = 'STAGING'): Promise<Sync> {
   const { data, errors } = await answer(on, since, environment);
   if (errors.length > 0) throw new Error(JSON.stringify(errors));
   return data.flagSync;
 }
 
-/** Gives those statements that read whole definitions. */
+/** Gives the number of statements that have read whole definitions. */
 const bigReads = ({ database }: WatchedInstance) =>
   database.statements.filter(({ query }) => query.includes(' AS jws')).length;
 
@@ -107,13 +107,13 @@ describe('1,000 vehicles that sync at once', () => {
     expect((await sync(it, revision)).flags).toMatchObject([{ key, revision: revision + 1 }]);
     const seconds = (performance.now() - start.at) / 1_000;
     expect(bigReads(it) - start.big).toBe(1);
-    // 11: the feed's own read each second is among them, and one more wherever in its second the time began. Of the 400
-    // syncs, at most one in ten had a read of its own.
+    // A second has at most ten reads for syncs and one of the feed; 6 more allow for a second that has just begun. At
+    // most one in ten of the 400 syncs may have a read of its own.
     expect(it.database.statements.length - start.statements).toBeLessThanOrEqual(Math.min(40, 11 * seconds + 6));
   });
 });
 
-test('19,000 vehicles that ask with a nonce, and for the proof of now, cost a bounded number of signatures and statements', async () => {
+test('19,000 vehicles that sync with a nonce and read the current proof cost a bounded number of signatures and statements', async () => {
   const it = await instance();
   await sync(it);
   const before = { statements: it.database.statements.length, signed: it.signed.proofs };
@@ -183,7 +183,7 @@ describe('while the database is down', () => {
     // Only the database can answer a sync with a nonce.
     const {
       errors: [refused],
-    } = await it.ask(VEHICLE('STAGING'), NONCE_SYNC);
+    } = await it.ask(vehicleIn('STAGING'), NONCE_SYNC);
     expect(refused?.extensions).toMatchObject({ code: 'SERVICE_UNAVAILABLE', retryAfter: expect.any(Number) });
     // Cached flags can still be evaluated, in their last known state.
     const evaluated = await it.ask<{ evaluateFlags: { flagKey: string; reason: string }[] }>(
