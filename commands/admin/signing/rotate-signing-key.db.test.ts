@@ -37,10 +37,10 @@ async function rotate(args: string[], more?: Record<string, string>) {
 }
 
 /** Signs something that vehicles may receive. */
-async function sign(signer: Signer): Promise<void> {
-  const signedDefinition = await signer.tombstone('staging', 'removed', 1);
+async function sign(signer: Signer, key = 'removed'): Promise<void> {
+  const signedDefinition = await signer.tombstone('staging', key, 1);
   await database.database.prisma.flagTombstone.create({
-    data: { environment: 'staging', key: 'removed', revision: 1n, signedDefinition, partition: '' },
+    data: { environment: 'staging', key, revision: 1n, signedDefinition, partition: '' },
   });
 }
 
@@ -83,6 +83,20 @@ test('where the key is a setting, the refusal to replace it names no command tha
         `Nothing is lost: these valid keys have signed flags of this database: ${signer.kid}. To replace the signing key: change FLEETFLAG_SIGNING_KEY (docs/operations/key-rotation.md, "A key of your own")`,
       ],
     });
+});
+
+test('where a replacement was interrupted, the refusal says how to finish it', async () => {
+  const key = await generateSigningKey();
+  const lost = await openSigner(settings({ FLEETFLAG_SIGNING_KEY: await generateSigningKey() }));
+  const signer = await openSigner(settings({ FLEETFLAG_SIGNING_KEY: key }));
+  await sign(lost, 'of_the_lost_key');
+  await sign(signer);
+  const { code, err } = await rotate(['--replace-lost'], { FLEETFLAG_SIGNING_KEY: key });
+  expect([code, err]).toEqual([
+    1,
+    [expect.stringMatching(/: [\w-]+\. Other flags .* npm run admin -- resign-definitions$/)],
+  ]);
+  expect(err[0]).toContain(`: ${signer.kid}. `);
 });
 
 test('a former key stays while it has signed a tombstone, and the refusal counts that', async () => {

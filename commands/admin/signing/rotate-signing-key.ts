@@ -110,12 +110,17 @@ async function replaceLostKey(
     const signer = isMissing ? await openNextSigner(configuration) : await openSigner(configuration);
     const valid = isMissing ? [] : signingKids(signer, signed);
     if (valid.length > 0) {
+      const isPartly = signed.some(({ kid }) => kid === null || !valid.includes(kid));
       const remedy =
         signingKey === null
           ? 'npm run admin -- rotate-signing-key'
           : 'change FLEETFLAG_SIGNING_KEY (docs/operations/key-rotation.md, "A key of your own")';
       output.err(
-        `Nothing is lost: these valid keys have signed flags of this database: ${valid.join(', ')}. To replace the signing key: ${remedy}`,
+        `Nothing is lost: these valid keys have signed flags of this database: ${valid.join(', ')}. ${
+          isPartly
+            ? 'Other flags are signed with keys that are not valid, as after a --replace-lost that was interrupted. To sign those again: npm run admin -- resign-definitions'
+            : `To replace the signing key: ${remedy}`
+        }`,
       );
       return 1;
     }
