@@ -109,8 +109,8 @@ export async function changedStatuses(
 
 /** Revokes the vehicle's tokens and gives the updated vehicle; null when there is none. */
 export async function raiseTokenGeneration(tx: Transaction, vin: string): Promise<Vehicle | null> {
-  // The time is that of the database's clock: gateways page by it, and instances' clocks differ. It never goes back, as that
-  // clock may when another server takes over: a gateway would not find what comes before the newest that it has.
+  // The time is that of the database's clock: gateways page by it, and instances' clocks differ. It never goes back, as
+  // that clock may when another server takes over: a gateway would not find what comes before the newest that it has.
   await tx.$executeRaw`UPDATE vehicles SET token_generation = token_generation + 1,
     tokens_revoked_at = GREATEST(clock_timestamp(), (SELECT max(tokens_revoked_at) FROM vehicles)) WHERE vin = ${vin}`;
   return (await findVehicles(tx, [vin]))[0] ?? null;
