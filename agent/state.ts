@@ -145,7 +145,9 @@ export interface VehicleState {
   readonly assignment: Assignment | null;
   /** The revision whose set was applied last. It never falls. */
   readonly revision: number;
-  /** False where the flags are not the set of `revision`, by a damaged file or by the control plane's later proof. */
+  /**
+   * Whether the flags are the set of `revision`. A damaged file or a later proof of the control plane makes it false.
+   */
   readonly complete: boolean;
   /** The last proof whose set the vehicle held; null before the first. */
   readonly proof: VerifiedProof | null;

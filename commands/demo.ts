@@ -82,7 +82,7 @@ function pauseAtTerminal(): Promise<void> {
 }
 
 /**
- * Opens the console in the browser of this machine. A machine without one is no fault: its address is said once more.
+ * Opens the console in the browser of this machine. On a machine without a browser, prints the address once more.
  */
 function openConsole(url: string): void {
   const command = process.platform === 'darwin' ? 'open' : 'xdg-open';

@@ -1,4 +1,4 @@
-/** kill -9 at random moments of a drive, while flags change: what the drive holds is there after each start. */
+/** Kills the agent at random moments of a drive, while flags change: the drive's values hold after each start. */
 import { setTimeout as pause } from 'node:timers/promises';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import { rounds } from '../../core/testing/rounds.ts';
@@ -11,7 +11,7 @@ import type { LoadedReport, VehicleOptions } from '../testing/vehicle-process.ts
 let plane: TestControlPlane;
 let program: VehicleProgram;
 let vehicle: TestVehicle;
-/** Ends the changes. */
+/** Its abort ends the changes of flags (`changeFlags`). */
 const changing = new AbortController();
 /** The processes of the test, which a failure may leave running. */
 const started: KillableProcess[] = [];

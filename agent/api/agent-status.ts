@@ -28,7 +28,9 @@ export interface ProofStatus {
   readonly issuedAt: string;
   /** The digest of the set; null for a statement that an older agent has stored. */
   readonly set: string | null;
-  /** False where the control plane has since named another set for this revision, or the database is damaged. */
+  /**
+   * Whether the vehicle still holds that set: no other one was proven for this revision, and the file is not damaged.
+   */
   readonly held: boolean;
 }
 

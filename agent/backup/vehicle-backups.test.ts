@@ -108,7 +108,7 @@ test('a backup is of one moment, though the queue goes on while it is made', asy
   const agent = await start({
     files: {
       ...nodeFileSystem,
-      // The backup waits for a write like this one.
+      // The backup seals the queue by such a write, and waits for it.
       append: async (path, bytes) => {
         if (agent.isReady && tracked++ < 50) agent.track('minutes', tracked, { flagKey: 'eco' });
         await nodeFileSystem.append(path, bytes);
@@ -218,7 +218,7 @@ test('an agent with its file asks for no backup, and sends none as long as nothi
   await agent.ready();
   await eventually(() => plane.backupCount === 1, 'it has a backup');
   expect(asked).toBe(1);
-  // It has checked as often whether a backup is due as it has synced.
+  // Syncs are as frequent as the checks for a backup that is due, so that many checks have been made by then.
   const { syncCount } = agent.status();
   await eventually(() => agent.status().syncCount > syncCount + 20, 'it has synced often');
   expect(plane.backupCount).toBe(1);
@@ -255,7 +255,7 @@ test('no backup is sent before the first sync, nor while the answer is not known
 });
 
 test('a control plane that does not answer the question holds the first sync up for seconds only', async () => {
-  // One gate for all questions: on a slow machine the agent may have given the first one up and asked again.
+  // All requests wait for the same answer: on a slow machine the agent may have given up the first and sent another.
   let answer = () => {};
   const answered = new Promise<null>((resolve) => (answer = () => resolve(null)));
   plane.onBackup = () => answered;

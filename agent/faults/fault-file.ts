@@ -68,7 +68,7 @@ export class FaultFile {
         const { faults, changes } = content;
         if (faults.length > MAX_KEPT_FAULTS || changes.length > MAX_WATCHED_CHANGES)
           throw new Error('it has more entries than an agent writes');
-        // One that cannot be reported would end each connection, and take the kill switches with it.
+        // A fault that cannot be reported would end each connection, and with it the stream of kill switches.
         for (const [index, fault] of faults.entries()) validateFault(fault, `faults.${index}.`);
         return content;
       } catch (error) {

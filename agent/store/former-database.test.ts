@@ -12,7 +12,7 @@ const NOWHERE = { url: 'ws://127.0.0.1:1/graphql' };
 
 let plane: TestControlPlane;
 let vehicle: TestVehicle;
-/** Unix seconds. */
+/** The time of the last contact, in Unix seconds. */
 const contact = Math.floor(Date.UTC(2026, 5, 15) / 1000);
 let now: number;
 

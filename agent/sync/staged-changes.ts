@@ -4,7 +4,7 @@ import type { VerifiedFlag } from '../trust/verification.ts';
 /** The place of a change in the order of changes. */
 export interface ChangePlace {
   readonly revision: number;
-  /** The revision of the change before it. */
+  /** The revision of the change before it that concerned the same vehicles. */
   readonly previousRevision: number;
 }
 

@@ -10,7 +10,7 @@ import type { EvaluatedFlag } from '../evaluate/flag-evaluator.ts';
 /** An evaluation as an event. It fits a record of OpenTelemetry's Logs API. */
 export interface EvaluationEvent {
   readonly eventName: 'feature_flag.evaluation';
-  /** Milliseconds since 1970, by the vehicle's clock. */
+  /** The time of the evaluation, in milliseconds since 1970 by the vehicle's clock. */
   readonly timestamp: number;
   readonly attributes: Readonly<Record<string, string>>;
 }

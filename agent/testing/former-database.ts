@@ -14,7 +14,7 @@ export interface FormerState {
   readonly revision: number;
   readonly statement: string;
   readonly pinnedKeys: object;
-  /** Unix seconds. */
+  /** The Unix seconds of the last contact. */
   readonly cachedAt: number;
   readonly ageingTime: number;
   readonly flags: readonly SignedFlag[];

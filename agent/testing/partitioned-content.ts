@@ -13,7 +13,7 @@ export interface PresentFlag {
 /** A change at one revision: a definition, and a tombstone for each partition that the flag has left. */
 export interface PublishedChange {
   readonly revision: number;
-  /** Null where the flag has left the environment. */
+  /** The flag's definition; null where it has left the environment. */
   readonly definition: FlagDefinition | null;
   readonly signed: SignedFlag;
   /** The tombstones of partitions that the flag has left, by partition. */

@@ -46,7 +46,7 @@ export interface ChangeMessage {
 
 /** The claims of a proof that the test control plane signs. */
 export interface ProofOptions {
-  /** Unix seconds. */
+  /** The time of the proof, in Unix seconds. */
   readonly issuedAt?: number;
   readonly nonce?: string | null;
   readonly revision?: number;

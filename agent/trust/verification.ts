@@ -23,7 +23,7 @@ import { readSignedDefinition } from './servable.ts';
 export interface VerifiedFlag {
   readonly key: string;
   readonly revision: number;
-  /** Null where the flag has left the environment, or one of its partitions. */
+  /** The signed definition; null where the flag has left the environment, or one of its partitions. */
   readonly signed: VerifiedDefinition | null;
   /** The partition that the flag has left; null where it has left all, and where it has left none. */
   readonly left: string | null;

@@ -15,7 +15,7 @@ const FIRST = 'GV60';
 const TIMEOUT_MS = 60_000;
 
 const SET = 'mutation ($input: ReleasePolicyInput!) { setReleasePolicy(input: $input) { environment } }';
-/** Only for these flags, so that the other steps of the show go on as before. */
+/** The safety levels that the policy covers: this flag's alone, so that the other steps of the show go on as before. */
 const LEVELS = ['SAFETY_RELEVANT'];
 
 interface ShownRelease {

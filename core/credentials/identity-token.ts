@@ -23,7 +23,7 @@ interface IdentityClaims {
   /** The SHA-256 of the request's body, base64url. */
   readonly body: string;
   readonly jti: string;
-  /** Seconds since 1970. */
+  /** The end of the token, in seconds since 1970. */
   readonly exp: number;
 }
 

@@ -15,7 +15,7 @@ import { compileFlag, evaluateFlag } from './evaluate.ts';
 import { explainFlag } from './explain.ts';
 import { rounds } from '../testing/rounds.ts';
 
-/** Fixed, so that a failure is the same for everybody. */
+/** The number of runs, and a fixed seed, so that a failure is the same for everybody. */
 const RUNS = { numRuns: rounds(150, 500), seed: 20_260_101 };
 
 const VIN_CHARACTERS = 'ABCDEFGHJKLMNPRSTUVWXYZ0123456789';

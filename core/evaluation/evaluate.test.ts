@@ -164,7 +164,7 @@ describe('what cannot be read', () => {
 describe('a value contract that was written past its checks', () => {
   const contract = { type: 'number', defaultValue: 3, valueSchema: { maximum: 5 } } as const;
 
-  it('keeps a rule from matching whose value is outside of it, and no other rule', () => {
+  it('keeps a rule with a value outside of it from matching, and no other rule', () => {
     const rules = [rule({ id: 'over', priority: 9, value: 6 }), rule({ id: 'within', value: 4 })];
     expect(evaluate(flag({ ...contract, rules }))).toMatchObject({ value: 4, ruleId: 'within' });
     expect(compileFlag(flag({ ...contract, rules }))).toMatchObject({

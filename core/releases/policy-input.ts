@@ -19,7 +19,7 @@ export interface StageDraft {
   readonly percentage: number;
   /** An ISO 8601 duration. */
   readonly soak: unknown;
-  /** Zero where it is left out. */
+  /** The number of vehicles that must report the change; zero where it is left out. */
   readonly minimumVehicles?: number | undefined;
 }
 

@@ -10,7 +10,7 @@ import { checkText } from '../json/json-value.ts';
 const CONTROL = /[\p{Cc}\u2028\u2029]/u;
 const CONTROL_EXCEPT_LINES = /(?![\t\n])\p{Cc}/u;
 /** Invisible characters: directions (U+202E), characters of zero width, fillers, tags, selectors. */
-const UNSEEN = /[\p{Cf}\p{Default_Ignorable_Code_Point}]/u;
+const INVISIBLE = /[\p{Cf}\p{Default_Ignorable_Code_Point}]/u;
 /** Text without invisible characters that needs no further check; most text is of this kind. */
 const ASCII = /^[\t\n\x20-\x7e]*$/;
 
@@ -53,16 +53,16 @@ export interface TextLimits {
 }
 
 /** Names the first invisible character of `text`, such as `U+200B`; null where there is none. */
-function unseenIn(text: string): string | null {
-  const unseen = UNSEEN.exec(text)?.[0];
-  return unseen === undefined ? null : `U+${unseen.codePointAt(0)!.toString(16).toUpperCase().padStart(4, '0')}`;
+function invisibleIn(text: string): string | null {
+  const invisible = INVISIBLE.exec(text)?.[0];
+  return invisible === undefined ? null : `U+${invisible.codePointAt(0)!.toString(16).toUpperCase().padStart(4, '0')}`;
 }
 
-function refuseUnseen(unseen: string | null, path: string, what: string): void {
-  if (unseen !== null)
+function refuseInvisible(invisible: string | null, path: string, what: string): void {
+  if (invisible !== null)
     throw badInput(
       path,
-      `${what} must not have invisible characters, except where emoji and scripts need them; found ${unseen}.`,
+      `${what} must not have invisible characters, except where emoji and scripts need them; found ${invisible}.`,
     );
 }
 
@@ -89,7 +89,7 @@ function readText(
 function readProse(value: unknown, path: string, limits: TextLimits, control: RegExp): string {
   const text = readText(value, path, limits, control);
   // A blank replaces each needed sequence, so that the characters around it do not form a new one.
-  if (!ASCII.test(text)) refuseUnseen(unseenIn(text.replace(NEEDED_SEQUENCES, ' ')), path, limits.what);
+  if (!ASCII.test(text)) refuseInvisible(invisibleIn(text.replace(NEEDED_SEQUENCES, ' ')), path, limits.what);
   return text;
 }
 
@@ -109,7 +109,7 @@ export function readLine(value: unknown, path: string, limits: TextLimits): stri
  * @throws BAD_USER_INPUT at `path`
  */
 export function checkVisible(text: string, path: string, what: string): void {
-  if (!ASCII.test(text)) refuseUnseen(unseenIn(text), path, what);
+  if (!ASCII.test(text)) refuseInvisible(invisibleIn(text), path, what);
 }
 
 /**

@@ -36,7 +36,7 @@ interface Counter {
   readonly flagKey: string;
   readonly variant: string;
   count: number;
-  /** Milliseconds since 1970. */
+  /** The time of the last evaluation, in milliseconds since 1970. */
   last: number;
 }
 

@@ -39,7 +39,7 @@ const isManifest = is.shape({
    * its write-ahead log; null where none is archived.
    */
   base: is.nullable(is.shape({ folder: is.string, endedAt: is.string, archive: is.string })),
-  /** Null where the measurements are left out, as `metricsLeftOut` says. */
+  /** The copy of the metrics store; null where it is left out, as `metricsLeftOut` says. */
   metrics: is.nullable(is.shape({ folder: is.string })),
   metricsLeftOut: is.nullable(is.string),
   /** The names of the keys that a new machine needs; never the keys themselves. */

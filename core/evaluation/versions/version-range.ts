@@ -50,7 +50,7 @@ interface Named {
   readonly numbers: readonly number[];
   readonly version: Version | null;
   readonly low: Version;
-  /** Null where the comparator names one version or all versions. */
+  /** The first version after them; null where the comparator names one version or all versions. */
   readonly beyond: Version | null;
 }
 

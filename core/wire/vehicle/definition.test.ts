@@ -57,7 +57,7 @@ describe('the signed form of a flag', () => {
     );
   });
 
-  it('is the same as before, to the byte, for a flag that has neither nor a value contract', () => {
+  it('is the same, to the byte, as in older versions for a flag without scope, dependencies and value contract', () => {
     const before =
       '{"key":"eco_mode","environment":"staging","type":"boolean","safetyLevel":"Non-Critical","enabled":true,' +
       '"defaultValue":false,"revision":7,"rules":[{"id":"r","type":"vehicle_target","priority":1,"enabled":true,' +
@@ -75,7 +75,7 @@ describe('the signed form of a flag', () => {
     }
   });
 
-  it('has an activation in its content, is disabled for agents that know none, and of a version that they hold', () => {
+  it('has an activation in its content, and is disabled, in a version that they accept, for agents that know none', () => {
     const activation = fc.constantFrom(undefined, null, 'IMMEDIATE', 'PARKED', 'NEXT_DRIVE' as const);
     const killActivation = fc.constantFrom(undefined, null, 'IMMEDIATE', 'PARKED' as const);
     fc.assert(

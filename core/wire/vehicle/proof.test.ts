@@ -38,24 +38,24 @@ const vectors = JSON.parse(
 ) as ProofVectors;
 
 describe('golden proof vectors', () => {
-  it.each(vectors.digests)('the digest $name', ({ jws, digest }) => {
+  it.each(vectors.digests)('give the digest of a definition: $name', ({ jws, digest }) => {
     expect(jwsDigest(jws)).toBe(digest);
   });
 
-  it.each(vectors.sets)('the digest of a set: $name', ({ members, canonical, set }) => {
+  it.each(vectors.sets)('give the digest of a set: $name', ({ members, canonical, set }) => {
     expect(setDigest(members)).toBe(set);
     expect(jwsDigest(canonical)).toBe(set);
   });
 
-  it.each(vectors.proofs)('read as a proof or refused: $name', ({ payload, read }) => {
+  it.each(vectors.proofs)('are read as a proof or refused: $name', ({ payload, read }) => {
     expect(readProof(payload)).toEqual(read);
   });
 
-  it.each(vectors.nonces)('the form of a nonce: $nonce', ({ nonce, valid }) => {
+  it.each(vectors.nonces)('decide whether this has the form of a nonce: $nonce', ({ nonce, valid }) => {
     expect(isNonce(nonce)).toBe(valid);
   });
 
-  it.each(['proof', 'proofForOne'] as const)('a signed environment and its %s', async (which) => {
+  it.each(['proof', 'proofForOne'] as const)('verify a signed environment by its %s', async (which) => {
     const { publicKey, entries, [which]: proof } = vectors.signed;
     const key = createPublicKey({ key: publicKey, format: 'jwk' });
     const verified = async (jws: string) => {

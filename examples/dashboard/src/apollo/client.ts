@@ -22,7 +22,7 @@ export const client = new ApolloClient({
     new GraphQLWsLink(socket),
     ApolloLink.from([
       new SetContextLink(() => ({ headers: credentials() })),
-      // Queries alone go by their hash, which needs a session: `login` is sent before there is one.
+      // Only queries are sent as the hash of their text. That needs a session, and the mutation `login` has none yet.
       ApolloLink.split(
         ({ operationType }) => operationType === OperationTypeNode.QUERY,
         new PersistedQueryLink({ sha256, useGETForHashedQueries: true }).concat(http),
