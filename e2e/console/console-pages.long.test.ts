@@ -49,7 +49,7 @@ const PAGES: readonly (readonly [path: string, english: string, korean: string])
   ['/flags?state=killed', '1 flag', '기능 플래그 1개'],
   ['/flags?search=novel', 'No flag fits.', '조건에 맞는 기능 플래그가 없습니다.'],
   ['/flags/adas.lane_keep_v2', 'Flag created', '기능 플래그 생성'],
-  ['/flags/drive_mode', 'All vehicles get the default value "eco"', '모든 차량이 기본값 "eco"'],
+  ['/flags/drive_mode', 'All vehicles get the default value "eco"', '모든 차량이 기본값("eco")'],
   [`/flags/${ASIL_D_FLAG.key}`, 'A change of this flag waits', '변경 1건이 승인 대기 중입니다'],
   ['/flags/novel', 'There is no flag with this key.', '이 키를 가진 기능 플래그가 없습니다.'],
   ['/flags/adas.lane_keep_v2/edit', 'The models that get the flag.', '이 기능 플래그를 받는 차종입니다.'],
