@@ -5,7 +5,7 @@ export { FleetFlagAgent } from './assembly/fleet-flag-agent.ts';
 export type { FlagChange } from './assembly/agent-events.ts';
 export { PinnedKeys, type PinnedKey } from './trust/pinned-keys.ts';
 export type { VehicleStateReport } from '../core/activation/drive.ts';
-export type { DriveStatus } from './activation/change-over.ts';
+export type { DriveStatus } from './activation/change-over-options.ts';
 export type { PendingFlag } from './activation/active-flags.ts';
 export type { KnownGoodStatus } from './activation/known-good.ts';
 export type { AgentTimings, FleetFlagAgentOptions } from './assembly/agent-options.ts';

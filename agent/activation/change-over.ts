@@ -13,16 +13,14 @@ import {
 } from '../../core/activation/drive.ts';
 import { withTimeout } from '../../core/async/timeout.ts';
 import { unattended } from '../../core/last-handler/unattended.ts';
-import type { PresentFlags } from '../evaluate/present-flags.ts';
-import { describeError, type Log } from '../log.ts';
+import { describeError } from '../log.ts';
 import { NO_LATCHES, type GoodReturn, type HeldFlag, type Latches, type ReturnCause } from '../state.ts';
 import type { VehicleState } from '../state.ts';
 import { storedLatches } from '../store/rows/activation-row.ts';
-import type { VehicleStore } from '../store/vehicle-store.ts';
 import type { LoadedState } from '../store/vehicle-store-options.ts';
-import type { AgeingClock } from '../trust/ageing-clock.ts';
 import type { PinnedKeys } from '../trust/pinned-keys.ts';
-import { pendingFlags, type PendingFlag } from './active-flags.ts';
+import { pendingFlags } from './active-flags.ts';
+import type { ChangeOverOptions, DriveStatus } from './change-over-options.ts';
 import { latchesIn } from './latches.ts';
 import type { DriveValues, KeptDrive } from './kept-drive.ts';
 import { Standstills } from './standstills.ts';
@@ -37,38 +35,6 @@ const FORGOTTEN_AFTER_MS = 86_400_000;
 
 /** The milliseconds for which a change waits for its write. Then it is active from memory, as after a failed write. */
 const DISK_MS = 2_000;
-
-/** The parts with which a vehicle changes over. */
-export interface ChangeOverOptions {
-  readonly store: Pick<VehicleStore, 'save' | 'saveWhole'>;
-  readonly flags: Pick<PresentFlags, 'state' | 'drive' | 'replace' | 'driveBeginningNow' | 'contextOf'>;
-  /** Called with each state from which flags are evaluated from then on, but for the loaded one. */
-  readonly activated: (state: VehicleState) => void;
-  /** Called when a flag goes back to its last known good, with the revision that it leaves. */
-  readonly returned: (flagKey: string, leftRevision: number, goodRevision: number, cause: ReturnCause) => void;
-  /** The keys to trust; null before any are known. */
-  readonly keys: () => PinnedKeys | null;
-  /** The vehicle's clock, in milliseconds since 1970. */
-  readonly now: () => number;
-  /** The ageing clock. Its running time may stand still while the computer sleeps. */
-  readonly ageingClock: Pick<AgeingClock, 'seconds' | 'runningMs'>;
-  readonly log: Log;
-}
-
-/** The status of the vehicle's drive. */
-export interface DriveStatus {
-  /** The ignition and the movement of the last report; null where none counts. */
-  readonly ignition: 'on' | 'off' | null;
-  readonly moving: boolean | null;
-  /** Whether the vehicle is known to stand with its ignition off. */
-  readonly parked: boolean;
-  /** Whether programs report the state of the vehicle. Otherwise a drive lasts until the agent starts again. */
-  readonly reported: boolean;
-  /** The time in ISO 8601, by the vehicle's clock, since which the vehicle is parked or in its drive. */
-  readonly since: string;
-  /** The flags whose changes wait for the end of the drive. */
-  readonly pending: readonly PendingFlag[];
-}
 
 /** A report, with the time at which it came by both clocks, in milliseconds. */
 interface Received {

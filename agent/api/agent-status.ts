@@ -7,7 +7,8 @@ import type { FactDifference, KnownFacts, VehicleFacts } from '../facts/known-fa
 import type { LocalFlagsStatus } from '../local-flags/local-flags.ts';
 import type { LifetimeTotals } from '../telemetry/lifetime-counts.ts';
 import type { DroppedMetrics } from '../telemetry/metrics/metric-queue.ts';
-import type { ChangeOver, DriveStatus } from '../activation/change-over.ts';
+import type { ChangeOver } from '../activation/change-over.ts';
+import type { DriveStatus } from '../activation/change-over-options.ts';
 import type { KnownGoodStatus } from '../activation/known-good.ts';
 import type { VehicleStore } from '../store/vehicle-store.ts';
 import type { StoreStatus } from '../store/vehicle-store-options.ts';
