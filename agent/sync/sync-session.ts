@@ -16,6 +16,7 @@ import { lastContact, withStops } from './apply.ts';
 import { ChangeSubscription } from './change-subscription.ts';
 import { describeChanges, unserved } from './changes.ts';
 import { RequestRefused } from '../link/gateway-link.ts';
+import type { SignedFlag } from '../link/operations.ts';
 import {
   environmentVariable,
   readSyncAnswer,
@@ -155,14 +156,18 @@ export class SyncSession {
         since,
         ...(nonce !== null && { nonce }),
       };
-      const data = await link.request(nonce === null ? operations.sync : operations.nonceSync, variables);
+      const data = await this.#answerTo(
+        link.request(nonce === null ? operations.sync : operations.nonceSync, variables),
+      );
       await this.#applyAnswer(readSyncAnswer(data, identity.environment), since, askedAtMs);
       if (nonce !== null) freshness.answeredInVain();
     } catch (error) {
       if (error instanceof Refusal) refuse(error);
-      else if (operations !== this.operations || this.#subscription.switchesToFormer(error))
-        return this.#requestAgain();
-      else if (!this.#hasEnded) log('warn', `sync failed: ${describeError(error)}`);
+      else if (operations !== this.operations || this.#subscription.switchesToFormer(error)) {
+        // The changes are requested again at once, with the operations that the control plane knows.
+        freshness.withdraw();
+        return this.#sync.bringForward(0);
+      } else if (!this.#hasEnded) log('warn', `sync failed: ${describeError(error)}`);
       // After a lost connection, the same nonce may be sent over the next one for as long as its answer would count.
       if (nonce !== null && error instanceof RequestRefused) freshness.refused(error.retryAfter);
       else if (nonce !== null && error instanceof Refusal) freshness.answeredInVain();
@@ -173,10 +178,26 @@ export class SyncSession {
     }
   }
 
-  /** Requests the changes again at once, with the operations that the control plane knows. */
-  #requestAgain(): void {
-    this.#options.freshness.withdraw();
-    this.#sync.bringForward(0);
+  /** Waits for an answer. The kill switches and disablings of events that come before it take effect meanwhile. */
+  async #answerTo(asked: Promise<unknown>): Promise<unknown> {
+    const seen = new Set<ChangeEvent>();
+    let isOver = false;
+    const over = () => ((isOver = true), this.#wake());
+    asked.then(over, over);
+    while (!isOver) {
+      const woken = new Promise<void>((resolve) => (this.#wake = resolve));
+      const news = this.#events.filter((event) => !seen.has(event));
+      for (const event of news) seen.add(event);
+      await (news.length > 0 ? this.#applyStops(news.map(({ signed }) => signed)) : woken);
+    }
+    return asked;
+  }
+
+  /** Applies the kill switches and disablings among changes. What is to refuse is counted when their turn comes. */
+  async #applyStops(changes: readonly SignedFlag[]): Promise<void> {
+    const before = this.#options.state();
+    const quiet = new Verifier(before.identity.environment, this.#options.keys, () => undefined);
+    await this.#commit(before, withStops(before, await quiet.flags(changes, 0)));
   }
 
   /** Applies the answer to a sync since revision `since`; with 0, all flags were requested. */
