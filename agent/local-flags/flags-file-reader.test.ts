@@ -1,4 +1,4 @@
-import { watchFile } from 'node:fs';
+import { unwatchFile, watchFile } from 'node:fs';
 import { appendFile, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -39,6 +39,7 @@ beforeEach(async () => {
 
 afterEach(async () => {
   jest.useRealTimers();
+  unwatchFile(file);
   await reader.close();
   await rm(folder, { recursive: true, force: true });
 });
