@@ -119,6 +119,22 @@ withServer('on a Redis server', () => {
       );
     });
 
+    test('and whose connections have died in silence, sends listeners their messages again, though they ask for nothing', async () => {
+      const heard: string[] = [];
+      const channel = `test-${proxy.port}-${process.pid}`;
+      await bus.subscribe(channel, (message) => heard.push(message));
+      proxy.lose();
+      const other = await openRedis(url ?? '', silent);
+      try {
+        await eventually(async () => {
+          await other.bus.publish(channel, 'news');
+          return heard.length > 0;
+        });
+      } finally {
+        await other.bus.close();
+      }
+    });
+
     test('each process counts uses for itself meanwhile', async () => {
       proxy.sever();
       await eventually(() =>

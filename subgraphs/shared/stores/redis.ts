@@ -5,7 +5,9 @@
 import { Redis } from 'ioredis';
 import type { Logger } from 'pino';
 import { backoffMs } from '../../../core/async/backoff.ts';
+import { Poller } from '../../../core/async/poller.ts';
 import { FleetFlagError } from '../../../core/errors.ts';
+import { unattended } from '../../../core/last-handler/unattended.ts';
 import type { RateLimiter } from '../../../core/access/rate-limiter.ts';
 import type { Bus } from '../feeds/bus.ts';
 import { observeCommand } from '../monitoring/observed-calls.ts';
@@ -18,6 +20,8 @@ import { closeWhenSilent } from './silent-socket.ts';
 const COMMAND_TIMEOUT_MS = 3_000;
 /** The milliseconds of silence after which a server that has to answer counts as gone. */
 const SILENCE_MS = 2 * COMMAND_TIMEOUT_MS;
+/** The milliseconds between two pings of the subscriber, from which no other answer is ever due. */
+const PING_MS = 3_000;
 
 /** The prefix of keys and channels, because other programs may use the same server. */
 const PREFIX = 'fleetflag:';
@@ -128,6 +132,11 @@ export async function openRedis(
     for (const listener of channels.get(channel)?.listeners ?? []) listener(message);
   });
 
+  const pings = Poller.every(PING_MS, async () => {
+    await subscriber.ping().catch(() => undefined);
+  });
+  unattended(pings.start(PING_MS), 'Pinging Redis');
+
   let closing: Promise<void> | undefined;
   const close = () =>
     (closing ??= (async () => {
@@ -135,6 +144,7 @@ export async function openRedis(
       channels.clear();
       commands.disconnect();
       subscriber.disconnect();
+      await pings.close();
     })());
 
   return {
