@@ -82,6 +82,22 @@ describe('a token', () => {
     if (why === null) expect(judged()).toMatchObject(claims);
     else expect(judged).toThrow(why);
   });
+
+  test.each<[string, object, RegExp | null]>([
+    ['that expired within the tolerance', { exp: NOW_S - 9 }, null],
+    ['that expired before it', { exp: NOW_S - 10 }, /expired/],
+    ['that begins within it', { nbf: NOW_S + 10 }, null],
+    ['that begins after it', { nbf: NOW_S + 11 }, /not valid yet/],
+    ['that was issued by a clock as far ahead', { iat: NOW_S + 10 }, null],
+    ['that was issued by a clock further ahead', { iat: NOW_S + 11 }, /in the future/],
+    ['that is older by as much', { iat: NOW_S - 40 }, null],
+    ['that is older by more', { iat: NOW_S - 41 }, /too old/],
+  ])('%s is judged by clocks that may differ', (_, claims, why) => {
+    const expected = { ...EXPECTED, maxAgeSeconds: 30, clockToleranceSeconds: 10 };
+    const judged = () => verify(tokenOf(HEADER, { ...GOOD, ...claims }), expected);
+    if (why === null) expect(judged()).toMatchObject(claims);
+    else expect(judged).toThrow(why);
+  });
 });
 
 /** `good` most of the time, so that several members are right at once. */
@@ -131,13 +147,15 @@ test.each<[string, ExpectedClaims]>([
     'with a greatest age and any issuer',
     { typ: 'vehicle+jwt', audience: 'gateway', required: ['exp'], maxAgeSeconds: 30 },
   ],
+  ['with clocks that may differ', { ...EXPECTED, maxAgeSeconds: 29, clockToleranceSeconds: 1 }],
 ])('whatever a token says, it is accepted exactly where jose accepts it, %s', async (_, expected) => {
-  const { required, maxAgeSeconds, ...same } = expected;
+  const { required, maxAgeSeconds, clockToleranceSeconds, ...same } = expected;
   const options = {
     ...same,
     algorithms: ['HS256'],
     requiredClaims: [...required],
     ...(maxAgeSeconds !== undefined && { maxTokenAge: maxAgeSeconds }),
+    ...(clockToleranceSeconds !== undefined && { clockTolerance: clockToleranceSeconds }),
     currentDate: new Date(NOW_S * 1_000 + 999),
   };
   let accepted = 0;

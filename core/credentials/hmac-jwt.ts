@@ -17,6 +17,8 @@ export interface ExpectedClaims {
   readonly required: readonly string[];
   /** The greatest age by `iat`, in seconds; any where it is not given. */
   readonly maxAgeSeconds?: number;
+  /** The seconds by which the signer's clock may differ from this one; 0 where it is not given. */
+  readonly clockToleranceSeconds?: number;
 }
 
 /** The form of a token: three parts in base64url, of which the last has 32 bytes. */
@@ -56,7 +58,7 @@ export function verifyJwt(token: string, key: KeyObject, expected: ExpectedClaim
   const claims = decoded(signed.slice(middle + 1));
   checkPresence(claims, expected);
   checkParties(claims, expected);
-  checkTimes(claims, expected.maxAgeSeconds, Math.floor(nowMs / 1_000));
+  checkTimes(claims, expected, Math.floor(nowMs / 1_000));
   return claims;
 }
 
@@ -98,12 +100,13 @@ function time(claims: Members, name: string): number | undefined {
   return value;
 }
 
-function checkTimes(claims: Members, maxAgeSeconds: number | undefined, now: number): void {
+function checkTimes(claims: Members, expected: ExpectedClaims, now: number): void {
+  const { maxAgeSeconds, clockToleranceSeconds: tolerance = 0 } = expected;
   const [issuedAt, notBefore, expiresAt] = [time(claims, 'iat'), time(claims, 'nbf'), time(claims, 'exp')];
-  if (notBefore !== undefined && notBefore > now) throw new Error('it is not valid yet');
-  if (expiresAt !== undefined && expiresAt <= now) throw new Error('it has expired');
+  if (notBefore !== undefined && notBefore > now + tolerance) throw new Error('it is not valid yet');
+  if (expiresAt !== undefined && expiresAt <= now - tolerance) throw new Error('it has expired');
   if (maxAgeSeconds === undefined) return;
   const age = now - Number(issuedAt);
-  if (age < 0) throw new Error('it was issued in the future');
-  if (age > maxAgeSeconds) throw new Error('it is too old');
+  if (age < -tolerance) throw new Error('it was issued in the future');
+  if (age - tolerance > maxAgeSeconds) throw new Error('it is too old');
 }

@@ -1,4 +1,4 @@
-import { describe, expect, it } from '@jest/globals';
+import { afterEach, describe, expect, it, jest } from '@jest/globals';
 import { SignJWT } from 'jose';
 import type { CallerIdentity } from '../access/caller.ts';
 import { createIdentityTokens, deriveKey, signedBody, type ReplayGuard } from './identity-token.ts';
@@ -25,6 +25,7 @@ function memory(): ReplayGuard & { readonly expiries: Date[] } {
 const unauthenticated = expect.objectContaining({ code: 'UNAUTHENTICATED' });
 
 describe('identity tokens', () => {
+  afterEach(() => void jest.useRealTimers());
   const tokens = createIdentityTokens(SECRET);
 
   it('carry the identity to the subgraph for which they were made', async () => {
@@ -82,6 +83,34 @@ describe('identity tokens', () => {
       .setExpirationTime(past + 30)
       .sign(deriveKey(SECRET, 'gateway-to-subgraph'));
     await expect(tokens.verify(token, 'flags', '', memory())).rejects.toThrow(unauthenticated);
+  });
+
+  it.each([
+    [-35, true],
+    [9, true],
+    [-45, false],
+    [12, false],
+  ])('of a gateway whose clock is %d s ahead are accepted: %s', async (aheadSeconds, isAccepted) => {
+    const now = Date.now();
+    jest.useFakeTimers({ now: now + aheadSeconds * 1_000 });
+    const token = await tokens.sign(identity, 'flags', BODY);
+    jest.setSystemTime(now);
+    const verified = tokens.verify(token, 'flags', BODY, memory());
+    await (isAccepted
+      ? expect(verified).resolves.toEqual(identity)
+      : expect(verified).rejects.toThrow(unauthenticated));
+  });
+
+  it('are refused for their age from the time on at which the record of their use may go', async () => {
+    jest.useFakeTimers();
+    const token = await tokens.sign(identity, 'flags', BODY);
+    const seen = memory();
+    await tokens.verify(token, 'flags', BODY, seen);
+    const end = seen.expiries[0]!.getTime();
+    jest.setSystemTime(end - 1);
+    await expect(tokens.verify(token, 'flags', BODY, memory())).resolves.toEqual(identity);
+    jest.setSystemTime(end);
+    await expect(tokens.verify(token, 'flags', BODY, memory())).rejects.toThrow(unauthenticated);
   });
 
   it('cannot be replaced by a vehicle token of the same secret', async () => {

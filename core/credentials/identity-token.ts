@@ -27,8 +27,10 @@ interface IdentityClaims {
   readonly exp: number;
 }
 
-/** The lifetime of a token: enough for clocks that differ a little, and too short to be of use to a thief. */
+/** The lifetime of a token: enough for a slow network, and too short to be of use to a thief. */
 const LIFETIME_SECONDS = 30;
+/** The seconds by which the clocks of a gateway and a subgraph may differ: those of two hosts always do. */
+const CLOCK_TOLERANCE_SECONDS = 10;
 
 /** The replay guard of a subgraph: it remembers the tokens that were accepted. */
 export interface ReplayGuard {
@@ -84,12 +86,19 @@ export function createIdentityTokens(secret: string): IdentityTokens {
     async verify(token, subgraph, body, replayGuard) {
       if (token === undefined) throw new FleetFlagError('UNAUTHENTICATED', 'The request has no caller identity token.');
       try {
-        const expected = { typ: TYPE, audience: subgraph, required: ['exp', 'jti'], maxAgeSeconds: LIFETIME_SECONDS };
+        const expected = {
+          typ: TYPE,
+          audience: subgraph,
+          required: ['exp', 'jti'],
+          maxAgeSeconds: LIFETIME_SECONDS,
+          clockToleranceSeconds: CLOCK_TOLERANCE_SECONDS,
+        };
         // oxlint-disable-next-line typescript/consistent-type-assertions -- what has our signature we wrote, in this form
         const claims = verifyJwt(token, key, expected, Date.now()) as unknown as IdentityClaims;
         if (claims.body !== digest(body)) throw new Error('it was signed for another request body');
         // This check comes last, so that only tokens that would be accepted take up memory.
-        if (await replayGuard.isReplay(claims.jti, new Date(claims.exp * 1000))) throw new Error('it was used before');
+        const refusedFrom = new Date((claims.exp + CLOCK_TOLERANCE_SECONDS) * 1_000);
+        if (await replayGuard.isReplay(claims.jti, refusedFrom)) throw new Error('it was used before');
         return withPresentNames(claims.identity);
       } catch (cause) {
         throw new FleetFlagError('UNAUTHENTICATED', 'The caller identity token is not valid.', {}, { cause });
