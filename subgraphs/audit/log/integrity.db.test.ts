@@ -158,10 +158,11 @@ describe('the check of the audit log', () => {
     expect(await check()).toMatchObject({ ...broken(5, 'missing from position 1 on'), checked: 0 });
   });
 
-  test.each(['00000000-0000-4000-8000-000000000000', 'ffffffff-ffff-4fff-bfff-ffffffffffff'])(
-    'names a row that was inserted beside another with the same previous hash (%s)',
-    async (id) => {
-      await tamper(insertion(row(6), { id, action: 'KILL_SWITCH' }));
+  const [lowestId, highestId] = ['00000000-0000-4000-8000-000000000000', 'ffffffff-ffff-4fff-bfff-ffffffffffff'];
+  test.each([1, 6, 12].flatMap((position) => [lowestId, highestId].map((id) => [position, id] as const)))(
+    'names a row that was inserted beside the genuine one at position %d, also where it is read first (%s)',
+    async (position, id) => {
+      await tamper(insertion(row(position), { id, action: 'KILL_SWITCH' }));
       expect(await check()).toMatchObject({ intact: false, firstBrokenId: id });
     },
   );

@@ -47,11 +47,19 @@ function hasItsHash({ previousHash, hash, ...content }: ChainRow): boolean {
 }
 
 /** Gives the row at which two neighbours stop fitting together. `row` has the hash of its own content. */
-async function unlinked(db: Db, last: { place: ChainPlace; id: string | null }, row: ChainRow): Promise<Broken> {
+async function unlinked(
+  db: Db,
+  last: { place: ChainPlace; id: string | null },
+  row: ChainRow,
+  head: ChainPlace | null,
+): Promise<Broken> {
   if (row.position === last.place.position) {
-    const second = (await rowsAt(db, row.position + 1)).some(({ previousHash }) => previousHash === row.hash);
+    // The chain goes on from one of the two, or ends with it.
+    const isOfChain =
+      row.hash === head?.hash ||
+      (await rowsAt(db, row.position + 1)).some(({ previousHash }) => previousHash === row.hash);
     return {
-      id: second ? last.id : row.id,
+      id: isOfChain ? last.id : row.id,
       fault: `There are two rows at position ${row.position}: this one was inserted afterwards.`,
     };
   }
@@ -64,7 +72,7 @@ async function unlinked(db: Db, last: { place: ChainPlace; id: string | null }, 
   };
 }
 
-/** Finds a row at or below the start of the chain, where it would lie outside of it. */
+/** Finds a row of the detached part of the chain, at or below the last detached position, where none may be left. */
 async function findStray(db: Db, { start, before }: ChainBounds): Promise<Broken | null> {
   if (before !== null || start.position === 0) return null;
   const [stray] = await chainRows(db, { position: -1, id: null }, start.position, 1);
@@ -85,12 +93,14 @@ class FollowedRows {
   last: { readonly place: ChainPlace; readonly id: string | null };
   readonly #db: Db;
   readonly #after: number | null;
+  readonly #head: ChainPlace | null;
   /** Whether the next row is the first one that is read, and lies before the period: it then follows any row. */
   #isAnchor: boolean;
 
-  constructor(db: Db, { start, before, after }: ChainBounds) {
+  constructor(db: Db, { start, head, before, after }: ChainBounds) {
     this.#db = db;
     this.#after = after;
+    this.#head = head;
     this.#isAnchor = before !== null;
     this.last = { place: start, id: null };
   }
@@ -109,7 +119,7 @@ class FollowedRows {
     if (!hasItsHash(row))
       return { id: row.id, fault: `The row at position ${row.position} does not have the hash of its content.` };
     if (row.position !== place.position + 1 || row.previousHash !== place.hash)
-      return unlinked(this.#db, this.last, row);
+      return unlinked(this.#db, this.last, row, this.#head);
     if (!isBeside) {
       this.checked += 1;
       this.headHash = row.hash;
