@@ -1,6 +1,7 @@
 /**
- * Runs the checks at their intervals. Every audit instance runs the job, and the time of the next run in the database
- * lets only one of them run a check.
+ * Runs the periodic checks of `checks.ts` at their intervals. Every audit instance runs the job, and the time of the next
+ * run in the database lets only one of them run a check. While a check runs, that time is a lease, which the instance
+ * renews: where the check fails, or its instance or the database ends, it is due again when the lease is over.
  */
 import type { Logger } from 'pino';
 import { Poller } from '../../../../core/async/poller.ts';
@@ -20,8 +21,8 @@ export interface Check {
 /** The polling interval in milliseconds. */
 const POLL_INTERVAL_MS = 10_000;
 
-/** The seconds after which a check that failed is run again, where its interval is longer. */
-const RETRY_SECONDS = 60;
+/** The seconds of a lease: within them a check that failed is run again. A shorter interval counts instead. */
+const LEASE_SECONDS = 60;
 
 /** Runs checks until it is closed. Each has its own turn: reading the whole audit log may take minutes. */
 export class CheckJob {
@@ -47,7 +48,8 @@ export class CheckJob {
   }
 
   /**
-   * Stops checking. Waits for checks in progress; a check that is stopped is due again after a minute, in any instance.
+   * Stops checking. Waits for checks in progress; one that fails because the subgraph is closing is due again within a
+   * minute, in any instance.
    */
   async close(): Promise<void> {
     await Promise.all(this.#turns.map((poller) => poller.close()));
@@ -58,34 +60,52 @@ export class CheckJob {
     await Promise.all(this.checks.map((check) => this.#runIfDue(check)));
   }
 
-  /** Runs a check if it is due. One that fails is due again after a minute at the latest. Does not reject. */
+  /** Runs a check if it is due. One that fails is due again within a minute. Does not reject. */
   async #runIfDue({ name, intervalSeconds, run }: Check): Promise<void> {
+    const leaseSeconds = Math.min(LEASE_SECONDS, intervalSeconds);
     try {
-      if (!(await this.#acquire(name, intervalSeconds))) return;
+      const startedAt = await this.#acquire(name, leaseSeconds);
+      if (startedAt === null) return;
+      const renewal = Poller.every((leaseSeconds * 1_000) / 3, () => this.#renew(name, leaseSeconds));
       try {
+        unattended(renewal.start((leaseSeconds * 1_000) / 3), 'Renewing the lease of a check for webhooks');
         await run();
       } catch (error) {
-        const seconds = Math.min(RETRY_SECONDS, intervalSeconds);
         this.logger.warn(
           { err: error, check: name },
-          `A check for webhooks failed; running it again in about ${seconds} s`,
+          `A check for webhooks failed; running it again within ${leaseSeconds} s`,
         );
-        await this.prisma.$executeRaw`
-          UPDATE webhook_checks SET due_at = now() + make_interval(secs => ${seconds}) WHERE name = ${name}`;
+        return;
+      } finally {
+        await renewal.close();
       }
+      await this.prisma.$executeRaw`
+        UPDATE webhook_checks SET due_at = ${startedAt}::timestamptz + make_interval(secs => ${intervalSeconds})
+        WHERE name = ${name}`;
     } catch (error) {
       this.logger.warn(
         { err: error, check: name },
-        'Cannot store when a check for webhooks is due; trying again with the next poll',
+        'Cannot read or store when a check for webhooks is due; trying again with the next polls',
       );
     }
   }
 
-  /** Moves the time of the next run forward; gives whether this instance was the one to do so. */
-  async #acquire(name: string, seconds: number): Promise<boolean> {
-    const acquired = await rowsOf(this.prisma, { name: is.string })`
-      INSERT INTO webhook_checks (name, due_at) VALUES (${name}, now() + make_interval(secs => ${seconds}))
-      ON CONFLICT (name) DO UPDATE SET due_at = excluded.due_at WHERE webhook_checks.due_at <= now() RETURNING name`;
-    return acquired.length > 0;
+  /** Takes the lease of a check that is due. Gives the present time of the database; null where it is not due. */
+  async #acquire(name: string, leaseSeconds: number): Promise<Date | null> {
+    const [acquired] = await rowsOf(this.prisma, { at: is.date })`
+      INSERT INTO webhook_checks (name, due_at) VALUES (${name}, now() + make_interval(secs => ${leaseSeconds}))
+      ON CONFLICT (name) DO UPDATE SET due_at = excluded.due_at WHERE webhook_checks.due_at <= now()
+      RETURNING now() AS at`;
+    return acquired?.at ?? null;
+  }
+
+  /** Extends the lease of a check that is running. A failure may pass before the lease is over. */
+  async #renew(name: string, leaseSeconds: number): Promise<void> {
+    try {
+      await this.prisma.$executeRaw`
+        UPDATE webhook_checks SET due_at = now() + make_interval(secs => ${leaseSeconds}) WHERE name = ${name}`;
+    } catch (error) {
+      this.logger.warn({ err: error, check: name }, 'Cannot renew the lease of a check for webhooks; trying again');
+    }
   }
 }

@@ -1,6 +1,9 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
+import { eventually } from '../../../../core/testing/eventually.ts';
+import type { PrismaClient } from '../../../../prisma/generated/client.ts';
 import { silent } from '../../../shared/testing/asking.ts';
 import { createTestDatabase, type TestDatabase } from '../../../shared/testing/test-database.ts';
+import { watchDatabase } from '../../../shared/testing/watched-database.ts';
 import { WEBHOOK_PAYLOADS, type WebhookKind } from '../../../shared/webhooks/webhook-event.ts';
 import { lockWebhook, updateWebhook } from '../webhook-store.ts';
 import type { WebhookSettings } from '../webhook.ts';
@@ -208,12 +211,49 @@ test('a check runs on one instance at a time, and one that fails stops no other'
   expect(ran).toEqual(['two', 'two']);
 });
 
-test('a check that fails is due again after a minute, however long its interval is', async () => {
-  const run = () => Promise.reject(new Error('another period is being checked'));
-  const job = new CheckJob(prisma(), [{ name: 'seldom', intervalSeconds: 6 * 3_600, run }], silent);
-  await job.runDue();
-  const { dueAt } = await prisma().webhookCheck.findUniqueOrThrow({ where: { name: 'seldom' } });
-  expect(dueAt.getTime()).toBeLessThanOrEqual(Date.now() + 60_000);
+describe('a check that runs seldom', () => {
+  const INTERVAL_SECONDS = 6 * 3_600;
+  const dueAtMs = async () =>
+    (await prisma().webhookCheck.findUniqueOrThrow({ where: { name: 'seldom' } })).dueAt.getTime();
+  const jobOf = (db: PrismaClient, run: () => Promise<void>, intervalSeconds = INTERVAL_SECONDS) =>
+    new CheckJob(db, [{ name: 'seldom', intervalSeconds, run }], silent);
+  beforeEach(() => prisma().webhookCheck.deleteMany());
+
+  test('is due again an interval after its start', async () => {
+    await jobOf(prisma(), async () => undefined).runDue();
+    expect(Math.abs((await dueAtMs()) - Date.now() - INTERVAL_SECONDS * 1_000)).toBeLessThan(60_000);
+  });
+
+  test('is due again within a minute where it fails', async () => {
+    await jobOf(prisma(), () => Promise.reject(new Error('another period is being checked'))).runDue();
+    expect(await dueAtMs()).toBeLessThanOrEqual(Date.now() + 60_000);
+  });
+
+  test('is due again within a minute where the database is lost meanwhile', async () => {
+    const watched = await watchDatabase(database.url);
+    try {
+      const run = async () => {
+        watched.proxy.sever();
+        await watched.prisma.$queryRaw`SELECT 1`;
+      };
+      await jobOf(watched.prisma, run).runDue();
+    } finally {
+      await watched.close();
+    }
+    expect(await dueAtMs()).toBeLessThanOrEqual(Date.now() + 60_000);
+  });
+
+  test('keeps its lease for as long as it runs', async () => {
+    let end = () => {};
+    const running = jobOf(prisma(), () => new Promise<void>((resolve) => (end = resolve)), 6).runDue();
+    const first = await eventually(() => dueAtMs().catch(() => null));
+    await eventually(async () => (await dueAtMs()) > first + 1_000);
+    let ranElsewhere = false;
+    await jobOf(prisma(), async () => void (ranElsewhere = true), 6).runDue();
+    expect(ranElsewhere).toBe(false);
+    end();
+    await running;
+  });
 });
 
 test('a check that takes long holds up no other', async () => {
