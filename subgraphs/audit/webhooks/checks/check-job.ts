@@ -1,7 +1,7 @@
 /**
- * Runs the periodic checks of `checks.ts` at their intervals. Every audit instance runs the job, and the time of the next
- * run in the database lets only one of them run a check. While a check runs, that time is a lease, which the instance
- * renews: where the check fails, or its instance or the database ends, it is due again when the lease is over.
+ * Runs the periodic checks of `checks.ts` at their intervals. Every audit instance runs the job, and the time of the
+ * next run in the database lets only one of them run a check. While a check runs, that time is a lease, which the
+ * instance renews: where the check fails, or its instance or the database ends, it is due again when the lease is over.
  */
 import type { Logger } from 'pino';
 import { Poller } from '../../../../core/async/poller.ts';
