@@ -126,6 +126,43 @@ describe('what a socket writes', () => {
     expect(socket.waitingBytes).toBe(0);
   });
 
+  test.each([
+    ['nothing', 0],
+    ['few', 100],
+    ['many', 100_000],
+  ])('notifies a caller when %s bytes wait in the stream alone, and not before they are written', async (_, bytes) => {
+    let release = () => undefined as void;
+    const connection = new Duplex({
+      read: () => undefined,
+      write: (_chunk, _encoding, done) => void (release = done),
+    });
+    const socket = new ServerSocket(connection, MAX_MESSAGE);
+    if (bytes > 0) socket.write(Buffer.alloc(bytes));
+    const drained = jest.fn();
+    socket.onceDrained(drained);
+    await new Promise(setImmediate);
+    expect([socket.waitingBytes, drained.mock.calls.length]).toEqual([bytes, 0]);
+    await eventually(() => {
+      release();
+      return drained.mock.calls.length === 1;
+    }, 'the caller is notified');
+    expect(socket.waitingBytes).toBe(0);
+    connection.destroy();
+  });
+
+  test('notifies nobody once the connection has ended', async () => {
+    const connection = new Duplex({ read: () => undefined, write: () => undefined });
+    const socket = new ServerSocket(connection, MAX_MESSAGE);
+    socket.attach(NOBODY, Buffer.alloc(0));
+    const drained = jest.fn();
+    socket.write(Buffer.alloc(100));
+    socket.onceDrained(drained);
+    socket.terminate();
+    socket.onceDrained(drained);
+    await once(connection, 'close');
+    expect(drained).not.toHaveBeenCalled();
+  });
+
   test('is followed by the end of the connection, not cut off by it', async () => {
     const { client, socket } = await usedPair();
     const written = fill(socket, Buffer.alloc(100_000, 'x'));

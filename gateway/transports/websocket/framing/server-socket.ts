@@ -21,6 +21,7 @@ export interface SocketOwner {
   closed(): void;
 }
 
+const NOTHING = Buffer.alloc(0);
 const SOCKET = Symbol('socket');
 type Connection = Duplex & { [SOCKET]?: ServerSocket };
 
@@ -109,18 +110,25 @@ export class ServerSocket implements FrameListener {
     };
   }
 
-  /** Calls `drained` once nothing waits; not when the socket ends before. Something must wait. */
+  /** Calls `drained`, later, once the bytes that wait now are written; not when the socket closes before. */
   onceDrained(drained: () => void): void {
     const unwritten = this.#unwritten;
-    if (unwritten === null) return void this.connection.once('drain', drained);
+    if (unwritten === null) return this.#onceStreamDrained(drained);
     const { written } = unwritten;
     unwritten.written = (isLost) => {
       written(isLost);
       if (isLost) return;
-      // The bytes after it are in the stream, which reports its end only where there are many.
-      if (this.connection.writableNeedDrain) this.connection.once('drain', drained);
+      // The bytes after it are in the stream.
+      if (this.connection.writableLength > 0) this.#onceStreamDrained(drained);
       else drained();
     };
+  }
+
+  #onceStreamDrained(drained: () => void): void {
+    const { connection } = this;
+    if (connection.writableNeedDrain) return void connection.once('drain', drained);
+    // A stream emits no "drain" after few bytes. It writes in order, so the end of this write is theirs as well.
+    if (connection.writable) connection.write(NOTHING, (error) => void (error || drained()));
   }
 
   sendPing(): void {
