@@ -156,6 +156,10 @@ function readTracing(settings: SettingsReader): TracingSettings | null {
     ...{ from: 0, to: 1, pattern: /^\d+(\.\d+)?$/, words: 'a number' },
   });
   const endpoint = settings.url('OTEL_EXPORTER_OTLP_ENDPOINT', HTTP);
+  settings.require(
+    endpoint === null || !/[?#]/.test(endpoint),
+    'OTEL_EXPORTER_OTLP_ENDPOINT must be a base URL, to which /v1/traces is appended: without "?" and "#".',
+  );
   const headers = settings.list('OTEL_EXPORTER_OTLP_HEADERS').map(readHeaderField);
   // A header may hold a token, so the message never repeats it.
   settings.require(
@@ -175,8 +179,9 @@ function readSecrets(settings: SettingsReader): Pick<Configuration, 'internalSec
   );
   const metricsToken = settings.text('FLEETFLAG_METRICS_TOKEN');
   settings.require(
-    metricsToken === null || /^\S{16,}$/.test(metricsToken),
-    'FLEETFLAG_METRICS_TOKEN must have at least 16 characters and no spaces.',
+    // Other characters do not arrive as they were sent: programs encode header fields in different ways.
+    metricsToken === null || /^[\x21-\x7e]{16,}$/.test(metricsToken),
+    'FLEETFLAG_METRICS_TOKEN must have at least 16 characters: ASCII letters, digits and signs, no spaces.',
   );
   return { internalSecret, metricsToken };
 }
@@ -218,8 +223,9 @@ function readSubgraphUrls(settings: SettingsReader): Configuration['subgraphUrls
     const setting = `FLEETFLAG_${name.toUpperCase()}_URL`;
     const given = settings.list(setting);
     settings.require(
-      given.every((value) => isUrlOf(value, HTTP)),
-      `${setting} must be a URL that begins with http:// or https://, or several, separated by commas.`,
+      // No request can be made of a URL with a user: the processes know each other by FLEETFLAG_INTERNAL_SECRET.
+      given.every((value) => isUrlOf(value, HTTP) && new URL(value).username + new URL(value).password === ''),
+      `${setting} must be a URL that begins with http:// or https:// and names no user, or several, separated by commas.`,
     );
     return Object.freeze(given.length === 0 ? [`http://127.0.0.1:${DEFAULT_PORTS[name]}`] : given);
   });

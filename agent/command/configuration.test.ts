@@ -144,6 +144,12 @@ test('one message names every fault', async () => {
 test.each([
   ['--listen', 'nowhere'],
   ['--listen', '127.0.0.1:70000'],
+  ['--listen', 'http://127.0.0.1:80', '--allow-remote'],
+  ['--listen', 'user@host:80', '--allow-remote'],
+  ['--listen', 'a host:80', '--allow-remote'],
+  ['--listen', '[:80', '--allow-remote'],
+  ['--listen', '[:::::]:80', '--allow-remote'],
+  ['--url', 'ws://host:4000/graphql#part'],
   ['--listen'],
   ['--allow-origin', '*'],
   ['--allow-origin', 'null'],
@@ -272,6 +278,8 @@ test.each([
   'http://u:secret@proxy/path',
   'http://u:secret%@proxy',
   'http://u:secret@proxy:99999',
+  'http://u:secret@proxy:0',
+  'http://u%3Av:secret@proxy',
 ])('%s is refused as a proxy, and the message does not repeat a password', async (proxy) => {
   const faults = await faultsOf([...REQUIRED, '--proxy', proxy]);
   expect(faults).toEqual([expect.stringMatching(/^--proxy /)]);

@@ -4,6 +4,7 @@
  */
 import { parseArgs } from 'node:util';
 import { nearestName } from '../../core/validation/nearest-name.ts';
+import { readHostPort } from '../../core/wire/network/host-port.ts';
 import { isLoopback } from '../../core/wire/network/loopback.ts';
 import { VIN_PATTERN } from '../../core/model.ts';
 import type { VehicleFacts } from '../facts/known-facts.ts';
@@ -137,7 +138,8 @@ export async function readAgentConfiguration(
   };
 
   const url = required('url');
-  if (url !== undefined && !isWebsocketUrl(url)) faults.push(`--url must be a ws:// or wss:// address, not "${url}"`);
+  if (url !== undefined && !isWebsocketUrl(url))
+    faults.push(`--url must be a ws:// or wss:// address without "#", not "${url}"`);
   const tokenFile = required('token-file');
   const databaseFile = required('db');
   for (const option of alone ? OF_A_CONTROL_PLANE : []) {
@@ -298,19 +300,15 @@ const suggestion = (nearest: string | null, prefix = '') =>
   nearest === null ? '' : `; did you mean ${prefix}${nearest}?`;
 
 function isWebsocketUrl(text: string): boolean {
-  return URL.canParse(text) && ['ws:', 'wss:'].includes(new URL(text).protocol);
+  // No websocket can be opened to a URL with a fragment (RFC 6455, 3).
+  return URL.canParse(text) && ['ws:', 'wss:'].includes(new URL(text).protocol) && !text.includes('#');
 }
 
 function readListen(text: string | undefined, allowRemote: boolean, faults: string[]): AgentConfiguration['listen'] {
   if (text === undefined) return null;
-  const match = /^(?:(\[[0-9a-f:]+\]|[^:]+):)?(\d{1,5})$/i.exec(text);
-  const port = Number(match?.[2] ?? NaN);
-  if (match === null || port > 65_535) {
-    faults.push(`--listen must be HOST:PORT, not "${text}"`);
-    return null;
-  }
-  const host = (match[1] ?? '127.0.0.1').replace(/^\[(.*)\]$/, '$1');
-  if (!isLoopback(host) && !allowRemote)
+  const listen = readHostPort(text.includes(':') ? text : `127.0.0.1:${text}`);
+  if (listen === null) faults.push(`--listen must be HOST:PORT, not "${text}"`);
+  else if (!isLoopback(listen.host) && !allowRemote)
     faults.push(`--listen ${text} can be reached from other machines; add --allow-remote to allow this`);
-  return { host, port };
+  return listen;
 }

@@ -10,12 +10,14 @@ import { isLoopback } from '../../core/wire/network/loopback.ts';
  */
 export function proxyFault(proxy: string): string | null {
   if (!URL.canParse(proxy) || !/^http:\/\/./i.test(proxy)) return 'must be http://[user:password@]host:port';
-  const { username, password, pathname, search, hash } = new URL(proxy);
+  const { username, password, port, pathname, search, hash } = new URL(proxy);
   if (pathname !== '/' || search !== '' || hash !== '')
     return 'must be http://[user:password@]host:port, with nothing behind the port';
+  if (port === '0') return 'must not have port 0';
   try {
-    decodeURIComponent(username + password);
-    return null;
+    decodeURIComponent(password);
+    // The first colon of the credentials ends the user (RFC 7617, 2).
+    return decodeURIComponent(username).includes(':') ? 'has a user with ":", which no proxy can read' : null;
   } catch {
     return 'has a user or password whose "%" is not written as "%25"';
   }

@@ -33,7 +33,7 @@ export const SETTINGS: Readonly<Record<string, string>> = {
   FLEETFLAG_ALLOWED_ORIGINS:
     "Origins whose pages may call /graphql over HTTP and websockets, such as https://dashboard.example.com, separated by commas. Default: none but the gateway's own.",
   FLEETFLAG_METRICS_TOKEN:
-    'The token that a Prometheus server sends as Authorization: Bearer … to read /metrics, 16 characters or more. Without it, /metrics answers this machine alone.',
+    'The token that a Prometheus server sends as Authorization: Bearer … to read /metrics, 16 ASCII characters or more. Without it, /metrics answers this machine alone.',
   FLEETFLAG_SHUTDOWN_DELAY_SECONDS:
     'Seconds from SIGTERM, when /health/ready begins to answer 503, to the end of the first connection, 0 to 60: the time that a load balancer has to notice it. Default 0; 5 when NODE_ENV is production.',
   OTEL_EXPORTER_OTLP_ENDPOINT:

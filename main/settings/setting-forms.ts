@@ -1,19 +1,27 @@
 /** The forms of settings' texts. */
 import { isIP } from 'node:net';
 import { readRegularFileSync } from '../../core/files/regular-file.ts';
+import { readHostPort } from '../../core/wire/network/host-port.ts';
 
-/** Parses `host:port`; gives null for other texts. */
-export function readAddress(address: string): { host: string; port: number } | null {
-  const [, host, port] = /^\[?([^\s\]]+?)\]?:(\d{1,5})$/.exec(address) ?? [];
-  return host !== undefined && Number(port) > 0 && Number(port) <= 65_535 ? { host, port: Number(port) } : null;
+/** The characters that Node.js sends in the value of a header field: no line breaks, and nothing beyond Latin-1. */
+const HEADER_VALUE = /^[\t\x20-\x7e\x80-\xff]*$/;
+
+/** Parses the address of a server, `host:port`; gives null for other texts. */
+export function readAddress(address: string): { readonly host: string; readonly port: number } | null {
+  const read = readHostPort(address);
+  return read !== null && read.port > 0 ? read : null;
 }
 
-/** Gives the name and the value of a header field written as `name=value` (percent-encoded), or null. */
+/**
+ * Gives the name and the value of a header field written as `name=value` (percent-encoded); null for other texts, and
+ * for a value that no header field can have.
+ */
 export function readHeaderField(text: string): readonly [string, string] | null {
   const [, name, value] = /^([\w!#$%&'*+.^`|~-]+)=(.*)$/.exec(text) ?? [];
   if (name === undefined || value === undefined) return null;
   try {
-    return [name.toLowerCase(), decodeURIComponent(value.trim())];
+    const decoded = decodeURIComponent(value.trim());
+    return HEADER_VALUE.test(decoded) ? [name.toLowerCase(), decoded] : null;
   } catch {
     return null;
   }
@@ -54,5 +62,6 @@ export function isReadable(path: string): boolean {
 
 /** Checks for a URL with one of these protocols, such as `http:`. */
 export function isUrlOf(text: string, protocols: readonly string[]): boolean {
-  return URL.canParse(text) && protocols.includes(new URL(text).protocol);
+  // A parser of URLs also takes "redis:cache", which names no server.
+  return URL.canParse(text) && protocols.some((protocol) => text.toLowerCase().startsWith(`${protocol}//`));
 }

@@ -26,11 +26,10 @@ describe('a setting that is wrong', () => {
     ]),
     ['FLEETFLAG_ADMIN_PASSWORD', HIDDEN],
     ['FLEETFLAG_INTERNAL_SECRET', HIDDEN],
-    ...[`mysql://root:${HIDDEN}@db/x`, `postgresql//root:${HIDDEN}@db`, HIDDEN].map((value): [string, string] => [
-      'DATABASE_URL',
-      value,
-    ]),
-    ...[`http://:${HIDDEN}@cache`, HIDDEN].map((value): [string, string] => ['REDIS_URL', value]),
+    ...[`mysql://root:${HIDDEN}@db/x`, `postgresql//root:${HIDDEN}@db`, `postgres:${HIDDEN}`, HIDDEN].map(
+      (value): [string, string] => ['DATABASE_URL', value],
+    ),
+    ...[`http://:${HIDDEN}@cache`, `redis:${HIDDEN}`, HIDDEN].map((value): [string, string] => ['REDIS_URL', value]),
     ...[`clickhouse://u:${HIDDEN}@metrics`, HIDDEN].map((value): [string, string] => ['CLICKHOUSE_URL', value]),
     ...[HIDDEN, `/nowhere/${HIDDEN}.pem`, tmpdir()].map((value): [string, string] => ['FLEETFLAG_SIGNING_KEY', value]),
     ...['maybe', 'true', 'ON', '1'].map((value): [string, string] => ['FLEETFLAG_PLAYGROUND', value]),
@@ -52,7 +51,7 @@ describe('a setting that is wrong', () => {
       'https://a.example https://b.example',
       'https://a.example:x',
     ].map((value): [string, string] => ['FLEETFLAG_ALLOWED_ORIGINS', value]),
-    ...['fifteen-of-them', 'with a blank in it all'].map((value): [string, string] => [
+    ...['fifteen-of-them', 'with a blank in it all', 'sixteen-or-more-é'].map((value): [string, string] => [
       'FLEETFLAG_METRICS_TOKEN',
       value,
     ]),
@@ -62,7 +61,16 @@ describe('a setting that is wrong', () => {
     ]),
     ...['0', '3601', '2.5', '1e3', 'x'].map((value): [string, string] => ['FLEETFLAG_PRESENCE_GRACE_SECONDS', value]),
     ...['verbose', 'INFO'].map((value): [string, string] => ['LOG_LEVEL', value]),
-    ...SUBGRAPH_NAMES.map((name): [string, string] => [`FLEETFLAG_${name.toUpperCase()}_URL`, `ws://u:${HIDDEN}@host`]),
+    ...['http', 'ws'].flatMap((scheme) =>
+      SUBGRAPH_NAMES.map((name): [string, string] => [
+        `FLEETFLAG_${name.toUpperCase()}_URL`,
+        `${scheme}://u:${HIDDEN}@host`,
+      ]),
+    ),
+    ...['http://collector:4318?x', 'http://collector:4318#x'].map((value): [string, string] => [
+      'OTEL_EXPORTER_OTLP_ENDPOINT',
+      value,
+    ]),
   ];
 
   test.each(WRONG)('%s=%s is the only reported fault, and a secret is not repeated', (name, value) => {
@@ -80,6 +88,7 @@ describe('a setting that is wrong', () => {
       'DATABASE_REPLICA_URLS',
     ],
     ['an invalid list', { REDIS_SENTINELS: 's1', REDIS_SENTINEL_NAME: 'x' }, 'REDIS_SENTINELS'],
+    ['a URL', { REDIS_SENTINELS: 'redis://s1:26379', REDIS_SENTINEL_NAME: 'x' }, 'REDIS_SENTINELS'],
     ['no name to ask them for', { REDIS_SENTINELS: 's1:26379' }, 'REDIS_SENTINEL_NAME'],
     [
       'a server beside them',
@@ -177,7 +186,7 @@ describe('a setting that is wrong', () => {
   });
 
   test('of the header fields of traces does not repeat their values', () => {
-    for (const value of ['a-secret', 'authorization=%E0%A4%A'])
+    for (const value of ['a-secret', 'authorization=%E0%A4%A', 'authorization=a-secret%0A'])
       expect(settingFaults({ OTEL_EXPORTER_OTLP_HEADERS: value })).toEqual([
         'OTEL_EXPORTER_OTLP_HEADERS must be a list of name=value, separated by commas, percent-encoded.',
       ]);
