@@ -51,8 +51,8 @@ const config: Config = {
       globalTeardown: '<rootDir>/e2e/harness/clean-up.ts',
     },
   ],
-  // A limit against tests that hang, and no measurement: with all rounds some have ten times as much to do, and a longer
-  // run (`TEST_ROUNDS` is a number) has as many times more.
+  // A limit against tests that hang, and no measurement: with all rounds some have ten times as much to do, and a
+  // longer run (`TEST_ROUNDS` is a number) has as many times more.
   testTimeout: process.env['TEST_ROUNDS'] === undefined ? 60_000 : 600_000 * (Number(process.env['TEST_ROUNDS']) || 1),
   // The end of a worker on a busy machine takes longer than Jest's half second; one that something keeps never ends.
   workerGracefulExitTimeout: 5_000,

@@ -1,7 +1,7 @@
 /**
- * Runs the suites that have failed once more, one after the other, with the environment of their run. What fails twice is a
- * fault, and the gate fails. What passes alone depended on the load of the machine: its name goes to the file that is
- * given, whose lines the gate prints as its last ones. Source: docs/decisions/processes/suites-run-again.md.
+ * Runs the suites that have failed once more, one after the other, with the environment of their run. What fails twice
+ * is a fault, and the gate fails. What passes alone depended on the load of the machine: its name goes to the file that
+ * is given, whose lines the gate prints as its last ones. Source: docs/decisions/processes/suites-run-again.md.
  *
  *   node .ci/again.js <file>
  */

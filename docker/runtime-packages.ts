@@ -1,7 +1,8 @@
 /**
  * Copies the packages that the built commands load from `node_modules` while they run, and nothing else:
- * `node --import tsx docker/runtime-packages.ts FOLDER [--embedded]`. The commands themselves have all other packages in
- * them (`commands/build.ts`). With `--embedded` it copies the embedded PostgreSQL and ClickHouse, too, which are 600 MB.
+ * `node --import tsx docker/runtime-packages.ts FOLDER [--embedded]`. The commands themselves have all other packages
+ * in them (`commands/build.ts`). With `--embedded` it copies the embedded PostgreSQL and ClickHouse, too, which are 600
+ * MB.
  */
 import { cpSync, existsSync, readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';

@@ -1,5 +1,6 @@
 /**
- * The rooms for administrators, health, release policies and the own password: loaded together when one of their pages is first shown.
+ * The rooms for administrators, health, release policies and the own password: loaded together when one of their pages
+ * is first shown.
  */
 import { AccountPage } from './accounts/account-page.tsx';
 import { AccountsPage } from './accounts/accounts-page.tsx';

@@ -12,5 +12,8 @@ export function noteAnswer(date: string | null): void {
   aheadMs = Math.abs(difference) > AGREEMENT_MS ? difference : 0;
 }
 
-/** Gives the present time by the control plane's clock, in milliseconds since 1970; before its first answer by the device's. */
+/**
+ * Gives the present time by the control plane's clock, in milliseconds since 1970; before its first answer by the
+ * device's.
+ */
 export const presentTime = (): number => Date.now() + aheadMs;

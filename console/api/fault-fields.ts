@@ -14,8 +14,8 @@ const ARGUMENT = /^(?:input|change\.(?:updateFlag|createRule|updateRule\.input))
 const JSON_FIELDS: ReadonlySet<string> = new Set(['defaultValue', 'value', 'valueSchema']);
 
 /**
- * Gives the control plane's words for a fault at `path` or below it; null where the fault is about something else. Within
- * a field of JSON they name the place, such as `properties.limit.minimum: …`.
+ * Gives the control plane's words for a fault at `path` or below it; null where the fault is about something else.
+ * Within a field of JSON they name the place, such as `properties.limit.minimum: …`.
  *
  * @param path without the argument's name, such as `conditions.models`
  */

@@ -1,4 +1,6 @@
-/** The state of a form about a thing: what was typed, beside the thing as the form began with it and as it is by now. */
+/**
+ * The state of a form about a thing: what was typed, beside the thing as the form began with it and as it is by now.
+ */
 import { isSameJson } from '../json.ts';
 import { mergedDraft } from './merged-draft.ts';
 
@@ -34,8 +36,8 @@ export function begun<Thing, Draft>(
 export const isTouched = <Thing, Draft>({ began, draft }: Edited<Thing, Draft>): boolean => !isSameJson(began, draft);
 
 /**
- * Whether the thing says something else by now than the form began with. A new `updatedAt` alone is no news. The content
- * may have less than the form, as where it counts vehicles, or more.
+ * Whether the thing says something else by now than the form began with. A new `updatedAt` alone is no news. The
+ * content may have less than the form, as where it counts vehicles, or more.
  */
 export function isNews<Thing, Draft>(
   base: Thing | null,

@@ -26,7 +26,10 @@ export function keptForms<Form>(): KeptForms<Form> {
 interface KeptForm<Form> {
   /** The form as it was left; undefined where it was not touched. */
   readonly left: Form | undefined;
-  /** Keeps the present form, in a layout effect of each render: another effect may come too late. @param isTouched whether there is anything to lose */
+  /**
+   * Keeps the present form, in a layout effect of each render: another effect may come too late. @param isTouched
+   * whether there is anything to lose
+   */
   readonly keep: (form: Form, isTouched: boolean) => void;
   /** Forgets the form, which is then left for good. */
   readonly discard: () => void;

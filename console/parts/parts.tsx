@@ -6,7 +6,9 @@ import { useWords } from '../words/language.ts';
 
 interface PageProps {
   readonly title: string;
-  /** The name of the thing that the page is about, where the title does not say it: for the title of the browser's tab. */
+  /**
+   * The name of the thing that the page is about, where the title does not say it: for the title of the browser's tab.
+   */
   readonly about?: string | undefined;
   /** Stands beside the title, such as buttons. */
   readonly beside?: ComponentChildren;

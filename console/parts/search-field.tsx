@@ -13,7 +13,10 @@ interface SearchFieldProps {
   readonly search: (text: string) => void;
 }
 
-/** Shows the field. `search` gets the trimmed text. A text that is chosen elsewhere, as by a link, replaces the typed one. */
+/**
+ * Shows the field. `search` gets the trimmed text. A text that is chosen elsewhere, as by a link, replaces the typed
+ * one.
+ */
 export function SearchField({ label, value, search, ...more }: SearchFieldProps) {
   const id = useId();
   const [typed, setTyped] = useState(value);

@@ -1,4 +1,6 @@
-/** The faulty vehicles with the new content of a release, compared with the others, and the limits of the health gate. */
+/**
+ * The faulty vehicles with the new content of a release, compared with the others, and the limits of the health gate.
+ */
 import { useQuery } from '../api/use-query.ts';
 import { ReleaseFiguresDocument, type ReleaseFiguresQuery } from '../generated/operations.ts';
 import { NumberCell } from '../parts/number-cell.tsx';

@@ -33,8 +33,8 @@ interface DialogProps extends ActProps {
 }
 
 /**
- * Says that the release has changed since the dialog was opened, and offers to go on with the present one; until that is
- * seen, nothing is sent.
+ * Says that the release has changed since the dialog was opened, and offers to go on with the present one; until that
+ * is seen, nothing is sent.
  */
 function useSeenRelease(release: ReleasePartsFragment, isAboutShare: boolean) {
   const { texts, formats } = useReleaseWords();

@@ -1,6 +1,6 @@
 /**
- * The reason why a release holds or has ended, in the reader's language: what the control plane says by itself is known,
- * the rest is quoted.
+ * The reason why a release holds or has ended, in the reader's language: what the control plane says by itself is
+ * known, the rest is quoted.
  */
 import type { Environment } from '../generated/operations.ts';
 import type { ReleaseWords } from '../words/release-words.ts';

@@ -8,8 +8,8 @@ interface Stage {
 }
 
 /**
- * Gives the place of each stage, by its own percentage and that of the release. A promotion between two stages leaves the
- * release in the lower of them, and one below the first leaves it in the first.
+ * Gives the place of each stage, by its own percentage and that of the release. A promotion between two stages leaves
+ * the release in the lower of them, and one below the first leaves it in the first.
  */
 export function stagePlaces(stages: readonly Stage[], percentage: number): StagePlace[] {
   const present = Math.max(

@@ -1,6 +1,7 @@
 /** Our rules for the linter (oxlint.config.js). */
 import { arrows } from './arrows.js';
 import { boundedCaches } from './bounded-caches.js';
+import { commentWidth } from './comment-width.js';
 import { durationNames } from './duration-names.js';
 import { guardedRows } from './guarded-rows.js';
 import { noFixedWait } from './no-fixed-wait.js';
@@ -13,6 +14,7 @@ export default {
   rules: {
     arrows,
     'bounded-caches': boundedCaches,
+    'comment-width': commentWidth,
     'duration-names': durationNames,
     'guarded-rows': guardedRows,
     'no-fixed-wait': noFixedWait,

@@ -66,8 +66,8 @@ export function publishChange({ applied, flag: { key } }: ChangedFragment): void
 }
 
 /**
- * Gives the flag as a form or a dialog began with it, and how it takes over what has changed since. A flag that was only
- * signed again, for a segment that its rules name, has not changed for a person who fills in a form.
+ * Gives the flag as a form or a dialog began with it, and how it takes over what has changed since. A flag that was
+ * only signed again, for a segment that its rules name, has not changed for a person who fills in a form.
  *
  * @param began the flag as a form that was left began with it
  */

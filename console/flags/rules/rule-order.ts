@@ -28,8 +28,8 @@ export const triedOrder = (rules: readonly Ordered[]): string[] =>
   inOrder(rules.filter(({ type }) => type !== 'KILL_SWITCH')).map(({ id }) => id);
 
 /**
- * Gives the ids of the rules in the order in which they are tried once a rule has moved by a place. Null where it is the
- * first or the last. Kill switches have no place: a pulled one comes first.
+ * Gives the ids of the rules in the order in which they are tried once a rule has moved by a place. Null where it is
+ * the first or the last. Kill switches have no place: a pulled one comes first.
  */
 export function movedOrder(rules: readonly Ordered[], id: string, by: 'up' | 'down'): string[] | null {
   const tried = triedOrder(rules);
