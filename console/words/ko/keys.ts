@@ -19,7 +19,7 @@ export const keys: typeof English = {
   keyStates: { valid: '유효', expired: '만료됨', revoked: '폐기됨' },
   createdBy: '만든 사람',
   onTheServer: '서버 명령',
-  keyNameHint: '협력사와 프로그램처럼 사용할 대상을 적으세요.',
+  keyNameHint: '이 키를 사용할 주체를 적으세요. 예: 협력사와 프로그램 이름.',
   rateLimitHint: '모든 게이트웨이를 합한 분당 요청 수입니다. 1~1,000,000.',
   expiresAt: '만료 시각',
   expiresAtHint: '내 시간대 기준입니다. 비워 두면 폐기할 때까지 유효합니다.',
