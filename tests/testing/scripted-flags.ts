@@ -2,12 +2,7 @@
 import { EventEmitter, on } from 'node:events';
 import { FleetFlagError } from '../../core/errors.ts';
 import { ENUMS } from '../../subgraphs/shared/subgraph/graphql-enums.ts';
-import {
-  createSubgraph,
-  type AnswerNotes,
-  type Subgraph,
-  type SubgraphContext,
-} from '../../subgraphs/shared/subgraph/subgraph.ts';
+import { createSubgraph, type Subgraph, type SubgraphContext } from '../../subgraphs/shared/subgraph/subgraph.ts';
 import { silent } from '../../subgraphs/shared/testing/asking.ts';
 
 export interface ScriptedChange {
@@ -81,10 +76,7 @@ const FLAG = {
   safetyLevel: 'ASIL-D',
 };
 
-/**
- * Resolves `flag(key)`: "eco" exists, "stale" is refused with CONFLICT, "broken" fails, any other key gives null;
- * "remembered" does so as last known.
- */
+/** Finds a flag: "eco" exists, "stale" is refused with CONFLICT, "broken" fails; any other key gives null. */
 function findFlag(key: string): ScriptedFlag | null {
   if (key === 'stale') throw new FleetFlagError('CONFLICT', 'Changed since.', { field: 'key', currentRevision: 7 });
   if (key === 'broken') throw new Error(FAULT);
@@ -107,13 +99,14 @@ export async function scriptedFlags(changes: ScriptedChanges): Promise<Subgraph>
 function build(): Promise<Subgraph> {
   return createSubgraph({
     name: 'flags',
-    services: (_identity, notes) => notes,
+    services: () => null,
     logger: silent,
     resolvers: {
       Environment: ENUMS.Environment,
       SafetyLevel: ENUMS.SafetyLevel,
       Query: {
-        flag(_: unknown, { key }: { key: string }, { services: notes }: SubgraphContext<AnswerNotes>) {
+        flag(_: unknown, { key }: { key: string }, { notes }: SubgraphContext) {
+          // The answer of this key counts as the last known one.
           if (key === 'remembered') notes.remembered = true;
           return findFlag(key);
         },
