@@ -159,11 +159,16 @@ test(`after ${REVISIONS} revisions of ${FLAGS} flags, a sync from any revision i
         Array.from({ length: entries.length + 1 }, (_, since) => answering.sync(environment, null, since)),
       );
       for (const [since, { revision, full, flags: sent }] of answers.entries()) {
-        const told = sent.map(({ key, revision: at, removed }) => ({ key, revision: at, removed }));
-        const expected = { since, revision: entries.length, full: since === 0, told: expectedSince(entries, since) };
+        const answered = sent.map(({ key, revision: at, removed }) => ({ key, revision: at, removed }));
+        const expected = {
+          since,
+          revision: entries.length,
+          full: since === 0,
+          answered: expectedSince(entries, since),
+        };
         // Jest's comparison takes a hundred times as long: it is for showing the difference.
-        if (!isDeepStrictEqual({ since, revision, full, told }, expected))
-          expect({ since, revision, full, told }).toEqual(expected);
+        if (!isDeepStrictEqual({ since, revision, full, answered }, expected))
+          expect({ since, revision, full, answered }).toEqual(expected);
         compared++;
       }
     }

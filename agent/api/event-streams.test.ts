@@ -274,20 +274,20 @@ describe('an event stream', () => {
     unsubscribe('http.server.request.start', note);
     hanging.pause();
     const reading = await read(base);
-    let told = 0;
+    let changed = 0;
     let mostHeld = 0;
     // As many as the kernel's buffers do not hold.
     await eventually(
       async () => {
         for (let round = 0; round < 500; round++) {
           change('a');
-          told++;
+          changed++;
           mostHeld = Math.max(mostHeld, held!.writableLength);
           // Few at a time, as many as may wait: with each on its own, a busy machine takes a minute to fill the
           // buffers.
           await (round % 4 === 3 ? new Promise((resolve) => setImmediate(resolve)) : null);
         }
-        // It reads nothing, so that only its writes tell it; blank lines before a request count for nothing.
+        // It reads nothing, so that only its writes show its end; blank lines before a request count for nothing.
         hanging.write('\r\n');
         return dropped;
         // A busy machine fills the buffers slowly.
@@ -296,7 +296,7 @@ describe('an event stream', () => {
       50_000,
     );
     change('a');
-    const [, newest] = /-(\d+)$/.exec((await read(base)).ids().at(-1) ?? `-${told + 1}`)!;
+    const [, newest] = /-(\d+)$/.exec((await read(base)).ids().at(-1) ?? `-${changed + 1}`)!;
     await eventually(() => reading.ids().at(-1)?.endsWith(`-${newest}`) === true, 'the other has the newest');
     // Eight events wait at most; each has some hundred bytes, and its chunk a few more.
     expect(mostHeld).toBeGreaterThan(0);

@@ -337,7 +337,10 @@ describe('the stored proof is compared again at the start', () => {
     await plane.listen();
     await eventually(() => agent.status().revision === 2, 'it is whole again');
     expect(plane.syncs.at(-1)).toBe(0);
-    await eventually(() => plane.heartbeats.some(({ appliedRevision }) => appliedRevision === 2), 'it has told');
+    await eventually(
+      () => plane.heartbeats.some(({ appliedRevision }) => appliedRevision === 2),
+      'the heartbeat has arrived',
+    );
     expect(
       plane.heartbeats.every(({ appliedRevision }) => appliedRevision === undefined || appliedRevision === 2),
     ).toBe(true);

@@ -64,11 +64,11 @@ test('one nonce is enough: later proofs are judged by the offset from its answer
 test.each([
   ['ahead, by what is negative', 8, -8],
   ['behind, by what is positive', -8, 8],
-])('a heartbeat reports how far the clock is %s, and that a proof was refused', async (_what, days, told) => {
+])('a heartbeat reports how far the clock is %s, and that a proof was refused', async (_what, days, reportedDays) => {
   error = days * DAY_MS;
   await fresh(await start());
   await eventually(
-    () => Math.abs((plane.heartbeats.at(-1)?.clockOffsetSeconds ?? 0) - told * 86_400) < 60,
+    () => Math.abs((plane.heartbeats.at(-1)?.clockOffsetSeconds ?? 0) - reportedDays * 86_400) < 60,
     'the offset is reported',
   );
   await eventually(

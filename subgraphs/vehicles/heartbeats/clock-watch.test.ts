@@ -4,14 +4,14 @@ import { CLOCK_WATCH_LIMITS, ClockWatch } from './clock-watch.ts';
 
 const DAY = 86_400;
 
-let told: [string, unknown][];
+let logged: [string, unknown][];
 let running: number;
 let watch: ClockWatch;
 
 beforeEach(() => {
-  told = [];
+  logged = [];
   running = 0;
-  const note = (level: string) => (details: unknown) => void told.push([level, details]);
+  const note = (level: string) => (details: unknown) => void logged.push([level, details]);
   watch = new ClockWatch({ warn: note('warn'), info: note('info') } as never, CLOCK_WATCH_LIMITS, () => running);
 });
 
@@ -28,18 +28,18 @@ describe('the clock of a control plane', () => {
     const behind = Array.from({ length: 100 }, (_, n) => (n % 10 === 0 ? -50 * 365 * DAY : -2 * DAY + (n % 7) - 3));
     for (let minute = 0; minute < 70; minute++) report(behind);
     const suspicion = ['warn', { seconds: expect.closeTo(-2 * DAY, -1), vehicles: 90, of: 100 }];
-    expect(told).toEqual([suspicion, suspicion]);
+    expect(logged).toEqual([suspicion, suspicion]);
     report(behind.map(() => 1));
-    expect(told.slice(2)).toEqual([['info', expect.any(String)]]);
+    expect(logged.slice(2)).toEqual([['info', expect.any(String)]]);
     report(behind);
-    expect(told.slice(3)).toEqual([suspicion]);
+    expect(logged.slice(3)).toEqual([suspicion]);
   });
 
   test('is not suspected because of few vehicles, or of old reports', () => {
     report(Array.from({ length: CLOCK_WATCH_LIMITS.vehicles - 1 }, () => 2 * DAY));
     running += CLOCK_WATCH_LIMITS.windowMs + 1;
     report([...Array.from({ length: CLOCK_WATCH_LIMITS.vehicles - 1 }, () => null), 2 * DAY]);
-    expect(told).toEqual([]);
+    expect(logged).toEqual([]);
   });
 
   test('is never suspected when two of three vehicles agree with it, whatever the others report', () => {
@@ -54,7 +54,7 @@ describe('the clock of a control plane', () => {
         fc.array(fc.tuple(right, right, wrong, fc.boolean()), { minLength: 20, maxLength: 60 }),
         (vehicles) => {
           report(vehicles.flatMap(([one, another, off, first]) => (first ? [one, off, another] : [off, one, another])));
-          expect(told).toEqual([]);
+          expect(logged).toEqual([]);
           running += CLOCK_WATCH_LIMITS.windowMs + 1;
         },
       ),
@@ -63,6 +63,6 @@ describe('the clock of a control plane', () => {
 
   test("is not suspected when vehicles' clocks are all wrong in different ways", () => {
     report(Array.from({ length: 200 }, (_, n) => (n - 50) * DAY));
-    expect(told).toEqual([]);
+    expect(logged).toEqual([]);
   });
 });
