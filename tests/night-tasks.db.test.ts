@@ -43,7 +43,7 @@ async function run<T>(title: string, filledIn: object = {}, name: CallerName = '
   return answer.data;
 }
 
-/** Runs a task that watches, and gives its first event after `act` has begun to act again and again. */
+/** Runs a subscription task and gives its first event. Repeats `act` until it comes. */
 async function firstEvent(title: string, act: () => Promise<unknown>, filledIn: object = {}): Promise<unknown> {
   const { operation, variables } = task(title);
   const { headers } = await every.as('WRITE');

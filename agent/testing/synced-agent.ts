@@ -1,4 +1,4 @@
-/** An agent that holds everything before a test begins, and what tests change and read of its syncs. */
+/** An agent that holds everything before a test begins, and helpers to change and read its syncs. */
 import { eventually } from '../../core/testing/eventually.ts';
 import type { FleetFlagAgentOptions } from '../assembly/agent-options.ts';
 import type { FleetFlagAgent } from '../assembly/fleet-flag-agent.ts';
@@ -9,7 +9,7 @@ import type { SyncMessage } from './wire-messages.ts';
 /** An interval, in milliseconds, that does not pass during a test. */
 export const NEVER_MS = 1_000_000;
 
-/** Starts an agent, waits until it is in sync, and forgets its requests until then. */
+/** Starts an agent, waits until it is in sync and has sent a heartbeat, and clears the syncs that were recorded. */
 export async function syncedAgent(
   plane: TestControlPlane,
   vehicle: TestVehicle,
@@ -20,7 +20,7 @@ export async function syncedAgent(
     timings: { heartbeatMs: NEVER_MS, heartbeatSpreadMs: 1, ...timings },
   });
   await eventually(() => agent.status().revision === plane.revision && plane.streams > 0, 'it holds everything');
-  await eventually(() => plane.heartbeats.length > 0, 'it has told so');
+  await eventually(() => plane.heartbeats.length > 0, 'its first heartbeat has arrived');
   plane.syncs.length = 0;
   return agent;
 }

@@ -25,7 +25,10 @@ export interface ReadRelease {
 
 const RELEASE_KEYS = ['id', 'percentage', 'canary', 'stable', 'next'] as const;
 const CANARY_KEYS = ['vins', 'digests', 'models', 'regions'] as const;
-/** A member that is not known could narrow the new content, so that the rest alone would serve too much. */
+/**
+ * The members that a new content may have. Others are refused: one that is not known could narrow the content, so that
+ * the rest alone would serve too much.
+ */
 const CONTENT_KEYS = ['defaultValue', 'rules', 'requires', 'excludes', 'valueSchema', 'activation'] as const;
 
 type IsIn = ReadRelease['isIn'];

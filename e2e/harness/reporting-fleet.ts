@@ -63,7 +63,7 @@ class ReportingVehicle {
   }
 
   #ask(query: string, variables: Record<string, unknown>, take: (data: unknown) => void = () => undefined): void {
-    // What fails is asked again after the next connection, as everything is.
+    // The client repeats what a lost connection cut off. What is refused is not repeated.
     this.#client.subscribe(
       { query, variables },
       { next: ({ data }) => take(data), error: () => undefined, complete: () => undefined },

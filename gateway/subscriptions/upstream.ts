@@ -27,14 +27,15 @@ export interface UpstreamListener {
 export interface UpstreamTimes {
   /** The time after which an upstream that is not established counts as lost. */
   readonly establishmentTimeoutMs: number;
+  /** The time after which an upstream counts as established where its connection cannot report it. */
   readonly establishmentGraceMs: number;
 }
 
 /** Reads a subscription and passes its events to a listener. */
 export class Upstream {
   /**
-   * Resolves when no later event can be missed, or when the upstream has ended; never rejects. It is null from then on.
-   * See docs/decisions/streams/subscribe-before-sync.md.
+   * Resolves when no later event can be missed, or when the upstream has ended; never rejects. The property is null
+   * from then on. See docs/decisions/streams/subscribe-before-sync.md.
    */
   established: Promise<void> | null;
   private resolveEstablished!: () => void;

@@ -20,7 +20,7 @@ const REGISTERED: Readonly<Record<string, { body: string; apiKeys: string[] | nu
   stop: { body: 'mutation Stop { killSwitch(flagKey: "eco", reason: "x") { applied } }', apiKeys: null },
 };
 
-/** Keys by whose they are. */
+/** API keys by the caller that uses them. */
 export const CALLING_KEYS = { partner: newApiKey(), exhausted: newApiKey() };
 const KNOWN: Readonly<Record<string, object>> = {
   [apiKeyHash(CALLING_KEYS.partner)]: { id: 'k1', role: 'READ', rateLimitPerMin: 10_000, expiresAt: null },
@@ -87,7 +87,7 @@ export const OPERATION_REFUSALS: readonly Refused[] = [
     { limit: 0, retryAfter: 60 },
   ),
 
-  // Which operation it is.
+  // Looking up the operation (id, hash, text).
   ...(['person', 'partner', 'car'] as const).flatMap((who) => [
     refused(who, 'PERSISTED_QUERY_NOT_FOUND', 'an unknown id', { id: 'nothing' }),
     refused(who, 'PERSISTED_QUERY_NOT_FOUND', 'an unknown hash', { extensions: apollo(sha256('nothing')) }),
@@ -194,7 +194,7 @@ export const OPERATION_REFUSALS: readonly Refused[] = [
     refused('person', 'LIMIT_EXCEEDED', `${limit}: ${what}`, { query }, { limit: expect.any(Number) }),
   ),
 
-  // Which of its operations.
+  // Choosing the operation in the document (`operationName`).
   refused(
     'person',
     'BAD_USER_INPUT',
@@ -217,7 +217,7 @@ export const OPERATION_REFUSALS: readonly Refused[] = [
     { field: 'operationName' },
   ),
 
-  // Permission, and what it is asked with.
+  // Permission, and the values of variables.
   refused('person', 'FORBIDDEN', 'a query', { query: '{ users { totalCount } }' }),
   refused('person', 'FORBIDDEN', 'a mutation under another name', {
     query: 'mutation { gone: revokeApiKey(id: "x") { id } }',
@@ -344,6 +344,7 @@ export async function refusingGateway(
   const started = await ScriptedGateway.start(over);
   started.answer = async () => ({ data: { flag: { key: 'eco', id: 'f1', __typename: 'Flag' } } });
   started.answerGateway = async ({ query, variables = {} }) => {
+    // The gateway's query for API keys: a field `k0` for the hash in the variable `h0`.
     if (!query.includes('persistedOperation'))
       return {
         data: Object.fromEntries(

@@ -1,4 +1,4 @@
-/** The forms of settings' texts. */
+/** Parsers and checks of the values of settings. */
 import { isIP } from 'node:net';
 import { readRegularFileSync } from '../../core/files/regular-file.ts';
 import { readHostPort } from '../../core/wire/network/host-port.ts';
@@ -39,8 +39,8 @@ export function readOrigin(text: string): string | null {
 }
 
 /**
- * Checks for addresses and ranges such as `192.0.2.1`, `10.0.0.0/8`, `2001:db8::/32`. A range of all addresses is
- * refused.
+ * Checks whether a text is an address or a range, such as `192.0.2.1`, `10.0.0.0/8` or `2001:db8::/32`. A range of all
+ * addresses is refused.
  */
 export function isAddressRange(range: string): boolean {
   const [, address = '', prefix] = /^([^/%]+)(?:\/(\d{1,3}))?$/.exec(range) ?? [];
@@ -50,7 +50,7 @@ export function isAddressRange(range: string): boolean {
   );
 }
 
-/** Checks for a regular file that this process may read. */
+/** Checks whether a path is that of a regular file which this process may read. */
 export function isReadable(path: string): boolean {
   try {
     readRegularFileSync(path);
@@ -60,7 +60,7 @@ export function isReadable(path: string): boolean {
   }
 }
 
-/** Checks for a URL with one of these protocols, such as `http:`. */
+/** Checks whether a text is a URL with one of these protocols, such as `http:`. */
 export function isUrlOf(text: string, protocols: readonly string[]): boolean {
   // A parser of URLs also takes "redis:cache", which names no server.
   return URL.canParse(text) && protocols.some((protocol) => text.toLowerCase().startsWith(`${protocol}//`));

@@ -93,7 +93,7 @@ export async function openMetrics(
     await serveLocalSocket(configuration.dataDir, metrics, lifecycle).catch((err: unknown) => {
       logger.warn(
         { err },
-        'Cannot listen for commands of this machine; to back up the metrics store, stop this process first',
+        'Cannot open the local socket for commands; to back up the metrics store, stop this process first',
       );
     });
   // The start does not wait for the answer, and readiness does not depend on it: everything except measurements and
@@ -104,6 +104,6 @@ export async function openMetrics(
       'The metrics store does not answer; refusing metrics and results until it does, while vehicles keep their measurements',
     );
   });
-  unattended(answered, 'Polling the metrics store');
+  unattended(answered, 'Pinging the metrics store');
   return metrics;
 }

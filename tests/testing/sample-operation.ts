@@ -41,7 +41,7 @@ const BY_TYPE: Samples = {
   Duration: 'PT1H',
 };
 
-/** The member to give of input types that have exactly one. */
+/** The member to set in input types that must have exactly one set. */
 const ONE_OF: Readonly<Record<string, string>> = { ProposedChangeInput: 'enabled' };
 
 function valueOf(type: GraphQLInputType, name: string, samples: Samples): unknown {
@@ -70,7 +70,7 @@ class Selecting {
     private readonly leftOut: readonly string[],
   ) {}
 
-  /** `name(argument: $variable)` */
+  /** Gives the call of a field, such as `flag(key: $v0)`, and declares its variables. */
   call(field: { readonly name: string; readonly args: readonly GraphQLArgument[] }): string {
     const args = field.args.filter(isRequiredArgument).map(({ name, type, astNode }) => {
       const variable = `v${this.declared.length}`;

@@ -1,4 +1,4 @@
-/** Reads of the audit log and of accounts (signing in: sign-in.ts). */
+/** Reads of the audit log and of accounts (signing in: ../sessions/sign-in.ts). */
 import { FleetFlagError, badInput } from '../../../core/errors.ts';
 import type { CallerIdentity } from '../../../core/access/caller.ts';
 import { validateFlagKey } from '../../../core/validation/validate-flag.ts';
@@ -19,7 +19,7 @@ import { readPersonPart, type ReadUserFilter } from '../accounts/user-filter.ts'
 import type { AuditLogFilter } from '../generated/resolvers.ts';
 import type { User } from '../accounts/user.ts';
 
-/** The use cases that read. */
+/** Reads the audit log and the accounts. */
 export class AuditService {
   /** @param lagging the reads that may lag behind the primary; by default they read at it */
   constructor(

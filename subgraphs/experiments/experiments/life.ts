@@ -115,9 +115,9 @@ export class ExperimentLife {
    * significant and the arms' sizes fit the planned shares. Before the planned end or size the sequential test decides,
    * because the time of completion may depend on what was seen.
    *
-   * @param force whether the test for the planned end decides all the same; it needs a reason, which is kept with the
-   * results
-   * @param reason what the audit log says beside it
+   * @param force whether the fixed-horizon test decides although the planned end is not reached; it needs a reason,
+   * which is kept with the results
+   * @param reason the operator's reason, for the audit log
    * @throws BAD_USER_INPUT at `reason`; CONFLICT when it is not running; NOT_FOUND; SERVICE_UNAVAILABLE when the
    * metrics store does not answer
    */

@@ -22,7 +22,7 @@ interface CrossedGuard {
   readonly status: NonNullable<WatchedGuardOfRelease['status']>;
 }
 
-/** Gives what the audit log says of a halt. */
+/** Gives the data of a halt for the audit log. */
 const recordOf = ({ guard, status: { figures, computedAt } }: CrossedGuard): JsonObject => ({
   guard: recordedGuard(guard),
   figures: figuresContent(figures),

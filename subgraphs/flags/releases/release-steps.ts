@@ -79,7 +79,7 @@ export const noRelease = ({ key, revision: currentRevision }: Flag) =>
 /**
  * Moves a release to a higher percentage, whose soak begins.
  *
- * @param record what the audit log says beside the percentages
+ * @param record further data for the audit log, beside the percentages
  */
 export function moveRelease(
   tx: Transaction,
@@ -123,7 +123,7 @@ export function completeRelease(
  * second person.
  *
  * @param release a release that was read before; the halt is about this one only
- * @param figures what the audit log says beside the reason, such as counts of faulty vehicles
+ * @param figures further data for the audit log, beside the reason, such as counts of faulty vehicles
  * @returns the flag after the halt; null where that release is no longer under way
  */
 export async function haltWithin(

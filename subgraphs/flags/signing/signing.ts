@@ -29,7 +29,7 @@ export interface Signer {
   /**
    * Signs the tombstone of a flag that has left `environment`.
    *
-   * @param partition the only partition that it has left; null, the default, where it has left every one
+   * @param partition the one partition that it has left; null (default): all of them
    */
   tombstone(environment: Environment, key: string, revision: number, partition?: string | null): Promise<string>;
   /**
@@ -38,7 +38,7 @@ export interface Signer {
    * @param issuedAt Unix seconds
    */
   statement(environment: Environment, revision: number, issuedAt: number): Promise<string>;
-  /** Signs the proof of what receivers get of an environment; by default in the form that names no partition. */
+  /** Signs the proof of what receivers get of an environment, with `partition: null` by default. */
   proof(proof: Omit<ProofPayload, 'v' | 'partition'> & Partial<Pick<ProofPayload, 'partition'>>): Promise<string>;
   /** Signs the registered facts of one vehicle, as the answer to its request with `nonce`. */
   vehicleFacts(vin: string, facts: RegisteredFacts, nonce: string): Promise<string>;

@@ -15,7 +15,10 @@ export interface SocketOwner {
   /** Called when a ping frame has come. Gives whether it is to be answered. */
   pinged(): boolean;
   ponged(): void;
-  /** Called when the closing handshake has begun. The owner terminates the socket unless it ends by itself. */
+  /**
+   * Called once, when the socket stops being open, for whatever reason. The owner terminates it unless it ends by
+   * itself.
+   */
   closing(): void;
   /** Called once, when the connection is over. No other call follows. */
   closed(): void;
@@ -173,7 +176,7 @@ export class ServerSocket implements FrameListener {
 
   closeFrame(code: number, reason: string): void {
     this.close(code, reason);
-    // Frames after a close frame do not count, and the listener closes the connection.
+    // Frames after a close frame do not count, and the server closes the connection first (RFC 6455, 7.1.1).
     this.#reader = null;
     this.connection.end();
   }

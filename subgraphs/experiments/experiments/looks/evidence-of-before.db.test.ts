@@ -85,7 +85,7 @@ test('an experiment that ran before goes on by the draw of the rule that decides
     `INSERT INTO metric_definitions (key, kind, minimum, maximum, window_ms) VALUES ('energy', 'mean', 0, 90, 3600000)`,
   );
   const plain = await experimentOf([{ priority: 3 }], { metric: 'energy' });
-  // The first written of several rules decides; a disabled one and one of another type decide nothing.
+  // The enabled rollout rule with the highest priority decides, wherever it was written; others decide nothing.
   const last = await experimentOf([
     { salt: 'low', priority: 1 },
     { salt: 'off', priority: 9, enabled: false },

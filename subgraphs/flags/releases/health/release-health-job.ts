@@ -23,7 +23,7 @@ const POLL_INTERVAL_MS = 2_000;
 /** The milliseconds after which the fleet is counted again although no further vehicle is faulty. */
 const RECOUNT_MS = 30_000;
 
-/** Gives what the audit log says of a halt. */
+/** Gives the data of a halt for the audit log. */
 function recordOf({ ring, rest }: FaultFigures, release: FlagRelease): JsonObject {
   const { maximumFaultyVehicles, maximumFaultyPercent } = release;
   return { faults: { ring: { ...ring }, rest: { ...rest }, maximumFaultyVehicles, maximumFaultyPercent } };
