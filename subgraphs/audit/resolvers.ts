@@ -18,7 +18,7 @@ import {
   persistedOperationResolvers,
   type PersistedOperationServices,
 } from './persisted-operations/persisted-operation-resolvers.ts';
-import type { AuditService } from './log/audit-log-service.ts';
+import type { AuditLogService } from './log/audit-log-service.ts';
 import { readUserFilter } from './accounts/user-filter.ts';
 import type { AuditLogFeed } from './log/audit-log-feed.ts';
 import type { AuditLogSearch, StoredAuditEntry } from './log/audit-log-store.ts';
@@ -28,7 +28,7 @@ import { webhookResolvers, type WebhookServices } from './webhooks/webhook-resol
 /** The services of one request. */
 export interface AuditServices
   extends AccountServices, ApiKeyServices, PersistedOperationServices, FlagHistories, WebhookServices {
-  readonly audit: AuditService;
+  readonly auditLog: AuditLogService;
   readonly feed: AuditLogFeed;
   readonly integrity: IntegrityChecks;
   readonly databaseHealth: () => Promise<DatabaseHealth>;
@@ -42,8 +42,8 @@ export type AuditContext = SubgraphContext<AuditServices>;
 /** Gives a page of the audit log. */
 async function logPage(services: AuditServices, search: AuditLogSearch, args: PageArguments) {
   const page = readPage(args);
-  const { entries, more } = await services.audit.auditLogPage(search, page);
-  return connectionOf(entries, page, more, () => services.audit.auditLogCount(search));
+  const { entries, more } = await services.auditLog.auditLogPage(search, page);
+  return connectionOf(entries, page, more, () => services.auditLog.auditLogCount(search));
 }
 
 /** Gives a page of a flag's history. First pages, as lists of flags show them, are read together. */
@@ -104,11 +104,11 @@ export const auditResolvers: CompleteResolvers<Resolvers, ResolversParentTypes> 
     async users(_, args, { services }) {
       const page = readPage(args);
       const filter = readUserFilter(args.filter ?? {});
-      const { users, more } = await services.audit.users(filter, page);
-      return connectionOf(users, page, more, () => services.audit.userCount(filter));
+      const { users, more } = await services.accounts.users(filter, page);
+      return connectionOf(users, page, more, () => services.accounts.userCount(filter));
     },
     auditLogs: async (_, args, { services, identity }) =>
-      logPage(services, await services.audit.readSearch(identity, args.filter ?? {}), args),
+      logPage(services, await services.auditLog.readSearch(identity, args.filter ?? {}), args),
     auditIntegrity: (_, { from = null, to = null }, { services }) => services.integrity.check({ from, to }),
     databaseHealth: (_, __, { services }) => services.databaseHealth(),
   },

@@ -21,7 +21,7 @@ import type { CheckOperation } from './persisted-operations/persisted-operation.
 import { operationLoaders } from './persisted-operations/persisted-operation-resolvers.ts';
 import { PersistedOperationService } from './persisted-operations/persisted-operation-service.ts';
 import { auditResolvers, type AuditServices } from './resolvers.ts';
-import { AuditService } from './log/audit-log-service.ts';
+import { AuditLogService } from './log/audit-log-service.ts';
 import { flagHistories, type FlagHistories } from './log/flag-histories.ts';
 import { SessionEnding } from './sessions/session-ending.ts';
 import { Sessions } from './sessions/sessions.ts';
@@ -64,7 +64,7 @@ export async function startAudit({
   logger,
   metrics,
 }: AuditOptions): Promise<{ subgraph: Subgraph; close(): Promise<void> }> {
-  const audit = new AuditService(prisma);
+  const auditLog = new AuditLogService(prisma);
   const passwords = await Passwords.create();
   const sessions = new Sessions(store);
   const signIn = new SignInService(prisma, sessions, passwords, new SignInThrottle(limiter, store));
@@ -77,8 +77,8 @@ export async function startAudit({
   const webhooks = createWebhooks(prisma, bus, integrity, webhookOptions, logger);
   metrics?.watchOutbox(() => readOutboxLoad(prisma));
   const loaders = {
-    userById: sharedLoaderById((ids) => audit.usersById(ids)),
-    entryById: sharedLoaderById((ids) => audit.entriesById(ids)),
+    userById: sharedLoaderById((ids) => accounts.usersById(ids)),
+    entryById: sharedLoaderById((ids) => auditLog.entriesById(ids)),
     apiKeyById: sharedLoaderById((ids) => apiKeys.byId(ids)),
     webhookById: sharedLoaderById((ids) => webhooks.service.byId(ids)),
   };
@@ -94,7 +94,7 @@ export async function startAudit({
     resolvers: auditResolvers,
     reads,
     services: (_identity, _notes, lagging) => ({
-      audit: new AuditService(prisma, lagging),
+      auditLog: new AuditLogService(prisma, lagging),
       ...historiesAt(lagging),
       ...{ signIn, accounts, apiKeys, operations, feed, ended, integrity, webhooks: webhooks.service },
       ...loaders,

@@ -1,4 +1,4 @@
-/** Creation and changes of accounts and passwords. Their audit rows never contain a password. */
+/** Reads, creation and changes of accounts and passwords. Their audit rows never contain a password. */
 import { FleetFlagError } from '../../../core/errors.ts';
 import type { JsonObject } from '../../../core/model.ts';
 import type { CallerIdentity } from '../../../core/access/caller.ts';
@@ -8,16 +8,20 @@ import type { Transaction } from '../../shared/postgres/transaction.ts';
 import { checkUnchangedSince } from '../../shared/subgraph/expected-update.ts';
 import type { EndPlans, EndedPlans } from '../../shared/between-subgraphs/ended-plans.ts';
 import { violatesUnique } from '../../shared/postgres/unique-violation.ts';
-import { isUuid } from '../../../core/wire/api/pagination.ts';
+import { isUuid, type Page } from '../../../core/wire/api/pagination.ts';
 import type { CreateUserInput, UpdateUserInput } from '../generated/resolvers.ts';
 import { checkPassword, readCreateUser, readUpdateUser } from './account-input.ts';
+import type { ReadUserFilter } from './user-filter.ts';
 import type { Passwords } from '../sessions/passwords.ts';
 import type { Sessions } from '../sessions/sessions.ts';
 import {
+  countUsers,
   findAccount,
   findAccountById,
+  findUsers,
   hasOtherActiveAdministrator,
   insertUser,
+  listUsers,
   lockAdministrators,
   lockUser,
   updatePassword,
@@ -43,6 +47,21 @@ export class Accounts {
     private readonly passwords: Passwords,
     private readonly endPlans: EndPlans,
   ) {}
+
+  /** Gives one page of the users that a filter selects, newest first. */
+  users(filter: ReadUserFilter, page: Page): Promise<{ users: User[]; more: boolean }> {
+    return listUsers(this.prisma, filter, page);
+  }
+
+  /** Counts the users that a filter selects. */
+  userCount(filter: ReadUserFilter): Promise<number> {
+    return countUsers(this.prisma, filter);
+  }
+
+  /** Gives users by id; unknown ids are left out. */
+  usersById(ids: readonly string[]): Promise<User[]> {
+    return findUsers(this.prisma, ids);
+  }
 
   /**
    * Creates an account.

@@ -1,4 +1,4 @@
-/** Reads of the audit log and of accounts (signing in: ../sessions/sign-in.ts). */
+/** Reads of the audit log. */
 import { FleetFlagError, badInput } from '../../../core/errors.ts';
 import type { CallerIdentity } from '../../../core/access/caller.ts';
 import { validateFlagKey } from '../../../core/validation/validate-flag.ts';
@@ -14,33 +14,17 @@ import {
   type AuditLogSearch,
   type StoredAuditEntry,
 } from './audit-log-store.ts';
-import { countUsers, findPeople, findUsers, listUsers } from '../accounts/user-store.ts';
-import { readPersonPart, type ReadUserFilter } from '../accounts/user-filter.ts';
+import { findPeople } from '../accounts/user-store.ts';
+import { readPersonPart } from '../accounts/user-filter.ts';
 import type { AuditLogFilter } from '../generated/resolvers.ts';
-import type { User } from '../accounts/user.ts';
 
-/** Reads the audit log and the accounts. */
-export class AuditService {
+/** Reads the audit log. */
+export class AuditLogService {
   /** @param lagging the reads that may lag behind the primary; by default they read at it */
   constructor(
     private readonly prisma: PrismaClient,
     private readonly lagging: LaggingReads = { read: (work) => work(prisma) },
   ) {}
-
-  /** Gives one page of the users that a filter selects, newest first. */
-  users(filter: ReadUserFilter, page: Page): Promise<{ users: User[]; more: boolean }> {
-    return listUsers(this.prisma, filter, page);
-  }
-
-  /** Counts the users that a filter selects. */
-  userCount(filter: ReadUserFilter): Promise<number> {
-    return countUsers(this.prisma, filter);
-  }
-
-  /** Gives users by id; unknown ids are left out. */
-  usersById(ids: readonly string[]): Promise<User[]> {
-    return findUsers(this.prisma, ids);
-  }
 
   /**
    * Reads a filter of the audit log, with the people whose name or e-mail has the part `person`.
