@@ -33,7 +33,7 @@ afterEach(async () => {
 const backTo = (name: string | undefined) =>
   rollBackMigrations({ url }, NAMES.filter((other) => name !== undefined && other >= name).length);
 
-interface RuleOfBefore {
+interface OldRule {
   readonly salt?: string;
   readonly priority: number;
   readonly enabled?: boolean;
@@ -45,9 +45,9 @@ const idOf = async (query: string, values: readonly unknown[]): Promise<string> 
   return rows[0]?.id ?? '';
 };
 
-/** Writes a flag with its rules and an experiment, in the tables of before. */
+/** Writes a flag with its rules and an experiment, as the tables had them before the migrations. */
 async function experimentOf(
-  rules: readonly RuleOfBefore[],
+  rules: readonly OldRule[],
   { status = 'running', share = 0.125, metric = 'charge_minutes' } = {},
 ): Promise<{ readonly id: string; readonly key: string; readonly flagId: string }> {
   const key = `flag_${++flags}`;
@@ -86,13 +86,13 @@ test('an experiment that ran before goes on by the draw of the rule that decides
   );
   const plain = await experimentOf([{ priority: 3 }], { metric: 'energy' });
   // The enabled rollout rule with the highest priority decides, wherever it was written; others decide nothing.
-  const last = await experimentOf([
+  const decidedByLast = await experimentOf([
     { salt: 'low', priority: 1 },
     { salt: 'off', priority: 9, enabled: false },
     { salt: 'list', priority: 8, type: 'vehicle_target' },
     { salt: 'high', priority: 5 },
   ]);
-  const first = await experimentOf([
+  const decidedByFirst = await experimentOf([
     { salt: 'high', priority: 5 },
     { salt: 'low', priority: 1 },
   ]);
@@ -116,14 +116,14 @@ test('an experiment that ran before goes on by the draw of the rule that decides
       window: 3_600_000,
     },
   });
-  expect(await stateOf(last.id)).toEqual({ ...begun, salt: 'high' });
-  expect(await stateOf(first.id)).toEqual({ ...begun, salt: 'high' });
+  expect(await stateOf(decidedByLast.id)).toEqual({ ...begun, salt: 'high' });
+  expect(await stateOf(decidedByFirst.id)).toEqual({ ...begun, salt: 'high' });
   expect(await stateOf(ofKey.id)).toEqual({ ...begun, salt: ofKey.key });
   expect(await stateOf(none.id)).toEqual({ ...begun, salt: none.key });
   for (const { id } of others) await expect(stateOf(id)).rejects.toThrow();
 });
 
-test('where another rule was taken, the evidence begins again at nothing; a draw of the start stays as it is', async () => {
+test('the correction resets the evidence of experiments that got the salt of a wrong rule, and leaves those alone that started or were disturbed later', async () => {
   await backTo(CORRECTED);
   const rules = [
     { salt: 'low', priority: 1 },
