@@ -5,7 +5,7 @@
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import { FleetFlagError } from '../core/errors.ts';
 import type { PrismaClient } from '../prisma/generated/client.ts';
-import { ExperimentLife } from '../subgraphs/experiments/experiments/life.ts';
+import { ExperimentLifecycle } from '../subgraphs/experiments/experiments/experiment-lifecycle.ts';
 import { FurtherLooks } from '../subgraphs/experiments/experiments/looks/further-looks.ts';
 import { ExperimentLooks } from '../subgraphs/experiments/experiments/looks/look.ts';
 import { ExperimentResults } from '../subgraphs/experiments/experiments/results.ts';
@@ -29,7 +29,7 @@ let metrics: TestMetricsStore;
 let prisma: PrismaClient;
 let flags: FlagService;
 let experiments: ExperimentService;
-let life: ExperimentLife;
+let lifecycle: ExperimentLifecycle;
 const writer = identityOf(user('WRITE'));
 
 beforeAll(async () => {
@@ -46,7 +46,10 @@ beforeAll(async () => {
   const settled = storedSettledVehicles(metrics.store, tables, exposures);
   const compared = storedComparedVehicles(metrics.store, tables, exposures);
   const looks = new ExperimentLooks(prisma, { ...settled, ...compared });
-  life = new ExperimentLife(prisma, new ExperimentResults(looks, new FurtherLooks(prisma, settled, compared)));
+  lifecycle = new ExperimentLifecycle(
+    prisma,
+    new ExperimentResults(looks, new FurtherLooks(prisma, settled, compared)),
+  );
 });
 
 afterAll(async () => {
@@ -91,7 +94,7 @@ const raise = (ruleId: string, percentage: number, force = false) =>
 test('a change of the percentage comes wholly before a start, whose share is then the new one, or is refused', async () => {
   for (let round = 0; round < 8; round += 1) {
     const { ruleId, id } = await draftOnNewFlag(`race_${round}`);
-    const [refused] = await Promise.all([raise(ruleId, 50), life.start(writer, id)]);
+    const [refused] = await Promise.all([raise(ruleId, 50), lifecycle.start(writer, id)]);
     const { treatmentShare } = await prisma.experiment.findUniqueOrThrow({ where: { id } });
     expect([refused, Number(treatmentShare)]).toEqual(refused === null ? [null, 0.5] : ['CONFLICT', 0.1]);
     expect(await prisma.experimentDisturbance.count({ where: { experimentId: id } })).toBe(0);
@@ -100,9 +103,9 @@ test('a change of the percentage comes wholly before a start, whose share is the
 
 test('what is done to a flag and to its experiment at once waits for each other, and never for ever', async () => {
   const { ruleId, id } = await draftOnNewFlag('busy');
-  await life.start(writer, id);
+  await lifecycle.start(writer, id);
   const changes = Array.from({ length: 6 }, (_, index) => raise(ruleId, 20 + index, true));
-  const endings = [life.complete(writer, id), life.cancel(writer, id, 'Enough')].map(outcome);
+  const endings = [lifecycle.complete(writer, id), lifecycle.cancel(writer, id, 'Enough')].map(outcome);
   expect(await Promise.all(changes)).toEqual(Array(6).fill(null));
   expect((await Promise.all(endings)).sort()).toEqual(['CONFLICT', null].sort());
   const rows = await prisma.auditLog.findMany({

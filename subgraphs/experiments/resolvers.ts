@@ -6,7 +6,7 @@ import { connectionOf, isUuid, readPage } from '../../core/wire/api/pagination.t
 import type { SubgraphContext } from '../shared/subgraph/subgraph.ts';
 import type { Resolvers, ResolversParentTypes } from './generated/resolvers.ts';
 import type { ComputedResults, Experiment } from './experiments/experiment.ts';
-import type { ExperimentLife } from './experiments/life.ts';
+import type { ExperimentLifecycle } from './experiments/experiment-lifecycle.ts';
 import type { ExperimentReanalysis } from './experiments/reanalysis.ts';
 import type { ExperimentResults } from './experiments/results.ts';
 import type { ExplorationService } from './experiments/exploration/exploration-service.ts';
@@ -23,7 +23,7 @@ import { requiredSampleSize } from './statistics/sample-size/sample-size.ts';
 /** The services of one request. */
 export interface ExperimentsServices {
   readonly experiments: ExperimentService;
-  readonly life: ExperimentLife;
+  readonly lifecycle: ExperimentLifecycle;
   readonly results: ExperimentResults;
   readonly reanalysis: ExperimentReanalysis;
   readonly exploration: ExplorationService;
@@ -155,11 +155,11 @@ export const experimentsResolvers: CompleteResolvers<Resolvers, ResolversParentT
   Mutation: {
     createExperiment: (_, { input }, { services, identity }) => services.experiments.create(identity, input),
     updateExperiment: (_, { id, input, expectedUpdatedAt }, { services, identity }) =>
-      services.life.update(identity, id, input, expectedUpdatedAt),
-    startExperiment: (_, { id }, { services, identity }) => services.life.start(identity, id),
+      services.lifecycle.update(identity, id, input, expectedUpdatedAt),
+    startExperiment: (_, { id }, { services, identity }) => services.lifecycle.start(identity, id),
     completeExperiment: (_, { id, ...options }, { services, identity }) =>
-      services.life.complete(identity, id, options),
-    cancelExperiment: (_, { id, reason }, { services, identity }) => services.life.cancel(identity, id, reason),
+      services.lifecycle.complete(identity, id, options),
+    cancelExperiment: (_, { id, reason }, { services, identity }) => services.lifecycle.cancel(identity, id, reason),
     defineMetric: (_, { input }, { services, identity }) => services.definitions.define(identity, input),
     reportMetrics: (_, { input }, { services, identity }) => services.metrics.report(identity, input),
   },

@@ -6,7 +6,7 @@ import { primaryReads, type ReplicaReads } from '../shared/postgres/replica-read
 import type { MetricsStore } from '../shared/stores/metrics-store.ts';
 import type { SubgraphMetrics } from '../shared/monitoring/subgraph-metrics.ts';
 import { createSubgraph, type Subgraph } from '../shared/subgraph/subgraph.ts';
-import { ExperimentLife } from './experiments/life.ts';
+import { ExperimentLifecycle } from './experiments/experiment-lifecycle.ts';
 import { ExperimentLookJob } from './experiments/looks/experiment-look-job.ts';
 import { ExperimentLooks } from './experiments/looks/look.ts';
 import { FurtherLooks } from './experiments/looks/further-looks.ts';
@@ -82,7 +82,7 @@ export async function startExperiments({
   const results = new ExperimentResults(looks, furtherLooks);
   const reanalysis = new ExperimentReanalysis(looks, furtherLooks);
   const exploration = new ExplorationService(looks, { ...settled, ...grouped });
-  const life = new ExperimentLife(prisma, results);
+  const lifecycle = new ExperimentLifecycle(prisma, results);
   const collector = new MetricCollector((rows, signal) => tables.insert(rows, signal));
   monitoring?.watchQueue('measurements', () => collector.load());
   const measurements = new MetricService(tables, collector);
@@ -98,7 +98,7 @@ export async function startExperiments({
     reads,
     services: (_identity, _notes, lagging) => ({
       experiments: new ExperimentService(prisma, lagging),
-      life,
+      lifecycle,
       results,
       reanalysis,
       exploration,

@@ -1,4 +1,4 @@
-/** Finding and planning of experiments; life.ts has the rest of their lifecycle. */
+/** Finding and planning of experiments; experiment-lifecycle.ts has the rest of their lifecycle. */
 import { FleetFlagError } from '../../../core/errors.ts';
 import type { CallerIdentity } from '../../../core/access/caller.ts';
 import { validateFlagKey } from '../../../core/validation/validate-flag.ts';

@@ -34,7 +34,7 @@ function checkStatus({ status }: Experiment, ...allowed: readonly ExperimentStat
 }
 
 /** Runs the steps of experiments' lifecycle. */
-export class ExperimentLife {
+export class ExperimentLifecycle {
   constructor(
     private readonly prisma: PrismaClient,
     private readonly results: ExperimentResults,
