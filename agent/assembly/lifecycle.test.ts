@@ -10,7 +10,7 @@ import type { TrackOptions } from '../telemetry/metrics/metric-recorder.ts';
 let folder: string;
 
 beforeAll(async () => {
-  folder = await mkdtemp(join(tmpdir(), 'fleetflag-life-cycle-'));
+  folder = await mkdtemp(join(tmpdir(), 'fleetflag-lifecycle-'));
 });
 
 afterAll(() => rm(folder, { recursive: true }));
