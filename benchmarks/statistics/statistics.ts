@@ -85,11 +85,15 @@ export function benchmarkRows(): Row[] {
   ];
 }
 
-/** The result of a row, in shares of the runs. */
+/** The result of a row, in shares of the runs. A share that was not simulated is NaN. */
 export interface RowResult {
-  readonly even: number;
-  readonly edge: number;
+  /** The false alarms where there is no difference (A/A). */
+  readonly falseAlarms: number;
+  /** The false alarms at the edge of what is allowed. */
+  readonly falseAlarmsAtEdge: number;
+  /** The alarms at the difference of the row. */
   readonly power: number;
+  /** Whether there are more false alarms than promised, beyond chance. */
   readonly fails: boolean;
 }
 
@@ -99,8 +103,12 @@ export function simulate(row: Row, runs: number, seed: number): RowResult {
   const limit = row.limitPercent / 100;
   const atEdge = row.limitPercent === LIMIT ? edge : 1 + limit;
   const share = (ratio: number, offset: number) => shareAlarmed({ ...row, ratio } satisfies Cell, runs, seed + offset);
-  const found = { even: share(even, 0), edge: atEdge === even ? NaN : share(atEdge, 1), power: share(harm, 2) };
-  const fails = [found.even, found.edge].some((alarms) => lowerBound(alarms, runs) > ALPHA);
+  const found = {
+    falseAlarms: share(even, 0),
+    falseAlarmsAtEdge: atEdge === even ? NaN : share(atEdge, 1),
+    power: share(harm, 2),
+  };
+  const fails = [found.falseAlarms, found.falseAlarmsAtEdge].some((alarms) => lowerBound(alarms, runs) > ALPHA);
   return { ...found, fails };
 }
 
@@ -113,8 +121,9 @@ export function simulateCheck({ even, edge, power, alpha }: StatisticsCheck, run
     for (let run = 0; run < runs; run++) if (alarm(uniform)) alarms++;
     return alarms / runs;
   };
-  const found = { even: share(even, 0), edge: share(edge, 1), power: share(power, 2) };
-  const fails = alpha !== null && [found.even, found.edge].some((alarms) => lowerBound(alarms, runs) > alpha);
+  const found = { falseAlarms: share(even, 0), falseAlarmsAtEdge: share(edge, 1), power: share(power, 2) };
+  const fails =
+    alpha !== null && [found.falseAlarms, found.falseAlarmsAtEdge].some((alarms) => lowerBound(alarms, runs) > alpha);
   return { ...found, fails };
 }
 
@@ -126,9 +135,14 @@ export async function run({ quick }: BenchmarkOptions): Promise<void> {
   console.log(`${runs} runs a cell, 20 looks a step, α = 5 %\n`);
   console.log('| metric, control:treatment | decision | A/A | edge | power at a ratio of |\n|---|---|---|---|---|');
   let failed = 0;
-  const print = (name: string, decision: string, { even, edge, power, fails }: RowResult, harm: string) =>
+  const print = (
+    name: string,
+    decision: string,
+    { falseAlarms, falseAlarmsAtEdge, power, fails }: RowResult,
+    harm: string,
+  ) =>
     console.log(
-      `| ${name} | ${decision} | ${shown(even)} | ${shown(edge)} | ${harm}: ${shown(power)} |${fails ? ' **fails** |' : ''}`,
+      `| ${name} | ${decision} | ${shown(falseAlarms)} | ${shown(falseAlarmsAtEdge)} | ${harm}: ${shown(power)} |${fails ? ' **fails** |' : ''}`,
     );
   checks().forEach((check, index) => {
     const found = simulateCheck(check, runs, 1_000_000 + 10 * index);
@@ -136,10 +150,10 @@ export async function run({ quick }: BenchmarkOptions): Promise<void> {
     print(check.name, check.decision, found, check.harm);
   });
   benchmarkRows().forEach((row, index) => {
-    const { even, edge, power, fails } = simulate(row, runs, 10 * index);
-    if (fails) failed++;
+    const found = simulate(row, runs, 10 * index);
+    if (found.fails) failed++;
     const { harm } = TRUTHS[row.kind];
-    print(row.name, row.kind, { even, edge, power, fails }, `× ${harm}`);
+    print(row.name, row.kind, found, `× ${harm}`);
   });
   console.log(`\n${failed} rows fail.`);
   if (failed > 0) process.exitCode = 1;
