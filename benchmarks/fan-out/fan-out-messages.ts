@@ -1,9 +1,12 @@
 /** The messages between the processes of the fan-out benchmark. */
 
-/** `shared`: FleetFlag's subscription server. `useServer`: graphql-ws as its documentation sets it up. */
+/**
+ * The subscription server under test: FleetFlag's (`shared`), or that of graphql-ws as its documentation sets it up
+ * (`useServer`).
+ */
 export type Way = 'shared' | 'useServer';
 
-/** `memory` collects garbage first, which would count as CPU time. */
+/** A command to the server's process. `memory` collects garbage first, which would count as CPU time. */
 export type ServerCommand = { readonly emit: number } | { readonly sample: 'cpu' | 'memory' };
 /** A message from the server's process. */
 export type ServerMessage =
@@ -11,18 +14,19 @@ export type ServerMessage =
   /** CPU seconds of the process so far, and its resident bytes. */
   | { readonly cpuSeconds: number; readonly residentBytes: number }
   /** Wall clock, milliseconds with fractions. */
-  | { readonly emittedAt: number };
+  | { readonly emittedAtMs: number };
 
-/** The number of frames to expect from now on. */
-export type ClientCommand = { readonly expect: number };
+/** A command to the subscribers' process: the number of frames to expect from now on. */
+export type SubscriberCommand = { readonly expect: number };
 /** A message from the subscribers' process. */
 export type SubscriberMessage =
+  /** The number of subscribers, all of which have subscribed. */
   | { readonly connected: number }
   /** Wall clock of the last frame, milliseconds with fractions, and the bytes of one message. */
-  | { readonly lastAt: number; readonly messageBytes: number };
+  | { readonly lastAtMs: number; readonly messageBytes: number };
 
 /** Gives the wall clock in milliseconds with fractions, comparable between processes of one machine. */
-export function wallClock(): number {
+export function wallClockMs(): number {
   return performance.timeOrigin + performance.now();
 }
 

@@ -11,7 +11,7 @@ import { RightOfWay } from '../../gateway/operations/turns/right-of-way.ts';
 import { createSubscriptionServer } from '../../gateway/transports/websocket/subscription-server.ts';
 import { openSteps } from '../../gateway/transports/websocket/testing/open-steps.ts';
 import { EventSource } from '../../gateway/subscriptions/testing/event-source.ts';
-import { wallClock, type ServerCommand, type ServerMessage, type Way } from './fan-out-messages.ts';
+import { wallClockMs, type ServerCommand, type ServerMessage, type Way } from './fan-out-messages.ts';
 import { boundAddress } from '../../core/wire/network/http-server.ts';
 
 const FIELDS = 'key: String! name: String! enabled: Boolean! note: String!';
@@ -99,7 +99,7 @@ http.listen({ port: 0, host: '127.0.0.1', backlog: 4096 }, () => say({ port: bou
 let revision = 0;
 process.on('message', (command: ServerCommand) => {
   if ('emit' in command) {
-    say({ emittedAt: wallClock() });
+    say({ emittedAtMs: wallClockMs() });
     for (let count = 0; count < command.emit; count++) changes.emit(changeOf(++revision));
     return;
   }

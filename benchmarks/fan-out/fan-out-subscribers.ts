@@ -1,7 +1,7 @@
-/** The subscribers' process of the fan-out benchmark: `fan-out-clients.ts URL COUNT`, plain `ws` sockets. */
+/** The subscribers' process of the fan-out benchmark: `fan-out-subscribers.ts URL COUNT`, plain `ws` sockets. */
 import { randomUUID } from 'node:crypto';
 import { WebSocket } from 'ws';
-import { OPERATION, wallClock, type ClientCommand, type SubscriberMessage } from './fan-out-messages.ts';
+import { OPERATION, wallClockMs, type SubscriberCommand, type SubscriberMessage } from './fan-out-messages.ts';
 
 const [url = '', count = '0'] = process.argv.slice(2);
 /** The most sockets that are opened at once. */
@@ -27,13 +27,13 @@ function subscriber(): Promise<void> {
       else {
         messageBytes = data.length;
         outstanding -= 1;
-        if (outstanding === 0) say({ lastAt: wallClock(), messageBytes });
+        if (outstanding === 0) say({ lastAtMs: wallClockMs(), messageBytes });
       }
     });
   });
 }
 
-process.on('message', (command: ClientCommand) => {
+process.on('message', (command: SubscriberCommand) => {
   outstanding = command.expect;
 });
 for (let opened = 0; opened < Number(count); opened += OPENING) {

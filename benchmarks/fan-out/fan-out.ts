@@ -3,7 +3,7 @@
  * with each client's id) compared with graphql-ws's `useServer` (one execution for each socket). Each server runs in a
  * process of its own, and the subscribers in another.
  */
-import type { ClientCommand, SubscriberMessage, ServerCommand, ServerMessage, Way } from './fan-out-messages.ts';
+import type { SubscriberCommand, SubscriberMessage, ServerCommand, ServerMessage, Way } from './fan-out-messages.ts';
 import { Participant } from '../harness/participant.ts';
 
 const SUBSCRIBERS = [1_000, 5_000];
@@ -38,7 +38,7 @@ async function measure(way: Way, subscribers: number): Promise<Row> {
   const server = Participant.start<ServerCommand, ServerMessage>(new URL('./fan-out-server.ts', import.meta.url), [
     way,
   ]);
-  let clients: Participant<ClientCommand, SubscriberMessage> | undefined;
+  let started: Participant<SubscriberCommand, SubscriberMessage> | undefined;
   const sample = (what: ServerCommand & { sample: string }) => {
     server.tell(what);
     return server.next('cpuSeconds');
@@ -46,12 +46,12 @@ async function measure(way: Way, subscribers: number): Promise<Row> {
   try {
     const { port } = await server.next('port');
     const empty = await sample({ sample: 'memory' });
-    const subscriberProcess = Participant.start<ClientCommand, SubscriberMessage>(
-      new URL('./fan-out-clients.ts', import.meta.url),
+    const subscriberProcess = Participant.start<SubscriberCommand, SubscriberMessage>(
+      new URL('./fan-out-subscribers.ts', import.meta.url),
       [`ws://127.0.0.1:${port}/graphql`, String(subscribers)],
     );
-    clients = subscriberProcess;
-    await clients.next('connected');
+    started = subscriberProcess;
+    await subscriberProcess.next('connected');
     const full = await sample({ sample: 'memory' });
 
     let messageBytes = 0;
@@ -61,9 +61,9 @@ async function measure(way: Way, subscribers: number): Promise<Row> {
       for (let round = 0; round < count; round++) {
         subscriberProcess.tell({ expect: subscribers * events });
         server.tell({ emit: events });
-        const { emittedAt } = await server.next('emittedAt');
-        const answer = await subscriberProcess.next('lastAt');
-        durations.push(answer.lastAt - emittedAt);
+        const { emittedAtMs } = await server.next('emittedAtMs');
+        const answer = await subscriberProcess.next('lastAtMs');
+        durations.push(answer.lastAtMs - emittedAtMs);
         messageBytes = answer.messageBytes;
       }
       const after = await sample({ sample: 'cpu' });
@@ -86,7 +86,7 @@ async function measure(way: Way, subscribers: number): Promise<Row> {
       messageBytes,
     };
   } finally {
-    await clients?.stop();
+    await started?.stop();
     await server.stop();
   }
 }

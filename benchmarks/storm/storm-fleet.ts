@@ -54,7 +54,7 @@ export class StormFleet {
     const answers = await Promise.all(
       this.parts.map(async (part) => {
         part.process.tell({ connect: share(after, part) - share(before, part) });
-        return part.process.next('allSyncedAt');
+        return part.process.next('allSyncedAtMs');
       }),
     );
     return {
@@ -69,15 +69,15 @@ export class StormFleet {
    * Resolves when all connected vehicles have received a revision, to the wall-clock time, a message's bytes and the
    * backups that are answered.
    */
-  async until(revision: number): Promise<{ readonly lastAt: number; readonly messageBytes: number } & BackupAnswers> {
+  async until(revision: number): Promise<{ readonly lastAtMs: number; readonly messageBytes: number } & BackupAnswers> {
     const answers = await Promise.all(
       this.parts.map(({ process }) => {
         process.tell({ until: revision });
-        return process.next('lastAt');
+        return process.next('lastAtMs');
       }),
     );
     return {
-      lastAt: Math.max(...answers.map(({ lastAt }) => lastAt)),
+      lastAtMs: Math.max(...answers.map(({ lastAtMs }) => lastAtMs)),
       messageBytes: Math.max(...answers.map(({ messageBytes }) => messageBytes)),
       stored: answers.reduce((sum, { stored }) => sum + stored, 0),
       notStored: answers.reduce((sum, { notStored }) => sum + notStored, 0),

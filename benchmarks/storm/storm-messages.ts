@@ -24,8 +24,8 @@ export interface Interruptions {
 export type VehicleMessage =
   | { readonly ready: true }
   /** Wall clock, milliseconds with fractions. */
-  | ({ readonly allSyncedAt: number; readonly seconds: number } & Interruptions)
-  | ({ readonly lastAt: number; readonly messageBytes: number } & BackupAnswers);
+  | ({ readonly allSyncedAtMs: number; readonly seconds: number } & Interruptions)
+  | ({ readonly lastAtMs: number; readonly messageBytes: number } & BackupAnswers);
 
 /** The answers to backups so far. */
 export interface BackupAnswers {

@@ -8,7 +8,7 @@ import { connect, type Socket } from 'node:net';
 import { BACKUP_MUTATION } from '../../agent/backup/vehicle-backups.ts';
 import { OPERATIONS } from '../../agent/link/operations.ts';
 import { AGENT_NAME } from '../../core/wire/network/agent-name.ts';
-import { wallClock } from '../fan-out/fan-out-messages.ts';
+import { wallClockMs } from '../fan-out/fan-out-messages.ts';
 import type { VehicleCommand, VehicleMessage } from './storm-messages.ts';
 
 const [host = '', port = '', tokensFile = '', firstToken = '0'] = process.argv.slice(2);
@@ -60,7 +60,7 @@ const figures = { synced: 0, refused: 0, reset: 0, lost: 0, messageBytes: 0 };
 /** The awaited revision, the number of vehicles that have not received it, and the time when the last one did. */
 let wanted = Infinity;
 let behind = 0;
-let heardAt = 0;
+let heardAtMs = 0;
 const vehicles: Vehicle[] = [];
 let told: () => void = () => undefined;
 const say = (message: VehicleMessage): unknown => process.send?.(message);
@@ -71,7 +71,7 @@ const BEGINNING = 160;
 function tellWhenAllHave(): void {
   if (behind > 0) return;
   wanted = Infinity;
-  say({ lastAt: heardAt, messageBytes: figures.messageBytes, ...backups });
+  say({ lastAtMs: heardAtMs, messageBytes: figures.messageBytes, ...backups });
 }
 
 class Vehicle {
@@ -171,7 +171,7 @@ class Vehicle {
     if (beginning.startsWith('{"type":"connection_ack"')) return void this.#socket.write(QUESTIONS);
     if (beginning.startsWith('{"id":"changes","type":"next"')) {
       figures.messageBytes = length;
-      heardAt = wallClock();
+      heardAtMs = wallClockMs();
       const former = this.revision;
       this.revision = Number(/"revision":(\d+)/.exec(beginning)?.[1]);
       if (former >= wanted || this.revision < wanted) return;
@@ -201,15 +201,15 @@ process.on('message', (command: VehicleCommand) => {
     for (const vehicle of vehicles) setTimeout(() => vehicle.backUp(), command.backUpWithinMs * Math.random());
     return;
   }
-  const from = wallClock();
+  const from = wallClockMs();
   const due = connected + command.connect;
   const before = { ...figures };
   told = () => {
     if (figures.synced < due) return;
     told = () => undefined;
     say({
-      allSyncedAt: wallClock(),
-      seconds: (wallClock() - from) / 1_000,
+      allSyncedAtMs: wallClockMs(),
+      seconds: (wallClockMs() - from) / 1_000,
       refused: figures.refused - before.refused,
       reset: figures.reset - before.reset,
       lost: figures.lost - before.lost,

@@ -9,7 +9,7 @@ import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { createVehicleTokens } from '../../core/credentials/vehicle-token.ts';
 import type { ApiClient } from '../../commands/demo/api-client.ts';
-import { wallClock } from '../fan-out/fan-out-messages.ts';
+import { wallClockMs } from '../fan-out/fan-out-messages.ts';
 import { BenchmarkControlPlane } from '../harness/control-plane.ts';
 import type { BenchmarkOptions } from '../harness/options.ts';
 import { median } from '../harness/numbers.ts';
@@ -185,10 +185,10 @@ async function measure(
     for (let n = 0; n < WARM_UP + ROUNDS; n++) {
       if (n === WARM_UP) before = await usage();
       const { revision } = await change(n);
-      const answeredAt = wallClock();
+      const answeredAtMs = wallClockMs();
       const heard = await fleet.until(revision);
       messageBytes = heard.messageBytes;
-      if (n >= WARM_UP) last.push(heard.lastAt - answeredAt);
+      if (n >= WARM_UP) last.push(heard.lastAtMs - answeredAtMs);
       await pause(BETWEEN_MS);
     }
     const after = await usage();
@@ -203,9 +203,9 @@ async function measure(
     let answers = { stored: 0, notStored: 0 };
     while (answers.stored + answers.notStored < vehicles) {
       const changed = await change(2_000 + last.length);
-      const answeredAt = wallClock();
+      const answeredAtMs = wallClockMs();
       const heard = await fleet.until(changed.revision);
-      last.push(heard.lastAt - answeredAt);
+      last.push(heard.lastAtMs - answeredAtMs);
       answers = heard;
       await pause(BACKUP_CHANGES_MS);
     }
