@@ -46,15 +46,16 @@ function readContent(value: unknown, path: string): JsonObject {
 /** Reads who gets the release first. Its VINs are a list of VINs or of digests, as in a whitelist. */
 function readCanary(value: unknown, path: string, id: string): IsIn {
   if (value === null) return NOBODY;
-  const { models, regions, ...vehicles } = readObject(value, path, CANARY_KEYS);
-  const named = { ...(models !== undefined && { models }), ...(regions !== undefined && { regions }) };
-  const ofModels = readOptional(named, 'models', path, readNames);
-  const ofRegions = readOptional(named, 'regions', path, readNames);
+  const canary = readObject(value, path, CANARY_KEYS);
+  const ofModels = readOptional(canary, 'models', path, readNames);
+  const ofRegions = readOptional(canary, 'regions', path, readNames);
+  const { models: _models, regions: _regions, ...vehicles } = canary;
   const isListed =
     Object.keys(vehicles).length === 0
       ? NOBODY
       : compileWhitelist(parseWhitelist(vehicles, path), (vin) => whitelistDigest(releaseSalt(id), vin));
   return (context) =>
+    // A whitelist reads no nonce.
     isListed(context, '') ||
     (typeof context.model === 'string' && ofModels?.has(context.model) === true) ||
     (typeof context.region === 'string' && ofRegions?.has(context.region) === true);
