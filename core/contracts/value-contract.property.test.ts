@@ -68,7 +68,11 @@ const { schema } = fc.letrec<{ schema: object; inner: object | boolean }>((tie) 
 }));
 
 const oracle = new Ajv2020({
-  ...{ strict: false, ownProperties: true, multipleOfPrecision: 9, validateSchema: false, addUsedSchema: false },
+  strict: false,
+  ownProperties: true,
+  multipleOfPrecision: 9,
+  validateSchema: false,
+  addUsedSchema: false,
   logger: false,
 });
 

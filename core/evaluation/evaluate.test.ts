@@ -200,7 +200,7 @@ describe('a value contract that was written past its checks', () => {
     expect(
       compileFlag(flag({ ...contract, release: { ...release, next: { ...next, defaultValue: 6 } } })),
     ).toMatchObject({
-      ...{ outsideContract: true },
+      outsideContract: true,
     });
   });
 });

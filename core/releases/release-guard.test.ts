@@ -36,8 +36,14 @@ describe('readReleaseGuards', () => {
     const guards = readReleaseGuards([DRAFT], 'guards');
     expect(guards).toEqual([
       {
-        ...{ metric: 'charge_minutes', worse: 'higher', maxWorsePercent: 5, bound: null, action: 'halt' },
-        ...{ confidenceLevel: 0.95, minimumVehicles: 50, silence: 1_800_000 },
+        metric: 'charge_minutes',
+        worse: 'higher',
+        maxWorsePercent: 5,
+        bound: null,
+        action: 'halt',
+        confidenceLevel: 0.95,
+        minimumVehicles: 50,
+        silence: 1_800_000,
       },
     ]);
     expect(areReleaseGuards(JSON.parse(JSON.stringify(guards)))).toBe(true);

@@ -3,7 +3,10 @@ import type { Release } from '../../model.ts';
 import { contractFault, ruleFault, servableValues, type ServingFlag } from './contract-fault.ts';
 
 const number = (change: Partial<ServingFlag>): ServingFlag => ({
-  ...{ type: 'number', defaultValue: 3, rules: [], valueSchema: { maximum: 5 } },
+  type: 'number',
+  defaultValue: 3,
+  rules: [],
+  valueSchema: { maximum: 5 },
   ...change,
 });
 
@@ -19,10 +22,16 @@ describe('the contract of a flag', () => {
     const limits = { type: 'json', valueSchema: { additionalProperties: { items: { maximum: 5 } } } } as const;
     const over = { limits: [1, 6] };
     expect(contractFault({ ...limits, defaultValue: over, rules: [{ value: over }] })).toEqual({
-      ...{ kind: 'default', ruleIndex: -1, path: 'defaultValue.limits.1', message: 'must be at most 5.' },
+      kind: 'default',
+      ruleIndex: -1,
+      path: 'defaultValue.limits.1',
+      message: 'must be at most 5.',
     });
     expect(contractFault({ ...limits, defaultValue: {}, rules: [{}, { value: over, enabled: false }] })).toEqual({
-      ...{ kind: 'rule', ruleIndex: 1, path: 'value.limits.1', message: 'must be at most 5.' },
+      kind: 'rule',
+      ruleIndex: 1,
+      path: 'value.limits.1',
+      message: 'must be at most 5.',
     });
   });
 
@@ -34,7 +43,9 @@ describe('the contract of a flag', () => {
 
   test('that cannot be read is a fault of the schema, and allows no value', () => {
     expect(contractFault(number({ valueSchema: { pattern: 'a' } }))).toMatchObject({
-      ...{ kind: 'schema', ruleIndex: -1, path: 'valueSchema.pattern' },
+      kind: 'schema',
+      ruleIndex: -1,
+      path: 'valueSchema.pattern',
     });
     expect(servableValues({ pattern: 'a' })(3)).toBe(false);
     expect(servableValues(undefined)(3)).toBe(true);
@@ -43,7 +54,9 @@ describe('the contract of a flag', () => {
   test('counts for the new content of a release, which may have a contract of its own', () => {
     const release = (next: object) => ({ release: { id: 'r', percentage: 5, next } as unknown as Release });
     expect(contractFault(number(release({ defaultValue: 6, rules: [] })))).toMatchObject({
-      ...{ kind: 'next', path: 'release.next.defaultValue', message: 'must be at most 5.' },
+      kind: 'next',
+      path: 'release.next.defaultValue',
+      message: 'must be at most 5.',
     });
     expect(contractFault(number(release({ defaultValue: 4, rules: [{}, { value: 6 }] })))?.path).toBe(
       'release.next.rules.1.value',

@@ -97,7 +97,9 @@ export function contractFault(flag: ServingFlag): ContractFault | null {
   if (!isJsonObject(next)) return null;
   const { rules, defaultValue = null, ...others } = nextContent({ valueSchema }, next);
   const fault = faultOfContent({
-    ...{ type, defaultValue, rules: Array.isArray(rules) ? rules : [] },
+    type,
+    defaultValue,
+    rules: Array.isArray(rules) ? rules : [],
     // oxlint-disable-next-line typescript/consistent-type-assertions -- storedContract reads a schema of any JSON
     valueSchema: (others['valueSchema'] ?? null) as JsonObject | null,
   });
@@ -111,8 +113,10 @@ function faultOfContent(flag: ServingContent): ContractFault | null {
   if (contract === null) return null;
   if (contract instanceof FleetFlagError)
     return {
-      ...{ kind: 'schema', ruleIndex: -1 },
-      ...{ path: String(contract.details.field), message: contract.message },
+      kind: 'schema',
+      ruleIndex: -1,
+      path: String(contract.details.field),
+      message: contract.message,
     };
   const inDefault = faultIn(contract, 'defaultValue', presentDefault(flag.type, flag.defaultValue));
   if (inDefault !== null) return { kind: 'default', ruleIndex: -1, ...inDefault };

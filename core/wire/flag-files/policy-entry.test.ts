@@ -27,7 +27,10 @@ flags: {}
         { percentage: 0, soakMs: 7_200_000, minimumVehicles: 10 },
         { percentage: 100, soakMs: 86_400_000, minimumVehicles: 0 },
       ],
-      ...{ safetyLevels: ['ASIL-D'], maximumFaultyVehicles: 5, maximumFaultyPercent: 0.5, guards: [] },
+      safetyLevels: ['ASIL-D'],
+      maximumFaultyVehicles: 5,
+      maximumFaultyPercent: 0.5,
+      guards: [],
     },
     faults: [],
   });
@@ -35,9 +38,12 @@ flags: {}
 
 test('what a policy leaves out has the default that the API gives it', () => {
   expect(readPolicyEntry({ stages: STAGES }).entry).toEqual({
-    ...{ stages: [{ percentage: 100, soakMs: 3_600_000, minimumVehicles: 0 }], canary: null },
+    stages: [{ percentage: 100, soakMs: 3_600_000, minimumVehicles: 0 }],
+    canary: null,
     safetyLevels: ['Non-Critical', 'Safety-Relevant', 'ASIL-B', 'ASIL-D'],
-    ...{ maximumFaultyVehicles: 3, maximumFaultyPercent: 1, guards: [] },
+    maximumFaultyVehicles: 3,
+    maximumFaultyPercent: 1,
+    guards: [],
   });
 });
 

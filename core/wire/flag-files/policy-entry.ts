@@ -27,8 +27,13 @@ const CANARY_MEMBERS = ['vins', 'models', 'regions'];
 const number = is.optional(is.number);
 /** Says whether a guard has members of the right types. */
 const isGuardDraft = is.shape({
-  ...{ metric: is.string, worse: is.oneOf(GUARD_DIRECTIONS), action: is.oneOf(GUARD_ACTIONS) },
-  ...{ maxWorsePercent: number, bound: number, confidenceLevel: number, minimumVehicles: number },
+  metric: is.string,
+  worse: is.oneOf(GUARD_DIRECTIONS),
+  action: is.oneOf(GUARD_ACTIONS),
+  maxWorsePercent: number,
+  bound: number,
+  confidenceLevel: number,
+  minimumVehicles: number,
   silence: is.optional(is.string),
 });
 
@@ -111,7 +116,9 @@ export function readPolicyEntry(policy: unknown): {
     const { environment: _, ...entry } = parseReleasePolicy(
       {
         // The import names it.
-        ...{ environment: 'production', stages, canary: isJsonObject(canary) ? canary : null },
+        environment: 'production',
+        stages,
+        canary: isJsonObject(canary) ? canary : null,
         safetyLevels: Array.isArray(safetyLevels) ? safetyLevels : null,
         maximumFaultyVehicles: maximumFaultyVehicles === undefined ? null : Number(maximumFaultyVehicles),
         maximumFaultyPercent: maximumFaultyPercent === undefined ? null : Number(maximumFaultyPercent),

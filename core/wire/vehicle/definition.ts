@@ -102,7 +102,11 @@ export function flagInForm(form: unknown): Members {
   if (content === undefined) return flag;
   const { enabled, rules, requires, excludes, activation, killActivation } = membersOf(content);
   return {
-    ...{ ...flag, enabled, rules, requires, excludes },
+    ...flag,
+    enabled,
+    rules,
+    requires,
+    excludes,
     ...(activation !== undefined && { activation }),
     ...(killActivation !== undefined && { killActivation }),
   };

@@ -110,7 +110,11 @@ export async function createSigner(
       }),
     tombstone: (environment, key_, revision, partition = null) =>
       sign(DEFINITION_JWS_TYPE, {
-        ...{ v: 1, environment, key: key_, revision, removed: true },
+        v: 1,
+        environment,
+        key: key_,
+        revision,
+        removed: true,
         // A tombstone for every partition has no such member, as older agents expect it.
         ...(partition !== null && { partition }),
       }),
@@ -149,7 +153,12 @@ function forVehicles(flag: FlagDefinition): FlagDefinition {
   const { key, environment, type, safetyLevel, enabled, revision, scope, killActivation, release = null } = flag;
   const noReturnBelow = flag.noReturnBelow ?? 0;
   return {
-    ...{ key, environment, type, safetyLevel, enabled, revision },
+    key,
+    environment,
+    type,
+    safetyLevel,
+    enabled,
+    revision,
     ...contentForVehicles(flag),
     ...(scope !== undefined && { scope }),
     ...(killActivation !== undefined && { killActivation }),
