@@ -21,7 +21,7 @@ test.each([
     /Cannot query field "persistedOperation"/,
   ],
   ['several operations', 'query A { me { kind } } query B { me { kind } }', /exactly one operation/],
-])('has a fault: %s', (_what, body, message) => {
+])('an operation that no client could run has a fault: %s', (_what, body, message) => {
   expect(check(body)[0]).toEqual({ message: expect.stringMatching(message), limit: undefined });
 });
 

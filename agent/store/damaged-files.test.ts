@@ -152,7 +152,7 @@ test(`give no wrong value and no wrong measurement, and the next write makes the
   );
 }, 120_000);
 
-test('are whole again once there is a network, whatever was damaged', async () => {
+test('the files are whole again once there is a network, whatever was damaged', async () => {
   await plane.listen();
   await fc.assert(
     fc.asyncProperty(fc.array(damage, { minLength: 2, maxLength: 6 }), async (damages) => {

@@ -54,7 +54,7 @@ afterEach(async () => {
   await rm(folder, { recursive: true, force: true });
 });
 
-test('opens in the agent of today, which serves what it holds and keeps what waits', async () => {
+test('a database of the first release opens in the agent of today, which serves what it holds and keeps what waits', async () => {
   await open(CONTACT + DAY_MS);
   expect(agent.status()).toMatchObject({
     ...{ ready: true, revision: 3, flags: 3, staleFlags: 0, refusals: {} },
@@ -70,13 +70,13 @@ test('opens in the agent of today, which serves what it holds and keeps what wai
   expect(agent.booleanDetails('parking', true)).toMatchObject({ value: false, reason: 'DISABLED' });
 });
 
-test('keeps its age: after a week without contact its flags are stale', async () => {
+test('a database of the first release keeps its age: after a week without contact its flags are stale', async () => {
   await open(CONTACT + 8 * DAY_MS);
   expect(agent.status()).toMatchObject({ ready: true, flags: 3, staleFlags: 3 });
   expect(agent.booleanDetails('lane_keep', true)).toMatchObject({ value: false, reason: 'STALE' });
 });
 
-test('sends what waits as soon as a control plane answers', async () => {
+test('a vehicle of the first release sends what waits as soon as a control plane answers', async () => {
   const plane = await TestControlPlane.start();
   try {
     await open(CONTACT + DAY_MS, plane.url);

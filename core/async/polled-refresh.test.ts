@@ -36,7 +36,7 @@ test('refreshes at its interval until it is stopped, and again when it is starte
   await polled.close();
 });
 
-test('reports which failure begins an outage, and the end of the outage once', async () => {
+test('a polled refresh reports which failure begins an outage, and the end of the outage once', async () => {
   const { polled, seen } = scriptedRefresh();
   await polled.attempt();
   seen.isAway = true;
@@ -49,7 +49,7 @@ test('reports which failure begins an outage, and the end of the outage once', a
   await polled.close();
 });
 
-test('rejects, and reports nothing, when a refresh that was asked for fails', async () => {
+test('a requested refresh that fails rejects, and reports nothing', async () => {
   const { polled, seen } = scriptedRefresh();
   seen.isAway = true;
   await expect(polled.refresh()).rejects.toThrow('away');
@@ -57,7 +57,7 @@ test('rejects, and reports nothing, when a refresh that was asked for fails', as
   await polled.close();
 });
 
-test('needs nobody who hears of the end of an outage', async () => {
+test('a polled refresh needs no listener for the end of an outage', async () => {
   let isAway = true;
   const failed = jest.fn();
   const polled = new PolledRefresh({

@@ -6,7 +6,7 @@ afterEach(() => void jest.useRealTimers());
 
 const pass = (milliseconds: number) => jest.advanceTimersByTimeAsync(milliseconds);
 
-test('waits after each poll for as long as the poll has returned', async () => {
+test('a poller waits after each poll for as long as the poll has returned', async () => {
   const waits = [100, 5_000];
   let turns = 0;
   const poller = new Poller(async () => waits[turns++] ?? 1_000_000);
@@ -23,7 +23,7 @@ test('waits after each poll for as long as the poll has returned', async () => {
   await poller.close();
 });
 
-test('may begin after a wait', async () => {
+test('a poller may begin after a wait', async () => {
   let turns = 0;
   const poller = new Poller(async () => (turns += 1) * 1_000);
   await poller.start(50);
@@ -33,7 +33,7 @@ test('may begin after a wait', async () => {
   await poller.close();
 });
 
-test('is closed when the running poll, which can see that, has ended, and no other follows', async () => {
+test('a poller is closed when the running poll, which can see that, has ended, and no other follows', async () => {
   let turns = 0;
   let finish: () => void = () => undefined;
   const poller = new Poller(async () => {
@@ -52,7 +52,7 @@ test('is closed when the running poll, which can see that, has ended, and no oth
   expect(turns).toBe(1);
 });
 
-test('stops by itself when a run finds nothing left to do', async () => {
+test('a poller stops by itself when a run finds nothing left to do', async () => {
   let turns = 0;
   const poller = new Poller(async () => (++turns < 2 ? 10 : null));
   await poller.start();
@@ -77,7 +77,7 @@ test('on an interval counts from the start of a run, and lets no two overlap', a
   await poller.close();
 });
 
-test('waits as long as the poll says, however long, where a timer of Node.js would not', async () => {
+test('a poller waits as long as the poll says, however long, where a timer of Node.js would not', async () => {
   let turns = 0;
   const poller = new Poller(async () => ((turns += 1), 2 ** 40));
   await poller.start();

@@ -4,13 +4,13 @@ import { TimeoutError, withTimeout } from './timeout.ts';
 beforeEach(() => void jest.useFakeTimers({ doNotFake: ['setImmediate'] }));
 afterEach(() => void jest.useRealTimers());
 
-test('resolves or rejects with the result of the work, and leaves no timer', async () => {
+test('a timeout resolves or rejects with the result of the work, and leaves no timer', async () => {
   expect(await withTimeout(60_000, 'late', async () => 7)).toBe(7);
   await expect(withTimeout(60_000, 'late', async () => Promise.reject(new Error('no')))).rejects.toThrow('no');
   expect(jest.getTimerCount()).toBe(0);
 });
 
-test('rejects when the time is over and not before, and aborts the signal of the work', async () => {
+test('a timeout rejects when the time is over and not before, and aborts the signal of the work', async () => {
   let late: AbortSignal | undefined;
   const rejected = jest.fn();
   const answer = withTimeout(5_000, 'the insert has taken too long', (signal) => {
@@ -26,7 +26,7 @@ test('rejects when the time is over and not before, and aborts the signal of the
   expect(late?.aborted).toBe(true);
 });
 
-test('does not time out work that ended in the turn in which the time was over', async () => {
+test('work does not time out that ended in the turn in which the time was over', async () => {
   const answer = withTimeout(
     5,
     'late',

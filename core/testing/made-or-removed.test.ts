@@ -3,7 +3,7 @@ import { madeOrRemoved } from './made-or-removed.ts';
 
 const FAULT = new Error('no space left');
 
-test('gives what was made, and does not remove it', async () => {
+test('what was made is given, and not removed', async () => {
   let removals = 0;
   expect(
     await madeOrRemoved(
@@ -14,7 +14,7 @@ test('gives what was made, and does not remove it', async () => {
   expect(removals).toBe(0);
 });
 
-test('removes what was begun when the making fails, and passes the fault on', async () => {
+test('what was begun is removed when the making fails, whose fault is passed on', async () => {
   const removed: string[] = [];
   const making = madeOrRemoved(
     () => Promise.reject(FAULT),
@@ -24,7 +24,7 @@ test('removes what was begun when the making fails, and passes the fault on', as
   expect(removed).toEqual(['folder']);
 });
 
-test('reports a removal that fails as well with the fault that came first', async () => {
+test('a removal that fails as well is reported with the fault that came first', async () => {
   const making = madeOrRemoved(
     () => Promise.reject(FAULT),
     () => Promise.reject(new Error('busy')),

@@ -27,6 +27,6 @@ it.each([
   { ...sent, environments: { production: 7 } },
   { ...sent, vehicles: undefined },
   { ...sent, flags: [] },
-])('gives null for %j', (value) => {
+])('inputs read from %j are null', (value) => {
   expect(readAnswerInputs(value)).toBeNull();
 });

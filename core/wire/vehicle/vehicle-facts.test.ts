@@ -13,16 +13,16 @@ const facts: VehicleFactsPayload = {
   nonce: 'AAAAAAAAAAAAAAAAAAAAAA',
 };
 
-test('reads what was signed, through JSON, and leaves out what it does not know', () => {
+test('the reader of facts reads what was signed, through JSON, and leaves out what it does not know', () => {
   expect(readVehicleFacts(JSON.parse(JSON.stringify({ ...facts, more: true })))).toEqual(facts);
   expect(FACT_NAMES.every((name) => name in facts)).toBe(true);
 });
 
-test('has a type of its own among the signed forms', () => {
+test('a statement of facts has a type of its own among the signed forms', () => {
   expect([DEFINITION_JWS_TYPE, STATEMENT_JWS_TYPE, PROOF_JWS_TYPE]).not.toContain(VEHICLE_FACTS_JWS_TYPE);
 });
 
-test('accepts no other JSON, and never throws', () => {
+test('the reader of facts accepts no other JSON, and never throws', () => {
   const members = Object.keys(facts) as (keyof VehicleFactsPayload)[];
   fc.assert(
     fc.property(fc.constantFrom(...members), fc.jsonValue(), (name, value) => {

@@ -149,7 +149,7 @@ test('slow queries come slowest first and without parameter values; without the 
   ]);
 });
 
-test('is only for administrators', async () => {
+test('the health of the database is only for administrators', async () => {
   const started = await startAudit({
     webhooks: testWebhookSettings,
     endPlans: endNoPlans,

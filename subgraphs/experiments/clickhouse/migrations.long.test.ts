@@ -43,7 +43,7 @@ const tables = async () =>
     ).json<{ name: string }>()
   ).map(({ name }) => name);
 
-test('are applied in order, once, and reverted newest first', async () => {
+test('the migrations are applied in order, once, and reverted newest first', async () => {
   expect(await metricsMigrationStatus(store.client)).toEqual({
     applied: [],
     pending: ALL,
@@ -73,7 +73,7 @@ const forget = (name: string) =>
     query: `ALTER TABLE applied_migrations DELETE WHERE name = '${name}' SETTINGS mutations_sync = 1`,
   });
 
-test('that several processes apply at once, or that were interrupted, end up as if applied once', async () => {
+test('migrations that several processes apply at once, or that were interrupted, end up as if applied once', async () => {
   await Promise.all(Array.from({ length: 4 }, () => deployMetricsMigrations(store.client)));
   expect(await tables()).toEqual(TABLES);
   // Interrupted between the statements of migrations: tables exist, a view and the records do not.
@@ -88,7 +88,15 @@ test('that several processes apply at once, or that were interrupted, end up as 
 describe('the migration to first arrivals', () => {
   const at = '2026-11-27 10:00:00.000';
   const rowOf = (vin: string, received: string, value = 2) => ({
-    ...{ flag_key: 'f', metric: 'm', at, vin, batch_id: 'b', position: 0, variant: 'treatment', value, tags: '' },
+    flag_key: 'f',
+    metric: 'm',
+    at,
+    vin,
+    batch_id: 'b',
+    position: 0,
+    variant: 'treatment',
+    value,
+    tags: '',
     received_at: received,
   });
   const insert = (...rows: readonly object[]) =>
@@ -157,7 +165,7 @@ describe('the migration to first arrivals', () => {
   });
 });
 
-test('that changed after they were applied are named, and nothing is applied', async () => {
+test('migrations that changed after they were applied are named, and nothing is applied', async () => {
   await deployMetricsMigrations(store.client, migrations);
   writeFileSync(
     join(migrations, ROWS, 'up.sql'),

@@ -172,7 +172,7 @@ describe('significance', () => {
   });
 });
 
-test('shows how the split fits the plan, and what did not count', () => {
+test('an analysis shows how the split fits the plan, and what did not count', () => {
   const even = armWithoutHistory({ count: 100, mean: 1, m2: 50 });
   const odd = { ...even, exposed: 120, outOfRange: 4, neverReported: 5, otherVariant: 3 };
   const analysis = analysed(even, odd);

@@ -167,7 +167,7 @@ describe('a draft', () => {
   });
 });
 
-test('cannot be requested by an API key, which gets an error and leaves nothing behind', async () => {
+test('a draft cannot be requested by an API key, which gets an error and leaves nothing behind', async () => {
   const { key } = await flags.create({ safetyLevel: 'ASIL_B' });
   const everything = await flags.everything();
   const answers = [
@@ -184,7 +184,7 @@ test('cannot be requested by an API key, which gets an error and leaves nothing 
   expect(await flags.everything()).toEqual(everything);
 });
 
-test('counts against limits only at its approval: a full environment accepts drafts, and approves none', async () => {
+test('a draft counts against limits only at its approval: a full environment accepts drafts, and approves none', async () => {
   const [full, request] = [
     await flags.create({ environment: 'DEVELOPMENT', enabled: true }),
     (await draft({ environment: 'DEVELOPMENT' })).request,

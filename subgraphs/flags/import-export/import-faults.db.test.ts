@@ -95,7 +95,7 @@ test.each<[string, readonly FlagEntry[], string, string]>([
   ],
   ['a partition that is full', many(MAX_FLAGS + 1, ['Model A']), 'LIMIT_EXCEEDED', 'flags.many_000.scope'],
   ['an environment that is full', many(MAX_FLAGS + 1, null), 'LIMIT_EXCEEDED', 'flags.many_000.scope'],
-])('names %s, as the import would', async (_, entries, code, path) => {
+])('the check of a file names %s, as the import would', async (_, entries, code, path) => {
   const before = await flags.everything();
   const { faults } = await plan(entries);
   expect(faults[0]).toEqual({ code, path, message: expect.any(String) });
@@ -103,7 +103,7 @@ test.each<[string, readonly FlagEntry[], string, string]>([
   expect(await flags.everything()).toEqual(before);
 });
 
-test('names what is archived although others need it, and nothing of what fits', async () => {
+test('the check of a file names what is archived although others need it, and nothing of what fits', async () => {
   const base = await flags.create();
   const { key } = await flags.create({ requires: [{ flagKey: base.key }] });
   const kept = entry(key, { name: 'Another name', requires: requires(base.key) });
@@ -113,7 +113,7 @@ test('names what is archived although others need it, and nothing of what fits',
   expect(await refusedWith([kept], true)).toContain(faults.at(-1)?.message);
 });
 
-test('names all faults of a file at once', async () => {
+test('the check names all faults of a file at once', async () => {
   const { faults } = await plan([
     entry('a', { rules: inSegment('none') }),
     entry('b', { requires: requires('none') }),
@@ -126,7 +126,7 @@ test('names all faults of a file at once', async () => {
   ]);
 });
 
-test('lets a file pass that fills a partition where as many are archived', async () => {
+test('the check lets a file pass that fills a partition where as many are archived', async () => {
   for (let index = 0; index < 2; index++) await flags.create({ scope: ['Model A'] });
   const entries = many(MAX_FLAGS, ['Model A']);
   expect((await plan(entries)).faults).toMatchObject([{ code: 'LIMIT_EXCEEDED' }]);

@@ -38,7 +38,7 @@ const tombstone = (key: string, partition: string, revision: number) =>
     [key, partition, revision],
   );
 
-test('takes flags for some models away, disables those with dependencies, and keeps one tombstone of each gone flag', async () => {
+test('going back to before scopes takes flags for some models away, disables those with dependencies, and keeps one tombstone of each gone flag', async () => {
   await flag('plain');
   await flag('scoped', { scope: `'{Model A}'` });
   await flag('requiring', { requires: `'[{"flag": "plain"}]'` });

@@ -85,7 +85,7 @@ const inRange =
     isInRange(readRange(text)!, swVersion);
 const upper = (text: string) => text.toUpperCase();
 
-describe(`of ${ROWS} vehicles`, () => {
+describe(`the search of ${ROWS} vehicles`, () => {
   test.each<[VehicleFilter, (vehicle: (typeof FLEET)[number]) => boolean]>([
     [{}, () => true],
     [{ model: 'EV9' }, ({ model }) => model === 'EV9'],
@@ -110,7 +110,7 @@ describe(`of ${ROWS} vehicles`, () => {
       { search: 'electric', region: 'EU', swVersion: '2.x' },
       (vehicle) => vehicle.model === 'Kona Electric' && vehicle.region === 'EU' && inRange('2.x')(vehicle),
     ],
-  ])('%j finds the matching vehicles, in the order of their VINs', async (filter, matches) => {
+  ])('finds the vehicles that match %j, in the order of their VINs', async (filter, matches) => {
     const expected = FLEET.filter(matches).map(({ vin }) => vin);
     const { data, errors } = await ask<Page>(user('READ'), VEHICLES, {
       filter: { ...filter, ...(filter.status && { status: upper(filter.status) }) },
@@ -124,7 +124,7 @@ describe(`of ${ROWS} vehicles`, () => {
     });
   });
 
-  test('pages follow each other without a gap, even while vehicles are registered', async () => {
+  test('gives pages that follow each other without a gap, even while vehicles are registered', async () => {
     const filter = { model: 'Prototype' };
     const expected = FLEET.filter(({ model }) => model === 'Prototype').map(({ vin }) => vin);
     const seen: string[] = [];
@@ -152,18 +152,18 @@ describe(`of ${ROWS} vehicles`, () => {
     [{ first: 0 }, 'first'],
     [{ first: 101 }, 'first'],
     [{ after: Buffer.from('nonsense').toString('base64url') }, 'after'],
-  ])('%j is refused by its path', async (variables, field) => {
+  ])('refuses %j and names the field', async (variables, field) => {
     expect(refusal(await ask(user('READ'), VEHICLES, variables))).toEqual({ code: 'BAD_USER_INPUT', field });
   });
 
-  test('are listed for callers who may read, and for no vehicle', async () => {
+  test('is refused to anonymous callers and vehicles', async () => {
     expect(refusal(await ask(ANONYMOUS, VEHICLES))).toEqual({ code: 'UNAUTHENTICATED' });
     expect(refusal(await ask({ kind: 'vehicle', vin: FLEET[0]!.vin, environment: 'production' }, VEHICLES))).toEqual({
       code: 'FORBIDDEN',
     });
   });
 
-  test('are counted only on request', async () => {
+  test('counts only on request', async () => {
     const from = watched.statements.length;
     await ask(user('READ'), '{ vehicles(filter: {region: "EU"}) { nodes { vin } } }');
     const sent = watched.statements.slice(from).map(({ query }) => query);
@@ -179,7 +179,7 @@ describe(`of ${ROWS} vehicles`, () => {
     [{ search: 'proto' }, 'idx_vehicles_model'],
     [{ search: 'XWE' }, 'vehicles_pkey'],
     [{ search: 'KMH00000007' }, 'vehicles_pkey'],
-  ])('a few are found by %j through %s, and counted', async (filter, index) => {
+  ])('finds a few by %j through %s, and counts them', async (filter, index) => {
     const plans: QueryPlan[] = await plansOf(watched, client, 'vehicles', async () => {
       const search = await resolveFilter(watched.prisma, readFilter(filter));
       await searchVehicles(watched.prisma, search, firstPage(20));
@@ -191,7 +191,7 @@ describe(`of ${ROWS} vehicles`, () => {
     for (const plan of plans) expect(plan.scansAll).toBe(false);
   });
 
-  test.each([true, false])('the next page of all begins where the last one ended, backwards %s', async (backwards) => {
+  test.each([true, false])('begins the next page of all where the last one ended, backwards %s', async (backwards) => {
     const [plan] = await plansOf(watched, client, 'vehicles', async () =>
       searchVehicles(watched.prisma, await resolveFilter(watched.prisma, readFilter({})), {
         limit: 20,

@@ -65,7 +65,7 @@ const rows = () =>
 const counts = async () =>
   Object.fromEntries((await database.database.prisma.vehicleTag.findMany()).map(({ tag, changes }) => [tag, changes]));
 
-test('are given and taken, found by, counted and recorded; the same again changes nothing', async () => {
+test('tags are given and taken, found by, counted and recorded; the same again changes nothing', async () => {
   const { data, errors } = await set([
     { vin: VINS[1], add: ['press', 'beta'] },
     { vin: VINS[0], add: ['beta'] },
@@ -95,7 +95,7 @@ test('are given and taken, found by, counted and recorded; the same again change
   expect(announced).toBeGreaterThan(before);
 });
 
-test('that somebody else has changed since they were seen are a CONFLICT, and no vehicle of the batch changes', async () => {
+test('tags that somebody else has changed since they were seen are a CONFLICT, and no vehicle of the batch changes', async () => {
   const edit = (expectedTags: readonly string[], add: readonly string[]) => ({ vin: VINS[0], add, expectedTags });
   expect((await set([edit([], ['press'])])).errors).toEqual([]);
   const conflict = { code: 'CONFLICT', field: 'input.1.expectedTags' };
@@ -134,12 +134,12 @@ test.each<[unknown, string, string]>([
     'input.1.add',
   ],
   [Array.from({ length: 1_001 }, () => ({ vin: VINS[0] })), 'LIMIT_EXCEEDED', 'input'],
-])('are refused all together: %j', async (input, code, field) => {
+])('tags are refused all together: %j', async (input, code, field) => {
   expect(refusal(await set(input))).toMatchObject({ code, field });
   expect(await listed(['a'])).toEqual([]);
 });
 
-test('are refused where a segment would select more vehicles than a list can hold, and it is named', async () => {
+test('tags are refused where a segment would select more vehicles than a list can hold, and it is named', async () => {
   const { prisma } = database.database;
   await prisma.segment.create({ data: { key: 'all_beta', name: 'Beta', conditions: { tags: ['beta'] } } });
   await prisma.$executeRaw`
@@ -152,11 +152,11 @@ test('are refused where a segment would select more vehicles than a list can hol
   expect((await set([{ vin: VINS[0], add: ['press'] }])).errors).toEqual([]);
 });
 
-test('are for writers alone', async () => {
+test('tags are for writers alone', async () => {
   expect(refusal(await set([{ vin: VINS[0], add: ['a'] }], user('READ')))).toMatchObject({ code: 'FORBIDDEN' });
 });
 
-test('select the vehicles of a segment, which its audience counts, of all environments', async () => {
+test('tags select the vehicles of a segment, which its audience counts, of all environments', async () => {
   await set(VINS.slice(0, 2).map((vin) => ({ vin, add: ['beta'] })));
   const audiences = new AudienceService(database.database.prisma);
   expect(await audiences.ofSegment({ tags: ['beta', 'other'] })).toMatchObject({ matched: 2, total: 3 });

@@ -51,7 +51,7 @@ const rename = async (key: string, name: string): Promise<string> =>
 const decide = (mutation: string, caller: Caller = flags.reviewer) =>
   flags.ok(`mutation { ${mutation} { status } }`, {}, caller);
 
-test("delivers each request when it is created and when it is decided, with its flag's current state", async () => {
+test("the feed delivers each request when it is created and when it is decided, with its flag's current state", async () => {
   const { key } = await flags.create({ safetyLevel: 'ASIL_D' });
   const stream = await following();
   const [approved, rejected, cancelled] = [
@@ -76,7 +76,7 @@ test("delivers each request when it is created and when it is decided, with its 
   await stream.end();
 });
 
-test('delivers every request exactly once when very many arrive at once and no announcement does', async () => {
+test('the feed delivers every request exactly once when very many arrive at once and no announcement does', async () => {
   const keys = await Promise.all(
     Array.from({ length: 4 }, async () => (await flags.create({ safetyLevel: 'ASIL_D' })).key),
   );
@@ -90,7 +90,7 @@ test('delivers every request exactly once when very many arrive at once and no a
   await stream.end();
 });
 
-test('is only for callers who may see change requests', async () => {
+test('the feed is only for callers who may see change requests', async () => {
   const vehicle: Caller = { kind: 'vehicle', vin: 'KMHK281HGNU000001', environment: 'staging' };
   for (const [caller, code] of [
     [vehicle, 'FORBIDDEN'],

@@ -64,7 +64,7 @@ test.each<[string, () => string, string]>([
   ['its kill switch', () => `killSwitch(flagKey: "${base.key}", reason: "Smoke")`, 'KILL_SWITCH'],
   ['its being disabled', () => `disableFlag(key: "${base.key}")`, 'DISABLE_FLAG'],
 ])(
-  'of one that is required through another, %s is noted with its author, and needs no force',
+  'of a flag that is required through another, %s is noted with its author, and needs no force',
   async (_, change, action) => {
     await ask(change());
     const { userId } = rollouts.flags.writer;
@@ -72,7 +72,7 @@ test.each<[string, () => string, string]>([
   },
 );
 
-test('of one that is excluded, its end is noted, too', async () => {
+test('the archiving of an excluded flag is noted, too', async () => {
   await ask(`archiveFlag(key: "${aside.key}")`);
   expect(await noted()).toMatchObject([{ action: 'ARCHIVE_FLAG', flagId: aside.id }]);
 });

@@ -276,7 +276,7 @@ test('pages by name and by time of change keep their places while flags move in 
   }
 });
 
-test('refuses a cursor of another order, and a made-up one', async () => {
+test('a list refuses a cursor of another order, and a made-up one', async () => {
   const id = all[0]!.id;
   for (const text of [
     id,
