@@ -19,6 +19,9 @@ export interface RegisteredFacts {
 /** The names of the facts, in the order in which they are shown. */
 export const FACT_NAMES = ['model', 'swVersion', 'region'] as const satisfies readonly (keyof RegisteredFacts)[];
 
+/** The most characters of a vehicle's software version that the control plane accepts. */
+export const MAX_SW_VERSION_LENGTH = 50;
+
 /** The payload of `Query.vehicleFacts`. */
 export interface VehicleFactsPayload extends RegisteredFacts {
   readonly v: 1;

@@ -3,6 +3,7 @@ import { checkModelName } from '../../../core/partitions/model-name.ts';
 import { FleetFlagError, badBatch, badInput, type InputFault } from '../../../core/errors.ts';
 import { VIN_PATTERN, type Environment } from '../../../core/model.ts';
 import { readLabel } from '../../../core/validation/text.ts';
+import { MAX_SW_VERSION_LENGTH } from '../../../core/wire/vehicle/vehicle-facts.ts';
 
 /** The status of a vehicle. */
 export const VEHICLE_STATUSES = ['online', 'offline', 'maintenance'] as const;
@@ -62,7 +63,7 @@ export interface Vehicle extends VehicleRegistration {
 const MAX_BATCH = 1_000;
 
 /** The most characters of each field: the lengths of the columns (database.md, vehicles). */
-const MAX_LENGTHS = { model: 100, swVersion: 50, region: 10, agentVersion: 20 } as const;
+const MAX_LENGTHS = { model: 100, swVersion: MAX_SW_VERSION_LENGTH, region: 10, agentVersion: 20 } as const;
 
 /** Throws BAD_USER_INPUT at `path` when the text is not a VIN. */
 export function checkVin(vin: string, path: string): void {
