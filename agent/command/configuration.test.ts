@@ -68,6 +68,7 @@ test('every option is read from the command line', async () => {
     ca: expect.stringMatching(/^(-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----\n?){2}$/),
     proxy: 'http://proxy:3128',
     vehicle: { model: 'Ioniq 6', swVersion: '2.5.0', region: 'EU' },
+    warnings: [],
     resyncMs: 300_000,
     metricsIntervalMs: 500,
     logFormat: 'json',
@@ -184,6 +185,19 @@ test('an empty file of keys is refused, and one that everybody can change causes
   ]);
   expect((await readAgentConfiguration([...REQUIRED, '--keys', keysFile], {})).warnings).toEqual([]);
 });
+
+test.each([
+  ['too long', '1'.repeat(51), 'must have 1 to 50 characters'],
+  ['in two lines', '2.5\n0', 'must not have control characters'],
+])(
+  'a version that is %s causes a warning, because the control plane refuses heartbeats with it',
+  async (_, version, fault) => {
+    const args = [...REQUIRED, '--sw-version', version];
+    expect((await readAgentConfiguration(args, {})).warnings).toEqual([
+      expect.stringContaining(`refuse the heartbeats of this vehicle: --sw-version ${fault}`),
+    ]);
+  },
+);
 
 test('a switch is on or off in both forms alike, and any other value is refused with its name', async () => {
   const remote = [...REQUIRED, '--listen', '0.0.0.0:80'];

@@ -7,10 +7,12 @@ import { nearestName } from '../../core/validation/nearest-name.ts';
 import { readHostPort } from '../../core/wire/network/host-port.ts';
 import { isLoopback } from '../../core/wire/network/loopback.ts';
 import { VIN_PATTERN } from '../../core/model.ts';
+import { readLabel } from '../../core/validation/text.ts';
+import { MAX_SW_VERSION_LENGTH } from '../../core/wire/vehicle/vehicle-facts.ts';
 import type { VehicleFacts } from '../facts/known-facts.ts';
 import { isOrigin } from '../api/browser-guard.ts';
 import { readAuthorities, readKeys } from './configured-files.ts';
-import { LOG_FORMATS, type LogFormat } from '../log.ts';
+import { LOG_FORMATS, describeError, type LogFormat } from '../log.ts';
 import { fileKindFault } from '../../core/files/regular-file.ts';
 import { environmentProxy, proxyFault } from '../link/proxy-settings.ts';
 import type { PinnedKeys } from '../trust/pinned-keys.ts';
@@ -154,6 +156,7 @@ export async function readAgentConfiguration(
     faults.push(
       'with --url, --flags replaces values of the control plane, kill switches included; add --allow-overrides to allow this',
     );
+  warnOfSwVersion(value('sw-version'), warnings);
   const vin = readVin(value('vin'), alone, faults);
   const listen = readListen(value('listen'), allowRemote, faults);
   const allowedOrigins = given.lists.get('allow-origin') ?? splitList(environment[variableName('allow-origin')]);
@@ -215,6 +218,16 @@ async function checkFiles(value: ValueOf, faults: string[]): Promise<void> {
     const path = value(option);
     const fault = path === undefined ? null : await fileKindFault(path);
     if (fault !== null) faults.push(`--${option}: ${fault}`);
+  }
+}
+
+/** Warns of a version that the control plane would refuse with every heartbeat. Flags are evaluated by it anyway. */
+function warnOfSwVersion(version: string | undefined, warnings: string[]): void {
+  if (version === undefined) return;
+  try {
+    readLabel(version, 'sw-version', { what: '--sw-version', max: MAX_SW_VERSION_LENGTH });
+  } catch (error) {
+    warnings.push(`the control plane will refuse the heartbeats of this vehicle: ${describeError(error)}`);
   }
 }
 
