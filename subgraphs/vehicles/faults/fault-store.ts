@@ -38,7 +38,9 @@ export async function writeFaults(prisma: PrismaClient, reports: readonly FaultR
         ${column('occurredAt')}::timestamptz[])
         WITH ORDINALITY AS fault (vin, environment, flag_key, revision, kind, message, occurred_at, place)
       WHERE vin IN (SELECT vin FROM known)
-        AND (vin, environment, flag_key, revision, kind) NOT IN (SELECT vin, environment, flag_key, revision, kind FROM kept)
+        AND NOT EXISTS (
+          SELECT FROM vehicle_faults f WHERE (f.vin, f.environment, f.flag_key, f.revision, f.kind)
+            = (fault.vin, fault.environment, fault.flag_key, fault.revision, fault.kind))
     ), room AS (
       SELECT vin, of_programs, ${FAULT_LIMITS.faultsOfVehicle}::bigint - count(*) AS rows FROM kept
       WHERE is_decisive GROUP BY vin, of_programs
@@ -54,20 +56,27 @@ export async function writeFaults(prisma: PrismaClient, reports: readonly FaultR
       RETURNING vin, environment, flag_key, ${isOfPrograms('vehicle_faults')} AS of_programs
     ), added AS (
       SELECT vin, of_programs, count(*) AS faults FROM written GROUP BY vin, of_programs
+    ), added_of_flags AS (
+      SELECT vin, of_programs, environment, flag_key, count(*) AS faults FROM written
+      GROUP BY vin, of_programs, environment, flag_key
     ), surplus AS (
       -- Of the vehicle's faults from before this statement, the oldest of the flag with the most faults make room for the
       -- added ones: a flag that fails at each of its revisions must not hide the fault of another flag.
-      SELECT old.vin, old.environment, old.flag_key, old.revision, old.kind FROM added
-      CROSS JOIN LATERAL (
-        SELECT f.vin, f.environment, f.flag_key, f.revision, f.kind FROM kept f
-        WHERE (f.vin, f.of_programs) = (added.vin, added.of_programs)
-        ORDER BY f.is_decisive DESC,
-          row_number() OVER (PARTITION BY f.environment, f.flag_key ORDER BY f.received_at DESC, f.revision DESC, f.kind)
-            + (SELECT count(*) FROM written w
-               WHERE (w.vin, w.environment, w.flag_key, w.of_programs) = (f.vin, f.environment, f.flag_key, added.of_programs)),
-          f.received_at DESC, f.environment, f.flag_key, f.revision DESC, f.kind
-        OFFSET GREATEST(0, ${FAULT_LIMITS.faultsOfVehicle}::bigint - added.faults)
-      ) AS old
+      SELECT vin, environment, flag_key, revision, kind
+      FROM (
+        SELECT kept.*, row_number() OVER (
+          PARTITION BY vin, of_programs
+          ORDER BY is_decisive DESC, place_in_flag + COALESCE(of_flag.faults, 0), received_at DESC, environment, flag_key,
+            revision DESC, kind) AS place
+        FROM (
+          SELECT *, row_number() OVER (
+            PARTITION BY vin, of_programs, environment, flag_key ORDER BY received_at DESC, revision DESC, kind) AS place_in_flag
+          FROM kept
+        ) AS kept
+        LEFT JOIN added_of_flags of_flag USING (vin, of_programs, environment, flag_key)
+      ) AS ordered
+      JOIN added USING (vin, of_programs)
+      WHERE place > GREATEST(0, ${FAULT_LIMITS.faultsOfVehicle}::bigint - added.faults)
     ), removed AS (
       DELETE FROM vehicle_faults f USING surplus s
       WHERE (f.vin, f.environment, f.flag_key, f.revision, f.kind) = (s.vin, s.environment, s.flag_key, s.revision, s.kind)
