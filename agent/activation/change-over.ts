@@ -326,7 +326,9 @@ export class ChangeOver {
    */
   async #written(write: () => Promise<unknown>): Promise<void> {
     try {
-      await withTimeout(DISK_MS, `the disk has not answered for ${DISK_MS / 1_000} s`, async () => {
+      // Turns that wait one after the other would add up: after the first, none waits until a write has ended.
+      const waitMs = this.#diskHangs ? 0 : DISK_MS;
+      await withTimeout(waitMs, `the disk has not answered for ${DISK_MS / 1_000} s`, async () => {
         await write();
         this.#diskHangs = false;
       });

@@ -111,7 +111,14 @@ export async function runLinkTasks(link: GatewayLink, parts: LinkTaskParts): Pro
     proof: (jws, askedAtMs) => session.prove(jws, askedAtMs),
   });
   flags.evaluatedContents.onFirstEvaluation(() => heartbeat.contentEvaluated());
-  const session = syncSession(link, parts, () => heartbeat.statePersisted());
+  // A commit that ends after the link says nothing about the next one.
+  let isOver = false;
+  const whileLinked: LinkTaskParts = {
+    ...parts,
+    synced: () => void (isOver || parts.synced()),
+    touched: (inTouch) => void (isOver || parts.touched(inTouch)),
+  };
+  const session = syncSession(link, whileLinked, () => heartbeat.statePersisted());
   const facts = new FactsRefresher({
     link,
     urgent: () => parts.facts.unconfirmed,
@@ -132,10 +139,13 @@ export async function runLinkTasks(link: GatewayLink, parts: LinkTaskParts): Pro
     random,
     log,
   });
+  // What was received over the last link may still be waiting for its turn: this one goes on from there.
+  await parts.changeOver.settled();
   await backups.beforeSync(link);
   const tasks = [session.run(), sender.run(), heartbeat.run(), facts.run(), faults.run(), backups.run(link)];
   const late = link.ended.then(() => delay(ENDING_MS, undefined, { ref: false }));
   await Promise.race([Promise.all(tasks), late]);
+  isOver = true;
 }
 
 function heartbeatSender(

@@ -95,6 +95,7 @@ async function restore(
     // The flags of that revision are lost, so the set is not complete, and the sync asks for everything.
     ...(proof !== null && proof.revision > state.revision && { revision: proof.revision, complete: false, proof }),
   };
-  await store.save(next, keys());
+  // A sync may be applied while the disk does not answer: a state from before it must not come after it.
   flags.replace(next);
+  await store.save(next, keys());
 }
