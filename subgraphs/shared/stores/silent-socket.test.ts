@@ -45,6 +45,16 @@ test('a socket whose server does not answer is closed, although requests are sti
   }
 });
 
+test('a socket is not closed at once by a process that did not run for longer than the silence', async () => {
+  let isDue = false;
+  const socket = await open(() => isDue);
+  const wokeAtMs = performance.now() + 3 * SILENCE_MS;
+  while (performance.now() < wokeAtMs);
+  isDue = true;
+  await once(socket, 'error');
+  expect(performance.now() - wokeAtMs).toBeGreaterThan(SILENCE_MS / 2);
+});
+
 test('a stream that is no socket is left alone', () => {
   const stream = new Duplex();
   closeWhenSilent(stream, 0, () => true);

@@ -18,10 +18,14 @@ const CHECKS = 8;
 export function closeWhenSilent(socket: unknown, silenceMs: number, isAnswerDue: () => boolean): void {
   if (!(socket instanceof Socket)) return;
   let heard = { bytes: 0, atMs: performance.now() };
+  let checkedAtMs = heard.atMs;
   const check = () => {
     const now = { bytes: socket.bytesRead, atMs: performance.now() };
+    // A process that did not run, as on a machine that was suspended, could not have heard anything.
+    const isLate = now.atMs - checkedAtMs > (2 * silenceMs) / CHECKS;
+    checkedAtMs = now.atMs;
     // Requests that are still sent say nothing about the server, so the timeout of the socket itself would not do.
-    if (now.bytes !== heard.bytes || !isAnswerDue()) heard = now;
+    if (isLate || now.bytes !== heard.bytes || !isAnswerDue()) heard = now;
     else if (now.atMs - heard.atMs >= silenceMs)
       socket.destroy(new Error(`Connection terminated: the server has been silent for ${silenceMs / 1_000} s`));
   };
