@@ -31,6 +31,8 @@ interface IdentityClaims {
 const LIFETIME_SECONDS = 30;
 /** The seconds by which the clocks of a gateway and a subgraph may differ: those of two hosts always do. */
 const CLOCK_TOLERANCE_SECONDS = 10;
+/** The most seconds for which a subgraph accepts a token. It comes to so many where the gateway's clock is ahead. */
+export const IDENTITY_TOKEN_SECONDS = LIFETIME_SECONDS + 2 * CLOCK_TOLERANCE_SECONDS;
 
 /** The replay guard of a subgraph: it remembers the tokens that were accepted. */
 export interface ReplayGuard {

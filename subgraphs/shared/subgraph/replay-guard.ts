@@ -4,12 +4,12 @@
  */
 import { boundedCache } from '../../../core/bounded-cache.ts';
 import { withTimeout } from '../../../core/async/timeout.ts';
-import type { ReplayGuard } from '../../../core/credentials/identity-token.ts';
+import { IDENTITY_TOKEN_SECONDS, type ReplayGuard } from '../../../core/credentials/identity-token.ts';
 import type { SubgraphName } from '../../../core/wire/subgraph/subgraph.ts';
 import type { KeyValueStore } from '../stores/key-value-store.ts';
 
-/** The most tokens kept: 30 seconds (a token's lifetime) at 6,000 requests a second. Only valid tokens are kept. */
-const MAX_TOKENS = 180_000;
+/** The most tokens kept: those of 6,000 requests a second, for as long as they are valid. Only valid ones are kept. */
+const MAX_TOKENS = 6_000 * IDENTITY_TOKEN_SECONDS;
 /** The most milliseconds that a request waits for the store. */
 const STORE_TIMEOUT_MS = 250;
 /** Milliseconds for which a store that did not answer is not asked again. */
