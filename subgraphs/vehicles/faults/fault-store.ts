@@ -25,7 +25,8 @@ export async function writeFaults(prisma: PrismaClient, reports: readonly FaultR
     WITH known AS MATERIALIZED (
       SELECT vin FROM vehicles WHERE vin = ANY(${reports.map(({ vin }) => vin)}::text[]) ORDER BY vin FOR KEY SHARE
     ), watched AS MATERIALIZED (
-      SELECT r.environment, fl.key AS flag_key, r.started_revision FROM releases r JOIN flags fl ON fl.id = r.flag_id
+      SELECT r.environment, fl.key AS flag_key, r.started_revision, e.revision AS present_revision
+      FROM releases r JOIN flags fl ON fl.id = r.flag_id JOIN environments e ON e.name = r.environment
       WHERE r.ended_at IS NULL
     ), kept AS MATERIALIZED (
       SELECT f.vin, f.environment, f.flag_key, f.revision, f.kind, f.received_at, ${isOfPrograms('f')} AS of_programs,
@@ -96,7 +97,7 @@ const isOfPrograms = (row: string) => Prisma.sql`${Prisma.raw(row)}.kind = ANY($
 const isDecisive = (row: string) => Prisma.sql`EXISTS (
   SELECT FROM watched w
   WHERE (w.environment, w.flag_key) = (${Prisma.raw(row)}.environment, ${Prisma.raw(row)}.flag_key)
-    AND w.started_revision <= ${Prisma.raw(row)}.revision)`;
+    AND ${Prisma.raw(row)}.revision BETWEEN w.started_revision AND w.present_revision)`;
 
 /** Gives the stored faults of vehicles, by VIN, the newest first. */
 export async function faultsOfVehicles(

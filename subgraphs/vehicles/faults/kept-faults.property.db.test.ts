@@ -16,12 +16,15 @@ const VIN = 'KMHL14JA5PA000001';
 /** The flags that have had a release, which began at revision 6. That of the first is under way. */
 const RELEASED = ['flag_0', 'flag_1'];
 const STARTED_REVISION = 6;
+/** The environment's revision. A fault under a later one is of a history that a restore has ended, or a lie. */
+const PRESENT_REVISION = 20;
 
 let database: TestDatabase;
 const prisma = () => database.database.prisma;
 
 beforeAll(async () => {
   database = await createTestDatabase();
+  await prisma().environment.update({ where: { name: 'production' }, data: { revision: PRESENT_REVISION } });
   for (const [place, key] of RELEASED.entries()) {
     const isUnderWay = place === 0;
     const flag = await prisma().flag.create({
@@ -49,7 +52,7 @@ beforeEach(async () => {
 afterAll(() => database.drop());
 
 const isDecisive = ({ flagKey, revision }: VehicleFaultRecord) =>
-  flagKey === RELEASED[0] && revision >= STARTED_REVISION;
+  flagKey === RELEASED[0] && revision >= STARTED_REVISION && revision <= PRESENT_REVISION;
 const nameOf = ({ flagKey, revision, kind }: VehicleFaultRecord) => `${flagKey} ${revision} ${kind}`;
 /** Gives the names of faults of each cause: those that programs cause, and all others. */
 const byCause = (faults: Iterable<VehicleFaultRecord>) =>
