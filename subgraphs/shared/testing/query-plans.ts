@@ -7,6 +7,10 @@ interface PlanNode {
   readonly 'Relation Name'?: string;
   readonly 'Index Name'?: string;
   readonly Plans?: readonly PlanNode[];
+  readonly 'Actual Rows'?: number;
+  readonly 'Actual Loops'?: number;
+  readonly 'Rows Removed by Filter'?: number;
+  readonly 'Rows Removed by Join Filter'?: number;
 }
 
 /** The part of a plan that tests check. */
@@ -59,4 +63,32 @@ export async function plansOf(
     });
   }
   return plans;
+}
+
+/**
+ * Runs a statement and takes back what it has written. Gives the number of rows that the nodes of its plan have read,
+ * over all their loops: unlike its time it does not depend on the machine.
+ */
+export async function rowsRead(
+  client: Client,
+  { query, params }: { readonly query: string; readonly params: unknown[] },
+): Promise<number> {
+  await client.query('BEGIN');
+  try {
+    const explained = await client.query<{ 'QUERY PLAN': [{ Plan: PlanNode }] }>(
+      `EXPLAIN (ANALYZE, TIMING OFF, FORMAT JSON) ${query}`,
+      params,
+    );
+    return nodesOf(explained.rows[0]!['QUERY PLAN'][0].Plan).reduce(
+      (sum, node) =>
+        sum +
+        (node['Actual Loops'] ?? 0) *
+          ((node['Actual Rows'] ?? 0) +
+            (node['Rows Removed by Filter'] ?? 0) +
+            (node['Rows Removed by Join Filter'] ?? 0)),
+      0,
+    );
+  } finally {
+    await client.query('ROLLBACK');
+  }
 }

@@ -5,10 +5,13 @@
 import { randomUUID } from 'node:crypto';
 import { afterAll, beforeAll, beforeEach, expect, test } from '@jest/globals';
 import fc from 'fast-check';
+import { Client } from 'pg';
 import { rounds } from '../../../core/testing/rounds.ts';
 import { FAULT_KINDS, MAX_REPORTED_FAULTS, isCausedByPrograms } from '../../../core/wire/vehicle/fault.ts';
 import { FAULT_LIMITS } from '../../shared/between-subgraphs/stored-faults.ts';
+import { rowsRead } from '../../shared/testing/query-plans.ts';
 import { createTestDatabase, type TestDatabase } from '../../shared/testing/test-database.ts';
+import { watchDatabase } from '../../shared/testing/watched-database.ts';
 import type { VehicleFaultRecord } from './fault.ts';
 import { faultsOfVehicles, writeFaults } from './fault-store.ts';
 
@@ -115,4 +118,42 @@ test('a full report about other flags leaves the one decisive fault of before', 
   expect(kept.filter(({ flagKey }) => RELEASED.includes(flagKey)).map(nameOf)).toEqual([
     nameOf(ofProgram('flag_0', 7)),
   ]);
+});
+
+test('the work for reports of vehicles whose rooms are full grows with their number alone', async () => {
+  const watched = await watchDatabase(database.url);
+  const client = new Client({ connectionString: database.url });
+  await client.connect();
+  const vinOf = (n: number) => `KMHL14JA6PA${String(n).padStart(6, '0')}`;
+  const reports = (vehicles: number, faultsOfEach: number, prefix: string) =>
+    Array.from({ length: vehicles }, (_, n) => ({
+      vin: vinOf(n),
+      faults: Array.from({ length: faultsOfEach }, (_fault, at) => ({
+        ...{ environment: 'production' as const, flagKey: `${prefix}_${at}`, revision: 7, occurredAt: new Date() },
+        ...{ kind: 'reported_by_program' as const, message: 'It failed.' },
+      })),
+    }));
+  const most = 120;
+  try {
+    await prisma().vehicle.createMany({
+      data: Array.from({ length: most }, (_, n) => ({
+        ...{ vin: vinOf(n), model: 'EV9', swVersion: '2.5.0', region: 'EU', status: 'offline' },
+      })),
+    });
+    await writeFaults(prisma(), reports(most, FAULT_LIMITS.faultsOfVehicle, 'kept'));
+    const workFor = async (vehicles: number) => {
+      const from = watched.statements.length;
+      await writeFaults(watched.prisma, reports(vehicles, 2, `new_${vehicles}`));
+      const written = watched.statements.slice(from).filter(({ query }) => query.includes('INTO vehicle_faults'));
+      expect(written).toHaveLength(1);
+      // The faults are known by now, and the same statement about others does the same work.
+      await prisma().vehicleFault.deleteMany({ where: { flagKey: { startsWith: 'new_' } } });
+      return rowsRead(client, written[0]!);
+    };
+    const [few, many] = [await workFor(most / 4), await workFor(most)];
+    expect(many / few).toBeLessThan(6);
+  } finally {
+    await client.end();
+    await watched.close();
+  }
 });
