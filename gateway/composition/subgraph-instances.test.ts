@@ -84,6 +84,15 @@ describe('the instances of a subgraph', () => {
     expect(answered).toBe(1);
   });
 
+  test('that stop one after the other are replaced by the one that has had the time to come back', async () => {
+    let answered = 0;
+    const [stopping, back] = [saying('a', { [DRAINING_HEADER]: '1' }), saying('a')];
+    const first = await serve((request, response) => ((answered += 1) === 1 ? stopping : back)(request, response));
+    open([first, await serve(saying('b', { [DRAINING_HEADER]: '1' }))]);
+    const asked = [await ask(), await ask(), await ask(), await ask(), await ask()];
+    expect(asked).toEqual(['a', 'b', 'a', 'a', 'a']);
+  });
+
   test('that break off in the middle are replaced where the request may be done twice', async () => {
     open([await serve(breaking), await serve(saying('b'))]);
     expect(await ask()).toBe('b');

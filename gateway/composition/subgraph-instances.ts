@@ -145,19 +145,20 @@ export class SubgraphInstances {
     instance.pausedUntilMs = performance.now() + (this.options.pauseMs ?? PAUSE_MS);
   }
 
-  /** Gives the instances, beginning with the next in turn; those that are paused come last. */
+  /**
+   * Gives the instances, beginning with the next in turn. Those that are paused come last, first of them the one that
+   * was paused first: where they are restarted one after the other, it is back, and the last one is about to close.
+   */
   #inTurn(): Instance[] {
     const first = this.#turn++ % this.#instances.length;
     const inTurn = [...this.#instances.slice(first), ...this.#instances.slice(0, first)];
-    return inTurn.sort((a, b) => Number(isPaused(a)) - Number(isPaused(b)));
+    const now = performance.now();
+    const pauseEndMs = ({ pausedUntilMs }: Instance) => (pausedUntilMs > now ? pausedUntilMs : 0);
+    return inTurn.sort((a, b) => pauseEndMs(a) - pauseEndMs(b));
   }
 }
 
 const isRemembered = ({ extensions }: SubgraphResponse) => extensions?.remembered === true;
-
-function isPaused({ pausedUntilMs }: Instance): boolean {
-  return pausedUntilMs > performance.now();
-}
 
 async function isReady({ requests }: Instance): Promise<boolean> {
   try {

@@ -109,6 +109,8 @@ export async function serveSubgraph(
   const app = fastify({
     bodyLimit: BODY_LIMIT,
     forceCloseConnections: 'idle',
+    // A request that has reached this process is answered, and not sent back with a body that no gateway can read.
+    return503OnClosing: false,
     genReqId: ({ headers }) => requestIdOf(headers),
   });
   const isEnding = options.isEnding ?? (() => false);
