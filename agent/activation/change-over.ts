@@ -16,6 +16,7 @@ import { unattended } from '../../core/last-handler/unattended.ts';
 import { describeError } from '../log.ts';
 import { NO_LATCHES, type GoodReturn, type HeldFlag, type Latches, type ReturnCause } from '../state.ts';
 import type { VehicleState } from '../state.ts';
+import { DISK_WAIT_MS } from '../store/disk-wait.ts';
 import { storedLatches } from '../store/rows/activation-row.ts';
 import type { LoadedState } from '../store/vehicle-store-options.ts';
 import type { PinnedKeys } from '../trust/pinned-keys.ts';
@@ -32,9 +33,6 @@ import { KnownGood, type KnownGoodCopy, type KnownGoodStatus } from './known-goo
  * where nobody has reported anything since. The program that did is gone.
  */
 const FORGOTTEN_AFTER_MS = 86_400_000;
-
-/** The milliseconds for which a change waits for its write. Then it is active from memory, as after a failed write. */
-const DISK_MS = 2_000;
 
 /** A report, with the time at which it came by both clocks, in milliseconds. */
 interface Received {
@@ -62,7 +60,7 @@ export class ChangeOver {
   /** The timer of a standstill that begins later, because too many have begun; undefined for none. */
   #lateStandstill: NodeJS.Timeout | undefined;
   #isClosed = false;
-  /** Whether a write has taken longer than `DISK_MS`, and none has ended since. */
+  /** Whether a write has taken longer than `DISK_WAIT_MS`, and none has ended since. */
   #diskHangs = false;
   readonly #faults = new WaitingFaults();
 
@@ -327,8 +325,8 @@ export class ChangeOver {
   async #written(write: () => Promise<unknown>): Promise<void> {
     try {
       // Turns that wait one after the other would add up: after the first, none waits until a write has ended.
-      const waitMs = this.#diskHangs ? 0 : DISK_MS;
-      await withTimeout(waitMs, `the disk has not answered for ${DISK_MS / 1_000} s`, async () => {
+      const waitMs = this.#diskHangs ? 0 : DISK_WAIT_MS;
+      await withTimeout(waitMs, `the disk has not answered for ${DISK_WAIT_MS / 1_000} s`, async () => {
         await write();
         this.#diskHangs = false;
       });

@@ -16,6 +16,7 @@ import { FactsRefresher } from '../facts/facts-refresher.ts';
 import type { KnownFacts } from '../facts/known-facts.ts';
 import { verifyFacts } from '../facts/verify-facts.ts';
 import type { GatewayLink } from '../link/gateway-link.ts';
+import { DISK_WAIT_MS } from '../store/disk-wait.ts';
 import type { VehicleStore } from '../store/vehicle-store.ts';
 import { SyncHistory } from '../sync/sync-history.ts';
 import { SyncSession } from '../sync/sync-session.ts';
@@ -88,9 +89,6 @@ export function syncMemory(options: CompleteAgentOptions, ageingClock: AgeingClo
   };
 }
 
-/** The milliseconds for which the end of a link waits for its tasks, one of which may wait for a disk. */
-const ENDING_MS = 2_000;
-
 /** Runs all tasks until the link ends. A task that does not end with the link does not hold up the next one. */
 export async function runLinkTasks(link: GatewayLink, parts: LinkTaskParts): Promise<void> {
   const { options, flags, keys, queue, recorder, store, backups } = parts;
@@ -139,11 +137,11 @@ export async function runLinkTasks(link: GatewayLink, parts: LinkTaskParts): Pro
     random,
     log,
   });
-  // What was received over the last link may still be waiting for its turn: this one goes on from there.
+  // Changes that came over the last link may still wait for their turn: this one goes on from their state.
   await parts.changeOver.settled();
   await backups.beforeSync(link);
   const tasks = [session.run(), sender.run(), heartbeat.run(), facts.run(), faults.run(), backups.run(link)];
-  const late = link.ended.then(() => delay(ENDING_MS, undefined, { ref: false }));
+  const late = link.ended.then(() => delay(DISK_WAIT_MS, undefined, { ref: false }));
   await Promise.race([Promise.all(tasks), late]);
   isOver = true;
 }

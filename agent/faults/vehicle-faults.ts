@@ -6,6 +6,7 @@ import { withTimeout } from '../../core/async/timeout.ts';
 import { faultMessage, type FaultKind, type FaultSeverity, type FlagFault } from '../../core/wire/vehicle/fault.ts';
 import { activeFlags } from '../activation/active-flags.ts';
 import type { EvaluatedFlag } from '../evaluate/flag-evaluator.ts';
+import { DISK_WAIT_MS } from '../store/disk-wait.ts';
 import type { Log } from '../log.ts';
 import type { ReturnCause, VehicleIdentity, VehicleState } from '../state.ts';
 import type { FileSystem } from '../store/files/durable-file.ts';
@@ -49,9 +50,6 @@ const CAUSE_KINDS = { fatal: 'reported_by_program', restarts: 'restarts' } as co
   ReturnCause,
   FaultKind
 >;
-/** The milliseconds for which a start waits for its write. */
-const DISK_MS = 2_000;
-
 /** The beginning of the message of a fault of the kind `returned`. */
 const HAS_GONE_BACK = /^This vehicle has gone back to revision \d+\./;
 /** The most faults that the status shows. */
@@ -102,8 +100,7 @@ export class VehicleFaults {
     this.#countStart(seconds);
     const hasChanged = hasOtherRevision || this.#watched.changes.length > 0;
     this.#noteUnserved(before, state);
-    // A disk that does not answer must not keep the vehicle from evaluating what it has.
-    await withTimeout(DISK_MS, 'The faults are not on disk yet.', () => this.#writer.save(hasChanged)).catch(
+    await withTimeout(DISK_WAIT_MS, 'The faults are not on disk yet.', () => this.#writer.save(hasChanged)).catch(
       () => undefined,
     );
   }
