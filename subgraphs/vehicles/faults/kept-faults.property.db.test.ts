@@ -96,7 +96,7 @@ test('faults that decide on a release are lost to none but one another, whatever
             expect(all[cause]!.size).toBeLessThanOrEqual(most);
             expect(keptDecisive[cause]!.size).toBe(Math.min(most, reported.size));
           }
-          // What was reported last is among them.
+          // The decisive faults of the last report are among them.
           expect(kept.map(nameOf)).toEqual(expect.arrayContaining(faults.filter(isDecisive).map(nameOf)));
         }
       })

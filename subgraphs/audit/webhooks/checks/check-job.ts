@@ -66,9 +66,10 @@ export class CheckJob {
     try {
       const startedAt = await this.#acquire(name, leaseSeconds);
       if (startedAt === null) return;
-      const renewal = Poller.every((leaseSeconds * 1_000) / 3, () => this.#renew(name, leaseSeconds));
+      const renewMs = (leaseSeconds * 1_000) / 3;
+      const renewal = Poller.every(renewMs, () => this.#renew(name, leaseSeconds));
       try {
-        unattended(renewal.start((leaseSeconds * 1_000) / 3), 'Renewing the lease of a check for webhooks');
+        unattended(renewal.start(renewMs), 'Renewing the lease of a check for webhooks');
         await run();
       } catch (error) {
         this.logger.warn(
